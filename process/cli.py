@@ -51,6 +51,7 @@ examples:
   process --path results/ > results.json          every *.log and *.log.gz below the folder
   process --path results/ --format csv --out results.csv
   process --path run.log --plots plots/
+  process --path results/ --dashboard results.html   (pip install 'fmbench[dashboard]')
   process --follow run.log                        until the run ends, or Ctrl-C
   driver ... | process --path -                   straight from a driver
 """
@@ -74,11 +75,12 @@ def process(argv: Sequence[str]) -> int:
     else:
         bad: list[str] = []
         sources = find_sources(arguments.path, "--path ")
-        alone = len(sources) == 1 and arguments.out is not None  # then the file that is there stays as it is
+        files = [file for file in (arguments.out, arguments.dashboard) if file is not None]
+        alone = len(sources) == 1 and files  # then the file that is there stays as it is
         records = read_records(sources, warn, arguments.metadata_id, None if alone else bad)
-        if arguments.plots is not None:
-            records = plotted(records, arguments.plots)
-        if arguments.plots is None or arguments.out is not None:
+        if arguments.plots is not None or arguments.dashboard is not None:
+            records = drawn(records, arguments.plots, arguments.dashboard)
+        if arguments.out is not None or (arguments.plots is None and arguments.dashboard is None):
             write(records, arguments.format, arguments.out)
         if bad:
             sys.stdout.flush()
@@ -94,13 +96,22 @@ def write(records: Iterable[Record], form: str, target: Path | None) -> None:
         formats.WRITERS[form]((record.row for record in records), stream)
 
 
-def plotted(records: Iterable[Record], folder: Path) -> Iterator[Record]:
-    """Draw the plots, print their paths, and return the results for whoever else wants them."""
-    from .plots import write_plots
+def drawn(records: Iterable[Record], folder: Path | None, page: Path | None) -> Iterator[Record]:
+    """Draw the plots and the dashboard, print their paths, and return the results for whoever else wants them."""
+    if page is not None:
+        from .dashboard.page import plotly_script, write_dashboard
 
+        plotly_script()  # where it is missing, that is said before any log is read
     kept = list(records)
-    for path in write_plots(kept, folder):
-        sys.stdout.write(f"{path}\n")
+    paths: list[Path] = []
+    if folder is not None:
+        from .plots import write_plots
+
+        paths += write_plots(kept, folder)
+    if page is not None:
+        write_dashboard(kept, page)
+        paths.append(page)
+    sys.stdout.writelines(f"{path}\n" for path in paths)
     return iter(kept)
 
 
@@ -127,6 +138,12 @@ def build_parser() -> Parser:
     parser.add_argument("--out", type=Path, metavar="FILE", help="write to a file, whole or not at all")
     parser.add_argument(
         "--plots", type=Path, metavar="DIR", help="draw plots (PNG, SVG) and print their paths; results then need --out"
+    )
+    parser.add_argument(
+        "--dashboard",
+        type=Path,
+        metavar="FILE",
+        help="write a page for the browser (HTML) and print its path; results then need --out",
     )
     parser.add_argument("--follow", metavar="LOG", help="show a run while it goes on: a row a shape, and the time left")
     parser.add_argument("--schema", action="store_true", help="print the JSON Schema of the list, and stop")

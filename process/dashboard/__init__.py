@@ -1,0 +1,1 @@
+"""`process --dashboard FILE.html`: results as one page that opens from disk, without a network."""

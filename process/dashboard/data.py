@@ -1,0 +1,135 @@
+"""What the page holds: results as columns, those of the CSV format, and the run that each is of."""
+
+import json
+import os.path
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import PurePath
+from typing import Any
+
+from fmbench import __version__
+from fmbench.facts import CIRCUMSTANCES
+
+from ..columns import Cells, Kind, Table, cells, text_of
+from ..results import Record
+from ..series import TELLING, shown
+from ..view import harmless
+
+EXACT = 2**53 - 1  # JavaScript keeps whole numbers up to here
+STANDARD_INPUT = "standard input"
+
+
+def data_of(records: Iterable[Record]) -> dict[str, Any]:
+    """Return what the page's script reads: a table of shapes, and the runs that they are of."""
+    runs = Runs()
+    with Table(runs.watched(records)) as table:
+        columns = columns_of(table)
+    size = len(runs.of_rows)
+    shapes = {"size": size, "columns": [*columns, {"name": "run", "kind": None, **packed(runs.of_rows)}]}
+    return {
+        "program": f"fmbench {__version__}",
+        "circumstances": sorted(CIRCUMSTANCES),
+        "shapes": shapes,
+        "runs": [{"name": name, "log": log} for name, log in runs.names()],
+    }
+
+
+def columns_of(table: Table) -> list[dict[str, Any]]:
+    """Return every column of a table with its values, in the order of the CSV format."""
+    kinds: dict[str, Kind] = {name: table.kinds[name] or "text" for name in table.columns}
+    values: dict[str, list[Any]] = {name: [] for name in kinds}
+    for row in table:
+        for name, kind in kinds.items():
+            values[name].append(value_of(row.get(name), kind))
+    return [{"name": name, "kind": kind, **packed(values[name])} for name, kind in kinds.items()]
+
+
+def value_of(value: Any, kind: Kind) -> Any:
+    """Return a cell as the script reads it: numbers and truths as they are, all else as the text of the CSV format."""
+    if kind in ("integer", "number", "truth") and (not isinstance(value, int) or abs(value) <= EXACT):
+        return value
+    return None if value is None else text_of(value)
+
+
+def packed(values: list[Any]) -> dict[str, Any]:
+    """Return a column's values; where many are the same, as its distinct values and the place of each.
+
+    A column of one value has no places.
+    """
+    places: dict[tuple[type, Any], int] = {}
+    at = [places.setdefault((type(value), value), len(places)) for value in values]
+    if 2 * len(places) > len(values) > 1:
+        return {"values": values}
+    distinct = [value for _, value in places]
+    return {"distinct": distinct} if len(distinct) == 1 else {"distinct": distinct, "at": at}
+
+
+class Runs:
+    """Which run each result is of: those of one log, one variant and one fingerprint, circumstances apart."""
+
+    def __init__(self) -> None:
+        self.of_rows: list[int] = []
+        self._places: dict[tuple[str, ...], int] = {}
+        self._logs: list[str] = []
+        self._first: list[Cells] = []
+
+    def watched(self, records: Iterable[Record]) -> Iterator[dict[str, Any]]:
+        """Yield the rows of records, and remember which run each is of."""
+        for record in records:
+            key = key_of(record)
+            if key not in self._places:
+                self._places[key] = len(self._places)
+                self._logs.append(record.source)
+                self._first.append(cells(record.row))
+            self.of_rows.append(self._places[key])
+            yield record.row
+
+    def names(self) -> list[tuple[str, str]]:
+        """Return a name for each run, no two alike, and the log that it is from.
+
+        It is that of the log, with what tells the run from the others of the log.
+        """
+        logs = shortened(self._logs)
+        below: dict[str, list[Cells]] = {}
+        for log, first in zip(logs, self._first, strict=True):
+            below.setdefault(log, []).append(first)
+        names = [", ".join([log, *telling(first, below[log])]) for log, first in zip(logs, self._first, strict=True)]
+        return list(zip(numbered(names), logs, strict=True))
+
+
+def telling(run: Cells, runs: list[Cells]) -> list[str]:
+    """Return what tells a run from others: no more facts than that takes."""
+    keys: list[str] = []
+    apart = 1
+    for key in ("variant", *TELLING):
+        found = len({tuple(text_of(other.get(name)) for name in (*keys, key)) for other in runs})
+        if found > apart:
+            keys.append(key)
+            apart = found
+    return [shown(key, run[key]) for key in keys if run.get(key) is not None]
+
+
+def key_of(record: Record) -> tuple[str, ...]:
+    """Return what the results of one run have in common."""
+    row = record.row
+    facts = {name: fact for name, fact in (row["environment"] or {}).items() if name not in CIRCUMSTANCES}
+    model = row["model"] or facts.get("model")  # a shape that failed may not say it
+    parts = (row["metadata_id"], row["variant"], model, row["precision"], row["opts"], facts)
+    return (record.source, *(json.dumps(part, sort_keys=True) for part in parts))
+
+
+def shortened(logs: list[str]) -> list[str]:
+    """Return the paths of logs below the folder that holds them all: where that is, is nobody's business."""
+    paths = {log: os.path.abspath(log) for log in logs if log != STANDARD_INPUT}  # noqa: PTH100 (no links followed)
+    top = os.path.commonpath([os.path.dirname(path) for path in paths.values()]) if paths else ""  # noqa: PTH120
+    return [harmless(PurePath(paths[log]).relative_to(top).as_posix() if log in paths else log) for log in logs]
+
+
+def numbered(names: list[str]) -> list[str]:
+    """Return names, with a number behind each that was there before."""
+    seen: Counter[str] = Counter()
+    found = []
+    for name in names:
+        seen[name] += 1
+        found.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
+    return found

@@ -1,0 +1,91 @@
+/** The results as columns: those of `process --format csv`, and the number of the run that each row is of. */
+class Shapes {
+  constructor(data) {
+    this.size = data.shapes.size;
+    this.runs = data.runs;
+    this.circumstances = new Set(data.circumstances);
+    this.names = data.shapes.columns.map((column) => column.name).filter((name) => name !== "run");
+    this._packed = new Map(data.shapes.columns.map((column) => [column.name, column]));
+    this._values = new Map();
+  }
+
+  /** The rows of each run. */
+  get rowsOfRuns() {
+    const found = this.runs.map(() => []);
+    for (const [row, run] of this.column("run").entries()) found[run].push(row);
+    return found;
+  }
+
+  /** Whether a column holds nothing at all. */
+  isEmpty(name) {
+    return this.column(name).every((value) => value === null);
+  }
+
+  /** Every row's number. */
+  get rows() {
+    return Array.from({ length: this.size }, (_, row) => row);
+  }
+
+  /** A column's values, one a row; null where nothing is known. */
+  column(name) {
+    if (!this._values.has(name)) this._values.set(name, this._unpacked(this._packed.get(name)));
+    return this._values.get(name);
+  }
+
+  _unpacked(column) {
+    if (column === undefined) return new Array(this.size).fill(null);
+    if (column.values) return column.values;
+    if (!column.at) return new Array(this.size).fill(column.distinct[0] ?? null);
+    return column.at.map((place) => column.distinct[place]);
+  }
+
+  /** What kind of value a column holds: truth, integer, number, text, numbers or texts. */
+  kind(name) {
+    return this._packed.get(name)?.kind;
+  }
+
+  /** A value. */
+  value(row, name) {
+    return this.column(name)[row];
+  }
+
+  /** The name of the run that a row is of. */
+  run(row) {
+    return this.runs[this.value(row, "run")].name;
+  }
+
+  /** The different values of a column in these rows, in order. */
+  distinct(name, rows = this.rows) {
+    const values = this.column(name);
+    return [...new Set(rows.map((row) => values[row]))].sort(ordered);
+  }
+
+  /** Latency with its interval, in milliseconds a batch: [middle, low, high], or null. */
+  latency(row) {
+    const itl = this.value(row, "itl");
+    if (itl === null || this.value(row, "status") === "ERR") return null;
+    return [itl, ...(this.interval(row) ?? [itl, itl])];
+  }
+
+  /** Throughput with its interval, in sequences a second: [middle, low, high], or null. */
+  throughput(row) {
+    const thp = this.value(row, "thp");
+    if (thp === null || this.value(row, "status") === "ERR") return null;
+    const [low, high] = this.interval(row) ?? [0, 0];
+    const batch = this.value(row, "batch");
+    return low > 0 && batch ? [thp, (1e3 * batch) / high, (1e3 * batch) / low] : [thp, thp, thp];
+  }
+
+  /** The 95% interval of the median, or null. */
+  interval(row) {
+    const text = this.value(row, "statistics.interval");
+    return text === null ? null : JSON.parse(text);
+  }
+}
+
+/** Inflate what the page carries: zlib, in base64. */
+async function unpack(id) {
+  const bytes = Uint8Array.from(atob(document.getElementById(id).textContent), (sign) => sign.charCodeAt(0));
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
+  return new Response(stream).text();
+}
