@@ -3,7 +3,14 @@ function significant(value, uncertainty = 0) {
   let place = leading(value, 3) - 2;
   if (uncertainty) place = Math.min(leading(uncertainty) - (uncertainty.toExponential(6)[0] === "1"), leading(value));
   const unit = 10 ** place;
-  return place > 0 ? String(Math.round(value / unit) * unit) : value.toFixed(Math.min(100, -place));
+  return place > 0 ? String(Number(fixed(value / unit, 0)) * unit) : fixed(value, Math.min(100, -place));
+}
+
+/** A number with so many decimals; one that lies half-way gets an even last digit, as Python has it. */
+function fixed(value, digits) {
+  const text = value.toFixed(digits);
+  const halfWay = /^50*$/.test(value.toFixed(100).split(".")[1].slice(digits));
+  return halfWay && text.at(-1) % 2 ? (Number(text) - 10 ** -digits).toFixed(digits) : text;
 }
 
 /** The decimal place of the first digit: 2 for 345, -1 for 0.3. */

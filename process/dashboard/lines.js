@@ -28,10 +28,10 @@ function linesOf(shapes, rows, across) {
 /** The points of lines, all those of a colour together, evenly spread where there are more than `most`. */
 function pointsOf(lines, look, most) {
   const rows = lines.flatMap((line) => line.map((row) => ({ row, colour: look.colour(line) })));
-  const step = Math.max(1, rows.length / most);
   const found = look.names.map(() => []);
-  for (let place = 0; place < rows.length; place += step) {
-    const { row, colour } = rows[Math.floor(place)];
+  const drawn = Math.min(most, rows.length);
+  for (let number = 0; number < drawn; number += 1) {
+    const { row, colour } = rows[Math.floor((number * rows.length) / drawn)];
     found[colour].push(row);
   }
   return found.filter((line) => line.length);

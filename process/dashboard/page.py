@@ -19,8 +19,8 @@ from .data import data_of
 # A panel is one file: it calls panel(...), which is described in panels.js. They stand in this order.
 PANELS = ("charts.js", "table.js", "compare.js", "fingerprints.js")
 SCRIPTS = (
-    "elements.js", "shapes.js", "figures.js", "csv.js", "filters.js", "pages.js", "panels.js", "plots.js", "lines.js", "ratios.js",
-    *(f"panels/{name}" for name in PANELS), "start.js",
+    "elements.js", "shapes.js", "figures.js", "csv.js", "filters.js", "pages.js", "panels.js", "plots.js", "lines.js",
+    "ratios.js", *(f"panels/{name}" for name in PANELS), "start.js",
 )  # fmt: skip
 PLACEHOLDER = re.compile(r"\{\{(\w+)\}\}")
 MANY = 50_000  # results; beyond, a browser needs seconds for every choice

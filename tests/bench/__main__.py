@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterator
 
-from tests.bench import answer, harness, overhead, process_log, proof, startup, truth
+from tests.bench import answer, dashboard, harness, overhead, process_log, proof, startup, truth
 
 Row = tuple[str, str, str]
 
@@ -30,6 +30,7 @@ def rows() -> Iterator[Row]:
     seconds, peak_bytes = process_log.measure()
     yield "`process`, 1,000,000 REP and 10,000 RES lines", "4 s", f"{seconds:.2f} s"
     yield "the same: peak memory", "600 MB", f"{peak_bytes / 1e6:.0f} MB"
+    yield from dashboard.rows()
 
 
 def main() -> None:

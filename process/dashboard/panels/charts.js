@@ -1,6 +1,6 @@
 // Beyond so many lines nobody tells them apart: then every shape is a point, up to so many of these.
 const MOST_LINES = 40;
-const MOST_POINTS = 1500;
+const MOST_POINTS = 1000;
 const WIDE_SPAN = 8; // a logarithmic axis where the largest value is so many times the smallest
 const UNITS = {
   batch: "sequences a batch",
