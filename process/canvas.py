@@ -58,10 +58,10 @@ def shortened(text: str, most: int) -> str:
     return text if len(text) <= most else text[: most - 3] + "..."
 
 
-def save(made: Figure, folder: Path, name: str) -> list[Path]:
-    """Write a figure in every format. Raises UsageError where that cannot be done."""
-    paths = [folder / f"{name}.{form}" for form in FORMATS]
-    for path, form in zip(paths, FORMATS, strict=True):
+def save(made: Figure, folder: Path, name: str, formats: Sequence[str] = FORMATS) -> list[Path]:
+    """Write a figure in some formats. Raises UsageError where that cannot be done."""
+    paths = [folder / f"{name}.{form}" for form in formats]
+    for path, form in zip(paths, formats, strict=True):
         data = io.BytesIO()
         made.savefig(data, format=form, metadata={"Date": None} if form == "svg" else {})
         with opened(path) as stream:

@@ -2,15 +2,15 @@
 
 import argparse
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from fmbench import __version__
 from fmbench.console import run_main, warn
 from fmbench.errors import UsageError
-from fmbench.options import Parser, nonempty
+from fmbench.options import Parser, nonempty, words
 
-from . import formats, output
+from . import formats, output, trackers
 from .follow import follow
 from .reader import find_sources
 from .records import read_records
@@ -41,8 +41,13 @@ formats:
   markdown     a table for people: the figures that matter, with units and doubts
   openmetrics  gauges for the textfile collector of Prometheus: --out /var/lib/node_exporter/fmbench.prom
 
+trackers:
+  --report_to mlflow, tensorboard, wandb (pip install 'fmbench[mlflow]', ...) tells them of every driver run: its
+  arguments and facts, its figures over batch size and over input size, its plots. The results are written as ever.
+  The trackers' own variables hold: MLFLOW_TRACKING_URI, WANDB_MODE, WANDB_DIR, TENSORBOARD_LOGGING_DIR, ...
+
 exit codes:
-  0 done (an empty list included), 1 the output could not be written (a full disk),
+  0 done (an empty list included), 1 the output could not be written (a full disk) or a tracker failed,
   2 the command line or a file is wrong
 
 examples:
@@ -51,6 +56,7 @@ examples:
   process --path results/ > results.json          every *.log and *.log.gz below the folder
   process --path results/ --format csv --out results.csv
   process --path run.log --plots plots/
+  process --path run.log --out run.json --report_to mlflow,tensorboard
   process --follow run.log                        until the run ends, or Ctrl-C
   driver ... | process --path -                   straight from a driver
 """
@@ -75,11 +81,7 @@ def process(argv: Sequence[str]) -> int:
         bad: list[str] = []
         sources = find_sources(arguments.path, "--path ")
         alone = len(sources) == 1 and arguments.out is not None  # then the file that is there stays as it is
-        records = read_records(sources, warn, arguments.metadata_id, None if alone else bad)
-        if arguments.plots is not None:
-            records = plotted(records, arguments.plots)
-        if arguments.plots is None or arguments.out is not None:
-            write(records, arguments.format, arguments.out)
+        deliver(read_records(sources, warn, arguments.metadata_id, None if alone else bad), arguments)
         if bad:
             sys.stdout.flush()
             several = f"{len(bad)} of the logs could not be read, as said above; the output holds the others"
@@ -88,20 +90,43 @@ def process(argv: Sequence[str]) -> int:
     return 0
 
 
+def deliver(records: Iterable[Record], arguments: argparse.Namespace) -> None:
+    """Write, draw and report the results. Trackers come last: one that fails takes nothing away."""
+    told = trackers_of(arguments)
+    if told:
+        records = list(records)
+    if arguments.plots is not None:
+        records = plotted(records, arguments.plots)
+    if arguments.plots is None or arguments.out is not None:
+        write(records, arguments.format, arguments.out)
+    if told:
+        sys.stdout.flush()
+        trackers.report(records, told, arguments.report_project)
+
+
+def trackers_of(arguments: argparse.Namespace) -> list[trackers.Tracker]:
+    """Return the trackers that the command line names. Raises UsageError for one that cannot be used."""
+    if not arguments.report_to:
+        if arguments.report_project is not None:
+            raise UsageError("--report_project is for trackers: name one with --report_to")
+        return []
+    return trackers.chosen(name for names in arguments.report_to for name in names)
+
+
 def write(records: Iterable[Record], form: str, target: Path | None) -> None:
     """Write results in a format."""
     with output.opened(target) as stream:
         formats.WRITERS[form]((record.row for record in records), stream)
 
 
-def plotted(records: Iterable[Record], folder: Path) -> Iterator[Record]:
+def plotted(records: Iterable[Record], folder: Path) -> list[Record]:
     """Draw the plots, print their paths, and return the results for whoever else wants them."""
     from .plots import write_plots
 
     kept = list(records)
     for path in write_plots(kept, folder):
         sys.stdout.write(f"{path}\n")
-    return iter(kept)
+    return kept
 
 
 def build_parser() -> Parser:
@@ -128,6 +153,14 @@ def build_parser() -> Parser:
     parser.add_argument(
         "--plots", type=Path, metavar="DIR", help="draw plots (PNG, SVG) and print their paths; results then need --out"
     )
+    parser.add_argument(
+        "--report_to",
+        action="append",
+        type=words,
+        metavar="NAME,NAME",
+        help="tell experiment trackers too: mlflow, tensorboard, wandb",
+    )
+    parser.add_argument("--report_project", type=nonempty, metavar="NAME", help="the project there (default: fmbench)")
     parser.add_argument("--follow", metavar="LOG", help="show a run while it goes on: a row a shape, and the time left")
     parser.add_argument("--schema", action="store_true", help="print the JSON Schema of the list, and stop")
     parser.add_argument("--version", action="version", version=f"fmbench {__version__}")
