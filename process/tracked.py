@@ -11,6 +11,7 @@ from typing import Any
 from .columns import cells, text_of
 from .results import Record
 
+PROJECT = "fmbench"  # where nobody names another
 Parameter = str | int | float | bool
 
 # A figure's name, with its unit, and the column that it shows. Not all shapes have all of them.

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-from .tracked import TrackedRun
+from .tracked import PROJECT, TrackedRun
 
 # What the server takes at once.
 MOST_METRICS = 1000
@@ -45,7 +45,7 @@ def experiment_of(mlflow: Any, project: str | None) -> Any:
     """Return the experiment of that name, made where it is new; without a name that of the environment."""
     if project is None and (identifier := os.environ.get(EXPERIMENT[0])):
         return mlflow.set_experiment(experiment_id=identifier)
-    return mlflow.set_experiment(project or os.environ.get(EXPERIMENT[1]) or "fmbench")
+    return mlflow.set_experiment(project or os.environ.get(EXPERIMENT[1]) or PROJECT)
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from .tracked import TrackedRun
+from .tracked import PROJECT, TrackedRun
 
 FOLDER = "TENSORBOARD_LOGGING_DIR"  # the variable that transformers reads
 RGBA = 4
@@ -27,7 +27,7 @@ class TensorboardTracker:
         from tensorboard.compat.proto.event_pb2 import Event
         from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
-        folder = new_folder(Path(os.environ.get(FOLDER) or "runs") / (project or "fmbench"), run.name)
+        folder = new_folder(Path(os.environ.get(FOLDER) or "runs") / (project or PROJECT), run.name)
         writer = EventFileWriter(str(folder))
         try:
             for time, step, summary in summaries(run):

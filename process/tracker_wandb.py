@@ -5,7 +5,7 @@ import os
 from itertools import groupby
 from typing import Any
 
-from .tracked import TrackedRun
+from .tracked import PROJECT, TrackedRun
 
 
 class WandbTracker:
@@ -22,10 +22,10 @@ class WandbTracker:
         import wandb
 
         made = wandb.init(
-            project=project or os.environ.get("WANDB_PROJECT") or "fmbench",
+            project=project or os.environ.get("WANDB_PROJECT") or PROJECT,
             name=os.environ.get("WANDB_NAME") or run.name,
             config=dict(run.parameters),
-            settings=settings(wandb),
+            settings=settings(wandb, run),
         )
         code = 1
         try:
@@ -36,12 +36,13 @@ class WandbTracker:
         return place_of(made)
 
 
-def settings(wandb: Any) -> Any:
-    """Return settings by which a run says nothing of the machine that reports it: another one measured."""
-    quiet: dict[str, Any] = {} if "WANDB_SILENT" in os.environ else {"silent": True}
+def settings(wandb: Any, run: TrackedRun) -> Any:
+    """Return settings by which a run says nothing of the machine that reports it, which may not have measured it."""
+    chosen: dict[str, Any] = {"silent": True, "host": str(run.parameters.get("environment.host", "unknown"))}
+    own = {name: value for name, value in chosen.items() if f"WANDB_{name.upper()}" not in os.environ}
     return wandb.Settings(
         console="off", disable_code=True, disable_git=True, save_code=False, x_disable_meta=True, x_disable_stats=True,
-        x_disable_machine_info=True, x_save_requirements=False, **quiet,
+        x_disable_machine_info=True, x_save_requirements=False, **own,
     )  # fmt: skip
 
 
@@ -58,6 +59,6 @@ def log(wandb: Any, made: Any, run: TrackedRun) -> None:
 
 def place_of(made: Any) -> str:
     """Return where a run is."""
-    if made.settings.mode == "disabled" or made.disabled:
-        return "nobody's hands: wandb is disabled"
+    if made.disabled:
+        return "told to nobody, since wandb is disabled"
     return f"{made.settings.sync_dir} (`wandb sync` sends it)" if made.offline else str(made.url)

@@ -14,8 +14,6 @@ from .tracker_mlflow import MlflowTracker
 from .tracker_tensorboard import TensorboardTracker
 from .tracker_wandb import WandbTracker
 
-PROJECT = "fmbench"
-
 
 class Tracker(Protocol):
     """One experiment tracker, in one small file."""
@@ -37,7 +35,10 @@ TRACKERS: dict[str, Tracker] = {
 def chosen(names: Iterable[str]) -> list[Tracker]:
     """Return trackers by name. Raises UsageError for one that is unknown or not installed."""
     found = []
-    for name in dict.fromkeys(names):
+    wanted = list(dict.fromkeys(names))
+    if not wanted:
+        raise UsageError(f"--report_to: names no tracker ({', '.join(TRACKERS)})")
+    for name in wanted:
         if name not in TRACKERS:
             raise UsageError(f"--report_to {name}: no such tracker{nearest(name, TRACKERS)} ({', '.join(TRACKERS)})")
         if not TRACKERS[name].available():
@@ -47,21 +48,30 @@ def chosen(names: Iterable[str]) -> list[Tracker]:
 
 
 def report(records: Iterable[Record], trackers: Sequence[Tracker], project: str | None) -> None:
-    """Tell every tracker of every run. Raises FmbenchError in the end where one of them failed."""
-    failures: list[str] = []
+    """Tell every tracker of every run. Raises FmbenchError in the end where one of them failed.
+
+    One that failed is told no more: a server that is down can take a minute to say so.
+    """
+    failures: dict[str, str] = {}
     for run in runs_in(records):
         with tempfile.TemporaryDirectory(prefix="fmbench-") as folder:
             told = tracked(run, plots_of(run, Path(folder)))
             for tracker in trackers:
-                try:
-                    with reserved_stdout():  # what trackers print is no result
-                        place = tracker.report(told, project)
-                    note(f"{tracker.name}: {told.name} is in {place}")
-                except Exception as error:  # a server may fail in any way; the other trackers are told all the same
-                    failures.append(f"--report_to {tracker.name}: {told.name} was not reported ({one_line(error)})")
+                if tracker.name not in failures and (failure := tell(tracker, told, project)) is not None:
+                    failures[tracker.name] = failure
     if failures:
-        more = f"; and {len(failures) - 1} more" if len(failures) > 1 else ""
-        raise FmbenchError(failures[0] + more)
+        raise FmbenchError("; ".join(failures.values()))
+
+
+def tell(tracker: Tracker, run: TrackedRun, project: str | None) -> str | None:
+    """Tell one tracker of one run; return why that failed, or None."""
+    try:
+        with reserved_stdout():  # what trackers print is no result
+            place = tracker.report(run, project)
+    except Exception as error:  # it may fail in any way; the other trackers are told all the same
+        return f"--report_to {tracker.name}: {run.name} and what follows was not reported ({one_line(error)})"
+    note(f"{tracker.name}: {run.name}: {place}")
+    return None
 
 
 def plots_of(records: Sequence[Record], folder: Path) -> list[Path]:
