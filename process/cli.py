@@ -71,6 +71,7 @@ def process(argv: Sequence[str]) -> int:
     """Print what the command line asks for."""
     parser = build_parser()
     arguments = parser.parse_known(argv)
+    check_alone(parser, arguments)
     if arguments.schema:
         sys.stdout.write(schema_text())
     elif arguments.follow is not None:
@@ -88,6 +89,15 @@ def process(argv: Sequence[str]) -> int:
             raise UsageError(several if len(sources) > 1 else bad[0])
     sys.stdout.flush()
     return 0
+
+
+def check_alone(parser: Parser, arguments: argparse.Namespace) -> None:
+    """Refuse what would be passed over: --follow and --schema write no results."""
+    for name in ("schema", "follow"):
+        given = [key for key, value in vars(arguments).items() if value != parser.get_default(key)]
+        if getattr(arguments, name) and given != [name]:
+            others = ", ".join(f"--{key}" for key in given if key != name)
+            parser.error(f"--{name} stands alone; leave out {others}")
 
 
 def deliver(records: Iterable[Record], arguments: argparse.Namespace) -> None:

@@ -69,7 +69,7 @@ def points_of(records: Sequence[Record]) -> tuple[list[Point], str]:
 
 def is_measured(row: dict[str, Any]) -> bool:
     """Whether a result can be a point."""
-    return None not in (row["itl"], row["input"], row["batch"]) and row["itl"] > 0 and row["status"] != "ERR"
+    return row["status"] != "ERR" and all((row[key] or 0) > 0 for key in ("itl", "input", "batch"))
 
 
 def point(record: Record, name: str) -> Point:

@@ -122,6 +122,15 @@ def test_results_are_written_besides_where_asked(records, tmp_path, capsys):
     assert "timestamp" not in capsys.readouterr().out
 
 
+def test_a_size_of_nothing_is_no_point(records, tmp_path, capsys):
+    text = log_text(inputs=(16, 64, 128)).replace('"input_size": 128', '"input_size": 0').replace(" C 128 ", " C 0 ")
+    records(text)
+    assert main(["--path", str(tmp_path), "--plots", str(tmp_path / "plots")]) == 0
+    assert capsys.readouterr().err == ""
+    points, _ = points_of(records(text))
+    assert {point.input for point in points} == {16, 64}
+
+
 def test_a_folder_that_cannot_be_made(records, tmp_path, capsys):
     records(log_text())
     assert main(["--path", str(tmp_path), "--plots", str(tmp_path / "0.log")]) == 2
