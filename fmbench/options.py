@@ -142,6 +142,11 @@ def sizes(text: str) -> tuple[int, ...]:
     return tuple(positive(part.strip()) for part in text.split(","))
 
 
+def words(text: str) -> tuple[str, ...]:
+    """Read a comma list of words, each once."""
+    return tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+
+
 def nonempty(text: str) -> str:
     """Read a string that says something."""
     if not text.strip():

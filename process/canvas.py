@@ -24,8 +24,11 @@ GREY = "#666666"
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 STYLES = ("-", "--", ":", "-.")
 SIZE = (8.0, 5.0)  # inches; at 100 pixels an inch, 800 pixels wide
+# Of a legend, in inches: sign and gaps, a letter of the usual width, a row.
+KEY_WIDTH, LETTER_WIDTH, ROW_HEIGHT = 0.62, 0.07, 0.19
 FORMATS = ("png", "svg")
 MOST_LINES = 21
+HOLLOW = "hollow: not to be trusted (see statistics.reason)"
 LOOK: Any = {
     "font.size": 10, "axes.titlesize": 12, "axes.grid": True, "grid.alpha": 0.3, "axes.spines.top": False,
     "axes.spines.right": False, "legend.frameon": False, "legend.fontsize": 9, "lines.markersize": 5,
@@ -58,10 +61,10 @@ def shortened(text: str, most: int) -> str:
     return text if len(text) <= most else text[: most - 3] + "..."
 
 
-def save(made: Figure, folder: Path, name: str) -> list[Path]:
-    """Write a figure in every format. Raises UsageError where that cannot be done."""
-    paths = [folder / f"{name}.{form}" for form in FORMATS]
-    for path, form in zip(paths, FORMATS, strict=True):
+def save(made: Figure, folder: Path, name: str, formats: Sequence[str] = FORMATS) -> list[Path]:
+    """Write a figure in some formats. Raises UsageError where that cannot be done."""
+    paths = [folder / f"{name}.{form}" for form in formats]
+    for path, form in zip(paths, formats, strict=True):
         data = io.BytesIO()
         made.savefig(data, format=form, metadata={"Date": None} if form == "svg" else {})
         with opened(path) as stream:
@@ -82,23 +85,26 @@ def draw_lines(axes: Axes, lines: Sequence[Line]) -> None:
         axes.plot(line.x, line.y, label=shortened(line.label, 60), **look_of)
         if any(low < high for low, high in zip(line.low, line.high, strict=True)):
             axes.fill_between(line.x, line.low, line.high, color=look_of["color"], alpha=0.25, linewidth=0)
-        hollow = [(x, y) for x, y, sure in zip(line.x, line.y, line.sure, strict=True) if not sure]
-        if hollow:
-            axes.plot(
-                *zip(*hollow, strict=True),
-                linestyle="",
-                marker=look_of["marker"],
-                color=look_of["color"],
-                mfc="white",
-                zorder=4,
-            )
+        places = zip(line.x, line.y, line.sure, strict=True)
+        draw_hollow(axes, [(x, y) for x, y, sure in places if not sure], look_of)
 
 
-def legend(made: Figure, axes: Axes, lines: int) -> None:
-    """Add a legend: inside for one line or two, below the plot for more."""
-    if lines > 1:
-        columns = min(3, lines) if max(len(str(label)) for label in axes.get_legend_handles_labels()[1]) < 30 else 2
-        made.legend(*axes.get_legend_handles_labels(), loc="outside lower left", ncols=columns)
+def draw_hollow(axes: Axes, places: Sequence[tuple[float, float]], look_of: dict[str, Any]) -> None:
+    """Draw points that should not be trusted over those that are there."""
+    if places:
+        signs = {key: look_of[key] for key in ("color", "marker")}
+        axes.plot(*zip(*places, strict=True), linestyle="", mfc="white", zorder=4, **signs)
+
+
+def legend(made: Figure, axes: Axes) -> None:
+    """Add a legend below the plot, in as many columns as there is room for; many rows make the figure taller."""
+    handles, labels = axes.get_legend_handles_labels()
+    if len(labels) < 2:
+        return
+    columns = max(1, min(len(labels), int(SIZE[0] / (KEY_WIDTH + LETTER_WIDTH * max(map(len, labels))))))
+    rows = math.ceil(len(labels) / columns)
+    made.set_figheight(made.get_figheight() + ROW_HEIGHT * max(0, rows - 3))
+    made.legend(handles, labels, loc="outside lower left", ncols=math.ceil(len(labels) / rows))
 
 
 def footer(axes: Axes, lines: Sequence[Line]) -> str:
@@ -107,15 +113,23 @@ def footer(axes: Axes, lines: Sequence[Line]) -> str:
     if any(low < high for line in lines for low, high in zip(line.low, line.high, strict=True)):
         parts.append("band: 95% interval")
     if not all(itertools.chain.from_iterable(line.sure for line in lines)):
-        parts.append("hollow: not to be trusted (see statistics.reason)")
+        parts.append(HOLLOW)
     return "; ".join(parts)
+
+
+def remark(axes: Axes, text: str) -> None:
+    """Write above the plot what its signs mean."""
+    axes.set_title(text, loc="right", fontsize=8, color=GREY)
 
 
 def sizes_axis(axes: Axes, values: Sequence[float]) -> None:
     """Make x a logarithmic axis of sizes, with a tick at each of them as far as there is room."""
     ticks = sorted(set(values))
     axes.set_xscale("log", base=2)
-    chosen = [tick for place, tick in enumerate(ticks) if place % math.ceil(len(ticks) / 12) == 0]
+    least = (ticks[-1] / ticks[0]) ** (1 / 12)
+    chosen = ticks[:1]
+    for tick in ticks[1:]:
+        chosen += [tick] if tick >= least * chosen[-1] else []
     axes.set_xticks(chosen, [f"{tick:g}" for tick in chosen])
     axes.xaxis.set_minor_formatter(NullFormatter())
 
@@ -126,7 +140,7 @@ def amounts_axis(axes: Axes, values: Sequence[float], which: str = "y") -> None:
     if positive and max(positive) > 8 * min(positive):
         log_axis(axes, which, (1, 3) if which == "x" and max(positive) > 100 * min(positive) else (1, 2, 5))
     elif which == "y":
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, 1.05 * axes.get_ylim()[1])  # a point on the edge would be cut
     else:
         axes.set_xlim(left=0)
 

@@ -2,15 +2,15 @@
 
 import argparse
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from fmbench import __version__
 from fmbench.console import run_main, warn
 from fmbench.errors import UsageError
-from fmbench.options import Parser, nonempty
+from fmbench.options import Parser, nonempty, words
 
-from . import formats, output
+from . import formats, output, trackers
 from .follow import follow
 from .reader import find_sources
 from .records import read_records
@@ -41,8 +41,13 @@ formats:
   markdown     a table for people: the figures that matter, with units and doubts
   openmetrics  gauges for the textfile collector of Prometheus: --out /var/lib/node_exporter/fmbench.prom
 
+trackers:
+  --report_to mlflow, tensorboard, wandb (pip install 'fmbench[mlflow]', ...) tells them of every driver run: its
+  arguments and facts, its figures over batch size and over input size, its plots. The results are written as ever.
+  The trackers' own variables hold: MLFLOW_TRACKING_URI, WANDB_MODE, WANDB_DIR, TENSORBOARD_LOGGING_DIR, ...
+
 exit codes:
-  0 done (an empty list included), 1 the output could not be written (a full disk),
+  0 done (an empty list included), 1 the output could not be written (a full disk) or a tracker failed,
   2 the command line or a file is wrong
 
 examples:
@@ -52,6 +57,7 @@ examples:
   process --path results/ --format csv --out results.csv
   process --path run.log --plots plots/
   process --path results/ --dashboard results.html   (pip install 'fmbench[dashboard]')
+  process --path run.log --out run.json --report_to mlflow,tensorboard
   process --follow run.log                        until the run ends, or Ctrl-C
   driver ... | process --path -                   straight from a driver
 """
@@ -66,6 +72,7 @@ def process(argv: Sequence[str]) -> int:
     """Print what the command line asks for."""
     parser = build_parser()
     arguments = parser.parse_known(argv)
+    check_alone(parser, arguments)
     if arguments.schema:
         sys.stdout.write(schema_text())
     elif arguments.follow is not None:
@@ -77,11 +84,7 @@ def process(argv: Sequence[str]) -> int:
         sources = find_sources(arguments.path, "--path ")
         files = [file for file in (arguments.out, arguments.dashboard) if file is not None]
         alone = len(sources) == 1 and files  # then the file that is there stays as it is
-        records = read_records(sources, warn, arguments.metadata_id, None if alone else bad)
-        if arguments.plots is not None or arguments.dashboard is not None:
-            records = drawn(records, arguments.plots, arguments.dashboard)
-        if arguments.out is not None or (arguments.plots is None and arguments.dashboard is None):
-            write(records, arguments.format, arguments.out)
+        deliver(read_records(sources, warn, arguments.metadata_id, None if alone else bad), arguments)
         if bad:
             sys.stdout.flush()
             several = f"{len(bad)} of the logs could not be read, as said above; the output holds the others"
@@ -90,13 +93,46 @@ def process(argv: Sequence[str]) -> int:
     return 0
 
 
+def check_alone(parser: Parser, arguments: argparse.Namespace) -> None:
+    """Refuse what would be passed over: --follow and --schema write no results."""
+    for name in ("schema", "follow"):
+        given = [key for key, value in vars(arguments).items() if value != parser.get_default(key)]
+        if getattr(arguments, name) and given != [name]:
+            others = ", ".join(f"--{key}" for key in given if key != name)
+            parser.error(f"--{name} stands alone; leave out {others}")
+
+
+def deliver(records: Iterable[Record], arguments: argparse.Namespace) -> None:
+    """Write, draw and report the results. Trackers come last: one that fails takes nothing away."""
+    told = trackers_of(arguments)
+    if told:
+        records = list(records)
+    pictures = arguments.plots is not None or arguments.dashboard is not None
+    if pictures:
+        records = drawn(records, arguments.plots, arguments.dashboard)
+    if not pictures or arguments.out is not None:
+        write(records, arguments.format, arguments.out)
+    if told:
+        sys.stdout.flush()
+        trackers.report(records, told, arguments.report_project)
+
+
+def trackers_of(arguments: argparse.Namespace) -> list[trackers.Tracker]:
+    """Return the trackers that the command line names. Raises UsageError for one that cannot be used."""
+    if not arguments.report_to:
+        if arguments.report_project is not None:
+            raise UsageError("--report_project is for trackers: name one with --report_to")
+        return []
+    return trackers.chosen(name for names in arguments.report_to for name in names)
+
+
 def write(records: Iterable[Record], form: str, target: Path | None) -> None:
     """Write results in a format."""
     with output.opened(target) as stream:
         formats.WRITERS[form]((record.row for record in records), stream)
 
 
-def drawn(records: Iterable[Record], folder: Path | None, page: Path | None) -> Iterator[Record]:
+def drawn(records: Iterable[Record], folder: Path | None, page: Path | None) -> list[Record]:
     """Draw the plots and the dashboard, print their paths, and return the results for whoever else wants them."""
     if page is not None:
         from .dashboard.page import plotly_script, write_dashboard
@@ -112,7 +148,7 @@ def drawn(records: Iterable[Record], folder: Path | None, page: Path | None) -> 
         write_dashboard(kept, page)
         paths.append(page)
     sys.stdout.writelines(f"{path}\n" for path in paths)
-    return iter(kept)
+    return kept
 
 
 def build_parser() -> Parser:
@@ -145,6 +181,14 @@ def build_parser() -> Parser:
         metavar="FILE",
         help="write a page for the browser (HTML) and print its path; results then need --out",
     )
+    parser.add_argument(
+        "--report_to",
+        action="append",
+        type=words,
+        metavar="NAME,NAME",
+        help="tell experiment trackers too: mlflow, tensorboard, wandb",
+    )
+    parser.add_argument("--report_project", type=nonempty, metavar="NAME", help="the project there (default: fmbench)")
     parser.add_argument("--follow", metavar="LOG", help="show a run while it goes on: a row a shape, and the time left")
     parser.add_argument("--schema", action="store_true", help="print the JSON Schema of the list, and stop")
     parser.add_argument("--version", action="version", version=f"fmbench {__version__}")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fmbench.console import run_main, warn
 from fmbench.errors import UsageError
-from fmbench.options import Parser
+from fmbench.options import Parser, words
 
 from . import output, report
 from .comparison import Comparison, compare_sides
@@ -113,8 +113,3 @@ def threshold(text: str) -> float:
     if not 0 <= number < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not between 0% and 100%")
     return number
-
-
-def words(text: str) -> tuple[str, ...]:
-    """Read a comma list of words."""
-    return tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))

@@ -9,6 +9,7 @@ PLACE = ("input_size", "batch_size", "variant")
 # Beyond these, a line is damaged.
 LONGEST = 1e10  # seconds: three centuries
 LARGEST = 2**63 - 1  # anything counted
+GREATEST = 1e300  # any number; the sums and ratios of such still are
 NUMBERS = (int, float)
 
 Place = tuple[int | None, int | None, str | None]  # input size, batch size, variant
@@ -50,7 +51,7 @@ def known_count(data: dict[str, Any], key: str) -> int:
 def number(data: dict[str, Any], key: str) -> float | None:
     """Return any number."""
     value = data.get(key)
-    if value is not None and type(value) not in NUMBERS:
+    if value is not None and not is_number(value):
         raise LineError(f"{key} is no number")
     return value
 
@@ -111,8 +112,8 @@ def positions(data: dict[str, Any], key: str) -> list[int]:
 
 
 def is_number(value: object) -> bool:
-    """Whether a JSON value is a number; true and false are none."""
-    return type(value) in NUMBERS
+    """Whether a JSON value is a number; true and false are none, and nothing is that is beyond all measures."""
+    return isinstance(value, NUMBERS) and not isinstance(value, bool) and abs(value) <= GREATEST
 
 
 def checked_seconds(value: Any) -> float:

@@ -11,6 +11,7 @@ from fmbench.console import Progress, note
 from fmbench.errors import UsageError, first_line
 
 from .output import standard_output
+from .reader import GZIP_MAGIC
 from .watch import HEADER, Watch
 
 EVERY = 0.5  # seconds between two looks at the file
@@ -19,6 +20,7 @@ QUIET = 3.0  # seconds without a line after which a run that is whole has ended
 
 def follow(path: str, warn: Callable[[str], None], every: float = EVERY) -> None:
     """Print a row for every shape that ends, until the run has ended. Raises UsageError for a file that is none."""
+    check_source(path)
     out, progress = standard_output(), Progress()
     watch = Watch(path, warn)
     out.write(HEADER + "\n")
@@ -41,6 +43,21 @@ def follow(path: str, warn: Callable[[str], None], every: float = EVERY) -> None
     note(f"{path}: {watch.done} of {watch.total or watch.done} shapes; the run has ended")
 
 
+def check_source(path: str) -> None:
+    """Raise UsageError for what is no file that can be followed."""
+    if path == "-":
+        return
+    if not Path(path).is_file():
+        raise UsageError(f"--follow {path}: no such file; a driver's log, or - for standard input")
+    try:
+        with Path(path).open("rb") as stream:
+            packed = stream.read(len(GZIP_MAGIC)) == GZIP_MAGIC
+    except OSError as error:
+        raise UsageError(f"--follow {path}: cannot be read ({first_line(error)})") from None
+    if packed:
+        raise UsageError(f"--follow {path}: is packed, so its run has ended; `process --path` reads it")
+
+
 def arriving(path: str, every: float) -> Iterator[tuple[bytes | None, float]]:
     """Yield each line of a log, and empty bytes with the seconds without a line each time that there is none.
 
@@ -51,8 +68,6 @@ def arriving(path: str, every: float) -> Iterator[tuple[bytes | None, float]]:
             yield raw, 0.0
         return
     try:
-        if not Path(path).is_file():
-            raise UsageError(f"--follow {path}: no such file; a driver's log, or - for standard input")
         with Path(path).open("rb") as stream:
             yield from growing(stream, every)
     except OSError as error:

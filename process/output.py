@@ -20,8 +20,9 @@ def opened(target: Path | None) -> Iterator[TextIO]:
     Raises UsageError for a target that cannot be written, FmbenchError where writing fails half-way (a full disk).
     """
     if target is None:
-        yield standard_output()
-        sys.stdout.flush()
+        with written("standard output"):
+            yield standard_output()
+            sys.stdout.flush()
     elif target.exists() and not target.is_file() and not target.is_dir():
         with written(target), target.open("w", encoding="utf-8", newline="") as stream:
             yield stream  # a device or a pipe: there is nothing to rename
@@ -47,7 +48,7 @@ def beside(target: Path) -> Iterator[TextIO]:
     try:
         handle, name = tempfile.mkstemp(prefix=f".{real.name[:100]}.", suffix=".part", dir=real.parent)
     except OSError as error:
-        raise UsageError(f"{target}: cannot be written ({first_line(error)})") from None
+        raise UsageError(f"{target}: cannot be written ({error.strerror or first_line(error)})") from None
     part = Path(name)
     try:
         with written(target):
@@ -62,7 +63,7 @@ def beside(target: Path) -> Iterator[TextIO]:
 
 
 @contextlib.contextmanager
-def written(target: Path) -> Iterator[None]:
+def written(target: object) -> Iterator[None]:
     """Turn what the system says of a failed write into one line."""
     try:
         yield

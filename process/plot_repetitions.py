@@ -6,12 +6,13 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from fmbench import stats
 from fmbench.figures import significant
 
 from . import canvas
-from .series import Point
+from .series import Point, spread
 
 PANELS = 6
 MOST = 7  # distributions in one plot
@@ -21,10 +22,7 @@ NO_REPETITIONS = "no result has its repetitions; logs have them, JSON does not"
 
 def chosen(points: Sequence[Point], most: int) -> list[Point]:
     """Return the points that have repetitions, some of them evenly spread where there are many."""
-    known = [point for point in points if len(point.record.durations) > 1]
-    if len(known) <= most:
-        return known
-    return [known[round(place * (len(known) - 1) / (most - 1))] for place in range(most)]
+    return spread([point for point in points if len(point.record.durations) > 1], most)
 
 
 def series(points: Sequence[Point], subtitle: str) -> Figure | str:
@@ -79,12 +77,13 @@ def draw_series(axes: Axes, point: Point) -> None:
     hollow: dict[str, Any] = {"marker": "o", "mfc": "none", "linestyle": "", "markersize": 7}
     axes.plot(numbers[outlying], values[outlying], color=canvas.WARNING, label="outlier", **hollow)
     axes.set_xlim(0.5, len(values) + 0.5)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_title(canvas.shortened(shape_title(point), 48), loc="left", fontsize=10, color="black")
 
 
 def shape_title(point: Point) -> str:
     """Return what a shape is called."""
-    return ", ".join(part for part in (point.name, f"input {point.input}, batch {point.batch}") if part)
+    return ": ".join(part for part in (f"input {point.input}, batch {point.batch}", point.name) if part)
 
 
 def distribution(points: Sequence[Point], subtitle: str) -> Figure | str:
@@ -101,11 +100,11 @@ def distribution(points: Sequence[Point], subtitle: str) -> Figure | str:
         look = {key: value for key, value in canvas.style(number).items() if key != "marker"}
         axes.ecdf(
             relative,
-            label=f"{canvas.shortened(shape_title(point), 60)}: {significant(float(np.median(kept)))} ms",
+            label=canvas.shortened(f"{significant(float(np.median(kept)))} ms, {shape_title(point)}", 75),
             **look,
         )
     axes.set_xlim(right=min(axes.get_xlim()[1], 1 + 1.6 * (last - 1) + 0.01))
     axes.set_xlabel("latency over the median of the shape")
     axes.set_ylabel("share of repetitions")
-    canvas.legend(made, axes, len(shown))
+    canvas.legend(made, axes)
     return made

@@ -12,7 +12,7 @@ from fmbench.figures import significant
 
 from . import canvas
 from .columns import text_of
-from .series import Point
+from .series import Point, spread
 from .view import harmless
 
 GIGA = 1e9
@@ -32,11 +32,13 @@ def roofline(points: Sequence[Point], subtitle: str) -> Figure | str:
         canvas.log_axis(axes, which)
     draw_points(axes, placed)
     draw_roofs(axes, limits, [x for _, (x, _) in placed])
+    if not all(point.sure for point, _ in placed):
+        canvas.remark(axes, canvas.HOLLOW)
     low, high = axes.get_ylim()
     axes.set_ylim(low / 1.3, high * 1.3)
     axes.set_xlabel("intensity (FLOP a byte); numbers at the points are input sizes")
     axes.set_ylabel("performance (GFLOP/s)")
-    canvas.legend(made, axes, 2)
+    canvas.legend(made, axes)
     return made
 
 
@@ -59,13 +61,15 @@ def draw_points(axes: Axes, placed: Sequence[tuple[Point, tuple[float, float]]])
     groups: dict[tuple[str, int], list[tuple[Point, tuple[float, float]]]] = {}
     for point, place in sorted(placed, key=lambda pair: (pair[0].name, pair[0].batch, pair[0].input)):
         groups.setdefault((point.name, point.batch), []).append((point, place))
-    names = list(dict.fromkeys(name for name, _ in groups))
-    batches = sorted({batch for _, batch in groups})
+    shown = spread(list(groups.items()), canvas.MOST_LINES)
+    names = list(dict.fromkeys(name for (name, _), _ in shown))
+    batches = sorted({batch for (_, batch), _ in shown})
     taken: list[tuple[float, float]] = []
-    for (name, batch), members in list(groups.items())[: canvas.MOST_LINES]:
+    for (name, batch), members in shown:
         look = canvas.style(batches.index(batch)) | {"linestyle": "", "marker": canvas.MARKERS[names.index(name) % 7]}
         label = ", ".join(part for part in (name, f"batch {batch}") if part)
         axes.plot(*zip(*(place for _, place in members), strict=True), label=canvas.shortened(label, 60), **look)
+        canvas.draw_hollow(axes, [place for point, place in members if not point.sure], look)
         for point, (x, y) in members:
             if all(math.hypot(math.log(x / left), math.log(y / above)) > APART for left, above in taken):
                 taken.append((x, y))

@@ -1,13 +1,13 @@
 """Plots over the sizes of a sweep: latency, throughput, the serving curve, memory, energy."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from . import canvas
-from .series import Line, Point, Value, exact, latency, lines_of, lines_over, throughput
+from .series import Line, Point, Value, exact, latency, lines_of, lines_over, placed, spread, throughput
 
 LATENCY = "latency (ms a batch)"
 THROUGHPUT = "throughput (sequences/s)"
@@ -34,12 +34,12 @@ class Sweep:
         if not lines:
             return why_none(points, self.x, self.value)
         made, (axes,) = canvas.figure(self.title, subtitle)
-        shown = lines[: canvas.MOST_LINES]
+        shown = placed(spread(lines, canvas.MOST_LINES))
         canvas.draw_lines(axes, shown)
         canvas.sizes_axis(axes, [x for line in shown for x in line.x])
         canvas.amounts_axis(axes, [y for line in shown for y in line.y])
         label_axes(axes, self.x_label, self.y_label, lines, shown)
-        canvas.legend(made, axes, len(shown))
+        canvas.legend(made, axes)
         return made
 
 
@@ -50,7 +50,7 @@ def label_axes(axes: Axes, x_label: str, y_label: str, lines: Sequence[Line], sh
     parts = [canvas.footer(axes, shown)]
     if len(shown) < len(lines):
         parts.append(f"{len(shown)} of {len(lines)} lines")
-    axes.set_title("; ".join(part for part in parts if part), loc="right", fontsize=8, color=canvas.GREY)
+    canvas.remark(axes, "; ".join(part for part in parts if part))
 
 
 def why_none(points: Sequence[Point], x: str, value: Value) -> str:
@@ -67,13 +67,13 @@ def serving(points: Sequence[Point], subtitle: str) -> Figure | str:
     if not lines:
         return why_none(points, "batch", throughput)
     made, (axes,) = canvas.figure("Latency against throughput", subtitle)
-    shown = lines[: canvas.MOST_LINES]
+    shown = placed(spread(lines, canvas.MOST_LINES))
     canvas.draw_lines(axes, shown)
     name_points(axes, shown)
     canvas.amounts_axis(axes, [y for line in shown for y in line.y])
     canvas.amounts_axis(axes, [x for line in shown for x in line.x], "x")
     label_axes(axes, f"{THROUGHPUT}; numbers at the points are batch sizes", LATENCY, lines, shown)
-    canvas.legend(made, axes, len(shown))
+    canvas.legend(made, axes)
     return made
 
 
@@ -92,6 +92,7 @@ def memory(points: Sequence[Point], subtitle: str) -> Figure | str:
         value = exact("memory", key, 1 / MEBIBYTE)
         if any(value(point) is not None for point in points):
             title = f"Peak memory of the {place} over batch size"
+            points = [replace(point, sure=point.record.row["status"] == "OK") for point in points]  # no matter of time
             return Sweep(title, "batch", BATCH, "input", "peak memory (MiB)", value)(points, subtitle)
     return "no result has it"
 

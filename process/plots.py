@@ -5,7 +5,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from fmbench.console import note, warn
+from fmbench.console import note
 from fmbench.errors import UsageError, first_line
 
 from . import canvas
@@ -32,16 +32,23 @@ def write_plots(records: Iterable[Record], folder: Path) -> list[Path]:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"{folder}: cannot be made ({error.strerror or first_line(error)})") from None
+    return draw_plots(records, folder, canvas.FORMATS, note)
+
+
+def draw_plots(
+    records: Iterable[Record], folder: Path, formats: Sequence[str], say: Callable[[str], None]
+) -> list[Path]:
+    """Write the plots into a folder that is there, and return their paths; `say` is told which are left out."""
     points, subtitle = points_of(list(records))
     if not points:
-        warn("no plots: no result has a latency")
+        say("no plots: no result has a latency")
         return []
     written: list[Path] = []
     with canvas.look():
         for name, plot in PLOTS.items():
             made = plot(points, subtitle)
             if isinstance(made, str):
-                note(f"no plot {name}: {made}")
+                say(f"no plot {name}: {made}")
             else:
-                written += canvas.save(made, folder, name)
+                written += canvas.save(made, folder, name, formats)
     return written

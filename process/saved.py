@@ -4,12 +4,13 @@ import itertools
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NoReturn
+from typing import Any
 
 from fmbench.errors import UsageError
+from fmbench.lines import finite
 
 from .columns import Kind, known_columns, objects
-from .fields import is_number
+from .fields import LARGEST, is_number
 from .results import SCHEMA_VERSION
 
 # A log may begin with any text of another program; this is how `process` begins.
@@ -20,7 +21,7 @@ STATUSES = ("OK", "PARTIAL", "ERR", "SIMULATED")
 
 FITS: dict[Kind, Callable[[Any], bool]] = {
     "truth": lambda value: isinstance(value, bool),
-    "integer": lambda value: type(value) is int,
+    "integer": lambda value: type(value) is int and abs(value) <= LARGEST,
     "number": is_number,
     "text": lambda value: isinstance(value, str),
     "numbers": lambda value: isinstance(value, list) and len(value) == 2 and all(map(is_number, value)),
@@ -59,12 +60,7 @@ def objects_of(lines: Iterable[bytes], name: str) -> Iterator[Any]:
 
 def parsed(text: bytes) -> Any:
     """Return what JSON says. Raises ValueError for what is none."""
-    return json.loads(text, parse_constant=refuse)
-
-
-def refuse(constant: str) -> NoReturn:
-    """Raise ValueError for NaN and infinity."""
-    raise ValueError(f"{constant} is no JSON")
+    return json.loads(text, parse_float=finite, parse_constant=finite)
 
 
 def checked(row: Any) -> dict[str, Any]:

@@ -8,12 +8,15 @@ from .columns import cells, text_of
 from .results import Record
 from .view import harmless
 
-# What may tell two configurations apart, with how it is written; the rest of the fingerprint has no room in a legend.
+# What may tell two configurations apart, with how it is written, the plainest first; the rest of the fingerprint has
+# no room in a legend.
+SIMULATED = "simulated"
 TELLING = {
     "model": "{}", "environment.platform": "{}", "environment.device": "{}", "precision": "{}", "variant": "variant {}",
-    "environment.threads": "{} threads", "environment.compile": "compile {}", "environment.attention": "{} attention",
-    "environment.packages.torch": "torch {}", "metadata_id": "{}", "status": "{}",
+    "environment.threads": "{} threads", "environment.compile": "{}", "environment.attention": "{} attention",
+    "environment.packages.torch": "torch {}", "metadata_id": "{}", SIMULATED: "{}",
 }  # fmt: skip
+MAIN = ("model", "environment.platform", "precision")
 SHARED = ("model", "environment.platform", "environment.device", "precision", "environment.threads")
 
 Value = Callable[["Point"], tuple[float, float, float] | None]
@@ -31,16 +34,13 @@ class Point:
     interval: tuple[float, float]
     sure: bool
 
-    @property
-    def size(self) -> str:
-        """Its sizes, as a legend has them."""
-        return f"{self.input} x {self.batch}"
-
 
 @dataclass(frozen=True, slots=True)
 class Line:
     """A line of a plot: x, y, and the band around y. `sure` is false where a figure should not be trusted."""
 
+    name: str  # of the configuration
+    size: int  # the one that is the same all along the line
     label: str
     place: tuple[int, int] = (0, 0)  # number of the colour, number of the line style
     x: list[float] = field(default_factory=list)
@@ -69,7 +69,7 @@ def points_of(records: Sequence[Record]) -> tuple[list[Point], str]:
 
 def is_measured(row: dict[str, Any]) -> bool:
     """Whether a result can be a point."""
-    return None not in (row["itl"], row["input"], row["batch"]) and row["itl"] > 0 and row["status"] != "ERR"
+    return row["status"] != "ERR" and all((row[key] or 0) > 0 for key in ("itl", "input", "batch"))
 
 
 def point(record: Record, name: str) -> Point:
@@ -82,12 +82,9 @@ def point(record: Record, name: str) -> Point:
 
 def named(records: Sequence[Record]) -> list[tuple[Record, str]]:
     """Return each result with what tells its configuration from the others; nothing where there is only one."""
-    rows = [cells(record.row) for record in records]
-    kinds = {key: len({text_of(row.get(key)) for row in rows}) for key in TELLING}
-    telling = [key for key in TELLING if kinds[key] > 1]
-    if "environment.device" in telling and kinds["environment.device"] == kinds["environment.platform"]:
-        telling.remove("environment.device")  # it says no more than the platform
-    names = [", ".join(shown(key, row.get(key)) for key in telling if row.get(key) is not None) for row in rows]
+    rows = [facts_of(record) for record in records]
+    telling = telling_keys(rows)
+    names = [", ".join(shown(key, row[key]) for key in telling if row.get(key) is not None) for row in rows]
     places = {
         (name, record.source, record.row["input"], record.row["batch"])
         for name, record in zip(names, records, strict=True)
@@ -98,6 +95,25 @@ def named(records: Sequence[Record]) -> list[tuple[Record, str]]:
             for name, record in zip(names, records, strict=True)
         ]
     return list(zip(records, names, strict=True))
+
+
+def facts_of(record: Record) -> dict[str, Any]:
+    """Return what may tell a configuration; a shape that was cut off is of the same one as the others."""
+    return {**cells(record.row), SIMULATED: SIMULATED if record.row["status"] == "SIMULATED" else None}
+
+
+def telling_keys(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """Return the keys that tell all configurations apart: MAIN where they differ, and no more others than it takes."""
+
+    def kinds(keys: Sequence[str]) -> int:
+        return len({tuple(text_of(row.get(key)) for key in keys) for row in rows})
+
+    keys = list(TELLING)
+    for key in reversed(TELLING):
+        rest = [other for other in keys if other != key]
+        if kinds([key]) == 1 or (key not in MAIN and kinds(rest) == kinds(keys)):
+            keys = rest
+    return keys
 
 
 def shared(records: Sequence[Record]) -> str:
@@ -113,6 +129,8 @@ def shown(key: str, value: Any) -> str:
     text = harmless(text_of(value))
     if key == "environment.threads" and value == 1:
         return "1 thread"
+    if key == "environment.compile" and isinstance(value, bool):
+        return "compiled" if value else "eager"
     return TELLING[key].format(text.rpartition("/")[2] if key == "model" else text)
 
 
@@ -130,20 +148,28 @@ def lines_of(
         band = value(each)
         if band is not None:
             label = ", ".join(part for part in (each.name, f"{other} {getattr(each, other)}") if part)
-            line = found.setdefault((each.name, getattr(each, other)), Line(label))
+            size = getattr(each, other)
+            line = found.setdefault((each.name, size), Line(each.name, size, label))
             line.add(across(each), band, each, str(getattr(each, order)))
-    whole = {key: line for key, line in found.items() if len(line.x) > 1}
-    return placed(whole)
+    return placed([line for line in found.values() if len(line.x) > 1])
 
 
-def placed(lines: dict[tuple[str, int], Line]) -> list[Line]:
+def spread(items: Sequence[Any], most: int) -> list[Any]:
+    """Return some of many, evenly spread, with the first and the last."""
+    if len(items) <= most:
+        return list(items)
+    return [items[round(place * (len(items) - 1) / (most - 1))] for place in range(most)]
+
+
+def placed(lines: Sequence[Line]) -> list[Line]:
     """Return lines with their colours: one a size, and a style a configuration; one a configuration for one size."""
-    names = list(dict.fromkeys(name for name, _ in lines))
-    sizes = sorted({size for _, size in lines})
-    return [
-        replace(line, place=(sizes.index(size), names.index(name)) if len(sizes) > 1 else (names.index(name), 0))
-        for (name, size), line in lines.items()
+    names = list(dict.fromkeys(line.name for line in lines))
+    sizes = sorted({line.size for line in lines})
+    places = [
+        (sizes.index(line.size), names.index(line.name)) if len(sizes) > 1 else (names.index(line.name), 0)
+        for line in lines
     ]
+    return [replace(line, place=place) for line, place in zip(lines, places, strict=True)]
 
 
 def latency(point: Point) -> tuple[float, float, float]:

@@ -45,7 +45,8 @@ def check_comparable(base: Side, new: Side, across: Collection[str]) -> Facts:
     common = [key for key in base.records if key in new.records]
     if not common:
         raise UsageError(
-            f"{base.name} and {new.name}: no shape is in both (model, class, sizes and variant must match)"
+            f"{base.name} and {new.name}: no shape is in both (model, class, sizes and variant must match; "
+            "--across model,model_class,variant lets the first, the second and the last differ)"
         )
     differing: Facts = {}
     for key in common:

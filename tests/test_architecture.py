@@ -65,7 +65,13 @@ def test_only_backends_know_a_platform(path: Path) -> None:
 
 def test_the_core_imports_the_cards_packages_only() -> None:
     allowed = {"torch", "transformers", "numpy", "pandas", "yaml", "matplotlib", "huggingface_hub"}
-    extras = {"parquet.py": {"pyarrow"}, "page.py": {"plotly"}}  # each is imported by one file, where it is used
+    extras = {  # each is imported by one file, where it is used
+        "page.py": {"plotly"},
+        "parquet.py": {"pyarrow"},
+        "tracker_mlflow.py": {"mlflow"},
+        "tracker_tensorboard.py": {"tensorboard"},
+        "tracker_wandb.py": {"wandb"},
+    }
     standard = set(sys.stdlib_module_names)
     for path in FILES:
         if path.relative_to(ROOT).parts[0] == "backends":

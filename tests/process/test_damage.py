@@ -43,6 +43,7 @@ BROKEN = [
     'FMWORK STAT {"p50": "x"}',
     'FMWORK MEM {"device_peak_bytes": "all"}',
     'FMWORK MEM {"reason": 5}',
+    'FMWORK ENERGY {"joules": 1' + "0" * 400 + "}",
     'FMWORK ENERGY {"joules": "3"}',
     'FMWORK ENERGY {"joules": true}',
     'FMWORK CEIL {"flops_per_second": []}',

@@ -1,5 +1,6 @@
 """`process --follow`: a run that goes on, how far it is, and when it has ended."""
 
+import gzip
 import signal
 import subprocess
 import sys
@@ -187,6 +188,13 @@ def test_what_cannot_be_followed(name, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main(["--follow", name]) == 2
     assert capsys.readouterr().err.startswith(f"process: error: --follow {name}: no such file")
+
+
+def test_a_packed_log_is_not_followed(tmp_path, capsys):
+    (tmp_path / "x.log.gz").write_bytes(gzip.compress(content(head())))
+    assert main(["--follow", str(tmp_path / "x.log.gz")]) == 2
+    printed = capsys.readouterr()
+    assert "is packed, so its run has ended" in printed.err and printed.out == ""
 
 
 def test_a_newer_format_is_refused(tmp_path, capsys):

@@ -348,3 +348,14 @@ def test_a_device_is_written_and_not_replaced(golden, capsys):
     assert main(["--path", str(golden), "--out", "/dev/full"]) == 1
     assert capsys.readouterr().err == "process: error: /dev/full: not written (No space left on device)\n"
     assert stat.S_ISCHR(Path(os.devnull).stat().st_mode)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+def test_a_standard_output_that_is_full_is_one_line(golden):
+    code = "import sys; from fmbench.process.cli import main; sys.exit(main(sys.argv[1:]))"
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", code, "--path", golden], stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == "process: error: standard output: not written (No space left on device)"

@@ -7,6 +7,7 @@ import xml.etree.ElementTree
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from fmbench import lines
@@ -121,6 +122,15 @@ def test_results_are_written_besides_where_asked(records, tmp_path, capsys):
     assert "timestamp" not in capsys.readouterr().out
 
 
+def test_a_size_of_nothing_is_no_point(records, tmp_path, capsys):
+    text = log_text(inputs=(16, 64, 128)).replace('"input_size": 128', '"input_size": 0').replace(" C 128 ", " C 0 ")
+    records(text)
+    assert main(["--path", str(tmp_path), "--plots", str(tmp_path / "plots")]) == 0
+    assert capsys.readouterr().err == ""
+    points, _ = points_of(records(text))
+    assert {point.input for point in points} == {16, 64}
+
+
 def test_a_folder_that_cannot_be_made(records, tmp_path, capsys):
     records(log_text())
     assert main(["--path", str(tmp_path), "--plots", str(tmp_path / "0.log")]) == 2
@@ -151,6 +161,43 @@ def test_configurations_are_told_apart(records):
     assert subtitle == "m, float32, 1 thread"
 
 
+def test_a_label_says_no_more_than_it_takes(records):
+    one = log_text().replace('"threads": 1', '"threads": 1, "device": "x", "compile": false')
+    compiled = one.replace('"compile": false', '"compile": true')
+    elsewhere = log_text(platform="gpu").replace('"threads": 1', '"threads": 1, "device": "y", "compile": true')
+    points, _ = points_of(records(one, compiled, elsewhere))
+    assert {point.name for point in points} == {"cpu, eager", "cpu, compiled", "gpu, compiled"}
+
+
+def test_a_shape_that_was_cut_off_stays_on_its_line(drawn):
+    text = log_text(batches=(1, 2, 4)).replace("FMWORK ENV", "FMWORK ARG --model_name org/m\nFMWORK ENV")
+    made = drawn(text.rpartition("FMWORK MEM")[0])["latency_over_batch"]
+    labels = [label.get_text() for label in made.legends[0].get_texts()]
+    assert labels == ["input 16", "input 64"]
+    hollow = [line for line in made.axes[0].lines if line.get_markerfacecolor() == "white"]
+    assert [line.get_xdata().tolist() for line in hollow] == [[4]]
+
+
+def test_of_many_lines_some_are_shown_from_the_first_to_the_last(drawn):
+    made = drawn(log_text(inputs=tuple(range(1, 31)), n=6))["latency_over_batch"]
+    labels = [label.get_text() for label in made.legends[0].get_texts()]
+    assert (labels[0], labels[-1], len(labels)) == ("input 1", "input 30", 21)
+    assert "21 of 30 lines" in made.axes[0].get_title("right")
+
+
+@pytest.mark.parametrize(
+    ("model", "inputs"), [("org/m", tuple(range(100, 121))), ("org/" + "long-name-" * 9, (16, 64))]
+)
+def test_a_legend_is_inside_of_its_plot(drawn, model, inputs):
+    for name, made in drawn(log_text(model=model, inputs=inputs), log_text(platform="accelerator")).items():
+        canvas = FigureCanvasAgg(made)
+        canvas.draw()
+        for legend in made.legends:
+            box = legend.get_window_extent()
+            assert box.x0 >= 0 and box.x1 <= made.bbox.width and box.y0 >= 0, name
+            assert made.axes[0].get_window_extent().height > 0.25 * 100, name
+
+
 def test_the_same_again_in_another_log_is_named_by_its_log(records):
     points, _ = points_of(records(log_text(), log_text()))
     assert len({point.name for point in points}) == 2
@@ -177,6 +224,18 @@ def test_an_unstable_figure_is_hollow(drawn):
     made = drawn(log_text(n=3))["latency_over_batch"]
     hollow = [line for line in made.axes[0].lines if line.get_markerfacecolor() == "white"]
     assert len(hollow) == 2 and "hollow" in made.axes[0].get_title("right")
+
+
+def test_doubt_in_the_time_is_no_doubt_in_the_memory(drawn):
+    made = drawn(log_text(n=3))
+    assert not [line for line in made["memory"].axes[0].lines if line.get_markerfacecolor() == "white"]
+    assert [line for line in made["roofline"].axes[0].lines if line.get_markerfacecolor() == "white"]
+    assert "hollow" in made["roofline"].axes[0].get_title("right")
+
+
+def test_no_point_lies_on_the_edge(drawn):
+    axes = drawn(log_text(inputs=(16,), batches=(4, 5)) + log_text(inputs=(17,), batches=(4, 5)))["memory"].axes[0]
+    assert max(max(line.get_ydata()) for line in axes.lines) < 0.97 * axes.get_ylim()[1]
 
 
 def test_the_cold_start_and_the_outliers_are_marked(drawn):

@@ -125,6 +125,9 @@ def test_one_object_a_line(golden, capsys):
         (["--path"], "--path"),
         (["--pth", "x"], "did you mean --path"),
         (["run.log"], "run.log"),
+        (["--follow", "run.log", "--out", "x"], "--follow stands alone; leave out --out"),
+        (["--follow", "run.log", "--path", "x", "--format", "csv"], "leave out --path, --format"),
+        (["--schema", "--report_to", "wandb"], "--schema stands alone; leave out --report_to"),
     ],
 )
 def test_a_wrong_command_line(process, arguments, words):
