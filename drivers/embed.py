@@ -19,7 +19,7 @@ from fmbench.inputs import TokenGenerator
 from fmbench.log import LogWriter
 from fmbench.measure import Shape, interrupt_deferred
 from fmbench.opening import given, platform_facts, run_facts, write_arguments
-from fmbench.options import Arguments, parse_arguments
+from fmbench.options import parse_arguments
 from fmbench.stopping import Rule
 
 from .bench import Bench
