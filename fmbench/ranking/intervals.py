@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 RESAMPLES = 2000
-BLOCK = 4_000_000  # counts in memory at once
+BLOCK = 1_000_000  # counts in memory at once
 
 Interval = tuple[float, float]
 

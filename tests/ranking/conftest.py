@@ -1,8 +1,6 @@
 import numpy as np
 import pytest
 
-pytest.importorskip("ir_measures", reason="pip install 'fmbench[retrieval]'")
-
 
 def collection(seed, queries=40, documents=60, gains=(0, 1, 2, 3), depth=30):
     """Random judgements and a random run with many equal scores. One judged query in ten has no results."""

@@ -15,6 +15,8 @@ from fmbench.errors import UsageError
 from fmbench.ranking.measures import evaluate
 from fmbench.ranking.order import depth_of, ordered
 
+pytest.importorskip("ir_measures", reason="pip install 'fmbench[retrieval]'")
+
 DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 KS = (1, 3, 5, 10, 100)
 

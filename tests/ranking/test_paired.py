@@ -11,6 +11,8 @@ from fmbench.ranking.intervals import mean_intervals
 from fmbench.ranking.measures import evaluate
 from fmbench.ranking.paired import compare, differences, randomisation_p
 
+pytest.importorskip("ir_measures", reason="pip install 'fmbench[retrieval]'")
+
 
 def test_an_interval_is_scipys_percentile_bootstrap():
     values = np.random.default_rng(0).beta(0.5, 0.5, 200)
