@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fmbench import __version__
-from fmbench.encoder.options import EncoderOptions, add_encoder_arguments
+from fmbench.encoder import Recipe, add_encoder_arguments, take_recipe
 from fmbench.errors import UsageError
 from fmbench.options import SUBOPTION_HELP, Arguments, add_model_arguments, read
-from fmbench.parsing import Once, Parser, nonempty, positive, sizes, natural
+from fmbench.parsing import Once, Parser, natural, nonempty, positive, sizes
 
 SIMILARITIES = ("cosine", "dot")
-RUN_FORMATS = ("trec", "tsv", "grouped")
+RUN_FORMATS = ("trec", "tsv", "jsonl")
 QRELS_FORMATS = ("tsv", "grouped")
 
 DESCRIPTIONS = {
@@ -39,7 +39,7 @@ class RetrieveArguments(Arguments):
     """One command line of the retrieval driver, read. What a task does not ask has its default."""
 
     task: str
-    encoder: EncoderOptions
+    recipe: Recipe
     dataset: tuple[Path, ...] = ()
     split: str = "test"
     corpus: tuple[Path, ...] = ()
@@ -106,7 +106,7 @@ def build_parser(task: str, program: str) -> Parser:
         description=DESCRIPTIONS[task],
         epilog=f"{SUBOPTION_HELP}\nexample:\n  {EXAMPLES[task]}\n",
     )
-    add_model_arguments(parser)
+    add_model_arguments(parser, model_class="AutoModel")
     add_encoder_arguments(parser)
     for add in GROUPS[task]:
         add(parser)
@@ -148,8 +148,7 @@ def add_search_arguments(parser: Parser) -> None:
     add("--per_device_matmul_batch_size", type=positive, metavar="N", help="documents compared at once")
     flag(group, "--precompute_corpus_embs", "encode the whole corpus before the search; else both go hand in hand")
     flag(group, "--fair_sharding", "under torchrun, give faster devices more documents, by measured throughput")
-    add("--latency_queries", type=natural, metavar="N", help="queries that are encoded and searched alone, to time "
-        "them (default: 100)")  # fmt: skip
+    add("--latency_queries", type=natural, metavar="N", help="queries timed one by one (default: 100; 0: none)")
 
 
 def add_output_arguments(parser: Parser) -> None:
@@ -163,7 +162,9 @@ def add_output_arguments(parser: Parser) -> None:
 def add_run_arguments(parser: Parser) -> None:
     """Add how rankings are written."""
     adder(parser.add_argument_group("rankings"))(
-        "--run_format", choices=RUN_FORMATS, help="trec (default), tsv: qid, pid, rank, score; grouped: JSON lines"
+        "--run_format",
+        choices=RUN_FORMATS,
+        help="trec (default), tsv: qid, pid, rank, score; jsonl: one object a query",
     )
 
 
@@ -221,7 +222,7 @@ GROUPS: dict[str, tuple[Callable[[Parser], None], ...]] = {
 def parse_arguments(task: str, argv: Sequence[str], program: str) -> RetrieveArguments:
     """Read the command line of one task without importing torch. Raises UsageError."""
     values = read(build_parser(task, program), argv)
-    arguments = RetrieveArguments(task=task, encoder=EncoderOptions.take(values), **values)
+    arguments = RetrieveArguments(task=task, recipe=take_recipe(values), **values)
     check(arguments)
     return arguments
 
