@@ -1,5 +1,7 @@
 """The data sets that a command line names, checked before anything slow happens."""
 
+from typing import Any
+
 from fmbench.collection import Dataset
 from fmbench.console import warn
 from fmbench.errors import UsageError
@@ -9,7 +11,7 @@ from .arguments import RetrieveArguments
 
 def open_datasets(arguments: RetrieveArguments) -> list[Dataset]:
     """Read and check every data set, and warn of what is odd. Raises UsageError."""
-    chosen = {"subset": arguments.query_subset, "min_score": arguments.min_score, "max_score": arguments.max_score}
+    chosen: Any = {"subset": arguments.query_subset, "min_score": arguments.min_score, "max_score": arguments.max_score}
     if arguments.corpus:
         found = [Dataset.from_files(arguments.corpus, arguments.queries, arguments.qrels, **chosen)]
     else:

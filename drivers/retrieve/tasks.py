@@ -1,6 +1,7 @@
 """What each task does with the data sets, one after the other."""
 
 from collections.abc import Callable
+from typing import Any
 
 from fmbench import host, lines
 from fmbench.collection import Dataset
@@ -54,7 +55,11 @@ def evaluate(session: Session, dataset: Dataset) -> None:
     if dataset.qrels is None:
         raise UsageError(f"{dataset.name}: no judgements")
     top = searched(session, dataset).top(arguments.depth)
-    given = {"threshold": arguments.ir_metrics_relevance_threshold, "depth": arguments.depth, "seed": arguments.seed}
+    given: Any = {
+        "threshold": arguments.ir_metrics_relevance_threshold,
+        "depth": arguments.depth,
+        "seed": arguments.seed,
+    }
     found = judge(run_of(top), dataset.qrels, arguments.ir_metrics_k_values, **given)
     row = {"dataset": dataset.name, **found.row()}
     if arguments.k:

@@ -41,9 +41,9 @@ def measure_latency(
     durations = []
     with collector_paused():
         for index in range(WARM_UP):
-            search(queries[index % len(queries)][None])
+            search(queries[index % len(queries)])
         for query in queries:
             start = clock.now()
-            search(query[None])
+            search(query)
             durations.append(clock.now() - start)
     return Latency(tuple(durations))
