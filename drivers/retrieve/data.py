@@ -10,7 +10,7 @@ from .arguments import RetrieveArguments
 
 
 def open_datasets(arguments: RetrieveArguments) -> list[Dataset]:
-    """Read and check every data set, and warn of what is odd. Raises UsageError."""
+    """Find the files of every data set; nothing but the judgements is read yet. Raises UsageError."""
     chosen: Any = {"subset": arguments.query_subset, "min_score": arguments.min_score, "max_score": arguments.max_score}
     if arguments.corpus:
         found = [Dataset.from_files(arguments.corpus, arguments.queries, arguments.qrels, **chosen)]
@@ -23,6 +23,11 @@ def open_datasets(arguments: RetrieveArguments) -> list[Dataset]:
     for dataset in found:
         if arguments.task == "evaluate" and dataset.qrels is None:
             raise UsageError(f"{dataset.name}: has no folder qrels; without judgements nothing can be said of quality")
-        for oddity in dataset.check(arguments.strict).oddities():
-            warn(f"{dataset.name}: {oddity}")
     return found
+
+
+def check_datasets(datasets: list[Dataset], strict: bool) -> None:
+    """Read every file once, and warn of what is odd. Raises UsageError, with `strict` for unknown ids too."""
+    for dataset in datasets:
+        for oddity in dataset.check(strict).oddities():
+            warn(f"{dataset.name}: {oddity}")

@@ -72,5 +72,5 @@ class Searched:
         if self.documents is None or not count or len(self.documents) * self.documents.dim * 4 > INDEX_BYTES:
             return None
         index = Index(self.blocks(), self.similarity, self._engine)
-        vectors = self.queries.as_array()[:count, None]
+        vectors = list(self.queries.as_array()[:count, None])
         return percentiles(measure_latency(lambda query: index.search(query, [""], k), vectors, self._session.clock))

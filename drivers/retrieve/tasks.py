@@ -14,7 +14,7 @@ from fmbench.ranking.mined_files import write_mined
 from fmbench.ranking.precision_curve import document_curve
 
 from .arguments import RetrieveArguments
-from .data import open_datasets
+from .data import check_datasets, open_datasets
 from .files import check_output, folder_of, say_written, write_json, write_rankings
 from .mining import mine_dataset, rules_of, run_of
 from .searching import Searched
@@ -25,9 +25,10 @@ def run(arguments: RetrieveArguments) -> int:
     """Check everything that can be checked quickly, then do the task for every data set."""
     if arguments.task == "mine":
         rules_of(arguments)
+    datasets = open_datasets(arguments)
     plan = EncoderPlan.of(arguments, arguments.recipe)
     check_output(arguments)
-    datasets = open_datasets(arguments)
+    check_datasets(datasets, arguments.strict)
     with terminable(), reserved_stdout() as stdout:
         log = LogWriter(stdout)
         session = Session.open(arguments, plan, log)

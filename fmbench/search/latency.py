@@ -2,8 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-
-import numpy as np
+from typing import Any
 
 from fmbench.clock import Clock
 from fmbench.measure import collector_paused
@@ -28,12 +27,10 @@ class Latency:
         return {"latency_queries": len(self.durations), **{key: self.quantile(share) for key, share in names.items()}}
 
 
-def measure_latency(
-    search: Callable[[np.ndarray], object], queries: np.ndarray | Sequence[np.ndarray], clock: Clock | None = None
-) -> Latency:
-    """Time `search` on one query (1, d) after the other, after three that are not counted.
+def measure_latency(answer: Callable[[Any], object], queries: Sequence[Any], clock: Clock | None = None) -> Latency:
+    """Time `answer` on one query after the other, after three that are not counted.
 
-    The search returns a finished result. Raises ValueError for no queries.
+    What it returns is finished. Raises ValueError for no queries.
     """
     if len(queries) == 0:
         raise ValueError("no queries")
@@ -41,9 +38,9 @@ def measure_latency(
     durations = []
     with collector_paused():
         for index in range(WARM_UP):
-            search(queries[index % len(queries)])
+            answer(queries[index % len(queries)])
         for query in queries:
             start = clock.now()
-            search(query)
+            answer(query)
             durations.append(clock.now() - start)
     return Latency(tuple(durations))
