@@ -187,7 +187,7 @@ def add_mining_arguments(parser: Parser) -> None:
     flag(
         group, "--no_annot_in_mined_hn", "leave out every judged document, those of gain 0 too, not only relevant ones"
     )
-    flag(group, "--merge_mined_qrels", "one file for all data sets")
+    flag(group, "--merge_mined_qrels", "one file a data set, not one a pair of query file and corpus file")
     add("--output_qrel_format", choices=QRELS_FORMATS, help="tsv (default) or grouped JSON lines")
     add("--skip_first", type=natural, metavar="N", help="leave the N best out: they may be unjudged positives")
     add("--max_negative_score", type=decimal, metavar="SCORE", help="leave out what scores higher")
