@@ -45,6 +45,7 @@ class Backend(ABC):
     always_compiles: ClassVar[bool] = False  # True where the platform is a compiler, asked for or not
     runs_torch: ClassVar[bool] = True  # False where plain torch operations do not reach the device
     in_subprocess: ClassVar[bool] = True  # False where the device wants the process that was started
+    device: Any = None  # after `setup`: the torch.device of the platform, or None where tensors stay on the host
 
     @classmethod
     @abstractmethod
