@@ -29,7 +29,7 @@ def rules_of(arguments: RetrieveArguments) -> Rules:
     )
 
 
-def mine_dataset(found: Searched, dataset: Dataset, rules: Rules) -> Mined:
+def mined_from(found: Searched, dataset: Dataset, rules: Rules) -> Mined:
     """Search every query as deep as it needs, and mine."""
     run: Scores = {}
     for depth, queries in depth_groups(found.queries.ids, dataset.qrels, rules).items():

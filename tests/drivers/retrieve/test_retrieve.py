@@ -121,7 +121,7 @@ def test_no_negative_is_nearer_than_the_margin_to_a_positive(retrieve, tmp_path)
         (("search", "--dataset", "x"), "--output_dir"),
         (("evaluate", "--dataset", "x", "--search_topk", "5"), "k = 100 is asked for"),
         (("evaluate", "--dataset", "x", "--k", "200", "--search_topk", "100"), "k = 200 is asked for"),
-        (("evaluates",), "unknown task 'evaluates'"),
+        (("evaluates",), "unknown command 'evaluates'"),
         (("mine", "--dataset", "x", "--output_dir", "o", "--relative_margin", "-1"), "relative margin"),
     ],
 )
