@@ -62,7 +62,7 @@ def test_only_backends_know_a_platform(path: Path) -> None:
 
 
 def test_the_core_imports_the_cards_packages_only() -> None:
-    allowed = {"torch", "transformers", "numpy", "pandas", "yaml", "matplotlib", "huggingface_hub"}
+    allowed = {"torch", "transformers", "numpy", "safetensors", "pandas", "yaml", "matplotlib", "huggingface_hub"}
     extras = {"parquet.py": {"pyarrow"}}  # each is imported by one file, where it is used
     standard = set(sys.stdlib_module_names)
     for path in FILES:
