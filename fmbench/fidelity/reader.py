@@ -14,7 +14,7 @@ from .runs import Gains, Run, parse_gains, parse_run
 if TYPE_CHECKING:
     import torch
 
-ELEMENTS = 2**19  # of a block: small enough for what a comparison makes of it to stay near the processor
+ELEMENTS = 2**16  # of a block: what a comparison makes of it then stays in the processor's cache
 
 
 class ArtifactReader:
