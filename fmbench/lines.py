@@ -260,9 +260,16 @@ class Err(JsonLine):
     KIND = "ERR"
 
 
+class Fid(JsonLine):
+    """One artifact of two captures: `artifact`, `kind`, `verdict`, and how a tensor differs or a ranking drifted."""
+
+    KIND = "FID"
+
+
 Line = Arg | Setup | Rep | Res | Exp | JsonLine
 KINDS: dict[str, type[Any]] = {
-    kind.KIND: kind for kind in (Arg, Setup, Rep, Res, Exp, Log, Env, Case, Phase, Mem, Energy, Ceil, Stat, Pair, Err)
+    kind.KIND: kind
+    for kind in (Arg, Setup, Rep, Res, Exp, Log, Env, Case, Phase, Mem, Energy, Ceil, Stat, Pair, Err, Fid)
 }
 FIRST = re.compile(rf"FMWORK ({'|'.join(KINDS)})(?= |$)")
 BANNER = re.compile(r"^RUN (\d{1,12}) / (\d{1,12})$")

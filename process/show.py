@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from fmbench.console import run_main, warn
 from fmbench.errors import UsageError, nearest
+from fmbench.markdown import harmless
 from fmbench.options import Parser
 from fmbench.table import table
 
@@ -15,7 +16,7 @@ from .columns import text_of
 from .reader import find_sources
 from .records import read_records
 from .results import Record
-from .view import cells, harmless
+from .view import cells
 
 PROGRAM = "fmbench show"
 

@@ -5,11 +5,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fmbench.collection.qrels import Qrels
 from fmbench.errors import first_line, nearest
+from fmbench.ranking.order import Run
 
 from .dtypes import DTYPES
 from .manifest import QRELS, Artifact, ArtifactError, read_manifest
-from .runs import Gains, Run, parse_gains, parse_run
+from .runs import parse_run
 
 if TYPE_CHECKING:
     import torch
@@ -50,7 +52,7 @@ class ArtifactReader:
         for data in self._pieces(artifact, buffer.numpy().data):
             digest.update(data)
             yield buffer[: len(data)].view(getattr(torch, dtype.name)).view(-1, *artifact.shape[1:])
-        self._check(artifact.file, artifact.sha256, digest.hexdigest())
+        check(self.folder / artifact.file, artifact.sha256, digest.hexdigest())
 
     def tensor(self, artifact: Artifact) -> "torch.Tensor":
         """Return a whole tensor, its checksum checked."""
@@ -64,19 +66,22 @@ class ArtifactReader:
         return whole
 
     def run(self, artifact: Artifact) -> Run:
-        """Return a ranking, its checksum checked."""
-        return parse_run(self.folder / artifact.file, self._text(artifact.file, artifact.sha256))
+        """Return a ranking, best documents first, its checksum checked."""
+        path = self.folder / artifact.file
+        return parse_run(path, intact(path, artifact.sha256).decode())
 
-    def gains(self) -> Gains | None:
-        """Return the judgements, or None where the capture has none."""
+    def qrels(self) -> Qrels | None:
+        """Return the judgements, their checksum checked, or None where the capture has none."""
         if self.manifest.qrels is None:
             return None
-        return parse_gains(self.folder / QRELS, self._text(QRELS, self.manifest.qrels))
+        path = self.folder / QRELS
+        intact(path, self.manifest.qrels)
+        return Qrels.load([path])
 
     def verify(self, artifact: Artifact) -> None:
         """Read an artifact for its checksum alone."""
         if artifact.kind == "ranking":
-            self._text(artifact.file, artifact.sha256)
+            self.run(artifact)
             return
         for _ in self.blocks(artifact):
             pass
@@ -119,19 +124,20 @@ class ArtifactReader:
         with path.open("rb") as stream:
             return 8 + int.from_bytes(stream.read(8), "little")
 
-    def _text(self, file: str, sha256: str) -> str:
-        """Return a text file, its checksum checked."""
-        path = self.folder / file
-        try:
-            data = path.read_bytes()
-        except FileNotFoundError:
-            raise ArtifactError(f"{path}: is missing") from None
-        except OSError as error:
-            raise ArtifactError(f"{path}: cannot be read ({error.strerror or first_line(error)})") from None
-        self._check(file, sha256, hashlib.sha256(data).hexdigest())
-        return data.decode()
 
-    def _check(self, file: str, expected: str, found: str) -> None:
-        """Raise ArtifactError where a checksum is another one."""
-        if found != expected:
-            raise ArtifactError(f"{self.folder / file}: is damaged (its checksum is not the manifest's)")
+def intact(path: Path, sha256: str) -> bytes:
+    """Return a small file. Raises ArtifactError where it is missing, or its checksum is another one."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise ArtifactError(f"{path}: is missing") from None
+    except OSError as error:
+        raise ArtifactError(f"{path}: cannot be read ({error.strerror or first_line(error)})") from None
+    check(path, sha256, hashlib.sha256(data).hexdigest())
+    return data
+
+
+def check(path: Path, expected: str, found: str) -> None:
+    """Raise ArtifactError where a checksum is another one."""
+    if found != expected:
+        raise ArtifactError(f"{path}: is damaged (its checksum is not the manifest's)")

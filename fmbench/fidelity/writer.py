@@ -1,22 +1,22 @@
 """Writing a capture: tensors grow on disk as they are computed, and the manifest comes last."""
 
-import contextlib
 import hashlib
 import json
-import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from fmbench.errors import FmbenchError, UsageError, first_line
+from fmbench.collection.qrels import Gains, write_qrels
+from fmbench.errors import UsageError, first_line
+from fmbench.ranking.order import Run, depth_of
+from fmbench.whole_file import whole_file, written
 
 from .dtypes import DTYPES, DType
 from .manifest import FILE, QRELS, Artifact, Manifest
-from .runs import gains_text, run_text
+from .runs import run_text
 
 if TYPE_CHECKING:
     import torch
@@ -84,18 +84,21 @@ class ArtifactWriter:
         stream.digest.update(data)
         stream.rows += len(piece)
 
-    def rank(self, probe: str, name: str, run: Mapping[str, Sequence[tuple[str, float]]]) -> None:
-        """Add a ranking: for each query id its (document id, score), best first. Raises ValueError for a second one."""
+    def rank(self, probe: str, name: str, run: Run) -> None:
+        """Add a ranking: query id -> document id -> score. Raises ValueError for a second one of that name."""
         label = self._label(probe, name)
         if label in self._open:
             raise ValueError(f"{label}: a ranking is written once")
         file = f"{FOLDERS[1]}/{self._slug(label)}.tsv"
-        shape = (len(run), max(map(len, run.values()), default=0))
-        self._open[label] = Artifact(probe, name, "ranking", file, shape, self._write_text(file, run_text(run)))
+        data = run_text(run).encode()
+        with written(path := self.folder / file):
+            path.write_bytes(data)
+        self._open[label] = Artifact(probe, name, "ranking", file, (len(run), depth_of(run)), sha256_of(data))
 
-    def judge(self, gains: Mapping[str, Mapping[str, float]]) -> None:
+    def judge(self, gains: Gains) -> None:
         """Keep the judgements that rankings are measured with: query id -> document id -> gain."""
-        self._manifest = replace(self._manifest, qrels=self._write_text(QRELS, gains_text(gains)))
+        write_qrels(gains, path := self.folder / QRELS)
+        self._manifest = replace(self._manifest, qrels=sha256_of(path.read_bytes()))
 
     def close(self) -> None:
         """Write the headers and the manifest: the capture is complete."""
@@ -151,23 +154,15 @@ class ArtifactWriter:
         probe, _, name = label.partition("/")
         return Artifact(probe, name, "tensor", stream.file, shape, stream.digest.hexdigest(), stream.dtype.name)
 
-    def _write_text(self, file: str, text: str) -> str:
-        """Write a text file; return its sha256."""
-        data = text.encode()
-        with written(path := self.folder / file):
-            path.write_bytes(data)
-        return hashlib.sha256(data).hexdigest()
-
     def _write_manifest(self) -> None:
         """Put the manifest in place, whole."""
-        path = self.folder / FILE
-        part = path.with_name(f".{FILE}.part")
-        with written(path):
-            with part.open("w", encoding="utf-8") as stream:
-                stream.write(self._manifest.to_json())
-                stream.flush()
-                os.fsync(stream.fileno())
-            part.replace(path)
+        with whole_file(self.folder / FILE) as stream:
+            stream.write(self._manifest.to_json())
+
+
+def sha256_of(data: bytes) -> str:
+    """Return the sha256 of bytes."""
+    return hashlib.sha256(data).hexdigest()
 
 
 def claim(folder: Path) -> None:
@@ -179,12 +174,17 @@ def claim(folder: Path) -> None:
         raise UsageError(f"{folder}: cannot be made ({first_line(error)})") from None
     if not inside:
         return
-    if not is_incomplete(folder / FILE) or inside - {FILE, f".{FILE}.part", QRELS, *FOLDERS}:
+    if not is_incomplete(folder / FILE) or any(not is_ours(name) for name in inside):
         raise UsageError(f"{folder}: is not empty; name a new folder")
     with written(folder):
         for name in inside:
             path = folder / name
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+
+
+def is_ours(name: str) -> bool:
+    """Whether a capture has a file or folder of that name, a half-written one included."""
+    return name in (FILE, QRELS, *FOLDERS) or (name.startswith((f".{FILE}.", f".{QRELS}.")) and name.endswith(".part"))
 
 
 def is_incomplete(path: Path) -> bool:
@@ -194,12 +194,3 @@ def is_incomplete(path: Path) -> bool:
     except (OSError, ValueError, RecursionError):
         return False
     return isinstance(data, dict) and data.get("complete") is False and "artifacts" in data
-
-
-@contextlib.contextmanager
-def written(path: Path) -> Iterator[None]:
-    """Turn what the system says of a failed write into one line."""
-    try:
-        yield
-    except OSError as error:
-        raise FmbenchError(f"{path}: not written ({error.strerror or first_line(error)})") from None

@@ -20,7 +20,7 @@ def manifest(**changes):
 
 @pytest.fixture
 def capture(tmp_path):
-    """capture("A", {"bert/x": tensor or [pieces], "search/exact": {query: [(id, score)]}}, qrels=None, **manifest)."""
+    """capture("A", {"bert/x": tensor or [pieces], "search/exact": {query: {id: score}}}, qrels=None, **manifest)."""
 
     def write(name, artifacts, qrels=None, **changes):
         with ArtifactWriter(tmp_path / name, manifest(**changes)) as writer:

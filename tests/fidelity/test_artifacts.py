@@ -16,11 +16,12 @@ from fmbench.errors import FmbenchError, UsageError
 from fmbench.fidelity.dtypes import DTYPES, narrower
 from fmbench.fidelity.manifest import FILE, ArtifactError
 from fmbench.fidelity.reader import ArtifactReader
+from fmbench.fidelity.runs import parse_run
 from fmbench.fidelity.writer import ArtifactWriter
 
 from .conftest import manifest
 
-RUN = {"q1": [("d2", 0.1), ("d1", -3.5)], "q2": [("dé 3", 1e-30)]}
+RUN = {"q1": {"d2": 0.1, "d1": -3.5}, "q2": {"dé 3": 1e-30}}
 
 
 def bits(tensor):
@@ -91,11 +92,11 @@ def test_artifacts_stand_in_execution_order_however_they_grow(capture, tmp_path)
     assert reader.tensor(reader.find("bert/loss")).tolist() == [0.5, 0.25]
     assert reader.run(reader.find("search/exact")) == RUN
     assert reader.find("search/exact").shape == (2, 2)
-    assert reader.gains() == {"q1": {"d1": 1.0, "d9": 0.0}}
+    assert reader.qrels().gains == {"q1": {"d1": 1.0, "d9": 0.0}}
 
 
 def test_a_capture_without_judgements_has_none(capture):
-    assert capture("A", {}).gains() is None
+    assert capture("A", {}).qrels() is None
 
 
 def test_memory_holds_one_piece(tmp_path):
@@ -103,6 +104,7 @@ def test_memory_holds_one_piece(tmp_path):
 import resource, torch
 from pathlib import Path
 from fmbench.fidelity.reader import ArtifactReader
+from fmbench.fidelity.runs import parse_run
 from fmbench.fidelity.writer import ArtifactWriter
 from tests.fidelity.conftest import manifest
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
@@ -152,7 +154,7 @@ def test_what_an_artifact_cannot_be(tmp_path):
     with pytest.raises(ValueError, match="written once"):
         writer.rank("search", "exact", RUN)
     with pytest.raises(ValueError, match="cannot stand in a run file"):
-        writer.rank("search", "other", {"a\tb": []} | {"a\tb": [("d", 1.0)]})
+        writer.rank("search", "other", {"a\tb": {"d": 1.0}})
     with pytest.raises(ValueError, match="holds no slash"):
         ArtifactWriter(tmp_path / "B", manifest(probes={"a/b": {}}))
 
@@ -270,7 +272,7 @@ def test_a_missing_or_damaged_file_is_named(reader):
             read(artifact)
     damage(reader.folder / "qrels.tsv", 0, b"x")
     with pytest.raises(ArtifactError, match=r"qrels\.tsv: is damaged"):
-        reader.gains()
+        reader.qrels()
     with pytest.raises(ArtifactError, match=r"has no artifact bert/y; did you mean bert/x\?"):
         reader.find("bert/y")
 
@@ -327,12 +329,16 @@ def test_a_folder_that_is_no_capture(tmp_path):
     assert issubclass(ArtifactError, UsageError)
 
 
-@pytest.mark.parametrize("line", ["q\td\t2\t1.0", "q\td\t1", "q\td\t1\tnan", "q\td\tx\t1.0"])
-def test_a_ranking_of_another_hand_is_refused(line, tmp_path):
-    from fmbench.fidelity.runs import parse_run
+@pytest.mark.parametrize("lines", ["q\td\t2\t1.0", "q\td\t1", "q\td\tx\t1.0", "q\td\t1\t2\nq\td\t2\t1"])
+def test_a_ranking_of_another_hand_is_refused(lines, tmp_path):
+    with pytest.raises(ArtifactError, match=r"run\.tsv:[12]: no line of a ranking"):
+        parse_run(tmp_path / "run.tsv", lines)
 
-    with pytest.raises(ArtifactError, match="run.tsv:1: no line of a ranking"):
-        parse_run(tmp_path / "run.tsv", line + "\n")
+
+@pytest.mark.parametrize("lines", ["q\td\t1\tnan", "q\td\t1\t1\nq\te\t2\t2", "q\td\t1\t1\nq\te\t2\t1"])
+def test_a_ranking_out_of_order_is_refused(lines, tmp_path):
+    with pytest.raises(ArtifactError, match="'q' is not in the order of its scores"):
+        parse_run(tmp_path / "run.tsv", lines)
 
 
 def test_the_narrower_type_has_fewer_significant_bits():
