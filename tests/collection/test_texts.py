@@ -166,6 +166,12 @@ def test_a_bad_line_is_named(file, content, words):
     assert words in refusal(file(content))
 
 
+def test_a_missing_package_is_one_line(file, monkeypatch):
+    path = file(zstandard.compress(lines(ROWS)))
+    monkeypatch.setitem(sys.modules, "zstandard", None)
+    assert refusal(path) == "FILE: reading Zstandard needs zstandard: pip install 'fmbench[retrieval]'"
+
+
 def test_what_is_no_file_is_refused_at_once(tmp_path):
     for path, words in [(tmp_path, "is a folder"), (tmp_path / "x", "no such file"), (Path("/dev/null"), "no regular")]:
         with pytest.raises(UsageError, match=words):
