@@ -11,10 +11,12 @@ from fmbench.figures import significant
 
 EQUAL = "equal"
 SIGNIFICANT = 0.05
+ROUNDING = 1e-12  # a mean of changes that cancel out is no zero
 
 AGREEMENT = ("A", "B", "artifacts", "shapes match?", "bitwise equal?", "close?")
 TENSORS = (
-    "artifact", "verdict", "shape", "dtype", "equal share", "mean abs diff", "max abs diff", "max ULP", "min cosine", "note",
+    "artifact", "verdict", "shape", "dtype", "equal share", "mean abs diff", "max abs diff", "max ULP", "min cosine",
+    "note",
 )  # fmt: skip
 RANKINGS = (
     "A", "B", "ranking", "Recall@10 change", "MRR@10 change", "avg # of different ids", "replaced",
@@ -84,8 +86,8 @@ def figures(found: Difference) -> list[str]:
     if found.equal:
         return [EQUAL] * 3 + [EQUAL if found.max_ulp is not None else "", EQUAL if found.min_cosine is not None else ""]
     ulp = "" if found.max_ulp is None else f"{found.max_ulp:,}"
-    cosine = "" if found.min_cosine is None else f"{found.min_cosine:.9g}"
-    return [share_text(found.share_equal), small(found.mean_abs), small(found.max_abs), ulp, cosine]
+    sizes = [small(found.mean_abs), small(found.max_abs)]
+    return [share_text(found.share_equal), *sizes, ulp, cosine_text(found.min_cosine)]
 
 
 def note(found: Difference) -> str:
@@ -113,6 +115,13 @@ def share_text(share: float | None) -> str:
     if share is None:
         return ""
     return f"{min(100 * share, 99.99):.2f}%" if share < 1 else "100%"
+
+
+def cosine_text(cosine: float | None) -> str:
+    """Return a cosine; of one that is near 1, what it lacks."""
+    if cosine is None or cosine == 1:
+        return "" if cosine is None else "1"
+    return f"1 - {1 - cosine:.1e}" if cosine > 0.999 else f"{cosine:.6f}"
 
 
 def small(value: float | None) -> str:
@@ -147,7 +156,7 @@ def change_text(metric: MetricDrift | None) -> str:
     """Return the change of a mean: `equal` where no query changed."""
     if metric is None:
         return "no judgements"
-    return EQUAL if metric.unchanged else f"{metric.change:+.2g}"
+    return EQUAL if metric.unchanged else f"{metric.change:+.2g}" if abs(metric.change) > ROUNDING else "0"
 
 
 def directions(metric: MetricDrift | None) -> str:

@@ -47,7 +47,8 @@ class Difference:
     max_ulp      units in the last place: how many numbers of their type lie between two elements, at most. Where the
                  types differ, both are rounded to the narrower one first. None for integers
     min_cosine   the least cosine of two rows (along the last dimension; a tensor of one dimension is one row), over
-                 the finite elements. Two rows of zeros have 1, one of them 0. None for integers
+                 the finite elements. Two rows of zeros have 1, one of them 0. None for integers, and for float64
+                 whose squares overflow
     nan, inf     elements that are NaN, or infinite, in `a` and in `b`
     mismatched   elements that are NaN or infinite on one side and something else on the other
     first_row    place along the first dimension of the first element whose bits differ
@@ -227,7 +228,7 @@ class Tally:
             return
         cosines = ab / (aa.sqrt() * bb.sqrt())
         cosines = cosines.masked_fill((aa == 0) != (bb == 0), 0.0).masked_fill((aa == 0) & (bb == 0), 1.0)
-        self.cosine = min(self.cosine, float(cosines.min()))
+        self.cosine = float(torch.minimum(cosines.min(), cosines.new_tensor(self.cosine)))  # NaN stays
 
     def result(self) -> Difference:
         """Return what all blocks together say."""
@@ -251,14 +252,13 @@ class Tally:
             first_row=self.first_row,
         )
 
-    def _least_cosine(self) -> float:
+    def _least_cosine(self) -> float | None:
         """Return the least cosine of all rows; rounding does not make it more than 1."""
-        if len(self.shape) > 1:
-            return min(self.cosine, 1.0)
-        ab, aa, bb = self.products
-        if not aa or not bb:
-            return float(aa == bb)
-        return min(ab / (math.sqrt(aa) * math.sqrt(bb)), 1.0)
+        least = self.cosine
+        if len(self.shape) == 1:
+            ab, aa, bb = self.products
+            least = ab / (math.sqrt(aa) * math.sqrt(bb)) if aa and bb else float(aa == bb)
+        return None if math.isnan(least) else min(least, 1.0)
 
 
 def bits(tensor: "torch.Tensor") -> "torch.Tensor":
