@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 MOST_LABELS = 40
-WIDTH, HEIGHT = 9.0, 2.6  # inches: of the picture, and of one probe
+WIDTH, HEIGHT = 10.0, 3.2  # inches: of the picture, and of one probe
 # Okabe and Ito (2008), Color Universal Design.
 SERIES = (
     ("max |a-b|", "#0072B2", "o", lambda found: found.max_abs),
@@ -53,6 +53,8 @@ def panels_of(rows: Sequence[Row]) -> dict[str, list[tuple[str, Difference]]]:
 
 def draw(axes: "Axes", probe: str, members: Sequence[tuple[str, Difference]]) -> None:
     """Draw one probe: differences on a logarithmic axis; hollow signs at its bottom are zero."""
+    from matplotlib.ticker import NullFormatter
+
     values = {label: [finite(value(found)) for _, found in members] for label, _, _, value in SERIES}
     positive = [value for line in values.values() for value in line if value > 0]
     floor = 10 ** (math.floor(math.log10(min(positive, default=1e-8))) - 1)
@@ -63,10 +65,18 @@ def draw(axes: "Axes", probe: str, members: Sequence[tuple[str, Difference]]) ->
         zeros = [place for place in places if values[label][place] <= 0]
         axes.plot(zeros, [floor] * len(zeros), linestyle="", color=colour, marker=marker, markersize=4, mfc="white")
     axes.set_yscale("log")
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0e}")
+    axes.yaxis.set_minor_formatter(NullFormatter())
     axes.set_ylim(floor / 2, max(positive, default=1e-6) * 3)
     axes.set_title(f"{probe}: in execution order (hollow: zero)", loc="left", fontsize=10)
     step = math.ceil(len(members) / MOST_LABELS)
-    axes.set_xticks(range(0, len(members), step), [name for name, _ in members[::step]], rotation=60, ha="right")
+    axes.set_xticks(
+        range(0, len(members), step),
+        [name for name, _ in members[::step]],
+        rotation=45,
+        ha="right",
+        rotation_mode="anchor",
+    )
 
 
 def finite(value: float) -> float:
