@@ -16,7 +16,7 @@ from .runs import parse_run
 if TYPE_CHECKING:
     import torch
 
-ELEMENTS = 2**16  # of a block: what a comparison makes of it then stays in the processor's cache
+ELEMENTS = 2**15  # of a block: what a comparison makes of it then stays in the processor's cache
 
 
 class ArtifactReader:
