@@ -278,11 +278,18 @@ class Irm(JsonLine):
     KIND = "IRM"
 
 
+class Fid(JsonLine):
+    """One artifact of two captures: `artifact`, `kind`, `verdict`, and how a tensor differs or a ranking drifted."""
+
+    KIND = "FID"
+
+
 Line = Arg | Setup | Rep | Res | Exp | JsonLine
 KINDS: dict[str, type[Any]] = {
     kind.KIND: kind
     for kind in (
         Arg, Setup, Rep, Res, Exp, Log, Env, Case, Phase, Mem, Energy, Ceil, Stat, Pair, Err, Enc, Search, Irm,
+        Fid,
     )
 }  # fmt: skip
 FIRST = re.compile(rf"FMWORK ({'|'.join(KINDS)})(?= |$)")

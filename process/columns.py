@@ -1,13 +1,13 @@
 """Results as a flat table: keys joined by dots (statistics.p50), and what kind of value each column holds."""
 
 import json
-import re
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any, Literal, TextIO
 
 from fmbench.facts import flat
+from fmbench.markdown import sayable
 
 from .results import schema_text
 
@@ -19,7 +19,6 @@ OF_SCHEMA: dict[str, Kind] = {
 }  # fmt: skip
 OPEN = ("environment", "retrieval")  # objects whose keys differ from row to row
 LARGEST = 2**63 - 1
-CONTROLS = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029]")  # all but the line feed
 
 
 @cache
@@ -108,11 +107,6 @@ def text_of(value: Any) -> str:
     if isinstance(value, str):
         return sayable(value)
     return "" if value is None else json.dumps(value)
-
-
-def sayable(text: str) -> str:
-    """Return a text that UTF-8 can say: half of a surrogate pair becomes its escape."""
-    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 class Table:

@@ -5,12 +5,14 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TextIO
 
+from fmbench.markdown import markdown
+
 from .columns import Table, text_of
 from .openmetrics import write_openmetrics
 from .parquet import write_parquet
 from .retrieval_view import cells as retrieval_cells
 from .retrieval_view import is_retrieval
-from .view import cells, markdown
+from .view import cells
 
 Rows = Iterable[dict[str, Any]]
 Writer = Callable[[Rows, TextIO], None]

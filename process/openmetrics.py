@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Any, TextIO
 
 from fmbench.console import warn
+from fmbench.markdown import CONTROLS, sayable
 
-from .columns import CONTROLS, cells, sayable
+from .columns import cells
 
 LABELS = {
     "model": "model", "model_class": "model_class", "platform": "environment.platform", "device": "environment.device",

@@ -4,8 +4,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from fmbench.figures import plus_minus, significant
+from fmbench.markdown import harmless
 
-from .view import Lines, harmless, text, trust
+from .view import Lines, text, trust
 
 HEADER = (
     "model", "platform", "dtype", "data set", "documents/s", "queries/s", "query ms", "search ms", "nDCG@10",
@@ -58,8 +59,9 @@ def metric(quality: dict[str, Any], name: str) -> str:
     value, interval = (quality.get("metrics") or {}).get(name), (quality.get("intervals") or {}).get(name)
     if value is None:
         return ""
-    known = interval is not None and interval[1] - interval[0] > LEAST
-    return plus_minus(value, *interval) if known else f"{value:.4f}"
+    if interval is None or interval[1] - interval[0] < LEAST:
+        return f"{value:.4f}"
+    return plus_minus(value, *interval)
 
 
 def note(row: dict[str, Any], passages: dict[str, Any], quality: dict[str, Any]) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 from fmbench.console import run_main, warn
 from fmbench.errors import UsageError, nearest
+from fmbench.markdown import harmless
 from fmbench.parsing import Parser
 from fmbench.table import table
 
@@ -18,7 +19,7 @@ from .records import read_records
 from .results import Record
 from .retrieval_view import cells as retrieval_cells
 from .retrieval_view import is_retrieval
-from .view import cells, harmless
+from .view import cells
 
 PROGRAM = "fmbench show"
 

@@ -114,6 +114,7 @@ def test_no_eval_but_on_the_command_line_and_no_pickle() -> None:
         "from fmbench.backend import find; find('null'); find('cpu'); find('cuda'); find('spyre'); find('openvino')",
         "from fmbench import cli; cli.main(['--help'])",
         "from fmbench.drivers.embed import main; main(['--platform', 'nope'])",
+        "from fmbench.cli import main; assert main('fidelity compare no-such-folder nothing'.split()) == 2",
         "import sys; sys.argv = ['driver', '--help']; from fmbench.drivers.embed import main\n"
         "try: main()\nexcept SystemExit: pass",
         "import sys; sys.argv = ['process', '--help']; from fmbench.process.cli import main\n"
