@@ -15,8 +15,10 @@ SUMMARIES = {
     "compare": "compare logs shape by shape: which differences are real",
     "doctor": "check this machine and installation, and say what to fix",
     "driver": "measure how fast a model runs on a platform (also installed as `driver`)",
+    "fidelity": "compare what a model computed: bitwise, by tolerance, and what it did to rankings",
     "models": "list the models that --weights random builds without a download",
     "process": "turn the driver's log into JSON or another format (also installed as `process`)",
+    "retrieve": "encode, search, evaluate, mine: does a model still retrieve, and how fast?",
     "show": "print results as a table, or the medians of groups of them",
 }
 

@@ -1,13 +1,13 @@
 """Results as a flat table: keys joined by dots (statistics.p50), and what kind of value each column holds."""
 
 import json
-import re
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any, Literal, TextIO
 
 from fmbench.facts import flat
+from fmbench.markdown import sayable
 
 from .results import schema_text
 
@@ -17,15 +17,15 @@ Cells = dict[str, Any]
 OF_SCHEMA: dict[str, Kind] = {
     "boolean": "truth", "integer": "integer", "number": "number", "string": "text", "null": "number",
 }  # fmt: skip
+OPEN = ("environment", "retrieval")  # objects whose keys differ from row to row
 LARGEST = 2**63 - 1
-CONTROLS = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029]")  # all but the line feed
 
 
 @cache
 def known_columns() -> dict[str, Kind]:
     """Return the columns that every table has, with their kinds, in the order of results.schema.json.
 
-    The facts below environment differ between platforms and are not among them.
+    What is below environment and retrieval differs from row to row, and is not among them.
     """
     schema = json.loads(schema_text())
     return dict(columns_below(schema["$defs"]["result"], schema["$defs"]))
@@ -63,7 +63,7 @@ def kind_in_schema(leaf: dict[str, Any], definitions: dict[str, Any]) -> Kind:
 def objects() -> frozenset[str]:
     """Return the keys that hold an object or null, and so are no columns themselves."""
     parents = {name.rpartition(".")[0] for name in known_columns()}
-    return frozenset({"environment", *parents} - {""})
+    return frozenset({*OPEN, *parents} - {""})
 
 
 def cells(row: Mapping[str, Any]) -> Cells:
@@ -107,11 +107,6 @@ def text_of(value: Any) -> str:
     if isinstance(value, str):
         return sayable(value)
     return "" if value is None else json.dumps(value)
-
-
-def sayable(text: str) -> str:
-    """Return a text that UTF-8 can say: half of a surrogate pair becomes its escape."""
-    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 class Table:

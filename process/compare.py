@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fmbench.console import run_main, warn
 from fmbench.errors import UsageError
-from fmbench.options import Parser, words
+from fmbench.parsing import Parser, words
 
 from . import output, report
 from .comparison import Comparison, compare_sides

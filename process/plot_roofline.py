@@ -9,11 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from fmbench.figures import significant
+from fmbench.markdown import harmless
 
 from . import canvas
 from .columns import text_of
 from .series import Point, spread
-from .view import harmless
 
 GIGA = 1e9
 APART = 0.2  # points nearer than this, in natural logarithms, share one number

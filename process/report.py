@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from fmbench.figures import significant
+from fmbench.markdown import harmless, markdown, plain
 from fmbench.table import table
 
 from .comparison import Comparison, matrix
 from .resampling import GeometricMean, Interval
 from .sides import KEYS, Facts, Key, Side
 from .verdicts import NO_DIFFERENCE, SIGNIFICANT, Change, Measured
-from .view import harmless, markdown, plain, text
+from .view import text
 
 Draw = Callable[[Sequence[str], Sequence[Sequence[str]], Sequence[int]], str]
 FIGURES = ("base ms", "new ms", "ratio", "95% interval", "p", "verdict", "note")

@@ -4,9 +4,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from fmbench.markdown import harmless
+
 from .columns import cells, text_of
 from .results import Record
-from .view import harmless
 
 # What may tell two configurations apart, with how it is written, the plainest first; the rest of the fingerprint has
 # no room in a legend.

@@ -1,18 +1,15 @@
 """Results as people read them: one row a shape, units in the header, the interval beside the figure."""
 
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from fmbench.figures import plus_minus, significant
-
-from .columns import CONTROLS, sayable
+from fmbench.markdown import harmless
 
 # As the driver's own table says it, behind what one log needs not say.
 HEADER = ("model", "platform", "dtype", "input", "batch", "variant", "latency ms", "sequences/s", "n", "trust")
 RIGHT = (3, 4, 6, 7, 8)
 ALWAYS = (3, 4, 6, 7, 8, 9)
-MARKUP = re.compile(r"([\\`*\[\]<>|&~])")
 
 Lines = list[list[str]]
 
@@ -62,24 +59,6 @@ def trust(row: dict[str, Any]) -> str:
     return "; ".join(doubts) or ("stable" if statistics.get("stable") else "")
 
 
-def harmless(cell: str) -> str:
-    """Return a text on one line, without control characters."""
-    return CONTROLS.sub("\N{REPLACEMENT CHARACTER}", " ".join(sayable(cell).split()))
-
-
 def text(value: Any) -> str:
     """Return a value as text, null as nothing."""
     return "" if value is None else str(value)
-
-
-def markdown(header: Sequence[str], lines: Iterable[Sequence[str]], right: Sequence[int] = ()) -> str:
-    """Return a table in Markdown, as GitHub reads it. Nothing in a cell is markup."""
-    rule = ["---:" if column in right else "---" for column in range(len(header))]
-    rows = [[plain(cell) for cell in line] for line in (header, *lines)]
-    rows.insert(1, rule)
-    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
-
-
-def plain(cell: str) -> str:
-    """Return a text that Markdown shows as it is, on one line."""
-    return MARKUP.sub(r"\\\1", harmless(cell))

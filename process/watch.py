@@ -8,10 +8,10 @@ from typing import Any
 
 from fmbench import lines
 from fmbench.figures import significant
+from fmbench.markdown import harmless
 
 from .reader import Complaints
 from .runs import Run, RunReader, Shape
-from .view import harmless
 
 HEADER = f"{'shape':>9}  {'input':>6}  {'batch':>6}  {'latency ms':>10}  {'sequences/s':>11}  {'left':>7}"
 LAST_FACT = "load_average_end"  # a driver prints it when all is measured

@@ -1,0 +1,1 @@
+"""The fidelity driver: is what a model computes still the same?"""

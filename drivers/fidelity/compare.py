@@ -1,0 +1,143 @@
+"""`fmbench fidelity compare A B`: what differs, from which artifact on, and what that did to the rankings."""
+
+import argparse
+import contextlib
+import math
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from fmbench import __version__, lines
+from fmbench.console import Progress, run_main, warn
+from fmbench.errors import UsageError
+from fmbench.fidelity.comparison import Comparison, Row, compare, failures
+from fmbench.fidelity.reader import ArtifactReader
+from fmbench.parsing import Parser
+from fmbench.whole_file import whole_file
+
+from .page import as_html
+from .records import as_json, row_record
+from .report import as_markdown
+
+PROGRAM = "fmbench fidelity compare"
+DRAW = {"markdown": as_markdown, "json": as_json}
+
+EPILOG = """\
+what is compared:
+  Two folders that `fmbench fidelity capture` wrote, of the same probes and texts, artifact by artifact in execution
+  order. The first one that differs is on top: what comes after it may differ for its sake alone.
+
+  equal      the same type, shape and bits
+  close      |a - b| <= atol + rtol |b| for every element; by type (float32 1e-6 and 1e-5, bfloat16 1e-3 and 1e-2,
+             float16 1e-4 and 1e-3, of two types the narrower one's; integers exactly), or --atol and --rtol.
+             The rule is relative to B alone. A ranking is close where only its scores changed
+  different  beyond that
+  shape      of two shapes
+  missing    in one of the two captures
+
+  NaN is equal to NaN in the same place. Every file is checked against its sha256.
+
+exit codes:
+  0 done, 1 what --fail-on names was found, 2 the command line or a capture is wrong, or the two are not comparable
+
+examples:
+  fmbench fidelity compare torch-2.12 torch-2.13
+  fmbench fidelity compare float32 bfloat16 --html drift.html --format json --out drift.json
+  fmbench fidelity compare before after --fail-on ranking --log fidelity.log
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the program and return its exit code."""
+    return run_main(PROGRAM, lambda: run(sys.argv[1:] if argv is None else argv))
+
+
+def run(argv: Sequence[str]) -> int:
+    """Compare what the command line names; return 1 where --fail-on says so."""
+    arguments = build_parser().parse_known(argv)
+    names = (str(arguments.a), str(arguments.b))
+    found = compared(ArtifactReader(arguments.a), ArtifactReader(arguments.b), arguments)
+    with contextlib.ExitStack() as files:
+        for target, text in (
+            (arguments.log, lambda: log_text(found, names)),
+            (arguments.html, lambda: as_html(found, names)),
+            (arguments.out, lambda: DRAW[arguments.format](found, names)),
+        ):
+            if target is not None:
+                files.enter_context(whole_file(target)).write(text())
+    if arguments.out is None:
+        sys.stdout.write(DRAW[arguments.format](found, names))
+        sys.stdout.flush()
+    return guarded(found, arguments.fail_on)
+
+
+def compared(a: ArtifactReader, b: ArtifactReader, arguments: argparse.Namespace) -> Comparison:
+    """Compare two captures, and show on a terminal how far that is."""
+    progress, total = Progress(), len(a.manifest.artifacts)
+    seen: list[Row] = []
+
+    def show(row: Row) -> None:
+        seen.append(row)
+        progress.show(f"{len(seen)} of {total}: {row.artifact.label} {row.verdict}")
+
+    try:
+        return compare(a, b, atol=arguments.atol, rtol=arguments.rtol, done=show)
+    finally:
+        progress.clear()
+
+
+def guarded(found: Comparison, what: str | None) -> int:
+    """Return 1 where --fail-on names what was found, and say so; else 0."""
+    failed = failures(found.rows, what) if what else []
+    if failed:
+        others = f" and {len(failed) - 1} more" if len(failed) > 1 else ""
+        warn(f"--fail-on {what}: {failed[0].artifact.label} is {failed[0].verdict}{others}")
+    if what == "ranking" and all(row.artifact.kind != "ranking" for row in found.rows):
+        raise UsageError("--fail-on ranking: the captures hold no ranking (probe `search`)")
+    return int(bool(failed))
+
+
+def log_text(found: Comparison, names: tuple[str, str]) -> str:
+    """Return the log: a FID line an artifact. Folders of this machine are not in it, only their names."""
+    said: list[lines.Line] = [
+        lines.Log({"format": lines.FORMAT_VERSION, "program": f"fmbench {__version__}", "driver": "fidelity"}),
+        lines.Env({"captures": {side: Path(name).name for side, name in zip("ab", names, strict=True)}}),
+        lines.Env({"differing": {name: list(pair) for name, pair in found.facts.items()}}),
+        *(lines.Fid(row_record(row)) for row in found.rows),
+    ]
+    return "".join(line.format() + "\n" for line in said)
+
+
+def build_parser() -> Parser:
+    """Return the parser of the command line."""
+    parser = Parser(
+        prog=PROGRAM,
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Compare two captures, artifact by artifact, and say what changed first.",
+        epilog=EPILOG,
+    )
+    parser.add_argument("a", metavar="A", type=Path, help="folder of a capture")
+    parser.add_argument("b", metavar="B", type=Path, help="folder of the capture that came after")
+    parser.add_argument("--atol", type=amount, metavar="NUMBER", help="absolute tolerance, for every type")
+    parser.add_argument("--rtol", type=amount, metavar="NUMBER", help="tolerance relative to |b|, for every type")
+    parser.add_argument(
+        "--fail-on", choices=("different", "close", "ranking"),
+        help="exit with 1 where an artifact is not close, is not equal, or where a ranking changed",
+    )  # fmt: skip
+    parser.add_argument("--format", choices=list(DRAW), default="markdown", help="how to say it (default: markdown)")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write to a file, whole or not at all")
+    parser.add_argument("--log", type=Path, metavar="FILE", help="write FMWORK FID lines as well")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write a page with drift by layer as well")
+    return parser
+
+
+def amount(text: str) -> float:
+    """Read a number that is not negative."""
+    try:
+        number = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number") from None
+    if not 0 <= number < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not zero or more")
+    return number

@@ -1,0 +1,137 @@
+"""The manifest of a capture: what was computed, by what, from what, and in which order."""
+
+import json
+import math
+from dataclasses import asdict, dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal, Self
+
+from fmbench.errors import UsageError, first_line
+
+from .dtypes import DTYPES
+
+FORMAT = 1
+FILE = "manifest.json"
+QRELS = "qrels.tsv"
+
+Kind = Literal["tensor", "ranking"]
+
+
+class ArtifactError(UsageError):
+    """A capture that cannot be trusted: a file is missing, damaged, or of another version. Its text names the file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """One thing that a probe computed.
+
+    A tensor has torch's name of its type, its shape, and the sha256 of its elements in row-major, little-endian order
+    (not of the file), so that equal tensors have equal digests. A ranking has no dtype; its shape is (queries, most
+    documents a query), and its sha256 is that of the file.
+    """
+
+    probe: str
+    name: str
+    kind: Kind
+    file: str  # relative to the folder
+    shape: tuple[int, ...]
+    sha256: str
+    dtype: str = ""
+
+    @property
+    def label(self) -> str:
+        """What messages and tables call it; no two artifacts of a capture share one."""
+        return f"{self.probe}/{self.name}"
+
+    @property
+    def rows(self) -> int:
+        """The size of the first dimension: texts, tokens, or queries of a ranking."""
+        return self.shape[0]
+
+    @property
+    def bytes(self) -> int:
+        """How many bytes a tensor's elements take."""
+        return math.prod(self.shape) * DTYPES[self.dtype].size
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Self:
+        """Read an artifact. Raises KeyError, TypeError or ValueError for anything else."""
+        found = cls(**{**data, "shape": tuple(data["shape"])})
+        path = PurePosixPath(found.file)
+        if path.is_absolute() or ".." in path.parts:
+            raise ValueError(f"{found.file} is outside the folder")
+        if not found.shape or not all(isinstance(size, int) and size >= 0 for size in found.shape):
+            raise ValueError(f"{found.label} has no shape")
+        if found.kind not in ("tensor", "ranking") or (found.kind == "tensor" and found.dtype not in DTYPES):
+            raise ValueError(f"{found.label} is a {found.kind} of {found.dtype or 'no type'}")
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """A capture: what must be known before it starts, and the artifacts in execution order once it has ended."""
+
+    fingerprint: dict[str, Any]  # fmbench.facts
+    model: str  # digest of the weights
+    texts: str  # digest of the texts
+    text_count: int
+    seed: int
+    probes: dict[str, dict[str, Any]]  # name -> options, in execution order
+    queries: int | None = None  # how many were searched: what rankings are averaged over
+    qrels: str | None = None  # sha256 of QRELS, where there are judgements
+    artifacts: tuple[Artifact, ...] = field(default=())
+    complete: bool = False
+    version: int = FORMAT
+
+    def to_json(self) -> str:
+        """Return the text of the file."""
+        return json.dumps(asdict(self), indent=1, allow_nan=False) + "\n"
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Self:
+        """Read a manifest. Raises KeyError, TypeError or ValueError for anything else."""
+        artifacts = tuple(Artifact.from_json(artifact) for artifact in data["artifacts"])
+        labels = [artifact.label for artifact in artifacts]
+        if len(set(labels)) < len(labels):
+            raise ValueError("two artifacts share a name")
+        found = cls(**{**data, "artifacts": artifacts})
+        kinds = {"fingerprint": dict, "probes": dict, "model": str, "texts": str, "text_count": int, "seed": int}
+        for name, kind in kinds.items():
+            if not isinstance(getattr(found, name), kind):
+                raise TypeError(f"{name} is no {kind.__name__}")
+        return found
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Return the manifest of a complete capture.
+
+    Raises ArtifactError for a folder that holds none, a capture that did not end, another version, or a file that is
+    no manifest.
+    """
+    path = folder / FILE
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        reason = f"no {FILE} in it: name a folder that `fmbench fidelity capture --out` wrote"
+        raise ArtifactError(f"{folder}: {reason if folder.is_dir() else 'no such folder'}") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise ArtifactError(f"{path}: cannot be read ({first_line(error)})") from None
+    check_version(path, data)
+    try:
+        manifest = Manifest.from_json(data)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ArtifactError(f"{path}: is no manifest of a capture ({first_line(error)})") from None
+    if manifest.complete is not True:
+        raise ArtifactError(f"{folder}: the capture is incomplete, it did not end; capture again")
+    return manifest
+
+
+def check_version(path: Path, data: Any) -> None:
+    """Raise ArtifactError for a manifest of another version than this one."""
+    version = data.get("version") if isinstance(data, dict) else None
+    if not isinstance(version, int):
+        raise ArtifactError(f"{path}: is no manifest of a capture (it has no version)")
+    if version > FORMAT:
+        raise ArtifactError(f"{path}: artifacts of version {version}; this fmbench reads {FORMAT}: upgrade it")
+    if version < FORMAT:
+        raise ArtifactError(f"{path}: artifacts of version {version}; this fmbench reads {FORMAT}: capture again")

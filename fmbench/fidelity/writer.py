@@ -1,0 +1,196 @@
+"""Writing a capture: tensors grow on disk as they are computed, and the manifest comes last."""
+
+import hashlib
+import json
+import re
+import shutil
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from fmbench.collection.qrels import Gains, write_qrels
+from fmbench.errors import UsageError, first_line
+from fmbench.ranking.order import Run, depth_of
+from fmbench.whole_file import whole_file, written
+
+from .dtypes import DTYPES, DType
+from .manifest import FILE, QRELS, Artifact, Manifest
+from .runs import run_text
+
+if TYPE_CHECKING:
+    import torch
+
+DATA = 4096  # where the elements begin: a safetensors header may end in blanks, so its room is kept and it comes last
+LONGEST = 300  # characters of an artifact's label
+FOLDERS = ("tensors", "runs")
+
+
+@dataclass
+class Stream:
+    """A tensor that is being written, row after row."""
+
+    file: str
+    dtype: DType
+    shape: tuple[int, ...]  # of one row
+    rows: int = 0
+    digest: Any = field(default_factory=hashlib.sha256)
+
+    def header(self, label: str) -> bytes:
+        """Return what precedes the elements: the header of a safetensors file, filled up with blanks."""
+        size = self.dtype.size * self.rows
+        for length in self.shape:
+            size *= length
+        entry = {"dtype": self.dtype.code, "shape": [self.rows, *self.shape], "data_offsets": [0, size]}
+        text = json.dumps({label: entry}, ensure_ascii=False).encode()
+        return (DATA - 8).to_bytes(8, "little") + text.ljust(DATA - 8)
+
+
+class ArtifactWriter:
+    """Writes a capture to a new folder; use it in a `with` statement.
+
+    The elements of a tensor go to disk at once; memory holds one piece at a time. Until the context ends without an
+    exception, the manifest says that the capture is incomplete, and no reader takes it.
+    Raises UsageError where the folder holds anything but a capture that did not end (which is replaced), and
+    ValueError for a probe whose name holds a slash.
+    """
+
+    def __init__(self, folder: Path, manifest: Manifest) -> None:
+        if slashed := [probe for probe in manifest.probes if "/" in probe]:
+            raise ValueError(f"{slashed[0]!r}: a probe's name holds no slash")
+        self.folder = folder
+        self._manifest = replace(manifest, artifacts=(), qrels=None, complete=False)
+        self._open: dict[str, Stream | Artifact] = {}  # in the order of their first rows
+        claim(folder)
+        with written(folder):
+            for name in FOLDERS:
+                (folder / name).mkdir()
+        self._write_manifest()
+
+    def append(self, probe: str, name: str, tensor: "torch.Tensor") -> None:
+        """Add rows to a tensor, or begin it: pieces are joined along their first dimension; a scalar is one row.
+
+        All pieces of one tensor have the same dtype, and the same sizes but for the first; any device.
+        Raises ValueError for a piece that does not fit, and FmbenchError where the disk does not take it.
+        """
+        import torch
+
+        piece = tensor.detach().to("cpu").contiguous()
+        piece = piece.reshape(1) if piece.dim() == 0 else piece
+        stream = self._stream(probe, name, str(piece.dtype).removeprefix("torch."), tuple(piece.shape[1:]))
+        data = piece.reshape(-1).view(torch.uint8).numpy().data
+        with written(path := self.folder / stream.file), path.open("ab") as file:
+            file.write(data)
+        stream.digest.update(data)
+        stream.rows += len(piece)
+
+    def rank(self, probe: str, name: str, run: Run) -> None:
+        """Add a ranking: query id -> document id -> score. Raises ValueError for a second one of that name."""
+        label = self._label(probe, name)
+        if label in self._open:
+            raise ValueError(f"{label}: a ranking is written once")
+        file = f"{FOLDERS[1]}/{self._slug(label)}.tsv"
+        data = run_text(run).encode()
+        with written(path := self.folder / file):
+            path.write_bytes(data)
+        self._open[label] = Artifact(probe, name, "ranking", file, (len(run), depth_of(run)), sha256_of(data))
+
+    def judge(self, gains: Gains) -> None:
+        """Keep the judgements that rankings are measured with: query id -> document id -> gain."""
+        write_qrels(gains, path := self.folder / QRELS)
+        self._manifest = replace(self._manifest, qrels=sha256_of(path.read_bytes()))
+
+    def close(self) -> None:
+        """Write the headers and the manifest: the capture is complete."""
+        artifacts = tuple(
+            self._finished(label, item) if isinstance(item, Stream) else item for label, item in self._open.items()
+        )
+        self._manifest = replace(self._manifest, artifacts=artifacts, complete=True)
+        self._write_manifest()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.close()
+
+    def _label(self, probe: str, name: str) -> str:
+        label = f"{probe}/{name}"
+        if probe not in self._manifest.probes:
+            raise ValueError(f"{label}: the manifest names no probe {probe!r}")
+        if len(label) > LONGEST or not label.isprintable():
+            raise ValueError(f"{label[:LONGEST]!r}: not printable, or longer than {LONGEST} characters")
+        return label
+
+    def _stream(self, probe: str, name: str, dtype: str, shape: tuple[int, ...]) -> Stream:
+        """Return the tensor that a piece belongs to. Raises ValueError where it does not fit."""
+        label = self._label(probe, name)
+        if dtype not in DTYPES:
+            raise ValueError(f"{label}: an artifact cannot hold {dtype} (it holds {', '.join(DTYPES)})")
+        found = self._open.get(label)
+        if found is None:
+            found = self._open[label] = Stream(f"{FOLDERS[0]}/{self._slug(label)}.safetensors", DTYPES[dtype], shape)
+            with written(path := self.folder / found.file):
+                path.write_bytes(bytes(DATA))  # no valid header: nothing reads the file before it is whole
+        if not isinstance(found, Stream):
+            raise ValueError(f"{label}: is a ranking already")
+        if (found.dtype.name, found.shape) != (dtype, shape):
+            begun = f"rows of {found.dtype.name} {list(found.shape)}"
+            raise ValueError(f"{label}: {begun} cannot go on with {dtype} {list(shape)}")
+        return found
+
+    def _slug(self, label: str) -> str:
+        """Return a file's name: the place in the execution order, and the label as any file system takes it."""
+        return f"{len(self._open):04d}-{re.sub(r'[^A-Za-z0-9._-]+', '-', label)[:80]}"
+
+    def _finished(self, label: str, stream: Stream) -> Artifact:
+        """Write a tensor's header, and return its entry."""
+        with written(path := self.folder / stream.file), path.open("r+b") as file:
+            file.write(stream.header(label))
+        shape = (stream.rows, *stream.shape)
+        probe, _, name = label.partition("/")
+        return Artifact(probe, name, "tensor", stream.file, shape, stream.digest.hexdigest(), stream.dtype.name)
+
+    def _write_manifest(self) -> None:
+        """Put the manifest in place, whole."""
+        with whole_file(self.folder / FILE) as stream:
+            stream.write(self._manifest.to_json())
+
+
+def sha256_of(data: bytes) -> str:
+    """Return the sha256 of bytes."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def claim(folder: Path) -> None:
+    """Make the folder, empty; a capture that did not end is removed. Raises UsageError where it holds anything else."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        inside = {path.name for path in folder.iterdir()}
+    except OSError as error:
+        raise UsageError(f"{folder}: cannot be made ({first_line(error)})") from None
+    if not inside:
+        return
+    if not is_incomplete(folder / FILE) or any(not is_ours(name) for name in inside):
+        raise UsageError(f"{folder}: is not empty; name a new folder")
+    with written(folder):
+        for name in inside:
+            path = folder / name
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+
+
+def is_ours(name: str) -> bool:
+    """Whether a capture has a file or folder of that name, a half-written one included."""
+    return name in (FILE, QRELS, *FOLDERS) or (name.startswith((f".{FILE}.", f".{QRELS}.")) and name.endswith(".part"))
+
+
+def is_incomplete(path: Path) -> bool:
+    """Whether a file is the manifest of a capture that did not end."""
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(data, dict) and data.get("complete") is False and "artifacts" in data

@@ -1,0 +1,36 @@
+import pytest
+import torch
+
+from ...fidelity.conftest import capture
+
+__all__ = ["capture"]
+
+TEN = [f"d{place}" for place in range(10)]
+
+
+def ranked(rankings):
+    return {query: {name: -float(place) for place, name in enumerate(names)} for query, names in rankings.items()}
+
+
+def artifacts(drift=0.0, **changes):
+    """What a small model computes: tokens, four layers from the third of which on `drift` is added, and rankings."""
+    generator = torch.Generator().manual_seed(0)
+    layers = {f"bert/layer.{n}": torch.randn(6, 8, generator=generator) for n in range(4)}
+    moved = {name: layer + drift * (number > 1) for number, (name, layer) in enumerate(layers.items())}
+    search = {"search/exact": ranked({"q1": TEN, "q2": TEN, "q3": TEN})}
+    return {"bert/tokens": torch.arange(12).reshape(6, 2), **moved, **search, **changes}
+
+
+QRELS = {"q1": {"d0": 1}, "q2": {"d8": 1}, "q3": {"d3": 1}}
+
+
+@pytest.fixture
+def sides(capture):
+    """sides(one, other) -> two folders of captures with judgements; keywords change the second manifest."""
+
+    def write(one, other, **changes):
+        first = capture("A", one, qrels=QRELS, queries=3)
+        second = capture("B", other, **{"qrels": QRELS, "queries": 3, **changes})
+        return str(first.folder), str(second.folder)
+
+    return write
