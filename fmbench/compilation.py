@@ -1,4 +1,4 @@
-"""Seeing the compiler: how often torch.compile's machinery ran, and for how long."""
+"""The compiler: how often torch.compile's machinery ran and for how long, and how many shapes it may compile."""
 
 from typing import Any
 
@@ -31,3 +31,11 @@ class CompilationWatch:
 
         on_compile_start(self.begin)
         on_compile_end(self.end)
+
+
+def allow_shapes(count: int) -> None:
+    """Let Dynamo compile that many more shapes of a function; beyond its limit it would run eagerly, without a word."""
+    import torch._dynamo
+
+    torch._dynamo.config.recompile_limit += count
+    torch._dynamo.config.accumulated_recompile_limit += count

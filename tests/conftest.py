@@ -47,6 +47,14 @@ def tiny_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.fixture(scope="session")
+def tiny_text_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a small BertModel with random weights and a tokenizer; not to be written to."""
+    from .text_models import save_bert
+
+    return save_bert(tmp_path_factory.mktemp("text") / "tiny-bert")
+
+
 @pytest.fixture
 def restore_torch() -> Iterator[None]:
     """Put back what a driver run in this process changes in torch."""

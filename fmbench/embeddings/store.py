@@ -170,6 +170,10 @@ class Store:
         except filelock.Timeout:
             note(f"another process encodes the same {self._role} texts; waiting for it")
             lock.acquire()
+        except NotImplementedError:
+            warn(f"{self.folder}: its file system has no locks; processes may encode the same texts twice")
+            yield
+            return
         try:
             for part in self.folder.glob(f".{mine.start}-{mine.stop}.*.part"):
                 part.unlink()  # what a killed process left

@@ -17,10 +17,12 @@ class Batch:
     rows: int
 
 
-def by_budget(lengths: "np.ndarray", budget: int) -> Iterator[Batch]:
+def batches(lengths: "np.ndarray", budget: int, fixed: Sequence[int] | None = None) -> Iterator[Batch]:
     """Yield batches of at most `budget` tokens, padding included, longest texts first; one text at least.
 
-    Texts of one length keep their order, so that the same texts always make the same batches.
+    Texts of one length keep their order, so that the same texts always make the same batches. Where `fixed` names
+    lengths (sorted, the last one holds every text), a batch has one of them and as many rows as the budget allows of
+    it: each length makes one shape. Only the last batch then has fewer texts than rows.
     """
     import numpy as np
 
@@ -28,29 +30,23 @@ def by_budget(lengths: "np.ndarray", budget: int) -> Iterator[Batch]:
     start = 0
     while start < len(order):
         length = max(1, int(lengths[order[start]]))
-        rows = min(max(1, budget // length), len(order) - start)
-        yield Batch(order[start : start + rows], length, rows)
+        if fixed:
+            length = next(each for each in fixed if each >= length)
+        rows = max(1, budget // length)
+        positions = order[start : start + rows]
+        yield Batch(positions, length, rows if fixed else len(positions))
         start += rows
 
 
-def by_shape(lengths: "np.ndarray", budget: int, buckets: Sequence[int]) -> Iterator[Batch]:
-    """Yield batches whose shapes are few: the length is a bucket's, the rows are what the budget allows of it.
-
-    The last batch of a bucket has fewer texts than rows. `buckets` is sorted; the last one holds the longest text.
-    """
-    import numpy as np
-
-    chosen = np.searchsorted(np.asarray(buckets), lengths)
-    for index in range(len(buckets) - 1, -1, -1):
-        inside = np.flatnonzero(chosen == index)
-        length = buckets[index]
-        rows = max(1, budget // length)
-        for start in range(0, len(inside), rows):
-            yield Batch(inside[start : start + rows], length, rows)
-
-
 def buckets(step: int, longest: int, most: int) -> tuple[int, ...]:
-    """Return at most about `most` lengths, multiples of `step` that reach `longest`, closer together where short."""
+    """Return at most `most` lengths that are multiples of `step`; the last one reaches `longest`.
+
+    All multiples where these are few enough, else they grow by about the same factor, closer together where short.
+    """
     whole = -(-longest // step)
-    counts = {min(whole, max(1, round(whole ** (index / max(1, most - 1))))) for index in range(most)}
-    return tuple(step * count for count in sorted(counts | {whole}))
+    if whole <= most:
+        return tuple(step * count for count in range(1, whole + 1))
+    if most == 1:
+        return (step * whole,)
+    grown = {round(whole ** (index / (most - 1))) for index in range(most)}
+    return tuple(step * count for count in sorted(grown))

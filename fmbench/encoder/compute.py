@@ -2,14 +2,16 @@
 
 import contextlib
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fmbench.backend import Backend
-from fmbench.errors import UsageError
+from fmbench.compilation import allow_shapes
+from fmbench.errors import UsageError, first_line
 from fmbench.options import Arguments
 
-from .batches import Batch, buckets, by_budget, by_shape
+from .batches import Batch, batches, buckets
+from .budget import search_budget
 from .pooling import pool
 from .recipe import ROLES, Recipe
 from .steps import Normalise, Step
@@ -22,6 +24,28 @@ if TYPE_CHECKING:
 
 
 MOST_LENGTHS = 8  # where every shape costs a compilation
+
+
+def fixed_lengths(platform: Backend, arguments: Arguments, recipe: Recipe) -> tuple[int, ...] | None:
+    """Return the lengths to pad to, sorted, where every shape costs a compilation, else None.
+
+    Raises UsageError for lengths that do not hold every text, and for several where a process runs one shape.
+    """
+    if not platform.fixed_shapes(arguments):
+        return None
+    limits = [recipe.max_length(role) for role in ROLES]
+    longest = None if None in limits else max(filter(None, limits))
+    if longest is None:
+        raise UsageError(f"--platform {platform.name}: give --query_max_len and --passage_max_len; shapes are fixed")
+    if not recipe.lengths:
+        return buckets(platform.length_step, longest, 1 if platform.single_shape else MOST_LENGTHS)
+    lengths = tuple(sorted(set(recipe.lengths)))
+    said = f"--lengths {','.join(map(str, lengths))}"
+    if lengths[-1] < longest:
+        raise UsageError(f"{said}: texts may have {longest} tokens; add that length, or lower the maximum length")
+    if platform.single_shape and len(lengths) > 1:
+        raise UsageError(f"{said}: --platform {platform.name} runs one shape a process; give one length")
+    return lengths
 
 
 class Compute:
@@ -44,31 +68,31 @@ class Compute:
         self._cut = len(steps)  # truncating comes after the folder's modules and before our own normalising
         self._padding_id = tokenizer.pad_token_id or 0
         self._left = tokenizer.padding_side == "left"
-        self._lengths = self._fixed_lengths(platform, arguments, recipe)
+        self._lengths = fixed_lengths(platform, arguments, recipe)
         budget = recipe.tokens_per_batch or platform.tokens_per_batch
         self.budget = None if isinstance(budget, str) else budget
         self.dimension = self._dimension(loaded)
         self._forward = platform.prepare(loaded, arguments)
+        if self._lengths:
+            allow_shapes(len(self._lengths))
+        self._warm: set[tuple[int, int]] = set()
         self._lock = threading.Lock()
-
-    def _fixed_lengths(self, platform: Backend, arguments: Arguments, recipe: Recipe) -> tuple[int, ...] | None:
-        """Return the lengths to pad to where every shape costs a compilation, else None."""
-        if not platform.fixed_shapes(arguments):
-            return None
-        longest = [recipe.max_length(role) for role in ROLES]
-        if recipe.lengths:
-            return recipe.lengths
-        if None in longest:
-            raise UsageError(f"--platform {platform.name}: no maximum length is known; give --lengths")
-        return buckets(platform.length_step, max(filter(None, longest)), 1 if platform.single_shape else MOST_LENGTHS)
 
     def _dimension(self, loaded: Any) -> int:
         """Return how many numbers a vector has, told from the sizes of the model and the modules."""
         import torch
 
-        size = loaded.config.get_text_config().hidden_size
-        vectors = self._finish(torch.zeros(1, size * len(self._modes)))
-        return int(vectors.shape[1])
+        size = loaded.config.get_text_config().hidden_size * len(self._modes)
+        try:
+            found = int(self._finish(torch.zeros(1, size)).shape[1])
+        except RuntimeError as error:
+            raise UsageError(
+                f"the folder's modules do not take vectors of {size} numbers: {first_line(error)}"
+            ) from None
+        wanted = self._recipe.truncate_dim
+        if wanted is not None and found < wanted:
+            raise UsageError(f"--truncate_dim {wanted}: the vectors have {found} numbers; give at most that")
+        return found
 
     def _finish(self, vectors: "torch.Tensor") -> "torch.Tensor":
         """Apply the further modules, truncate, and normalise in the end where that was asked for."""
@@ -80,8 +104,16 @@ class Compute:
         return vectors
 
     def search_budget(self, tokens: Tokens, timings: Timings) -> None:
-        """Find the token budget by a short measured search."""
-        raise NotImplementedError  # next commit
+        """Find the token budget by a short measured search on some texts, and keep it."""
+
+        def run(batch: Batch) -> None:
+            self._run(tokens, batch, 0, Timings())
+            self._platform.synchronize()
+
+        with self._lock, self._inference(), timings.stage("search"):
+            if self.budget is None:
+                self.budget = search_budget(tokens.lengths, run, self._lengths) if len(tokens.lengths) else None
+            self._platform.recover()
 
     def vectors(self, tokens: Tokens, prompt_length: int, timings: Timings) -> "np.ndarray":
         """Return the vectors of one chunk, float32 of shape (n, d), in the order of its texts."""
@@ -91,11 +123,11 @@ class Compute:
         result = np.empty((len(tokens.lengths), self.dimension), dtype=np.float32)
         excluded = 0 if self._recipe.include_prompt is not False else prompt_length
         with self._lock, self._inference():
-            batches = list(self._batches(tokens.lengths))
-            pooled = [self._run(tokens, batch, excluded, timings) for batch in batches]
+            every = list(batches(tokens.lengths, self.budget or 1, self._lengths))
+            pooled = [self._run(tokens, batch, excluded, timings) for batch in every]
             with timings.stage("pool"):
                 if pooled:
-                    order = np.concatenate([batch.positions for batch in batches])
+                    order = np.concatenate([batch.positions for batch in every])
                     result[order] = torch.cat(pooled).cpu().numpy()
         return result
 
@@ -107,16 +139,12 @@ class Compute:
         with torch.inference_mode() if self._platform.inference_mode else torch.no_grad():
             yield
 
-    def _batches(self, lengths: "np.ndarray") -> Iterable[Batch]:
-        """Return which texts go to the device together."""
-        budget = self.budget or self._platform.tokens_per_batch
-        return by_shape(lengths, budget, self._lengths) if self._lengths else by_budget(lengths, budget)
-
     def _run(self, tokens: Tokens, batch: Batch, excluded: int, timings: Timings) -> "torch.Tensor":
         """Return the vectors of one batch, where pooling left them."""
         with timings.stage("collate"):
             inputs = collate(tokens, batch, self._padding_id, self._left)
             placed = self._platform.place(inputs)
+        self._warm_up(batch, placed, timings)
         with timings.stage("forward"):
             hidden = hidden_states(self._forward(placed))
             self._platform.observe()
@@ -129,6 +157,13 @@ class Compute:
         timings.padded_tokens += batch.rows * batch.length
         timings.batches += 1
         return vectors
+
+    def _warm_up(self, batch: Batch, placed: "dict[str, torch.Tensor]", timings: Timings) -> None:
+        """Do the one-off work of a new shape, where shapes are fixed."""
+        if self._lengths and (batch.rows, batch.length) not in self._warm:
+            with timings.stage("compile"):
+                self._platform.warm_up(self._forward, placed)
+            self._warm.add((batch.rows, batch.length))
 
 
 def collate(tokens: Tokens, batch: Batch, padding_id: int, left: bool) -> "dict[str, torch.Tensor]":

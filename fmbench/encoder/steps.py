@@ -54,21 +54,16 @@ class Dense:
     residual: bool
 
     def load(self) -> "Function":
-        """Read the weights; they are computed with in float32 on the vectors' device."""
+        """Read the weights, to compute with them in float32 on the vectors' device. Raises UsageError."""
         import torch
-        from torch.nn.functional import linear
 
-        weights = {name: tensor.float() for name, tensor in read_weights(self.folder).items()}
+        weights = read_weights(self.folder)
+        linear = layer(weights, "linear", self.folder)
         activation = getattr(torch.nn, self.activation)()
-
-        def dense(vectors: "torch.Tensor") -> "torch.Tensor":
-            there = {name: tensor.to(vectors.device) for name, tensor in weights.items()}
-            result: torch.Tensor = activation(linear(vectors, there["linear.weight"], there.get("linear.bias")))
-            if not self.residual:
-                return result
-            return result + (linear(vectors, there["residual.weight"]) if "residual.weight" in there else vectors)
-
-        return dense
+        if not self.residual:
+            return lambda vectors: activation(linear.to(vectors.device)(vectors))
+        past = layer(weights, "residual", self.folder) if "residual.weight" in weights else torch.nn.Identity()
+        return lambda vectors: activation(linear.to(vectors.device)(vectors)) + past.to(vectors.device)(vectors)
 
     def key(self) -> Any:
         """Return the kind, the activation and a digest of the weights."""
@@ -83,11 +78,15 @@ class LayerNorm:
 
     def load(self) -> "Function":
         """Read the weights and return the function."""
-        from torch.nn.functional import layer_norm
+        import torch
 
-        weights = {name: tensor.float() for name, tensor in read_weights(self.folder).items()}
-        scale, shift = weights["norm.weight"], weights["norm.bias"]
-        return lambda vectors: layer_norm(vectors, scale.shape, scale.to(vectors.device), shift.to(vectors.device))
+        weights = read_weights(self.folder)
+        try:
+            norm = torch.nn.LayerNorm(len(weights["norm.weight"]))
+            norm.load_state_dict({name: weights[f"norm.{name}"].float() for name in ("weight", "bias")})
+        except KeyError as error:
+            raise UsageError(f"{weights_file(self.folder)}: has no {error}") from None
+        return lambda vectors: norm.to(vectors.device)(vectors)
 
     def key(self) -> Any:
         """Return the kind and a digest of the weights."""
@@ -135,6 +134,18 @@ def read_weights(folder: Path) -> "dict[str, torch.Tensor]":
         return load_file(path)
     except (OSError, SafetensorError) as error:
         raise UsageError(f"{path}: not readable ({first_line(error)})") from None
+
+
+def layer(weights: "dict[str, torch.Tensor]", name: str, folder: Path) -> "torch.nn.Linear":
+    """Return a linear layer of a module's weights, in float32."""
+    import torch
+
+    weight, bias = weights.get(f"{name}.weight"), weights.get(f"{name}.bias")
+    if weight is None:
+        raise UsageError(f"{weights_file(folder)}: has no {name}.weight")
+    linear = torch.nn.Linear(weight.shape[1], weight.shape[0], bias=bias is not None)
+    linear.load_state_dict({"weight": weight.float(), **({} if bias is None else {"bias": bias.float()})})
+    return linear
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -83,10 +83,9 @@ def lower_case(tokenizer: Any) -> None:
     """Make a fast tokenizer lower its texts first, as `do_lower_case` of a sentence-transformers folder asks."""
     from tokenizers import normalizers
 
-    existing = tokenizer.backend_tokenizer.normalizer
-    parts = [] if existing is None else [existing]
-    if not any("Lowercase" in repr(part) for part in parts):
-        tokenizer.backend_tokenizer.normalizer = normalizers.Sequence([normalizers.Lowercase(), *parts])
+    rules = tokenizer.backend_tokenizer
+    parts = [] if rules.normalizer is None else [rules.normalizer]
+    rules.normalizer = normalizers.Sequence([normalizers.Lowercase(), *parts])
 
 
 def digest(tokenizer: Any) -> str:

@@ -1,0 +1,297 @@
+import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from fmbench.backends.cpu import CpuBackend
+from fmbench.encoder import CHUNK, BadVectorError, Encoder, EncoderPlan, Recipe, add_encoder_arguments, take_recipe
+from fmbench.encoder.batches import Batch
+from fmbench.encoder.compute import collate
+from fmbench.encoder.encoder import AHEAD
+from fmbench.encoder.tokens import Tokens
+from fmbench.errors import UsageError
+from fmbench.options import add_model_arguments, read
+from fmbench.parsing import Parser
+from tests.text_models import DIMENSION, save_bert
+
+from .conftest import Load, text_arguments
+
+TEXTS = ["one", "", "a longer text of some words", " \n", "two 2", "日本", "z" * 500, "é"]
+
+
+@pytest.fixture
+def tiny(load: Load, tiny_text_model: Path) -> Encoder:
+    return load(tiny_text_model)
+
+
+def tokenising_threads() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("tokenise")]
+
+
+def test_the_vectors_of_sentence_transformers(load: Load, minilm: Path) -> None:
+    """docs/benchmarks.md has the same for every text of SciFact."""
+    library = pytest.importorskip("sentence_transformers")
+    texts = [*TEXTS, "What is a vitamin?", "word " * 3000, "Zero-dimensional biomaterials lack inductive properties."]
+    ours = load(minilm).encode(texts)
+    theirs = library.SentenceTransformer(str(minilm), device="cpu").encode(texts)
+    assert ours.dtype == np.float32 and ours.shape == (len(texts), 384)
+    assert (ours.astype(np.float64) * theirs).sum(axis=1).min() > 0.999999
+    np.testing.assert_allclose(np.linalg.norm(ours, axis=1), 1, atol=1e-5)
+
+
+def test_a_chunks_vectors_do_not_depend_on_its_neighbours(tiny: Encoder) -> None:
+    chunks = [TEXTS, ["other", "texts"], TEXTS[:3]]
+    together = list(tiny.encode_chunks(chunks, "passage"))
+    for chunk, vectors in zip(chunks, together, strict=True):
+        (alone,) = tiny.encode_chunks([chunk], "passage")
+        assert np.array_equal(vectors, alone)
+
+
+def test_the_order_is_that_of_the_texts_over_many_chunks(load: Load, tiny_text_model: Path) -> None:
+    texts = [f"{'x' * (index % 7)} {index}" for index in range(CHUNK + 50)]
+    ours = load(tiny_text_model, recipe=Recipe(tokens_per_batch=4096)).encode(texts)
+    few = [0, 1, 17, CHUNK - 1, CHUNK, CHUNK + 49]
+    expected = load(tiny_text_model, recipe=Recipe(tokens_per_batch=1)).encode([texts[index] for index in few])
+    np.testing.assert_allclose(ours[few], expected, atol=1e-5)
+
+
+def test_nothing_to_encode(tiny: Encoder) -> None:
+    assert tiny.encode([]).shape == (0, DIMENSION)
+    assert next(tiny.encode_chunks([[]], "query")).shape == (0, DIMENSION)
+
+
+def test_what_is_counted(tiny: Encoder) -> None:
+    tiny.encode(TEXTS)
+    found = tiny.timings
+    assert (found.texts, found.empty_texts) == (8, 2)
+    # [CLS] and [SEP]; 500 times z is one unknown word of WordPiece
+    assert found.tokens == sum([3, 0, 22, 0, 4, 2, 1, 1]) + 2 * 8
+    assert found.padded_tokens >= found.tokens and found.batches == 1
+    assert found.padding_share == pytest.approx(1 - found.tokens / found.padded_tokens)
+    assert set(found.seconds) == {"tokenise", "wait", "collate", "forward", "pool"}
+    assert all(seconds > 0 for seconds in found.seconds.values())
+    json.dumps(found.as_json())
+
+
+def test_gradients_are_off_without_being_asked(tiny: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    forward = tiny._compute._forward
+
+    def spy(batch):
+        seen.append((torch.is_grad_enabled(), torch.is_inference_mode_enabled()))
+        return forward(batch)
+
+    monkeypatch.setattr(tiny._compute, "_forward", spy)
+    with torch.enable_grad():
+        one = tiny.encode(["a"])
+        monkeypatch.setattr(CpuBackend, "inference_mode", False)
+        other = tiny.encode(["a"])
+        assert torch.is_grad_enabled()
+    assert seen == [(False, True), (False, False)]
+    assert np.array_equal(one, other)
+
+
+def test_a_platform_that_runs_no_torch_pools_on_the_host(tiny: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = tiny.encode(TEXTS)
+    monkeypatch.setattr(CpuBackend, "runs_torch", False)
+    assert np.array_equal(tiny.encode(TEXTS), expected)
+
+
+def test_several_threads_at_once(tiny: Encoder) -> None:
+    texts = [[f"{letter} {index}" for index in range(40)] for letter in "abcdef"]
+    expected = [tiny.encode(each) for each in texts]
+    with ThreadPoolExecutor(6) as pool:
+        found = list(pool.map(tiny.encode, texts * 3))
+    assert all(np.array_equal(one, other) for one, other in zip(found, expected * 3, strict=True))
+    assert tiny.timings.texts == 4 * 6 * 40
+
+
+def test_the_tokeniser_is_only_a_little_ahead_and_ends_with_its_reader(tiny: Encoder) -> None:
+    read_so_far = []
+
+    def chunks():
+        for index in range(100):
+            read_so_far.append(index)
+            yield [str(index)]
+
+    vectors = tiny.encode_chunks(chunks(), "query")
+    for count in (1, 2, 3):
+        next(vectors)
+        assert len(read_so_far) <= count + AHEAD
+    vectors.close()
+    assert not tokenising_threads()
+
+
+def test_ctrl_c_ends_the_thread(tiny: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(batch):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(tiny._compute, "_forward", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        tiny.encode(["a"] * 3 * CHUNK)
+    assert not tokenising_threads()
+
+
+def test_what_goes_wrong_in_the_thread_is_raised_here(tiny: Encoder) -> None:
+    def chunks():
+        yield ["fine"]
+        raise UsageError("line 7 is no JSON")
+
+    vectors = tiny.encode_chunks(chunks(), "passage")
+    next(vectors)
+    with pytest.raises(UsageError, match="line 7 is no JSON"):
+        next(vectors)
+    assert not tokenising_threads()
+
+
+def test_a_vector_without_numbers_is_refused_and_its_text_named(load: Load, tmp_path: Path) -> None:
+    folder = save_bert(tmp_path / "nan")
+    encoder = load(folder)
+    tokenizer_row = (folder / "vocab.txt").read_text(encoding="utf-8").split("\n").index("q")
+    with torch.no_grad():
+        encoder._compute._platform.model.embeddings.word_embeddings.weight[tokenizer_row] = float("nan")
+    encoder.encode(["fine", "also fine"])
+    with pytest.raises(BadVectorError, match="'q is the bad letter': its vector holds NaN or infinity") as caught:
+        encoder.encode(["fine", "q is the bad letter", "fine"])
+    assert caught.value.position == 1 and caught.value.exit_code == 2
+
+
+def test_half_precision_gives_float32_vectors(load: Load, tiny_text_model: Path) -> None:
+    half = load(tiny_text_model, "--model:dtype=bfloat16")
+    vectors = half.encode(TEXTS)
+    assert vectors.dtype == np.float32 and half.key("query")["dtype"] == "bfloat16"
+    full = load(tiny_text_model).encode(TEXTS)
+    cosine = (vectors * full).sum(1) / np.linalg.norm(vectors, axis=1) / np.linalg.norm(full, axis=1)
+    assert 0.99 < cosine.min() < 0.999999
+
+
+MKLDNN = "--torch.set:backends.mkldnn.enabled@=True"
+CHANGES = [
+    Recipe(pooling=("cls",)), Recipe(normalise=True), Recipe(truncate_dim=4), Recipe(query_prompt="q: "),
+    Recipe(query_max_length=7), Recipe(include_prompt=False),
+]  # fmt: skip
+
+
+def test_the_key_holds_whatever_changes_a_vector(load: Load, tiny_text_model: Path, tmp_path: Path) -> None:
+    same = load(tiny_text_model).key("query")
+    assert same == load(tiny_text_model, recipe=Recipe(passage_prompt="p: ", tokens_per_batch=64)).key("query")
+    moved = save_bert(tmp_path / "moved")
+    assert load(moved).key("query") == same
+    others = [load(tiny_text_model, recipe=recipe).key("query") for recipe in CHANGES]
+    others += [
+        load(tiny_text_model, option).key("query")
+        for option in ("--model:dtype=bfloat16", "--model:attn_implementation=eager", MKLDNN)
+    ]
+    others.append(load(save_bert(tmp_path / "other", seed=1)).key("query"))
+    tokenizer = save_bert(tmp_path / "tokenizer")
+    config = json.loads((tokenizer / "tokenizer_config.json").read_text())
+    (tokenizer / "tokenizer_config.json").write_text(json.dumps({**config, "do_lower_case": True}))
+    others.append(load(tokenizer).key("query"))
+    written = [json.dumps(key, sort_keys=True) for key in (same, *others)]
+    assert len(set(written)) == len(written)
+    assert {"weights", "tokenizer", "backend", "precision", "libraries", "modules"} <= same.keys()
+
+
+def test_no_secret_and_nothing_without_effect_is_in_the_key(load: Load, tiny_text_model: Path) -> None:
+    plain = load(tiny_text_model).key("passage")
+    said = load(tiny_text_model, "--model:token=hf_secret", "--model:local_files_only@=True",
+                "--torch.call:set_grad_enabled@=False").key("passage")  # fmt: skip
+    assert said == plain
+
+
+def test_the_token_budget(load: Load, tiny_text_model: Path) -> None:
+    assert load(tiny_text_model).tokens_per_batch == CpuBackend.tokens_per_batch == 1024
+    assert load(tiny_text_model, recipe=Recipe(tokens_per_batch=33)).tokens_per_batch == 33
+    auto = load(tiny_text_model, recipe=Recipe(tokens_per_batch="auto"))
+    assert auto.tokens_per_batch is None
+    found = auto.settle([f"text {index}" for index in range(300)], "query")
+    assert found == auto.tokens_per_batch and found >= 256 and auto.timings.seconds["search"] > 0
+    assert auto.settle(["other"], "query") == found
+    unsettled = load(tiny_text_model, recipe=Recipe(tokens_per_batch="auto"))
+    unsettled.encode(TEXTS)
+    assert unsettled.tokens_per_batch
+
+
+@pytest.mark.parametrize(
+    ("fixed", "recipe", "said"),
+    [
+        ({"platform": "null"}, Recipe(), "--platform null: no model runs there"),
+        ({}, Recipe(query_max_length=65), r"--query_max_len 65: .* has 64 positions"),
+        ({}, Recipe(pooling=("sum",)), "--pooling sum: write cls, mean, last, max"),
+        ({}, Recipe(truncate_dim=33), "--truncate_dim 33: the vectors have 32 numbers"),
+        ({"model_class": "BertForMaskedLM"}, Recipe(), "no last_hidden_state; take the base class"),
+    ],
+)
+def test_what_cannot_be(load: Load, tiny_text_model: Path, fixed: dict, recipe: Recipe, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        load(tiny_text_model, recipe=recipe, **fixed).encode(["a"])
+
+
+def test_texts_need_a_tokenizer(load: Load, tiny_root: Path) -> None:
+    with pytest.raises(UsageError, match="the catalogue has no tokenizer"):
+        load(Path("sentence-transformers/all-MiniLM-L6-v2"), weights="random", model_class="BertModel")
+    with pytest.raises(UsageError, match="tokenizer"):
+        load(tiny_root / "tiny", weights="random")
+
+
+def test_random_weights_beside_a_real_tokenizer(load: Load, tiny_text_model: Path) -> None:
+    one, same = (load(tiny_text_model, weights="random", seed=3) for _ in range(2))
+    assert np.array_equal(one.encode(TEXTS), same.encode(TEXTS)) and one.key("query") == same.key("query")
+    assert load(tiny_text_model, weights="random", seed=4).key("query") != one.key("query")
+
+
+def test_the_plan_needs_no_torch(tiny_text_model: Path) -> None:
+    plan = EncoderPlan.of(text_arguments(tiny_text_model), Recipe())
+    assert plan.source.kind == "folder" and plan.folder.path == tiny_text_model
+
+
+def test_rows_beyond_the_texts_hold_one_token_that_counts() -> None:
+    tokens = Tokens(np.array([7, 8, 9]), np.array([0, 1, 0]), np.array([0, 2, 3]))
+    batch = Batch(np.array([1, 0]), length=3, rows=3)
+    right = collate(tokens, batch, padding_id=5, left=False)
+    assert right["input_ids"].tolist() == [[9, 5, 5], [7, 8, 5], [5, 5, 5]]
+    assert right["attention_mask"].tolist() == [[1, 0, 0], [1, 1, 0], [1, 0, 0]]
+    assert right["token_type_ids"].tolist() == [[0, 0, 0], [0, 1, 0], [0, 0, 0]]
+    left = collate(tokens, batch, padding_id=5, left=True)
+    assert left["input_ids"].tolist() == [[5, 5, 9], [5, 7, 8], [5, 5, 5]]
+    assert left["attention_mask"].tolist() == [[0, 0, 1], [0, 1, 1], [0, 0, 1]]
+
+
+def parser() -> Parser:
+    made = Parser(prog="test", allow_abbrev=False)
+    add_model_arguments(made)
+    add_encoder_arguments(made)
+    return made
+
+
+MODEL = ["--platform", "cpu", "--model_class", "BertModel", "--model_name", "m"]
+
+
+def test_the_arguments_amount_to_a_recipe() -> None:
+    typed = ["--pooling", "cls,mean", "--normalize", "yes", "--truncate_dim", "64", "--query_prompt", "query: "]
+    typed += ["--passage_prompt", "", "--query_max_len", "32", "--passage_max_len", "128", "--include_prompt", "no"]
+    values = read(parser(), [*MODEL, *typed, "--tokens_per_batch", "auto", "--lengths", "64,128"])
+    assert take_recipe(values) == Recipe(
+        pooling=("cls", "mean"), normalise=True, truncate_dim=64, query_prompt="query: ", passage_prompt="",
+        query_max_length=32, passage_max_length=128, include_prompt=False, tokens_per_batch="auto", lengths=(64, 128),
+    )  # fmt: skip
+    assert "pooling" not in values and values["model_name"] == "m"
+    assert take_recipe(read(parser(), MODEL)) == Recipe()
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        (["--pooling", "avg"], "'avg' is no pooling; write cls, mean, last, max"),
+        (["--normalize", "true"], "'true' is neither yes nor no"),
+        (["--truncate_dim", "0"], "too small"),
+        (["--tokens_per_batch", "fast"], "'fast' is not a whole number"),
+    ],
+)
+def test_bad_arguments(typed: list[str], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        read(parser(), [*MODEL, *typed])

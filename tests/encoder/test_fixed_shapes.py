@@ -1,0 +1,169 @@
+"""Platforms where every shape costs a compilation: few shapes, and the same vectors."""
+
+import importlib.metadata
+import json
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fmbench.backends.cpu import CpuBackend
+from fmbench.backends.openvino import OpenvinoBackend
+from fmbench.backends.spyre import SpyreBackend
+from fmbench.encoder import Recipe
+from fmbench.errors import UsageError
+from tests.text_models import save_bert
+
+from .conftest import Load, text_arguments
+
+FAKES = Path(__file__).resolve().parents[1] / "fakes"
+TEXTS = ["", "a", "some words", "x y " * 40, "日本", *(f"{'b ' * (index % 23)}" for index in range(40))]
+SMALL = Recipe(tokens_per_batch=128, lengths=(32, 64))
+
+
+def test_who_wants_fixed_shapes() -> None:
+    plain, dynamic = text_arguments(Path("m")), text_arguments(Path("m"), "--compile:dynamic@=True")
+    static = text_arguments(Path("m"), "--compile:dynamic@=False")
+    assert [CpuBackend().fixed_shapes(each) for each in (plain, dynamic, static)] == [False, False, True]
+    assert [OpenvinoBackend().fixed_shapes(each) for each in (plain, dynamic, static)] == [True, False, True]
+    assert [SpyreBackend().fixed_shapes(each) for each in (plain, static)] == [True, True]
+    vendor = text_arguments(Path("m"), "--compile:backend=openvino")
+    assert CpuBackend().fixed_shapes(vendor)
+    assert (SpyreBackend.length_step, CpuBackend.length_step) == (64, 32)
+
+
+class Shapes:
+    """Notes the shapes that a model is given."""
+
+    def __init__(self, encoder, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.seen: list[tuple[int, ...]] = []
+        forward = encoder._compute._forward
+
+        def spy(batch):
+            self.seen.append(tuple(batch["input_ids"].shape))
+            return forward(batch)
+
+        monkeypatch.setattr(encoder._compute, "_forward", spy)
+
+
+@pytest.fixture
+def compiled(load: Load, tiny_text_model: Path):
+    """An encoder whose graphs Dynamo compiles a shape at a time, and then runs as they are."""
+
+    def make(recipe: Recipe = SMALL):
+        return load(tiny_text_model, "--compile:dynamic@=False", "--compile:backend=eager", recipe=recipe)
+
+    return make
+
+
+def test_few_shapes_and_the_same_vectors(compiled, load: Load, tiny_text_model: Path, monkeypatch) -> None:
+    encoder = compiled()
+    shapes = Shapes(encoder, monkeypatch)
+    found = encoder.encode(TEXTS)
+    assert set(shapes.seen) == {(4, 32), (2, 64)}
+    np.testing.assert_allclose(found, load(tiny_text_model).encode(TEXTS), atol=1e-5)
+    assert encoder.timings.padded_tokens == sum(rows * length for rows, length in shapes.seen)
+    encoder.encode(["one"])
+    assert set(shapes.seen) == {(4, 32), (2, 64)}
+    assert "compile" in encoder.timings.seconds
+
+
+def test_more_shapes_than_dynamo_compiles_by_itself(compiled) -> None:
+    """Beyond its limit Dynamo runs eagerly without a word, which here would be the slow path."""
+    from fmbench.compilation import CompilationWatch
+
+    lengths = (*range(4, 40, 4), 64)
+    assert len(lengths) > 8
+    encoder = compiled(Recipe(tokens_per_batch=1, lengths=lengths))
+    watch = CompilationWatch()
+    watch.install()
+    encoder.encode(["a " * (length - 2) for length in lengths])
+    assert watch.count == len(lengths)
+
+
+def test_the_lengths_by_default(compiled, load: Load, tiny_text_model: Path) -> None:
+    assert compiled(Recipe())._compute._lengths == (32, 64)
+    assert compiled(Recipe(query_max_length=20, passage_max_length=30))._compute._lengths == (32,)
+    assert load(tiny_text_model)._compute._lengths is None
+
+
+def test_lengths_that_do_not_hold_every_text(compiled) -> None:
+    with pytest.raises(UsageError, match=r"--lengths 32: texts may have 64 tokens; add that length"):
+        compiled(Recipe(lengths=(32,)))
+
+
+def test_a_length_is_enough_for_a_platform_of_one_shape(compiled, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(CpuBackend, "single_shape", True)
+    assert compiled(Recipe())._compute._lengths == (64,)
+    with pytest.raises(UsageError, match="--lengths 32,64: --platform cpu runs one shape a process; give one length"):
+        compiled()
+
+
+def test_openvino(load: Load, tiny_text_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("openvino", reason="pip install 'fmbench[openvino]'")
+    precision = "--compile:options:config@={'INFERENCE_PRECISION_HINT': 'f32'}"
+    encoder = load(tiny_text_model, precision, platform="openvino", recipe=SMALL)
+    shapes = Shapes(encoder, monkeypatch)
+    found = encoder.encode(TEXTS)
+    np.testing.assert_allclose(found, load(tiny_text_model).encode(TEXTS), atol=1e-4)
+    assert set(shapes.seen) == {(4, 32), (2, 64)}
+    assert encoder._compute._platform.model_facts()["precision"] == "f32"
+    assert (encoder.key("query")["backend"], encoder.key("query")["precision"]) == ("openvino", "float32")
+    # A second model of the same architecture in this process has vectors of its own.
+    other = save_bert(tmp_path / "other", seed=5)
+    second = load(other, precision, platform="openvino", recipe=SMALL)
+    np.testing.assert_allclose(second.encode(TEXTS), load(other).encode(TEXTS), atol=1e-4)
+    np.testing.assert_allclose(encoder.encode(TEXTS), found, atol=1e-6)
+
+
+SPYRE = """
+import json, os, sys
+import numpy as np
+from pathlib import Path
+from tests.encoder.conftest import text_arguments
+from fmbench.encoder import Encoder, Recipe
+
+folder, texts = Path(os.environ["FOLDER"]), json.loads(os.environ["TEXTS"])
+options = json.loads(os.environ["OPTIONS"])
+recipe = Recipe(tokens_per_batch=256, query_max_length=20)
+encoder = Encoder.load(text_arguments(folder, *options, platform="spyre"), recipe)
+passages, queries = encoder.encode(texts), encoder.encode(texts[:3], "query")
+plain = Encoder.load(text_arguments(folder, "--model:attn_implementation=eager"), recipe)
+np.testing.assert_allclose(passages, plain.encode(texts), atol=1e-5)
+np.testing.assert_allclose(queries, plain.encode(texts[:3], "query"), atol=1e-5)
+"""
+
+
+def on_spyre(folder: Path, code: str, *options: str) -> subprocess.CompletedProcess[str]:
+    environment = {
+        "PYTHONPATH": f"{FAKES}{os.pathsep}{FAKES.parents[1]}", "FOLDER": str(folder), "TEXTS": json.dumps(TEXTS),
+        "OPTIONS": json.dumps(["--model:attn_implementation=eager", *options]), "OMP_NUM_THREADS": "1",
+    }  # fmt: skip
+    return subprocess.run(
+        [sys.executable, "-c", SPYRE + textwrap.dedent(code)],
+        env={**os.environ, **environment}, capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+
+
+def test_spyre_through_sendnn_compiles_one_shape(tiny_text_model: Path) -> None:
+    """The fake refuses gradients, inference mode and dynamic shapes, as tests/fakes/README.md says."""
+    code = """
+    import torch_sendnn
+    assert {tuple(shapes[0]) for shapes in torch_sendnn.compilations} == {(4, 64)}, torch_sendnn.compilations
+    assert torch_sendnn.events[0] == "warmup" and torch_sendnn.events.count("compile") == 1
+    """
+    done = on_spyre(tiny_text_model, code, "--compile:backend=sendnn", "--platform:stack=sendnn")
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.skipif(
+    tuple(int(part) for part in importlib.metadata.version("torch").split(".")[:2]) < (2, 10),
+    reason="the fake torch_spyre needs torch 2.10",
+)
+def test_spyre_through_its_own_device_brings_the_result_back(tiny_text_model: Path) -> None:
+    done = on_spyre(tiny_text_model, "", "--platform:stack=torch_spyre")
+    assert done.returncode == 0, done.stderr
