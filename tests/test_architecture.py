@@ -104,7 +104,7 @@ def test_no_eval_but_on_the_command_line_and_no_pickle() -> None:
     "code",
     [
         "import fmbench.drivers.embed, fmbench.process.cli, fmbench.cli, fmbench.listing, fmbench.doctor",
-        "import fmbench.search",
+        "import fmbench.distributed, fmbench.search",
         "from fmbench.backend import find; find('null'); find('cpu'); find('cuda'); find('spyre'); find('openvino')",
         "from fmbench import cli; cli.main(['--help'])",
         "from fmbench.drivers.embed import main; main(['--platform', 'nope'])",
