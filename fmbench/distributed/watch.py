@@ -4,10 +4,10 @@ A thread of every rank counts its own heartbeats in a store that rank 0 serves. 
 that of rank 0; what rank 0 finds, or a failing rank says of itself, all others read from the store.
 """
 
-import _thread
 import contextlib
 import json
 import os
+import signal
 import socket
 import threading
 import time
@@ -114,7 +114,7 @@ class Watch:
             self._wait_until_told()
         self._said.set()
         if not self._awaited:
-            _thread.interrupt_main()
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)  # ends a wait, too
         time.sleep(GRACE)
         os._exit(failure.code)
 

@@ -219,7 +219,12 @@ def killed_unnoticed(folder):
         group.barrier()
         if group.rank == VICTIM:
             os.kill(os.getpid(), signal.SIGKILL)
-        time.sleep(300)
+        temporary = folder / f"temporary-{group.rank}-unnoticed"
+        temporary.write_text("")
+        try:
+            time.sleep(300)
+        finally:
+            temporary.unlink()
 
 
 def first_killed(folder):
