@@ -116,7 +116,7 @@ def test_no_eval_but_on_the_command_line_and_no_pickle() -> None:
         "import fmbench.drivers.embed, fmbench.process.cli, fmbench.cli, fmbench.listing, fmbench.doctor",
         "import fmbench.encoder, fmbench.embeddings",
         "import fmbench.collection, fmbench.ranking",
-        "import fmbench.search",
+        "import fmbench.distributed, fmbench.search",
         "from fmbench.backend import find; find('null'); find('cpu'); find('cuda'); find('spyre'); find('openvino')",
         "from fmbench import cli; cli.main(['--help'])",
         "from fmbench.drivers.embed import main; main(['--platform', 'nope'])",

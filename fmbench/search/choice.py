@@ -37,6 +37,11 @@ def host_engine(dimensions: int) -> str:
     return "faiss" if importlib.util.find_spec("faiss") else "torch"
 
 
+def default_engine(dimensions: int) -> Engine:
+    """Return the host's fastest engine."""
+    return make(host_engine(dimensions), None, None)
+
+
 def make(name: str, device: Any | None, rows: int | None) -> Engine:
     """Return a new engine."""
     if name == "faiss":

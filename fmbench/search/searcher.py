@@ -124,6 +124,21 @@ class Index:
     def __len__(self) -> int:
         return self._count
 
+    @property
+    def dimensions(self) -> int | None:
+        """How many numbers a vector has; None where there is none."""
+        return self._blocks[0][0].vectors.shape[1] if self._blocks else None
+
+    def vectors(self, positions: np.ndarray) -> np.ndarray:
+        """Return the vectors (p, d) at positions (p,) of the corpus, in float32."""
+        found = np.empty((len(positions), self.dimensions or 0), dtype=np.float32)
+        start = self._first
+        for block, _ in self._blocks:
+            inside = (positions >= start) & (positions < start + len(block.ids))
+            found[inside] = block.vectors[positions[inside] - start]
+            start += len(block.ids)
+        return found
+
     def search(self, queries: np.ndarray, query_ids: Sequence[str], k: int) -> TopK:
         """Return the k best documents of every query. See `search`."""
         searcher = Searcher(queries, query_ids, k, self._similarity, self._engine, self._first)

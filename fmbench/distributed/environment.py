@@ -1,0 +1,46 @@
+"""What the launcher says: the variables that torchrun sets, and that can be set by hand."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from fmbench.errors import UsageError
+
+NEEDED = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+
+
+@dataclass(frozen=True)
+class Launch:
+    """This process among those of its job; `local_rank` counts those of one machine."""
+
+    rank: int = 0
+    world_size: int = 1
+    local_rank: int = 0
+    address: str = ""
+
+
+def read_launch(variables: Mapping[str, str] = os.environ) -> Launch:
+    """Return what the environment says; one process alone where WORLD_SIZE is not set, or 1.
+
+    Raises UsageError for variables that are missing or wrong.
+    """
+    if number(variables, "WORLD_SIZE", 1) == 1:
+        return Launch()
+    missing = [name for name in NEEDED if not variables.get(name)]
+    if missing:
+        raise UsageError(
+            f"WORLD_SIZE is set, and {', '.join(missing)} not; start with torchrun --nproc_per_node N -m fmbench ..."
+        )
+    world_size, rank = number(variables, "WORLD_SIZE", 1), number(variables, "RANK", 0)
+    number(variables, "MASTER_PORT", 0)
+    if rank >= world_size:
+        raise UsageError(f"RANK={rank}: ranks of WORLD_SIZE={world_size} count from 0 to {world_size - 1}")
+    return Launch(rank, world_size, number(variables, "LOCAL_RANK", rank), variables["MASTER_ADDR"])
+
+
+def number(variables: Mapping[str, str], name: str, default: int) -> int:
+    """Return a variable that is a number. Raises UsageError where it is none."""
+    text = variables.get(name) or str(default)
+    if not text.isdecimal() or (name == "WORLD_SIZE" and int(text) == 0):
+        raise UsageError(f"{name}={text}: is no number of ranks, or of one")
+    return int(text)

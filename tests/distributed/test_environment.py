@@ -1,0 +1,32 @@
+import pytest
+
+from fmbench.distributed.environment import Launch, read_launch
+from fmbench.errors import UsageError
+
+WHOLE = {"RANK": "1", "WORLD_SIZE": "3", "MASTER_ADDR": "host", "MASTER_PORT": "29500"}
+
+
+@pytest.mark.parametrize("variables", [{}, {"WORLD_SIZE": "1", "RANK": "0"}, {"RANK": "3"}])
+def test_one_process_alone(variables):
+    assert read_launch(variables) == Launch(0, 1, 0, "")
+
+
+def test_several():
+    assert read_launch(WHOLE) == Launch(1, 3, 1, "host")
+    assert read_launch({**WHOLE, "LOCAL_RANK": "0"}) == Launch(1, 3, 0, "host")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"RANK": ""}, "WORLD_SIZE is set, and RANK not; start with torchrun"),
+        ({"MASTER_ADDR": "", "MASTER_PORT": ""}, "and MASTER_ADDR, MASTER_PORT not"),
+        ({"RANK": "3"}, "RANK=3: ranks of WORLD_SIZE=3 count from 0 to 2"),
+        ({"RANK": "-1"}, "RANK=-1: is no number"),
+        ({"WORLD_SIZE": "0"}, "WORLD_SIZE=0: is no number"),
+        ({"MASTER_PORT": "http"}, "MASTER_PORT=http: is no number"),
+    ],
+)
+def test_what_is_wrong(change, message):
+    with pytest.raises(UsageError, match=message):
+        read_launch({**WHOLE, **change})
