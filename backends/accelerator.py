@@ -12,6 +12,7 @@ class AcceleratorBackend(Backend):
 
     tokens_per_batch = 16_384  # a CPU's 1,024 leave such a device waiting for its next launch
 
+    numbered = True
     device_type: ClassVar[str]
 
     @classmethod
@@ -91,6 +92,7 @@ class MpsBackend(AcceleratorBackend):
     name = "mps"
     summary = "Apple GPU (Metal)"
     install = "a Mac with Apple silicon and pip install torch"
+    numbered = False
     device_type = "mps"
 
     @classmethod

@@ -26,8 +26,9 @@ def open_datasets(arguments: RetrieveArguments) -> list[Dataset]:
     return found
 
 
-def check_datasets(datasets: list[Dataset], strict: bool) -> None:
+def check_datasets(datasets: list[Dataset], strict: bool, quiet: bool) -> None:
     """Read every file once, and warn of what is odd. Raises UsageError, with `strict` for unknown ids too."""
     for dataset in datasets:
         for oddity in dataset.check(strict).oddities():
-            warn(f"{dataset.name}: {oddity}")
+            if not quiet:
+                warn(f"{dataset.name}: {oddity}")

@@ -7,6 +7,7 @@ from typing import Any
 
 from fmbench.collection import Dataset
 from fmbench.console import note
+from fmbench.distributed.environment import Launch
 from fmbench.errors import UsageError, first_line
 from fmbench.search import TopK, write_run
 from fmbench.whole_file import whole_file
@@ -14,10 +15,10 @@ from fmbench.whole_file import whole_file
 from .arguments import RetrieveArguments
 
 
-def check_output(arguments: RetrieveArguments) -> None:
+def check_output(arguments: RetrieveArguments, launch: Launch) -> None:
     """Make the output folder now, before anything slow. Raises UsageError where it cannot be, or is not empty."""
     folder = arguments.output_dir
-    if folder is None:
+    if folder is None or launch.rank > 0:
         return
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -3,12 +3,17 @@
 import numpy as np
 
 from fmbench.collection import Dataset, Qrels
+from fmbench.distributed import Group
+from fmbench.distributed.merging import merge_everywhere
 from fmbench.ranking.mining import Mined, Rules, depth_groups, mine
 from fmbench.search import Block, TopK
 from fmbench.search.exact import ExactScores
+from fmbench.search.topk import UNKNOWN, best
 
 from .arguments import RetrieveArguments
 from .searching import Searched
+
+ALL = 2**31  # more documents than any query has positives
 
 Scores = dict[str, dict[str, float]]
 
@@ -29,12 +34,15 @@ def rules_of(arguments: RetrieveArguments) -> Rules:
     )
 
 
-def mined_from(found: Searched, dataset: Dataset, rules: Rules) -> Mined:
-    """Search every query as deep as it needs, and mine."""
+def mined_from(found: Searched, dataset: Dataset, rules: Rules, group: Group) -> Mined:
+    """Search every query as deep as it needs, and mine. Every rank returns the same."""
     run: Scores = {}
     for depth, queries in depth_groups(found.queries.ids, dataset.qrels, rules).items():
         run |= run_of(found.top(depth, queries))
-    positives = positive_scores(found, dataset.qrels, rules.threshold) if dataset.qrels and rules.has_margin else None
+    positives = None
+    if dataset.qrels and rules.has_margin:
+        mine_only = positive_scores(found, dataset.qrels, rules.threshold)
+        positives = run_of(merge_everywhere(group, as_top(mine_only), ALL))
     return mine({query: run[query] for query in found.queries.ids}, dataset.qrels, rules, positives)
 
 
@@ -44,6 +52,12 @@ def run_of(top: TopK) -> Scores:
         query: dict(zip(ids, scores.tolist(), strict=True))
         for query, ids, scores in zip(top.query_ids, top.ids, top.scores, strict=True)
     }
+
+
+def as_top(scores: Scores) -> TopK:
+    """Return scores by query and document as a search's result, which ranks can merge."""
+    hits = [[(score, name, UNKNOWN) for name, score in found.items()] for found in scores.values()]
+    return TopK.of(scores, (best(found, ALL) for found in hits))
 
 
 def positive_scores(found: Searched, qrels: Qrels, threshold: float) -> Scores:
@@ -56,10 +70,10 @@ def positive_scores(found: Searched, qrels: Qrels, threshold: float) -> Scores:
             if query in places:
                 wanted.setdefault(document, []).append(places[query])
     exact = ExactScores(found.queries.as_array().astype(np.float32), found.similarity)
-    scores: Scores = {}
+    scores: Scores = {name: {} for name in ids}
     for block in found.blocks():
         for place, document, score in scored(block, wanted, exact):
-            scores.setdefault(ids[place], {})[document] = score
+            scores[ids[place]][document] = score
     return scores
 
 

@@ -4,11 +4,13 @@ from collections.abc import Iterator, Sequence
 
 from fmbench import lines
 from fmbench.collection import Dataset
-from fmbench.encoder import Timings
+from fmbench.distributed import merge_topk, shares
+from fmbench.encoder import CHUNK, Timings
 from fmbench.search import Block, Index, TopK, choose_engine, measure_latency, search
 
-from .session import Session, encoding
+from .session import Session
 from .streaming import Stopwatch, encoded_blocks
+from .work import Work
 
 BLOCK = 65_536  # documents that are searched at once, where the command line does not say
 INDEX_BYTES = 8_000_000_000  # beyond, single queries are not timed: all vectors would have to be in memory
@@ -30,13 +32,19 @@ class Searched:
         """Yield the documents with their vectors."""
         if self.documents is None:
             self._session.encoder.timings = Timings()
-            yield from encoded_blocks(self._dataset.corpus, self._session.encoder)
+            yield from encoded_blocks(self._dataset.corpus, self._session.encoder, self._share())
         else:
             for block in self.documents.blocks(self._rows or BLOCK):
                 yield Block(block.ids, block.vectors)
 
+    def _share(self) -> range:
+        """Return which chunks of the corpus this rank encodes."""
+        group = self._session.group
+        weights = self._session.weights(self._dataset.corpus) or [1.0] * group.world_size
+        return shares(-(-self._dataset.corpus.count() // CHUNK), weights)[group.rank]
+
     def top(self, k: int, query_ids: Sequence[str] | None = None) -> TopK:
-        """Return the k best documents of every query, or of some, and print what that took."""
+        """Return the k best documents of every query, or of some, on every rank, and print what that took."""
         ids, vectors = self.queries.ids, self.queries.as_array()
         if query_ids is not None:
             places = {name: place for place, name in enumerate(ids)}
@@ -45,19 +53,19 @@ class Searched:
         blocks = Stopwatch(self.blocks(), clock)
         start = clock.now()
         found = search(vectors, ids, blocks, k, self.similarity, engine=self._engine)
+        merged = merge_topk(self._session.group, found, k, broadcast=True)
         seconds = (clock.now() - start - blocks.nanoseconds) / 1e9
         if self.documents is None:
-            end = start + blocks.nanoseconds
-            said = encoding(self._session.encoder, self._dataset.name, "passage", blocks.documents, start, end)
-            self._session.log.write(lines.Enc(said))
-        self._write(len(ids), blocks.documents, k, seconds)
-        return found
+            work = Work.of(self._session.encoder.timings, blocks.documents, blocks.nanoseconds / 1e9)
+            self._session.write_encoding(self._dataset.name, "passage", start, work)
+        self._write(len(ids), k, seconds)
+        return found if merged is None else merged
 
-    def _write(self, queries: int, documents: int, k: int, seconds: float) -> None:
+    def _write(self, queries: int, k: int, seconds: float) -> None:
         self._session.log.write(lines.Search({
             "dataset": self._dataset.name,
             "queries": queries,
-            "documents": documents,
+            "documents": self._dataset.corpus.count(),
             "k": k,
             "similarity": self.similarity,
             "engine": self._engine.name,
@@ -67,8 +75,11 @@ class Searched:
         }))  # fmt: skip
 
     def _latency(self, k: int) -> dict[str, float] | None:
-        """Return milliseconds to search one query, in an index whose vectors are where the engine wants them."""
-        count = self._session.arguments.latency_queries
+        """Return milliseconds to search one query, in an index whose vectors are where the engine wants them.
+
+        Of several ranks none has the whole index, so there it is None.
+        """
+        count = 0 if self._session.group.world_size > 1 else self._session.arguments.latency_queries
         if self.documents is None or not count or len(self.documents) * self.documents.dim * 4 > INDEX_BYTES:
             return None
         index = Index(self.blocks(), self.similarity, self._engine)

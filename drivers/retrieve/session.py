@@ -1,19 +1,22 @@
 """One run of the retrieval driver: what every task works with, and the lines that they print."""
 
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from fmbench import host, lines
 from fmbench.clock import Clock
 from fmbench.collection import Texts
 from fmbench.console import Progress
+from fmbench.distributed import Group, measured_weights
 from fmbench.embeddings import Embeddings, open_or_encode
-from fmbench.encoder import Encoder, EncoderPlan, Role, Timings
+from fmbench.encoder import CHUNK, Encoder, EncoderPlan, Role, Timings
 from fmbench.log import LogWriter
 from fmbench.opening import platform_facts, run_facts, write_arguments
 from fmbench.search import measure_latency
 
 from .arguments import RetrieveArguments
+from .work import Work
 
 TIMED = "texts to vectors, and search"
 
@@ -26,9 +29,11 @@ class Session:
     encoder: Encoder
     log: LogWriter
     clock: Clock
+    group: Group
+    _weights: list[float] | None = None
 
     @classmethod
-    def open(cls, arguments: RetrieveArguments, plan: EncoderPlan, log: LogWriter) -> "Session":
+    def open(cls, arguments: RetrieveArguments, plan: EncoderPlan, log: LogWriter, group: Group) -> "Session":
         """Load the encoder, and print what every log begins with."""
         clock = Clock()
         write_arguments(log, arguments, "retrieve")
@@ -38,9 +43,10 @@ class Session:
         seconds = (clock.now() - start) / 1e9
         shared = run_facts(arguments, plan.platform.distributions, TIMED)
         found = {**shared, **platform_facts(plan.platform, encoder.arguments), "seed": arguments.seed}
-        log.write(lines.Env({"task": arguments.task, **found, **host.load_facts("start")}))
+        ranks = {"ranks": group.world_size} if group.world_size > 1 else {}
+        log.write(lines.Env({"task": arguments.task, **found, **ranks, **host.load_facts("start")}))
         log.write(lines.Setup(seconds))
-        session = cls(arguments, encoder, log, clock)
+        session = cls(arguments, encoder, log, clock, group)
         log.write(lines.Env({**encoder.facts, **session.recipe_facts()}))
         return session
 
@@ -57,22 +63,53 @@ class Session:
         return {"similarity": self.similarity, "dimensions": self.encoder.dimension, "recipe": said}
 
     def embed(self, texts: Texts, role: Role, dataset: str) -> Embeddings:
-        """Return the vectors of texts, from the cache or encoded now, and print what that took."""
+        """Return the vectors of texts, from the cache or encoded now, and print what that took.
+
+        Of passages, each rank gets its own consecutive share; the queries are needed on all.
+        """
         self.encoder.timings = Timings()
         progress = Progress()
         start = self.clock.now()
+        mine: Any = {"rank": self.group.rank, "world": self.group.world_size, "weights": self.weights(texts)}
         found = open_or_encode(
             self.arguments.encoding_cache_dir,
             texts,
             self.encoder,
             role,
-            progress=lambda done, count: progress.show(f"{dataset}: {done:,} of {count:,} {role} texts encoded"),
+            progress=lambda done, count: progress.show(f"{self.whose}{dataset}: {done:,} of {count:,} {role} texts"),
+            **(mine if role == "passage" else {}),
         )
         progress.clear()
-        said = encoding(self.encoder, dataset, role, len(found), start, self.clock.now())
+        work = Work.of(self.encoder.timings, len(found), (self.clock.now() - start) / 1e9)
         latency = self.encoding_latency(texts) if role == "query" else None
-        self.log.write(lines.Enc({**said, "latency_ms": latency}))
+        self.write_encoding(dataset, role, start, work, latency)
         return found
+
+    @property
+    def whose(self) -> str:
+        """What a message of this process begins with where there are several."""
+        return f"rank {self.group.rank}: " if self.group.world_size > 1 else ""
+
+    def weights(self, corpus: Texts) -> list[float] | None:
+        """Return how large a share of the corpus each rank takes: measured once, on the first passages."""
+        if not self.arguments.fair_sharding or self.group.world_size == 1:
+            return None
+        if self._weights is None:
+            sample = [document.passage for document in islice(corpus, CHUNK)]
+            device = str(self.encoder.platform.facts())
+            self._weights = measured_weights(self.group, lambda: self.encoder.encode(sample, "passage"), device)
+            self.encoder.timings = Timings()
+        return self._weights
+
+    def write_encoding(
+        self, dataset: str, role: Role, start: int, work: Work, latency: dict[str, float] | None = None
+    ) -> None:
+        """Print what encoding took: of passages, on all ranks together, by the clock of the slowest."""
+        if role == "passage":
+            work = work.over(self.group)
+        settings = {"tokens_per_batch": self.encoder.tokens_per_batch, "dimensions": self.encoder.dimension}
+        said = {"dataset": dataset, "role": role, "start": lines.format_time(start), **work.row(), **settings}
+        self.log.write(lines.Enc({**said, "latency_ms": latency}))
 
     def encoding_latency(self, texts: Texts) -> dict[str, float] | None:
         """Return milliseconds from one query to its vector, tokenisation included."""
@@ -81,26 +118,3 @@ class Session:
         if not chosen:
             return None
         return measure_latency(lambda text: self.encoder.encode([text], "query"), chosen, self.clock).percentiles()
-
-
-def encoding(encoder: Encoder, dataset: str, role: Role, texts: int, start: int, end: int) -> dict[str, Any]:
-    """Return what an ENC line says. Rates are of what was encoded, not of what the cache held."""
-    timings, seconds = encoder.timings, (end - start) / 1e9
-    fresh = timings.texts > 0
-    stages = {name: round(spent, 6) for name, spent in timings.seconds.items()}
-    return {
-        "dataset": dataset,
-        "role": role,
-        "start": lines.format_time(start),
-        "texts": texts,
-        "empty": timings.empty_texts,
-        "cached": texts - timings.texts,
-        "tokens": timings.tokens,
-        "padding_share": round(timings.padding_share, 6) if fresh else None,
-        "tokens_per_batch": encoder.tokens_per_batch,
-        "dimensions": encoder.dimension,
-        "seconds": {**stages, "total": round(seconds, 6)},
-        "texts_per_second": round(timings.texts / seconds, 3) if fresh else None,
-        "tokens_per_second": round(timings.tokens / seconds, 3) if fresh else None,
-        "latency_ms": None,
-    }

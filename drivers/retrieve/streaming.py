@@ -10,12 +10,12 @@ from fmbench.encoder import CHUNK, Encoder
 from fmbench.search import Block
 
 
-def encoded_blocks(texts: Texts, encoder: Encoder) -> Iterator[Block]:
-    """Yield the passages of a corpus with their vectors, a chunk at a time."""
+def encoded_blocks(texts: Texts, encoder: Encoder, chosen: range) -> Iterator[Block]:
+    """Yield the passages of some chunks of a corpus with their vectors, a chunk at a time."""
     waiting: deque[list[str]] = deque()  # ids of the chunks that were read and are not encoded yet
 
     def chunks() -> Iterator[list[str]]:
-        documents = iter(texts)
+        documents = islice(texts, chosen.start * CHUNK, chosen.stop * CHUNK)
         while chunk := list(islice(documents, CHUNK)):
             waiting.append([document.id for document in chunk])
             yield [document.passage for document in chunk]

@@ -1,11 +1,17 @@
 """What each task does with the data sets, one after the other."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
+import contextlib
+import dataclasses
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, TextIO
 
-from fmbench import host, lines
+from fmbench import backend, host, lines
 from fmbench.collection import Dataset
 from fmbench.console import reserved_stdout, terminable, warn
+from fmbench.distributed import Group
+from fmbench.distributed.environment import Launch, read_launch
 from fmbench.encoder import EncoderPlan
 from fmbench.errors import UsageError
 from fmbench.log import LogWriter
@@ -13,7 +19,7 @@ from fmbench.ranking.measures import evaluate as judge
 from fmbench.ranking.mined_files import write_mined
 from fmbench.ranking.precision_curve import document_curve
 
-from .arguments import parse_arguments
+from .arguments import RetrieveArguments, parse_arguments
 from .data import check_datasets, open_datasets
 from .files import check_output, folder_of, say_written, write_json, write_rankings
 from .mining import mined_from, rules_of, run_of
@@ -47,18 +53,35 @@ def run(task: str, work: Work, argv: Sequence[str]) -> int:
     """Check everything that can be checked quickly, then do the work for every data set."""
     arguments = parse_arguments(task, argv, f"fmbench retrieve {task}")
     rules_of(arguments)
+    launch = read_launch()
     datasets = open_datasets(arguments)
-    plan = EncoderPlan.of(arguments, arguments.recipe)
-    check_output(arguments)
-    check_datasets(datasets, arguments.strict)
-    with terminable(), reserved_stdout() as stdout:
-        log = LogWriter(stdout)
-        session = Session.open(arguments, plan, log)
+    plan = EncoderPlan.of(with_device(arguments, launch), arguments.recipe)
+    check_output(arguments, launch)
+    with terminable(), reserved_stdout() as stdout, Group(launch) as group, log_of(group, stdout) as log:
+        check_datasets(datasets, arguments.strict, quiet=group.rank > 0)
+        session = Session.open(arguments, plan, log, group)
         for dataset in datasets:
             log.banner(task.upper(), dataset.name)
             work(session, dataset)
         log.write(lines.Env({**plan.platform.model_facts(), **host.load_facts("end")}))
     return 0
+
+
+def with_device(arguments: RetrieveArguments, launch: Launch) -> RetrieveArguments:
+    """Return the arguments with a device for each rank of a machine, where the platform has several."""
+    if launch.world_size == 1 or arguments.device is not None or not backend.find(arguments.platform).numbered:
+        return arguments
+    return dataclasses.replace(arguments, device=launch.local_rank)
+
+
+@contextlib.contextmanager
+def log_of(group: Group, stdout: TextIO) -> Iterator[LogWriter]:
+    """Yield the log: rank 0 prints it, the others print nothing."""
+    if group.rank == 0:
+        yield LogWriter(stdout)
+        return
+    with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
+        yield LogWriter(nowhere)
 
 
 def encode_dataset(session: Session, dataset: Dataset) -> None:
@@ -69,7 +92,9 @@ def encode_dataset(session: Session, dataset: Dataset) -> None:
 
 def search_dataset(session: Session, dataset: Dataset) -> None:
     """Search, and write the rankings."""
-    write_rankings(session.arguments, dataset, searched(session, dataset).top(session.arguments.depth))
+    top = searched(session, dataset).top(session.arguments.depth)
+    if session.group.rank == 0:
+        write_rankings(session.arguments, dataset, top)
 
 
 def evaluate_dataset(session: Session, dataset: Dataset) -> None:
@@ -78,6 +103,8 @@ def evaluate_dataset(session: Session, dataset: Dataset) -> None:
     if dataset.qrels is None:
         raise UsageError(f"{dataset.name}: no judgements")
     top = searched(session, dataset).top(arguments.depth)
+    if session.group.rank > 0:
+        return
     given: Any = {
         "threshold": arguments.ir_metrics_relevance_threshold,
         "depth": arguments.depth,
@@ -100,7 +127,9 @@ def mine_dataset(session: Session, dataset: Dataset) -> None:
     arguments = session.arguments
     if dataset.qrels is not None and not arguments.no_annot_in_mined_hn:
         warn("judged documents may be among the negatives; --no_annot_in_mined_hn leaves them out")
-    mined = mined_from(Searched(session, dataset, precompute=True), dataset, rules_of(arguments))
+    mined = mined_from(Searched(session, dataset, precompute=True), dataset, rules_of(arguments), session.group)
+    if session.group.rank > 0:
+        return
     paths = write_mined(
         mined.negatives, folder_of(arguments, dataset), dataset, arguments.output_qrel_format,
         merge=arguments.merge_mined_qrels,

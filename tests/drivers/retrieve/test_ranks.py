@@ -1,0 +1,74 @@
+"""The retrieval driver on several ranks: the same files as on one. Real processes over gloo on this machine."""
+
+import os
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from fmbench import lines
+from tests.tiny_model import write_collection, write_model
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ranks")]
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+def run(world: int, *words: object) -> list[subprocess.CompletedProcess]:
+    """Run a task on so many ranks, and return how each ended."""
+    port = str(free_port())
+    command = [sys.executable, "-m", "fmbench", "retrieve", *map(str, words), "--platform", "cpu", "--threads", "1"]
+    started = []
+    for rank in range(world):
+        job = {"RANK": str(rank), "WORLD_SIZE": str(world), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+        variables = {**os.environ, "OMP_NUM_THREADS": "1", **(job if world > 1 else {})}
+        started.append(
+            subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        )
+    ended = []
+    for process in started:
+        out, err = process.communicate(timeout=180)
+        ended.append(subprocess.CompletedProcess(command, process.returncode, out, err))
+    return ended
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("ranks")
+    write_model(folder / "model")
+    write_collection(folder / "wings", documents=1100, queries=40)  # three chunks: of five ranks, two have nothing
+    return folder
+
+
+@pytest.mark.parametrize("world", [2, 3, 5])
+def test_every_number_of_ranks_gives_the_same_files(data, world):
+    def files(count: int) -> dict[str, bytes]:
+        out = data / f"out{count}"
+        if not out.exists():
+            common = ("--model_name", data / "model", "--dataset", data / "wings", "--output_dir", out)
+            ended = run(count, "evaluate", *common, "--ir_metrics_k_values", "10,100")
+            assert [one.returncode for one in ended] == [0] * count, ended[-1].stderr
+            assert all(not one.stdout for one in ended[1:])
+            parsed = [lines.parse_line(text) for text in ended[0].stdout.splitlines()]
+            (passages,) = [line for line in parsed if isinstance(line, lines.Enc) and line.data["role"] == "passage"]
+            assert passages.data["texts"] == 1100
+        return {path.name: path.read_bytes() for path in sorted((out / "wings").iterdir())}
+
+    assert files(world) == files(1)
+
+
+def test_mining_with_margins_on_ranks(data):
+    common = ("--model_name", data / "model", "--dataset", data / "wings", "--search_topk", 5)
+    rules = ("--no_annot_in_mined_hn", "--relative_margin", "0.01", "--merge_mined_qrels")
+    found = []
+    for world in (1, 3):
+        out = data / f"mined{world}"
+        ended = run(world, "mine", *common, *rules, "--output_dir", out)
+        assert [one.returncode for one in ended] == [0] * world, ended[-1].stderr
+        found.append((out / "wings" / "mined_qrels.tsv").read_bytes())
+    assert found[0] == found[1]
