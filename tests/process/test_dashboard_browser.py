@@ -181,7 +181,8 @@ def test_nothing_that_was_added_leads_outside(page):
     buttons = page.value(
         "[...document.querySelectorAll('#chart-latency .modebar-btn')].map((one) => one.dataset.title)"
     )
-    assert buttons == ["Download plot as a PNG", "Zoom", "Pan", "Zoom in", "Zoom out", "Reset axes"]
+    expected = ["download plot as a png", "zoom", "pan", "zoom in", "zoom out", "reset axes"]
+    assert [title.lower() for title in buttons] == expected
 
 
 def test_the_table_says_what_show_says(page_of, golden):
@@ -331,8 +332,8 @@ def test_ten_thousand_shapes_stay_answerable(chromium, many_shapes):
     page = chromium.open(many_shapes)
     assert len(page.rows("table")) == 50
     drawn = page.value("document.getElementById('chart-latency').data.map((one) => one.x.length)")
-    assert len(drawn) <= 8 and 900 <= sum(drawn) <= 1000
-    assert "1,000 shapes of 9,960, evenly spread, as points" in page.text("#charts .note")
+    assert len(drawn) <= 8 and sum(drawn) == 1000
+    assert "1,000 shapes of 9,960, picked by lot, as points" in page.text("#charts .note")
     for label in ("all-MiniLM-L6-v2", "cuda", "float32"):
         page.find("#filters label", label).click()
     assert page.text("#shown").startswith("250 of 10,000 shapes shown")
