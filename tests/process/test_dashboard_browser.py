@@ -14,10 +14,10 @@ from fmbench.process.reader import find_sources
 from fmbench.process.records import read_records
 from tests.browser import browser, why_not
 
-pytestmark = [
-    pytest.mark.xdist_group("browser"),
-    pytest.mark.skipif(why_not() is not None, reason=why_not() or ""),
-]
+if (reason := why_not()) is not None:
+    pytest.skip(reason, allow_module_level=True)
+
+pytestmark = pytest.mark.xdist_group("browser")
 
 HOSTILE = "<script>alert(1)</script><b>&amp;%{x}"
 WAVE = (0, 3, -3, 2, -2, 1, -1, 3, -3, 2, -2, 1, -1, 0, 2, -2, 1, -1, 0, 1)  # in thousandths: no drift, little spread
@@ -202,6 +202,15 @@ def test_without_results_it_says_so(page_of, tmp_path):
     page = page_of(tmp_path / "x.log")
     assert page.text("#about") == "No results: the logs that this page was made from have none."
     assert page.texts("section") == [] and page.complaints() == []
+
+
+def test_a_panel_that_fails_says_so_and_leaves_the_others_alone(chromium, made, tmp_path):
+    text = made.read_text(encoding="utf-8")
+    start = text.index('id="plotly">') + len('id="plotly">')
+    (tmp_path / "page.html").write_text(text[:start] + "AAAA" + text[start + 4 :], encoding="utf-8")
+    page = chromium.open(tmp_path / "page.html")
+    assert page.text("#charts .notice").startswith("This panel cannot be shown: ")
+    assert len(page.rows("table")) == 40 and len(page.rows("fingerprints")) > 5
 
 
 def test_one_result_is_enough(page_of, golden):
