@@ -138,6 +138,8 @@ def drawn(records: Iterable[Record], folder: Path | None, page: Path | None) -> 
         from .dashboard.page import plotly_script, write_dashboard
 
         plotly_script()  # where it is missing, that is said before any log is read
+    if folder is None:  # then nobody needs the repetitions
+        records = (Record(record.row, record.source) for record in records)
     kept = list(records)
     paths: list[Path] = []
     if folder is not None:

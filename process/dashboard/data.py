@@ -93,20 +93,24 @@ class Runs:
         below: dict[str, list[Cells]] = {}
         for log, first in zip(logs, self._first, strict=True):
             below.setdefault(log, []).append(first)
-        names = [", ".join([log, *telling(first, below[log])]) for log, first in zip(logs, self._first, strict=True)]
+        keys = {log: telling(runs) for log, runs in below.items()}
+        names = [
+            ", ".join([log, *(shown(key, first[key]) for key in keys[log] if first.get(key) is not None)])
+            for log, first in zip(logs, self._first, strict=True)
+        ]
         return list(zip(numbered(names), logs, strict=True))
 
 
-def telling(run: Cells, runs: list[Cells]) -> list[str]:
-    """Return what tells a run from others: no more facts than that takes."""
+def telling(runs: list[Cells]) -> list[str]:
+    """Return the facts that tell runs apart: no more of them than that takes."""
     keys: list[str] = []
     apart = 1
     for key in ("variant", *TELLING):
-        found = len({tuple(text_of(other.get(name)) for name in (*keys, key)) for other in runs})
+        found = len({tuple(text_of(run.get(name)) for name in (*keys, key)) for run in runs})
         if found > apart:
             keys.append(key)
             apart = found
-    return [shown(key, run[key]) for key in keys if run.get(key) is not None]
+    return keys
 
 
 def key_of(record: Record) -> tuple[str, ...]:

@@ -25,16 +25,21 @@ function linesOf(shapes, rows, across) {
   return [...found.values()].map((line) => [...line].sort(([one], [other]) => one - other).map(([, row]) => row));
 }
 
-/** The points of lines, all those of a colour together, evenly spread where there are more than `most`. */
+/**
+ * The points of lines, all those of a colour together; where there are more than `most`, some by lot, always the same.
+ * Every tenth row would often be that of one batch size.
+ */
 function pointsOf(lines, look, most) {
-  const rows = lines.flatMap((line) => line.map((row) => ({ row, colour: look.colour(line) })));
+  const points = lines.flatMap((line) => line.map((row) => ({ row, colour: look.colour(line) })));
+  if (points.length > most) points.sort((one, other) => lot(one.row) - lot(other.row));
   const found = look.names.map(() => []);
-  const drawn = Math.min(most, rows.length);
-  for (let number = 0; number < drawn; number += 1) {
-    const { row, colour } = rows[Math.floor((number * rows.length) / drawn)];
-    found[colour].push(row);
-  }
+  for (const { row, colour } of points.slice(0, most)) found[colour].push(row);
   return found.filter((line) => line.length);
+}
+
+/** A number that looks like chance: a multiplicative hash (Knuth, The Art of Computer Programming, 6.4). */
+function lot(row) {
+  return Math.imul(row + 1, 2654435761) >>> 0;
 }
 
 /**
@@ -46,6 +51,7 @@ function lookOf(shapes, lines, by, across) {
   const first = lines.map((line) => line[0]);
   const marked = by === OTHER[across] ? "run" : OTHER[across];
   const [values, marks] = [by, marked].map((name) => shapes.distinct(name, first));
+  const [rank, markRank] = [values, marks].map((some) => new Map(some.map((value, place) => [value, place])));
   const palette = colours();
   const most = Math.min(values.length, palette.length);
   const names = values.slice(0, most).map((value) => say(by, value));
@@ -54,10 +60,10 @@ function lookOf(shapes, lines, by, across) {
     noun: NOUNS[by],
     names,
     colours: [...palette.slice(0, most), styled("--muted")],
-    colour: (line) => Math.min(values.indexOf(shapes.value(line[0], by)), most),
+    colour: (line) => Math.min(rank.get(shapes.value(line[0], by)), most),
     markNoun: NOUNS[marked],
     marks: marks.map((value) => say(marked, value)),
-    mark: (line) => marks.indexOf(shapes.value(line[0], marked)),
+    mark: (line) => markRank.get(shapes.value(line[0], marked)),
   };
 }
 

@@ -2,7 +2,8 @@ const panels = [];
 const ALL_HIDDEN = "Every shape is hidden by the filters.";
 
 /**
- * Add a panel: a part of the page that shows the rows which the filters leave.
+ * Add a panel: a part of the page that shows the rows which the filters leave. It is one file in panels/, named in
+ * page.py, and knows no other panel.
  *
  * id      of its section
  * title   its heading

@@ -1,3 +1,5 @@
+const TICK_WIDTH = 58; // pixels
+const MARGIN = { l: 78, r: 12, t: 32, b: 52 };
 const MOST_HOVERED = 60; // letters a line under the mouse
 let loading = null;
 
@@ -43,12 +45,11 @@ function colours() {
 /** Draw a plot. Axes are { title, log, ticks }. */
 async function draw(place, traces, x, y, more = {}) {
   const library = await plotly();
-  const narrow = place.clientWidth < 500;
   const layout = {
     font: { color: styled("--text"), size: 12, family: "system-ui, sans-serif" },
     paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)",
-    margin: { l: narrow ? 52 : 60, r: 12, t: 32, b: 48 },
+    margin: MARGIN,
     height: 360,
     showlegend: false,
     hovermode: "closest",
@@ -85,15 +86,20 @@ function axis({ title, log, span = 1, ticks = null, zero = true }) {
     gridcolor: styled("--grid"),
     linecolor: styled("--line"),
     zerolinecolor: styled("--line"),
-    automargin: true,
+
     ...(ticks ? { tickvals: ticks.map(([place]) => place), ticktext: ticks.map(([, text]) => text) } : {}),
     ...(log && !ticks ? { dtick: span > 100 ? 1 : "D2", exponentformat: "none" } : {}),
   };
 }
 
+/** How many ticks a plot has room for. */
+function roomIn(place) {
+  return Math.max(3, Math.floor((place.clientWidth - MARGIN.l) / TICK_WIDTH));
+}
+
 /** Ticks at sizes on a logarithmic axis, as many as have room. */
-function sizeTicks(sizes) {
-  const room = Math.log(sizes.at(-1) / sizes[0]) / 9;
+function sizeTicks(sizes, most) {
+  const room = Math.log(sizes.at(-1) / sizes[0]) / most;
   let last = -Infinity;
   return sizes
     .filter((size) => Math.log(size) - last > room && ((last = Math.log(size)), true))

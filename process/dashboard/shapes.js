@@ -1,19 +1,14 @@
-/** The results as columns: those of `process --format csv`, and the number of the run that each row is of. */
-class Shapes {
-  constructor(data) {
-    this.size = data.shapes.size;
-    this.runs = data.runs;
-    this.circumstances = new Set(data.circumstances);
-    this.names = data.shapes.columns.map((column) => column.name).filter((name) => name !== "run");
-    this._packed = new Map(data.shapes.columns.map((column) => [column.name, column]));
+/** A table of the page's data, by columns. */
+class Columns {
+  constructor(table) {
+    this.size = table.size;
+    this._packed = new Map(table.columns.map((column) => [column.name, column]));
     this._values = new Map();
   }
 
-  /** The rows of each run. */
-  get rowsOfRuns() {
-    const found = this.runs.map(() => []);
-    for (const [row, run] of this.column("run").entries()) found[run].push(row);
-    return found;
+  /** The columns' names, in order. */
+  get names() {
+    return [...this._packed.keys()];
   }
 
   /** Whether a column holds nothing at all. */
@@ -49,15 +44,36 @@ class Shapes {
     return this.column(name)[row];
   }
 
-  /** The name of the run that a row is of. */
-  run(row) {
-    return this.runs[this.value(row, "run")].name;
-  }
-
   /** The different values of a column in these rows, in order. */
   distinct(name, rows = this.rows) {
     const values = this.column(name);
     return [...new Set(rows.map((row) => values[row]))].sort(ordered);
+  }
+}
+
+/** The measured shapes: the columns of `process --format csv`, and beside them the run that each row is of. */
+class Shapes extends Columns {
+  constructor(data) {
+    super(data.shapes);
+    this.runs = data.runs;
+    this.circumstances = new Set(data.circumstances);
+  }
+
+  /** The columns of the CSV format. */
+  get names() {
+    return super.names.filter((name) => name !== "run");
+  }
+
+  /** The rows of each run. */
+  get rowsOfRuns() {
+    const found = this.runs.map(() => []);
+    for (const [row, run] of this.column("run").entries()) found[run].push(row);
+    return found;
+  }
+
+  /** The name of the run that a row is of. */
+  run(row) {
+    return this.runs[this.value(row, "run")].name;
   }
 
   /** Latency with its interval, in milliseconds a batch: [middle, low, high], or null. */

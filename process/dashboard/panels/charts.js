@@ -110,7 +110,7 @@ panel({
     const traces = lines.map((line) => trace(shapes, line, x, y, look)).filter((one) => one.x.length);
     const values = (name) => traces.flatMap((one) => one[name]);
     const sizes = [...new Set(values("x"))].sort((one, other) => one - other);
-    const scale = chart.x ? this.scaleOf(sizes) : { log: true, ticks: sizeTicks(sizes) };
+    const scale = chart.x ? this.scaleOf(sizes) : { log: true, ticks: sizeTicks(sizes, roomIn(place)) };
     const up = { title: UNITS[chart.y], ...this.scaleOf(values("y")) };
     return draw(place, traces, { title: UNITS[chart.x ?? across], ...scale }, up);
   },
@@ -130,7 +130,7 @@ panel({
     const [all, some] = [rows.length, drawn.flat().length];
     const parts = [];
     if (lines.length > MOST_LINES) {
-      const share = some < all ? `of ${all.toLocaleString("en")}, evenly spread, ` : "";
+      const share = some < all ? `of ${all.toLocaleString("en")}, picked by lot, ` : "";
       parts.push(
         `${count(some, "shape")} ${share}as points: they would be ${lines.length.toLocaleString("en")} lines.`,
       );

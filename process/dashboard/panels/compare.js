@@ -125,7 +125,7 @@ panel({
     const sizes = some.map(({ base }) => sizesText(this.shapes, base));
     const colours = { slower: COLOURS[5], faster: COLOURS[0], equal: styled("--muted") };
     const traces = Object.entries(colours).map(([word, colour]) => ratioTrace(some, sizes, word, colour));
-    const every = Math.ceil(some.length / 12);
+    const every = Math.ceil(some.length / roomIn(this.place));
     const ticks = sizes.map((text, place) => [place, text]).filter(([place]) => place % every === 0);
     const values = some.flatMap(({ ratio }) => ratio);
     const log = Math.max(...values) > LOG_SPAN * Math.min(...values);
