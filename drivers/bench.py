@@ -117,8 +117,9 @@ class Bench:
                 if count == 1:
                     self._warm = self.read()
                 self.progress.show(f"{size}: repetition {count} of at most {self.rule.reps}")
-                elapsed = max(timed, key=lambda one: one.end).end - active[0].repetitions[0].start
-                ended = stopping.add([repetition.duration / 1e9 for repetition in timed], elapsed / 1e9)
+                elapsed = max(one.end for one in timed) - active[0].repetitions[0].start
+                measuring = elapsed / 1e9 - sum(block.compile_seconds for block in active)
+                ended = stopping.add([repetition.duration / 1e9 for repetition in timed], measuring)
                 if ended is not None:
                     return ended
         except SubjectError as error:

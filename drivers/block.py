@@ -30,6 +30,7 @@ class Block:
     live: bool
     repetitions: list[Repetition] = field(default_factory=list)
     recompiled: list[int] = field(default_factory=list)
+    compile_seconds: float = 0.0
     failure: dict[str, Any] | None = None
     _waiting: list[lines.Line] = field(default_factory=list)
     _compilations: int = 0
@@ -78,6 +79,7 @@ class Block:
         if position:
             self.recompiled.append(position)
         seconds = round(watch.seconds - self._compiling, 6)
+        self.compile_seconds += seconds
         name = "recompile" if position else "compile"
         self.write(lines.Phase({"name": name, "seconds": seconds, "inside": f"repetition {position + 1}"}))
 
