@@ -118,8 +118,8 @@ class Bench:
                     self._warm = self.read()
                 self.progress.show(f"{size}: repetition {count} of at most {self.rule.reps}")
                 elapsed = max(one.end for one in timed) - active[0].repetitions[0].start
-                measuring = elapsed / 1e9 - sum(block.compile_seconds for block in active)
-                ended = stopping.add([repetition.duration / 1e9 for repetition in timed], measuring)
+                elapsed -= sum(block.compiling for block in active)
+                ended = stopping.add([repetition.duration / 1e9 for repetition in timed], elapsed / 1e9)
                 if ended is not None:
                     return ended
         except SubjectError as error:

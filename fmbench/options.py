@@ -299,7 +299,7 @@ def add_method_arguments(parser: Parser) -> None:
         action=Once,
         type=duration,
         metavar="S",
-        help="end a shape after this time, compilation not counted",
+        help="end a shape after this time; repetitions in which a compiler runs do not count",
     )
     group.add_argument(
         "--vs",
