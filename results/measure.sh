@@ -12,7 +12,7 @@ folder=${1:-build/measured}
 common=(
     --weights random --threads "${THREADS:-$(nproc)}" --ceiling
     --input_sizes "${INPUT_SIZES:-16,32,64,128,256,512}" --batch_sizes "${BATCH_SIZES:-1,2,4,8,16,32}"
-    --reps 100 --precision 1% --max_seconds "${SHAPE_SECONDS:-10}"
+    --reps 100 --precision 1% --max_seconds "${SHAPE_SECONDS:-12}"
     --torch.call:set_grad_enabled@ False
 )
 
