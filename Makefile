@@ -8,7 +8,7 @@ MODEL  ?= ibm-granite/granite-embedding-125m-english
 CLASS  ?= RobertaModel
 REPS   ?= 10
 
-.PHONY: help run test lint format types bench clean
+.PHONY: help run test lint format types bench measure results clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -49,6 +49,12 @@ types: $(VENV)/.lint ## check types
 
 bench: $(VENV)/.test ## measure fmbench itself (docs/benchmarks.md)
 	$(BIN)/python -m tests.bench
+
+measure: $(VENV)/.test ## measure what results/ publishes, on this machine (an hour)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" results/measure.sh
+
+results: $(VENV)/.run ## rewrite results/README.md and its plots from the published logs
+	@$(BIN)/python -m fmbench.process.published results
 
 clean: ## remove the virtual environment and caches
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

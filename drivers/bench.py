@@ -117,7 +117,8 @@ class Bench:
                 if count == 1:
                     self._warm = self.read()
                 self.progress.show(f"{size}: repetition {count} of at most {self.rule.reps}")
-                elapsed = max(timed, key=lambda one: one.end).end - active[0].repetitions[0].start
+                elapsed = max(one.end for one in timed) - active[0].repetitions[0].start
+                elapsed -= sum(block.compiling for block in active)
                 ended = stopping.add([repetition.duration / 1e9 for repetition in timed], elapsed / 1e9)
                 if ended is not None:
                     return ended

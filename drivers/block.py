@@ -30,6 +30,7 @@ class Block:
     live: bool
     repetitions: list[Repetition] = field(default_factory=list)
     recompiled: list[int] = field(default_factory=list)
+    compiled_first: bool = False
     failure: dict[str, Any] | None = None
     _waiting: list[lines.Line] = field(default_factory=list)
     _compilations: int = 0
@@ -77,9 +78,17 @@ class Block:
         position = len(self.repetitions)
         if position:
             self.recompiled.append(position)
+        else:
+            self.compiled_first = True
         seconds = round(watch.seconds - self._compiling, 6)
         name = "recompile" if position else "compile"
         self.write(lines.Phase({"name": name, "seconds": seconds, "inside": f"repetition {position + 1}"}))
+
+    @property
+    def compiling(self) -> int:
+        """Nanoseconds of the repetitions in which the compiler ran."""
+        positions = [0, *self.recompiled] if self.compiled_first else self.recompiled
+        return sum(self.repetitions[position].duration for position in positions)
 
     def take(self, repetition: Repetition, count: int) -> None:
         """Take over one repetition of at most `count`."""

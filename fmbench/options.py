@@ -219,7 +219,11 @@ def add_method_arguments(parser: Parser) -> None:
         help="repeat until the median is known to ± this share (1%%), at least 10 times and at most --reps",
     )
     group.add_argument(
-        "--max_seconds", action=Once, type=duration, metavar="S", help="end a shape after this time, whatever is known"
+        "--max_seconds",
+        action=Once,
+        type=duration,
+        metavar="S",
+        help="end a shape after this time; repetitions in which a compiler runs do not count",
     )
     group.add_argument(
         "--vs",

@@ -66,7 +66,7 @@ def save(made: Figure, folder: Path, name: str, formats: Sequence[str] = FORMATS
     paths = [folder / f"{name}.{form}" for form in formats]
     for path, form in zip(paths, formats, strict=True):
         data = io.BytesIO()
-        made.savefig(data, format=form, metadata={"Date": None} if form == "svg" else {})
+        made.savefig(data, format=form, metadata={"Date": None} if form == "svg" else {"Software": None})
         with opened(path) as stream:
             stream.buffer.write(data.getvalue())
     return paths

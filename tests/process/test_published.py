@@ -1,0 +1,191 @@
+"""The published results: their page and plots, regenerated from the logs; and the script that measures them."""
+
+import gzip
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fmbench.options import parse_arguments
+from fmbench.process.published import main
+
+from .test_plots import log_text
+
+ROOT = Path(__file__).parents[2]
+RESULTS = ROOT / "results"
+FACTS = (
+    '"threads": 1, "device": "cpu", "cpu": "Example CPU 9000", "cpus_usable": 4, "memory_bytes": 8589934592, '
+    '"compile": false, "weights": "random", "packages": {"torch": "2.13.0", "transformers": "5.23.0"}'
+)
+FAILED = 'FMWORK ERR {"input_size": 64, "batch_size": 8, "type": "OutOfMemoryError", "message": "no | room"}\n'
+
+
+def log(**wanted):
+    text = log_text(**wanted).replace('"threads": 1', FACTS)
+    return text.replace("FMWORK ENV", f"FMWORK ARG --model_name {wanted.get('model', 'org/m')}\nFMWORK ENV", 1)
+
+
+def add(folder, run, text, machine="vm-1a2b"):
+    path = folder / machine / run / "driver.log.gz"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(gzip.compress(text.encode(), mtime=0))
+
+
+def rows(folder, title):
+    """The rows of a table, as dictionaries."""
+    text = (folder / "README.md").read_text().partition(f"### {title}")[2].partition("\n\n")[2].partition("\n\n")[0]
+    header, _, *lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines()]
+    return [dict(zip(header, line, strict=True)) for line in lines]
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory):
+    """Two settings of a model, published twice by processes of their own."""
+    folder = tmp_path_factory.mktemp("results")
+    add(folder, "eager", log() + FAILED)
+    add(folder, "compiled", log(n=3).replace('"compile": false', '"compile": true').replace(
+        "FMWORK ENV", "FMWORK ARG --compile:backend inductor\nFMWORK ENV", 1))  # fmt: skip
+    copy = folder.parent / f"{folder.name}-copy"
+    shutil.copytree(folder, copy)
+    for place, seed in ((folder, "1"), (copy, "2")):
+        command = [sys.executable, "-m", "fmbench.process.published", place]
+        subprocess.run(command, check=True, env={**os.environ, "PYTHONHASHSEED": seed})
+    return folder, copy
+
+
+def test_the_same_logs_give_the_same_bytes(published):
+    one, other = ({path.relative_to(place): path.read_bytes() for path in place.rglob("*.*") if path.is_file()}
+                  for place in published)  # fmt: skip
+    assert one == other
+    assert len([path for path in one if path.suffix == ".png"]) == 2
+
+
+def test_every_row_says_what_it_was_measured_on(published):
+    found = rows(published[0], "Latency, milliseconds a batch")
+    assert len(found) == 4
+    for row in found:
+        facts = [row[name] for name in ("model", "weights", "platform", "device", "dtype", "threads")]
+        assert facts == ["m", "random", "cpu", "Example CPU 9000", "float32", "1"]
+        assert (row["torch"], row["transformers"], row["date"]) == ("2.13.0", "5.23.0", "2001-09-09")
+    assert [(row["compile"], row["input"], row["run"]) for row in found] == [
+        ("inductor", "16", "compiled"), ("inductor", "64", "compiled"), ("no", "16", "eager"), ("no", "64", "eager"),
+    ]  # fmt: skip
+
+
+def test_the_interval_is_beside_the_figure_and_doubt_is_told(published):
+    compiled, _, _, eager = rows(published[0], "Latency, milliseconds a batch")
+    assert eager["batch 1"] == "0.6400 ± 0.0019"
+    assert (eager["batch 8"], eager["in doubt"]) == ("failed", "failed (OutOfMemoryError): batch 8")
+    assert compiled["batch 2"].endswith("\\*") and compiled["in doubt"] == "few: batch 1, 2, 4"
+    assert compiled["batch 8"] == ""
+
+
+def test_throughput_is_batch_over_latency(published):
+    row = rows(published[0], "Throughput, sequences a second")[-1]
+    assert float(row["batch 4"].partition(" ")[0]) == pytest.approx(1000 * 4 / 2.57, rel=0.01)
+
+
+def test_the_machine_is_described(published):
+    text = (published[0] / "README.md").read_text()
+    assert "## vm-1a2b\n\nExample CPU 9000, 4 CPUs, 8 GiB. 2 runs, 13 shapes: 6 in doubt, 1 failed.\n" in text
+    assert "[eager](vm-1a2b/eager/driver.log.gz)" in text
+    links = [line.rpartition("(")[2].removesuffix(")") for line in text.splitlines() if line.startswith("![")]
+    assert len(links) == 2 and all((published[0] / link).is_file() for link in links)
+
+
+def test_no_run_is_a_page_too(tmp_path):
+    assert main([str(tmp_path)]) == 0
+    assert (tmp_path / "README.md").read_text().endswith("\nNone is published yet.\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["README.md"]
+
+
+def test_the_plot_of_a_run_that_is_gone_is_removed(tmp_path):
+    (tmp_path / "plots").mkdir()
+    (tmp_path / "plots" / "old.png").touch()
+    assert main([str(tmp_path)]) == 0
+    assert list((tmp_path / "plots").iterdir()) == []
+
+
+def test_no_name_is_markup(tmp_path):
+    add(tmp_path, "a|b", log(batches=(4,), inputs=(16,), model="org/<script>|`x`"), machine="m[1]")
+    assert main([str(tmp_path)]) == 0
+    text = (tmp_path / "README.md").read_text()
+    assert "<script>" not in text and "| \\<script\\>\\|\\`x\\` |" in text and "(m%5B1%5D/a%7Cb/" in text
+
+
+@pytest.mark.parametrize("words", [[], ["a", "b"], ["--help"], ["no-such-folder"]])
+def test_a_wrong_command_line(words, capsys):
+    assert main(words) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_a_log_that_cannot_be_read_leaves_the_page_as_it_was(tmp_path, capsys):
+    (tmp_path / "README.md").write_text("old")
+    add(tmp_path, "newer", 'FMWORK LOG {"format": 99}\n')
+    assert main([str(tmp_path)]) == 2
+    assert "upgrade" in capsys.readouterr().err
+    assert (tmp_path / "README.md").read_text() == "old"
+
+
+def test_the_page_in_the_repository_is_what_its_logs_give(tmp_path):
+    copy = shutil.copytree(RESULTS, tmp_path / "results")
+    assert main([str(copy)]) == 0
+    assert (copy / "README.md").read_text() == (RESULTS / "README.md").read_text(), "run `make results`"
+    plots = [{path.name for path in (place / "plots").glob("*")} for place in (copy, RESULTS)]
+    assert plots[0] == plots[1], "run `make results`"
+
+
+def test_published_logs_are_small():
+    assert all(path.stat().st_size < 200_000 for path in RESULTS.glob("*/*/driver.log.gz"))
+
+
+# -- results/measure.sh
+
+FAKE_DRIVER = """\
+#!/usr/bin/env bash
+printf '%s\\n' "$@" > "$(mktemp "$COMMANDS/XXXXXX")"
+echo a log
+"""
+
+
+@pytest.fixture
+def measure(tmp_path):
+    """Run the script with a driver that only notes how it was called."""
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "driver").write_text(FAKE_DRIVER)
+    (tmp_path / "bin" / "driver").chmod(0o755)
+
+    def run():
+        commands = tmp_path / "commands"
+        shutil.rmtree(commands, ignore_errors=True)
+        commands.mkdir()
+        environment = {**os.environ, "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}", "COMMANDS": str(commands)}
+        subprocess.run([RESULTS / "measure.sh", tmp_path / "logs"], env=environment, check=True, capture_output=True)
+        return [parse_arguments(path.read_text().splitlines()) for path in commands.iterdir()]
+
+    return run
+
+
+def test_what_is_published_is_measured_with_the_driver(measure, tmp_path):
+    found = measure()
+    settings = {(each.model_class, each.platform, each.literal("compile", "backend")) for each in found}
+    assert settings == {
+        (model, *setting)
+        for model in ("BertModel", "RobertaModel")
+        for setting in (("cpu", None), ("cpu", "inductor"), ("openvino", None))
+    }
+    assert len(found) == 8
+    assert all(
+        max(each.input_sizes) == 512 and max(each.batch_sizes) == 32 and len(each.shapes) == 36 for each in found
+    )
+    assert all(each.weights == "random" and each.ceiling and each.max_seconds for each in found)
+    names = {path.stem for path in (tmp_path / "logs").iterdir()}
+    assert "granite-eager-bfloat16" in names and "minilm-openvino" in names and len(names) == 8
+
+
+def test_what_was_interrupted_is_gone_on_with(measure):
+    assert {each.resume for each in measure()} == {None}
+    assert all(each.resume is not None for each in measure())
