@@ -75,10 +75,11 @@ def process(argv: Sequence[str]) -> int:
         bad: list[str] = []
         sources = find_sources(arguments.path, "--path ")
         alone = len(sources) == 1 and arguments.out is not None  # then the file that is there stays as it is
-        records = read_records(sources, warn, arguments.metadata_id, None if alone else bad)
-        if arguments.plots is not None:
+        raw = arguments.plots is not None  # only plots show the repetitions themselves
+        records = read_records(sources, warn, arguments.metadata_id, None if alone else bad, repetitions=raw)
+        if raw:
             records = plotted(records, arguments.plots)
-        if arguments.plots is None or arguments.out is not None:
+        if not raw or arguments.out is not None:
             write(records, arguments.format, arguments.out)
         if bad:
             sys.stdout.flush()

@@ -7,8 +7,9 @@ import sys
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import cast
 
 from fmbench.errors import UsageError
 
@@ -16,6 +17,7 @@ GZIP_MAGIC = b"\x1f\x8b"
 # What a folder is searched for: logs, and where it has none, results.
 PATTERNS = (("*.log", "*.log.gz"), ("*.json", "*.jsonl", "*.json.gz", "*.jsonl.gz"))
 WARNINGS_PER_LOG = 20
+LONGEST = 2**24  # bytes of a line
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,27 +32,28 @@ class Source:
         return "standard input" if self.path is None else str(self.path)
 
     def lines(self, warn: Callable[[str], None]) -> Iterator[bytes]:
-        """Yield every line with its line end.
+        """Yield every line with its line end; one without end (a binary file) in parts, as memory has to hold it.
 
         A packed log that was cut off (its run was killed) gives what can be read of it, and a warning.
         Raises UsageError for a file that cannot be read, or is damaged.
         """
         try:
             with self._open() as stream:
-                yield from stream
+                yield from iter(partial(stream.readline, LONGEST), b"")
         except EOFError:
             warn(f"{self.name}: the gzip file is cut off; what comes before the cut is used")
         except (OSError, zlib.error) as error:
             raise UsageError(f"{self.name}: cannot be read ({error})") from None
 
     @contextlib.contextmanager
-    def _open(self) -> Iterator[Iterable[bytes]]:
+    def _open(self) -> Iterator[io.BufferedReader]:
         with contextlib.ExitStack() as stack:
-            stream = sys.stdin.buffer if self.path is None else stack.enter_context(self.path.open("rb"))
+            found = sys.stdin.buffer if self.path is None else stack.enter_context(self.path.open("rb"))
+            stream = cast(io.BufferedReader, found)
             named_gzip = self.path is not None and self.path.suffix == ".gz"
-            if named_gzip or cast(io.BufferedReader, stream).peek(2)[:2] == GZIP_MAGIC:
+            if named_gzip or stream.peek(2)[:2] == GZIP_MAGIC:
                 # gzip's own line reading is slow; a buffer over it is not.
-                stream = stack.enter_context(io.BufferedReader(gzip.GzipFile(fileobj=cast(BinaryIO, stream))))
+                stream = stack.enter_context(io.BufferedReader(gzip.GzipFile(fileobj=stream)))
             yield stream
 
 

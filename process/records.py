@@ -16,16 +16,17 @@ def read_records(
     warn: Callable[[str], None],
     metadata_id: str | None = None,
     bad: list[str] | None = None,
+    repetitions: bool = True,
 ) -> Iterator[Record]:
     """Yield the results of every log and file of results, in order, with a warning for one without any.
 
-    Raises UsageError for what cannot be read; where `bad` is given, the reason goes there instead and the others
-    are read all the same.
+    Without `repetitions` the records have none, and a log of any size fits into memory. Raises UsageError for what
+    cannot be read; where `bad` is given, the reason goes there instead and the others are read all the same.
     """
     for source in sources:
         found = False
         try:
-            for record in read_source(source, warn, metadata_id):
+            for record in read_source(source, warn, metadata_id, repetitions):
                 found = True
                 if disagrees(record.row):
                     warn(disagreement(record))
@@ -49,7 +50,9 @@ def disagreement(record: Record) -> str:
     return f"{record.source}: RES of {size} says {row['itl']} ms, its repetitions say {median:.3f} ms"
 
 
-def read_source(source: Source, warn: Callable[[str], None], metadata_id: str | None) -> Iterator[Record]:
+def read_source(
+    source: Source, warn: Callable[[str], None], metadata_id: str | None, repetitions: bool
+) -> Iterator[Record]:
     """Yield the results of one file: of a log, or those that `process` wrote as JSON."""
     lines = source.lines(warn)
     first = next(lines, b"")
@@ -59,5 +62,5 @@ def read_source(source: Source, warn: Callable[[str], None], metadata_id: str | 
             named = row if metadata_id is None else {**row, "metadata_id": metadata_id}
             yield Record(named, source.name)
         return
-    for run in read_runs(whole, Complaints(source.name, warn)):
+    for run in read_runs(whole, Complaints(source.name, warn), repetitions):
         yield from records(run, source.name, metadata_id)

@@ -2,7 +2,8 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 from fmbench.console import run_main, warn
 from fmbench.errors import UsageError, nearest
@@ -10,8 +11,7 @@ from fmbench.options import Parser
 from fmbench.table import table
 
 from . import output
-from .columns import cells as columns_of
-from .columns import text_of
+from .columns import Table, text_of
 from .reader import find_sources
 from .records import read_records
 from .results import Record
@@ -43,8 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def show(argv: Sequence[str]) -> int:
     """Print what the command line asks for."""
     arguments = build_parser().parse_known(argv)
-    records = list(read_records(find_sources(arguments.paths), warn))
-    text = grouped(records, arguments.by) if arguments.by else one_by_one(records)
+    text = drawn(read_records(find_sources(arguments.paths), warn, repetitions=False), arguments.by)
     with output.opened(None) as stream:
         stream.write(text)
     return 0
@@ -72,24 +71,35 @@ def keys(text: str) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def one_by_one(records: Sequence[Record]) -> str:
+def drawn(records: Iterable[Record], by: Sequence[str] | None, origin: str = "log") -> str:
+    """Return results as a table: a row a shape, or, by some keys, a row a group. `origin` heads their sources."""
+    return grouped(records, by) if by else one_by_one(records, origin)
+
+
+def one_by_one(records: Iterable[Record], origin: str) -> str:
     """Return a row a shape; with the log that it is from where there are several."""
-    header, lines, right = cells(record.row for record in records)
-    if len({record.source for record in records}) > 1:
-        header = ["log", *header]
-        lines = [[harmless(record.source), *line] for record, line in zip(records, lines, strict=True)]
+    sources: list[str] = []
+
+    def rows() -> Iterator[dict[str, Any]]:
+        for record in records:
+            sources.append(record.source)
+            yield record.row
+
+    header, lines, right = cells(rows())
+    if len(set(sources)) > 1:
+        header = [origin, *header]
+        lines = [[harmless(source), *line] for source, line in zip(sources, lines, strict=True)]
         right = [column + 1 for column in right]
     return table(header, lines, right)
 
 
-def grouped(records: Sequence[Record], by: Sequence[str]) -> str:
+def grouped(records: Iterable[Record], by: Sequence[str]) -> str:
     """Return a row a group. Raises UsageError for a key that no result has."""
     from .pivot import pivot
 
-    rows = [columns_of(record.row) for record in records]
-    names = sorted({name for row in rows for name in row})
-    chosen = [resolve(key, names) for key in by] if rows else list(by)
-    lines = pivot(rows, chosen)
+    with Table(record.row for record in records) as rows:
+        chosen = [resolve(key, sorted(rows.found)) for key in by] if rows.found else list(by)
+        lines = pivot(rows, chosen)
     header = [*by, "latency ms", "sequences/s", "shapes", "in doubt", "failed"]
     texts = [[harmless(text_of(cell)) for cell in line] for line in lines]
     numeric = [column for column in range(len(by)) if all(is_numeric(line[column]) for line in texts)]
