@@ -1,7 +1,7 @@
 """Results from logs and from JSON files alike."""
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from fmbench.errors import UsageError
 
@@ -26,10 +26,8 @@ def read_records(
     for source in sources:
         found = False
         try:
-            for record in read_source(source, warn, metadata_id, repetitions):
+            for record in doubted(read_source(source, warn, metadata_id, repetitions), warn):
                 found = True
-                if disagrees(record.row):
-                    warn(disagreement(record))
                 yield record
         except UsageError as error:
             if bad is None:
@@ -42,6 +40,14 @@ def read_records(
             warn(f"{source.name}: no results; a driver's log has FMWORK RES lines")
 
 
+def doubted(found: Iterable[Record], warn: Callable[[str], None]) -> Iterator[Record]:
+    """Pass results on, with a warning for each that its own repetitions do not bear out."""
+    for record in found:
+        if disagrees(record.row):
+            warn(disagreement(record))
+        yield record
+
+
 def disagreement(record: Record) -> str:
     """Return what a result line says, and what its repetitions do."""
     row = record.row
@@ -51,7 +57,7 @@ def disagreement(record: Record) -> str:
 
 
 def read_source(
-    source: Source, warn: Callable[[str], None], metadata_id: str | None, repetitions: bool
+    source: Source, warn: Callable[[str], None], metadata_id: str | None = None, repetitions: bool = True
 ) -> Iterator[Record]:
     """Yield the results of one file: of a log, or those that `process` wrote as JSON."""
     lines = source.lines(warn)
