@@ -18,6 +18,7 @@ SUMMARIES = {
     "fidelity": "compare what a model computed: bitwise, by tolerance, and what it did to rankings",
     "models": "list the models that --weights random builds without a download",
     "process": "turn the driver's log into JSON or another format (also installed as `process`)",
+    "results": "keep logs with their results, find them again, ask them questions in SQL",
     "retrieve": "encode, search, evaluate, mine: does a model still retrieve, and how fast?",
     "show": "print results as a table, or the medians of groups of them",
 }

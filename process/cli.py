@@ -84,7 +84,9 @@ def process(argv: Sequence[str]) -> int:
         sources = find_sources(arguments.path, "--path ")
         files = [file for file in (arguments.out, arguments.dashboard) if file is not None]
         alone = len(sources) == 1 and files  # then the file that is there stays as it is
-        deliver(read_records(sources, warn, arguments.metadata_id, None if alone else bad), arguments)
+        raw = arguments.plots is not None or bool(arguments.report_to)  # plots show the repetitions themselves
+        records = read_records(sources, warn, arguments.metadata_id, None if alone else bad, repetitions=raw)
+        deliver(records, arguments)
         if bad:
             sys.stdout.flush()
             several = f"{len(bad)} of the logs could not be read, as said above; the output holds the others"

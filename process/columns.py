@@ -115,11 +115,13 @@ class Table:
     def __init__(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Take every row in."""
         self.kinds: dict[str, Kind | None] = dict(known_columns())
+        self.found: set[str] = set()  # the columns that a row has
         known = frozenset(self.kinds)
         self._file: TextIO = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115 (lives as long as the table)
         for row in rows:
             found = cells(row)
             self._file.write(json.dumps(found) + "\n")
+            self.found |= found.keys()
             for name in found.keys() - known:
                 self.kinds[name] = common(self.kinds.get(name), kind_of(found[name]))
         self.columns = [*known_columns(), *sorted(self.kinds.keys() - known)]

@@ -1,6 +1,6 @@
 """Medians over groups of results. The only module that imports pandas."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pandas as pd
@@ -12,15 +12,16 @@ from .columns import Cells, text_of
 FIGURES = ("itl", "thp")
 
 
-def pivot(rows: Sequence[Cells], by: Sequence[str]) -> list[list[Any]]:
+def pivot(rows: Iterable[Cells], by: Sequence[str]) -> list[list[Any]]:
     """Return a line a group, in the order of its keys: the keys, median latency (ms) and throughput, counts.
 
     The counts are the shapes that have a latency, those of them in doubt, and those that failed.
     """
-    if not rows:
-        return []
     wanted = dict.fromkeys([*by, *FIGURES, "status", "statistics.stable"])
-    frame = pd.DataFrame([{name: hashable(row.get(name)) for name in wanted} for row in rows])
+    kept = [{name: hashable(row.get(name)) for name in wanted} for row in rows]
+    if not kept:
+        return []
+    frame = pd.DataFrame(kept)
     frame["failed"] = frame["status"] == "ERR"
     frame["measured"] = frame["itl"].notna()
     frame["doubt"] = frame["measured"] & ((frame["status"] != "OK") | (frame["statistics.stable"] != True))  # noqa: E712

@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from fmbench.console import run_main, warn
 from fmbench.errors import UsageError
+from fmbench.markdown import plain
 
 from . import output
 from .published_plots import write_machine_plots
@@ -18,7 +19,6 @@ from .published_table import machine_facts, tables
 from .reader import Source
 from .records import read_records
 from .results import Record
-from .view import plain
 
 PROGRAM = "python -m fmbench.process.published"
 LOG = "driver.log.gz"

@@ -5,10 +5,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from fmbench.figures import plus_minus, significant
+from fmbench.markdown import harmless, markdown
 
 from .columns import text_of
 from .results import Record
-from .view import harmless, markdown, text
+from .view import text
 
 GIBIBYTE = 2**30
 SETTING = (

@@ -7,50 +7,65 @@ import sys
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import cast
 
 from fmbench.errors import UsageError
 
 GZIP_MAGIC = b"\x1f\x8b"
 # What a folder is searched for: logs, and where it has none, results.
 PATTERNS = (("*.log", "*.log.gz"), ("*.json", "*.jsonl", "*.json.gz", "*.jsonl.gz"))
+OF_A_STORE = ("store.json", "environment.json")  # these hold no results
 WARNINGS_PER_LOG = 20
+LONGEST = 2**24  # bytes of a line
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One log: a file, or standard input where there is no path."""
+    """One log: a file, or standard input where there is no path. `label` is what messages call it, if not its path."""
 
     path: Path | None
+    label: str | None = None
 
     @property
     def name(self) -> str:
         """What messages call it."""
-        return "standard input" if self.path is None else str(self.path)
+        return self.label or ("standard input" if self.path is None else str(self.path))
 
     def lines(self, warn: Callable[[str], None]) -> Iterator[bytes]:
-        """Yield every line with its line end.
+        """Yield every line with its line end; one without end (a binary file) in parts, as memory has to hold it.
 
         A packed log that was cut off (its run was killed) gives what can be read of it, and a warning.
         Raises UsageError for a file that cannot be read, or is damaged.
         """
+        with self._reading(warn) as stream:
+            yield from iter(partial(stream.readline, LONGEST), b"")
+
+    def blocks(self, warn: Callable[[str], None]) -> Iterator[bytes]:
+        """Yield the unpacked content, some bytes at a time, with the warnings and the errors of `lines`."""
+        with self._reading(warn) as stream:
+            yield from iter(partial(stream.read1, io.DEFAULT_BUFFER_SIZE), b"")
+
+    @contextlib.contextmanager
+    def _reading(self, warn: Callable[[str], None]) -> Iterator[io.BufferedReader]:
         try:
             with self._open() as stream:
-                yield from stream
+                yield stream
         except EOFError:
             warn(f"{self.name}: the gzip file is cut off; what comes before the cut is used")
         except (OSError, zlib.error) as error:
             raise UsageError(f"{self.name}: cannot be read ({error})") from None
 
     @contextlib.contextmanager
-    def _open(self) -> Iterator[Iterable[bytes]]:
+    def _open(self) -> Iterator[io.BufferedReader]:
         with contextlib.ExitStack() as stack:
-            stream = sys.stdin.buffer if self.path is None else stack.enter_context(self.path.open("rb"))
+            found = sys.stdin.buffer if self.path is None else stack.enter_context(self.path.open("rb"))
+            stream = cast(io.BufferedReader, found)
             named_gzip = self.path is not None and self.path.suffix == ".gz"
-            if named_gzip or cast(io.BufferedReader, stream).peek(2)[:2] == GZIP_MAGIC:
+            if named_gzip or stream.peek(2)[:2] == GZIP_MAGIC:
                 # gzip's own line reading is slow; a buffer over it is not.
-                stream = stack.enter_context(io.BufferedReader(gzip.GzipFile(fileobj=cast(BinaryIO, stream))))
+                stream = stack.enter_context(io.BufferedReader(gzip.GzipFile(fileobj=stream)))
             yield stream
 
 
@@ -75,12 +90,25 @@ def find_sources(paths: Iterable[str], option: str = "") -> list[Source]:
 
 
 def logs_below(folder: Path, option: str) -> list[Source]:
-    """Return every log below a folder, sorted by path; where there is none, every file of results."""
+    """Return every log below a folder, sorted by path; where there is none, every file of results.
+
+    What is hidden, or below a hidden folder, is not looked at: a store keeps what is not whole yet in such folders.
+    """
     for patterns in PATTERNS:
-        found = {path for pattern in patterns for path in folder.rglob(pattern) if not path.is_dir()}
+        found = {
+            path
+            for pattern in patterns
+            for path in folder.rglob(pattern)
+            if path.name not in OF_A_STORE and not path.is_dir() and not is_hidden(path.relative_to(folder))
+        }
         if found:
             return [Source(path) for path in sorted(found)]
     raise UsageError(f"{option}{folder}: the folder holds no {' or '.join(PATTERNS[0])}; name a file")
+
+
+def is_hidden(path: Path) -> bool:
+    """Whether a relative path, or a folder that it goes through, begins with a dot."""
+    return any(part.startswith(".") for part in path.parts)
 
 
 class Complaints:

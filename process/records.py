@@ -1,7 +1,7 @@
 """Results from logs and from JSON files alike."""
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from fmbench.errors import UsageError
 
@@ -17,19 +17,18 @@ def read_records(
     warn: Callable[[str], None],
     metadata_id: str | None = None,
     bad: list[str] | None = None,
+    repetitions: bool = True,
 ) -> Iterator[Record]:
     """Yield the results of every log and file of results, in order, with a warning for one without any.
 
-    Raises UsageError for what cannot be read; where `bad` is given, the reason goes there instead and the others
-    are read all the same.
+    Without `repetitions` the records have none, and a log of any size fits into memory. Raises UsageError for what
+    cannot be read; where `bad` is given, the reason goes there instead and the others are read all the same.
     """
     for source in sources:
         found = False
         try:
-            for record in read_source(source, warn, metadata_id):
+            for record in doubted(read_source(source, warn, metadata_id, repetitions), warn):
                 found = True
-                if disagrees(record.row):
-                    warn(disagreement(record))
                 yield record
         except UsageError as error:
             if bad is None:
@@ -42,6 +41,14 @@ def read_records(
             warn(f"{source.name}: no results; a driver's log has FMWORK RES lines")
 
 
+def doubted(found: Iterable[Record], warn: Callable[[str], None]) -> Iterator[Record]:
+    """Pass results on, with a warning for each that its own repetitions do not bear out."""
+    for record in found:
+        if disagrees(record.row):
+            warn(disagreement(record))
+        yield record
+
+
 def disagreement(record: Record) -> str:
     """Return what a result line says, and what its repetitions do."""
     row = record.row
@@ -50,7 +57,9 @@ def disagreement(record: Record) -> str:
     return f"{record.source}: RES of {size} says {row['itl']} ms, its repetitions say {median:.3f} ms"
 
 
-def read_source(source: Source, warn: Callable[[str], None], metadata_id: str | None) -> Iterator[Record]:
+def read_source(
+    source: Source, warn: Callable[[str], None], metadata_id: str | None = None, repetitions: bool = True
+) -> Iterator[Record]:
     """Yield the results of one file: of a log, or those that `process` wrote as JSON."""
     lines = source.lines(warn)
     first = next(lines, b"")
@@ -60,6 +69,6 @@ def read_source(source: Source, warn: Callable[[str], None], metadata_id: str | 
             named = row if metadata_id is None else {**row, "metadata_id": metadata_id}
             yield Record(named, source.name)
         return
-    for run in read_runs(whole, Complaints(source.name, warn)):
+    for run in read_runs(whole, Complaints(source.name, warn), repetitions):
         yield from records(run, source.name, metadata_id)
         yield from retrieval_records(run, source.name, metadata_id)

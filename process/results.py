@@ -35,14 +35,13 @@ class Record:
 
 def records(run: Run, source: str, metadata_id: str | None) -> Iterator[Record]:
     """Yield the results of a run, one a shape."""
-    for shape in run.shapes:
+    for shape in run.every_shape():
         yield Record(row_of(run, shape, metadata_id), source, shape.durations)
 
 
 def row_of(run: Run, shape: Shape, metadata_id: str | None) -> dict[str, Any]:
     """Return the record of a shape. The first fifteen keys and their order are what dashboards read."""
-    preemptions = (shape.statistics or {}).get("preemptions")
-    summary = Summary.of(shape.durations, shape.recompiled, preemptions) if shape.durations else None
+    summary = shape.summary()
     itl, thp = figures(shape, summary)
     start = shape.result.start if shape.result else shape.start
     environment = run.environment_of(shape.variant)
@@ -149,7 +148,7 @@ def statistics(shape: Shape, summary: Summary | None) -> dict[str, Any] | None:
         "stable": summary.stable,
         "reason": summary.reason,
         "ended": (shape.statistics or {}).get("ended"),
-        "repetitions": len(shape.durations),
+        "repetitions": shape.repetitions,
         "requested": shape.requested,
     }
 

@@ -1,6 +1,7 @@
 """Lines in, runs out: what each run measured, shape by shape, and in which setting."""
 
-from array import array
+import itertools
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,72 +13,14 @@ from fmbench.lines import LineError
 from . import fields
 from .fields import Check, Place
 from .reader import Complaints
+from .shape import Shape
+from .spool import Spool
 
 RECOMPILED_AT = "recompiled_at"  # positions, from 0, of the repetitions in which the compiler ran
 LOAD = "load"  # the phase that SETUP repeats
-
-
-@dataclass(slots=True)
-class Shape:
-    """What a log says of one (input size, batch size, variant): its repetitions, and how it ended.
-
-    Times in nanoseconds. What other lines say of it is kept as their JSON objects, without the place.
-    """
-
-    input_size: int | None = None
-    batch_size: int | None = None
-    variant: str | None = None
-    requested: int | None = None
-    durations: "array[int]" = field(default_factory=lambda: array("q"))
-    start: int | None = None
-    phases: list[dict[str, Any]] = field(default_factory=list)
-    statistics: dict[str, Any] | None = None
-    recompiled: list[int] = field(default_factory=list)
-    memory: dict[str, Any] | None = None
-    energy: dict[str, Any] | None = None
-    standing: dict[str, Any] | None = None
-    pair: dict[str, Any] | None = None
-    result: lines.Res | None = None
-    failure: dict[str, Any] | None = None
-
-    @property
-    def place(self) -> Place:
-        """Its sizes and its variant, as far as they are known."""
-        return self.input_size, self.batch_size, self.variant
-
-    @property
-    def warmup(self) -> float | None:
-        """Seconds of its own phases, or None where it has none."""
-        return sum(float(phase["seconds"]) for phase in self.phases) if self.phases else None
-
-    @property
-    def closed(self) -> bool:
-        """Whether its result or its failure was read."""
-        return self.result is not None or self.failure is not None
-
-    @property
-    def empty(self) -> bool:
-        """Whether nothing of it was read but its announcement."""
-        return not self.durations and not self.closed
-
-    def matches(self, place: Place) -> bool:
-        """Whether the place on another line may be this shape's; what is not known matches all."""
-        pairs = zip(self.place, place, strict=True)
-        return all(mine is None or other is None or mine == other for mine, other in pairs)
-
-    def take_place(self, place: Place) -> None:
-        """Take over what another line knows of the place."""
-        input_size, batch_size, variant = place
-        self.input_size = self.input_size if input_size is None else input_size
-        self.batch_size = self.batch_size if batch_size is None else batch_size
-        self.variant = self.variant if variant is None else variant
-
-    def add(self, count: int, start: int, duration: int) -> None:
-        """Take over one repetition. Raises OverflowError for a duration that no clock measures."""
-        self.durations.append(duration)
-        self.requested = count
-        if self.start is None:
-            self.start = start
+# What a reader that needs no repetitions has in memory at most.
+REPETITIONS = 2**20
+SHAPES = 20_000
 
 
 @dataclass(slots=True)
@@ -95,9 +38,14 @@ class Run:
     setup: float | None = None
     shapes: list[Shape] = field(default_factory=list)
     retrievals: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)  # by data set, then part
+    earlier: Spool | None = None  # the shapes before these, where there are too many
     format: int | None = None
     speaks: bool = False  # a FMWORK line was read, not only a banner that any program may print
     measures: bool = False  # it is past its arguments
+
+    def every_shape(self) -> Iterable[Shape]:
+        """Return all shapes in order."""
+        return itertools.chain(self.earlier or (), self.shapes)
 
     def environment_of(self, variant: str | None) -> dict[str, Any]:
         """Return the facts that hold for a variant's shapes."""
@@ -119,27 +67,32 @@ class Run:
     def finished(self) -> "Run":
         """Drop the shapes of which nothing was read, but for a last one: the run was killed in its warm-up."""
         measured = [shape for shape in self.shapes if not shape.empty]
-        if self.shapes and self.shapes[-1].empty and (self.speaks or measured):
+        if self.shapes and self.shapes[-1].empty and (self.speaks or measured or self.earlier):
             measured.append(self.shapes[-1])
         self.shapes = measured
         return self
 
 
-def read_runs(raw_lines: Iterable[bytes], complaints: Complaints) -> Iterator[Run]:
+def read_runs(raw_lines: Iterable[bytes], complaints: Complaints, repetitions: bool = True) -> Iterator[Run]:
     """Yield the runs of one log, each when it has ended: facts that a run prints late hold for all its shapes.
 
-    Raises UsageError for a log of a newer format; every other line that does not parse is a complaint.
+    Without `repetitions`, those of a shape are summarised when it is over, and what is too much for memory waits on
+    disk. Raises UsageError for a log of a newer format; every other line that does not parse is a complaint.
     """
-    reader = RunReader(complaints)
+    reader = RunReader(complaints, repetitions)
+    most = sys.maxsize if repetitions else REPETITIONS
     parse_rep = lines.parse_rep
     for number, raw in enumerate(raw_lines, start=1):
         repetition = parse_rep(raw)
         if repetition is not None:  # a million times: few calls
             _, count, start, _, duration = repetition
+            shape = reader.open or reader.open_shape()
             try:
-                (reader.open or reader.open_shape()).add(count, start, duration)
+                shape.add(count, start, duration)
             except OverflowError as error:
                 complaints.add(number, f"FMWORK REP: {error}")
+            if len(shape.durations) >= most:
+                shape.unload()
         elif b"FMWORK " in raw or b"RUN " in raw:
             finished = reader.read(number, raw)
             if finished is not None:
@@ -154,8 +107,9 @@ class RunReader:
     run: Run
     open: Shape | None  # the last shape of the run, until it is closed
 
-    def __init__(self, complaints: Complaints) -> None:
+    def __init__(self, complaints: Complaints, repetitions: bool = True) -> None:
         self.run, self.open = Run(), None
+        self._keeps, self._held = repetitions, 0
         self._by_place: dict[Place, Shape] = {}
         self._complaints = complaints
         self._handlers: dict[type, Callable[[Any], None]] = {
@@ -202,9 +156,28 @@ class RunReader:
         return self.open or self._new_shape()
 
     def _new_shape(self) -> Shape:
+        if self.run.shapes and not self._keeps:
+            self._held += self.run.shapes[-1].repetitions
+            self._make_room()
         self.open = Shape()
         self.run.shapes.append(self.open)
         return self.open
+
+    def _make_room(self) -> None:
+        """Summarise repetitions, and move the oldest shapes to disk: later lines that speak of these are too late."""
+        if self._held >= REPETITIONS:
+            self._held = 0
+            for shape in self.run.shapes:
+                shape.settle()
+        if len(self.run.shapes) < SHAPES:
+            return
+        self.run.earlier = self.run.earlier or Spool()
+        for shape in self.run.shapes[: SHAPES // 2]:
+            if self._by_place.get(shape.place) is shape:
+                del self._by_place[shape.place]
+            if not shape.empty:
+                self.run.earlier.append(shape)
+        del self.run.shapes[: SHAPES // 2]
 
     def _parse(self, number: int, text: str, whole: bool) -> lines.Line | None:
         """Return the first FMWORK line in a text that parses, with a complaint about what comes before it.
@@ -233,6 +206,7 @@ class RunReader:
         finished = self.run.finished()
         self.run, self.open = Run(), None
         self._by_place.clear()
+        self._held = 0
         return finished
 
     def _close_shape(self, place: Place) -> Shape:

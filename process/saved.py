@@ -1,5 +1,6 @@
 """Results that `process` wrote as JSON, read again. What the published schema would refuse is refused here."""
 
+import contextlib
 import itertools
 import json
 import re
@@ -12,6 +13,7 @@ from fmbench.lines import finite
 from .columns import OPEN, Kind, known_columns, objects
 from .fields import LARGEST, is_number
 from .results import SCHEMA_VERSION
+from .upgrades import RESULT, upgraded
 
 # A log may begin with any text of another program; this is how `process` begins.
 BEGINNING = re.compile(rb'\s*(\[\s*(\{|\]|$)|\{"timestamp":.*"engine":)')
@@ -49,13 +51,36 @@ def objects_of(lines: Iterable[bytes], name: str) -> Iterator[Any]:
         lines = iter(lines)
         first = next(lines, b"")
         if first.lstrip().startswith(b"["):
-            yield from parsed(first + b"".join(lines))
+            yield from elements(first, lines)
             return
         for line in itertools.chain([first], lines):
             if line.strip():
                 yield parsed(line)
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{name}: no JSON ({error})") from None
+
+
+def elements(first: bytes, lines: Iterator[bytes]) -> Iterator[Any]:
+    """Yield what is in a list: one by one as long as each has a line of its own, as `process` writes it."""
+    before, yielded = first, 0
+    if first.strip() == b"[":
+        for line in lines:
+            element = line_of_list(line)
+            if element is None:
+                before += line
+                break
+            yield element
+            before, yielded = b"[null,", 1  # in place of all that was yielded
+    yield from parsed(before + b"".join(lines))[yielded:]
+
+
+def line_of_list(line: bytes) -> Any:
+    """Return the object of a line that holds one and the comma behind it, else None."""
+    text = line.strip()
+    if text.startswith(b"{") and text.endswith(b"},"):
+        with contextlib.suppress(ValueError):  # an object may go on in the next line
+            return parsed(text[:-1])
+    return None
 
 
 def parsed(text: bytes) -> Any:
@@ -67,9 +92,8 @@ def checked(row: Any) -> dict[str, Any]:
     """Return a row whose values are what the schema says; a key that is missing is null. Raises ValueError."""
     if not isinstance(row, dict) or row.get("status") not in STATUSES:
         raise ValueError("no result of fmbench")
-    version = row.get("schema")
-    if type(version) is int and version > SCHEMA_VERSION:
-        raise ValueError(f"has schema {version}, and this fmbench reads {SCHEMA_VERSION}; upgrade it")
+    if row.get("schema") is not None:
+        row = upgraded(row, "schema", SCHEMA_VERSION, RESULT)
     for name in sorted(objects()):
         part = below(row, name)
         if part is not None and not isinstance(part, dict):

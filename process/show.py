@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from fmbench.console import run_main, warn
@@ -12,8 +12,7 @@ from fmbench.parsing import Parser
 from fmbench.table import table
 
 from . import output
-from .columns import cells as columns_of
-from .columns import text_of
+from .columns import Table, text_of
 from .reader import find_sources
 from .records import read_records
 from .results import Record
@@ -49,8 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def show(argv: Sequence[str]) -> int:
     """Print what the command line asks for."""
     arguments = build_parser().parse_known(argv)
-    records = list(read_records(find_sources(arguments.paths), warn))
-    text = grouped(records, arguments.by) if arguments.by else one_by_one(records)
+    text = drawn(read_records(find_sources(arguments.paths), warn, repetitions=False), arguments.by)
     with output.opened(None) as stream:
         stream.write(text)
     return 0
@@ -78,33 +76,52 @@ def keys(text: str) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def one_by_one(records: Sequence[Record]) -> str:
+def drawn(records: Iterable[Record], by: Sequence[str] | None, origin: str = "log") -> str:
+    """Return results as a table: a row a shape, or, by some keys, a row a group. `origin` heads their sources."""
+    return grouped(records, by) if by else one_by_one(records, origin)
+
+
+def one_by_one(records: Iterable[Record], origin: str) -> str:
     """Return a row a shape, and a table of its own with a row a data set for what the retrieval driver measured."""
-    retrieval = [record for record in records if is_retrieval(record.row)]
-    shapes = [record for record in records if not is_retrieval(record.row)]
-    parts = [drawn(cells, shapes)] if shapes or not retrieval else []
-    parts += [drawn(retrieval_cells, retrieval)] if retrieval else []
+    retrieval: list[Record] = []
+
+    def shapes() -> Iterator[Record]:
+        for record in records:
+            if is_retrieval(record.row):
+                retrieval.append(record)
+            else:
+                yield record
+
+    above, count = one_table(cells, shapes(), origin)
+    parts = [above] if count or not retrieval else []
+    parts += [one_table(retrieval_cells, retrieval, origin)[0]] if retrieval else []
     return "\n".join(parts)
 
 
-def drawn(make: Callable[..., Any], records: Sequence[Record]) -> str:
-    """Return one table; with the log that a result is from where there are several."""
-    header, lines, right = make(record.row for record in records)
-    if len({record.source for record in records}) > 1:
-        header = ["log", *header]
-        lines = [[harmless(record.source), *line] for record, line in zip(records, lines, strict=True)]
+def one_table(make: Callable[..., Any], records: Iterable[Record], origin: str) -> tuple[str, int]:
+    """Return a table and how many rows it has; with the log that each is from where there are several."""
+    sources: list[str] = []
+
+    def rows() -> Iterator[dict[str, Any]]:
+        for record in records:
+            sources.append(record.source)
+            yield record.row
+
+    header, lines, right = make(rows())
+    if len(set(sources)) > 1:
+        header = [origin, *header]
+        lines = [[harmless(source), *line] for source, line in zip(sources, lines, strict=True)]
         right = [column + 1 for column in right]
-    return table(header, lines, right)
+    return table(header, lines, right), len(sources)
 
 
-def grouped(records: Sequence[Record], by: Sequence[str]) -> str:
+def grouped(records: Iterable[Record], by: Sequence[str]) -> str:
     """Return a row a group. Raises UsageError for a key that no result has."""
     from .pivot import pivot
 
-    rows = [columns_of(record.row) for record in records]
-    names = sorted({name for row in rows for name in row})
-    chosen = [resolve(key, names) for key in by] if rows else list(by)
-    lines = pivot(rows, chosen)
+    with Table(record.row for record in records) as rows:
+        chosen = [resolve(key, sorted(rows.found)) for key in by] if rows.found else list(by)
+        lines = pivot(rows, chosen)
     header = [*by, "latency ms", "sequences/s", "shapes", "in doubt", "failed"]
     texts = [[harmless(text_of(cell)) for cell in line] for line in lines]
     numeric = [column for column in range(len(by)) if all(is_numeric(line[column]) for line in texts)]

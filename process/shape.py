@@ -1,0 +1,106 @@
+"""One shape of a run."""
+
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from fmbench import lines
+from fmbench.summary import Summary
+
+from .fields import Place
+from .on_disk import OnDisk
+
+
+@dataclass(slots=True)
+class Shape:
+    """What a log says of one (input size, batch size, variant): its repetitions, and how it ended.
+
+    Times in nanoseconds. What other lines say of it is kept as their JSON objects, without the place. A shape that
+    is settled has the figures of its repetitions, and the repetitions no more.
+    """
+
+    input_size: int | None = None
+    batch_size: int | None = None
+    variant: str | None = None
+    requested: int | None = None
+    durations: "array[int]" = field(default_factory=lambda: array("q"))
+    start: int | None = None
+    phases: list[dict[str, Any]] = field(default_factory=list)
+    statistics: dict[str, Any] | None = None
+    recompiled: list[int] = field(default_factory=list)
+    memory: dict[str, Any] | None = None
+    energy: dict[str, Any] | None = None
+    standing: dict[str, Any] | None = None
+    pair: dict[str, Any] | None = None
+    result: lines.Res | None = None
+    failure: dict[str, Any] | None = None
+    figures: Summary | None = None
+    settled: int = 0  # repetitions that the figures are of
+    unloaded: OnDisk | None = None
+
+    @property
+    def place(self) -> Place:
+        """Its sizes and its variant, as far as they are known."""
+        return self.input_size, self.batch_size, self.variant
+
+    @property
+    def warmup(self) -> float | None:
+        """Seconds of its own phases, or None where it has none."""
+        return sum(float(phase["seconds"]) for phase in self.phases) if self.phases else None
+
+    @property
+    def closed(self) -> bool:
+        """Whether its result or its failure was read."""
+        return self.result is not None or self.failure is not None
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing of it was read but its announcement."""
+        return not self.repetitions and not self.closed
+
+    @property
+    def repetitions(self) -> int:
+        """How many repetitions were read."""
+        return self.settled + len(self.unloaded or ()) + len(self.durations)
+
+    def summary(self) -> Summary | None:
+        """Return what the repetitions say, and what its STAT line says happened around them; None without any."""
+        if self.unloaded is not None:
+            self.settle()
+        figures = self.figures or (Summary.of(self.durations) if self.durations else None)
+        return figures and figures.disturbed(self.recompiled, (self.statistics or {}).get("preemptions"))
+
+    def matches(self, place: Place) -> bool:
+        """Whether the place on another line may be this shape's; what is not known matches all."""
+        pairs = zip(self.place, place, strict=True)
+        return all(mine is None or other is None or mine == other for mine, other in pairs)
+
+    def take_place(self, place: Place) -> None:
+        """Take over what another line knows of the place."""
+        input_size, batch_size, variant = place
+        self.input_size = self.input_size if input_size is None else input_size
+        self.batch_size = self.batch_size if batch_size is None else batch_size
+        self.variant = self.variant if variant is None else variant
+
+    def add(self, count: int, start: int, duration: int) -> None:
+        """Take over one repetition. Raises OverflowError for a duration that no clock measures."""
+        self.durations.append(duration)
+        self.requested = count
+        if self.start is None:
+            self.start = start
+
+    def unload(self) -> None:
+        """Move the repetitions so far to disk."""
+        self.unloaded = self.unloaded or OnDisk()
+        self.unloaded.extend(self.durations)
+        self.durations = array("q")
+
+    def settle(self) -> None:
+        """Summarise the repetitions and let them go. None may come after."""
+        if self.unloaded is not None:
+            self.unload()
+        values: Sequence[int] = self.durations if self.unloaded is None else self.unloaded
+        if values:
+            self.figures, self.settled = Summary.of(values), len(values)
+            self.durations, self.unloaded = array("q"), None

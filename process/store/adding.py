@@ -1,0 +1,163 @@
+"""Adding a log: it is packed, its results are computed from what was packed, and both get their place at once."""
+
+import gzip
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from fmbench import __version__, lines
+from fmbench.digest import CHUNK, digest_of_json
+from fmbench.errors import UsageError
+
+from .. import formats
+from ..reader import Source
+from ..records import doubted, read_source
+from ..results import SCHEMA_VERSION, Record
+from ..saved import is_saved
+from .entry import COMMIT, FORMAT, LOG, RESULTS, SHORT, Facts, encode
+from .machine import hardware_of, name_of, slug
+from .store import Store, Warn
+
+FIRST_LOG = re.compile(rb"^FMWORK LOG \{.*", re.MULTILINE)
+NOBODY = "log"  # what a log is called that does not say which driver wrote it
+UNDATED = "undated"
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """What became of a log: the entry that has it, and whether that is new."""
+
+    name: str
+    new: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """The log as it was read: its digest and size before packing, and the driver that wrote it."""
+
+    sha256: str
+    bytes: int
+    driver: str
+
+
+@dataclass(slots=True)
+class Seen:
+    """What the results of a log have in common, and what tells them apart."""
+
+    statuses: Counter[str] = field(default_factory=Counter)
+    models: set[str] = field(default_factory=set)
+    platforms: set[str] = field(default_factory=set)
+    environments: dict[str, dict[str, Any]] = field(default_factory=dict)  # by digest, in order
+    started: float | None = None
+
+    def rows(self, records: Iterator[Record]) -> Iterator[dict[str, Any]]:
+        """Pass rows on, and take note."""
+        last: dict[str, Any] | None = None
+        for record in records:
+            row = record.row
+            self.statuses[row["status"]] += 1
+            self.models.update([row["model"]] if row["model"] else [])
+            if row["timestamp"] is not None and (self.started is None or float(row["timestamp"]) < self.started):
+                self.started = float(row["timestamp"])
+            if row["environment"] and row["environment"] != last:
+                last = row["environment"]
+                self.environments.setdefault(digest_of_json(last), last)
+                self.platforms.update([str(last["platform"])] if last.get("platform") else [])
+            yield row
+
+
+def add(store: Store, source: Source, warn: Warn) -> Added:
+    """Add a log to a store; one that it has already is found by its content.
+
+    Raises UsageError for what is no log with results, FmbenchError where the store cannot be written.
+    """
+    with store.place.workspace() as folder:
+        packed = pack(source, folder / LOG, warn)
+        known = store.holding(packed.sha256, warn)
+        if known is not None:
+            return Added(known, new=False)
+        seen = Seen()
+        records = read_source(Source(folder / LOG, source.name), warn, repetitions=False)
+        with (folder / RESULTS).open("w", encoding="utf-8") as stream:
+            formats.write_json(seen.rows(doubted(records, warn)), stream)
+        if not seen.statuses:
+            raise UsageError(f"{source.name}: holds no results; a driver's log has FMWORK RES lines")
+        try:
+            facts = describe(packed, seen, folder)
+        except UsageError as error:
+            raise UsageError(f"{source.name}: {error}") from None
+        name = f"{facts['machine']['name']}/{facts['run']['name']}"
+        (folder / COMMIT).write_bytes(encode(facts))
+        return Added(name, store.publish(folder, name))
+
+
+def pack(source: Source, target: Path, warn: Warn) -> Packed:
+    """Write a log gzipped, the same bytes each time. Raises UsageError for results in JSON."""
+    digest, size, head = hashlib.sha256(), 0, b""
+    with target.open("wb") as stream, gzip.GzipFile("", "wb", compresslevel=6, fileobj=stream, mtime=0) as packer:
+        for block in source.blocks(warn):
+            if len(head) < CHUNK:
+                head += block
+            digest.update(block)
+            packer.write(block)
+            size += len(block)
+    if is_saved(source.name, head.partition(b"\n")[0]):
+        raise UsageError(f"{source.name}: holds results and is no log; add the log that they are from")
+    return Packed(digest.hexdigest(), size, driver_of(head))
+
+
+def driver_of(head: bytes) -> str:
+    """Return the driver that the first lines of a log name."""
+    found = FIRST_LOG.search(head)
+    try:
+        line = lines.parse_line(found[0].decode("utf-8", "replace")) if found else None
+    except lines.LineError:
+        line = None
+    return str(line.data.get("driver") or NOBODY) if isinstance(line, lines.Log) else NOBODY
+
+
+def describe(packed: Packed, seen: Seen, folder: Path) -> Facts:
+    """Return what environment.json says. It follows from the log alone: the same log makes the same entry anywhere."""
+    environments = list(seen.environments.values())
+    hardware = hardware_of(environments)
+    started = moment(seen.started)
+    stamp = started.strftime("%Y%m%dT%H%M%SZ") if started else UNDATED
+    return {
+        "store": FORMAT,
+        "fmbench": __version__,
+        "machine": {"name": name_of(hardware), "hardware": hardware},
+        "run": {
+            "name": f"{stamp}-{slug(packed.driver)}-{packed.sha256[:SHORT]}",
+            "driver": packed.driver,
+            "started": started.strftime("%Y-%m-%dT%H:%M:%SZ") if started else None,
+        },
+        "log": {"sha256": packed.sha256, "bytes": packed.bytes},
+        "results": {
+            "schema": SCHEMA_VERSION,
+            "count": seen.statuses.total(),
+            "statuses": dict(sorted(seen.statuses.items())),
+            "models": sorted(seen.models),
+            "platforms": sorted(seen.platforms),
+        },
+        "files": {name: digest_of(folder / name) for name in (LOG, RESULTS)},
+        "environments": environments,
+    }
+
+
+def moment(seconds: float | None) -> datetime | None:
+    """Return a time of the epoch, where a calendar has it."""
+    try:
+        return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def digest_of(path: Path) -> dict[str, Any]:
+    """Return the digest and the size of a file."""
+    with path.open("rb") as stream:
+        return {"sha256": hashlib.file_digest(stream, "sha256").hexdigest(), "bytes": path.stat().st_size}

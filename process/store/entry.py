@@ -1,0 +1,86 @@
+"""One entry of a store: which files it has, and what its environment.json says."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from fmbench.digest import digest_of_json
+from fmbench.errors import UsageError
+
+from ..upgrades import ENTRY, upgraded
+
+FORMAT = 1  # of environment.json and of the store's layout: the key `store`
+LOG, RESULTS, COMMIT = "driver.log.gz", "results.json", "environment.json"
+FILES = (LOG, RESULTS, COMMIT)
+SHORT = 12  # digits of the log's digest at the end of a run's name
+
+Facts = dict[str, Any]
+SHAPE: dict[str, type] = {
+    "machine": dict,
+    "run": dict,
+    "log": dict,
+    "results": dict,
+    "files": dict,
+    "environments": list,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What is known of an entry without reading its log. `facts` is its environment.json, of today's format."""
+
+    name: str  # machine/run
+    facts: Facts
+
+    @property
+    def machine(self) -> str:
+        """Its first folder."""
+        return self.name.partition("/")[0]
+
+    @property
+    def run(self) -> str:
+        """Its second folder."""
+        return self.name.partition("/")[2]
+
+    def path(self, file: str) -> str:
+        """Return the path of one of its files within the store."""
+        return f"{self.name}/{file}"
+
+
+def encode(facts: Facts) -> bytes:
+    """Return the text of an environment.json, with a digest of all that it says."""
+    whole = {**facts, "digest": seal_of(facts)}
+    return (json.dumps(whole, indent=2, allow_nan=False) + "\n").encode()
+
+
+def seal_of(facts: Facts) -> str:
+    """Return the digest of facts, whatever digest they carry."""
+    return digest_of_json({key: value for key, value in facts.items() if key != "digest"})
+
+
+def decode(content: bytes, name: str) -> Entry:
+    """Read an environment.json of any version. Raises UsageError for what is none."""
+    return Entry(name, current(parse(content, name), name))
+
+
+def parse(content: bytes, name: str) -> Facts:
+    """Return what an environment.json says, of the version that it has. Raises UsageError for what is none."""
+    try:
+        facts = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{name}/{COMMIT}: no JSON ({error})") from None
+    if not isinstance(facts, dict):
+        raise UsageError(f"{name}/{COMMIT}: no environment.json of a store")
+    return facts
+
+
+def current(facts: Facts, name: str) -> Facts:
+    """Return facts of today's format. Raises UsageError for a newer one, and for what has not what it must have."""
+    try:
+        facts = upgraded(facts, "store", FORMAT, ENTRY)
+        for key, kind in SHAPE.items():
+            if not isinstance(facts.get(key), kind):
+                raise ValueError(f"{key} is missing or not what it should be")
+    except ValueError as error:
+        raise UsageError(f"{name}/{COMMIT}: {error}") from None
+    return facts

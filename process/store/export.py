@@ -1,0 +1,52 @@
+"""`fmbench results export`: the results of a store as a Parquet data set, a file a machine, all of one schema."""
+
+import itertools
+import json
+import tempfile
+from pathlib import Path
+
+from fmbench.errors import UsageError
+
+from ..parquet import kinds_of, write_cells
+from .place import Place
+from .rows import results_table, with_place_first
+from .store import Store, Warn, place_of
+
+# Readers of data sets pass over what begins with an underscore.
+MANIFEST = "_fmbench.json"
+FILE = "results.parquet"
+
+
+def export(store: Store, target: str, warn: Warn) -> list[str]:
+    """Write the results of a store to a folder or a URL; return the files' paths within it.
+
+    What an earlier export left there is replaced. Raises UsageError where something else is.
+    """
+    place = place_of(target)
+    before = exported(place)
+    with results_table(store, store.names(), warn) as table, tempfile.TemporaryDirectory() as folder:
+        kinds = with_place_first(kinds_of(table))
+        del kinds["machine"]  # the folder says it
+        files = []
+        for machine, rows in itertools.groupby(table, key=lambda row: row["machine"]):
+            part = Path(folder, FILE)
+            with part.open("wb") as stream:
+                write_cells(rows, kinds, stream)
+            files.append(f"machine={machine}/{FILE}")
+            place.put(part, files[-1])
+    place.write(
+        MANIFEST, f"{json.dumps({'what': 'an export of a store of fmbench results', 'files': files})}\n".encode()
+    )
+    for path in sorted(set(before) - set(files)):
+        place.delete(path)
+    return files
+
+
+def exported(place: Place) -> list[str]:
+    """Return the files of an earlier export. Raises UsageError where something else is in the place."""
+    paths = place.paths()
+    if not paths:
+        return []
+    if MANIFEST not in paths:
+        raise UsageError(f"{place.name}: holds something else; name an empty or a new folder with --out")
+    return [path for path in paths if path.startswith("machine=") and path.endswith(f"/{FILE}")]

@@ -1,0 +1,148 @@
+"""`fmbench results add`, `check` and `remove`: what goes into a store, and what comes of it."""
+
+import sys
+from collections.abc import Iterator, Sequence
+
+from fmbench.console import Progress, note, warn
+from fmbench.errors import UsageError
+from fmbench.options import nonempty
+
+from ..reader import Source, find_sources
+from ..view import harmless
+from .adding import add
+from .arguments import ENTRIES, parser_of
+from .checking import is_old, problems, upgrade
+from .entry import FORMAT, LOG
+from .store import Store
+
+ADD = """\
+what is kept:
+  The log, packed: every repetition of it. With it, the results that `process` prints now, and the facts of the run.
+  One entry a log: a log of several runs (--resume, --isolate) is one entry; it must be of one machine.
+
+  A log that is there already, packed or not, stays as it is. Its name is printed all the same.
+  A program that is killed leaves no half entry. Two at once do not disturb each other.
+
+exit codes:
+  0 done, 1 the store could not be written, 2 the command line is wrong, or a log holds no results (the others are kept)
+
+examples:
+  fmbench results add run.log
+  fmbench results add nightly/                        every *.log and *.log.gz below the folder
+  driver ... | tee run.log | fmbench results add -
+  fmbench results add run.log --store s3://bucket/results
+"""
+
+CHECK = """\
+what is checked:
+  That every file can be read, and that it is what was written (its digest); that every entry has all of its files;
+  that nothing is left of a program that was killed. Nothing is changed.
+
+  --upgrade rewrites the entries of an older fmbench in today's version. They can be read without that, too.
+
+exit codes:
+  0 all is well, 1 something is not, and each line says what, 2 there is no such store or entry
+
+examples:
+  fmbench results check
+  fmbench results check --store s3://bucket/results
+  fmbench results check --upgrade
+"""
+
+REMOVE = """\
+The entry is removed at once, with its log, and nobody asks. What is named must be one entry: a machine with several
+runs is refused. `fmbench results list` prints the names.
+
+examples:
+  fmbench results remove 20251121T014300Z-embed-3f2a
+  fmbench results remove nvidia-h200-5ad3f6c1/20251121T014300Z-embed-3f2a90b14c5d
+"""
+
+
+def add_logs(argv: Sequence[str]) -> int:
+    """Add logs, and print the name of the entry of each."""
+    parser = parser_of("add", "Keep logs with their results.", ADD)
+    parser.add_argument("logs", nargs="+", metavar="LOG", help="log, gzip or not, folder of logs, or -")
+    arguments = parser.parse_known(argv)
+    sources = find_sources(arguments.logs)
+    store = Store.ready(arguments.store)
+    refused: list[str] = []
+    for source in watched(sources):
+        try:
+            added = add(store, source, warn)
+        except UsageError as error:
+            refused.append(str(error))
+            if len(sources) > 1:
+                warn(str(error))
+            continue
+        if not added.new:
+            note(f"{source.name}: is in {store.name} already")
+        sys.stdout.write(f"{added.name}\n")
+        sys.stdout.flush()
+    if refused:
+        raise UsageError(refused[0] if len(sources) == 1 else f"{len(refused)} logs were not kept, as said above")
+    return 0
+
+
+def watched(sources: Sequence[Source]) -> Iterator[Source]:
+    """Yield sources; on a terminal, a line says how far it is where there are several."""
+    progress = Progress()
+    for number, source in enumerate(sources, start=1):
+        if len(sources) > 1:
+            progress.show(f"{number} of {len(sources)}: {harmless(source.name)}")
+        yield source
+        progress.clear()
+
+
+def check(argv: Sequence[str]) -> int:
+    """Print what is wrong with a store, a line each; return 1 where something is."""
+    parser = parser_of("check", "Check that a store is what it was.", CHECK)
+    parser.add_argument("entries", nargs="*", metavar="ENTRY", help=ENTRIES)
+    parser.add_argument("--upgrade", action="store_true", help="rewrite sound entries of an older version")
+    arguments = parser.parse_known(argv)
+    store = Store.existing(arguments.store)
+    names, progress = store.choose(arguments.entries), Progress()
+    found = [] if arguments.entries else loose_ends(store)
+    old = 0
+    for number, name in enumerate(names, start=1):
+        progress.show(f"{number} of {len(names)}: {harmless(name)}")
+        wrong = [f"{name}: {text}" for text in problems(store, name)]
+        found += wrong
+        if not wrong and is_old(store, name):
+            old += 1
+            if arguments.upgrade:
+                upgrade(store, name)
+    if arguments.upgrade and store.format < FORMAT and not found:
+        store.mark()
+    progress.clear()
+    sys.stdout.writelines(f"{harmless(text)}\n" for text in found)
+    note(f"{store.name}: entries: {len(names)}, problems: {len(found)}")
+    if old:
+        note(f"of an older version, and rewritten: {old}" if arguments.upgrade
+             else f"of an older version: {old}; --upgrade rewrites them")  # fmt: skip
+    return int(bool(found))
+
+
+def loose_ends(store: Store) -> list[str]:
+    """Return what is in a store and is no entry, a line each."""
+    halves = []
+    for name in store.halves():
+        kept = store.has(f"{name}/{LOG}")
+        way = f"add its {LOG} again, or remove it" if kept else "remove it"
+        halves.append(f"{name}: is half an entry, left by a program that was killed; {way}")
+    hidden = [
+        f"{path}: was left by a program that was killed; the next add removes it" for path in store.place.leftovers()
+    ]
+    return halves + hidden
+
+
+def remove(argv: Sequence[str]) -> int:
+    """Remove one entry."""
+    parser = parser_of("remove", "Remove one entry.", REMOVE)
+    parser.add_argument("entry", type=nonempty, metavar="ENTRY", help="name, or how one, and no other, begins")
+    arguments = parser.parse_known(argv)
+    store = Store.existing(arguments.store)
+    name = store.only(arguments.entry)
+    store.place.remove(name)
+    note(f"removed {name} from {store.name}")
+    return 0

@@ -1,0 +1,72 @@
+"""`fmbench results query`: SQL over a store, by DuckDB (extra `sql`), on a copy that can only be read."""
+
+import itertools
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from fmbench.errors import UsageError, one_line
+
+from ..parquet import arrow_tables, kinds_of, library, schema_of
+from .rows import RUNS, results_table, runs, with_place_first
+from .store import Store, Warn
+
+SHUT: dict[str, Any] = {
+    "enable_external_access": "false",
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+    "lock_configuration": "true",
+}
+
+
+@contextmanager
+def answer(store: Store, sql: str, files: bool, warn: Warn) -> Iterator[Any]:
+    """Yield what SQL gives, as an Arrow table. With `files`, it may read other files, and write them.
+
+    Raises UsageError where DuckDB is missing, and for SQL that it refuses.
+    """
+    try:
+        import duckdb
+    except ImportError:
+        raise UsageError("SQL needs DuckDB: pip install 'fmbench[sql]'") from None
+    library()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "store.duckdb")
+        with duckdb.connect(str(path)) as connection:
+            fill(connection, store, warn)
+        with duckdb.connect(str(path), read_only=True, config={} if files else SHUT) as connection:
+            try:
+                found = connection.sql(sql)
+                table = None if found is None else found.to_arrow_table()
+            except duckdb.Error as error:
+                raise UsageError(told(error)) from None
+            if table is None:
+                raise UsageError("the SQL asks for no rows; try: SELECT * FROM results LIMIT 5")
+            yield table
+
+
+def fill(connection: Any, store: Store, warn: Warn) -> None:
+    """Make the tables `results` and `runs`."""
+    names = store.names()
+    with results_table(store, names, warn) as table:
+        kinds = with_place_first(kinds_of(table))
+        insert(connection, "results", itertools.chain([schema_of(kinds).empty_table()], arrow_tables(table, kinds)))
+    insert(
+        connection,
+        "runs",
+        itertools.chain([schema_of(RUNS).empty_table()], arrow_tables(runs(store, names, warn), RUNS)),
+    )
+
+
+def insert(connection: Any, name: str, blocks: Iterator[Any]) -> None:
+    """Make a table of Arrow tables, of which the first is empty and says what the columns are."""
+    connection.from_arrow(next(blocks)).create(name)
+    for block in blocks:
+        connection.from_arrow(block).insert_into(name)
+
+
+def told(error: Exception) -> str:
+    """Return what DuckDB says, without the picture of the query."""
+    return one_line(type(error)(str(error).partition("\n\nLINE ")[0]))

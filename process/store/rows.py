@@ -1,0 +1,49 @@
+"""What SQL and Parquet are given: the results of a store and its runs, as tables."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from ..columns import Cells, Kind, Table
+from .store import Store, Warn
+
+RUNS: dict[str, Kind] = {
+    "machine": "text", "run": "text", "started": "text", "driver": "text", "models": "texts", "platforms": "texts",
+    "results": "integer", "failed": "integer", "log_bytes": "integer", "log_sha256": "text", "fmbench": "text",
+}  # fmt: skip
+WHERE = ("machine", "run")
+
+
+def results_table(store: Store, names: Iterable[str], warn: Warn) -> Table:
+    """Return the results of entries, each with its machine and its run. Raises UsageError where one cannot be read."""
+    return Table(placed(store, names, warn))
+
+
+def placed(store: Store, names: Iterable[str], warn: Warn) -> Iterator[dict[str, Any]]:
+    """Yield results with their machine and their run."""
+    for record in store.results(names, warn):
+        machine, _, run = record.source.partition("/")
+        yield {"machine": machine, "run": run, **record.row}
+
+
+def with_place_first(kinds: dict[str, Kind]) -> dict[str, Kind]:
+    """Return columns, those that say where a row is from first."""
+    return {**dict.fromkeys(WHERE, "text"), **kinds}
+
+
+def runs(store: Store, names: Iterable[str], warn: Warn) -> Iterator[Cells]:
+    """Yield a row an entry."""
+    for entry in store.entries(names, warn):
+        run, log, results = (entry.facts[key] for key in ("run", "log", "results"))
+        yield {
+            "machine": entry.machine,
+            "run": entry.run,
+            "started": run.get("started"),
+            "driver": run.get("driver"),
+            "models": results.get("models"),
+            "platforms": results.get("platforms"),
+            "results": results.get("count"),
+            "failed": (results.get("statuses") or {}).get("ERR", 0),
+            "log_bytes": log.get("bytes"),
+            "log_sha256": log.get("sha256"),
+            "fmbench": entry.facts.get("fmbench"),
+        }

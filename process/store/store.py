@@ -1,0 +1,173 @@
+"""The store: its entries, wherever it is."""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+
+from fmbench.console import note
+from fmbench.errors import UsageError, nearest
+
+from ..reader import Source
+from ..results import Record
+from ..saved import read_saved
+from .entry import COMMIT, FILES, FORMAT, LOG, RESULTS, SHORT, Entry, decode
+from .local import LocalPlace
+from .place import Place
+from .remote import RemotePlace
+
+DEFAULT = "results"
+MARKER = "store.json"
+SHOWN = 4
+LOCAL = "file://"
+
+Warn = Callable[[str], None]
+
+
+def place_of(text: str) -> Place:
+    """Return the place that a command line names: a folder, or a URL."""
+    if "://" in text and not text.startswith(LOCAL):
+        return RemotePlace(text)
+    return LocalPlace(Path(text.removeprefix(LOCAL)))
+
+
+class Store:
+    """Entries in a place. They are found by listing it, so that no name leads out of it.
+
+    A store has a file that says so, store.json: nothing is added to, or removed from, a folder of anything else.
+    """
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self.place = place_of(text)
+        self._paths = self.place.paths() or []
+
+    @classmethod
+    def existing(cls, text: str) -> "Store":
+        """Return the store at a place. Raises UsageError where there is none."""
+        store = cls(text)
+        if not store._paths:
+            raise UsageError(f"{store.name}: no store is there; `fmbench results add LOG` makes one")
+        store._check()
+        return store
+
+    @classmethod
+    def ready(cls, text: str) -> "Store":
+        """Return the store at a place; where nothing is, the first entry makes one. Raises UsageError elsewhere."""
+        store = cls(text)
+        if store._paths:
+            store._check()
+        return store
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return self.place.name
+
+    @property
+    def format(self) -> int:
+        """The version that its marker has. Raises UsageError where it has none."""
+        try:
+            version = json.loads(next(iter(self.place.read([MARKER]))))["store"]
+        except (ValueError, TypeError, KeyError):
+            version = None
+        if type(version) is not int:
+            raise UsageError(f"{self.name}/{MARKER}: is damaged; it should be {marker()}")
+        return version
+
+    def mark(self) -> None:
+        """Write the marker."""
+        self.place.write(MARKER, f"{marker()}\n".encode())
+
+    def _check(self) -> None:
+        if MARKER not in self._paths:
+            raise UsageError(f"{self.name}: is no store of results, it has no {MARKER}; name another with --store")
+        if (version := self.format) > FORMAT:
+            raise UsageError(
+                f"{self.name}: is a store of format {version}, and this fmbench reads {FORMAT}; upgrade it"
+            )
+
+    def names(self) -> list[str]:
+        """Return the names of all entries, sorted."""
+        return self._folders_with([COMMIT])
+
+    def halves(self) -> list[str]:
+        """Return the names of folders that have files of an entry and are none, sorted."""
+        return sorted(set(self._folders_with([LOG, RESULTS])) - set(self.names()))
+
+    def has(self, path: str) -> bool:
+        """Whether a file was there when the store was opened."""
+        return path in self._paths
+
+    def _folders_with(self, files: Sequence[str]) -> list[str]:
+        found = (path.rpartition("/") for path in self._paths)
+        return sorted({folder for folder, _, file in found if file in files and folder.count("/") == 1})
+
+    def choose(self, texts: Sequence[str]) -> list[str]:
+        """Return the names that texts stand for, all where there are none. Raises UsageError for one that is nobody's.
+
+        A text is a name, a machine, the beginning of a name or of a run, or the path of one of these.
+        """
+        names = self.names()
+        if not texts:
+            return names
+        return list(dict.fromkeys(name for text in texts for name in self._meant(text, names)))
+
+    def only(self, text: str) -> str:
+        """Return the entry, or half of one, that a text stands for. Raises UsageError where it is none or several."""
+        found = self._meant(text, [*self.names(), *self.halves()])
+        if len(found) > 1:
+            listed = ", ".join(found[:SHOWN]) + (", ..." if len(found) > SHOWN else "")
+            raise UsageError(f"{text}: could be any of {len(found)} entries ({listed}); name one")
+        return found[0]
+
+    def _meant(self, text: str, names: Sequence[str]) -> list[str]:
+        word = text.removeprefix(f"{self._text.rstrip('/')}/").rstrip("/")
+        for fits in (
+            lambda name: name == word,
+            lambda name: name.startswith(f"{word}/"),
+            lambda name: name.startswith(word) or name.partition("/")[2].startswith(word),
+        ):
+            if word and (found := [name for name in names if fits(name)]):
+                return found
+        known = [*names, *(part for name in names for part in name.split("/"))]
+        raise UsageError(f"{text}: no entry of {self.name} is called so, or begins so{nearest(word, known)}")
+
+    def entries(self, names: Iterable[str], warn: Warn) -> Iterator[Entry]:
+        """Yield entries; one whose environment.json cannot be read is left out, with a warning."""
+        names = list(names)
+        contents = self.place.read(f"{name}/{COMMIT}" for name in names)
+        for name, content in zip(names, contents, strict=True):
+            try:
+                yield decode(content, name)
+            except UsageError as error:
+                warn(f"{error}; `fmbench results check` says more")
+
+    def holding(self, sha256: str, warn: Warn) -> str | None:
+        """Return the name of the entry that has the log of this digest, or None."""
+        named = [name for name in self.names() if name.endswith(f"-{sha256[:SHORT]}")]
+        return next(
+            (entry.name for entry in self.entries(named, warn) if entry.facts["log"].get("sha256") == sha256), None
+        )
+
+    def publish(self, prepared: Path, name: str) -> bool:
+        """Make what was prepared an entry; False where there is one of that name already."""
+        if not self.has(MARKER):
+            self.mark()
+            self._paths.append(MARKER)
+            note(f"{self.name}: is a store from now on")
+        new = self.place.publish(prepared, name)
+        self._paths += [f"{name}/{file}" for file in FILES] if new else []
+        return new
+
+    def results(self, names: Iterable[str], warn: Warn) -> Iterator[Record]:
+        """Yield the results of entries. Raises UsageError for a file that cannot be read."""
+        for name in names:
+            with self.place.file(f"{name}/{RESULTS}") as path:
+                source = Source(path, f"{self.name}/{name}/{RESULTS}")
+                for row in read_saved(source.lines(warn), source.name):
+                    yield Record(row, name)
+
+
+def marker() -> str:
+    """Return what says that a folder is a store."""
+    return json.dumps({"what": "a store of fmbench results", "store": FORMAT})

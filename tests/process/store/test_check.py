@@ -1,0 +1,218 @@
+"""`fmbench results check` finds what is not as it was written; `--upgrade` brings old entries to today's version."""
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+
+from fmbench.process import results as records
+from fmbench.process import saved, upgrades
+from fmbench.process.store import adding, checking, entry, keep
+from fmbench.process.store import store as store_module
+from fmbench.process.store.entry import encode
+
+from .conftest import files
+
+# -- sound or not
+
+
+@pytest.fixture
+def store(results, golden_log):
+    """A store with one entry, whose name this is."""
+    (name,) = results("add", golden_log).out
+    return name
+
+
+def edit(path, before, after):
+    text = path.read_text()
+    assert before in text
+    path.write_text(text.replace(before, after))
+
+
+def rewrite(path, **changes):
+    """Change an environment.json as somebody does who knows of its digest."""
+    facts = json.loads(path.read_text())
+    del facts["digest"]
+    path.write_bytes(encode({**facts, **changes}))
+
+
+def repack(path, before, after):
+    path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()).replace(before, after), mtime=0))
+
+
+CHANGED = "was changed since it was written"
+DAMAGE = {
+    "a result": (
+        lambda e: edit(e / "results.json", "20.075", "10.075"),
+        [f"results.json: {CHANGED}"],
+    ),
+    "results that are none": (
+        lambda e: (e / "results.json").write_text("[{"),
+        [f"results.json: {CHANGED}", "results.json: no JSON (Expecting property name"],
+    ),
+    "no results": (
+        lambda e: (e / "results.json").write_text("[]"),
+        [f"results.json: {CHANGED}", "results.json: holds 0 results, and 7 were written"],
+    ),
+    "a fact": (
+        lambda e: edit(e / "environment.json", "Example CPU 9000", "Example CPU 9999"),
+        [f"environment.json: {CHANGED}"],
+    ),
+    "a repetition": (
+        lambda e: repack(e / "driver.log.gz", b"0.757057369", b"0.757057368"),
+        [f"driver.log.gz: {CHANGED}", "driver.log.gz: is not the log that was added"],
+    ),
+    "a byte of the packed log": (
+        lambda e: (e / "driver.log.gz").write_bytes((e / "driver.log.gz").read_bytes()[:-8] + b"12345678"),
+        [f"driver.log.gz: {CHANGED}", "driver.log.gz: cannot be read ("],
+    ),
+    "a log that is cut off": (
+        lambda e: (e / "driver.log.gz").write_bytes((e / "driver.log.gz").read_bytes()[:-20]),
+        [f"driver.log.gz: {CHANGED}", "driver.log.gz: the gzip file is cut off", "driver.log.gz: is not the log that"],
+    ),
+    "a log of a newer format": (
+        lambda e: repack(e / "driver.log.gz", b'LOG {"format": 1', b'LOG {"format": 7'),
+        [f"driver.log.gz: {CHANGED}", "driver.log.gz:1: the log has format 7"],
+    ),
+    "no log": (lambda e: (e / "driver.log.gz").unlink(), ["driver.log.gz: is missing"]),
+    "no results.json": (lambda e: (e / "results.json").unlink(), ["results.json: is missing"]),
+    "facts that are none": (
+        lambda e: (e / "environment.json").write_text("no"),
+        ["environment.json: no JSON (Expecting value"],
+    ),
+    "facts that are a list": (
+        lambda e: (e / "environment.json").write_text("[]"),
+        ["environment.json: no environment.json of a store"],
+    ),
+    "facts of a newer fmbench": (
+        lambda e: rewrite(e / "environment.json", store=9),
+        ["environment.json: has store 9, and this fmbench reads 1; upgrade it"],
+    ),
+    "facts without a log": (
+        lambda e: rewrite(e / "environment.json", log=None),
+        ["environment.json: log is missing or not what it should be"],
+    ),
+    "another log's facts": (
+        lambda e: rewrite(e / "environment.json", log={"sha256": "0" * 64}),
+        ["driver.log.gz: is not the log that was added"],
+    ),
+    "another entry's facts": (
+        lambda e: rewrite(e / "environment.json", run={"name": "../../etc"}),
+        ["environment.json: is that of example-9000-6c7fc00c/../../etc", "driver.log.gz: is not the log of this run"],
+    ),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_what_was_changed_is_found(damage, results, store):
+    change, expected = DAMAGE[damage]
+    change(Path("results", store))
+    said = results("check", code=1)
+    assert len(said.out) == len(expected), said.out
+    for line, text in zip(said.out, expected, strict=True):
+        assert line.startswith(f"{store}: {text}")
+    assert said.err == [f"note: results: entries: 1, problems: {len(expected)}"]
+
+
+def test_a_sound_store(results, store, log):
+    results("add", log())
+    said = results("check")
+    assert (said.out, said.err) == ([], ["note: results: entries: 2, problems: 0"])
+
+
+def test_an_entry_in_the_wrong_place(results, store):
+    Path("results", store).parent.rename("results/elsewhere")
+    (line,) = results("check", code=1).out
+    assert line == f"elsewhere/{store.partition('/')[2]}: environment.json: is that of {store}"
+
+
+def test_only_what_is_named_is_checked(results, store, log):
+    (other,) = results("add", log()).out
+    edit(Path("results", store, "results.json"), "20.075", "10.075")
+    assert results("check", other).out == []
+    assert len(results("check", store, code=1).out) == 1
+
+
+def test_an_entry_that_cannot_be_read_does_not_hide_the_others(results, store, log):
+    results("add", log())
+    Path("results", store, "environment.json").write_text("no")
+    said = results("list")
+    assert len(said.out) == 2
+    assert said.err[0].startswith(f"warning: {store}/environment.json: no JSON (")
+    assert said.err[0].endswith("; `fmbench results check` says more")
+
+
+# -- versions
+
+
+def test_every_version_has_its_step():
+    """Who raises FORMAT says what becomes of the entries of before."""
+    assert set(upgrades.ENTRY) == set(range(1, entry.FORMAT))
+
+
+def step_into_the_future(put):
+    """Let this be a fmbench of the future, whose entries and results have version 3: `put` sets an attribute."""
+    for module in (entry, adding, checking, store_module, keep):
+        put(module, "FORMAT", 3)
+    for module in (saved, adding, checking, records):
+        put(module, "SCHEMA_VERSION", 3)
+    put(saved, "RESULT", {
+        1: lambda row: {**row, "metadata_id": "step 1"},
+        2: lambda row: {**row, "metadata_id": f"{row['metadata_id']}, step 2"},
+    })  # fmt: skip
+    put(entry, "ENTRY", {
+        1: lambda facts: {**facts, "run": {**facts["run"], "author": "unknown"}},
+        2: lambda facts: {**facts, "run": {**facts["run"], "author": facts["run"]["author"].upper()}},
+    })  # fmt: skip
+
+
+@pytest.fixture
+def future(store, monkeypatch):
+    step_into_the_future(monkeypatch.setattr)
+    return store
+
+
+def facts_of(name):
+    return json.loads(Path("results", name, "environment.json").read_text())
+
+
+def rows_of(name):
+    return json.loads(Path("results", name, "results.json").read_text())
+
+
+def test_old_entries_are_told_and_left_alone(results, future):
+    before = {file: Path("results", file).read_bytes() for file in files("results")}
+    said = results("check")
+    assert said.err == [
+        "note: results: entries: 1, problems: 0", "note: of an older version: 1; --upgrade rewrites them",
+    ]  # fmt: skip
+    assert {file: Path("results", file).read_bytes() for file in files("results")} == before
+
+
+def test_old_entries_are_read_as_new_ones(results, future):
+    assert len(results("show").out) == 8
+    (row, *_) = results("query", "select distinct metadata_id, schema from results", "--format", "csv").out[1:]
+    assert row == '"step 1, step 2",3'
+
+
+def test_old_entries_are_upgraded_step_by_step(results, future, golden_log):
+    log = Path("results", future, "driver.log.gz").read_bytes()
+    said = results("check", "--upgrade")
+    assert said.err[1] == "note: of an older version, and rewritten: 1"
+    facts = facts_of(future)
+    assert (facts["store"], facts["run"]["author"], facts["results"]["schema"]) == (3, "UNKNOWN", 3)
+    assert {row["metadata_id"] for row in rows_of(future)} == {"step 1, step 2"}
+    assert {row["schema"] for row in rows_of(future)} == {3}
+    assert Path("results", future, "driver.log.gz").read_bytes() == log
+    assert json.loads(Path("results", "store.json").read_text())["store"] == 3
+    assert results("check").err == ["note: results: entries: 1, problems: 0"]
+    assert results("add", golden_log).out == [future]  # still known
+
+
+def test_a_changed_entry_is_not_upgraded(results, future):
+    edit(Path("results", future, "results.json"), "20.075", "10.075")
+    before = facts_of(future)
+    assert results("check", "--upgrade", code=1).out == [f"{future}: results.json: {CHANGED}"]
+    assert facts_of(future) == before
+    assert json.loads(Path("results", "store.json").read_text())["store"] == 1
