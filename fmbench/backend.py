@@ -16,6 +16,7 @@ from fmbench.options import Arguments
 from fmbench.suboptions import Expression
 
 GROUP = "fmbench.backends"
+MOST_COMPILATIONS = 4096  # of one function
 
 Model = Any  # a torch.nn.Module, or what torch.compile makes of one
 Forward = Callable[[Any], Any]  # takes a placed batch, returns the output where the device left it
@@ -133,6 +134,7 @@ class Backend(ABC):
     def _compile(self, model: Model, options: dict[str, Any]) -> Model:
         import torch
 
+        never_fall_back()
         try:
             return torch.compile(model, **options)
         except Exception as error:  # only the wrapping happens here; compiling comes with the first call
@@ -187,6 +189,18 @@ class Backend(ABC):
     def energy(self) -> Counter:
         """Return the device's own energy counter."""
         return NO_COUNTER
+
+
+def never_fall_back() -> None:
+    """Let Dynamo compile as often as a sweep has shapes, and let it fail where it would go on without the compiler.
+
+    It gives up after 8 compilations of a function and then runs that eagerly: such figures would not be the compiler's.
+    """
+    import torch._dynamo.config as dynamo
+
+    dynamo.recompile_limit = max(dynamo.recompile_limit, MOST_COMPILATIONS)
+    dynamo.accumulated_recompile_limit = max(dynamo.accumulated_recompile_limit, MOST_COMPILATIONS)
+    dynamo.fail_on_recompile_limit_hit = True
 
 
 def find(name: str) -> Backend:

@@ -1,7 +1,8 @@
 """`process --plots DIR`: every plot that the results allow, as PNG and SVG. Imports matplotlib."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from matplotlib.figure import Figure
 
@@ -9,10 +10,13 @@ from fmbench.console import note
 from fmbench.errors import UsageError, first_line
 
 from . import canvas
+from .plot_precision import precision
+from .plot_quality import quality
 from .plot_repetitions import distribution, series
 from .plot_roofline import roofline
 from .plot_sweep import SWEEPS
 from .results import Record
+from .retrieval_view import is_retrieval
 from .series import Point, points_of
 
 PLOTS: dict[str, Callable[[Sequence[Point], str], Figure | str]] = {
@@ -20,6 +24,10 @@ PLOTS: dict[str, Callable[[Sequence[Point], str], Figure | str]] = {
     "repetitions": series,
     "distribution": distribution,
     "roofline": roofline,
+}
+RETRIEVAL_PLOTS: dict[str, Callable[[Sequence[Mapping[str, Any]], str], Figure | str]] = {
+    "quality_speed": quality,
+    "precision_at_k": precision,
 }
 
 
@@ -39,16 +47,19 @@ def draw_plots(
     records: Iterable[Record], folder: Path, formats: Sequence[str], say: Callable[[str], None]
 ) -> list[Path]:
     """Write the plots into a folder that is there, and return their paths; `say` is told which are left out."""
-    points, subtitle = points_of(list(records))
-    if not points:
+    records = list(records)
+    points, subtitle = points_of(records)
+    rows = [record.row for record in records if is_retrieval(record.row)]
+    if not points and not rows:
         say("no plots: no result has a latency")
         return []
     written: list[Path] = []
     with canvas.look():
-        for name, plot in PLOTS.items():
-            made = plot(points, subtitle)
-            if isinstance(made, str):
-                say(f"no plot {name}: {made}")
+        made = {name: plot(points, subtitle) for name, plot in PLOTS.items()} if points else {}
+        made |= {name: plot(rows, "") for name, plot in RETRIEVAL_PLOTS.items()} if rows else {}
+        for name, picture in made.items():
+            if isinstance(picture, str):
+                say(f"no plot {name}: {picture}")
             else:
-                written += canvas.save(made, folder, name, formats)
+                written += canvas.save(picture, folder, name, formats)
     return written

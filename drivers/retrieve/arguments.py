@@ -12,6 +12,8 @@ from fmbench.errors import UsageError
 from fmbench.options import SUBOPTION_HELP, Arguments, add_model_arguments, read
 from fmbench.parsing import Once, Parser, natural, nonempty, positive, sizes
 
+from .precision import add_normalisation
+
 SIMILARITIES = ("cosine", "dot")
 RunFormat = Literal["trec", "tsv", "jsonl"]
 QRELS_FORMATS = ("tsv", "grouped")
@@ -60,6 +62,9 @@ class RetrieveArguments(Arguments):
     ir_metrics_k_values: tuple[int, ...] = (1, 3, 5, 10, 100)
     ir_metrics_relevance_threshold: float = 1.0
     k: tuple[int, ...] = ()
+    gold_data_path: Path | None = None
+    predictions_path: Path | None = None
+    title_normalisation: str = "none"
     output_dir: Path | None = None
     overwrite_output_dir: bool = False
     run_format: RunFormat = "trec"
@@ -178,6 +183,10 @@ def add_metric_arguments(parser: Parser) -> None:
     add("--ir_metrics_relevance_threshold", type=decimal, metavar="GAIN", help="least gain that is relevant (default: "
         "1); nDCG takes every gain as it is")  # fmt: skip
     add("--k", type=sizes, metavar="K,K,...", help="precision@k curve with its ceiling, from the one search")
+    add("--gold_data_path", type=Path, metavar="FILE", help="with --k: relevant page titles, a query a line, joined by "
+        "tabs; the curve is then over pages")  # fmt: skip
+    add("--predictions_path", type=Path, metavar="FILE", help="write the retrieved titles in that format")
+    add_normalisation(group)
 
 
 def add_mining_arguments(parser: Parser) -> None:
@@ -235,8 +244,10 @@ def check(arguments: RetrieveArguments) -> None:
         raise UsageError("name the data with --dataset DIR, or with --corpus, --queries and --qrels")
     if files and not (arguments.corpus and arguments.queries):
         raise UsageError("--corpus and --queries belong together")
-    if arguments.task == "evaluate" and files and not arguments.qrels:
+    if arguments.task == "evaluate" and files and not (arguments.qrels or arguments.gold_data_path):
         raise UsageError("evaluate needs --qrels: without judgements nothing can be said of quality")
+    if arguments.gold_data_path is not None and not arguments.k:
+        raise UsageError("--gold_data_path: say where to look with --k 1,2,3,5,10")
     if arguments.task == "encode" and arguments.encoding_cache_dir is None:
         raise UsageError("encode keeps its vectors in --encoding_cache_dir DIR; name it")
     if arguments.task in ("search", "mine") and arguments.output_dir is None:

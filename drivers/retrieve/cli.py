@@ -11,6 +11,9 @@ main = Subcommands(
         "encode": Subcommand("encode a corpus and its queries into an embedding cache", f"{PACKAGE}:encode"),
         "search": Subcommand("find the k nearest documents of every query, exactly", f"{PACKAGE}:search"),
         "evaluate": Subcommand("how good the rankings are (nDCG, recall, ...) and how fast", f"{PACKAGE}:evaluate"),
+        "precision": Subcommand(
+            "the precision@k curve of a file of page titles", "fmbench.drivers.retrieve.precision:precision"
+        ),
         "mine": Subcommand("find hard negatives for training", f"{PACKAGE}:mine"),
     },
 ).main

@@ -21,7 +21,7 @@ def open_datasets(arguments: RetrieveArguments) -> list[Dataset]:
     if twice is not None:
         raise UsageError(f"--dataset: two folders are called {twice}; their results could not be told apart")
     for dataset in found:
-        if arguments.task == "evaluate" and dataset.qrels is None:
+        if arguments.task == "evaluate" and dataset.qrels is None and arguments.gold_data_path is None:
             raise UsageError(f"{dataset.name}: has no folder qrels; without judgements nothing can be said of quality")
     return found
 

@@ -5,7 +5,7 @@ import dataclasses
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 from fmbench import backend, host, lines
 from fmbench.collection import Dataset
@@ -15,14 +15,16 @@ from fmbench.distributed.environment import Launch, read_launch
 from fmbench.encoder import EncoderPlan
 from fmbench.errors import UsageError
 from fmbench.log import LogWriter
+from fmbench.ranking.evaluation import Evaluation
 from fmbench.ranking.measures import evaluate as judge
 from fmbench.ranking.mined_files import write_mined
-from fmbench.ranking.precision_curve import document_curve
+from fmbench.ranking.pages import as_pages, read_pages, titles_of, write_pages
+from fmbench.ranking.precision_curve import Curve, document_curve, page_curve
 
 from .arguments import RetrieveArguments, parse_arguments
 from .data import check_datasets, open_datasets
 from .files import check_output, folder_of, say_written, write_json, write_rankings
-from .mining import mined_from, rules_of, run_of
+from .mining import Scores, mined_from, rules_of, run_of
 from .searching import Searched
 from .session import Session
 
@@ -100,26 +102,62 @@ def search_dataset(session: Session, dataset: Dataset) -> None:
 def evaluate_dataset(session: Session, dataset: Dataset) -> None:
     """Search, and judge the rankings."""
     arguments = session.arguments
-    if dataset.qrels is None:
-        raise UsageError(f"{dataset.name}: no judgements")
     top = searched(session, dataset).top(arguments.depth)
     if session.group.rank > 0:
         return
-    given: Any = {
-        "threshold": arguments.ir_metrics_relevance_threshold,
-        "depth": arguments.depth,
-        "seed": arguments.seed,
-    }
-    found = judge(run_of(top), dataset.qrels, arguments.ir_metrics_k_values, **given)
-    row = {"dataset": dataset.name, **found.row()}
+    run = run_of(top)
+    found = judged(run, dataset, arguments)
+    row = {"dataset": dataset.name, **(found.row() if found else {})}
     if arguments.k:
-        row["precision_curve"] = document_curve(run_of(top), dataset.qrels, arguments.k, **given).row()
+        row["precision_curve"] = curve_of(run, dataset, arguments).row()
     session.log.write(lines.Irm(row))
     if arguments.output_dir is not None:
         write_rankings(arguments, dataset, top)
-        folder = folder_of(arguments, dataset)
-        write_json(folder / "metrics.json", found.means())
-        write_json(folder / "metrics_by_query.json", found.by_query())
+        if found is not None:
+            folder = folder_of(arguments, dataset)
+            write_json(folder / "metrics.json", found.means())
+            write_json(folder / "metrics_by_query.json", found.by_query())
+
+
+def judged(run: Scores, dataset: Dataset, arguments: RetrieveArguments) -> Evaluation | None:
+    """Return the metrics of a run, or None where only pages are judged."""
+    if dataset.qrels is None:
+        return None
+    return judge(
+        run,
+        dataset.qrels,
+        arguments.ir_metrics_k_values,
+        threshold=arguments.ir_metrics_relevance_threshold,
+        depth=arguments.depth,
+        seed=arguments.seed,
+    )
+
+
+def curve_of(run: Scores, dataset: Dataset, arguments: RetrieveArguments) -> Curve:
+    """Return the precision curve of a run: over pages where a gold file is given, else over documents."""
+    pages = retrieved_pages(run, dataset) if arguments.gold_data_path or arguments.predictions_path else []
+    if arguments.predictions_path is not None:
+        write_pages(pages, arguments.predictions_path)
+        say_written("titles", [arguments.predictions_path])
+    if arguments.gold_data_path is not None:
+        gold, steps = read_pages(arguments.gold_data_path), arguments.title_normalisation
+        return page_curve(pages, gold, arguments.k, normalisation=steps, depth=arguments.depth, seed=arguments.seed)
+    if dataset.qrels is None:
+        raise UsageError(f"{dataset.name}: no judgements")
+    return document_curve(
+        run,
+        dataset.qrels,
+        arguments.k,
+        threshold=arguments.ir_metrics_relevance_threshold,
+        depth=arguments.depth,
+        seed=arguments.seed,
+    )
+
+
+def retrieved_pages(run: Scores, dataset: Dataset) -> list[list[str]]:
+    """Return the titles of what was retrieved, a query an entry, in the order of the query files."""
+    rankings = [list(run.get(query.id, {})) for query in dataset.queries]
+    return as_pages(rankings, titles_of(dataset.corpus, {name for ranking in rankings for name in ranking}))
 
 
 def mine_dataset(session: Session, dataset: Dataset) -> None:

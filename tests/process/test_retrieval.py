@@ -63,3 +63,12 @@ def test_every_format_says_it(golden_retrieval, capsys):
     }.items():
         assert process_main(["--path", str(golden_retrieval), "--format", name]) == 0
         assert words in capsys.readouterr().out
+
+
+def test_quality_against_speed_is_drawn(golden_retrieval, tmp_path, capsys):
+    assert process_main(["--path", str(golden_retrieval), "--plots", str(tmp_path)]) == 0
+    drawn = {path.name for path in tmp_path.iterdir()}
+    assert drawn == {"quality_speed.png", "quality_speed.svg"}
+    picture = (tmp_path / "quality_speed.svg").read_text()
+    assert "documents encoded a second" in picture or "<path" in picture
+    assert "no plot precision_at_k" in capsys.readouterr().err

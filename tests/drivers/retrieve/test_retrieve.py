@@ -167,3 +167,30 @@ def test_help_and_errors_need_no_torch():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
+
+
+def test_pages_are_judged_by_their_titles_and_written(retrieve, collection, tmp_path, capsys):
+    corpus = [json.loads(line) for line in (collection / "corpus.jsonl").read_text().splitlines()]
+    for place, row in enumerate(corpus):
+        row["title"] = f"page {place // 2}"  # two passages a page
+    (collection / "corpus.jsonl").write_text("".join(json.dumps(row) + "\n" for row in corpus))
+    gold, predictions = tmp_path / "gold.tsv", tmp_path / "predictions.tsv"
+    gold.write_text("".join(f"page {place // 2}\n" for place in range(6)))
+    words = ("--k", "1,5", "--gold_data_path", gold, "--predictions_path", predictions, "--search_topk", "100")
+    curve = retrieve("evaluate", *words).data(lines.Irm)["precision_curve"]
+    assert (curve["level"], curve["title_normalisation"], curve["retrieved_depth"]) == ("page", "none", 100)
+    assert [len(line.split("\t")) for line in predictions.read_text().splitlines()] == [30] * 6
+    assert main(["precision", "--gold_data_path", str(gold), "--predictions_path", str(predictions), "--k", "1,5"]) == 0
+    alone = lines.parse_line(capsys.readouterr().out.splitlines()[-1]).data["precision_curve"]
+    assert alone["precision"] == curve["precision"]
+
+
+def test_titles_of_another_number_of_questions_are_refused(tmp_path, capsys):
+    (tmp_path / "gold").write_text("a\nb\n")
+    (tmp_path / "predicted").write_text("a\n")
+    words = ["--gold_data_path", str(tmp_path / "gold"), "--predictions_path", str(tmp_path / "predicted"), "--k", "1"]
+    assert main(["precision", *words]) == 2
+    assert "1 questions and gold for 2" in capsys.readouterr().err
+    (tmp_path / "predicted").write_text("a\nb\n")
+    assert main(["precision", *words[:-1], "1,5"]) == 2
+    assert "beyond the retrieved depth of 1" in capsys.readouterr().err

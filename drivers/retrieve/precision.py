@@ -1,0 +1,67 @@
+"""`fmbench retrieve precision`: the precision@k curve of a file of predicted page titles, without any model."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from fmbench import __version__, lines
+from fmbench.errors import UsageError
+from fmbench.log import LogWriter
+from fmbench.parsing import Once, Parser, sizes
+from fmbench.ranking.pages import NONE, STEPS, normaliser, read_pages
+from fmbench.ranking.precision_curve import K_VALUES, page_curve
+
+EPILOG = """\
+files:
+  One question a line, titles joined by tabs: the gold file has the titles of the relevant pages, the predictions file
+  those of the retrieved passages in rank order (`fmbench retrieve evaluate --predictions_path` writes one). Both must
+  have as many lines.
+
+  precision is the share of the first k that is relevant, ceiling what a perfect retriever would have. A k beyond the
+  retrieved depth is refused: nothing is known there, and the figure would only fall with 1/k.
+
+example:
+  fmbench retrieve precision --gold_data_path gold.tsv --predictions_path predictions.tsv --k 1,2,3,5
+"""
+
+
+def precision(argv: Sequence[str]) -> int:
+    """Print the curve as an IRM line."""
+    parser = Parser(
+        prog="fmbench retrieve precision",
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Precision of page titles as k grows, under its ceiling.",
+        epilog=EPILOG,
+    )
+    for name, text in (("gold_data_path", "titles of the relevant pages"), ("predictions_path", "retrieved titles")):
+        parser.add_argument(f"--{name}", action=Once, type=Path, required=True, metavar="FILE", help=text)
+    parser.add_argument("--k", action=Once, type=sizes, default=K_VALUES, metavar="K,K,...", help="where to look")
+    add_normalisation(parser)
+    arguments = parser.parse_known(argv)
+    for path in (arguments.gold_data_path, arguments.predictions_path):
+        if not path.is_file():
+            raise UsageError(f"{path}: no such file")
+    normaliser(arguments.title_normalisation)
+    curve = page_curve(
+        read_pages(arguments.predictions_path),
+        read_pages(arguments.gold_data_path),
+        arguments.k,
+        normalisation=arguments.title_normalisation,
+    )
+    log = LogWriter(sys.stdout)
+    log.write(lines.Log({"format": lines.FORMAT_VERSION, "program": f"fmbench {__version__}", "driver": "retrieve"}))
+    log.write(lines.Irm({"dataset": arguments.predictions_path.stem, "precision_curve": curve.row()}))
+    return 0
+
+
+def add_normalisation(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
+    """Add how titles are compared."""
+    parser.add_argument(
+        "--title_normalisation",
+        action=Once,
+        default=NONE,
+        metavar="STEP,...",
+        help=f"what makes two spellings one title: {', '.join(STEPS)} (default: none); the result says it",
+    )
