@@ -8,9 +8,13 @@ main = Subcommands(
     "fmbench fidelity",
     "Is it still the same? What a new torch, dtype, kernel or device does to a model's numbers and rankings.",
     {
+        "capture": Subcommand(
+            "keep what a model computes, from tokens to rankings, in a folder", f"{PACKAGE}.capture:main"
+        ),
         "compare": Subcommand(
             "compare two captures: what is equal, what is close, and the first artifact that is neither",
             f"{PACKAGE}.compare:main",
         ),
+        "probes": Subcommand("list what a capture can hold", f"{PACKAGE}.listing:main"),
     },
 ).main
