@@ -28,6 +28,7 @@ class CaptureArguments(Arguments):
     colbert: Path | None = None
     a: Path | None = None
     b: Path | None = None
+    format: str = "markdown"
 
     def subject(self) -> Subject:
         """Read the texts. Raises UsageError."""
@@ -74,7 +75,17 @@ def add_subject_arguments(parser: Parser) -> None:
     )  # fmt: skip
 
 
-def one(group: "argparse._ArgumentGroup", name: str, **words: Any) -> None:
+def add_capture(parser: Parser, name: str, help_text: str) -> None:
+    """Add the folder of a capture."""
+    parser.add_argument(name, metavar=name.upper(), type=Path, help=help_text)
+
+
+def add_format(parser: Parser) -> None:
+    """Add how to say what was found."""
+    one(parser, "--format", choices=("markdown", "json"), help="how to say it (default: markdown)")
+
+
+def one(group: "argparse._ActionsContainer", name: str, **words: Any) -> None:
     """Add an argument that may be given once, and whose default the dataclass has."""
     group.add_argument(name, action=Once, default=argparse.SUPPRESS, **words)
 

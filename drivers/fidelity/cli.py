@@ -8,6 +8,9 @@ main = Subcommands(
     "fmbench fidelity",
     "Is it still the same? What a new torch, dtype, kernel or device does to a model's numbers and rankings.",
     {
+        "bisect": Subcommand(
+            "name the first module that computes something else on the same input", f"{PACKAGE}.bisect:main"
+        ),
         "capture": Subcommand(
             "keep what a model computes, from tokens to rankings, in a folder", f"{PACKAGE}.capture:main"
         ),
@@ -16,5 +19,9 @@ main = Subcommands(
             f"{PACKAGE}.compare:main",
         ),
         "probes": Subcommand("list what a capture can hold", f"{PACKAGE}.listing:main"),
+        "swap": Subcommand(
+            "search an older capture's index with this code, to tell index drift from search drift",
+            f"{PACKAGE}.swap:main",
+        ),
     },
 ).main
