@@ -40,8 +40,8 @@ class Substitution:
     """A capture whose tensors take the place of a model's own.
 
     `found` grows in the order of the calls. Because each call gets A's input, a difference is that call's own, and not
-    an earlier one's. Where the
-    model has another type than A's, A's tensors are rounded to it first. Raises ArtifactError for a capture without the probe `modules`.
+    an earlier one's. Where the model has another type than A's, A's tensors are rounded to it first.
+    Raises ArtifactError for a capture without the probe `modules`.
     """
 
     def __init__(self, reader: ArtifactReader, model: "torch.nn.Module") -> None:
