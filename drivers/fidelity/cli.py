@@ -18,6 +18,9 @@ main = Subcommands(
             "compare two captures: what is equal, what is close, and the first artifact that is neither",
             f"{PACKAGE}.compare:main",
         ),
+        "ladder": Subcommand(
+            "precisions and compilers against fp32: fidelity, quality and speed in one table", f"{PACKAGE}.ladder:main"
+        ),
         "probes": Subcommand("list what a capture can hold", f"{PACKAGE}.listing:main"),
         "swap": Subcommand(
             "search an older capture's index with this code, to tell index drift from search drift",
