@@ -47,12 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(argv: Sequence[str]) -> int:
     """Check everything that can be checked quickly, then run the probes."""
-    parser = build_parser(PROGRAM, "Keep what a model computes on a platform, from tokens to rankings.", EPILOG)
-    add_subject_arguments(parser)
-    group = parser.add_argument_group("capture")
-    group.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new folder")
-    one(group, "--probes", type=names, metavar="NAME,...", help="default: all but `train`")
-    arguments = parse(parser, argv, check_subject)
+    arguments = wanted_arguments(argv)
     probes = chosen(arguments)
     subject = arguments.subject()
     plan = EncoderPlan.of(arguments, arguments.recipe)
@@ -62,6 +57,16 @@ def run(argv: Sequence[str]) -> int:
         capture(session, visible(session, probes, arguments.probes is not None), arguments)
         log.write(lines.Env({**plan.platform.model_facts(), **host.load_facts("end")}))
     return 0
+
+
+def wanted_arguments(argv: Sequence[str]) -> CaptureArguments:
+    """Read the command line without importing torch. Raises UsageError."""
+    parser = build_parser(PROGRAM, "Keep what a model computes on a platform, from tokens to rankings.", EPILOG)
+    add_subject_arguments(parser)
+    group = parser.add_argument_group("capture")
+    group.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new folder")
+    one(group, "--probes", type=names, metavar="NAME,...", help="default: all but `train`")
+    return parse(parser, argv, check_subject)
 
 
 def chosen(arguments: CaptureArguments) -> list[Probe]:

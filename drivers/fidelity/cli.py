@@ -21,6 +21,9 @@ main = Subcommands(
         "ladder": Subcommand(
             "precisions and compilers against fp32: fidelity, quality and speed in one table", f"{PACKAGE}.ladder:main"
         ),
+        "matrix": Subcommand(
+            "capture with several versions of a library, and compare each with the next", f"{PACKAGE}.matrix:main"
+        ),
         "probes": Subcommand("list what a capture can hold", f"{PACKAGE}.listing:main"),
         "swap": Subcommand(
             "search an older capture's index with this code, to tell index drift from search drift",
