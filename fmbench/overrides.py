@@ -17,31 +17,41 @@ SHARED = (
 def override(argv: Sequence[str], overrides: str, program: str = "driver") -> SpeedArguments:
     """Return the arguments of a command line under overrides in the same grammar.
 
+    Raises UsageError for an argument that all variants share.
+    """
+    try:
+        return parse_arguments(merged(argv, overrides, SHARED, "--vs"), program)
+    except UsageError as error:
+        if str(error).startswith("--vs "):
+            raise
+        raise UsageError(f"--vs {overrides!r}: {error}") from None
+
+
+def merged(argv: Sequence[str], overrides: str, shared: Sequence[str], option: str) -> list[str]:
+    """Return a command line under overrides, as words.
+
     An override replaces the argument of its name; a sub-option also replaces what lies above or below it. Raises
-    UsageError for an argument that all variants share.
+    UsageError, which begins with `option`, for an argument of `shared`.
     """
     try:
         changed, changed_pairs = split_argv(shlex.split(overrides))
     except ValueError as error:
-        raise UsageError(f"--vs {overrides!r}: {error}") from None
+        raise UsageError(f"{option} {overrides!r}: {error}") from None
     names = {name for name, _ in named_values(changed)}
-    for name in SHARED:
+    for name in shared:
         if name in names:
-            raise UsageError(f"--vs {overrides!r}: --{name} holds for all variants; give it outside of --vs")
+            raise UsageError(f"{option} {overrides!r}: --{name} holds for all variants; give it outside of {option}")
     fixed, pairs = split_argv(argv)
     kept = [
         token
         for name, value in named_values(fixed)
-        if name not in names and name != "vs"
+        if name not in names and f"--{name}" != option
         for token in ([f"--{name}"] if is_flag(name, fixed) else [f"--{name}={value}"])
     ]
-    paths = [split_key(option)[0] for option, _ in changed_pairs]
-    merged = [pair for pair in pairs if not any(overlap(split_key(pair[0])[0], path) for path in paths)]
-    tokens = [option if value is None else f"{option}={value}" for option, value in [*merged, *changed_pairs]]
-    try:
-        return parse_arguments([*kept, *changed, *tokens], program)
-    except UsageError as error:
-        raise UsageError(f"--vs {overrides!r}: {error}") from None
+    paths = [split_key(name)[0] for name, _ in changed_pairs]
+    left = [pair for pair in pairs if not any(overlap(split_key(pair[0])[0], path) for path in paths)]
+    tokens = [name if value is None else f"{name}={value}" for name, value in [*left, *changed_pairs]]
+    return [*kept, *changed, *tokens]
 
 
 def is_flag(name: str, fixed: Sequence[str]) -> bool:

@@ -9,16 +9,18 @@ from fmbench.errors import UsageError
 from fmbench.options import Arguments
 
 from .ahead import ahead
-from .compute import Compute
+from .batches import Batch
+from .compute import Compute, collate, hidden_states
 from .identity import identity
 from .plan import EncoderPlan
 from .recipe import ROLES, Recipe, Role
 from .steps import Normalise
 from .timings import Timings
-from .tokens import Tokenizer, load_tokenizer, resolved
+from .tokens import Tokenizer, Tokens, load_tokenizer, resolved
 
 if TYPE_CHECKING:
     import numpy as np
+    import torch
 
 CHUNK = 512  # texts that are tokenised, sorted and batched together
 AHEAD = 2  # chunks that are tokenised before they are needed
@@ -54,6 +56,8 @@ class Encoder:
         self.arguments = arguments
         self.platform = plan.platform
         self.facts = model.facts(loaded, plan.source, arguments)
+        self.module: Any = loaded  # where the platform put it, before any compiler
+        self.tokenizer = tokenizer
         self.name = model.published_name(arguments)
         self.similarity = plan.folder.similarity
         self.timings = Timings()
@@ -69,6 +73,11 @@ class Encoder:
         return self._compute.dimension
 
     @property
+    def hidden_size(self) -> int:
+        """How many numbers the model has a token."""
+        return int(self.module.config.get_text_config().hidden_size)
+
+    @property
     def tokens_per_batch(self) -> int | None:
         """The token budget of a batch; None until the first chunk where it is to be measured."""
         return self._compute.budget
@@ -82,6 +91,26 @@ class Encoder:
         if self._compute.budget is None:
             self._compute.search_budget(self._tokenizers[role](texts), self.timings)
         return self._compute.budget or 0
+
+    def tokenise(self, texts: Sequence[str], role: Role = "passage") -> Tokens:
+        """Return the tokens of texts, each after its role's prompt."""
+        return self._tokenizers[role](texts)
+
+    def prompt_length(self, role: Role) -> int:
+        """Return how many tokens a role's prompt takes."""
+        return self._tokenizers[role].prompt_length
+
+    def collate(self, tokens: Tokens, batch: Batch) -> "dict[str, torch.Tensor]":
+        """Return one batch as the model takes it, on the host."""
+        return collate(tokens, batch, self._compute._padding_id, self._compute._left)
+
+    def hidden_states(self, inputs: "dict[str, torch.Tensor]") -> "torch.Tensor":
+        """Return the last hidden states (rows, tokens, d) of a batch, where the device left them."""
+        return hidden_states(self._compute._forward(self.platform.place(inputs)))
+
+    def finish(self, pooled: "torch.Tensor") -> "torch.Tensor":
+        """Return what the further modules make of pooled vectors (n, d)."""
+        return self._compute._finish(pooled)
 
     def key(self, role: Role) -> dict[str, Any]:
         """Return everything that changes a vector, as JSON values by name."""

@@ -235,7 +235,7 @@ def test_a_capture_with_nothing_in_it(capture, compare, tmp_path):
     ("argv", "code", "said"),
     [
         (["--help"], 0, "usage: fmbench fidelity COMMAND"),
-        ([], 2, "name a command: compare"),
+        ([], 2, "name a command: bisect, capture, compare"),
         (["comprae"], 2, "unknown command 'comprae'; did you mean compare?"),
     ],
 )

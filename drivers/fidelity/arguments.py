@@ -1,0 +1,109 @@
+"""The command lines of the commands that run a model: the model, the texts, and what is captured."""
+
+import argparse
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fmbench import __version__
+from fmbench.encoder import Recipe, add_encoder_arguments, take_recipe
+from fmbench.errors import UsageError
+from fmbench.fidelity.subject import Subject
+from fmbench.options import SUBOPTION_HELP, Arguments, add_model_arguments, read
+from fmbench.parsing import Once, Parser, nonempty, positive
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaptureArguments(Arguments):
+    """One command line of `capture`, or of a command that continues a capture."""
+
+    recipe: Recipe
+    out: Path | None = None
+    texts: Path | None = None
+    dataset: Path | None = None
+    documents: int | None = None
+    split: str = "test"
+    probes: tuple[str, ...] | None = None
+    colbert: Path | None = None
+    a: Path | None = None
+    b: Path | None = None
+    format: str = "markdown"
+
+    def subject(self) -> Subject:
+        """Read the texts. Raises UsageError."""
+        if self.texts is not None:
+            return Subject.from_file(self.texts)
+        if self.dataset is None:
+            raise UsageError("name the texts with --texts FILE or --dataset DIR")
+        return Subject.from_folder(self.dataset, self.documents, self.split)
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Read a comma list of names."""
+    found = tuple(part.strip() for part in text.split(",") if part.strip())
+    if not found:
+        raise argparse.ArgumentTypeError("nothing is named")
+    return found
+
+
+def build_parser(program: str, description: str, epilog: str) -> Parser:
+    """Return a parser of a model, set up as everywhere."""
+    parser = Parser(
+        prog=program,
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description=description,
+        epilog=f"{epilog}\n{SUBOPTION_HELP}",
+    )
+    add_model_arguments(parser, model_class="AutoModel")
+    add_encoder_arguments(parser)
+    parser.add_argument("--version", action="version", version=f"fmbench {__version__}")
+    return parser
+
+
+def add_subject_arguments(parser: Parser) -> None:
+    """Add which texts, and the head that makes token vectors."""
+    group = parser.add_argument_group("texts")
+    one(group, "--texts", type=Path, metavar="FILE", help="a passage a line; the first 32 are the queries too")
+    one(group, "--dataset", type=Path, metavar="DIR", help="a collection in BEIR's layout, its queries and judgements")
+    one(group, "--documents", type=positive, metavar="N", help="the first N documents of --dataset (default: all)")
+    one(group, "--split", type=nonempty, metavar="NAME", help="which judgements, and so which queries (default: test)")
+    one(
+        group, "--colbert", type=Path, metavar="DIR",
+        help="ColBERT checkpoint whose linear head makes token vectors (default: seeded random weights)",
+    )  # fmt: skip
+
+
+def add_capture(parser: Parser, name: str, help_text: str) -> None:
+    """Add the folder of a capture."""
+    parser.add_argument(name, metavar=name.upper(), type=Path, help=help_text)
+
+
+def add_format(parser: Parser) -> None:
+    """Add how to say what was found."""
+    one(parser, "--format", choices=("markdown", "json"), help="how to say it (default: markdown)")
+
+
+def one(group: "argparse._ActionsContainer", name: str, **words: Any) -> None:
+    """Add an argument that may be given once, and whose default the dataclass has."""
+    group.add_argument(name, action=Once, default=argparse.SUPPRESS, **words)
+
+
+def parse(parser: Parser, argv: Sequence[str], *checks: Callable[[CaptureArguments], None]) -> CaptureArguments:
+    """Read a command line without importing torch. Raises UsageError."""
+    values = read(parser, argv)
+    arguments = CaptureArguments(recipe=take_recipe(values), **values)
+    for check in checks:
+        check(arguments)
+    return arguments
+
+
+def check_subject(arguments: CaptureArguments) -> None:
+    """Raise UsageError where the texts are not named, or twice."""
+    if (arguments.texts is None) == (arguments.dataset is None):
+        raise UsageError("name the texts with --texts FILE or --dataset DIR, one of the two")
+    if arguments.texts is not None and arguments.documents is not None:
+        raise UsageError("--documents goes with --dataset; a --texts FILE is taken whole")
+    if arguments.recipe.tokens_per_batch == "auto":
+        raise UsageError("--tokens_per_batch auto: batches that a measurement chooses differ from run to run")

@@ -1,0 +1,127 @@
+"""`fmbench fidelity capture`: run the probes, and keep every tensor and ranking."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from fmbench import host, lines
+from fmbench.console import Progress, note, reserved_stdout, run_main, terminable, warn
+from fmbench.encoder import EncoderPlan
+from fmbench.errors import UsageError
+from fmbench.fidelity.manifest import Manifest
+from fmbench.fidelity.probe import Probe, available, choose
+from fmbench.fidelity.subject import Subject
+from fmbench.fidelity.writer import ArtifactWriter
+from fmbench.log import LogWriter
+
+from .arguments import (
+    CaptureArguments,
+    add_subject_arguments,
+    build_parser,
+    check_subject,
+    names,
+    one,
+    parse,
+)
+from .session import Session
+
+PROGRAM = "fmbench fidelity capture"
+EPILOG = """\
+what is captured:
+  What each probe computes, in execution order: tokens, hidden states, vectors, an index, rankings, and single
+  operations of torch (`fmbench fidelity probes` lists them). The folder can be compared with another one by
+  `fmbench fidelity compare`, as long as texts, seed and probes are the same. The same capture twice, on one machine
+  and build, is equal to the last bit.
+
+examples:
+  fmbench fidelity capture --platform cpu --model_name models/minilm --dataset data/scifact --documents 500 --out before
+  fmbench fidelity capture --platform cpu --model_name models/minilm --texts texts.txt --probes hidden,search \\
+      --model:dtype@ torch.bfloat16 --out bfloat16
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the program and return its exit code."""
+    return run_main(PROGRAM, lambda: run(sys.argv[1:] if argv is None else argv))
+
+
+def run(argv: Sequence[str]) -> int:
+    """Check everything that can be checked quickly, then run the probes."""
+    arguments = wanted_arguments(argv)
+    probes = chosen(arguments)
+    subject = arguments.subject()
+    plan = EncoderPlan.of(arguments, arguments.recipe)
+    with terminable(), reserved_stdout() as stdout:
+        log = LogWriter(stdout)
+        session = Session(arguments, plan, subject, log, "capture")
+        capture(session, visible(session, probes, arguments.probes is not None), arguments)
+        log.write(lines.Env({**plan.platform.model_facts(), **host.load_facts("end")}))
+    return 0
+
+
+def wanted_arguments(argv: Sequence[str]) -> CaptureArguments:
+    """Read the command line without importing torch. Raises UsageError."""
+    parser = build_parser(PROGRAM, "Keep what a model computes on a platform, from tokens to rankings.", EPILOG)
+    add_subject_arguments(parser)
+    group = parser.add_argument_group("capture")
+    group.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new folder")
+    one(group, "--probes", type=names, metavar="NAME,...", help="default: all but `train`")
+    return parse(parser, argv, check_subject)
+
+
+def chosen(arguments: CaptureArguments) -> list[Probe]:
+    """Return the probes of the command line; one that cannot be imported is a warning. Raises UsageError."""
+    probes, _, warnings = available()
+    for text in warnings:
+        warn(text)
+    return choose(probes, arguments.probes)
+
+
+def visible(session: Session, probes: Sequence[Probe], asked: bool) -> list[Probe]:
+    """Return the probes that can see what they look at.
+
+    Behind a compiler a model has no layers: probes of them are left out with a warning, or refused where asked for.
+    """
+    blind = [probe.name for probe in probes if probe.layers] if session.context.opaque else []
+    if blind and asked:
+        raise UsageError(f"--probes {','.join(blind)}: the model runs compiled, and its layers cannot be seen")
+    if blind:
+        warn(f"left out, because a compiled model's layers cannot be seen: {', '.join(blind)}")
+    return [probe for probe in probes if probe.name not in blind]
+
+
+def capture(session: Session, probes: Sequence[Probe], arguments: CaptureArguments) -> None:
+    """Run probes and write the folder."""
+    import torch
+
+    subject = session.context.subject
+    manifest = manifest_of(session, probes, subject)
+    progress = Progress()
+    if arguments.out is None:
+        raise UsageError("name a new folder with --out DIR")
+    with ArtifactWriter(arguments.out, manifest) as writer, torch.no_grad():
+        for probe in probes:
+            torch.manual_seed(session.context.seed)
+            for name, output in probe.run(session.context):
+                progress.show(f"{probe.name}/{name}")
+                if isinstance(output, Mapping):
+                    writer.rank(probe.name, name, output)
+                else:
+                    writer.append(probe.name, name, output)
+        if subject.gains:
+            writer.judge({query: dict(found) for query, found in subject.gains.items()})
+    progress.clear()
+    note(f"captured {', '.join(probe.name for probe in probes)} in {arguments.out}")
+
+
+def manifest_of(session: Session, probes: Sequence[Probe], subject: Subject) -> Manifest:
+    """Return what is known before anything is computed."""
+    return Manifest(
+        fingerprint=session.fingerprint,
+        model=str(session.fingerprint["model_digest"]),
+        texts=subject.digest,
+        text_count=len(subject.passages) + len(subject.queries),
+        seed=session.context.seed,
+        probes={probe.name: dict(probe.options) for probe in probes},
+        queries=len(subject.queries),
+    )

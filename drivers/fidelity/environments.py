@@ -1,0 +1,108 @@
+"""Environments that differ from this one by what a user names: made once, kept, and used again."""
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import sysconfig
+import venv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fmbench.digest import digest_of_json
+from fmbench.errors import FmbenchError, UsageError
+from fmbench.whole_file import whole_file
+
+READY = "fmbench-ready.json"
+LAYER = "fmbench-layer.pth"
+OPTION = re.compile(r"\s*-")
+
+
+class InstallError(FmbenchError):
+    """A requirement that cannot be installed. Its text is the installer's reason."""
+
+
+@dataclass(frozen=True)
+class Environment:
+    """What is installed on top of this environment: requirements, as pip reads them, separated by blanks.
+
+    `options` are --index-url and --find-links of the command line; their values are never printed.
+    """
+
+    requirement: str
+    options: tuple[str, ...]
+    cache: Path
+
+    @property
+    def words(self) -> list[str]:
+        """The requirements one by one. Raises UsageError for one that is an option, or none."""
+        words = shlex.split(self.requirement)
+        if not words or any(OPTION.match(word) for word in words):
+            raise UsageError(f"--with {self.requirement!r}: name requirements such as torch==2.13.0, and no options")
+        return words
+
+    @property
+    def name(self) -> str:
+        """What files and tables call it."""
+        return re.sub(r"[^\w.+-]+", "-", self.requirement).strip("-")
+
+    @property
+    def folder(self) -> Path:
+        """Where it is: told from others by what is installed, from where, and on top of what."""
+        key = [self.words, list(self.options), sys.version, sys.prefix]
+        return self.cache / digest_of_json(key)[:16]
+
+    @property
+    def python(self) -> Path:
+        """Its interpreter."""
+        return self.folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+    def make(self) -> None:
+        """Make it, or find it made. Raises InstallError, and UsageError where the folder cannot be written."""
+        if (self.folder / READY).is_file():
+            return
+        try:
+            shutil.rmtree(self.folder, ignore_errors=True)  # one that was begun and not ended
+            venv.EnvBuilder(symlinks=os.name != "nt").create(self.folder)
+            layer(self.folder)
+        except OSError as error:
+            raise UsageError(f"--environments {self.cache}: {error.strerror or error}") from None
+        self.install()
+        with whole_file(self.folder / READY) as stream:
+            json.dump({"requirements": self.words}, stream)
+
+    def install(self) -> None:
+        """Install the requirements with this environment's pip, which sees what lies below and leaves it alone."""
+        pip = [sys.executable, "-m", "pip", "--python", str(self.python), "install", "--disable-pip-version-check"]
+        done = subprocess.run(  # noqa: S603
+            [*pip, *self.options, *self.words], capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            raise InstallError(reason_of(done.stderr or done.stdout, self.options))
+
+    def run(self, words: Sequence[str]) -> "subprocess.CompletedProcess[str]":
+        """Run fmbench in it; stderr is kept, stdout too."""
+        command = [str(self.python), "-m", "fmbench", *words]
+        environment = {**os.environ, "PYTHONNOUSERSITE": "1"}
+        return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)  # noqa: S603
+
+
+def layer(folder: Path) -> None:
+    """Let a new environment see what is installed in this one, behind its own: only what is named differs."""
+    below = [path for path in sys.path if Path(path).name in ("site-packages", "dist-packages")]
+    rows = "".join(f"import site; site.addsitedir({path!r})\n" for path in below)
+    paths = sysconfig.get_paths("venv", vars={"base": str(folder), "platbase": str(folder)})
+    Path(paths["purelib"], LAYER).write_text(rows, encoding="utf-8")
+
+
+def reason_of(text: str, options: Sequence[str]) -> str:
+    """Return an installer's last complaint on one line, without what an index URL may hold."""
+    for option in options:
+        text = text.replace(option, "...")
+    rows = [row.strip() for row in text.splitlines() if row.strip()]
+    errors = [row for row in rows if row.lower().startswith(("error", "x ", "\N{MULTIPLICATION X}"))]
+    return re.sub(r"//[^/@\s]+@", "//...@", (errors or rows or ["the installer failed without a word"])[-1])[:300]

@@ -1,0 +1,156 @@
+"""`fmbench fidelity ladder`: what each precision and compiler costs in fidelity, beside what it brings in speed."""
+
+import argparse
+import contextlib
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from fmbench import __version__, lines
+from fmbench.console import Progress, reserved_stdout, run_main, warn
+from fmbench.errors import FmbenchError, UsageError
+from fmbench.fidelity.subject import Subject
+from fmbench.overrides import merged
+from fmbench.parsing import Parser
+from fmbench.whole_file import whole_file
+
+from .arguments import CaptureArguments, add_format, add_subject_arguments, build_parser, check_subject, one, parse
+from .ladder_table import Standing, as_markdown, standings
+from .records import finite
+from .rungs import Rung, climb
+
+PROGRAM = "fmbench fidelity ladder"
+REFERENCE = "fp32"
+# What a user chooses between, as overrides of the command line.
+VARIANTS = {
+    REFERENCE: "--model:dtype@ torch.float32",
+    "bf16": "--model:dtype@ torch.bfloat16",
+    "fp16": "--model:dtype@ torch.float16",
+    "inductor": "--model:dtype@ torch.float32 --compile:backend inductor --compile:dynamic@ True",
+    "openvino": "--model:dtype@ torch.float32 --platform openvino",
+}
+SHARED = (
+    "texts", "dataset", "documents", "split", "seed", "threads", "format", "log", "variants", "vs", "colbert",
+    "model_name", "model_root",
+)  # fmt: skip
+EPILOG = """\
+what is compared:
+  Every variant encodes the same texts and is held against fp32: the least and the mean cosine of a text's two vectors,
+  how much of the top 10 stays, and the change of nDCG@10 with its 95% interval, paired over queries. Speed is measured
+  in the same run: the variants take turns on every 64 passages, and the ratio is that of the medians, with its 95%
+  interval. A variant that this machine cannot run is a row that says why.
+
+  --vs OVERRIDES adds a variant, in the grammar of the command line.
+
+examples:
+  fmbench fidelity ladder --platform cpu --model_name models/minilm --dataset data/scifact
+  fmbench fidelity ladder --platform cuda --model_name models/minilm --dataset data/scifact --variants fp32,bf16 \\
+      --vs '--model:attn_implementation eager'
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the program and return its exit code."""
+    return run_main(PROGRAM, lambda: run(sys.argv[1:] if argv is None else argv))
+
+
+def run(argv: Sequence[str]) -> int:
+    """Encode with every variant, and print the table."""
+    parser = the_parser()
+    known, options = taken(argv)
+    arguments = parse(parser, known, check_subject)
+    rungs = planned(known, options)
+    subject = arguments.subject()
+    with reserved_stdout() as stdout:
+        found = measured(rungs, subject)
+        text = as_json(found) if arguments.format == "json" else as_markdown(found, subject, REFERENCE)
+        with contextlib.ExitStack() as files:
+            if options.log is not None:
+                files.enter_context(whole_file(options.log)).write(log_text(found))
+        stdout.write(text)
+    return 0
+
+
+def the_parser() -> Parser:
+    """Return the parser of a model and its texts; `--help` shows the ladder's own arguments too."""
+    parser = build_parser(PROGRAM, "Hold precisions and compilers against fp32: fidelity, quality and speed.", EPILOG)
+    add_subject_arguments(parser)
+    add_format(parser)
+    group = parser.add_argument_group("variants")
+    add_own(group)
+    return parser
+
+
+def add_own(group: "argparse._ActionsContainer") -> None:
+    """Add what only the ladder asks."""
+    one(group, "--variants", metavar="NAME,...", help=f"of {', '.join(VARIANTS)} (default: all)")
+    group.add_argument(
+        "--vs", action="append", default=argparse.SUPPRESS, metavar="OVERRIDES", help="one more variant; repeatable"
+    )
+    one(group, "--log", type=Path, metavar="FILE", help="write FMWORK FID lines as well")
+
+
+def taken(argv: Sequence[str]) -> tuple[list[str], argparse.Namespace]:
+    """Separate the ladder's own arguments from those that every variant has."""
+    parser = Parser(prog=PROGRAM, add_help=False, allow_abbrev=False)
+    add_own(parser)
+    own, left = parser.parse_known_args(list(argv))
+    for name in ("variants", "vs", "log"):
+        if not hasattr(own, name):
+            setattr(own, name, None)
+    return left, own
+
+
+def planned(argv: Sequence[str], options: argparse.Namespace) -> list[Rung]:
+    """Return the variants, the reference first. One whose command line is refused is a rung that says why."""
+    names = [part.strip() for part in options.variants.split(",")] if options.variants else list(VARIANTS)
+    unknown = [name for name in names if name not in VARIANTS]
+    if unknown:
+        raise UsageError(f"--variants {unknown[0]}: unknown (known: {', '.join(VARIANTS)}; --vs adds any other)")
+    wanted = {name: VARIANTS[name] for name in (REFERENCE, *names)} | {text: text for text in options.vs or ()}
+    return [rung(name, argv, overrides) for name, overrides in wanted.items()]
+
+
+def rung(name: str, argv: Sequence[str], overrides: str) -> Rung:
+    """Return one variant. Raises UsageError where the user's own overrides cannot be read."""
+    parser = the_parser()
+    try:
+        arguments: CaptureArguments = parse(parser, merged(argv, overrides, SHARED, "--vs"), check_subject)
+    except FmbenchError as error:
+        if name not in VARIANTS:
+            raise
+        return Rung(name, None, failure=str(error))
+    return Rung(name, arguments)
+
+
+def measured(rungs: Sequence[Rung], subject: Subject) -> list[Standing]:
+    """Run every variant. Raises FmbenchError where the reference cannot run."""
+    progress = Progress()
+    total = len(subject.passages)
+    climb(rungs, subject.passages, subject.queries, lambda count: progress.show(f"{count:,} of {total:,} passages"))
+    progress.clear()
+    if not rungs[0].works:
+        raise FmbenchError(f"the reference {rungs[0].name} cannot run: {rungs[0].failure}")
+    for failed in (item for item in rungs if not item.works):
+        warn(f"{failed.name}: {failed.failure}")
+    return standings(rungs, subject)
+
+
+def as_json(found: Sequence[Standing]) -> str:
+    """Return a JSON list, a variant an object."""
+    return json.dumps([finite(asdict(item)) for item in found], indent=2, allow_nan=False) + "\n"
+
+
+def log_text(found: Sequence[Standing]) -> str:
+    """Return the log: a FID line a variant."""
+    said: list[lines.Line] = [
+        lines.Log({"format": lines.FORMAT_VERSION, "program": f"fmbench {__version__}", "driver": "fidelity"}),
+        *(
+            lines.Fid({"artifact": f"ladder/{item.name}", "kind": "variant", "verdict": item.verdict}
+                      | finite(asdict(item)))
+            for item in found
+        ),
+    ]  # fmt: skip
+    return "".join(line.format() + "\n" for line in said)

@@ -1,0 +1,166 @@
+"""Where each variant stands against the reference: vectors, rankings, quality, speed."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from fmbench.backend import Backend
+from fmbench.collection import Qrels
+from fmbench.errors import FmbenchError
+from fmbench.fidelity.subject import Subject
+from fmbench.markdown import markdown, plain
+from fmbench.pairs import Pair
+from fmbench.ranking.measures import evaluate
+from fmbench.ranking.paired import compare
+from fmbench.search import Block, TopK, choose_engine, search
+
+from .rungs import ROLES, Rung
+from .tables import cosine_text
+
+if TYPE_CHECKING:
+    import numpy as np
+
+DEPTH = 10
+HEADER = ("variant", "min cosine", "mean cosine", "top-10 overlap", "nDCG@10", "change", "95% interval", "p",
+          "speed", "95% interval", "verdict")  # fmt: skip
+NOTES = """\
+Cosine: of each text's vector with its vector in the reference, passages and queries. Overlap: share of the reference's
+ten documents that are still among the ten. Change: of nDCG@10, paired over queries, with the p of a randomisation test.
+Speed: how many times as fast as the reference, medians of turns on the same texts; what was compiled on the way is in
+the first turns, which are left out.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """One variant against the reference; figures are None where it could not run, or where there are no judgements.
+
+    `speed` is how many times as fast, with its 95% interval; `ndcg_change` is in nDCG@10.
+    """
+
+    name: str
+    verdict: str  # equal, different, or unsupported
+    failure: str | None = None
+    min_cosine: float | None = None
+    mean_cosine: float | None = None
+    overlap: float | None = None
+    ndcg: float | None = None
+    ndcg_change: float | None = None
+    ndcg_interval: tuple[float, float] | None = None
+    ndcg_p: float | None = None
+    speed: float | None = None
+    speed_interval: tuple[float, float] | None = None
+    speed_verdict: str | None = None
+
+
+def standings(rungs: Sequence[Rung], subject: Subject) -> list[Standing]:
+    """Hold every variant against the first one."""
+    reference = rungs[0]
+    if reference.encoder is None:
+        raise FmbenchError(f"the reference {reference.name} did not run")
+    platform, similarity = reference.encoder.platform, reference.encoder.similarity or "cosine"
+    runs = {id(rung): found(rung, subject, platform, similarity) for rung in rungs if rung.works}
+    qualities = quality_of({key: run.run() for key, run in runs.items()}, subject)
+    return [
+        standing(reference, rung, runs, qualities) if rung.works else Standing(rung.name, "unsupported", rung.failure)
+        for rung in rungs
+    ]
+
+
+def found(rung: Rung, subject: Subject, platform: Backend, similarity: Any) -> TopK:
+    """Return what a variant's vectors find, exactly."""
+    vectors = rung.vectors("passage")
+    engine = choose_engine(platform, vectors.shape[1])
+    blocks = [Block(list(subject.ids), vectors)]
+    return search(rung.vectors("query"), list(subject.query_ids), blocks, DEPTH, similarity, engine=engine)
+
+
+def quality_of(runs: Mapping[int, Any], subject: Subject) -> dict[int, Any]:
+    """Judge every run; nothing without judgements."""
+    if not subject.gains:
+        return {}
+    qrels = Qrels({query: dict(gains) for query, gains in subject.gains.items()})
+    return {key: evaluate(run, qrels, [DEPTH]) for key, run in runs.items()}
+
+
+def standing(reference: Rung, rung: Rung, runs: Mapping[int, TopK], qualities: Mapping[int, Any]) -> Standing:
+    """Hold one variant against the reference."""
+    cosines = cosines_of(reference, rung)
+    quality: dict[str, Any] = {}
+    if qualities:
+        metric = f"ndcg_cut_{DEPTH}"
+        paired = compare(qualities[id(reference)], qualities[id(rung)])[metric]
+        quality = {
+            "ndcg": qualities[id(rung)].means()[metric],
+            "ndcg_change": paired.mean,
+            "ndcg_interval": paired.interval,
+            "ndcg_p": paired.p,
+        }
+    pair = Pair.of(reference.seconds, rung.seconds)
+    same = all((reference.vectors(role) == rung.vectors(role)).all() for role in ROLES)
+    return Standing(
+        name=rung.name,
+        verdict="equal" if same else "different",
+        min_cosine=float(cosines.min()),
+        mean_cosine=float(cosines.mean()),
+        overlap=overlap(runs[id(reference)], runs[id(rung)]),
+        speed=1 / pair.ratio,
+        speed_interval=(1 / pair.interval[1], 1 / pair.interval[0]) if pair.verdict else None,
+        speed_verdict=pair.verdict,
+        **quality,
+    )
+
+
+def cosines_of(one: Rung, other: Rung) -> "np.ndarray":
+    """Return the cosine of each text's two vectors, queries first; two zero vectors have 1, one alone 0."""
+    import numpy as np
+
+    sides = [
+        np.concatenate([rung.vectors("query"), rung.vectors("passage")]).astype(np.float64) for rung in (one, other)
+    ]
+    lengths = [np.linalg.norm(side, axis=1) for side in sides]
+    size = lengths[0] * lengths[1]
+    products = (sides[0] * sides[1]).sum(axis=1)
+    same = (sides[0] == sides[1]).all(axis=1)  # two vectors of zeros too
+    return np.where(same, 1.0, np.divide(products, size, out=np.zeros_like(size), where=size > 0)).clip(-1, 1)
+
+
+def overlap(one: TopK, other: TopK) -> float:
+    """Return the mean share of the first one's documents that the second one has too."""
+    shares = [len(set(a) & set(b)) / max(1, len(a)) for a, b in zip(one.ids, other.ids, strict=True)]
+    return sum(shares) / max(1, len(shares))
+
+
+def as_markdown(rows: Sequence[Standing], subject: Subject, reference: str) -> str:
+    """Return the table."""
+    title = f"### Fidelity ladder against {reference}: {len(subject.passages):,} passages, "
+    title += f"{len(subject.queries):,} queries\n"
+    table = markdown(HEADER, [cells(row) for row in rows], tuple(range(1, 10)))
+    failed = [f"- {plain(row.name)} cannot run here: {plain(row.failure or '')}" for row in rows if row.failure]
+    return "\n".join([title, table, *([*failed, ""] if failed else []), NOTES])
+
+
+def cells(row: Standing) -> list[str]:
+    """Return a variant's cells."""
+    if row.failure is not None:
+        return [row.name, *[""] * 9, row.verdict]
+    return [
+        row.name, cosine_text(row.min_cosine), cosine_text(row.mean_cosine), number(row.overlap, ".2%"),
+        number(row.ndcg, ".4f"), number(row.ndcg_change, "+.4f"), span(row.ndcg_interval, "+.4f"),
+        number(row.ndcg_p, ".3f"), number(row.speed, ".2f"), span(row.speed_interval, ".2f"), verdict(row),
+    ]  # fmt: skip
+
+
+def verdict(row: Standing) -> str:
+    """Return what to make of a variant."""
+    return "; ".join(filter(None, (row.verdict, row.speed_verdict or "too few turns to tell the speed")))
+
+
+def number(value: float | None, form: str) -> str:
+    """Return a figure, or nothing."""
+    return "" if value is None else format(value, form)
+
+
+def span(interval: tuple[float, float] | None, form: str) -> str:
+    """Return an interval, or nothing."""
+    return "" if interval is None else f"{interval[0]:{form}} to {interval[1]:{form}}"

@@ -1,0 +1,185 @@
+"""`fmbench fidelity matrix`: captures by several versions of a library, each compared with the one before."""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from fmbench.console import note, run_main, warn
+from fmbench.errors import FmbenchError, UsageError, first_line
+from fmbench.fidelity.comparison import Comparison, compare
+from fmbench.fidelity.reader import ArtifactReader
+from fmbench.parsing import Once, Parser
+
+from .arguments import CaptureArguments, build_parser
+from .capture import wanted_arguments
+from .environments import Environment
+from .matrix_table import as_json, as_markdown
+
+PROGRAM = "fmbench fidelity matrix"
+EPILOG = """\
+how it works:
+  Each --with is an environment: this one, and on top of it what is named, so that little else differs. pip brings what
+  a version depends on, where what is here does not do. One --with may name several: --with 'torch==2.12.1 numpy==2.3'.
+  In each environment the capture of the other arguments is made, below --out, and each is compared with the one before
+  it; where indexes and rankings were captured, the later version also searches the earlier one's index.
+
+  Environments are kept in --environments and used again. A version that cannot be installed, or cannot run, is a row
+  that says why; its neighbours are compared with each other.
+
+example:
+  fmbench fidelity matrix --with torch==2.12.1 --with torch==2.13.0 --out upgrade \\
+      --platform cpu --model_name models/minilm --dataset data/scifact --documents 500
+"""
+
+
+@dataclass
+class Column:
+    """One version: its environment, where its capture is, and why there is none."""
+
+    environment: Environment
+    folder: Path
+    failure: str | None = None
+
+
+@dataclass
+class Step:
+    """One version against the one before that works: the comparison, or why there is none; the swap's drifts."""
+
+    a: Column
+    b: Column
+    comparison: Comparison | None = None
+    failure: str | None = None
+    swaps: list[dict[str, Any]] = field(default_factory=list)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the program and return its exit code."""
+    return run_main(PROGRAM, lambda: run(sys.argv[1:] if argv is None else argv))
+
+
+def run(argv: Sequence[str]) -> int:
+    """Make environments and captures, compare, and print the table."""
+    if "-h" in argv or "--help" in argv:
+        help_parser().parse_known_args(["--help"])
+    own, left = own_parser().parse_known_args(list(argv))
+    requirements = getattr(own, "with") or []
+    if len(requirements) < 2:
+        raise UsageError("name two versions at least: --with torch==2.12.1 --with torch==2.13.0")
+    columns = planned(own, requirements)
+    arguments = wanted_arguments([*left, f"--out={own.out}"])
+    arguments.subject()
+    for column in columns:
+        fill(column, left)
+    steps = [compared(a, b, left, arguments) for a, b in pairwise(working(columns))]
+    sys.stdout.write(as_json(columns, steps) if own.format == "json" else as_markdown(columns, steps))
+    return 0 if len(list(working(columns))) > 1 else 1
+
+
+def own_parser() -> Parser:
+    """Return the parser of what only this command asks."""
+    parser = Parser(prog=PROGRAM, add_help=False, allow_abbrev=False)
+    add_own(parser)
+    return parser
+
+
+def help_parser() -> Parser:
+    """Return the parser whose help shows everything."""
+    parser = build_parser(
+        PROGRAM, "Capture with several versions of a library, and compare each with the next.", EPILOG
+    )
+    add_own(parser.add_argument_group("versions"))
+    return parser
+
+
+def add_own(group: "argparse._ActionsContainer") -> None:
+    """Add versions, where they come from, and where everything goes."""
+    group.add_argument("--with", action="append", metavar="REQ", help="a requirement, or several; repeatable, in order")
+    group.add_argument("--out", action=Once, type=Path, required=True, metavar="DIR", help="captures go below it")
+    group.add_argument(
+        "--environments", action=Once, type=Path, default=Path("~/.cache/fmbench/environments"), metavar="DIR",
+        help="where environments are kept (default: ~/.cache/fmbench/environments)",
+    )  # fmt: skip
+    group.add_argument("--index-url", action=Once, metavar="URL", help="where the installer looks")
+    group.add_argument("--find-links", action=Once, metavar="DIR|URL", help="where else the installer looks")
+    group.add_argument("--format", action=Once, choices=("markdown", "json"), default="markdown", help="how to say it")
+
+
+def planned(own: argparse.Namespace, requirements: Sequence[str]) -> list[Column]:
+    """Return the versions in the order given. Raises UsageError for one that is there twice, or is no requirement."""
+    options: list[str] = []
+    for name in ("index_url", "find_links"):
+        if getattr(own, name) is not None:
+            options += [f"--{name.replace('_', '-')}", getattr(own, name)]
+    cache = own.environments.expanduser()
+    columns: list[Column] = []
+    for requirement in requirements:
+        environment = Environment(requirement, tuple(options), cache)
+        if not environment.words or any(environment.name == column.environment.name for column in columns):
+            raise UsageError(f"--with {requirement}: given twice")
+        columns.append(Column(environment, own.out / environment.name))
+    return columns
+
+
+def fill(column: Column, words: Sequence[str]) -> None:
+    """Make a version's environment and its capture, or keep why not."""
+    environment = column.environment
+    try:
+        environment.make()
+    except FmbenchError as error:
+        if isinstance(error, UsageError):
+            raise
+        column.failure = f"cannot be installed: {first_line(error)}"
+        warn(f"{environment.requirement} {column.failure}")
+        return
+    done = environment.run(["fidelity", "capture", *words, "--out", str(column.folder)])
+    if done.returncode:
+        column.failure = f"cannot capture: {last_line(done.stderr)}"
+        warn(f"{environment.requirement} {column.failure}")
+    else:
+        note(f"{environment.requirement}: captured in {column.folder}")
+
+
+def last_line(text: str) -> str:
+    """Return the last line that a program said."""
+    rows = [row.strip() for row in text.splitlines() if row.strip()]
+    return rows[-1] if rows else "it said nothing"
+
+
+def working(columns: Sequence[Column]) -> Iterator[Column]:
+    """Yield the versions that have a capture."""
+    return (column for column in columns if column.failure is None)
+
+
+def compared(a: Column, b: Column, words: Sequence[str], arguments: CaptureArguments) -> Step:
+    """Compare two neighbours, and let the later one search the earlier one's index."""
+    step = Step(a, b)
+    readers = [ArtifactReader(column.folder) for column in (a, b)]
+    try:
+        step.comparison = compare(*readers)
+    except FmbenchError as error:
+        step.failure = first_line(error)
+        return step
+    if all({"index", "search"} <= reader.manifest.probes.keys() for reader in readers):
+        left = without(words, "probes")
+        done = b.environment.run(["fidelity", "swap", str(a.folder), str(b.folder), *left, "--format", "json"])
+        if done.returncode:
+            warn(f"{b.environment.requirement}: no swap: {last_line(done.stderr)}")
+        else:
+            step.swaps = json.loads(done.stdout)
+    return step
+
+
+def without(words: Sequence[str], name: str) -> list[str]:
+    """Return a command line without an argument and its value."""
+    kept: list[str] = []
+    skip = False
+    for word in words:
+        if not skip and not word.startswith(f"--{name}="):
+            kept += [] if word == f"--{name}" else [word]
+        skip = word == f"--{name}"
+    return kept

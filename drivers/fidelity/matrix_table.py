@@ -1,0 +1,83 @@
+"""What each version changed, as one table."""
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from fmbench.markdown import markdown
+
+from .records import comparison_record
+from .report import section
+from .tables import agreement_line, headline, own_drifts, ranking_table
+
+if TYPE_CHECKING:
+    from .matrix import Column, Step
+
+HEADER = ("A", "B", "tensors", "shapes match?", "bitwise equal?", "close?", "rankings", "what")
+SWAP_HEADER = ("A", "B", "ranking", "Recall@10 change", "MRR@10 change", "different ids")
+
+
+def as_markdown(columns: "Sequence[Column]", steps: "Sequence[Step]") -> str:
+    """Return a line a pair of neighbours and one a version that is not there, then the rankings."""
+    lines = [pair_line(step) for step in steps]
+    lines += [
+        ["", column.environment.requirement, *[""] * 5, column.failure] for column in columns if column.failure
+    ]  # fmt: skip
+    parts = ["### Fidelity by version\n", markdown(HEADER, lines)]
+    drifts = [drift for step in steps if step.comparison for drift in own_drifts(names_of(step), step.comparison)]
+    if drifts:
+        parts.append(section("Rankings", ranking_table(drifts)))
+    swaps = [swap_line(swap) for step in steps for swap in step.swaps]
+    if swaps:
+        parts.append("#### Search of the later version on the earlier one's index\n")
+        parts.append(markdown(SWAP_HEADER, swaps, (3, 4, 5)))
+    return "\n".join(parts)
+
+
+def names_of(step: "Step") -> tuple[str, str]:
+    """Return what both sides are called."""
+    return step.a.environment.requirement, step.b.environment.requirement
+
+
+def pair_line(step: "Step") -> list[str]:
+    """Return what one version changed against the one before."""
+    names = names_of(step)
+    if step.comparison is None:
+        return [*names, *[""] * 5, step.failure or ""]
+    tensors = [row for row in step.comparison.rows if row.artifact.kind == "tensor"]
+    rankings = [row for row in step.comparison.rows if row.artifact.kind == "ranking"]
+    changed = sum(row.verdict not in ("equal", "close") for row in rankings)
+    said = f"{changed} of {len(rankings)} changed" if rankings else "none captured"
+    agreement = agreement_line(names, "", tensors)[3:]
+    return [*names, str(len(tensors)), *agreement, said, headline(step.comparison)]
+
+
+def swap_line(swap: dict[str, Any]) -> list[str]:
+    """Return one part of a ranking's drift, as `fmbench fidelity swap --format json` says it."""
+    drift = swap["drift"]
+    changes = {metric["name"]: metric["change"] for metric in drift["metrics"]}
+    metrics = [change_text(changes.get(name)) for name in ("Recall@10", "MRR@10")]
+    return [swap["a"], swap["b"], swap["ranking"], *metrics, f"{drift['different_ids']:.3g}"]
+
+
+def change_text(change: float | None) -> str:
+    """Return the change of a mean."""
+    return "no judgements" if change is None else f"{change:+.2g}" if change else "equal"
+
+
+def as_json(columns: "Sequence[Column]", steps: "Sequence[Step]") -> str:
+    """Return one JSON object: the versions, and each pair."""
+    record = {
+        "versions": [{"requirement": column.environment.requirement, "failure": column.failure} for column in columns],
+        "pairs": [
+            {
+                "a": names_of(step)[0],
+                "b": names_of(step)[1],
+                "failure": step.failure,
+                "comparison": comparison_record(step.comparison, names_of(step)) if step.comparison else None,
+                "swap": step.swaps,
+            }
+            for step in steps
+        ],
+    }
+    return json.dumps(record, indent=2, allow_nan=False) + "\n"

@@ -1,0 +1,1 @@
+"""The built-in probes, one file each. A third party adds one through the entry-point group `fmbench.probes`."""

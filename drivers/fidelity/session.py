@@ -1,0 +1,45 @@
+"""A model that is set up for probes, and the log that says what it is."""
+
+from typing import Any
+
+from fmbench import host, lines
+from fmbench.clock import Clock
+from fmbench.encoder import Encoder, EncoderPlan
+from fmbench.fidelity.context import Context
+from fmbench.fidelity.late_interaction import random_head, read_head
+from fmbench.fidelity.subject import Subject
+from fmbench.log import LogWriter
+from fmbench.opening import platform_facts, run_facts, write_arguments
+
+from .arguments import CaptureArguments
+
+TIMED = "nothing"
+BUDGET = 1024  # tokens a batch: one for all platforms, because kernels are chosen by shape
+
+
+class Session:
+    """One run: the context that probes work with, and the fingerprint."""
+
+    def __init__(self, arguments: CaptureArguments, plan: EncoderPlan, subject: Subject, log: LogWriter, task: str):
+        """Load the model, and print what every log begins with. Raises UsageError and PlatformError."""
+        clock = Clock()
+        write_arguments(log, arguments, "fidelity")
+        log.banner("RUNTIME")
+        start = clock.now()
+        encoder = Encoder(plan)
+        encoder.module.eval()
+        log.write(lines.Setup((clock.now() - start) / 1e9))
+        size = encoder.hidden_size
+        head = read_head(arguments.colbert, size) if arguments.colbert else random_head(size, arguments.seed)
+        budget = arguments.recipe.tokens_per_batch
+        self.context = Context(encoder, subject, arguments.seed, head, budget if isinstance(budget, int) else BUDGET)
+        self.fingerprint: dict[str, Any] = {
+            **run_facts(arguments, plan.platform.distributions, TIMED),
+            **platform_facts(plan.platform, encoder.arguments),
+            **encoder.facts,
+            **plan.platform.model_facts(),
+            "seed": arguments.seed,
+            "head": head.origin,
+            "tokens_per_batch": self.context.budget,
+        }
+        log.write(lines.Env({"task": task, **self.fingerprint, **host.load_facts("start")}))

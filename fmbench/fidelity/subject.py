@@ -1,0 +1,54 @@
+"""The texts that a capture is made of: passages, queries, and the judgements between them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from fmbench.collection import Dataset
+from fmbench.digest import digest_of_json
+from fmbench.errors import UsageError, first_line
+
+QUERIES = 32  # texts that are asked where there are no queries
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """Passages and queries with their ids. `gains` is query id -> document id -> gain, or None."""
+
+    ids: Sequence[str]
+    passages: Sequence[str]
+    query_ids: Sequence[str]
+    queries: Sequence[str]
+    gains: Mapping[str, Mapping[str, float]] | None = None
+
+    @property
+    def digest(self) -> str:
+        """What tells these texts from others, their ids included."""
+        return digest_of_json([list(part) for part in (self.ids, self.passages, self.query_ids, self.queries)])
+
+    @classmethod
+    def from_file(cls, path: Path) -> "Subject":
+        """Read a text a line; blank lines are left out. The first lines are the queries too. Raises UsageError."""
+        try:
+            rows = path.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"--texts {path}: cannot be read ({first_line(error)})") from None
+        texts = [row.strip() for row in rows if row.strip()]
+        if not texts:
+            raise UsageError(f"--texts {path}: holds no text; write one a line")
+        ids = [str(place) for place in range(len(texts))]
+        return cls(ids, texts, ids[:QUERIES], texts[:QUERIES])
+
+    @classmethod
+    def from_folder(cls, folder: Path, documents: int | None, split: str) -> "Subject":
+        """Read the first documents of a collection, and all its queries. Raises UsageError."""
+        dataset = Dataset.from_folder(folder, split)
+        dataset.check()
+        chosen = list(islice(dataset.corpus, documents))
+        queries = list(dataset.queries)
+        gains = dataset.qrels.gains if dataset.qrels else None
+        return cls(
+            [document.id for document in chosen], [document.passage for document in chosen],
+            [query.id for query in queries], [query.text for query in queries], gains,
+        )  # fmt: skip

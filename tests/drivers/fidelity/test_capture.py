@@ -1,0 +1,326 @@
+"""`fmbench fidelity probes`, `capture`, `bisect` and `swap` on a tiny model, in this process."""
+
+import json
+
+import pytest
+import torch
+
+from fmbench import cli, plugins
+from fmbench.drivers.fidelity.arguments import CaptureArguments
+from fmbench.drivers.fidelity.leaves import leaves
+from fmbench.drivers.fidelity.substitution import Substitution
+from fmbench.encoder import Encoder, EncoderPlan, Recipe
+from fmbench.fidelity.probe import GROUP, Probe
+from fmbench.fidelity.reader import ArtifactReader
+from tests.tiny_model import write_collection, write_model
+
+SMALL = (
+    "tokens,hidden,modules,bert,amp_bert,remove_dense,lse,pooled,normalised,batch,layer_norm,norm,index,search,train"
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Model, collection, and the captures `A` and `bf16` of it with every probe but the two large ones."""
+    root = tmp_path_factory.mktemp("captures")
+    write_model(root / "tiny")
+    write_collection(root / "wings")
+    return root
+
+
+@pytest.fixture
+def fidelity(folder, capfd, restore_torch):
+    """fidelity(command, words, ...) -> (exit code, stdout, stderr); the model is the tiny one, on one thread."""
+
+    def run(command, *words):
+        model = [] if command in ("probes", "compare") else ["--platform", "cpu", "--threads", "1"]
+        model += ["--model_name", folder / "tiny"] if model else []
+        code = cli.main(["fidelity", command, *map(str, [*words, *model])])
+        done = capfd.readouterr()
+        return code, done.out, done.err
+
+    return run
+
+
+@pytest.fixture
+def captured(folder, fidelity):
+    """captured(name, words, ...) -> the folder of a capture, made once."""
+
+    def run(name, *words, probes=SMALL):
+        if not (folder / name).exists():
+            code, _, err = fidelity(
+                "capture", "--dataset", folder / "wings", "--out", folder / name, "--probes", probes, *words
+            )
+            assert code == 0, err
+        return folder / name
+
+    return run
+
+
+def test_the_same_capture_twice_is_bitwise_equal_and_exits_0(captured, fidelity):
+    code, out, _ = fidelity("compare", captured("A"), captured("again"), "--fail-on", "close", "--format", "json")
+    assert code == 0
+    found = json.loads(out)["artifacts"]
+    assert {row["probe"] for row in found} == set(SMALL.split(","))
+    assert {row["verdict"] for row in found} == {"equal"}
+    assert sum(row["kind"] == "ranking" for row in found) == 4
+
+
+def test_bfloat16_is_different_from_the_first_layer_on(captured, fidelity):
+    a, b = captured("A"), captured("bf16", "--model:dtype@", "torch.bfloat16")
+    assert fidelity("compare", a, b, "--fail-on", "different")[0] == 1
+    found = json.loads(fidelity("compare", a, b, "--format", "json")[1])
+    rows = {row["artifact"]: row for row in found["artifacts"]}
+    assert found["first_not_equal"] == "hidden/embeddings"
+    layers = [row["verdict"] for name, row in rows.items() if name.startswith(("hidden/layer", "bert/layer"))]
+    assert layers == ["different"] * 4
+    assert all(row["verdict"] == "equal" for name, row in rows.items() if name.startswith(("tokens/", "norm/")))
+    changed = [row for row in rows.values() if row["kind"] == "ranking" and row["changed_queries"]]
+    assert changed and all(query["query"].startswith("q") for row in changed for query in row["changed_queries"])
+
+
+def test_what_a_capture_holds(captured):
+    reader = ArtifactReader(captured("A"))
+    tensor = lambda label: reader.tensor(reader.find(label))  # noqa: E731
+    tokens = tensor("tokens/passage.lengths")
+    assert len(tokens) == 30 and tensor("hidden/layer.1").shape == (int(tokens.sum()), 32)  # padding is left out
+    assert torch.equal(tensor("hidden/layer.1"), tensor("hidden/last"))
+    lengths = tensor("normalised/passage").norm(dim=1)
+    assert torch.allclose(lengths, torch.ones(30))
+    assert tensor("batch/distance_from_one").shape == (5,) and tensor("batch/distance_from_one")[0] == 0
+    assert tensor("remove_dense/replaced").item() == 4
+    assert len(tensor("train/loss")) == 10 and tensor("train/loss")[-1] < tensor("train/loss")[0]
+    assert reader.manifest.queries == 6 and reader.qrels() is not None
+
+
+def test_training_and_removing_leave_the_model_as_it_was(captured):
+    """`search` and `pooled` ran beside `remove_dense` and `train`; alone they give the same."""
+    alone = ArtifactReader(captured("alone", probes="pooled"))
+    beside = ArtifactReader(captured("A"))
+    label = "pooled/passage"
+    assert alone.find(label).sha256 == beside.find(label).sha256
+
+
+def test_texts_from_a_file(folder, captured, fidelity, tmp_path):
+    file = tmp_path / "texts.txt"
+    file.write_text("wing flow\n\n shock wave drag \nlift plate\n")
+    code, _, err = fidelity("capture", "--texts", file, "--probes", "tokens,search", "--out", tmp_path / "C")
+    assert code == 0, err
+    manifest = ArtifactReader(tmp_path / "C").manifest
+    assert (manifest.text_count, manifest.queries, manifest.qrels) == (6, 3, None)
+    run = ArtifactReader(tmp_path / "C").run(ArtifactReader(tmp_path / "C").find("search/pooled.exact"))
+    assert {query: next(iter(found)) for query, found in run.items()} == {"0": "0", "1": "1", "2": "2"}
+    code, _, err = fidelity("compare", captured("A"), tmp_path / "C")
+    assert code == 2 and "cannot be compared" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--texts", "nothing.txt", "--probes", "hiden"], "--probes hiden: unknown; did you mean hidden"),
+        ([], "--texts FILE or --dataset DIR"),
+        (["--texts", "nothing.txt"], "--texts nothing.txt: cannot be read"),
+        (["--texts", "nothing.txt", "--documents", "3"], "--documents goes with --dataset"),
+        (["--texts", "nothing.txt", "--tokens_per_batch", "auto"], "differ from run to run"),
+        (["--texts", "@", "--probes", "hidden", "--compile"], "--probes hidden: the model runs compiled"),
+        (["--texts", "@", "--colbert", "nowhere"], "nowhere/model.safetensors: not readable"),
+    ],
+)
+def test_a_wrong_command_line_is_one_line(words, message, fidelity, tmp_path):
+    (tmp_path / "one.txt").write_text("wing\n")
+    words = [tmp_path / "one.txt" if word == "@" else word for word in words]
+    code, _, err = fidelity("capture", "--out", tmp_path / "X", *words)
+    assert code == 2 and message in err, err
+
+
+def test_probes_are_listed_in_the_order_that_they_run(fidelity):
+    code, out, _ = fidelity("probes")
+    names = [line.split()[0] for line in out.splitlines()[1:]]
+    assert code == 0 and names[:3] == ["tokens", "hidden", "modules"] and names[-1] == "train"
+    assert set(SMALL.split(",")) | {"sort", "subtract"} == set(names)
+
+
+class Third(Probe):
+    name = "third"
+    summary = "a stranger's"
+
+    def run(self, context):
+        yield "sum", torch.tensor([len(context.texts("passage"))])
+
+
+def test_a_third_party_adds_a_probe_and_a_broken_one_is_a_warning(fidelity, folder, monkeypatch, tmp_path):
+    discover = plugins.discover
+    make = plugins.importlib.metadata.EntryPoint
+    entries = {
+        "third": make("third", f"{__name__}:Third", GROUP), "broken": make("broken", "no.such.module:X", GROUP),
+    }  # fmt: skip
+    ours = {name: plugins.Plugin(entry) for name, entry in entries.items()}
+
+    def and_ours(group):
+        found, warnings = discover(group)
+        return (found | ours if group == GROUP else found), warnings
+
+    monkeypatch.setattr(plugins, "discover", and_ours)
+    code, out, err = fidelity("probes")
+    assert code == 0 and "third" in out and "plug-in 'broken'" in err
+    words = ("--dataset", folder / "wings", "--documents", "7", "--probes", "third", "--out", tmp_path / "T")
+    code, _, err = fidelity("capture", *words)
+    assert code == 0, err
+    reader = ArtifactReader(tmp_path / "T")
+    assert reader.tensor(reader.find("third/sum")).item() == 7
+
+
+# Bisecting
+
+
+@pytest.fixture(scope="module")
+def encoder(folder):
+    """The tiny model, as B has it, loaded once."""
+    arguments = CaptureArguments(
+        platform="cpu", model_class="AutoModel", model_name=str(folder / "tiny"), threads=1, recipe=Recipe()
+    )
+    return Encoder(EncoderPlan.of(arguments, arguments.recipe))
+
+
+def planted(module, change):
+    """Make a module compute something else; return what undoes it."""
+    original = module.forward
+    module.forward = lambda *words, **named: change(original, *words, **named)
+
+    def undo():
+        module.forward = original
+
+    return undo
+
+
+def rounded(original, *words, **named):
+    """What a bfloat16 kernel gives."""
+    return original(*words, **named).bfloat16().float()
+
+
+def bisected(captured, encoder):
+    substitution = Substitution(ArtifactReader(captured("A")), encoder.module)
+    return substitution.run(encoder.platform.place(substitution.inputs()))
+
+
+def test_bisecting_the_same_build_finds_nothing(captured, fidelity):
+    code, out, _ = fidelity("bisect", captured("A"))
+    assert code == 0 and "calls of modules give what they gave in A, bit for bit." in out
+
+
+def test_bisecting_names_every_leaf_module_that_was_changed(captured, encoder):
+    every = leaves(encoder.module)
+    artifacts = ArtifactReader(captured("A")).manifest.artifacts
+    called = {item.name.partition("/")[0] for item in artifacts if item.probe == "modules" and "/" in item.name}
+    never = [name for name in every if name not in called]
+    assert len(called) == 29 and all(name.endswith("attention.self.dropout") for name in never)  # sdpa does it itself
+    for name, module in every.items():
+        if name in never:
+            continue
+        undo = planted(module, rounded)
+        try:
+            found = bisected(captured, encoder)
+        finally:
+            undo()
+        assert [(item.call, item.where) for item in found] == [(name, "module")], name
+
+
+def test_bisecting_names_a_layer_norm_epsilon_a_gelu_and_a_matmul(captured, encoder):
+    from torch.nn.functional import gelu, linear
+
+    every = leaves(encoder.module)
+    norm = every["encoder.layer.1.attention.output.LayerNorm"]
+    old, norm.eps = norm.eps, 1e-5
+    assert [item.call for item in bisected(captured, encoder)] == ["encoder.layer.1.attention.output.LayerNorm"]
+    norm.eps = old
+    changes = {
+        "encoder.layer.0.intermediate.intermediate_act_fn": lambda original, x: gelu(x, approximate="tanh"),
+        "encoder.layer.1.output.dense": lambda original, x: linear(
+            x.bfloat16(), every["encoder.layer.1.output.dense"].weight.bfloat16()
+        ).float() + every["encoder.layer.1.output.dense"].bias,
+    }  # fmt: skip
+    for name, change in changes.items():
+        undo = planted(every[name], change)
+        try:
+            (found,) = bisected(captured, encoder)
+        finally:
+            undo()
+        assert (found.call, found.where, found.verdict) == (name, "module", "different")
+
+
+def test_bisecting_tells_code_between_modules_from_modules(captured, encoder, monkeypatch):
+    import torch.nn.functional as functional
+
+    original = functional.scaled_dot_product_attention
+    monkeypatch.setattr(
+        functional, "scaled_dot_product_attention", lambda *words, **named: original(*words, **named) * 1.001
+    )
+    monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", functional.scaled_dot_product_attention)
+    found = bisected(captured, encoder)
+    assert [(item.call, item.where) for item in found] == [
+        (f"encoder.layer.{layer}.attention.output.dense", "before") for layer in (0, 1)
+    ]
+
+
+def test_bisecting_another_model_names_the_calls_that_are_missing(captured, folder, fidelity):
+    code, out, _ = fidelity("bisect", captured("A"), "--model:num_hidden_layers@", "1", "--format", "json")
+    found = json.loads(out)
+    assert code == 0 and found["first"] is None
+    assert "encoder.layer.1.output.dense" in {item["call"] for item in found["found"] if item["where"] == "missing"}
+
+
+def test_bisecting_needs_the_probe(captured, fidelity):
+    code, _, err = fidelity("bisect", captured("alone", probes="pooled"))
+    assert code == 2 and "was captured without the probe modules" in err
+
+
+# Swapping
+
+
+def test_swapping_the_same_build_drifts_nowhere(captured, folder, fidelity):
+    code, out, err = fidelity(
+        "swap", captured("A"), captured("again"), "--dataset", folder / "wings", "--format", "json"
+    )
+    drifts = json.loads(out)
+    assert code == 0 and "differ" not in err
+    assert len(drifts) == 6 and {drift["drift"]["verdict"] for drift in drifts} == {"equal"}
+
+
+def test_swapping_parts_the_drift(captured, folder, fidelity):
+    a, b = captured("A"), captured("bf16", "--model:dtype@", "torch.bfloat16")
+    words = ("swap", a, b, "--dataset", folder / "wings", "--model:dtype@", "torch.bfloat16")
+    code, out, err = fidelity(*words)
+    assert code == 0 and "this is not what made" not in err
+    assert out.count("search drift") == out.count("index drift") == 2
+    assert "this is not what made" in fidelity(*words[:-2])[2]
+
+
+def test_swapping_refuses_other_texts(captured, folder, fidelity):
+    words = ("swap", captured("A"), captured("again"), "--dataset", folder / "wings", "--documents", "9")
+    code, _, err = fidelity(*words)
+    assert code == 2 and "the texts are not those of" in err
+
+
+@pytest.mark.slow
+def test_bisecting_names_every_leaf_module_of_minilm(minilm, tmp_path, capfd, restore_torch):
+    texts = tmp_path / "texts.txt"
+    texts.write_text("The flow over a wing.\nA shock wave.\n")
+    model = ["--platform", "cpu", "--threads", "1", "--model_name", str(minilm)]
+    words = ["--texts", str(texts), "--probes", "modules", "--out", str(tmp_path / "A")]
+    assert cli.main(["fidelity", "capture", *words, *model]) == 0
+    arguments = CaptureArguments(
+        platform="cpu", model_class="AutoModel", model_name=str(minilm), threads=1, recipe=Recipe()
+    )
+    encoder = Encoder(EncoderPlan.of(arguments, arguments.recipe))
+    reader = ArtifactReader(tmp_path / "A")
+    called = {item.name.partition("/")[0] for item in reader.manifest.artifacts if "/" in item.name}
+    every = {name: module for name, module in leaves(encoder.module).items() if name in called}
+    assert len(every) == 6 * 11 + 5 + 2  # layers, embeddings, pooler
+    for name, module in every.items():
+        undo = planted(module, rounded)
+        try:
+            substitution = Substitution(reader, encoder.module)
+            found = substitution.run(encoder.platform.place(substitution.inputs()))
+        finally:
+            undo()
+        assert [(item.call, item.where) for item in found] == [(name, "module")], name
