@@ -1,0 +1,55 @@
+"""Token ids of queries, by the tokenizers library alone: at batch 1 what lies around it costs more than the model."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fmbench.errors import UsageError, first_line
+
+
+class QueryTokenizer:
+    """A fast tokenizer that cuts at `length` tokens and does not pad."""
+
+    def __init__(self, origin: Any, length: int, special_tokens: bool = True) -> None:
+        """Take a fast tokenizer of transformers, which is changed: it cuts at `length` and no longer pads."""
+        self.origin = origin
+        self.backend = origin.backend_tokenizer
+        self.backend.no_padding()
+        self.backend.enable_truncation(length)
+        self.length = length
+        self.special_tokens = special_tokens
+
+    @classmethod
+    def from_folder(cls, folder: Path, length: int, special_tokens: bool = True) -> "QueryTokenizer":
+        """Load a model folder's tokenizer. Raises UsageError where it has no fast one."""
+        import transformers
+
+        try:
+            loaded = transformers.AutoTokenizer.from_pretrained(str(folder))
+        except (OSError, ValueError, TypeError, ImportError) as error:
+            raise UsageError(f"{folder}: no tokenizer ({first_line(error)})") from None
+        if not loaded.is_fast:
+            raise UsageError(f"{folder}: has a slow tokenizer only; save it with its tokenizer.json")
+        return cls(loaded, length, special_tokens)
+
+    def ids(self, text: str) -> list[int]:
+        """Return the token ids of one text."""
+        return self.backend.encode(text, add_special_tokens=self.special_tokens).ids
+
+    def all_ids(self, texts: Sequence[str]) -> list[list[int]]:
+        """Return the token ids of many texts."""
+        return [one.ids for one in self.backend.encode_batch(list(texts), add_special_tokens=self.special_tokens)]
+
+
+def padded(rows: Sequence[Sequence[int]], padding: int = 0) -> tuple[Tensor, Tensor]:
+    """Return ids (n, longest) filled up with the padding id, and their mask of ones and zeros."""
+    longest = max(1, *map(len, rows))
+    ids = torch.full((len(rows), longest), padding, dtype=torch.long)
+    mask = torch.zeros((len(rows), longest), dtype=torch.long)
+    for number, row in enumerate(rows):
+        ids[number, : len(row)] = torch.tensor(row, dtype=torch.long)
+        mask[number, : len(row)] = 1
+    return ids, mask
