@@ -55,12 +55,14 @@ class Contrast:
     def loss(self, batch: "np.ndarray", ranks: Ranks) -> Tensor:
         """Return the mean loss of a share of a batch, whose negatives are the whole batch's passages."""
         examples = [self.examples[self.kept[position]] for position in batch]
+        rows = torch.tensor([row for example in examples for row in (example.positive, *example.negatives)])
+        passages = ranks.gathered(self.passages(rows.tolist(), self.device))
+        everybody = ranks.gathered(rows.to(passages.device))
         width = 1 + len(examples[0].negatives)
-        rows = [row for example in examples for row in (example.positive, *example.negatives)]
-        passages = ranks.gathered(self.passages(rows, self.device))
-        first = ranks.rank * len(examples) * width
-        positives = torch.arange(len(examples)) * width + first
-        return losses.contrastive(self.queries(examples), passages, positives, self.temperature)
+        positives = (torch.arange(len(examples)) * width + ranks.rank * len(rows)).to(passages.device)
+        twins = everybody.unsqueeze(0) == everybody[positives].unsqueeze(1)  # the same passage is no negative
+        twins[torch.arange(len(examples)), positives] = False
+        return losses.contrastive(self.queries(examples), passages, positives, self.temperature, twins)
 
     def queries(self, examples: Sequence[Example]) -> Tensor:
         """Return the normalised vectors of the examples' queries."""

@@ -26,11 +26,11 @@ class LookupStudent(Student):
         self.weights = nn.Embedding.from_pretrained(torch.full((len(table), 1), ONE), freeze=False)
         self.linear = projection(table.shape[1], dimensions)
 
-    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Return the weighted mean of the tokens' vectors, times the matrix."""
-        weights = functional.softplus(self.weights(ids)) * mask.unsqueeze(2)
-        count = mask.sum(dim=1, keepdim=True).clamp(min=1)
-        return self.linear((self.table(ids) * weights).sum(dim=1) / count)
+        weights = functional.softplus(self.weights(input_ids)) * attention_mask.unsqueeze(2)
+        count = attention_mask.sum(dim=1, keepdim=True).clamp(min=1)
+        return self.linear((self.table(input_ids) * weights).sum(dim=1) / count)
 
     @torch.no_grad()
     def folded(self) -> Tensor:
@@ -49,9 +49,9 @@ class FoldedStudent(Student):
         self.dimensions = table.shape[1]
         self.table = nn.Embedding.from_pretrained(table.detach().clone(), freeze=False)
 
-    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Return the mean row of each text."""
-        return pooled(self.table(ids), mask, "mean")
+        return pooled(self.table(input_ids), attention_mask, "mean")
 
     @torch.no_grad()
     def folded(self) -> Tensor:

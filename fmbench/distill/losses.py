@@ -33,12 +33,14 @@ def in_batch_divergence(student: Tensor, teacher: Tensor, others: Tensor, temper
     return functional.kl_div(reached, wanted, log_target=True, reduction="batchmean")
 
 
-def contrastive(queries: Tensor, passages: Tensor, positives: Tensor, temperature: float) -> Tensor:
+def contrastive(queries: Tensor, passages: Tensor, positives: Tensor, temperature: float, ignored: Tensor) -> Tensor:
     """Return the softmax cross-entropy of each query's own passage among all passages of the batch.
 
-    `passages` (m, dimensions) are everybody's positives and hard negatives; `positives` (n) says which is whose.
+    `passages` (m, dimensions) are everybody's positives and hard negatives; `positives` (n) says which is whose;
+    `ignored` (n, m) says which passages are no negatives of a query.
     """
-    return functional.cross_entropy(queries @ passages.T / temperature, positives.to(queries.device))
+    scores = (queries @ passages.T / temperature).masked_fill(ignored, -torch.inf)
+    return functional.cross_entropy(scores, positives)
 
 
 def not_finite(value: Tensor) -> bool:

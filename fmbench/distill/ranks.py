@@ -56,11 +56,14 @@ class Ranks:
         """Return the rows of all processes, in the order of their ranks; gradients flow back to where rows came from."""
         if self.size == 1:
             return rows
+        import torch
         from torch.distributed.nn.functional import all_gather
 
-        import torch
-
-        return torch.cat(all_gather(rows))
+        if rows.requires_grad:
+            return torch.cat(all_gather(rows))
+        parts = [torch.empty_like(rows) for _ in range(self.size)]
+        torch.distributed.all_gather(parts, rows.contiguous())
+        return torch.cat(parts)
 
     def wait(self) -> None:
         """Wait until all are here."""

@@ -34,11 +34,11 @@ class RecurrentStudent(Student):
         self.network = network(table.shape[1], width, num_layers=layers, batch_first=True)
         self.projection = None if width == dimensions else projection(width, dimensions)
 
-    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Return the state after each row's last token; zeros for a row without tokens."""
-        lengths = mask.sum(dim=1).long()
+        lengths = attention_mask.sum(dim=1).long()
         packed = pack_padded_sequence(
-            self.table(ids), lengths.clamp(min=1).cpu(), batch_first=True, enforce_sorted=False
+            self.table(input_ids), lengths.clamp(min=1).cpu(), batch_first=True, enforce_sorted=False
         )
         _, state = self.network(packed)
         return self.vector(state) * (lengths > 0).unsqueeze(1)

@@ -18,12 +18,12 @@ class Student(nn.Module, ABC):
     dimensions: int
 
     @abstractmethod
-    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
-        """Return vectors (n, dimensions), not normalised, of token ids (n, tokens) with their mask of ones and zeros."""
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Return vectors (n, dimensions), not normalised, of token ids (n, tokens) and their mask of ones and zeros."""
 
-    def vectors(self, ids: Tensor, mask: Tensor) -> Tensor:
+    def vectors(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Return normalised vectors (n, dimensions); a row without tokens gives zeros."""
-        return functional.normalize(self(ids, mask), dim=1)
+        return functional.normalize(self(input_ids, attention_mask), dim=1)
 
 
 def pooled(states: Tensor, mask: Tensor, pooling: str) -> Tensor:

@@ -199,6 +199,8 @@ class Training:
         checkpoint.restore(self.task.module, checkpoint.under("model", tensors))
         checkpoint.restore_optimizer(self.optimizer, checkpoint.under("optimizer", tensors))
         self.schedule.load_state_dict({**facts["schedule"], "lr_lambdas": self.schedule.state_dict()["lr_lambdas"]})
+        for group, rate in zip(self.optimizer.param_groups, self.schedule.get_last_lr(), strict=True):
+            group["lr"] = rate  # the schedule sets it after a step only
         torch.set_rng_state(tensors["random"])
         self.step, self.best, self.best_step = facts["step"], facts["best"], facts["best_step"]
         self.seconds = facts["seconds"]

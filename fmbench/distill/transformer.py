@@ -22,10 +22,10 @@ class TransformerStudent(Student):
         width = model.config.hidden_size
         self.projection = None if width == dimensions else projection(width, dimensions)
 
-    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Return pooled states."""
-        states = self.model(input_ids=ids, attention_mask=mask).last_hidden_state
-        vectors = pooled(states, mask, self.pooling)
+        states = self.model(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        vectors = pooled(states, attention_mask, self.pooling)
         return vectors if self.projection is None else self.projection(vectors)
 
     def train(self, mode: bool = True) -> Self:
