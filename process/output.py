@@ -1,15 +1,13 @@
 """Where results go: standard output, or a file that is there whole or not at all."""
 
 import contextlib
-import os
 import sys
-import tempfile
 from collections.abc import Iterator
 from io import TextIOWrapper
 from pathlib import Path
 from typing import TextIO
 
-from fmbench.errors import FmbenchError, UsageError, first_line
+from fmbench.whole_file import whole_file, written
 
 
 @contextlib.contextmanager
@@ -26,7 +24,7 @@ def opened(target: Path | None) -> Iterator[TextIO]:
         with written(target), target.open("w", encoding="utf-8", newline="") as stream:
             yield stream  # a device or a pipe: there is nothing to rename
     else:
-        with beside(target) as stream:
+        with whole_file(target) as stream:
             yield stream
 
 
@@ -36,46 +34,3 @@ def standard_output() -> TextIO:
     if isinstance(stream, TextIOWrapper):
         stream.reconfigure(errors="backslashreplace")
     return stream
-
-
-@contextlib.contextmanager
-def beside(target: Path) -> Iterator[TextIO]:
-    """Yield a stream to a new file beside the target that takes its place in the end."""
-    real = target.resolve()  # a link stays one
-    if real.is_dir():
-        raise UsageError(f"{target}: is a folder; name a file")
-    try:
-        handle, name = tempfile.mkstemp(prefix=f".{real.name[:100]}.", suffix=".part", dir=real.parent)
-    except OSError as error:
-        raise UsageError(f"{target}: cannot be written ({first_line(error)})") from None
-    part = Path(name)
-    try:
-        with written(target):
-            with os.fdopen(handle, "w", encoding="utf-8", newline="") as stream:
-                yield stream
-                stream.flush()
-                os.fsync(stream.fileno())
-            part.chmod(mode_of(real))
-            part.replace(real)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def written(target: Path) -> Iterator[None]:
-    """Turn what the system says of a failed write into one line."""
-    try:
-        yield
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise FmbenchError(f"{target}: not written ({error.strerror or first_line(error)})") from None
-
-
-def mode_of(path: Path) -> int:
-    """Return the permissions that a file has, or that a new one gets: others may have to read it."""
-    if path.exists():
-        return path.stat().st_mode & 0o777
-    mask = os.umask(0)
-    os.umask(mask)
-    return 0o666 & ~mask

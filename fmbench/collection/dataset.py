@@ -1,0 +1,105 @@
+"""A test collection: corpus, queries and judgements that belong together."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fmbench.errors import UsageError
+
+from .check import Check, checked
+from .qrels import Qrels
+from .subset import read_ids
+from .texts import Texts
+
+PACKED = ("", ".gz", ".zst")
+TEXT_FILES = tuple(f".{form}{packed}" for form in ("jsonl", "json", "tsv") for packed in PACKED)
+QRELS_FILES = tuple(f".{form}{packed}" for form in ("tsv", "csv", "txt", "trec", "qrels", "jsonl") for packed in PACKED)
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """Corpus, queries and, where there are any, judgements.
+
+    Where there are judgements, the queries are those that they name: a file of queries often holds those of other
+    splits too. `subset`: the ids that the user asked for.
+    """
+
+    name: str
+    corpus: Texts
+    queries: Texts
+    qrels: Qrels | None = None
+    subset: frozenset[str] | None = None
+
+    @classmethod
+    def from_folder(
+        cls,
+        folder: Path,
+        split: str | None = "test",
+        *,
+        subset: Sequence[Path] = (),
+        min_score: float | None = None,
+        max_score: float | None = None,
+    ) -> "Dataset":
+        """Read a folder in BEIR's layout: `corpus.jsonl`, `queries.jsonl`, `qrels/<split>.tsv`, packed or not.
+
+        No judgements are read where `split` is None or the folder has none. Raises UsageError where a file is missing.
+        """
+        if not folder.is_dir():
+            raise UsageError(f"{folder}: no such folder")
+        judged = split is not None and (folder / "qrels").is_dir()
+        return cls.from_files(
+            [only_file(folder, "corpus", TEXT_FILES)],
+            [only_file(folder, "queries", TEXT_FILES)],
+            [only_file(folder / "qrels", str(split), QRELS_FILES)] if judged else (),
+            subset=subset,
+            min_score=min_score,
+            max_score=max_score,
+            name=folder.resolve().name,
+        )
+
+    @classmethod
+    def from_files(
+        cls,
+        corpus: Sequence[Path],
+        queries: Sequence[Path],
+        qrels: Sequence[Path] = (),
+        *,
+        subset: Sequence[Path] = (),
+        min_score: float | None = None,
+        max_score: float | None = None,
+        name: str = "",
+    ) -> "Dataset":
+        """Read files, one or many of each.
+
+        `subset`: files that name the queries of interest. `min_score` (inclusive) and `max_score` (exclusive) choose
+        judgements by their gain. Raises UsageError for bad judgements, and where none is left.
+        """
+        chosen = read_ids(subset) if subset else None
+        judgements = Qrels.load(qrels).between(min_score, max_score) if qrels else None
+        if judgements is not None and chosen is not None:
+            judgements = judgements.only(chosen)
+        if judgements is not None and not judgements.gains:
+            raise UsageError(f"{qrels[0]}: no judgement is left; look at min_score, max_score and the query subset")
+        wanted = chosen if judgements is None else judgements.gains.keys()
+        return cls(
+            name or corpus[0].resolve().parent.name, Texts(corpus), Texts(queries, ids=wanted), judgements, chosen
+        )
+
+    def check(self, strict: bool = False) -> Check:
+        """Read everything once, and return what is there and what is odd.
+
+        Raises UsageError for ids that occur twice, for an empty corpus, for no query at all and for judgements that
+        know no document of the corpus; `strict`: for every judgement of an unknown id too.
+        """
+        return checked(self, strict)
+
+
+def only_file(folder: Path, stem: str, endings: Sequence[str]) -> Path:
+    """Return the one file of a name. Raises UsageError where there is none, or a choice."""
+    found = [path for ending in endings if (path := folder / f"{stem}{ending}").is_file()]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise UsageError(f"{folder}: has {' and '.join(path.name for path in found)}; name the files one by one")
+    there = ", ".join(sorted(path.name for path in folder.iterdir())[:8])
+    raise UsageError(f"{folder}: has no {stem}{endings[0]}, only {there or 'nothing'}")

@@ -1,0 +1,85 @@
+"""Text files line by line: plain, gzip or Zstandard, told apart by their first bytes."""
+
+import gzip
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from fmbench.errors import UsageError, first_line
+
+from . import zst
+
+GZIP = b"\x1f\x8b"
+ZSTANDARD = (b"\xb5\x2f\xfd", b"\x2a\x4d\x18")  # after the first byte: a frame, and one to be skipped
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+class RowError(ValueError):
+    """What is wrong with one line; whoever knows file and number says them."""
+
+
+def lines_of(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield number and text of every line, blank ones too, without line end and byte order mark.
+
+    Raises UsageError for what is no file, no UTF-8 or damaged; it names the line.
+    """
+    refuse_no_file(path)
+    with opened(path) as stream:
+        for number, raw in enumerate(stream, 1):
+            if number == 1:
+                raw = raw.removeprefix(BYTE_ORDER_MARK)
+            yield number, decoded(raw, path, number)
+
+
+def full_lines_of(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield number and text of every line that is not blank."""
+    return ((number, line) for number, line in lines_of(path) if line.strip())
+
+
+def decoded(raw: bytes, path: Path, number: int) -> str:
+    """Return the text of a line. Raises UsageError for what is no UTF-8 or holds a NUL byte."""
+    if b"\0" in raw:
+        raise UsageError(f"{path}, line {number}: holds a NUL byte; is the file UTF-16, or damaged?")
+    try:
+        return raw.decode("utf-8").removesuffix("\n").removesuffix("\r")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path}, line {number}: is no UTF-8 ({error.reason} at byte {error.start + 1})") from None
+
+
+def refuse_no_file(path: Path) -> None:
+    """Raise UsageError for what is no regular file: it will be read more than once."""
+    if path.is_dir():
+        raise UsageError(f"{path}: is a folder; name a file")
+    if not path.exists():
+        raise UsageError(f"{path}: no such file")
+    if not path.is_file():
+        raise UsageError(f"{path}: is no regular file, and it must be read more than once")
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[BinaryIO]:
+    """Yield a stream of a file's content, decompressed. Raises UsageError where it cannot be read."""
+    try:
+        with path.open("rb") as stream:
+            start = stream.peek(4)[:4]
+            if start[:2] == GZIP:
+                with gzip.open(stream) as content:
+                    yield cast(BinaryIO, content)
+            elif start[1:] in ZSTANDARD:
+                yield zst.decompressed(stream, path)
+            else:
+                yield stream
+    except EOFError:
+        raise UsageError(f"{path}: the gzip data end too early; the file was cut off") from None
+    except (gzip.BadGzipFile, zlib.error) as error:
+        raise UsageError(f"{path}: damaged gzip data ({first_line(error)})") from None
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read ({error.strerror or first_line(error)})") from None
+
+
+def some(names: Sequence[str], most: int = 5) -> str:
+    """Return the first of some names, and how many more there are."""
+    shown = ", ".join(repr(name) for name in names[:most])
+    return f"{shown} and {len(names) - most:,} more" if len(names) > most else shown

@@ -1,0 +1,102 @@
+"""Which documents are relevant to which queries, and how much."""
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TextIO
+
+from fmbench.errors import UsageError
+from fmbench.whole_file import whole_file
+
+from .judgements import judgements_of
+
+Gains = Mapping[str, Mapping[str, float]]
+Form = Literal["tsv", "grouped"]
+HEADER = "query-id\tcorpus-id\tscore"
+
+
+@dataclass(frozen=True, slots=True)
+class Qrels:
+    """The gain of documents for queries: `gains[query id][document id]`, fractions kept.
+
+    `repeated`: how many judgements the files hold twice.
+    """
+
+    gains: dict[str, dict[str, float]]
+    repeated: int = 0
+
+    @classmethod
+    def load(cls, paths: Sequence[Path]) -> "Qrels":
+        """Read one or many files. Raises UsageError for a bad line, and for a pair that has two different gains."""
+        gains: dict[str, dict[str, float]] = {}
+        repeated = 0
+        for path in paths:
+            for number, (query, document, gain) in judgements_of(path):
+                known = gains.setdefault(query, {}).setdefault(document, gain)
+                if known != gain:
+                    raise UsageError(
+                        f"{path}, line {number}: query {query!r} and document {document!r} have gain {gain:g} here "
+                        f"and {known:g} before"
+                    )
+                repeated += 1
+        return cls(gains, repeated - sum(map(len, gains.values())))
+
+    @property
+    def judgements(self) -> int:
+        """How many pairs are judged."""
+        return sum(map(len, self.gains.values()))
+
+    def between(self, least: float | None = None, below: float | None = None) -> "Qrels":
+        """Return the judgements with a gain of at least `least` and below `below`; queries left without go."""
+        kept = {
+            query: {
+                document: gain
+                for document, gain in documents.items()
+                if (least is None or gain >= least) and (below is None or gain < below)
+            }
+            for query, documents in self.gains.items()
+        }
+        return Qrels({query: documents for query, documents in kept.items() if documents}, self.repeated)
+
+    def only(self, queries: Collection[str]) -> "Qrels":
+        """Return the judgements of some queries."""
+        return Qrels({query: found for query, found in self.gains.items() if query in queries}, self.repeated)
+
+    def relevant(self, threshold: float = 1.0) -> dict[str, set[str]]:
+        """Return, for every query, the documents with a gain of at least `threshold`; perhaps none."""
+        return {
+            query: {document for document, gain in documents.items() if gain >= threshold}
+            for query, documents in self.gains.items()
+        }
+
+
+def write_qrels(gains: Gains, target: Path, form: Form = "tsv") -> None:
+    """Write gains so that `Qrels.load` reads the same back: a TSV with header, or one JSON line a query.
+
+    Raises UsageError for an id that a TSV cannot hold.
+    """
+    with whole_file(target) as stream:
+        (write_grouped if form == "grouped" else write_tsv)(gains, stream)
+
+
+def write_tsv(gains: Gains, stream: TextIO) -> None:
+    """Write one line a judgement."""
+    stream.write(f"{HEADER}\n")
+    for query, documents in gains.items():
+        for document, gain in documents.items():
+            stream.write(f"{tsv_field(query)}\t{tsv_field(document)}\t{float(gain)!r}\n")
+
+
+def tsv_field(identifier: str) -> str:
+    """Return an id. Raises UsageError where it would not be one field of one line."""
+    if any(character in identifier for character in "\t\n\r"):
+        raise UsageError(f"the id {identifier!r} holds a tab or a line break, which a TSV cannot hold: choose grouped")
+    return identifier
+
+
+def write_grouped(gains: Gains, stream: TextIO) -> None:
+    """Write one JSON object a query: `qid`, `docid`, `score`."""
+    for query, documents in gains.items():
+        row = {"qid": query, "docid": list(documents), "score": [float(gain) for gain in documents.values()]}
+        stream.write(json.dumps(row) + "\n")
