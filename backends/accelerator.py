@@ -10,6 +10,8 @@ from fmbench.options import Arguments
 class AcceleratorBackend(Backend):
     """A device of torch's own: inputs move to it, calls are asynchronous, memory is counted."""
 
+    tokens_per_batch = 16_384  # a CPU's 1,024 leave such a device waiting for its next launch
+
     device_type: ClassVar[str]
 
     @classmethod

@@ -30,9 +30,15 @@ class CpuBackend(Backend):
         self._rapl = Rapl()
         self._compiler: Backend | None = None
 
+    def fixed_shapes(self, arguments: Arguments) -> bool:
+        """Return what the compiler says, where a vendor's is asked for."""
+        if asks_openvino(arguments):
+            return OpenvinoBackend().fixed_shapes(arguments)
+        return super().fixed_shapes(arguments)
+
     def prepare(self, model: Model, arguments: Arguments) -> Forward:
         """Prepare the model; a vendor's compiler that runs on the host is asked for what only it knows."""
-        if arguments.options["compile"].get("backend") != OpenvinoBackend.name:
+        if not asks_openvino(arguments):
             return super().prepare(model, arguments)
         OpenvinoBackend.require()
         self._compiler = OpenvinoBackend()
@@ -62,3 +68,8 @@ class CpuBackend(Backend):
         import torch
 
         return {"device": "cpu", "cpu_capability": torch.backends.cpu.get_cpu_capability()}
+
+
+def asks_openvino(arguments: Arguments) -> bool:
+    """Whether the command line compiles with OpenVINO, which is a platform of its own as well."""
+    return bool(arguments.literal("compile", "backend") == OpenvinoBackend.name)

@@ -44,6 +44,10 @@ class OpenvinoBackend(Backend):
                 f"--compile:options:device GPU.{arguments.device}"
             )
 
+    def fixed_shapes(self, arguments: Arguments) -> bool:
+        """Return True unless --compile:dynamic@ True was said: this platform compiles in any case."""
+        return arguments.literal("compile", "dynamic", False) is False
+
     def _setup(self, arguments: Arguments) -> None:
         with warnings.catch_warnings():  # openvino asks torch for a setting that new versions deprecate
             warnings.simplefilter("ignore", FutureWarning)

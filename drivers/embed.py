@@ -18,7 +18,7 @@ from fmbench.history import History
 from fmbench.inputs import TokenGenerator
 from fmbench.log import LogWriter
 from fmbench.measure import Shape, interrupt_deferred
-from fmbench.options import Arguments, parse_arguments
+from fmbench.options import SpeedArguments, parse_arguments
 from fmbench.secrets import masked
 from fmbench.stopping import Rule
 
@@ -124,12 +124,12 @@ def show_overview(log: LogWriter, argv: Sequence[str]) -> None:
         say(text)
 
 
-def given(arguments: Arguments) -> list[tuple[str, str]]:
+def given(arguments: SpeedArguments) -> list[tuple[str, str]]:
     """Return the arguments as typed, secrets masked: a log is published."""
     return [(name, masked(name, value)) for name, value in arguments.given]
 
 
-def write_arguments(log: LogWriter, arguments: Arguments) -> None:
+def write_arguments(log: LogWriter, arguments: SpeedArguments) -> None:
     """Open the log and repeat the command line."""
     log.write(lines.Log({"format": lines.FORMAT_VERSION, "program": f"fmbench {__version__}", "driver": "embed"}))
     log.banner("ARGS")

@@ -11,7 +11,7 @@ from fmbench.cost import Cost, cost_of
 from fmbench.errors import UsageError, first_line
 from fmbench.log import LogWriter
 from fmbench.measure import Shape, nothing
-from fmbench.options import Arguments
+from fmbench.options import SpeedArguments
 from fmbench.overrides import override
 from fmbench.source import Source, locate
 
@@ -24,7 +24,7 @@ class Variant:
 
     index: int
     overrides: str
-    arguments: Arguments
+    arguments: SpeedArguments
     platform: Backend
     source: Source | None
     alone: bool
@@ -69,7 +69,7 @@ class Variant:
             self.facts |= {"model": self.arguments.model_name, "weights": None}
 
 
-def plan(argv: Sequence[str], arguments: Arguments, program: str) -> list[Variant]:
+def plan(argv: Sequence[str], arguments: SpeedArguments, program: str) -> list[Variant]:
     """Return the variants of a command line, each checked as far as that is quick.
 
     Raises UsageError and PlatformError before anything slow happens.

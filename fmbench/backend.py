@@ -44,6 +44,9 @@ class Backend(ABC):
     yields: bool = False  # True where its threads give the CPU away themselves: preemptions then say nothing
     always_compiles: ClassVar[bool] = False  # True where the platform is a compiler, asked for or not
     runs_torch: ClassVar[bool] = True  # False where plain torch operations do not reach the device
+    inference_mode: ClassVar[bool] = True  # False where torch.inference_mode is refused; gradients are then just off
+    tokens_per_batch: ClassVar[int] = 1024  # of texts sorted by length: what keeps the device busy, padding included
+    length_step: ClassVar[int] = 32  # where shapes are fixed, texts are padded to a multiple of this many tokens
     in_subprocess: ClassVar[bool] = True  # False where the device wants the process that was started
 
     @classmethod
@@ -57,9 +60,10 @@ class Backend(ABC):
         Raises UsageError for the command line and PlatformError where the platform is not usable here.
         """
         if self.single_shape and len(arguments.shapes) > 1 and not arguments.isolate:
+            inputs, batches = (len(set(sizes)) for sizes in zip(*arguments.shapes, strict=True))
             raise UsageError(
                 f"--platform {self.name} runs one shape a process: give one value to --input_sizes and one to "
-                f"--batch_sizes, not {len(arguments.input_sizes)} and {len(arguments.batch_sizes)}, or add --isolate"
+                f"--batch_sizes, not {inputs} and {batches}, or add --isolate"
             )
         if arguments.isolate and not self.in_subprocess:
             raise UsageError(f"--isolate: --platform {self.name} needs the process that was started; leave it out")
@@ -94,6 +98,13 @@ class Backend(ABC):
     def disturbances(cls) -> list[str]:
         """Return what on this machine would spoil a measurement on this platform, each with how to mend it."""
         return []
+
+    def fixed_shapes(self, arguments: Arguments) -> bool:
+        """Return whether every further shape costs a compilation; leaves of options may be unevaluated.
+
+        Texts are then padded to a few lengths and encoded in batches of one size a length.
+        """
+        return arguments.compile and arguments.literal("compile", "dynamic") is False
 
     def _check(self, arguments: Arguments) -> None:
         """Refuse what this platform in particular cannot honour."""

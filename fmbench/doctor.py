@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from fmbench import __version__, backend, facts, host, memory, plugins
 from fmbench.console import run_main
 from fmbench.errors import first_line
-from fmbench.options import Parser
+from fmbench.parsing import Parser
 
 PROGRAM = "fmbench doctor"
 MEASURING = ("torch", "transformers", "numpy", "pyyaml")  # the others read results

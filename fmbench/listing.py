@@ -8,7 +8,7 @@ from fmbench import backend, catalogue, plugins
 from fmbench.backend import Backend
 from fmbench.console import run_main, warn
 from fmbench.facts import versions
-from fmbench.options import Parser
+from fmbench.parsing import Parser
 from fmbench.table import table
 
 BACKENDS_HELP = """\

@@ -2,18 +2,15 @@
 
 import argparse
 import dataclasses
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Self
 
 from fmbench import __version__, expressions
-from fmbench.errors import UsageError, nearest
+from fmbench.parsing import Once, Parser, duration, natural, nonempty, positive, share, sizes, thread_count
 from fmbench.suboptions import Tree, parse_suboptions, split_argv
 
-MOST = 2**31 - 1
-MOST_THREADS = 1024
 SETS = ("compile", "model", "platform", "torch.call", "torch.set")
 
 SUBOPTION_HELP = """\
@@ -35,9 +32,9 @@ examples:
 """
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Arguments:
-    """One command line, read. `options` holds a nested dictionary for each set of sub-options.
+    """What every driver asks: which platform, which model, set up how. `options` holds a tree for each set.
 
     Leaves of `options` are strings and `Expression`s until `evaluated` replaces them by values.
     """
@@ -45,9 +42,6 @@ class Arguments:
     platform: str
     model_class: str
     model_name: str
-    input_sizes: tuple[int, ...]
-    batch_sizes: tuple[int, ...]
-    reps: int
     model_root: str | None = None
     weights: str = "pretrained"
     seed: int = 0
@@ -55,120 +49,53 @@ class Arguments:
     threads: int | None = None
     compile: bool = False
     eval: bool = False
-    profile: Path | None = None
-    precision: float | None = None
-    max_seconds: float | None = None
-    vs: tuple[str, ...] = ()
-    ceiling: bool = False
     isolate: bool = False
-    resume: Path | None = None
     disclose: bool = False
     options: Mapping[str, Tree] = field(default_factory=lambda: {name: {} for name in SETS})
     given: tuple[tuple[str, str], ...] = ()
 
     @property
     def shapes(self) -> list[tuple[int, int]]:
-        """Every (input size, batch size), batch as the outer loop."""
-        return [(input_size, batch_size) for batch_size in self.batch_sizes for input_size in self.input_sizes]
+        """Every (input size, batch size) that the command line asks for; none where texts decide."""
+        return []
+
+    @property
+    def inference(self) -> bool:
+        """Whether the driver turns gradients off itself, so that nobody has to ask for it."""
+        return True
 
     def literal(self, name: str, key: str, default: Any = None) -> Any:
         """Return what the option `key` of a set says, evaluated or not; an `Expression` where it is code."""
         return expressions.literal(self.options[name].get(key, default))
 
-    def evaluated(self) -> "Arguments":
+    def evaluated(self) -> Self:
         """Return the same arguments with every expression evaluated. Imports torch and transformers."""
         return dataclasses.replace(self, options=expressions.evaluate(self.options, self))
 
 
-class Once(argparse.Action):
-    """Stores a value, and refuses the same argument a second time."""
+@dataclass(frozen=True, kw_only=True)
+class SpeedArguments(Arguments):
+    """One command line of the speed driver, read."""
 
-    def __call__(self, parser, namespace, values, option_string=None):  # type: ignore[no-untyped-def]
-        """Store the value; argparse calls this."""
-        seen = namespace.__dict__.setdefault("_seen", set())
-        if self.dest in seen:
-            raise UsageError(f"{option_string}: given twice; give it once (several sizes are one comma list)")
-        seen.add(self.dest)
-        setattr(namespace, self.dest, True if self.nargs == 0 else values)
+    input_sizes: tuple[int, ...]
+    batch_sizes: tuple[int, ...]
+    reps: int
+    profile: Path | None = None
+    precision: float | None = None
+    max_seconds: float | None = None
+    vs: tuple[str, ...] = ()
+    ceiling: bool = False
+    resume: Path | None = None
 
+    @property
+    def shapes(self) -> list[tuple[int, int]]:
+        """Every (input size, batch size), batch as the outer loop."""
+        return [(input_size, batch_size) for batch_size in self.batch_sizes for input_size in self.input_sizes]
 
-class Parser(argparse.ArgumentParser):
-    """An argument parser whose every complaint is one UsageError, with the nearest valid name."""
-
-    def error(self, message: str) -> NoReturn:
-        """Raise instead of printing a usage block."""
-        raise UsageError(f"{message} (see {self.prog} --help)")
-
-    def parse_known(self, argv: Sequence[str]) -> argparse.Namespace:
-        """Parse every token, or raise UsageError that names the nearest argument."""
-        known = [option for action in self._actions for option in action.option_strings if option.startswith("--")]
-        namespace, unknown = self.parse_known_args(list(argv))
-        if unknown:
-            word = unknown[0].partition("=")[0]
-            hint = nearest(word, known) if word.startswith("-") else ""
-            self.error(f"unknown argument {unknown[0]!r}{hint}")
-        return namespace
-
-
-def integer(text: str, least: int, most: int) -> int:
-    """Return a whole number between two bounds, or raise argparse's error."""
-    if not re.fullmatch(r"[+-]?[0-9]+", text.strip()):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
-    number = int(text)
-    if number < least:
-        raise argparse.ArgumentTypeError(f"{text!r} is too small; the least is {least}")
-    if number > most:
-        raise argparse.ArgumentTypeError(f"{text!r} is too large; the most is {most}")
-    return number
-
-
-def positive(text: str) -> int:
-    """Read a whole number above zero."""
-    return integer(text, 1, MOST)
-
-
-def natural(text: str) -> int:
-    """Read a whole number that may be zero."""
-    return integer(text, 0, MOST)
-
-
-def thread_count(text: str) -> int:
-    """Read a number of threads."""
-    return integer(text, 1, MOST_THREADS)
-
-
-def sizes(text: str) -> tuple[int, ...]:
-    """Read a comma list of positive whole numbers."""
-    return tuple(positive(part.strip()) for part in text.split(","))
-
-
-def nonempty(text: str) -> str:
-    """Read a string that says something."""
-    if not text.strip():
-        raise argparse.ArgumentTypeError("the value is empty")
-    return text
-
-
-def share(text: str) -> float:
-    """Read a share above zero and below one: `1%` or `0.01`."""
-    try:
-        number = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no share such as 1%") from None
-    if not 0 < number < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not between 0% and 100%")
-    return number
-
-
-def duration(text: str) -> float:
-    """Read a number of seconds above zero."""
-    try:
-        number = float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds") from None
-    if not 0 < number < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not above zero")
-    return number
+    @property
+    def inference(self) -> bool:
+        """Gradients are as the command line says, which is part of what is measured."""
+        return False
 
 
 def build_parser(program: str) -> Parser:
@@ -326,16 +253,24 @@ def add_method_arguments(parser: Parser) -> None:
     )
 
 
-def parse_arguments(argv: Sequence[str], program: str = "driver") -> Arguments:
-    """Read a command line without importing torch. Raises UsageError; `--help` exits with 0."""
+def parse_arguments(argv: Sequence[str], program: str = "driver") -> SpeedArguments:
+    """Read the speed driver's command line without importing torch. Raises UsageError; `--help` exits with 0."""
+    values = read(build_parser(program), argv)
+    return SpeedArguments(**{**values, "vs": tuple(values["vs"])})
+
+
+def read(parser: Parser, argv: Sequence[str]) -> dict[str, Any]:
+    """Read a command line of `parser`'s arguments and sub-options, and return its values by name.
+
+    Those of `Arguments` are among them where `add_model_arguments` was called. Raises UsageError.
+    """
     fixed, pairs = split_argv(argv)
-    namespace = vars(build_parser(program).parse_known(fixed))
-    namespace.pop("_seen", None)
+    values = vars(parser.parse_known(fixed))
+    values.pop("_seen", None)
     options = parse_suboptions(pairs, SETS)
     expressions.check(options)
-    namespace["compile"] = namespace["compile"] or bool(options["compile"])
-    namespace["vs"] = tuple(namespace["vs"])
-    return Arguments(**namespace, options=options, given=given_arguments(fixed, pairs))
+    values["compile"] = values["compile"] or bool(options["compile"])
+    return {**values, "options": options, "given": given_arguments(fixed, pairs)}
 
 
 def given_arguments(fixed: Sequence[str], pairs: Sequence[tuple[str, str | None]]) -> tuple[tuple[str, str], ...]:

@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Sequence
 
 from fmbench.errors import UsageError
-from fmbench.options import Arguments, named_values, parse_arguments
+from fmbench.options import SpeedArguments, named_values, parse_arguments
 from fmbench.suboptions import split_argv, split_key
 
 # Both variants run on the same inputs, in one run: these hold for all of them.
@@ -14,7 +14,7 @@ SHARED = (
 )  # fmt: skip
 
 
-def override(argv: Sequence[str], overrides: str, program: str = "driver") -> Arguments:
+def override(argv: Sequence[str], overrides: str, program: str = "driver") -> SpeedArguments:
     """Return the arguments of a command line under overrides in the same grammar.
 
     An override replaces the argument of its name; a sub-option also replaces what lies above or below it. Raises

@@ -8,7 +8,7 @@ from pathlib import Path
 from fmbench import __version__
 from fmbench.console import run_main, warn
 from fmbench.errors import UsageError
-from fmbench.options import Parser, nonempty
+from fmbench.parsing import Parser, nonempty
 
 from . import formats, output
 from .follow import follow

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fmbench.console import run_main, warn
 from fmbench.errors import UsageError
-from fmbench.options import Parser
+from fmbench.parsing import Parser
 
 from . import output, report
 from .comparison import Comparison, compare_sides

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from fmbench.console import run_main, warn
 from fmbench.errors import UsageError, nearest
-from fmbench.options import Parser
+from fmbench.parsing import Parser
 from fmbench.table import table
 
 from . import output

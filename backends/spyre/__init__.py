@@ -10,7 +10,7 @@ from fmbench.options import Arguments
 
 from .device import TorchSpyre
 from .sendnn import Sendnn
-from .stack import Stack
+from .stack import STICK, Stack
 
 STACKS: dict[str, type[Stack]] = {stack.name: stack for stack in (Sendnn, TorchSpyre)}
 
@@ -55,6 +55,8 @@ class SpyreBackend(Backend):
     options = ("stack",)
     single_shape = True
     runs_torch = False
+    inference_mode = False
+    length_step = STICK
 
     _stack: Stack
 
@@ -67,6 +69,10 @@ class SpyreBackend(Backend):
 
     def _check(self, arguments: Arguments) -> None:
         choose(arguments).check(arguments)
+
+    def fixed_shapes(self, arguments: Arguments) -> bool:
+        """Return True: the card runs what was compiled for one shape."""
+        return True
 
     def _setup(self, arguments: Arguments) -> None:
         self._stack = choose(arguments)

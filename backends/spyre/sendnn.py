@@ -84,7 +84,7 @@ def missing_arguments(arguments: Arguments) -> list[str]:
     present = {
         "--compile": arguments.compile,
         "--compile:backend sendnn": backend == "sendnn",
-        "--torch.call:set_grad_enabled@ False": gradients is False,
+        "--torch.call:set_grad_enabled@ False": gradients is False or arguments.inference,
     }
     return [spelled for spelled, there in present.items() if not there]
 

@@ -93,7 +93,7 @@ class Stack(ABC):
             lines.append(f"the model is {dtype}, the card computes in {self.dtypes[0]}: --model:dtype@ torch.float16")
         if getattr(model, "pooler", None) is not None:
             lines.append("the pooler runs in every forward pass; to leave it out: --model:add_pooling_layer@ False")
-        for size in arguments.input_sizes:
+        for size in dict.fromkeys(size for size, _ in arguments.shapes):
             if size % STICK:
                 whole = -(-size // STICK) * STICK
                 lines.append(f"{size} tokens do not fill sticks of {STICK}; the next whole size: --input_sizes {whole}")

@@ -1,0 +1,98 @@
+"""One file of vectors and the ids of their texts: a safetensors file whose name holds its own checksum."""
+
+import functools
+import hashlib
+import json
+import os
+import re
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+
+NAME = re.compile(r"(?P<index>\d{6})-(?P<checksum>[0-9a-f]{32})\.safetensors")
+DTYPES = {"F32": "float32", "F16": "float16"}  # as safetensors and as numpy call them
+SIZE_BYTES = 8  # a safetensors file begins with the length of its header
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A whole file. Its vectors are mapped into memory, so that only what is looked at is read."""
+
+    path: Path
+
+    @functools.cached_property
+    def vectors(self) -> "np.ndarray":
+        """The vectors, (n, d), read-only; the file is not read until they are looked at."""
+        import numpy as np
+
+        header, start = self._header
+        entry = header["vectors"]
+        offset = start + entry["data_offsets"][0]
+        return np.memmap(self.path, DTYPES[entry["dtype"]], mode="r", offset=offset, shape=tuple(entry["shape"]))
+
+    @functools.cached_property
+    def ids(self) -> tuple[str, ...]:
+        """The ids of the texts, in the order of the vectors."""
+        header, start = self._header
+        first, end = header["ids"]["data_offsets"]
+        with self.path.open("rb") as stream:
+            stream.seek(start + first)
+            return tuple(json.loads(stream.read(end - first)))
+
+    @functools.cached_property
+    def _header(self) -> tuple[dict[str, Any], int]:
+        """What the file says of its tensors, and where their bytes begin."""
+        with self.path.open("rb") as stream:
+            size = int.from_bytes(stream.read(SIZE_BYTES), "little")
+            return json.loads(stream.read(size)), SIZE_BYTES + size
+
+    def is_whole(self) -> bool:
+        """Whether the bytes are those that were written."""
+        with self.path.open("rb") as stream:
+            found = hashlib.file_digest(stream, "sha256").hexdigest()
+        return self.path.name.partition("-")[2].startswith(found[:32])
+
+
+def write(folder: Path, index: int, ids: Sequence[str], vectors: "np.ndarray", prefix: str = ".") -> Shard:
+    """Write a shard; it is there whole or not at all. The same vectors give the same file.
+
+    `prefix` begins the name of the file until it is whole.
+    """
+    import numpy as np
+    from safetensors.numpy import save
+
+    text = np.frombuffer(json.dumps(list(ids)).encode(), dtype=np.uint8)
+    content = save({"vectors": np.ascontiguousarray(vectors), "ids": text})
+    checksum = hashlib.sha256(content).hexdigest()[:32]
+    path = folder / f"{index:06}-{checksum}.safetensors"
+    write_whole(path, content, prefix)
+    return Shard(path)
+
+
+def write_whole(path: Path, content: bytes, prefix: str) -> None:
+    """Write a file beside its place and move it there, so that nobody ever sees half of it."""
+    handle, name = tempfile.mkstemp(prefix=prefix, suffix=".part", dir=path.parent)
+    part = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def find(folder: Path) -> dict[int, list[Shard]]:
+    """Return the shards in a folder by number; two where two processes came to other last bits."""
+    found: dict[int, list[Shard]] = {}
+    for path in sorted(folder.iterdir()):
+        match = NAME.fullmatch(path.name)
+        if match:
+            found.setdefault(int(match["index"]), []).append(Shard(path))
+    return found

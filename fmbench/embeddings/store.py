@@ -1,0 +1,249 @@
+"""The embedding cache: vectors are encoded once, and served again only for exactly what they are of."""
+
+import contextlib
+import tempfile
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from fmbench.console import note, warn
+from fmbench.encoder import CHUNK, BadVectorError, Role
+from fmbench.errors import UsageError, first_line
+
+from . import manifest as manifests
+from . import shard as shards
+from .embeddings import Embeddings
+from .manifest import Manifest
+from .shard import Shard
+
+if TYPE_CHECKING:
+    import numpy as np
+
+Progress = Callable[[int, int], None]  # texts done, texts in all
+
+
+class Text(Protocol):
+    """A document or a query."""
+
+    @property
+    def id(self) -> str:
+        """What it is called."""
+
+    @property
+    def text(self) -> str:
+        """What a query says."""
+
+    @property
+    def passage(self) -> str:
+        """What a document says: title and text."""
+
+
+class Texts(Protocol):
+    """A corpus or queries: may be iterated again and again."""
+
+    def __iter__(self) -> Iterator[Text]:
+        """Return the texts, in one order always."""
+
+    def digest(self) -> str:
+        """Return what tells this input from others."""
+
+    def count(self) -> int:
+        """Return how many texts there are."""
+
+
+class Encoder(Protocol):
+    """What a store needs of `fmbench.encoder.Encoder`."""
+
+    name: str
+    tokens_per_batch: int | None
+
+    @property
+    def dimension(self) -> int:
+        """How many numbers a vector has."""
+
+    def key(self, role: Role) -> dict[str, Any]:
+        """Return everything that changes a vector."""
+
+    def settle(self, texts: Sequence[str], role: Role) -> int:
+        """Return the token budget, measured on these texts where that was asked for."""
+
+    def encode_chunks(self, chunks: Iterable[Sequence[str]], role: Role) -> "Iterator[np.ndarray]":
+        """Yield the vectors of each chunk."""
+
+
+def open_or_encode(
+    directory: Path | None, texts: Texts, encoder: Encoder, role: Role, *,
+    dtype: str = "float32", rank: int = 0, world: int = 1, weights: Sequence[float] | None = None,
+    progress: Progress | None = None,
+) -> Embeddings:  # fmt: skip
+    """Return the vectors of texts, taken from the cache as far as they are there, else encoded into it.
+
+    `directory` is the cache; without one a temporary folder lives as long as the result. Of several ranks each
+    encodes and returns its own share of consecutive texts, which may be empty; `weights` are their speeds. `dtype`
+    is what is stored, float32 or float16. Raises UsageError for a vector with NaN or infinity, and for a folder that
+    cannot be written.
+    """
+    temporary = tempfile.TemporaryDirectory(prefix="fmbench-embeddings-") if directory is None else None
+    store = Store(Path(temporary.name) if temporary else directory or Path(), texts, encoder, role, dtype)
+    mine = share(store.manifest.shards, rank, world, weights)
+    return Embeddings(store.open(mine, progress), store.manifest.dimension, dtype, temporary)
+
+
+def share(count: int, rank: int, world: int, weights: Sequence[float] | None = None) -> range:
+    """Return which of `count` consecutive things a rank takes, in proportion to the weights. May be empty."""
+    speeds = list(weights) if weights is not None else [1.0] * world
+    if len(speeds) != world or not 0 <= rank < world or min(speeds) < 0 or sum(speeds) <= 0:
+        raise ValueError(f"rank {rank} of {world} with weights {weights}")
+    bounds = [round(count * sum(speeds[:index]) / sum(speeds)) for index in range(world + 1)]
+    return range(bounds[rank], bounds[rank + 1])
+
+
+class Store:
+    """One folder of the cache: a manifest, and a file for every some hundred or thousand texts."""
+
+    def __init__(self, directory: Path, texts: Texts, encoder: Encoder, role: Role, dtype: str) -> None:
+        """Open the folder that belongs to texts and encoder, or make it and say what is new about it."""
+        self._texts, self._encoder, self._role, self._dtype = texts, encoder, role, dtype
+        key = {"input": texts.digest(), "role": role, "stored": dtype, **encoder.key(role)}
+        self.folder = directory / manifests.folder_name(key, encoder.name, role)
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            found = manifests.read(self.folder) or self._begin(key)
+        except OSError as error:
+            raise UsageError(f"{directory}: the embedding cache cannot be written ({first_line(error)})") from None
+        if found.key != key:
+            raise UsageError(f"{self.folder}: holds vectors of something else than its name says; delete it")
+        self.manifest = found
+        encoder.tokens_per_batch = found.tokens_per_batch
+
+    def _begin(self, key: dict[str, Any]) -> Manifest:
+        """Make the folder and its manifest, and return the manifest, which may be another process's."""
+        changed = manifests.what_changed(key, self.folder.parent)
+        if changed:
+            note(f"{self._role} vectors are encoded anew: {changed}")
+        self.folder.mkdir(exist_ok=True)
+        count = self._texts.count()
+        sample = [self._say(text) for text in islice(self._texts, CHUNK)]
+        Manifest(
+            key=key,
+            model=self._encoder.name,
+            role=self._role,
+            texts=count,
+            dimension=self._encoder.dimension,
+            chunk=CHUNK,
+            texts_per_shard=manifests.texts_per_shard(count, CHUNK),
+            tokens_per_batch=self._encoder.settle(sample, self._role),
+        ).write_new(self.folder)
+        found = manifests.read(self.folder)
+        if found is None:
+            raise UsageError(f"{self.folder}: was deleted while it was made")
+        return found
+
+    def _say(self, text: Text) -> str:
+        """Return what is encoded of a text."""
+        return text.text if self._role == "query" else text.passage
+
+    def open(self, mine: range, progress: Progress | None = None) -> list[Shard]:
+        """Return the files of a share, in order, after encoding what is missing or damaged of it."""
+        with self._claimed(mine):
+            whole = self._check(mine)
+            missing = [index for index in mine if index not in whole]
+            self._tell(mine, missing)
+            done = sum(self._size(index) for index in whole)
+            for index, shard in self._encoded(missing, f".{mine.start}-{mine.stop}."):
+                whole[index] = shard
+                done += self._size(index)
+                if progress:
+                    progress(done, self.manifest.texts)
+        return [whole[index] for index in mine]
+
+    @contextlib.contextmanager
+    def _claimed(self, mine: range) -> Iterator[None]:
+        """Keep other processes from encoding the same share at the same time: they wait, and then find it done."""
+        import filelock
+
+        lock = filelock.FileLock(self.folder / f".{mine.start}-{mine.stop}.lock")
+        try:
+            lock.acquire(timeout=0)
+        except filelock.Timeout:
+            note(f"another process encodes the same {self._role} texts; waiting for it")
+            lock.acquire()
+        try:
+            for part in self.folder.glob(f".{mine.start}-{mine.stop}.*.part"):
+                part.unlink()  # what a killed process left
+            yield
+        finally:
+            lock.release()
+
+    def _size(self, index: int) -> int:
+        """Return how many texts a file holds."""
+        each = self.manifest.texts_per_shard
+        return min(each, self.manifest.texts - index * each)
+
+    def _check(self, mine: range) -> dict[int, Shard]:
+        """Return the files of a share that are whole; the others are deleted, and that is said."""
+        whole: dict[int, Shard] = {}
+        for index, found in shards.find(self.folder).items():
+            if index not in mine:
+                continue
+            for shard in found:
+                if shard.is_whole():
+                    whole.setdefault(index, shard)
+                else:
+                    warn(f"{shard.path}: damaged (its checksum is wrong); its texts are encoded anew")
+                    shard.path.unlink()
+        return whole
+
+    def _tell(self, mine: range, missing: Sequence[int]) -> None:
+        """Say what is taken from the cache."""
+        there = len(mine) - len(missing)
+        if there and missing:
+            note(f"{there} of {len(mine)} files of {self._role} vectors are there already: {self.folder}")
+        elif there:
+            note(f"{self._role} vectors come from the cache: {self.folder}")
+
+    def _encoded(self, missing: Sequence[int], prefix: str) -> Iterator[tuple[int, Shard]]:
+        """Encode and write files, one after the other."""
+        import numpy as np
+
+        names: deque[list[str]] = deque()  # of the chunks that were read and are not encoded yet
+        vectors = self._encoder.encode_chunks(self._chunks(missing, names), self._role)
+        for index in missing:
+            ids: list[str] = []
+            parts: list[np.ndarray] = []
+            while len(ids) < self._size(index):
+                parts.append(self._next(vectors, names))
+                ids += names.popleft()
+            yield index, shards.write(self.folder, index, ids, np.concatenate(parts), prefix)
+
+    def _chunks(self, missing: Sequence[int], names: "deque[list[str]]") -> Iterator[list[str]]:
+        """Yield the texts of files, a chunk at a time, and note their ids. Runs in the tokenising thread."""
+        texts, position = iter(self._texts), 0
+        for index in missing:
+            start = index * self.manifest.texts_per_shard
+            end = start + self._size(index)
+            for _ in islice(texts, start - position):
+                pass  # what another rank encodes, or what is there already
+            for first in range(start, end, self.manifest.chunk):
+                chunk = list(islice(texts, min(self.manifest.chunk, end - first)))
+                if len(chunk) < min(self.manifest.chunk, end - first):
+                    raise UsageError(f"the {self._role} texts became fewer while they were encoded")
+                names.append([text.id for text in chunk])
+                yield [self._say(text) for text in chunk]
+            position = end
+
+    def _next(self, vectors: "Iterator[np.ndarray]", names: "deque[list[str]]") -> "np.ndarray":
+        """Return the next chunk's vectors as they are stored. Raises UsageError that names a text without a number."""
+        import numpy as np
+
+        try:
+            with np.errstate(over="ignore"):
+                found = next(vectors).astype(self._dtype)
+        except BadVectorError as error:
+            raise UsageError(f"text {names[0][error.position]}: {error}") from None
+        bad = np.flatnonzero(~np.isfinite(found).all(axis=1))
+        if len(bad):
+            raise UsageError(f"text {names[0][int(bad[0])]}: its vector is too large for {self._dtype}; store float32")
+        return found

@@ -1,0 +1,20 @@
+"""Texts to vectors on any platform, shared by the drivers that need text."""
+
+from .arguments import add_encoder_arguments, take_recipe
+from .encoder import CHUNK, BadVectorError, Encoder
+from .plan import EncoderPlan
+from .recipe import ROLES, Recipe, Role
+from .timings import Timings
+
+__all__ = [
+    "CHUNK",
+    "ROLES",
+    "BadVectorError",
+    "Encoder",
+    "EncoderPlan",
+    "Recipe",
+    "Role",
+    "Timings",
+    "add_encoder_arguments",
+    "take_recipe",
+]

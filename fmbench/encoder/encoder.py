@@ -1,0 +1,140 @@
+"""Texts to vectors on any platform: tokenise beside the compute, forward, pool, and what the model's folder adds."""
+
+import dataclasses
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from fmbench import model, torch_settings
+from fmbench.errors import UsageError
+from fmbench.options import Arguments
+
+from .ahead import ahead
+from .compute import Compute
+from .identity import identity
+from .plan import EncoderPlan
+from .recipe import ROLES, Recipe, Role
+from .steps import Normalise
+from .timings import Timings
+from .tokens import Tokenizer, load_tokenizer, resolved
+
+if TYPE_CHECKING:
+    import numpy as np
+
+CHUNK = 512  # texts that are tokenised, sorted and batched together
+AHEAD = 2  # chunks that are tokenised before they are needed
+
+
+class BadVectorError(UsageError):
+    """A vector holds NaN or infinity. `position` says which text of its chunk it is of."""
+
+    def __init__(self, position: int, text: str) -> None:
+        super().__init__(f"{text}: its vector holds NaN or infinity; check the weights, or try another --model:dtype")
+        self.position = position
+
+
+class Encoder:
+    """A model on a platform, and how texts become vectors there. May be called from several threads."""
+
+    def __init__(self, plan: EncoderPlan) -> None:
+        """Set the platform up and load the model. Raises UsageError and PlatformError."""
+        plan.platform.setup(plan.arguments)
+        arguments = plan.arguments.evaluated()
+        torch_settings.check_compile(arguments.options["compile"])
+        torch_settings.Settings([(arguments.options, arguments.threads)]).activate(0)
+        tokenizer = load_tokenizer(plan)
+        self.recipe = resolved(plan, tokenizer)
+        self._tokenizers = {
+            role: Tokenizer(tokenizer, self.recipe.prompt(role) or "", self.recipe.max_length(role)) for role in ROLES
+        }
+        drops = (Normalise,) if self.recipe.normalise is False else ()
+        steps = [step for step in plan.folder.steps if not isinstance(step, drops)]
+        loaded = model.load(plan.source, arguments)
+        self._compute = Compute(plan.platform, loaded, arguments, self.recipe, steps, tokenizer)
+        self._identity = identity(plan, arguments, loaded, tokenizer, steps)
+        self.name = model.published_name(arguments)
+        self.similarity = plan.folder.similarity
+        self.timings = Timings()
+
+    @classmethod
+    def load(cls, arguments: Arguments, recipe: Recipe | None = None) -> "Encoder":
+        """Check a command line and load its model. Raises UsageError and PlatformError."""
+        return cls(EncoderPlan.of(arguments, recipe))
+
+    @property
+    def dimension(self) -> int:
+        """How many numbers a vector has."""
+        return self._compute.dimension
+
+    @property
+    def tokens_per_batch(self) -> int | None:
+        """The token budget of a batch; None until the first chunk where it is to be measured."""
+        return self._compute.budget
+
+    @tokens_per_batch.setter
+    def tokens_per_batch(self, budget: int | None) -> None:
+        self._compute.budget = budget
+
+    def settle(self, texts: Sequence[str], role: Role) -> int:
+        """Return the token budget; where it is to be measured and is not yet, measure it on these texts."""
+        if self._compute.budget is None:
+            self._compute.search_budget(self._tokenizers[role](texts), self.timings)
+        return self._compute.budget or 0
+
+    def key(self, role: Role) -> dict[str, Any]:
+        """Return everything that changes a vector, as JSON values by name."""
+        said = dataclasses.asdict(self.recipe)
+        shared = {name: said[name] for name in ("include_prompt", "normalise", "truncate_dim")}
+        mine = {"prompt": self.recipe.prompt(role), "max_length": self.recipe.max_length(role)}
+        return {**self._identity, **mine, "pooling": list(said["pooling"]), **shared}
+
+    def encode(self, texts: Sequence[str], role: Role = "passage") -> "np.ndarray":
+        """Return one vector a text, float32 of shape (n, d), in the order of the texts.
+
+        Raises BadVectorError for a vector with NaN or infinity.
+        """
+        import numpy as np
+
+        chunks = [texts[start : start + CHUNK] for start in range(0, len(texts), CHUNK)]
+        return np.concatenate([np.empty((0, self.dimension), np.float32), *self.encode_chunks(chunks, role)])
+
+    def encode_chunks(self, chunks: Iterable[Sequence[str]], role: Role) -> "Iterator[np.ndarray]":
+        """Yield the vectors of each chunk of texts, float32 of shape (n, d).
+
+        Chunks are read and tokenised in a thread, while the one before is computed. Batches never cross a chunk, so
+        that its vectors do not depend, to the last bit, on the chunks around it. Raises BadVectorError.
+        """
+        tokenizer = self._tokenizers[role]
+
+        def tokenise(texts: Sequence[str]) -> Any:
+            timings = Timings(texts=len(texts), empty_texts=sum(not text.strip() for text in texts))
+            with timings.stage("tokenise"):
+                found = tokenizer(texts)
+            timings.tokens = len(found.ids)
+            return texts, found, timings
+
+        tokenised = ahead(chunks, tokenise, AHEAD)
+        waited = Timings()
+        while True:
+            with waited.stage("wait"):
+                item = next(tokenised, None)
+            if item is None:
+                break
+            texts, found, timings = item
+            if self._compute.budget is None:
+                self._compute.search_budget(found, self.timings)
+            vectors = self._compute.vectors(found, tokenizer.prompt_length, timings)
+            timings.include(waited)
+            waited = Timings()
+            self.timings.include(timings)
+            check_finite(vectors, texts)
+            yield vectors
+
+
+def check_finite(vectors: "np.ndarray", texts: Sequence[str]) -> None:
+    """Raise BadVectorError for the first vector that holds NaN or infinity."""
+    import numpy as np
+
+    bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
+    if len(bad):
+        position = int(bad[0])
+        raise BadVectorError(position, repr(texts[position][:40]))

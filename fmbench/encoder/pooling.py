@@ -1,0 +1,54 @@
+"""From one vector a token to one vector a text, on torch tensors, where the tensors are."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+
+def pool(hidden: "torch.Tensor", mask: "torch.Tensor", modes: Sequence[str], prompt_length: int = 0) -> "torch.Tensor":
+    """Return one vector a text in float32: (n, d * number of modes), the modes one after the other.
+
+    `hidden` is (n, tokens, d), `mask` (n, tokens) has 1 for a token and 0 for padding, on either side. The first
+    `prompt_length` tokens are left out of it. Formulas as in sentence-transformers: mean is the sum over the tokens by
+    their number, max goes over the tokens, cls is the first token, last the last.
+    """
+    import torch
+
+    hidden = hidden.float()
+    if prompt_length:
+        mask = mask * (mask.cumsum(dim=1) > prompt_length)
+    return torch.cat([POOLERS[mode](hidden, mask) for mode in modes], dim=-1)
+
+
+def mean(hidden: "torch.Tensor", mask: "torch.Tensor") -> "torch.Tensor":
+    """Return the mean over the tokens; zeros where there is none."""
+    weights = mask.to(hidden.dtype).unsqueeze(-1)
+    return (hidden * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1e-9)
+
+
+def maximum(hidden: "torch.Tensor", mask: "torch.Tensor") -> "torch.Tensor":
+    """Return the largest value over the tokens, a dimension at a time."""
+    return hidden.masked_fill(mask.unsqueeze(-1) == 0, float("-inf")).amax(dim=1)
+
+
+def first(hidden: "torch.Tensor", mask: "torch.Tensor") -> "torch.Tensor":
+    """Return the first token's vector."""
+    return rows(hidden, mask.int().argmax(dim=1))
+
+
+def last(hidden: "torch.Tensor", mask: "torch.Tensor") -> "torch.Tensor":
+    """Return the last token's vector; zeros where there is no token."""
+    found = rows(hidden, mask.shape[1] - 1 - mask.int().flip(1).argmax(dim=1))
+    return found * (mask.sum(dim=1) > 0).to(found.dtype).unsqueeze(-1)
+
+
+def rows(hidden: "torch.Tensor", positions: "torch.Tensor") -> "torch.Tensor":
+    """Return one token's vector a text."""
+    import torch
+
+    return hidden[torch.arange(len(hidden), device=hidden.device), positions]
+
+
+POOLERS = {"cls": first, "max": maximum, "mean": mean, "last": last}

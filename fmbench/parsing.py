@@ -1,0 +1,102 @@
+"""Reading a command line's words: a parser whose complaints are one line, and readers of values."""
+
+import argparse
+import re
+from collections.abc import Sequence
+from typing import NoReturn
+
+from fmbench.errors import UsageError, nearest
+
+MOST = 2**31 - 1
+MOST_THREADS = 1024
+
+
+class Once(argparse.Action):
+    """Stores a value, and refuses the same argument a second time."""
+
+    def __call__(self, parser, namespace, values, option_string=None):  # type: ignore[no-untyped-def]
+        """Store the value; argparse calls this."""
+        seen = namespace.__dict__.setdefault("_seen", set())
+        if self.dest in seen:
+            raise UsageError(f"{option_string}: given twice; give it once (several sizes are one comma list)")
+        seen.add(self.dest)
+        setattr(namespace, self.dest, True if self.nargs == 0 else values)
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose every complaint is one UsageError, with the nearest valid name."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise instead of printing a usage block."""
+        raise UsageError(f"{message} (see {self.prog} --help)")
+
+    def parse_known(self, argv: Sequence[str]) -> argparse.Namespace:
+        """Parse every token, or raise UsageError that names the nearest argument."""
+        known = [option for action in self._actions for option in action.option_strings if option.startswith("--")]
+        namespace, unknown = self.parse_known_args(list(argv))
+        if unknown:
+            word = unknown[0].partition("=")[0]
+            hint = nearest(word, known) if word.startswith("-") else ""
+            self.error(f"unknown argument {unknown[0]!r}{hint}")
+        return namespace
+
+
+def integer(text: str, least: int, most: int) -> int:
+    """Return a whole number between two bounds, or raise argparse's error."""
+    if not re.fullmatch(r"[+-]?[0-9]+", text.strip()):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
+    number = int(text)
+    if number < least:
+        raise argparse.ArgumentTypeError(f"{text!r} is too small; the least is {least}")
+    if number > most:
+        raise argparse.ArgumentTypeError(f"{text!r} is too large; the most is {most}")
+    return number
+
+
+def positive(text: str) -> int:
+    """Read a whole number above zero."""
+    return integer(text, 1, MOST)
+
+
+def natural(text: str) -> int:
+    """Read a whole number that may be zero."""
+    return integer(text, 0, MOST)
+
+
+def thread_count(text: str) -> int:
+    """Read a number of threads."""
+    return integer(text, 1, MOST_THREADS)
+
+
+def sizes(text: str) -> tuple[int, ...]:
+    """Read a comma list of positive whole numbers."""
+    return tuple(positive(part.strip()) for part in text.split(","))
+
+
+def nonempty(text: str) -> str:
+    """Read a string that says something."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("the value is empty")
+    return text
+
+
+def share(text: str) -> float:
+    """Read a share above zero and below one: `1%` or `0.01`."""
+    try:
+        number = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no share such as 1%") from None
+    if not 0 < number < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not between 0% and 100%")
+    return number
+
+
+def duration(text: str) -> float:
+    """Read a number of seconds above zero."""
+    try:
+        number = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds") from None
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not above zero")
+    return number
