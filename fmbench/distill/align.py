@@ -9,7 +9,7 @@ from torch import Tensor
 from . import losses
 from .ranks import Ranks
 from .student import Student
-from .tokens import padded
+from .tokens import Place, here, padded
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,7 +34,7 @@ class Alignment:
 
     def __init__(
         self, student: Student, ids: Sequence[Sequence[int]], targets: "np.ndarray", loss: str = "cosine",
-        temperature: float = 0.05, embedding_rate: float = 1.0, seed: int = 0, device: Any = None,
+        temperature: float = 0.05, embedding_rate: float = 1.0, seed: int = 0, place: Place = here,
     ) -> None:  # fmt: skip
         """Raise ValueError where texts and vectors, or the dimensions, do not go together."""
         if len(ids) != len(targets) or targets.shape[1] != student.dimensions:
@@ -42,7 +42,7 @@ class Alignment:
         self.module = self.student = student
         self.ids, self.targets = ids, targets
         self.loss_name, self.temperature, self.embedding_rate = loss, temperature, embedding_rate
-        self.device = device
+        self.place = place
         self.held_out, self.kept = held_out(len(ids), seed)
         self.lengths = [len(ids[position]) for position in self.kept]
 
@@ -59,7 +59,8 @@ class Alignment:
         """Return ids, mask and targets of some texts, on the device."""
         ids, mask = padded([self.ids[position] for position in positions])
         targets = torch.from_numpy(self.targets[list(positions)].astype("float32"))
-        return ids.to(self.device), mask.to(self.device), targets.to(self.device)
+        batch = self.place({"ids": ids, "mask": mask, "targets": targets})
+        return batch["ids"], batch["mask"], batch["targets"]
 
     def loss(self, batch: "np.ndarray", ranks: Ranks) -> Tensor:
         """Return the mean loss of a share of a batch; `batch` holds positions in `lengths`."""

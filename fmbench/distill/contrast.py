@@ -12,7 +12,7 @@ from .align import FORWARD, held_out
 from .passages import FrozenPassages, TrainedPassages
 from .ranks import Ranks
 from .student import Student
-from .tokens import padded
+from .tokens import Place, here, padded
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,14 +35,14 @@ class Contrast:
 
     def __init__(
         self, student: Student, passages: FrozenPassages | TrainedPassages, examples: Sequence[Example],
-        temperature: float = 0.05, passage_rate: float = 1.0, seed: int = 0, device: Any = None,
+        temperature: float = 0.05, passage_rate: float = 1.0, seed: int = 0, place: Place = here,
     ) -> None:  # fmt: skip
         """Raise ValueError where examples have different numbers of negatives: processes could not share a batch."""
         if len({len(example.negatives) for example in examples}) > 1:
             raise ValueError("every example needs the same number of hard negatives")
         self.module = nn.ModuleDict({"student": student, "passages": passages})
         self.student, self.passages, self.examples = student, passages, examples
-        self.temperature, self.passage_rate, self.device = temperature, passage_rate, device
+        self.temperature, self.passage_rate, self.place = temperature, passage_rate, place
         self.held_out, self.kept = held_out(len(examples), seed)
         self.lengths = [len(examples[position].query) for position in self.kept]
 
@@ -56,7 +56,7 @@ class Contrast:
         """Return the mean loss of a share of a batch, whose negatives are the whole batch's passages."""
         examples = [self.examples[self.kept[position]] for position in batch]
         rows = torch.tensor([row for example in examples for row in (example.positive, *example.negatives)])
-        passages = ranks.gathered(self.passages(rows.tolist(), self.device))
+        passages = ranks.gathered(self.passages(rows.tolist(), self.place))
         everybody = ranks.gathered(rows.to(passages.device))
         width = 1 + len(examples[0].negatives)
         positives = (torch.arange(len(examples)) * width + ranks.rank * len(rows)).to(passages.device)
@@ -67,7 +67,7 @@ class Contrast:
     def queries(self, examples: Sequence[Example]) -> Tensor:
         """Return the normalised vectors of the examples' queries."""
         ids, mask = padded([example.query for example in examples])
-        return self.student.vectors(ids.to(self.device), mask.to(self.device))
+        return self.student.vectors(*self.place({"ids": ids, "mask": mask}).values())
 
     @torch.no_grad()
     def quality(self) -> float:
@@ -77,7 +77,7 @@ class Contrast:
             return 0.0
         rows = sorted({row for example in examples for row in (example.positive, *example.negatives)})
         place = {row: number for number, row in enumerate(rows)}
-        parts = [self.passages(rows[start : start + FORWARD], self.device) for start in range(0, len(rows), FORWARD)]
+        parts = [self.passages(rows[start : start + FORWARD], self.place) for start in range(0, len(rows), FORWARD)]
         passages, total = torch.cat(parts), 0.0
         for start in range(0, len(examples), FORWARD):
             few = examples[start : start + FORWARD]

@@ -1,13 +1,13 @@
 """The passage side of stage B: vectors that were computed once, or an encoder that learns along."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from .student import Student
-from .tokens import padded
+from .tokens import Place, here, padded
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,9 +20,9 @@ class FrozenPassages(nn.Module):
         super().__init__()
         self.stored = vectors
 
-    def forward(self, rows: Sequence[int], device: Any) -> Tensor:
+    def forward(self, rows: Sequence[int], place: Place = here) -> Tensor:
         """Return the vectors of some passages."""
-        return torch.from_numpy(self.stored[list(rows)].astype("float32")).to(device)
+        return place({"vectors": torch.from_numpy(self.stored[list(rows)].astype("float32"))})["vectors"]
 
 
 class TrainedPassages(nn.Module):
@@ -35,8 +35,8 @@ class TrainedPassages(nn.Module):
         self.ids = ids
         self.normalise = normalise
 
-    def forward(self, rows: Sequence[int], device: Any) -> Tensor:
+    def forward(self, rows: Sequence[int], place: Place = here) -> Tensor:
         """Return the vectors of some passages."""
         ids, mask = padded([self.ids[row] for row in rows])
         encode = self.encoder.vectors if self.normalise else self.encoder
-        return encode(ids.to(device), mask.to(device))
+        return encode(*place({"ids": ids, "mask": mask}).values())

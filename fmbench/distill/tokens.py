@@ -1,6 +1,6 @@
 """Token ids of queries, by the tokenizers library alone: at batch 1 what lies around it costs more than the model."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +10,18 @@ from torch import Tensor
 from fmbench.errors import UsageError, first_line
 
 
-class QueryTokenizer:
-    """A fast tokenizer that cuts at `length` tokens and does not pad."""
+Place = Callable[[dict[str, Tensor]], dict[str, Tensor]]  # a backend's `place`: tensors to the device
 
-    def __init__(self, origin: Any, length: int, special_tokens: bool = True) -> None:
+
+def here(batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Leave a batch where it is."""
+    return batch
+
+
+class QueryTokenizer:
+    """A fast tokenizer that puts a prompt before each text, cuts at `length` tokens and does not pad."""
+
+    def __init__(self, origin: Any, length: int, special_tokens: bool = True, prompt: str = "") -> None:
         """Take a fast tokenizer of transformers, which is changed: it cuts at `length` and no longer pads."""
         self.origin = origin
         self.backend = origin.backend_tokenizer
@@ -21,6 +29,7 @@ class QueryTokenizer:
         self.backend.enable_truncation(length)
         self.length = length
         self.special_tokens = special_tokens
+        self.prompt = prompt
 
     @classmethod
     def from_folder(cls, folder: Path, length: int, special_tokens: bool = True) -> "QueryTokenizer":
@@ -37,18 +46,25 @@ class QueryTokenizer:
 
     def ids(self, text: str) -> list[int]:
         """Return the token ids of one text."""
-        return self.backend.encode(text, add_special_tokens=self.special_tokens).ids
+        return self.backend.encode(self.prompt + text, add_special_tokens=self.special_tokens).ids
 
     def all_ids(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the token ids of many texts."""
-        return [one.ids for one in self.backend.encode_batch(list(texts), add_special_tokens=self.special_tokens)]
+        prompted = [self.prompt + text for text in texts]
+        return [one.ids for one in self.backend.encode_batch(prompted, add_special_tokens=self.special_tokens)]
 
 
-def padded(rows: Sequence[Sequence[int]], padding: int = 0) -> tuple[Tensor, Tensor]:
-    """Return ids (n, longest) filled up with the padding id, and their mask of ones and zeros."""
-    longest = max(1, *map(len, rows))
-    ids = torch.full((len(rows), longest), padding, dtype=torch.long)
-    mask = torch.zeros((len(rows), longest), dtype=torch.long)
+def padded(rows: Sequence[Sequence[int]], longest: int = 0) -> tuple[Tensor, Tensor]:
+    """Return ids (n, tokens), filled up with 0 to the longest row or further, and their mask of ones and zeros.
+
+    The mask says which ids count, so that the filling may be any id.
+    """
+    if len(rows) == 1 and len(rows[0]) >= max(1, longest):  # a query in service: the quick way
+        ids = torch.tensor(rows, dtype=torch.long)
+        return ids, torch.ones_like(ids)
+    length = max(1, longest, *map(len, rows))
+    ids = torch.zeros((len(rows), length), dtype=torch.long)
+    mask = torch.zeros((len(rows), length), dtype=torch.long)
     for number, row in enumerate(rows):
         ids[number, : len(row)] = torch.tensor(row, dtype=torch.long)
         mask[number, : len(row)] = 1

@@ -1,0 +1,67 @@
+"""A query encoder in service: text in, vector on the host out, on any platform."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from fmbench.backend import Backend
+
+from .student import Student
+from .tokens import QueryTokenizer, padded
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from fmbench.options import Arguments
+
+
+class Normalised(nn.Module):
+    """A student as a platform runs it: its normalised vectors, and nothing that only training needs."""
+
+    def __init__(self, student: Student) -> None:
+        super().__init__()
+        self.student = student
+        self.config = getattr(student, "config", None)
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Return normalised vectors (n, dimensions)."""
+        return self.student.vectors(input_ids, attention_mask)
+
+
+class QueryEncoder:
+    """Calls are what a search service does for a query: tokenise, place, compute, and bring the vector back.
+
+    Where the platform wants fixed shapes, queries are padded to the tokenizer's length.
+    """
+
+    def __init__(self, student: Student, tokenizer: QueryTokenizer, platform: Backend, arguments: "Arguments") -> None:
+        self.student, self.tokenizer, self.platform = student.eval(), tokenizer, platform
+        self._fixed = tokenizer.length if platform.fixed_shapes(arguments) else 0
+        self._forward = platform.prepare(Normalised(student), arguments)
+
+    def __call__(self, text: str) -> "np.ndarray":
+        """Return one query's vector, float32 of shape (dimensions)."""
+        return self.vectors([self.tokenizer.ids(text)])[0]
+
+    def many(self, texts: Sequence[str], batch_size: int = 64) -> "np.ndarray":
+        """Return the vectors of many queries, float32 of shape (n, dimensions), in their order."""
+        import numpy as np
+
+        rows = self.tokenizer.all_ids(texts)
+        order = sorted(range(len(rows)), key=lambda position: len(rows[position]))
+        found = np.empty((len(rows), self.student.dimensions), dtype=np.float32)
+        for start in range(0, len(order), batch_size):
+            batch = order[start : start + batch_size]
+            found[batch] = self.vectors([rows[position] for position in batch])
+        return found
+
+    def vectors(self, rows: Sequence[Sequence[int]]) -> "np.ndarray":
+        """Return the vectors of token ids."""
+        with torch.inference_mode() if self.platform.inference_mode else torch.no_grad():
+            ids, mask = padded(rows, longest=self._fixed)
+            placed = self.platform.place({"input_ids": ids, "attention_mask": mask})
+            vectors: Any = self._forward(placed)
+            self.platform.synchronize()
+            return vectors.cpu().float().numpy()
