@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
-from fmbench import __version__, facts, host, lines, model, roofline
+from fmbench import host, lines, model, roofline
 from fmbench.clock import Clock
 from fmbench.compilation import CompilationWatch
 from fmbench.console import note, reserved_stdout, run_main, say, terminable
@@ -18,8 +18,8 @@ from fmbench.history import History
 from fmbench.inputs import TokenGenerator
 from fmbench.log import LogWriter
 from fmbench.measure import Shape, interrupt_deferred
-from fmbench.options import SpeedArguments, parse_arguments
-from fmbench.secrets import masked
+from fmbench.opening import given, platform_facts, run_facts, write_arguments
+from fmbench.options import parse_arguments
 from fmbench.stopping import Rule
 
 from .bench import Bench
@@ -52,7 +52,7 @@ def drive(argv: Sequence[str]) -> int:
     with terminable(), log_stream(history) as stream:
         log = LogWriter(stream)
         if arguments.isolate:
-            write_arguments(log, arguments)
+            write_arguments(log, arguments, "embed")
             try:
                 return measure_in_children(argv, shapes, log, history)
             finally:
@@ -84,7 +84,7 @@ def measure_all(
 ) -> int:  # fmt: skip
     """Print the log of one run; return 1 where a shape failed, else 0."""
     clock, first = Clock(), variants[0]
-    write_arguments(log, first.arguments)
+    write_arguments(log, first.arguments, "embed")
     runtime = set_up_runtime(log, variants, clock)
     if history is not None:
         history.check_facts(runtime)
@@ -124,21 +124,6 @@ def show_overview(log: LogWriter, argv: Sequence[str]) -> None:
         say(text)
 
 
-def given(arguments: SpeedArguments) -> list[tuple[str, str]]:
-    """Return the arguments as typed, secrets masked: a log is published."""
-    return [(name, masked(name, value)) for name, value in arguments.given]
-
-
-def write_arguments(log: LogWriter, arguments: SpeedArguments) -> None:
-    """Open the log and repeat the command line."""
-    log.write(lines.Log({"format": lines.FORMAT_VERSION, "program": f"fmbench {__version__}", "driver": "embed"}))
-    log.banner("ARGS")
-    for name, value in given(arguments):
-        log.write(lines.Arg(name, value))
-    if arguments.options["compile"] and ("compile", "True") not in arguments.given:
-        note("a --compile: option was given, so --compile is on")
-
-
 def set_up_runtime(log: LogWriter, variants: Sequence[Variant], clock: Clock) -> dict[str, Any]:
     """Import the libraries, do what the command line asks of torch, and print and return the fingerprint of A."""
     log.banner("RUNTIME")
@@ -147,31 +132,15 @@ def set_up_runtime(log: LogWriter, variants: Sequence[Variant], clock: Clock) ->
     log.write(lines.Phase({"name": "import", "seconds": round((clock.now() - start) / 1e9, 6)}))
     for variant in variants:
         variant.activate()
-        variant.facts |= runtime_facts(variant)
+        variant.facts |= platform_facts(variant.platform, variant.arguments)
     first = variants[0]
     first.activate()
     if first.facts["gradients"] and first.platform.builds_model:
         note("gradients are on, as torch starts; --torch.call:set_grad_enabled@ False measures inference")
     distributions = tuple(name for variant in variants for name in variant.platform.distributions)
-    disclosed = facts.disclosed_facts() if first.arguments.disclose else {}
-    shared = {**facts.software_facts(distributions), **host.host_facts(), **disclosed, "timed": "forward"}
+    shared = run_facts(first.arguments, distributions, timed="forward")
     log.write(lines.Env({**shared, **host.load_facts("start"), "seed": first.arguments.seed, **first.facts}))
     return {**shared, **first.facts}
-
-
-def runtime_facts(variant: Variant) -> dict[str, Any]:
-    """Return what a variant's platform and options are."""
-    import torch
-
-    found = {
-        "platform": variant.platform.name,
-        "threads": torch.get_num_threads(),
-        "gradients": torch.is_grad_enabled(),
-        "compile": variant.arguments.compile or variant.platform.always_compiles,
-        "options": [f"--{name} {value}" for name, value in given(variant.arguments) if ":" in name],
-        **variant.platform.facts(),
-    }
-    return found if variant.arguments.disclose else facts.discreet(found)
 
 
 def set_up_models(log: LogWriter, variants: Sequence[Variant], clock: Clock) -> TokenGenerator:

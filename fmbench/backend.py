@@ -48,6 +48,7 @@ class Backend(ABC):
     tokens_per_batch: ClassVar[int] = 1024  # of texts sorted by length: what keeps the device busy, padding included
     length_step: ClassVar[int] = 32  # where shapes are fixed, texts are padded to a multiple of this many tokens
     in_subprocess: ClassVar[bool] = True  # False where the device wants the process that was started
+    device: Any = None  # after `setup`: the torch.device of the platform, or None where tensors stay on the host
 
     @classmethod
     @abstractmethod

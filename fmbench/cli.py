@@ -17,6 +17,7 @@ SUMMARIES = {
     "driver": "measure how fast a model runs on a platform (also installed as `driver`)",
     "models": "list the models that --weights random builds without a download",
     "process": "turn the driver's log into JSON or another format (also installed as `process`)",
+    "retrieve": "encode, search, evaluate, mine: does a model still retrieve, and how fast?",
     "show": "print results as a table, or the medians of groups of them",
 }
 

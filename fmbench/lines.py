@@ -260,10 +260,31 @@ class Err(JsonLine):
     KIND = "ERR"
 
 
+class Enc(JsonLine):
+    """Texts that were encoded: `dataset`, `role` (query or passage), `texts`, `tokens`, `seconds` by stage, rates."""
+
+    KIND = "ENC"
+
+
+class Search(JsonLine):
+    """A search of all queries: `dataset`, `queries`, `documents`, `k`, `queries_per_second`, `latency_ms`."""
+
+    KIND = "SEARCH"
+
+
+class Irm(JsonLine):
+    """How good the ranking is: `dataset`, `queries`, `metrics` (means over queries) and their `intervals`."""
+
+    KIND = "IRM"
+
+
 Line = Arg | Setup | Rep | Res | Exp | JsonLine
 KINDS: dict[str, type[Any]] = {
-    kind.KIND: kind for kind in (Arg, Setup, Rep, Res, Exp, Log, Env, Case, Phase, Mem, Energy, Ceil, Stat, Pair, Err)
-}
+    kind.KIND: kind
+    for kind in (
+        Arg, Setup, Rep, Res, Exp, Log, Env, Case, Phase, Mem, Energy, Ceil, Stat, Pair, Err, Enc, Search, Irm,
+    )
+}  # fmt: skip
 FIRST = re.compile(rf"FMWORK ({'|'.join(KINDS)})(?= |$)")
 BANNER = re.compile(r"^RUN (\d{1,12}) / (\d{1,12})$")
 

@@ -114,8 +114,8 @@ def build_parser(program: str) -> Parser:
     return parser
 
 
-def add_model_arguments(parser: Parser) -> None:
-    """Add what every driver asks: which platform, which model, set up how."""
+def add_model_arguments(parser: Parser, model_class: str | None = None) -> None:
+    """Add what every driver asks: which platform, which model, set up how. `model_class` is a default, if any."""
     group = parser.add_argument_group("what to run")
     group.add_argument(
         "--platform",
@@ -129,9 +129,11 @@ def add_model_arguments(parser: Parser) -> None:
         "--model_class",
         action=Once,
         type=nonempty,
-        required=True,
+        required=model_class is None,
+        default=model_class,
         metavar="CLASS",
-        help="class of the transformers library: BertModel, RobertaModel, AutoModel, ...",
+        help="class of the transformers library: BertModel, RobertaModel, AutoModel, ..."
+        + (f" (default: {model_class})" if model_class else ""),
     )
     group.add_argument(
         "--model_root",

@@ -100,6 +100,14 @@ def interval(data: dict[str, Any], key: str) -> list[float] | None:
     return value
 
 
+def numbers_by_name(data: dict[str, Any], key: str) -> dict[str, float] | None:
+    """Return an object whose values are all numbers."""
+    value = data.get(key)
+    if value is not None and not (isinstance(value, dict) and all(map(is_number, value.values()))):
+        raise LineError(f"{key} is no object of numbers")
+    return value
+
+
 def positions(data: dict[str, Any], key: str) -> list[int]:
     """Return a list of whole numbers; an empty one where the key is absent."""
     value = data.get(key)
@@ -148,6 +156,26 @@ STANDING: dict[str, Check] = {
     **dict.fromkeys(("flops", "bytes"), whole_number),
     **dict.fromkeys(("achieved_flops_per_second", "attainable_flops_per_second", "share"), number),
     **dict.fromkeys(("bound", "reason"), text),
+}
+ENCODING: dict[str, Check] = {
+    **dict.fromkeys(("dataset", "role"), known_text),
+    "texts": known_count,
+    **dict.fromkeys(("empty", "cached", "tokens", "tokens_per_batch", "dimensions"), whole_number),
+    **dict.fromkeys(("padding_share", "texts_per_second", "tokens_per_second"), number),
+    **dict.fromkeys(("seconds", "latency_ms"), numbers_by_name),
+    "start": text,
+}
+SEARCHING: dict[str, Check] = {
+    "dataset": known_text,
+    **dict.fromkeys(("queries", "documents", "k"), known_count),
+    **dict.fromkeys(("similarity", "engine"), text),
+    **dict.fromkeys(("seconds", "queries_per_second"), number),
+    "latency_ms": numbers_by_name,
+}
+QUALITY: dict[str, Check] = {
+    "dataset": known_text,
+    **dict.fromkeys(("queries", "without_results"), whole_number),
+    "metrics": numbers_by_name,
 }
 PAIR: dict[str, Check] = {
     "n": whole_number,

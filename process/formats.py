@@ -8,6 +8,8 @@ from typing import Any, TextIO
 from .columns import Table, text_of
 from .openmetrics import write_openmetrics
 from .parquet import write_parquet
+from .retrieval_view import cells as retrieval_cells
+from .retrieval_view import is_retrieval
 from .view import cells, markdown
 
 Rows = Iterable[dict[str, Any]]
@@ -41,8 +43,13 @@ def write_csv(rows: Rows, stream: TextIO) -> None:
 
 
 def write_markdown(rows: Rows, stream: TextIO) -> None:
-    """Write a table for people: the figures that matter, with their units."""
-    stream.write(markdown(*cells(rows)))
+    """Write a table for people: the figures that matter, with their units. Retrieval has a table of its own."""
+    kinds: dict[bool, list[dict[str, Any]]] = {False: [], True: []}
+    for row in rows:
+        kinds[is_retrieval(row)].append(row)
+    parts = [markdown(*cells(kinds[False]))] if kinds[False] or not kinds[True] else []
+    parts += [markdown(*retrieval_cells(kinds[True]))] if kinds[True] else []
+    stream.write("\n".join(parts))
 
 
 WRITERS: Mapping[str, Writer] = {

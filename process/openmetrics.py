@@ -14,7 +14,8 @@ from .columns import CONTROLS, cells, sayable
 
 LABELS = {
     "model": "model", "model_class": "model_class", "platform": "environment.platform", "device": "environment.device",
-    "precision": "precision", "input": "input", "batch": "batch", "variant": "variant", "metadata_id": "metadata_id",
+    "precision": "precision", "input": "input", "batch": "batch", "variant": "variant", "dataset": "retrieval.dataset",
+    "metadata_id": "metadata_id",
 }  # fmt: skip
 
 
@@ -59,6 +60,13 @@ METRICS = (
     Metric("model", "bytes", "Bytes of the weights.", "memory.model_bytes"),
     Metric("energy", "joules", "Joules of all repetitions.", "energy.joules"),
     Metric("sequence_energy", "joules", "Joules a sequence.", "energy.joules_per_sequence"),
+    Metric("encoded_documents", "documents_per_second", "Documents encoded a second.",
+           "retrieval.passages.texts_per_second"),
+    Metric("encoded_queries", "queries_per_second", "Queries encoded a second.", "retrieval.queries.texts_per_second"),
+    Metric("searched_queries", "queries_per_second", "Queries searched a second.",
+           "retrieval.search.queries_per_second"),
+    Metric("ndcg_at_10", "", "nDCG@10, mean over the judged queries.", "retrieval.quality.metrics.ndcg_cut_10"),
+    Metric("recall_at_100", "", "Recall@100, mean over the judged queries.", "retrieval.quality.metrics.recall_100"),
     Metric("roofline", "ratio", "Achieved over attainable FLOP/s.", "roofline.share"),
 )  # fmt: skip
 

@@ -7,6 +7,7 @@ from fmbench.errors import UsageError
 
 from .reader import Complaints, Source
 from .results import Record, disagrees, records
+from .retrieval import retrieval_records
 from .runs import read_runs
 from .saved import is_saved, read_saved
 
@@ -61,3 +62,4 @@ def read_source(source: Source, warn: Callable[[str], None], metadata_id: str | 
         return
     for run in read_runs(whole, Complaints(source.name, warn)):
         yield from records(run, source.name, metadata_id)
+        yield from retrieval_records(run, source.name, metadata_id)

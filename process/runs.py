@@ -94,6 +94,7 @@ class Run:
     phases: list[tuple[str | None, dict[str, Any]]] = field(default_factory=list)
     setup: float | None = None
     shapes: list[Shape] = field(default_factory=list)
+    retrievals: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)  # by data set, then part
     format: int | None = None
     speaks: bool = False  # a FMWORK line was read, not only a banner that any program may print
     measures: bool = False  # it is past its arguments
@@ -172,6 +173,9 @@ class RunReader:
             lines.Energy: self._energy,
             lines.Ceil: self._ceil,
             lines.Pair: self._pair,
+            lines.Enc: self._enc,
+            lines.Search: self._search,
+            lines.Irm: self._irm,
         }
 
     def read(self, number: int, raw: bytes) -> Run | None:
@@ -337,6 +341,20 @@ class RunReader:
         shape = self._shape_at((input_size, batch_size, b))
         if shape is not None and shape.variant == b:
             shape.pair = fields.without_place(line.data)
+
+    def _enc(self, line: lines.Enc) -> None:
+        self._take_retrieval(line, fields.ENCODING, "queries" if line.data.get("role") == "query" else "passages")
+
+    def _search(self, line: lines.Search) -> None:
+        self._take_retrieval(line, fields.SEARCHING, "search")
+
+    def _irm(self, line: lines.Irm) -> None:
+        self._take_retrieval(line, fields.QUALITY, "quality")
+
+    def _take_retrieval(self, line: lines.JsonLine, checks: dict[str, Check], part: str) -> None:
+        fields.check(line.data, checks)
+        said = {key: value for key, value in line.data.items() if key not in ("dataset", "role")}
+        self.run.retrievals.setdefault(line.data["dataset"], {})[part] = said
 
     def _said(self, line: lines.JsonLine, checks: dict[str, Check]) -> tuple[Shape | None, dict[str, Any]]:
         """Return the shape that a line speaks of and what it says of it. Raises LineError for a field that is wrong."""

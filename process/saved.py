@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 from fmbench.errors import UsageError
 
-from .columns import Kind, known_columns, objects
+from .columns import OPEN, Kind, known_columns, objects
 from .fields import is_number
 from .results import SCHEMA_VERSION
 
@@ -82,7 +82,7 @@ def checked(row: Any) -> dict[str, Any]:
         value = below(row, name)
         if value is not None and not (isinstance(value, list) if name == "phases" else FITS[kind](value)):
             raise ValueError(f"{name} is not what the schema says")
-    keys = ["environment", *(name.partition(".")[0] for name in known_columns())]
+    keys = [*OPEN, *(name.partition(".")[0] for name in known_columns())]
     missing: dict[str, Any] = {key: [] if key in LISTS else None for key in keys if row.get(key) is None}
     return {**row, **missing}
 

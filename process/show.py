@@ -2,7 +2,8 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from fmbench.console import run_main, warn
 from fmbench.errors import UsageError, nearest
@@ -15,6 +16,8 @@ from .columns import text_of
 from .reader import find_sources
 from .records import read_records
 from .results import Record
+from .retrieval_view import cells as retrieval_cells
+from .retrieval_view import is_retrieval
 from .view import cells, harmless
 
 PROGRAM = "fmbench show"
@@ -23,6 +26,8 @@ EPILOG = """\
 what is shown:
   One row a shape. Latency is the median with half the width of its 95% interval; digits end where doubt begins.
   trust says "stable", or why the median should not be trusted yet, or why the shape failed.
+  A data set of `fmbench retrieve` is a row of a second table: documents and queries encoded a second, milliseconds
+  to encode and to search one query, and how good the ranking is.
 
   --by gives one row a group instead: the medians over the shapes of the group, how many there are, how many of
   them are in doubt (unstable, cut off, simulated), and how many failed. A key is a column of
@@ -73,8 +78,17 @@ def keys(text: str) -> list[str]:
 
 
 def one_by_one(records: Sequence[Record]) -> str:
-    """Return a row a shape; with the log that it is from where there are several."""
-    header, lines, right = cells(record.row for record in records)
+    """Return a row a shape, and a table of its own with a row a data set for what the retrieval driver measured."""
+    retrieval = [record for record in records if is_retrieval(record.row)]
+    shapes = [record for record in records if not is_retrieval(record.row)]
+    parts = [drawn(cells, shapes)] if shapes or not retrieval else []
+    parts += [drawn(retrieval_cells, retrieval)] if retrieval else []
+    return "\n".join(parts)
+
+
+def drawn(make: Callable[..., Any], records: Sequence[Record]) -> str:
+    """Return one table; with the log that a result is from where there are several."""
+    header, lines, right = make(record.row for record in records)
     if len({record.source for record in records}) > 1:
         header = ["log", *header]
         lines = [[harmless(record.source), *line] for record, line in zip(records, lines, strict=True)]

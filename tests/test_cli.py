@@ -4,7 +4,7 @@ from fmbench import cli, doctor, facts, listing
 from fmbench.catalogue import entries
 from fmbench.doctor import Finding
 
-COMMANDS = ("backends", "compare", "doctor", "driver", "models", "process", "show")
+COMMANDS = ("backends", "compare", "doctor", "driver", "models", "process", "retrieve", "show")
 PLATFORMS = ("cpu", "cuda", "hpu", "mps", "null", "openvino", "spyre", "xpu")
 
 

@@ -51,6 +51,9 @@ class Encoder:
         loaded = model.load(plan.source, arguments)
         self._compute = Compute(plan.platform, loaded, arguments, self.recipe, steps, tokenizer)
         self._identity = identity(plan, arguments, loaded, tokenizer, steps)
+        self.arguments = arguments
+        self.platform = plan.platform
+        self.facts = model.facts(loaded, plan.source, arguments)
         self.name = model.published_name(arguments)
         self.similarity = plan.folder.similarity
         self.timings = Timings()

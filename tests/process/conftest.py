@@ -42,6 +42,11 @@ def golden():
 
 
 @pytest.fixture
+def golden_retrieval():
+    return GOLDEN.parent / "golden-retrieval" / "format-1.log"
+
+
+@pytest.fixture
 def process(capsys):
     """Run `process` with these arguments."""
 

@@ -10,7 +10,7 @@ from fmbench.process.results import schema_text
 KEYS = [
     "timestamp", "metadata_id", "engine", "model", "precision", "input", "output", "batch", "tp", "opts", "warmup",
     "setup", "ttft", "itl", "thp", "model_class", "status", "statistics", "memory", "energy", "roofline",
-    "environment", "schema", "variant", "pair", "phases", "error",
+    "environment", "schema", "variant", "pair", "phases", "error", "retrieval",
 ]  # fmt: skip
 
 
@@ -139,8 +139,8 @@ def test_a_run_that_compares_variants(process, golden):
     assert (c["error"]["type"], "variant" in c["error"]) == ("OutOfMemoryError", False)
 
 
-def test_the_golden_log_holds_every_kind_of_line(golden):
-    text = (golden / "format-1.log").read_text()
+def test_the_golden_logs_hold_every_kind_of_line(golden, golden_retrieval):
+    text = (golden / "format-1.log").read_text() + golden_retrieval.read_text()
     assert [kind for kind in lines.KINDS if f"FMWORK {kind} " not in text] == []
 
 

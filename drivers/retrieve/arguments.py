@@ -1,0 +1,246 @@
+"""The command lines of the retrieval driver: one parser a task, one dataclass for all of them."""
+
+import argparse
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fmbench import __version__
+from fmbench.encoder import Recipe, add_encoder_arguments, take_recipe
+from fmbench.errors import UsageError
+from fmbench.options import SUBOPTION_HELP, Arguments, add_model_arguments, read
+from fmbench.parsing import Once, Parser, natural, nonempty, positive, sizes
+
+SIMILARITIES = ("cosine", "dot")
+RUN_FORMATS = ("trec", "tsv", "jsonl")
+QRELS_FORMATS = ("tsv", "grouped")
+
+DESCRIPTIONS = {
+    "encode": "Encode a corpus and its queries into an embedding cache, on one platform. The log goes to stdout.",
+    "search": "Find the k nearest documents of every query, exactly. The log goes to stdout.",
+    "evaluate": "Measure how good a model's rankings are, and how fast it encodes and searches, in one record.",
+    "mine": "Find hard negatives for training: documents that rank high and are not relevant.",
+}
+
+EXAMPLES = {
+    "encode": "fmbench retrieve encode --platform cpu --model_name models/minilm --dataset data/scifact \\\n"
+    "      --encoding_cache_dir cache",
+    "search": "fmbench retrieve search --platform cpu --model_name models/minilm --dataset data/scifact \\\n"
+    "      --search_topk 100 --output_dir runs/minilm",
+    "evaluate": "fmbench retrieve evaluate --platform cpu --model_name models/minilm --dataset data/scifact\n"
+    "  torchrun --nproc_per_node 2 -m fmbench retrieve evaluate ...   # the corpus is divided over the processes",
+    "mine": "fmbench retrieve mine --platform cpu --model_name models/minilm --dataset data/scifact --split train \\\n"
+    "      --search_topk 20 --relative_margin 0.05 --output_dir negatives",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetrieveArguments(Arguments):
+    """One command line of the retrieval driver, read. What a task does not ask has its default."""
+
+    task: str
+    recipe: Recipe
+    dataset: tuple[Path, ...] = ()
+    split: str = "test"
+    corpus: tuple[Path, ...] = ()
+    queries: tuple[Path, ...] = ()
+    qrels: tuple[Path, ...] = ()
+    query_subset: tuple[Path, ...] = ()
+    min_score: float | None = None
+    max_score: float | None = None
+    strict: bool = False
+    encoding_cache_dir: Path | None = None
+    search_topk: int | None = None
+    similarity: str | None = None
+    per_device_matmul_batch_size: int | None = None
+    precompute_corpus_embs: bool = False
+    fair_sharding: bool = False
+    latency_queries: int = 100
+    ir_metrics_k_values: tuple[int, ...] = (1, 3, 5, 10, 100)
+    ir_metrics_relevance_threshold: float = 1.0
+    k: tuple[int, ...] = ()
+    output_dir: Path | None = None
+    overwrite_output_dir: bool = False
+    run_format: str = "trec"
+    no_annot_in_mined_hn: bool = False
+    merge_mined_qrels: bool = False
+    output_qrel_format: str = "tsv"
+    skip_first: int = 0
+    max_negative_score: float | None = None
+    absolute_margin: float | None = None
+    relative_margin: float | None = None
+    sample: int | None = None
+
+    @property
+    def depth(self) -> int:
+        """Documents retrieved a query."""
+        asked = (*self.ir_metrics_k_values, *self.k) if self.task == "evaluate" else (100,)
+        return self.search_topk or max(asked)
+
+
+def paths(text: str) -> tuple[Path, ...]:
+    """Read a comma list of paths."""
+    found = tuple(Path(part.strip()) for part in text.split(",") if part.strip())
+    if not found:
+        raise argparse.ArgumentTypeError("no path is named")
+    return found
+
+
+def decimal(text: str) -> float:
+    """Read any finite number."""
+    try:
+        number = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number") from None
+    if number != number or number in (float("inf"), float("-inf")):
+        raise argparse.ArgumentTypeError(f"{text!r} is no finite number")
+    return number
+
+
+def build_parser(task: str, program: str) -> Parser:
+    """Return the parser of one task."""
+    parser = Parser(
+        prog=program,
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description=DESCRIPTIONS[task],
+        epilog=f"{SUBOPTION_HELP}\nexample:\n  {EXAMPLES[task]}\n",
+    )
+    add_model_arguments(parser, model_class="AutoModel")
+    add_encoder_arguments(parser)
+    for add in GROUPS[task]:
+        add(parser)
+    parser.add_argument("--version", action="version", version=f"fmbench {__version__}")
+    return parser
+
+
+def add_data_arguments(parser: Parser) -> None:
+    """Add which texts and judgements; several paths are one comma list."""
+    group = parser.add_argument_group("data")
+    add = adder(group)
+    add(
+        "--dataset", type=paths, metavar="DIR,...", help="folders in BEIR's layout: corpus.jsonl, queries.jsonl, qrels/"
+    )
+    add(
+        "--split", type=nonempty, metavar="NAME", help="which of a folder's qrels, and so which queries (default: test)"
+    )
+    add("--corpus", type=paths, metavar="FILE,...", help="JSONL or TSV, packed with gzip or zstd or not; one corpus")
+    add("--queries", type=paths, metavar="FILE,...", help="the same, without titles")
+    add("--qrels", type=paths, metavar="FILE,...", help="TSV or CSV of three columns, TREC's four, or grouped JSONL")
+    add("--query_subset", type=paths, metavar="FILE,...", help="only the queries whose ids these files name")
+    add("--min_score", type=decimal, metavar="GAIN", help="least gain of a judgement that counts (inclusive)")
+    add("--max_score", type=decimal, metavar="GAIN", help="gain from which on a judgement does not count (exclusive)")
+    flag(group, "--strict", "refuse judgements of ids that no file holds; else they are counted and listed")
+    add("--encoding_cache_dir", type=Path, metavar="DIR", help="keep the vectors here; a killed run goes on from there")
+
+
+def add_search_arguments(parser: Parser) -> None:
+    """Add how to search."""
+    group = parser.add_argument_group("search")
+    add = adder(group)
+    add(
+        "--search_topk",
+        type=positive,
+        metavar="K",
+        help="documents retrieved a query (default: the largest k asked for)",
+    )
+    add("--similarity", choices=SIMILARITIES, help="default: what the model's folder says, else cosine")
+    add("--per_device_matmul_batch_size", type=positive, metavar="N", help="documents compared at once")
+    flag(group, "--precompute_corpus_embs", "encode the whole corpus before the search; else both go hand in hand")
+    flag(group, "--fair_sharding", "under torchrun, give faster devices more documents, by measured throughput")
+    add("--latency_queries", type=natural, metavar="N", help="queries timed one by one (default: 100; 0: none)")
+
+
+def add_output_arguments(parser: Parser) -> None:
+    """Add where files go."""
+    group = parser.add_argument_group("output")
+    add = adder(group)
+    add("--output_dir", type=Path, metavar="DIR", help="write files below this folder, one folder a data set")
+    flag(group, "--overwrite_output_dir", "write into a folder that holds something already")
+
+
+def add_run_arguments(parser: Parser) -> None:
+    """Add how rankings are written."""
+    adder(parser.add_argument_group("rankings"))(
+        "--run_format",
+        choices=RUN_FORMATS,
+        help="trec (default), tsv: qid, pid, rank, score; jsonl: one object a query",
+    )
+
+
+def add_metric_arguments(parser: Parser) -> None:
+    """Add what is computed from a ranking."""
+    group = parser.add_argument_group("quality")
+    add = adder(group)
+    add("--ir_metrics_k_values", type=sizes, metavar="K,K,...", help="cut-offs of nDCG, MAP, Recall, P, MRR, Success "
+        "(default: 1,3,5,10,100)")  # fmt: skip
+    add("--ir_metrics_relevance_threshold", type=decimal, metavar="GAIN", help="least gain that is relevant (default: "
+        "1); nDCG takes every gain as it is")  # fmt: skip
+    add("--k", type=sizes, metavar="K,K,...", help="precision@k curve with its ceiling, from the one search")
+
+
+def add_mining_arguments(parser: Parser) -> None:
+    """Add which documents are hard negatives."""
+    group = parser.add_argument_group("negatives")
+    add = adder(group)
+    flag(
+        group, "--no_annot_in_mined_hn", "leave out every judged document, those of gain 0 too, not only relevant ones"
+    )
+    flag(group, "--merge_mined_qrels", "one file for all data sets")
+    add("--output_qrel_format", choices=QRELS_FORMATS, help="tsv (default) or grouped JSON lines")
+    add("--skip_first", type=natural, metavar="N", help="leave the N best out: they may be unjudged positives")
+    add("--max_negative_score", type=decimal, metavar="SCORE", help="leave out what scores higher")
+    add("--absolute_margin", type=decimal, metavar="SCORE", help="least distance below the positive's score")
+    add("--relative_margin", type=decimal, metavar="SHARE", help="the same, as a share of the positive's score")
+    add("--sample", type=positive, metavar="N", help="draw N of those that are left at random, instead of the best")
+
+
+def adder(group: "argparse._ArgumentGroup") -> Callable[..., object]:
+    """Return a function that adds an argument which may be given once, and whose default the dataclass has."""
+
+    def add(name: str, **words: object) -> object:
+        return group.add_argument(name, action=Once, default=argparse.SUPPRESS, **words)  # type: ignore[arg-type]
+
+    return add
+
+
+def flag(group: "argparse._ArgumentGroup", name: str, help_text: str) -> None:
+    """Add a flag that may be given once."""
+    group.add_argument(name, action=Once, nargs=0, default=argparse.SUPPRESS, help=help_text)
+
+
+GROUPS: dict[str, tuple[Callable[[Parser], None], ...]] = {
+    "encode": (add_data_arguments,),
+    "search": (add_data_arguments, add_search_arguments, add_output_arguments, add_run_arguments),
+    "evaluate": (
+        add_data_arguments, add_search_arguments, add_metric_arguments, add_output_arguments, add_run_arguments,
+    ),
+    "mine": (add_data_arguments, add_search_arguments, add_mining_arguments, add_output_arguments),
+}  # fmt: skip
+
+
+def parse_arguments(task: str, argv: Sequence[str], program: str) -> RetrieveArguments:
+    """Read the command line of one task without importing torch. Raises UsageError."""
+    values = read(build_parser(task, program), argv)
+    arguments = RetrieveArguments(task=task, recipe=take_recipe(values), **values)
+    check(arguments)
+    return arguments
+
+
+def check(arguments: RetrieveArguments) -> None:
+    """Raise UsageError for arguments that do not go together."""
+    files = bool(arguments.corpus or arguments.queries or arguments.qrels)
+    if bool(arguments.dataset) == files:
+        raise UsageError("name the data with --dataset DIR, or with --corpus, --queries and --qrels")
+    if files and not (arguments.corpus and arguments.queries):
+        raise UsageError("--corpus and --queries belong together")
+    if arguments.task == "evaluate" and files and not arguments.qrels:
+        raise UsageError("evaluate needs --qrels: without judgements nothing can be said of quality")
+    if arguments.task == "encode" and arguments.encoding_cache_dir is None:
+        raise UsageError("encode keeps its vectors in --encoding_cache_dir DIR; name it")
+    if arguments.task in ("search", "mine") and arguments.output_dir is None:
+        raise UsageError(f"{arguments.task} writes files; name their folder with --output_dir DIR")
+    deepest = max((*arguments.ir_metrics_k_values, *arguments.k), default=1)
+    if arguments.task == "evaluate" and arguments.depth < deepest:
+        raise UsageError(f"--search_topk {arguments.depth}: k = {deepest} is asked for, and nothing is known beyond "
+                         "the depth of the search; raise it")  # fmt: skip

@@ -1,0 +1,56 @@
+"""The files of a task: rankings, metrics, negatives, in one folder a data set."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from fmbench.collection import Dataset
+from fmbench.console import note
+from fmbench.errors import UsageError, first_line
+from fmbench.search import TopK, write_run
+from fmbench.whole_file import whole_file
+
+from .arguments import RetrieveArguments
+
+
+def check_output(arguments: RetrieveArguments) -> None:
+    """Make the output folder now, before anything slow. Raises UsageError where it cannot be, or is not empty."""
+    folder = arguments.output_dir
+    if folder is None:
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        there = next(folder.iterdir(), None)
+    except OSError as error:
+        raise UsageError(f"--output_dir {folder}: {first_line(error)}") from None
+    if there is not None and not arguments.overwrite_output_dir:
+        raise UsageError(f"--output_dir {folder}: holds {there.name} already; --overwrite_output_dir writes into it")
+
+
+def folder_of(arguments: RetrieveArguments, dataset: Dataset) -> Path:
+    """Return the folder of a data set, and make it."""
+    if arguments.output_dir is None:
+        raise UsageError("nowhere to write to: --output_dir DIR")
+    folder = arguments.output_dir / dataset.name
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def write_rankings(arguments: RetrieveArguments, dataset: Dataset, top: TopK) -> None:
+    """Write a run file, and say where it is."""
+    path = folder_of(arguments, dataset) / f"run.{arguments.run_format}"
+    write_run(path, top, arguments.run_format)
+    say_written("rankings", [path])
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write an object as JSON."""
+    with whole_file(path) as stream:
+        json.dump(content, stream, indent=1, allow_nan=False, ensure_ascii=False)
+        stream.write("\n")
+
+
+def say_written(what: str, paths: Sequence[Path]) -> None:
+    """Say which files were written."""
+    note(f"{what}: {', '.join(map(str, paths))}")

@@ -1,0 +1,74 @@
+"""Mining: deep enough a search for every query, scores of the positives, negatives by the rules."""
+
+import numpy as np
+
+from fmbench.collection import Dataset, Qrels
+from fmbench.ranking.mining import Mined, Rules, depth_groups, mine
+from fmbench.search import Block, TopK
+from fmbench.search.exact import ExactScores
+
+from .arguments import RetrieveArguments
+from .searching import Searched
+
+Scores = dict[str, dict[str, float]]
+
+
+def rules_of(arguments: RetrieveArguments) -> Rules:
+    """Return the rules of a command line. Raises UsageError for values that make no sense."""
+    sampled = arguments.sample is not None
+    return Rules(
+        count=arguments.sample or arguments.depth,
+        pool=arguments.depth if sampled else None,
+        leave_out_judged=arguments.no_annot_in_mined_hn,
+        skip_first=arguments.skip_first,
+        max_score=arguments.max_negative_score,
+        absolute_margin=arguments.absolute_margin,
+        relative_margin=arguments.relative_margin,
+        threshold=arguments.ir_metrics_relevance_threshold,
+        seed=arguments.seed if sampled else None,
+    )
+
+
+def mine_dataset(found: Searched, dataset: Dataset, rules: Rules) -> Mined:
+    """Search every query as deep as it needs, and mine."""
+    run: Scores = {}
+    for depth, queries in depth_groups(found.queries.ids, dataset.qrels, rules).items():
+        run |= run_of(found.top(depth, queries))
+    positives = positive_scores(found, dataset.qrels, rules.threshold) if dataset.qrels and rules.has_margin else None
+    return mine({query: run[query] for query in found.queries.ids}, dataset.qrels, rules, positives)
+
+
+def run_of(top: TopK) -> Scores:
+    """Return rankings as scores by query and document."""
+    return {
+        query: dict(zip(ids, scores.tolist(), strict=True))
+        for query, ids, scores in zip(top.query_ids, top.ids, top.scores, strict=True)
+    }
+
+
+def positive_scores(found: Searched, qrels: Qrels, threshold: float) -> Scores:
+    """Return the score of every relevant document, whether the search found it or not."""
+    ids = found.queries.ids
+    places = {name: place for place, name in enumerate(ids)}
+    wanted: dict[str, list[int]] = {}
+    for query, documents in qrels.relevant(threshold).items():
+        for document in documents:
+            if query in places:
+                wanted.setdefault(document, []).append(places[query])
+    exact = ExactScores(found.queries.as_array().astype(np.float32), found.similarity)
+    scores: Scores = {}
+    for block in found.blocks():
+        for query, document, score in scored(block, wanted, exact):
+            scores.setdefault(ids[query], {})[document] = score
+    return scores
+
+
+def scored(block: Block, wanted: dict[str, list[int]], exact: ExactScores) -> list[tuple[int, str, float]]:
+    """Return (query, document, score) of the wanted pairs whose document is in a block."""
+    pairs = [(query, row) for row, name in enumerate(block.ids) for query in wanted.get(name, ())]
+    if not pairs:
+        return []
+    queries, rows = np.array(pairs).T
+    longest = float(np.sqrt(np.einsum("ij,ij->i", block.vectors[rows], block.vectors[rows], dtype=np.float64)).max())
+    values = exact.of(queries, block.vectors, rows, longest, threads=1).tolist()
+    return [(query, block.ids[row], value) for (query, row), value in zip(pairs, values, strict=True)]

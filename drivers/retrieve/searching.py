@@ -1,0 +1,76 @@
+"""The search of one data set: vectors in, top k and a SEARCH line out."""
+
+from collections.abc import Iterator, Sequence
+
+from fmbench import lines
+from fmbench.collection import Dataset
+from fmbench.encoder import Timings
+from fmbench.search import Block, Index, TopK, choose_engine, measure_latency, search
+
+from .session import Session, encoding, percentiles
+from .streaming import Stopwatch, encoded_blocks
+
+BLOCK = 65_536  # documents that are searched at once, where the command line does not say
+INDEX_BYTES = 8_000_000_000  # beyond, single queries are not timed: all vectors would have to be in memory
+
+
+class Searched:
+    """A data set whose queries are encoded, and whose corpus is encoded before the search or while it goes on."""
+
+    def __init__(self, session: Session, dataset: Dataset, precompute: bool) -> None:
+        """Encode the queries, and the corpus where its vectors are to be there before the search."""
+        self._session, self._dataset = session, dataset
+        self._rows = session.arguments.per_device_matmul_batch_size
+        self._engine = choose_engine(session.encoder.platform, session.encoder.dimension, rows=self._rows)
+        self.similarity = session.similarity
+        self.queries = session.embed(dataset.queries, "query", dataset.name)
+        self.documents = session.embed(dataset.corpus, "passage", dataset.name) if precompute else None
+
+    def blocks(self) -> Iterator[Block]:
+        """Yield the documents with their vectors."""
+        if self.documents is None:
+            self._session.encoder.timings = Timings()
+            yield from encoded_blocks(self._dataset.corpus, self._session.encoder)
+        else:
+            for block in self.documents.blocks(self._rows or BLOCK):
+                yield Block(block.ids, block.vectors)
+
+    def top(self, k: int, query_ids: Sequence[str] | None = None) -> TopK:
+        """Return the k best documents of every query, or of some, and print what that took."""
+        ids, vectors = self.queries.ids, self.queries.as_array()
+        if query_ids is not None:
+            places = {name: place for place, name in enumerate(ids)}
+            ids, vectors = list(query_ids), vectors[[places[name] for name in query_ids]]
+        clock = self._session.clock
+        blocks = Stopwatch(self.blocks(), clock)
+        start = clock.now()
+        found = search(vectors, ids, blocks, k, self.similarity, engine=self._engine)
+        seconds = (clock.now() - start - blocks.nanoseconds) / 1e9
+        if self.documents is None:
+            end = start + blocks.nanoseconds
+            said = encoding(self._session.encoder, self._dataset.name, "passage", blocks.documents, start, end)
+            self._session.log.write(lines.Enc(said))
+        self._write(len(ids), blocks.documents, k, seconds)
+        return found
+
+    def _write(self, queries: int, documents: int, k: int, seconds: float) -> None:
+        self._session.log.write(lines.Search({
+            "dataset": self._dataset.name,
+            "queries": queries,
+            "documents": documents,
+            "k": k,
+            "similarity": self.similarity,
+            "engine": self._engine.name,
+            "seconds": round(seconds, 6),
+            "queries_per_second": round(queries / seconds, 3) if seconds else None,
+            "latency_ms": self._latency(k),
+        }))  # fmt: skip
+
+    def _latency(self, k: int) -> dict[str, float] | None:
+        """Return milliseconds to search one query, in an index whose vectors are where the engine wants them."""
+        count = self._session.arguments.latency_queries
+        if self.documents is None or not count or len(self.documents) * self.documents.dim * 4 > INDEX_BYTES:
+            return None
+        index = Index(self.blocks(), self.similarity, self._engine)
+        vectors = self.queries.as_array()[:count]
+        return percentiles(measure_latency(lambda query: index.search(query, [""], k), vectors, self._session.clock))

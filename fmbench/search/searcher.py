@@ -1,0 +1,142 @@
+"""Exact search: the k best documents of every query, over blocks that come one by one."""
+
+import mmap
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from fmbench.errors import UsageError
+
+from .block import Block
+from .engine import Engine
+from .exact import SIMILARITIES, Similarity
+from .questions import Held, Questions
+from .topk import TopK
+from .vectors import Documents, check_shape, place_block, stored
+
+OWN_BYTES = 256_000_000  # of blocks that are kept in memory until their candidates are settled
+CANDIDATES = 10_000_000  # that are kept until they are settled, at 20 bytes each
+
+
+def search(
+    queries: np.ndarray,
+    query_ids: Sequence[str],
+    blocks: Iterable[Block],
+    k: int,
+    similarity: Similarity = "dot",
+    *,
+    engine: Engine,
+    first: int = 0,
+) -> TopK:
+    """Return the k best documents of every query (fewer where the corpus is smaller), exactly, in the total order.
+
+    `queries` has shape (m, d). Blocks are taken one by one, so that a corpus may be larger than memory, or be encoded
+    while it is searched. `first` is the position of the first document, for a part of a corpus. The result depends on
+    the stored vectors and the ids alone: not on the engine, the sizes of blocks, or how a corpus is divided.
+
+    Raises UsageError for k below 1, another similarity, shapes that do not fit, and for a vector with NaN or infinity,
+    which it names.
+    """
+    searcher = Searcher(queries, query_ids, k, similarity, engine, first)
+    for block in blocks:
+        searcher.add(block)
+    return searcher.finish()
+
+
+class Searcher:
+    """A search that takes documents as they come. See `search`."""
+
+    def __init__(
+        self,
+        queries: np.ndarray,
+        query_ids: Sequence[str],
+        k: int,
+        similarity: Similarity,
+        engine: Engine,
+        first: int = 0,
+    ) -> None:
+        if k < 1:
+            raise UsageError(f"k = {k}: a search returns at least one document")
+        if similarity not in SIMILARITIES:
+            raise UsageError(f"similarity {similarity!r}: known are {' and '.join(SIMILARITIES)}")
+        queries = stored(queries)
+        check_shape(query_ids, queries, None, "query")
+        self._query_ids = tuple(query_ids)
+        self._dimensions = queries.shape[1]
+        self._similarity, self._engine, self._next = similarity, engine, first
+        self._held: list[Held] = []
+        self._own_bytes = 0
+        step = engine.queries_at_once
+        self._questions = [
+            Questions(self._query_ids[start : start + step], queries[start : start + step], k, similarity, engine)
+            for start in range(0, len(queries), step)
+        ]
+
+    def add(self, block: Block) -> None:
+        """Search some more documents."""
+        block = Block(block.ids, stored(block.vectors))
+        self.add_placed(block, place_block(block, self._next, self._similarity, self._engine))
+
+    def add_placed(self, block: Block, documents: Iterable[Documents]) -> None:
+        """Search a block whose documents the engine has placed already."""
+        check_shape(block.ids, block.vectors, self._dimensions, "document")
+        self._held.append(Held(self._next, block))
+        self._next += len(block.ids)
+        self._own_bytes += own_bytes(block.vectors)
+        for part in documents:
+            for questions in self._questions:
+                questions.scan(part)
+            if sum(questions.undecided for questions in self._questions) > CANDIDATES:
+                self._settle()
+        if self._own_bytes > OWN_BYTES:
+            self._settle()
+            self._held.clear()
+            self._own_bytes = 0
+
+    def _settle(self) -> None:
+        import torch
+
+        for questions in self._questions:
+            questions.settle(self._held, torch.get_num_threads())
+
+    def finish(self) -> TopK:
+        """Return the best of all documents that were added."""
+        self._settle()
+        return TopK.of(self._query_ids, (hits for questions in self._questions for hits in questions.hits))
+
+
+class Index:
+    """A corpus that is searched more than once: its documents stay where the engine wants them."""
+
+    def __init__(self, blocks: Iterable[Block], similarity: Similarity, engine: Engine, first: int = 0) -> None:
+        """Place all documents. Beside the vectors this takes 2 or 4 bytes a component, by the engine."""
+        self._similarity, self._engine, self._first = similarity, engine, first
+        self._blocks: list[tuple[Block, list[Documents]]] = []
+        self._count = 0
+        for block in blocks:
+            block = Block(block.ids, stored(block.vectors))
+            check_shape(block.ids, block.vectors, None, "document")
+            placed = list(place_block(block, first + self._count, similarity, engine))
+            self._blocks.append((block, placed))
+            self._count += len(block.ids)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def search(self, queries: np.ndarray, query_ids: Sequence[str], k: int) -> TopK:
+        """Return the k best documents of every query. See `search`."""
+        searcher = Searcher(queries, query_ids, k, self._similarity, self._engine, self._first)
+        for block, placed in self._blocks:
+            searcher.add_placed(block, placed)
+        return searcher.finish()
+
+
+def own_bytes(vectors: np.ndarray) -> int:
+    """Return the bytes of memory that an array keeps: none where it is a view of a mapped file."""
+    base: Any = vectors
+    while base is not None:
+        if isinstance(base, (np.memmap, mmap.mmap)):
+            return 0
+        base = base.obj if isinstance(base, memoryview) else getattr(base, "base", None)
+    return vectors.nbytes

@@ -1,0 +1,65 @@
+"""What `process` and `fmbench show` make of the retrieval driver's lines."""
+
+import json
+
+from fmbench.process.cli import main as process_main
+from fmbench.process.show import main as show_main
+
+
+def test_a_data_set_is_a_row_with_speed_and_quality(process, golden_retrieval):
+    printed = process("--path", golden_retrieval, "--metadata_id", "x")
+    scifact, second = printed.rows
+    assert printed.warnings == []
+    assert (scifact["engine"], scifact["status"], scifact["metadata_id"]) == ("fmbench/retrieve", "OK", "x")
+    assert (scifact["model"], scifact["precision"], scifact["setup"]) == ("models/minilm", "float32", 1.25)
+    assert scifact["timestamp"] == "1795216184.512400118"
+    found = scifact["retrieval"]
+    assert found["dataset"] == "scifact"
+    assert found["queries"]["texts_per_second"] == 150.0
+    assert found["passages"]["cached"] == 5183
+    assert found["search"]["latency_ms"]["p50"] == 0.6
+    assert found["quality"]["metrics"]["ndcg_cut_10"] == 0.6451
+    assert found["quality"]["intervals"]["ndcg_cut_10"] == [0.5987, 0.6901]
+    # The run was killed before the second data set was done.
+    assert (second["status"], second["retrieval"].keys()) == ("PARTIAL", {"dataset", "queries"})
+
+
+def test_a_damaged_line_is_a_complaint_and_not_a_figure(process, golden_retrieval, tmp_path):
+    text = (golden_retrieval).read_text().replace('"metrics": {"ndcg_cut_10": 0.6451', '"metrics": {"x": "y"')
+    (tmp_path / "damaged.log").write_text(text)
+    printed = process("--path", tmp_path / "damaged.log")
+    assert printed.rows[0]["status"] == "PARTIAL"
+    assert len(printed.warnings) == 1
+    assert "metrics is no object of numbers" in printed.warnings[0]
+
+
+def test_results_in_json_read_back_as_they_are(process, golden_retrieval, tmp_path, capsys):
+    rows = process("--path", golden_retrieval).rows
+    (tmp_path / "saved.json").write_text(json.dumps(rows))
+    assert process("--path", tmp_path / "saved.json").rows == rows
+
+
+def test_show_has_a_table_of_its_own(golden_retrieval, capsys):
+    assert show_main([str(golden_retrieval)]) == 0
+    header, first, second = capsys.readouterr().out.splitlines()
+    assert header.split()[:3] == ["model", "platform", "dtype"]
+    assert "0.65 ± 0.05" in first
+    assert "5183 of 5183 vectors were cached" in first
+    assert second.endswith("partial: the run did not end")
+
+
+def test_shapes_and_data_sets_together_are_two_tables(golden, golden_retrieval, capsys):
+    assert show_main([str(golden / "seed-example.log"), str(golden_retrieval)]) == 0
+    above, below = capsys.readouterr().out.split("\n\n")
+    assert ("latency ms" in above, "nDCG@10" in above) == (True, False)
+    assert ("latency ms" in below, "nDCG@10" in below) == (False, True)
+
+
+def test_every_format_says_it(golden_retrieval, capsys):
+    for name, words in {
+        "csv": "retrieval.quality.metrics.ndcg_cut_10",
+        "markdown": "nDCG@10",
+        "openmetrics": 'fmbench_ndcg_at_10{model="models/minilm",platform="cpu",',
+    }.items():
+        assert process_main(["--path", str(golden_retrieval), "--format", name]) == 0
+        assert words in capsys.readouterr().out
