@@ -278,11 +278,17 @@ class Irm(JsonLine):
     KIND = "IRM"
 
 
+class Dst(JsonLine):
+    """A step of distillation: `stage` (teacher, align, contrast, evaluate), and what it trains or found."""
+
+    KIND = "DST"
+
+
 Line = Arg | Setup | Rep | Res | Exp | JsonLine
 KINDS: dict[str, type[Any]] = {
     kind.KIND: kind
     for kind in (
-        Arg, Setup, Rep, Res, Exp, Log, Env, Case, Phase, Mem, Energy, Ceil, Stat, Pair, Err, Enc, Search, Irm,
+        Arg, Setup, Rep, Res, Exp, Log, Env, Case, Phase, Mem, Energy, Ceil, Stat, Pair, Err, Enc, Search, Irm, Dst,
     )
 }  # fmt: skip
 FIRST = re.compile(rf"FMWORK ({'|'.join(KINDS)})(?= |$)")

@@ -48,7 +48,8 @@ class Alignment:
 
     def groups(self, learning_rate: float) -> list[dict[str, Any]]:
         """Return two groups: embedding tables learn at a rate of their own."""
-        tables, others = [], []
+        tables: list[torch.nn.Parameter] = []
+        others: list[torch.nn.Parameter] = []
         for module in self.student.modules():
             own = [one for one in module.parameters(recurse=False) if one.requires_grad]
             (tables if isinstance(module, torch.nn.Embedding) else others).extend(own)

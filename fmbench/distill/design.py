@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -49,35 +48,32 @@ def load_teacher(folder: Path) -> tuple[TransformerStudent, QueryTokenizer]:
     return encoder, tokenizer
 
 
-def build(design: Design, teacher: Path, seed: int = 0) -> tuple[Student, QueryTokenizer]:
+def build(design: Design, teacher: Path, dimensions: int, seed: int = 0) -> tuple[Student, QueryTokenizer]:
     """Return a new student of a teacher's folder, and its tokenizer.
 
-    Raises UsageError for sizes that do not go together; warns of a student that is larger than its teacher.
+    `dimensions` is the size of the teacher's vectors, which may be cut (Matryoshka). Raises UsageError for sizes that
+    do not go together; warns of a student that is larger than its teacher.
     """
     torch.manual_seed(seed)
     origin, _ = load_teacher(teacher)
-    size = parameters(origin)
+    largest = size(origin)["parameters"]
     table = origin.model.get_input_embeddings().weight.detach()
     if design.embeddings == "own":
         table = torch.nn.init.normal_(torch.empty_like(table), std=0.02)
     student: Student
     vocabulary = teacher
     if design.kind == "lookup":
-        student = LookupStudent(table, origin.dimensions, free=design.embeddings != "tied")
+        student = LookupStudent(table, dimensions, free=design.embeddings != "tied")
     elif design.kind in ("gru", "lstm"):
-        student = recurrent(design, table, origin.dimensions)
+        student = recurrent(design, table, dimensions)
     else:
-        student = transformer(design, origin, table, seed)
+        student = transformer(design, origin, table, dimensions, seed)
         if design.model is not None and design.embeddings == "own":
             vocabulary = design.model
-    if parameters(student) > size:
-        warn(f"the student has {parameters(student):,} parameters and its teacher {size:,}")
+    own = size(student)["parameters"]
+    if own > largest:
+        warn(f"the student has {own:,} parameters, more than its teacher with {largest:,}")
     return student, QueryTokenizer.from_folder(vocabulary, design.length, student.special_tokens)
-
-
-def parameters(module: torch.nn.Module) -> int:
-    """Return how many numbers a model holds."""
-    return sum(parameter.numel() for parameter in module.parameters())
 
 
 def recurrent(design: Design, table: Tensor, dimensions: int) -> RecurrentStudent:
@@ -88,7 +84,9 @@ def recurrent(design: Design, table: Tensor, dimensions: int) -> RecurrentStuden
     return RecurrentStudent(design.kind, table, dimensions, free, design.depth, width)
 
 
-def transformer(design: Design, origin: TransformerStudent, table: Tensor, seed: int) -> TransformerStudent:
+def transformer(
+    design: Design, origin: TransformerStudent, table: Tensor, dimensions: int, seed: int
+) -> TransformerStudent:
     """Return a new transformer student. The origin's model is used up."""
     model, pooling, projected = origin.model, origin.pooling, origin.projection
     if design.kind == "bert":
@@ -102,11 +100,12 @@ def transformer(design: Design, origin: TransformerStudent, table: Tensor, seed:
         model = keep_layers(model, design.layers)
     if design.embeddings != "own":
         tie_embeddings(model, table, free=design.embeddings == "free")
-    if projected is None:
-        check_width(design, model.config.hidden_size, origin.dimensions)
-    student = TransformerStudent(model, origin.dimensions, pooling)
-    student.projection = projected or student.projection
-    return student
+    if projected is not None and projected.out_features == dimensions:
+        student = TransformerStudent(model, model.config.hidden_size, pooling)
+        student.projection, student.dimensions = projected, dimensions
+        return student
+    check_width(design, model.config.hidden_size, dimensions)
+    return TransformerStudent(model, dimensions, pooling)
 
 
 def check_width(design: Design, width: int, dimensions: int) -> None:
@@ -118,11 +117,10 @@ def check_width(design: Design, width: int, dimensions: int) -> None:
         )
 
 
-def describe(student: Student) -> dict[str, Any]:
-    """Return what a table says of a student's size."""
-    held = {one.data_ptr(): one for one in student.parameters()}.values()
+def size(module: torch.nn.Module) -> dict[str, int]:
+    """Return how many numbers a model holds, and in how many bytes."""
+    held = list(module.parameters())
     return {
         "parameters": sum(one.numel() for one in held),
         "bytes": sum(one.numel() * one.element_size() for one in held),
-        "dimensions": student.dimensions,
     }

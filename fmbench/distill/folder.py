@@ -38,8 +38,10 @@ class Module:
         return self.type.rpartition(".")[2]
 
 
-def save_student(folder: Path, student: Student, tokenizer: QueryTokenizer) -> None:
+def save_student(folder: Path, student: Student, tokenizer: QueryTokenizer, normalise: bool = True) -> None:
     """Write a query encoder that loads as a SentenceTransformer and gives `student.vectors`.
+
+    Where not to `normalise`, it gives the student's plain output.
 
     A recurrent student needs fmbench where it is loaded, and `trust_remote_code=True`: sentence-transformers has no
     such module. The others need sentence-transformers only.
@@ -53,7 +55,8 @@ def save_student(folder: Path, student: Student, tokenizer: QueryTokenizer) -> N
         modules = [write_recurrent(folder / "0_Recurrent", student, tokenizer)]
     else:
         raise TypeError(f"no layout for {type(student).__name__}")
-    modules.append(write_module(folder / f"{len(modules)}_Normalize", "Normalize", {}))
+    if normalise:
+        modules.append(write_module(folder / f"{len(modules)}_Normalize", "Normalize", {}))
     write_list(folder, modules)
     write_json(folder / "config_sentence_transformers.json", root_config({}))
 

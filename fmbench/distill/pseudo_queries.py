@@ -7,7 +7,8 @@ from typing import Protocol
 
 SHORTEST_SENTENCE = 3  # words; what is shorter is a heading or the rest of an abbreviation
 SHORTEST_SPAN, LONGEST_SPAN = 3, 16  # words
-SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z0-9\"'(\[])")
+# In running text a capital, digit, quote or bracket follows; in text that was split into tokens a blank comes before.
+SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z0-9\"'(\[])|(?<=\s[.!?])\s+")
 WORD = re.compile(r"\w+")
 
 
@@ -36,7 +37,7 @@ def sentences(passage: Passage, seed: int = 0) -> Iterator[str]:
     """Yield the sentences of a passage that have at least three words.
 
     A sentence ends where a full stop, question mark or exclamation mark is followed by a space and a capital, digit,
-    quote or bracket. Abbreviations end one too: training bears that.
+    quote or bracket, or stands between spaces. Abbreviations end one too: training bears that.
     """
     for sentence in SENTENCE_END.split(passage.text):
         if len(sentence.split()) >= SHORTEST_SENTENCE:

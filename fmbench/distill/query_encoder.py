@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from fmbench.backend import Backend
 
+from .recurrent import RecurrentStudent
 from .student import Student
 from .tokens import QueryTokenizer, padded
 
@@ -44,6 +45,32 @@ class QueryEncoder:
     def __call__(self, text: str) -> "np.ndarray":
         """Return one query's vector, float32 of shape (dimensions)."""
         return self.vectors([self.tokenizer.ids(text)])[0]
+
+    def begin(self, text: str) -> tuple[Any, str]:
+        """Read a query up to its last word, as it is typed; return the state, and the word. Recurrent students only."""
+        start, _, word = text.rstrip().rpartition(" ")
+        with torch.inference_mode():
+            ids = self.tokenizer.ids(start)
+            return (self._recurrent().advance(self._placed(ids)) if ids else None), word
+
+    def finish(self, begun: tuple[Any, str]) -> "np.ndarray":
+        """Return the vector, float32 of shape (dimensions), once the last word is there."""
+        state, word = begun
+        with torch.inference_mode():
+            ids = self.tokenizer.ids(word)
+            if ids or state is None:
+                state = self._recurrent().advance(self._placed(ids or [0]), state)
+            vector = self._recurrent().vectors_of_state(state)
+            self.platform.synchronize()
+            return vector.cpu().float().numpy()[0]
+
+    def _recurrent(self) -> RecurrentStudent:
+        if not isinstance(self.student, RecurrentStudent):
+            raise TypeError(f"a {type(self.student).__name__} needs the whole query")
+        return self.student
+
+    def _placed(self, ids: Sequence[int]) -> Tensor:
+        return self.platform.place({"input_ids": torch.tensor([ids], dtype=torch.long)})["input_ids"]
 
     def many(self, texts: Sequence[str], batch_size: int = 64) -> "np.ndarray":
         """Return the vectors of many queries, float32 of shape (n, dimensions), in their order."""

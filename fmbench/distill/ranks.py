@@ -1,11 +1,18 @@
 """Training under torchrun: every process holds a copy and computes its share of each batch."""
 
+import dataclasses
 import os
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
+
+from fmbench.backend import Backend
+from fmbench.errors import UsageError
+from fmbench.options import Arguments
 
 if TYPE_CHECKING:
     import torch
+
+A = TypeVar("A", bound=Arguments)
 
 
 class Ranks:
@@ -22,6 +29,18 @@ class Ranks:
     def leads(self) -> bool:
         """Whether this process writes files and lines."""
         return self.rank == 0
+
+    def device_of(self, platform: Backend, arguments: A) -> A:
+        """Return the command line with this process's own device, where the platform has several."""
+        local = int(os.environ.get("LOCAL_RANK", "0"))
+        if self.size == 1 or not local or arguments.device is not None:
+            return arguments
+        mine = dataclasses.replace(arguments, device=local)
+        try:
+            platform.check(mine)
+        except UsageError:  # the platform is one device, which all processes share
+            return arguments
+        return mine
 
     def join(self) -> None:
         """Meet the other processes; torch picks what suits the device (gloo, nccl, ...)."""
@@ -53,7 +72,7 @@ class Ranks:
             start += gradient.numel()
 
     def gathered(self, rows: "torch.Tensor") -> "torch.Tensor":
-        """Return the rows of all processes, in the order of their ranks; gradients flow back to where rows came from."""
+        """Return the rows of all processes, in the order of ranks; gradients flow back to where rows came from."""
         if self.size == 1:
             return rows
         import torch

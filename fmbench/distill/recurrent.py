@@ -1,7 +1,7 @@
 """The recurrent student: a GRU or LSTM over word embeddings, which reads a query while it is typed."""
 
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +22,7 @@ class RecurrentStudent(Student):
     special_tokens = False
 
     def __init__(
-        self, cell: Literal["gru", "lstm"], table: Tensor, dimensions: int, free: bool, layers: int = 1,
+        self, cell: str, table: Tensor, dimensions: int, free: bool, layers: int = 1,
         hidden_size: int | None = None,
     ) -> None:  # fmt: skip
         super().__init__()

@@ -22,7 +22,7 @@ class RecurrentModule(Module):
         super().__init__()
         self.student = student
         self.tokenizer = tokenizer
-        self.max_seq_length = tokenizer.truncation["max_length"]
+        self.max_seq_length = (tokenizer.truncation or {}).get("max_length")
 
     def tokenize(self, texts: list[str], **_: Any) -> dict[str, torch.Tensor]:
         """Return the token ids of texts, as sentence-transformers 5 asks."""
@@ -58,6 +58,8 @@ class RecurrentModule(Module):
         from safetensors.torch import save_file
 
         folder = Path(output_path)
-        save_file({name: one.contiguous() for name, one in self.student.state_dict().items()}, folder / "model.safetensors")
+        save_file(
+            {name: one.contiguous() for name, one in self.student.state_dict().items()}, folder / "model.safetensors"
+        )
         (folder / "config.json").write_text(json.dumps(self.student.settings(), indent=2), encoding="utf-8")
         self.tokenizer.save(str(folder / "tokenizer.json"))

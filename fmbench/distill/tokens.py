@@ -9,7 +9,6 @@ from torch import Tensor
 
 from fmbench.errors import UsageError, first_line
 
-
 Place = Callable[[dict[str, Tensor]], dict[str, Tensor]]  # a backend's `place`: tensors to the device
 
 
@@ -26,10 +25,14 @@ class QueryTokenizer:
         self.origin = origin
         self.backend = origin.backend_tokenizer
         self.backend.no_padding()
-        self.backend.enable_truncation(length)
-        self.length = length
+        self.shorten(length)
         self.special_tokens = special_tokens
         self.prompt = prompt
+
+    def shorten(self, length: int) -> None:
+        """Cut at so many tokens from now on."""
+        self.length = length
+        self.backend.enable_truncation(length)
 
     @classmethod
     def from_folder(cls, folder: Path, length: int, special_tokens: bool = True) -> "QueryTokenizer":

@@ -32,8 +32,13 @@ class TrainingError(FmbenchError):
 class Task(Protocol):
     """What is trained: a stage of the pipeline."""
 
-    module: nn.Module  # holds every parameter that is trained
-    lengths: Sequence[int]  # tokens of each example
+    @property
+    def module(self) -> nn.Module:
+        """What holds every parameter that is trained."""
+
+    @property
+    def lengths(self) -> Sequence[int]:
+        """How many tokens each example has."""
 
     def groups(self, learning_rate: float) -> list[dict[str, Any]]:
         """Return the optimizer's groups of parameters."""

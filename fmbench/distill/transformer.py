@@ -43,7 +43,9 @@ def keep_layers(model: Any, kept: Sequence[int]) -> Any:
     count = model.config.num_hidden_layers
     missing = [layer for layer in kept if not 0 <= layer < count]
     if missing or not kept:
-        raise UsageError(f"--layers: the model has the layers 0 to {count - 1}, not {missing[0] if missing else 'none'}")
+        raise UsageError(
+            f"--layers: the model has the layers 0 to {count - 1}, not {missing[0] if missing else 'none'}"
+        )
     parent, name = find_layers(model, count)
     layers = getattr(parent, name)
     setattr(parent, name, nn.ModuleList(layers[layer] for layer in kept))

@@ -20,8 +20,8 @@ from fmbench.errors import UsageError
 PROGRAM = """
 import sys, time
 from pathlib import Path
-sys.path.insert(0, {tests!r})
-from distill.test_training import task, Plan, Training, PLAN
+sys.path.insert(0, {root!r})
+from tests.distill.test_training import task, Plan, Training, PLAN
 def report(line):
     print(line["step"], flush=True)
     time.sleep(0.05)   # so that the test can kill it between two lines
@@ -76,7 +76,7 @@ def test_the_same_seed_gives_the_same_weights_bit_for_bit(tmp_path):
 
 
 def test_a_killed_run_goes_on_to_the_same_weights(tmp_path):
-    code = PROGRAM.format(tests=str(Path(__file__).parents[1]))
+    code = PROGRAM.format(root=str(Path(__file__).parents[2]))
     command = [sys.executable, "-c", code, str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
         seen = list(itertools.islice(child.stdout, 3))
@@ -118,7 +118,9 @@ def test_a_loss_that_is_no_number_keeps_the_last_good_weights(tmp_path):
     training = Training(broken, PLAN, tmp_path, {}, lambda line: spoil(broken, line))
     with pytest.raises(TrainingError, match=r"step 11: .* step 10 are kept"):
         training.run()
-    assert all(bool(torch.isfinite(tensor).all()) for tensor in weights(tmp_path).values() if tensor.is_floating_point())
+    assert all(
+        bool(torch.isfinite(tensor).all()) for tensor in weights(tmp_path).values() if tensor.is_floating_point()
+    )
     assert checkpoint.read(tmp_path / CHECKPOINT)[1]["step"] == 10
 
 

@@ -1,0 +1,81 @@
+"""The steps that train: teacher, align, contrast. Each opens a log, works in a folder, and leaves it whole."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from fmbench import host, lines
+from fmbench.clock import Clock
+from fmbench.console import reserved_stdout, terminable
+from fmbench.encoder import EncoderPlan
+from fmbench.errors import UsageError, first_line
+from fmbench.log import LogWriter
+from fmbench.opening import platform_facts, run_facts, write_arguments
+from fmbench.options import Arguments
+
+from .arguments import DistillArguments
+
+TIMED = "query to vector, tokenisation included"
+
+
+class Run:
+    """What every step works with: the command line, the checked plan, and the log."""
+
+    def __init__(self, arguments: DistillArguments, plan: EncoderPlan, log: LogWriter) -> None:
+        self.arguments, self.plan, self.log = arguments, plan, log
+        self.clock = Clock()
+
+    def say(self, stage: str, data: dict[str, Any]) -> None:
+        """Print a DST line."""
+        self.log.write(lines.Dst({"stage": stage, **data}))
+
+    def facts(self, arguments: Arguments) -> None:
+        """Print the fingerprint, once the platform is set up."""
+        shared = run_facts(self.arguments, self.plan.platform.distributions, TIMED)
+        found = {**shared, **platform_facts(self.plan.platform, arguments), "seed": self.arguments.seed}
+        self.log.write(lines.Env({"task": self.arguments.task, **found, **host.load_facts("start")}))
+
+
+def run(arguments: DistillArguments) -> int:
+    """Check everything that can be checked quickly, then do the step."""
+    plan = EncoderPlan.of(arguments, arguments.recipe)
+    if not plan.platform.runs_torch and arguments.task in ("align", "contrast"):
+        raise UsageError(f"--platform {plan.platform.name}: trains nothing; train on cpu or a GPU, evaluate here")
+    for folder in (arguments.teacher_dir, arguments.output_dir):
+        make(folder)
+    with terminable(), reserved_stdout() as stdout:
+        log = LogWriter(stdout)
+        write_arguments(log, arguments, "distill")
+        log.banner("DISTILL", arguments.task.upper())
+        load(arguments.task)(Run(arguments, plan, log))
+        log.write(lines.Env(host.load_facts("end")))
+    return 0
+
+
+def load(step: str) -> Callable[[Run], None]:
+    """Import a step; only now are torch and its like needed."""
+    if step == "teacher":
+        from .teacher import teach
+
+        return teach
+    if step == "evaluate":
+        from .evaluate import evaluate
+
+        return evaluate
+    if step == "contrast":
+        from .contrast import contrast
+
+        return contrast
+    from .train import align
+
+    return align
+
+
+def make(folder: Path | None) -> None:
+    """Make a folder. Raises UsageError where that cannot be."""
+    if folder is None:
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{folder}: cannot be made ({first_line(error)})") from None
