@@ -1,5 +1,6 @@
 """The steps that train: teacher, align, contrast. Each opens a log, works in a folder, and leaves it whole."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from fmbench import host, lines
 from fmbench.clock import Clock
 from fmbench.console import reserved_stdout, terminable
+from fmbench.distill.ranks import Ranks
 from fmbench.encoder import EncoderPlan
 from fmbench.errors import UsageError, first_line
 from fmbench.log import LogWriter
@@ -15,6 +17,7 @@ from fmbench.options import Arguments
 
 from .arguments import DistillArguments
 
+TRAINING = ("align", "contrast")
 TIMED = "query to vector, tokenisation included"
 
 
@@ -39,12 +42,15 @@ class Run:
 def run(arguments: DistillArguments) -> int:
     """Check everything that can be checked quickly, then do the step."""
     plan = EncoderPlan.of(arguments, arguments.recipe)
-    if not plan.platform.runs_torch and arguments.task in ("align", "contrast"):
+    if not plan.platform.runs_torch and arguments.task in TRAINING:
         raise UsageError(f"--platform {plan.platform.name}: trains nothing; train on cpu or a GPU, evaluate here")
+    ranks = Ranks()
+    if ranks.size > 1 and arguments.task not in TRAINING:
+        raise UsageError(f"{arguments.task} runs in one process; start it without torchrun")
     for folder in (arguments.teacher_dir, arguments.output_dir):
         make(folder)
-    with terminable(), reserved_stdout() as stdout:
-        log = LogWriter(stdout)
+    with terminable(), reserved_stdout() as stdout, Path(os.devnull).open("w") as nowhere:
+        log = LogWriter(stdout if ranks.leads else nowhere)
         write_arguments(log, arguments, "distill")
         log.banner("DISTILL", arguments.task.upper())
         load(arguments.task)(Run(arguments, plan, log))

@@ -96,9 +96,11 @@ def train(run: Run, task: Task, identity: Mapping[str, Any], ranks: Ranks) -> No
     whole = {**identity, **{name: value for name, value in asdict(plan).items() if name != "patience"}}
     folder = arguments.output_dir or Path()
     training = Training(task, plan, folder, whole, lambda line: run.say(arguments.task, line), ranks)
-    outcome = training.run(resume=arguments.resume)
-    if ranks.leads:
-        run.say(arguments.task, {**outcome, **size(task.module)})
+    try:
+        outcome = training.run(resume=arguments.resume)
+    finally:
+        ranks.leave()
+    run.say(arguments.task, {**outcome, **size(task.module)})
 
 
 def finish(run: Run, student: Student, tokenizer: QueryTokenizer, document: Path) -> None:

@@ -22,7 +22,7 @@ class Ranks:
     """
 
     def __init__(self) -> None:
-        self.rank = int(os.environ.get("RANK", "0"))
+        self.rank = int(os.environ.get("RANK", "0"))  # as torchrun says it
         self.size = int(os.environ.get("WORLD_SIZE", "1"))
 
     @property

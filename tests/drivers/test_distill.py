@@ -1,12 +1,17 @@
 """`fmbench distill`: the steps on a tiny teacher and a tiny collection, from files to a pair that is evaluated."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from fmbench.distill import checkpoint
 from fmbench.drivers.distill.cli import main
 from fmbench.lines import Dst, Irm, Pair
 from tests.distill import tiny
@@ -188,3 +193,27 @@ def test_a_wrong_command_line_is_one_line(words, message, capsys):
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_two_processes_train_what_one_trains(place, students, tmp_path):
+    words = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--standalone", "-m",
+             "fmbench", "distill", "align", "--platform", "cpu", "--threads", "1", "--model_name", place.model,
+             "--teacher_dir", place.work, "--output_dir", tmp_path, *STUDENTS["lookup"], "--epochs", "3",
+             "--batch_size", "16", "--learning_rate", "0.01", "--evaluate_every", "5", "--loss", "kl"]  # fmt: skip
+    with subprocess.Popen(
+        [str(word) for word in words], stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as torchrun:  # fmt: skip
+        try:
+            output, _ = torchrun.communicate(timeout=300)
+        except subprocess.TimeoutExpired:
+            os.killpg(torchrun.pid, signal.SIGKILL)  # its children too
+            raise
+    assert torchrun.returncode == 0
+    assert output.count("FMWORK LOG") == 1  # the others are silent
+    alone = tmp_path / "alone"
+    assert align(place, alone, *STUDENTS["lookup"], "--loss", "kl") == 0
+    two, one = (checkpoint.read(folder / "checkpoint.safetensors")[0] for folder in (tmp_path, alone))
+    difference = two["model.table.weight"] - one["model.table.weight"]
+    assert float(difference.abs().max()) < 1e-4
+
