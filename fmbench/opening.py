@@ -39,7 +39,7 @@ def platform_facts(platform: Backend, arguments: Arguments) -> dict[str, Any]:
     found = {
         "platform": platform.name,
         "threads": torch.get_num_threads(),
-        "gradients": torch.is_grad_enabled(),
+        "gradients": torch.is_grad_enabled() and not arguments.inference,
         "compile": arguments.compile or platform.always_compiles,
         "options": [f"--{name} {value}" for name, value in given(arguments) if ":" in name],
         **platform.facts(),

@@ -20,6 +20,7 @@ def retrieval_records(run: Run, source: str, metadata_id: str | None) -> Iterato
             **row,
             "timestamp": min(starts, default=None),
             "engine": ENGINE,
+            "model": (row["environment"] or {}).get("model") or row["model"],
             "status": status(row["environment"] or {}, parts),
             "retrieval": {"dataset": dataset, **{name: parts[name] for name in PARTS if name in parts}},
         }, source)  # fmt: skip

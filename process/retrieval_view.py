@@ -12,6 +12,7 @@ HEADER = (
     "Recall@100", "queries", "note",
 )  # fmt: skip
 RIGHT = range(4, 11)
+LEAST = 1e-9  # below, an interval is the rounding of equal values
 
 
 def is_retrieval(row: dict[str, Any]) -> bool:
@@ -57,7 +58,8 @@ def metric(quality: dict[str, Any], name: str) -> str:
     value, interval = (quality.get("metrics") or {}).get(name), (quality.get("intervals") or {}).get(name)
     if value is None:
         return ""
-    return plus_minus(value, *interval) if interval else f"{value:.4f}"
+    known = interval is not None and interval[1] - interval[0] > LEAST
+    return plus_minus(value, *interval) if known else f"{value:.4f}"
 
 
 def note(row: dict[str, Any], passages: dict[str, Any], quality: dict[str, Any]) -> str:

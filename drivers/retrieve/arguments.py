@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, get_args
 
 from fmbench import __version__
 from fmbench.encoder import Recipe, add_encoder_arguments, take_recipe
@@ -12,7 +13,7 @@ from fmbench.options import SUBOPTION_HELP, Arguments, add_model_arguments, read
 from fmbench.parsing import Once, Parser, natural, nonempty, positive, sizes
 
 SIMILARITIES = ("cosine", "dot")
-RUN_FORMATS = ("trec", "tsv", "jsonl")
+RunFormat = Literal["trec", "tsv", "jsonl"]
 QRELS_FORMATS = ("tsv", "grouped")
 
 DESCRIPTIONS = {
@@ -61,10 +62,10 @@ class RetrieveArguments(Arguments):
     k: tuple[int, ...] = ()
     output_dir: Path | None = None
     overwrite_output_dir: bool = False
-    run_format: str = "trec"
+    run_format: RunFormat = "trec"
     no_annot_in_mined_hn: bool = False
     merge_mined_qrels: bool = False
-    output_qrel_format: str = "tsv"
+    output_qrel_format: Literal["tsv", "grouped"] = "tsv"
     skip_first: int = 0
     max_negative_score: float | None = None
     absolute_margin: float | None = None
@@ -163,7 +164,7 @@ def add_run_arguments(parser: Parser) -> None:
     """Add how rankings are written."""
     adder(parser.add_argument_group("rankings"))(
         "--run_format",
-        choices=RUN_FORMATS,
+        choices=get_args(RunFormat),
         help="trec (default), tsv: qid, pid, rank, score; jsonl: one object a query",
     )
 
@@ -186,7 +187,7 @@ def add_mining_arguments(parser: Parser) -> None:
     flag(
         group, "--no_annot_in_mined_hn", "leave out every judged document, those of gain 0 too, not only relevant ones"
     )
-    flag(group, "--merge_mined_qrels", "one file for all data sets")
+    flag(group, "--merge_mined_qrels", "one file a data set, not one a pair of query file and corpus file")
     add("--output_qrel_format", choices=QRELS_FORMATS, help="tsv (default) or grouped JSON lines")
     add("--skip_first", type=natural, metavar="N", help="leave the N best out: they may be unjudged positives")
     add("--max_negative_score", type=decimal, metavar="SCORE", help="leave out what scores higher")

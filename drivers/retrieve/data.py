@@ -1,5 +1,7 @@
 """The data sets that a command line names, checked before anything slow happens."""
 
+from typing import Any
+
 from fmbench.collection import Dataset
 from fmbench.console import warn
 from fmbench.errors import UsageError
@@ -8,8 +10,8 @@ from .arguments import RetrieveArguments
 
 
 def open_datasets(arguments: RetrieveArguments) -> list[Dataset]:
-    """Read and check every data set, and warn of what is odd. Raises UsageError."""
-    chosen = {"subset": arguments.query_subset, "min_score": arguments.min_score, "max_score": arguments.max_score}
+    """Find the files of every data set; nothing but the judgements is read yet. Raises UsageError."""
+    chosen: Any = {"subset": arguments.query_subset, "min_score": arguments.min_score, "max_score": arguments.max_score}
     if arguments.corpus:
         found = [Dataset.from_files(arguments.corpus, arguments.queries, arguments.qrels, **chosen)]
     else:
@@ -21,6 +23,11 @@ def open_datasets(arguments: RetrieveArguments) -> list[Dataset]:
     for dataset in found:
         if arguments.task == "evaluate" and dataset.qrels is None:
             raise UsageError(f"{dataset.name}: has no folder qrels; without judgements nothing can be said of quality")
-        for oddity in dataset.check(arguments.strict).oddities():
-            warn(f"{dataset.name}: {oddity}")
     return found
+
+
+def check_datasets(datasets: list[Dataset], strict: bool) -> None:
+    """Read every file once, and warn of what is odd. Raises UsageError, with `strict` for unknown ids too."""
+    for dataset in datasets:
+        for oddity in dataset.check(strict).oddities():
+            warn(f"{dataset.name}: {oddity}")

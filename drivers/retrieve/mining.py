@@ -29,7 +29,7 @@ def rules_of(arguments: RetrieveArguments) -> Rules:
     )
 
 
-def mine_dataset(found: Searched, dataset: Dataset, rules: Rules) -> Mined:
+def mined_from(found: Searched, dataset: Dataset, rules: Rules) -> Mined:
     """Search every query as deep as it needs, and mine."""
     run: Scores = {}
     for depth, queries in depth_groups(found.queries.ids, dataset.qrels, rules).items():
@@ -58,8 +58,8 @@ def positive_scores(found: Searched, qrels: Qrels, threshold: float) -> Scores:
     exact = ExactScores(found.queries.as_array().astype(np.float32), found.similarity)
     scores: Scores = {}
     for block in found.blocks():
-        for query, document, score in scored(block, wanted, exact):
-            scores.setdefault(ids[query], {})[document] = score
+        for place, document, score in scored(block, wanted, exact):
+            scores.setdefault(ids[place], {})[document] = score
     return scores
 
 
@@ -69,6 +69,5 @@ def scored(block: Block, wanted: dict[str, list[int]], exact: ExactScores) -> li
     if not pairs:
         return []
     queries, rows = np.array(pairs).T
-    longest = float(np.sqrt(np.einsum("ij,ij->i", block.vectors[rows], block.vectors[rows], dtype=np.float64)).max())
-    values = exact.of(queries, block.vectors, rows, longest, threads=1).tolist()
+    values = exact.of(queries, block.vectors, rows, threads=1).tolist()
     return [(query, block.ids[row], value) for (query, row), value in zip(pairs, values, strict=True)]

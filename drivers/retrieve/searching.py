@@ -7,7 +7,7 @@ from fmbench.collection import Dataset
 from fmbench.encoder import Timings
 from fmbench.search import Block, Index, TopK, choose_engine, measure_latency, search
 
-from .session import Session, encoding, percentiles
+from .session import Session, encoding
 from .streaming import Stopwatch, encoded_blocks
 
 BLOCK = 65_536  # documents that are searched at once, where the command line does not say
@@ -72,5 +72,6 @@ class Searched:
         if self.documents is None or not count or len(self.documents) * self.documents.dim * 4 > INDEX_BYTES:
             return None
         index = Index(self.blocks(), self.similarity, self._engine)
-        vectors = self.queries.as_array()[:count]
-        return percentiles(measure_latency(lambda query: index.search(query, [""], k), vectors, self._session.clock))
+        vectors = list(self.queries.as_array()[:count, None])
+        latency = measure_latency(lambda query: index.search(query, [""], k), vectors, self._session.clock)
+        return latency.percentiles()

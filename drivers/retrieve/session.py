@@ -11,12 +11,11 @@ from fmbench.embeddings import Embeddings, open_or_encode
 from fmbench.encoder import Encoder, EncoderPlan, Role, Timings
 from fmbench.log import LogWriter
 from fmbench.opening import platform_facts, run_facts, write_arguments
-from fmbench.search import Latency, measure_latency
+from fmbench.search import measure_latency
 
 from .arguments import RetrieveArguments
 
 TIMED = "texts to vectors, and search"
-PERCENTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 
 
 @dataclass
@@ -81,13 +80,7 @@ class Session:
         chosen = [text.text for _, text in zip(range(count), texts, strict=False)]
         if not chosen:
             return None
-        return percentiles(measure_latency(lambda text: self.encoder.encode([text], "query"), chosen, self.clock))
-
-
-def percentiles(latency: Latency) -> dict[str, float]:
-    """Return how many queries were timed, and percentiles in milliseconds."""
-    found = {name: round(latency.quantile(share), 6) for name, share in PERCENTILES.items()}
-    return {"n": len(latency.durations), **found}
+        return measure_latency(lambda text: self.encoder.encode([text], "query"), chosen, self.clock).percentiles()
 
 
 def encoding(encoder: Encoder, dataset: str, role: Role, texts: int, start: int, end: int) -> dict[str, Any]:

@@ -79,7 +79,7 @@ def graded(rankings: Mapping[str, Sequence[str]], qrels: Qrels, ks: Cutoffs) -> 
     """Return nDCG: by ir_measures where pytrec_eval can take the gains, else by our own formula, which is the same."""
     if all(gain.is_integer() and gain <= MOST for gain in every_gain(qrels)):
         names = {imported().nDCG @ k: f"{NDCG}_{k}" for k in ks}
-        whole = {
+        whole = {  # a gain of -2 or less crashes pytrec_eval; below zero means zero
             query: {document: max(0, int(gain)) for document, gain in found.items()}
             for query, found in qrels.gains.items()
         }

@@ -46,12 +46,12 @@ def normaliser(steps: str) -> Callable[[str], str]:
 
 
 def read_pages(path: Path) -> list[Titles]:
-    """Return the titles of each line, those of a blank line being none. Blanks at the ends of a line are no title's.
+    """Return the titles of each line; a blank line has none.
 
-    A title may be empty where tabs meet: it keeps its rank.
+    Blanks around a title are not part of it: the published script strips whole lines, so that the last title of a
+    line would differ from the same one in the middle of another. An empty title between tabs keeps its rank.
     """
-    stripped = (line.strip(" ") for _, line in lines_of(path))
-    return [line.split("\t") if line else [] for line in stripped]
+    return [[title.strip(" ") for title in line.split("\t")] if line.strip(" ") else [] for _, line in lines_of(path)]
 
 
 def write_pages(pages: Iterable[Sequence[str]], target: Path) -> None:

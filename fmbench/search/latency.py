@@ -2,8 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-
-import numpy as np
+from typing import Any
 
 from fmbench.clock import Clock
 from fmbench.measure import collector_paused
@@ -22,18 +21,16 @@ class Latency:
         """Return the milliseconds that this share of the searches stays within."""
         return quantile(sorted(self.durations), share) / 1e6
 
-    def facts(self) -> dict[str, float | int]:
-        """Return n and percentiles as a FMWORK line has them, in milliseconds."""
-        names = {"latency_p50_ms": 0.5, "latency_p95_ms": 0.95, "latency_p99_ms": 0.99}
-        return {"latency_queries": len(self.durations), **{key: self.quantile(share) for key, share in names.items()}}
+    def percentiles(self) -> dict[str, float]:
+        """Return how many there are as n, and p50, p95 and p99 in milliseconds, as a FMWORK line has them."""
+        shares = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
+        return {"n": len(self.durations), **{name: round(self.quantile(share), 6) for name, share in shares.items()}}
 
 
-def measure_latency(
-    search: Callable[[np.ndarray], object], queries: np.ndarray | Sequence[np.ndarray], clock: Clock | None = None
-) -> Latency:
-    """Time `search` on one query (1, d) after the other, after three that are not counted.
+def measure_latency(answer: Callable[[Any], object], queries: Sequence[Any], clock: Clock | None = None) -> Latency:
+    """Time `answer` on one query after the other, after three that are not counted.
 
-    The search returns a finished result. Raises ValueError for no queries.
+    What it returns is finished. Raises ValueError for no queries.
     """
     if len(queries) == 0:
         raise ValueError("no queries")
@@ -41,9 +38,9 @@ def measure_latency(
     durations = []
     with collector_paused():
         for index in range(WARM_UP):
-            search(queries[index % len(queries)][None])
+            answer(queries[index % len(queries)])
         for query in queries:
             start = clock.now()
-            search(query[None])
+            answer(query)
             durations.append(clock.now() - start)
     return Latency(tuple(durations))

@@ -158,7 +158,8 @@ def parse_trec(line: str) -> Parsed:
 
 def number(value: Any) -> float:
     """Return a score rounded to float32. Raises ValueError for what is no finite number."""
-    score = float(np.float32(value)) + 0.0  # one zero, not two
+    with np.errstate(over="ignore"):
+        score = float(np.float32(value)) + 0.0  # one zero, not two
     if not np.isfinite(score):
         raise ValueError("not finite")
     return score

@@ -44,7 +44,7 @@ def defined(scores, gains, k, threshold=1.0):
 
 @pytest.mark.parametrize(
     ("gains", "threshold"),
-    [((0, 1, 2, 3), 1.0), ((-1, 0, 1, 4), 2.0), ((0.25, 0.5, 1.0, 2.75), 0.5), ((0, 7.5e8, 3e9), 1.0)],
+    [((0, 1, 2, 3), 1.0), ((-5, -1, 0, 1, 4), 2.0), ((-0.5, 0.25, 0.5, 1.0, 2.75), 0.5), ((0, 7.5e8, 3e9), 1.0)],
     ids=["graded", "negative", "fractional", "huge"],
 )
 def test_metrics_equal_their_definitions(make_collection, gains, threshold):

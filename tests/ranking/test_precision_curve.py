@@ -144,8 +144,8 @@ def test_an_empty_title_keeps_its_rank_and_is_never_right():
 
 def test_page_files_are_read(tmp_path: Path):
     path = tmp_path / "pages"
-    path.write_bytes(b'\xef\xbb\xbfA\tB "x"\tA \r\n\n\tB\nlast')
-    assert read_pages(path) == [["A", 'B "x"', "A"], [], ["", "B"], ["last"]]
+    path.write_bytes(b'\xef\xbb\xbfA \tB "x"\t A \r\n\n\tB\n \nlast')
+    assert read_pages(path) == [["A", 'B "x"', "A"], [], ["", "B"], [], ["last"]]
 
 
 def test_predictions_lose_one_quote_at_each_end(tmp_path: Path):

@@ -1,0 +1,169 @@
+"""The retrieval driver from the command line to its lines and files."""
+
+import json
+import math
+import subprocess
+import sys
+
+import pytest
+
+from fmbench import lines
+from fmbench.collection import Qrels
+from fmbench.drivers.retrieve.cli import main
+from fmbench.search import read_run
+from tests.tiny_model import write_collection, write_model
+
+
+def files_below(folder):
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def test_evaluate_says_speed_and_quality(retrieve, tmp_path):
+    ran = retrieve("evaluate", "--output_dir", tmp_path / "out", "--ir_metrics_k_values", "1,10", "--k", "1,2,10")
+    environment = ran.data(lines.Env, task="evaluate")
+    assert (environment["platform"], environment["gradients"]) == ("cpu", False)
+    passages, queries = (ran.data(lines.Enc, role=role) for role in ("passage", "query"))
+    assert (passages["texts"], passages["cached"], passages["dimensions"]) == (30, 0, 32)
+    assert passages["tokens"] > 30 * 8
+    assert queries["latency_ms"]["n"] == 6
+    search = ran.data(lines.Search)
+    assert (search["queries"], search["documents"], search["k"], search["similarity"]) == (6, 30, 10, "cosine")
+    quality = ran.data(lines.Irm)
+    assert quality["queries"] == 6
+    run = read_run(tmp_path / "out" / "wings" / "run.trec")
+    ranks = {f"d{query[1:]}": ids for query, ids in zip(run.query_ids, run.ids, strict=True)}
+    found = [1 / math.log2(ids.index(wanted) + 2) for wanted, ids in ranks.items() if wanted in ids]
+    expected = sum(found) / 6  # one relevant document each
+    assert quality["metrics"]["ndcg_cut_10"] == pytest.approx(expected)
+    low, high = quality["intervals"]["ndcg_cut_10"]
+    assert low <= quality["metrics"]["ndcg_cut_10"] <= high
+    curve = quality["precision_curve"]
+    assert (curve["k"], curve["retrieved_depth"]) == ([1, 2, 10], 10)
+    assert curve["ceiling"] == pytest.approx([1.0, 0.5, 0.1])
+    assert all(value <= most + 1e-12 for value, most in zip(curve["precision"], curve["ceiling"], strict=True))
+    out = tmp_path / "out" / "wings"
+    assert json.loads((out / "metrics.json").read_text()) == pytest.approx(quality["metrics"])
+    assert set(json.loads((out / "metrics_by_query.json").read_text())) == {f"q{place}" for place in range(6)}
+
+
+def test_streaming_and_precomputing_give_the_same_rankings(retrieve, tmp_path):
+    words = ("--ir_metrics_k_values", "10", "--latency_queries", "0", "--run_format")
+    for name, more in {
+        "streamed": ("tsv",),
+        "before": ("tsv", "--precompute_corpus_embs"),
+        "cached": ("tsv", "--encoding_cache_dir", tmp_path / "cache"),
+        "again": ("tsv", "--encoding_cache_dir", tmp_path / "cache", "--per_device_matmul_batch_size", "7"),
+    }.items():
+        ran = retrieve("evaluate", "--output_dir", tmp_path / name, *words, *more)
+        assert ran.data(lines.Enc, role="passage")["cached"] == (30 if name == "again" else 0)
+    streamed = files_below(tmp_path / "streamed")
+    assert streamed and all(files_below(tmp_path / name) == streamed for name in ("before", "cached", "again"))
+
+
+def test_another_prompt_is_encoded_anew_and_says_so(retrieve, tmp_path):
+    cache = ("--encoding_cache_dir", tmp_path / "cache")
+    retrieve("encode", *cache)
+    assert retrieve("encode", *cache).data(lines.Enc, role="query")["cached"] == 6
+    ran = retrieve("encode", *cache, "--query_prompt", "wing ")
+    assert ran.data(lines.Enc, role="query")["cached"] == 0
+    assert ran.data(lines.Enc, role="passage")["cached"] == 30
+    assert "prompt" in ran.notes and '"wing "' in ran.notes
+
+
+def test_several_data_sets_are_told_apart(retrieve, collection, tmp_path):
+    other = write_collection(tmp_path / "cones", documents=12, queries=3)
+    ran = retrieve("evaluate", "--dataset", f"{collection},{other}", "--latency_queries", "0")
+    assert [ran.data(lines.Irm, dataset=name)["queries"] for name in ("wings", "cones")] == [6, 3]
+
+
+def test_search_writes_each_format(retrieve, tmp_path):
+    for kind in ("trec", "tsv", "jsonl"):
+        retrieve("search", "--search_topk", 3, "--run_format", kind, "--output_dir", tmp_path / kind)
+        run = read_run(tmp_path / kind / "wings" / f"run.{kind}")
+        assert [len(ids) for ids in run.ids] == [3] * 6
+
+
+def test_mined_negatives_read_back_as_qrels_without_a_judged_document(retrieve, tmp_path):
+    words = ("--search_topk", 4, "--no_annot_in_mined_hn", "--merge_mined_qrels", "--output_dir", tmp_path / "out")
+    ran = retrieve("mine", *words, "--relative_margin", "0.01")
+    qrels = Qrels.load([tmp_path / "out" / "wings" / "mined_qrels.tsv"])
+    assert set(qrels.gains) <= {f"q{place}" for place in range(6)}
+    assert all(f"d{query[1:]}" not in found and len(found) <= 4 for query, found in qrels.gains.items())
+    assert ran.data(lines.Irm)["mined"]["queries"] == len(qrels.gains)
+
+
+def test_no_negative_is_nearer_than_the_margin_to_a_positive(retrieve, tmp_path):
+    def scores(words):
+        retrieve("mine", "--search_topk", 25, "--merge_mined_qrels", "--output_dir", *words)
+        return Qrels.load([words[0] / "wings" / "mined_qrels.tsv"]).gains
+
+    every = scores((tmp_path / "all", "--no_annot_in_mined_hn"))
+    positive = retrieve("search", "--search_topk", 30, "--output_dir", tmp_path / "run")
+    assert positive.code == 0
+    run = read_run(tmp_path / "run" / "wings" / "run.trec")
+    known = {
+        query: dict(zip(ids, found, strict=True))
+        for query, ids, found in zip(run.query_ids, run.ids, run.scores, strict=True)
+    }
+    far = scores((tmp_path / "far", "--no_annot_in_mined_hn", "--absolute_margin", "0.2"))
+    assert sum(map(len, far.values())) < sum(map(len, every.values()))
+    for query, found in far.items():
+        assert max(found.values()) <= known[query][f"d{query[1:]}"] - 0.2 + 1e-6
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("evaluate",), "name the data with --dataset"),
+        (("evaluate", "--dataset", "nowhere"), "nowhere: no such folder"),
+        (("evaluate", "--corpus", "c.jsonl"), "--corpus and --queries belong together"),
+        (("encode", "--dataset", "x"), "--encoding_cache_dir"),
+        (("search", "--dataset", "x"), "--output_dir"),
+        (("evaluate", "--dataset", "x", "--search_topk", "5"), "k = 100 is asked for"),
+        (("evaluate", "--dataset", "x", "--k", "200", "--search_topk", "100"), "k = 200 is asked for"),
+        (("evaluates",), "unknown command 'evaluates'"),
+        (("mine", "--dataset", "x", "--output_dir", "o", "--relative_margin", "-1"), "relative margin"),
+    ],
+)
+def test_bad_command_lines_are_one_line(words, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    model = ("--platform", "cpu", "--model_name", "nowhere")
+    assert main([words[0], *model, *words[1:]]) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1
+
+
+def test_unknown_judgements_are_counted_and_strict_refuses_them(retrieve, collection):
+    with (collection / "qrels" / "test.tsv").open("a") as stream:
+        stream.write("q1\tnobody\t1\n")
+    assert "nobody" in retrieve("evaluate").notes
+    assert "nobody" in retrieve("evaluate", "--strict", code=2).notes
+
+
+def test_a_folder_that_holds_something_is_not_written_into(retrieve, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "mine.txt").write_text("")
+    assert "mine.txt" in retrieve("evaluate", "--output_dir", tmp_path / "out", code=2).notes
+    retrieve("evaluate", "--output_dir", tmp_path / "out", "--overwrite_output_dir")
+
+
+def test_vectors_that_are_no_numbers_are_refused_by_name(retrieve, tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    folder = write_model(tmp_path / "broken")
+    weights = load_file(folder / "model.safetensors")
+    weights["embeddings.word_embeddings.weight"][5] = float("nan")  # of the word wing
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    ran = retrieve("evaluate", "--model_name", folder, code=2)
+    assert "holds NaN or infinity" in ran.notes
+
+
+def test_help_and_errors_need_no_torch():
+    code = (
+        "import sys\nfrom fmbench.drivers.retrieve.cli import main\n"
+        "assert main(['evaluate', '--platform', 'cpu', '--model_name', 'nowhere', '--dataset', 'nowhere']) == 2\n"
+        "try: main(['evaluate', '--help'])\nexcept SystemExit as end: assert not end.code\n"
+        "assert not {'torch', 'transformers', 'faiss', 'ir_measures'} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr

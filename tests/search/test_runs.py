@@ -1,0 +1,122 @@
+import gzip
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fmbench.errors import UsageError
+from fmbench.search import TopK, read_run, write_run
+
+FOUND = TopK.of(["q1", "2"], [[(0.1, "b", 4), (0.1, "a", 0), (-3.5, "c", 1)], [(1e-7, "a", 0)]])
+
+
+def test_the_text_of_each_format(tmp_path):
+    write_run(tmp_path / "run", FOUND, "trec")
+    assert (tmp_path / "run").read_text() == (
+        "q1 Q0 b 1 0.1 fmbench\nq1 Q0 a 2 0.1 fmbench\nq1 Q0 c 3 -3.5 fmbench\n2 Q0 a 1 1e-07 fmbench\n"
+    )
+    write_run(tmp_path / "run", FOUND, "tsv")
+    assert (tmp_path / "run").read_text() == "q1\tb\t1\t0.1\nq1\ta\t2\t0.1\nq1\tc\t3\t-3.5\n2\ta\t1\t1e-07\n"
+    write_run(tmp_path / "run", FOUND, "jsonl")
+    assert [json.loads(line) for line in (tmp_path / "run").read_text().splitlines()] == [
+        {"qid": "q1", "docid": ["b", "a", "c"], "score": [0.1, 0.1, -3.5]},
+        {"qid": "2", "docid": ["a"], "score": [1e-07]},
+    ]
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+IDS = st.text(st.characters(codec="utf-8", exclude_characters=" \t\n\v\f\r"), min_size=1, max_size=8)
+
+
+@given(
+    st.dictionaries(
+        IDS,
+        st.dictionaries(IDS, st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=1, max_size=5),
+        max_size=4,
+    ),
+    st.sampled_from(["trec", "tsv", "jsonl"]),
+)
+@settings(deadline=None, max_examples=40)
+def test_what_is_written_is_read_back_bit_for_bit(tmp_path_factory, run, kind):
+    path = tmp_path_factory.mktemp("runs") / "run"
+    hits = [sorted(((score + 0.0, name, -1) for name, score in mine.items()), reverse=True) for mine in run.values()]
+    write_run(path, TopK.of(run, hits), kind)
+    read = read_run(path)
+    assert read.query_ids == tuple(run)
+    assert [read.hits(query) for query in range(len(run))] == hits
+
+
+def test_json_lines_hold_every_id_and_queries_without_results(tmp_path):
+    found = TopK.of(["a query", "\ud800\n"], [[], [(1.0, "tab\tand\x85space", -1), (1.0, "", -1)]])
+    write_run(tmp_path / "run", found, "jsonl")
+    read = read_run(tmp_path / "run")
+    assert (read.query_ids, read.ids) == (found.query_ids, found.ids)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "others"),
+    [
+        ("trec", "two words", "tsv or jsonl"),
+        ("trec", "", "tsv or jsonl"),
+        ("tsv", "a\tb", "jsonl"),
+        ("tsv", "a\nb", "jsonl"),
+        ("tsv", "\udc80", "jsonl"),
+    ],
+)
+@pytest.mark.parametrize("what", ["query", "document"])
+def test_an_id_that_does_not_fit_is_named_and_nothing_written(tmp_path, kind, name, others, what):
+    path = tmp_path / "run"
+    path.write_text("old")
+    query, document = (name, "d") if what == "query" else ("q", name)
+    with pytest.raises(UsageError) as raised:
+        write_run(path, TopK.of([query], [[(1.0, document, 0)]]), kind)
+    assert str(raised.value) == f"{path}: {what} id {name!r} does not fit in a {kind} run; write {others}"
+    assert path.read_text() == "old"
+
+
+def test_runs_of_others_are_put_in_order(tmp_path):
+    path = tmp_path / "run"
+    path.write_text("\ufeffq Q0 a 0 1 x\r\n\r\nq\tQ0\tb\t1\t2.5\tx\r\np Q0 a 1 0.3 x\nq Q0 c 9 2.5 x")
+    found = read_run(path)
+    assert found.run() == {"q": {"c": 2.5, "b": 2.5, "a": 1.0}, "p": {"a": float(np.float32(0.3))}}
+    assert found.ids[0] == ["c", "b", "a"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("q Q0 a 1 0.5 x\nq Q0 a 1 0.5\n", ":2: is no line of a run"),
+        ("q Q0 a 1 nan x\n", ":1: is no line of a run"),
+        ("q Q0 a 1 1e60 x\n", ":1: is no line of a run"),
+        ("q\ta\t1\thigh\n", ":1: is no line of a run"),
+        ("hello\n", ":1: is no line of a run"),
+        ('{"qid": "q", "docid": ["a"], "score": []}\n', ":1: is no line of a run"),
+        ('{"qid": "q", "docid": "a", "score": [1]}\n', ":1: is no line of a run"),
+        ('{"qid": "q", "docid": [1], "score": [1]}\n', ":1: is no line of a run"),
+        ('{"qid": "q", "docid": [', ":1: is no line of a run"),
+        ("[" * 100_000, ":1: is no line of a run"),
+        ('{"a":' * 100_000, ":1: is no line of a run"),
+        ("q Q0 a 1 0.5 x\nq Q0 a 2 0.4 x\n", ":2: document 'a' stands twice under query 'q'"),
+    ],
+)
+def test_lines_that_are_none_of_a_run(tmp_path, content, message):
+    (tmp_path / "run").write_text(content)
+    with pytest.raises(UsageError) as raised:
+        read_run(tmp_path / "run")
+    assert str(raised.value).startswith(f"{tmp_path / 'run'}{message}")
+    assert "\n" not in str(raised.value)
+
+
+def test_files_that_cannot_be_read(tmp_path):
+    with pytest.raises(UsageError, match="cannot be read"):
+        read_run(tmp_path / "absent")
+    (tmp_path / "packed").write_bytes(gzip.compress(b"q Q0 a 1 0.5 x\n"))
+    with pytest.raises(UsageError, match="cannot be read"):
+        read_run(tmp_path / "packed")
+
+
+def test_an_empty_run(tmp_path):
+    (tmp_path / "run").write_text("")
+    assert read_run(tmp_path / "run") == TopK((), [], [], [])
