@@ -204,6 +204,8 @@ def build_parser(step: str, program: str) -> Parser:
 def parse_arguments(step: str, argv: Sequence[str], program: str) -> DistillArguments:
     """Read the command line of one step without importing torch. Raises UsageError."""
     values = read(build_parser(step, program), argv)
+    if step == "teacher":  # queries are trained on only where a split is named: another default could be the test
+        values.setdefault("split", "")
     arguments = DistillArguments(task=step, recipe=take_recipe(values), **values)
     check(arguments)
     return arguments

@@ -42,7 +42,10 @@ class Pairs:
 def contrast(run: Run) -> None:
     """Train a student on with hard negatives, and write it and its pair."""
     arguments, plan = run.arguments, run.plan
-    (dataset,) = open_datasets(dataclasses.replace(arguments, task="evaluate"))
+    datasets = open_datasets(arguments)
+    if len(datasets) != 1:
+        raise UsageError("--dataset: contrast trains on one data set")
+    dataset = datasets[0]
     pairs = gather(arguments, dataset)
     corpus = Texts(dataset.corpus.paths, ids=pairs.documents)
     ranks = set_up(run)

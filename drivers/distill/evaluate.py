@@ -28,7 +28,7 @@ from fmbench.ranking.measures import evaluate as judge
 from fmbench.ranking.paired import compare
 from fmbench.search import Block, choose_engine, search
 
-from ..retrieve.data import open_datasets
+from ..retrieve.data import check_datasets, open_datasets
 from .arguments import DistillArguments
 from .steps import Run
 
@@ -50,6 +50,7 @@ def evaluate(run: Run) -> None:
     """Measure every data set and print its lines."""
     arguments = run.arguments
     datasets = open_datasets(arguments)
+    check_datasets(datasets, arguments.strict)
     teacher = Encoder(run.plan)
     run.facts(teacher.arguments)
     run.log.write(lines.Env(teacher.facts))

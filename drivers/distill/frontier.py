@@ -18,9 +18,9 @@ teacher's quality, and how many times faster it answers. The Pareto front is mar
 """
 
 
-def run(argv: Sequence[str], program: str) -> int:
-    """Print the tables and draw the plots."""
-    values = build_parser(program).parse_known(argv)
+def frontier(argv: Sequence[str]) -> int:
+    """Run `fmbench distill frontier`: print the tables and draw the plots."""
+    values = build_parser("fmbench distill frontier").parse_known(argv)
     points = list(read_points(values.logs, values.metric))
     datasets = list(dict.fromkeys(point.dataset for point in points))
     if not points:

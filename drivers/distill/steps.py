@@ -1,7 +1,8 @@
 """The steps that train: teacher, align, contrast. Each opens a log, works in a folder, and leaves it whole."""
 
+import importlib
 import os
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from fmbench.log import LogWriter
 from fmbench.opening import platform_facts, run_facts, write_arguments
 from fmbench.options import Arguments
 
-from .arguments import DistillArguments
+from .arguments import DistillArguments, parse_arguments
 
 TRAINING = ("align", "contrast")
 TIMED = "query to vector, tokenisation included"
@@ -39,42 +40,45 @@ class Run:
         self.log.write(lines.Env({"task": self.arguments.task, **found, **host.load_facts("start")}))
 
 
-def run(arguments: DistillArguments) -> int:
-    """Check everything that can be checked quickly, then do the step."""
+def teacher(argv: Sequence[str]) -> int:
+    """Run `fmbench distill teacher`."""
+    return run("teacher", "teacher:teach", argv)
+
+
+def align(argv: Sequence[str]) -> int:
+    """Run `fmbench distill align`."""
+    return run("align", "train:align", argv)
+
+
+def contrast(argv: Sequence[str]) -> int:
+    """Run `fmbench distill contrast`."""
+    return run("contrast", "contrast:contrast", argv)
+
+
+def evaluate(argv: Sequence[str]) -> int:
+    """Run `fmbench distill evaluate`."""
+    return run("evaluate", "evaluate:evaluate", argv)
+
+
+def run(step: str, target: str, argv: Sequence[str]) -> int:
+    """Check everything that can be checked quickly, then import the step, which needs torch, and do it."""
+    arguments = parse_arguments(step, argv, f"fmbench distill {step}")
     plan = EncoderPlan.of(arguments, arguments.recipe)
-    if not plan.platform.runs_torch and arguments.task in TRAINING:
+    if not plan.platform.runs_torch and step in TRAINING:
         raise UsageError(f"--platform {plan.platform.name}: trains nothing; train on cpu or a GPU, evaluate here")
     ranks = Ranks()
-    if ranks.size > 1 and arguments.task not in TRAINING:
-        raise UsageError(f"{arguments.task} runs in one process; start it without torchrun")
+    if ranks.size > 1 and step not in TRAINING:
+        raise UsageError(f"{step} runs in one process; start it without torchrun")
     for folder in (arguments.teacher_dir, arguments.output_dir):
         make(folder)
     with terminable(), reserved_stdout() as stdout, Path(os.devnull).open("w") as nowhere:
         log = LogWriter(stdout if ranks.leads else nowhere)
         write_arguments(log, arguments, "distill")
-        log.banner("DISTILL", arguments.task.upper())
-        load(arguments.task)(Run(arguments, plan, log))
+        log.banner("DISTILL", step.upper())
+        module, _, function = target.partition(":")
+        getattr(importlib.import_module(f".{module}", __package__), function)(Run(arguments, plan, log))
         log.write(lines.Env(host.load_facts("end")))
     return 0
-
-
-def load(step: str) -> Callable[[Run], None]:
-    """Import a step; only now are torch and its like needed."""
-    if step == "teacher":
-        from .teacher import teach
-
-        return teach
-    if step == "evaluate":
-        from .evaluate import evaluate
-
-        return evaluate
-    if step == "contrast":
-        from .contrast import contrast
-
-        return contrast
-    from .train import align
-
-    return align
 
 
 def make(folder: Path | None) -> None:

@@ -1,11 +1,10 @@
 """Step teacher: training queries and pseudo-queries, encoded by the passage model as queries."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from fmbench import lines
 from fmbench.collection import Dataset, Texts
-from fmbench.console import Progress, note
+from fmbench.console import Progress, note, warn
 from fmbench.distill.pseudo_queries import Sieve, pseudo_queries
 from fmbench.distill.teacher_vectors import VECTORS, sample, write_facts, write_texts
 from fmbench.embeddings import open_or_encode
@@ -20,6 +19,8 @@ def teach(run: Run) -> None:
     """Gather the texts, encode them, and write which model's vectors they are."""
     arguments, folder = run.arguments, run.arguments.teacher_dir
     assert folder is not None  # noqa: S101 (the parser requires it)
+    if not (arguments.held_out_split or arguments.held_out_queries):
+        warn("no query is held out; name those of the test with --held_out_split or --held_out_queries")
     sieve = Sieve(held_out(arguments))
     counts: dict[str, int] = {}
     texts = write_texts(folder, gathered(arguments, sieve, counts))
@@ -53,8 +54,8 @@ def held_out(arguments: DistillArguments) -> Iterator[str]:
 
 def gathered(arguments: DistillArguments, sieve: Sieve, counts: dict[str, int]) -> Iterator[tuple[str, str]]:
     """Yield every text that is trained on, with its id, and count the kinds."""
-    datasets = open_datasets(replace(arguments, task="encode"))
-    for dataset in datasets:
+    datasets = open_datasets(arguments)
+    for dataset in datasets if arguments.split or arguments.queries else ():
         for query in dataset.queries:
             for text in sieve([query.text]):
                 counts["queries"] = counts.get("queries", 0) + 1

@@ -2,6 +2,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.tiny_model import write_model
+
 from . import tiny
 
 
@@ -12,4 +14,4 @@ def texts() -> list[str]:
 
 @pytest.fixture(scope="session")
 def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny.write_teacher(tmp_path_factory.mktemp("teacher") / "tiny-teacher")
+    return write_model(tmp_path_factory.mktemp("teacher") / "tiny-teacher")

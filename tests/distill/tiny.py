@@ -1,13 +1,10 @@
-"""A tiny teacher in the layout of sentence-transformers: two layers, real tokenizer, random weights."""
+"""A tiny teacher's collection: queries to train on, one of which is a test query too, and queries to test with."""
 
 import json
 import random
 from pathlib import Path
 
-WORDS = (  # noqa: SIM905 (a list of words is easier to read so)
-    "wing flow shock wave heat layer boundary pressure drag lift plate cone jet nozzle wake gas air speed body nose "
-    "angle mach laminar turbulent transfer surface theory test model tunnel the of a in on and for with at by"
-).split()
+from tests.tiny_model import WORDS
 
 
 def queries() -> list[str]:
@@ -43,33 +40,3 @@ def words(draw: random.Random, count: int) -> str:
 
 def write_rows(path: Path, rows: list[dict]) -> None:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-
-
-def write_teacher(folder: Path, seed: int = 1) -> Path:
-    """Write a teacher: mean pooling, normalised, 64 tokens; return its folder."""
-    import torch
-    import transformers
-
-    folder.mkdir(parents=True, exist_ok=True)
-    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS, "##s", "##ing", *"abcdefghijklmnopqrstuvwxyz"]
-    (folder / "vocab.txt").write_text("\n".join(vocabulary))
-    tokenizer = transformers.BertTokenizerFast(vocab={word: number for number, word in enumerate(vocabulary)})
-    tokenizer.model_max_length = 64
-    tokenizer.save_pretrained(folder)
-    torch.manual_seed(seed)
-    config = transformers.BertConfig(
-        vocab_size=len(vocabulary), hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64,
-        max_position_embeddings=64, initializer_range=0.3,
-    )  # fmt: skip
-    transformers.BertModel(config, add_pooling_layer=False).save_pretrained(folder)
-    types = {"": "Transformer", "1_Pooling": "Pooling", "2_Normalize": "Normalize"}
-    rows = [
-        {"idx": number, "name": str(number), "path": path, "type": f"sentence_transformers.models.{name}"}
-        for number, (path, name) in enumerate(types.items())
-    ]
-    (folder / "modules.json").write_text(json.dumps(rows))
-    (folder / "sentence_bert_config.json").write_text(json.dumps({"max_seq_length": 64, "do_lower_case": False}))
-    (folder / "1_Pooling").mkdir()
-    pooling = {"word_embedding_dimension": 32, "pooling_mode_mean_tokens": True, "pooling_mode_cls_token": False}
-    (folder / "1_Pooling" / "config.json").write_text(json.dumps(pooling))
-    return folder

@@ -15,6 +15,7 @@ from fmbench.distill import checkpoint
 from fmbench.drivers.distill.cli import main
 from fmbench.lines import Dst, Irm, Pair
 from tests.distill import tiny
+from tests.tiny_model import write_model
 
 from .conftest import of, parsed
 
@@ -25,7 +26,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     root = tmp_path_factory.mktemp("distill")
     found = SimpleNamespace(
         root=root,
-        model=tiny.write_teacher(root / "tiny-teacher"),
+        model=write_model(root / "tiny-teacher"),
         data=tiny.write_collection(root / "tiny"),
         work=root / "work",
     )
@@ -154,7 +155,7 @@ def test_contrast_goes_on_with_a_student(students, capsys):
 
 
 def test_a_teacher_of_other_weights_is_refused(place, tmp_path, capsys):
-    other = SimpleNamespace(**{**vars(place), "model": tiny.write_teacher(tmp_path / "other", seed=2)})
+    other = SimpleNamespace(**{**vars(place), "model": write_model(tmp_path / "other", seed=2)})
     assert align(other, tmp_path / "out", "--student", "lookup") == 2
     assert "holds the vectors of tiny-teacher" in capsys.readouterr().err
 
@@ -183,7 +184,7 @@ def test_queries_that_are_all_empty_are_refused(place, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["teach"], "unknown step 'teach'; did you mean teacher?"),
+        (["teach"], "unknown command 'teach'; did you mean teacher?"),
         (["align", "--platform", "cpu", "--model_name", "x", "--student", "lookup"], "--teacher_dir"),
         (["evaluate", "--platform", "cpu", "--model_name", "x", "--query_model", "y"], "--dataset DIR"),
     ],
@@ -216,4 +217,3 @@ def test_two_processes_train_what_one_trains(place, students, tmp_path):
     two, one = (checkpoint.read(folder / "checkpoint.safetensors")[0] for folder in (tmp_path, alone))
     difference = two["model.table.weight"] - one["model.table.weight"]
     assert float(difference.abs().max()) < 1e-4
-
