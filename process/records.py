@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from fmbench.errors import UsageError
 
+from .distillation import distillation_records
 from .reader import Complaints, Source
 from .results import Record, disagrees, records
 from .retrieval import retrieval_records
@@ -63,3 +64,4 @@ def read_source(source: Source, warn: Callable[[str], None], metadata_id: str | 
     for run in read_runs(whole, Complaints(source.name, warn)):
         yield from records(run, source.name, metadata_id)
         yield from retrieval_records(run, source.name, metadata_id)
+        yield from distillation_records(run, source.name, metadata_id)

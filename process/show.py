@@ -13,6 +13,8 @@ from fmbench.table import table
 from . import output
 from .columns import cells as columns_of
 from .columns import text_of
+from .distillation import cells as distillation_cells
+from .distillation import is_distillation
 from .reader import find_sources
 from .records import read_records
 from .results import Record
@@ -78,11 +80,13 @@ def keys(text: str) -> list[str]:
 
 
 def one_by_one(records: Sequence[Record]) -> str:
-    """Return a row a shape, and a table of its own with a row a data set for what the retrieval driver measured."""
-    retrieval = [record for record in records if is_retrieval(record.row)]
+    """Return a row a shape; what the retrieval and distillation drivers measured has tables of its own."""
+    encoders = [record for record in records if is_distillation(record.row)]
+    retrieval = [record for record in records if is_retrieval(record.row) and not is_distillation(record.row)]
     shapes = [record for record in records if not is_retrieval(record.row)]
-    parts = [drawn(cells, shapes)] if shapes or not retrieval else []
+    parts = [drawn(cells, shapes)] if shapes or not (retrieval or encoders) else []
     parts += [drawn(retrieval_cells, retrieval)] if retrieval else []
+    parts += [drawn(distillation_cells, encoders)] if encoders else []
     return "\n".join(parts)
 
 

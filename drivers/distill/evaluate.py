@@ -115,7 +115,6 @@ def judged(run: Run, dataset: Dataset, teacher: Encoder, contestants: Sequence[C
         first = contestant is contestants[0]
         vectors = teacher.encode(texts, "query") if first else contestant.encoder.many(texts)
         found.append(ranked(run, vectors, names, passages, dataset.qrels or Qrels({})))
-    run.log.write(lines.Irm({"dataset": dataset.name, **found[0].row()}))
     return found
 
 
@@ -169,13 +168,15 @@ def report(
     texts = [query.text for query in dataset.queries]
     after = iter(times[len(contestants) :])
     for contestant, found, durations in zip(contestants, quality, times, strict=False):
-        pair = paired(times[0], durations, run.arguments.seed)
+        names = {"a": contestants[0].name, "b": contestant.name}
+        pair = {**names, **paired(times[0], durations, run.arguments.seed)}
         rest = next(after) if incremental(contestant) else None
         if contestant is not contestants[0]:
-            run.log.write(lines.Pair({"a": contestants[0].name, "b": contestant.name, **pair}))
+            run.log.write(lines.Pair(pair))
         run.say("evaluate" if contestant is not contestants[0] else "reference", {
             "dataset": dataset.name,
             "query_model": contestant.name,
+            "queries": len(found.queries),
             "metrics": found.means(),
             "intervals": found.intervals,
             "kept": kept(quality[0], found, run.arguments.seed),

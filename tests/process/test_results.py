@@ -10,7 +10,7 @@ from fmbench.process.results import schema_text
 KEYS = [
     "timestamp", "metadata_id", "engine", "model", "precision", "input", "output", "batch", "tp", "opts", "warmup",
     "setup", "ttft", "itl", "thp", "model_class", "status", "statistics", "memory", "energy", "roofline",
-    "environment", "schema", "variant", "pair", "phases", "error", "retrieval",
+    "environment", "schema", "variant", "pair", "phases", "error", "retrieval", "distillation",
 ]  # fmt: skip
 
 
@@ -140,7 +140,8 @@ def test_a_run_that_compares_variants(process, golden):
 
 
 def test_the_golden_logs_hold_every_kind_of_line(golden, golden_retrieval):
-    text = (golden / "format-1.log").read_text() + golden_retrieval.read_text()
+    folders = (golden, golden_retrieval.parent, golden.parent / "golden-distill")
+    text = "".join((folder / "format-1.log").read_text() for folder in folders)
     assert [kind for kind in lines.KINDS if f"FMWORK {kind} " not in text] == []
 
 
