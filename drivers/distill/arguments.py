@@ -32,7 +32,7 @@ EXAMPLES = {
     "align": "fmbench distill align --platform cpu --model_name models/minilm --teacher_dir work \\\n"
     "      --student lookup --embeddings free --epochs 6 --learning_rate 2e-3 --output_dir students/lookup",
     "contrast": "fmbench distill contrast --platform cpu --model_name models/minilm --dataset data/scifact \\\n"
-    "      --split train --query_model students/lookup/query --negatives negatives/scifact/mined_qrels.tsv \\\n"
+    "      --split train --query_model students/lookup/query --negatives negatives/mined_qrels.tsv \\\n"
     "      --output_dir students/lookup2",
     "evaluate": "fmbench distill evaluate --platform cpu --model_name models/minilm --dataset data/scifact \\\n"
     "      --query_model students/lookup/query,students/small/query",

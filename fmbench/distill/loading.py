@@ -8,7 +8,8 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from fmbench.errors import UsageError
+from fmbench.errors import UsageError, first_line
+from fmbench.model import dtype_key
 
 from .folder import Module, read_json, read_list
 from .lookup import FoldedStudent
@@ -79,10 +80,8 @@ def bare_tokenizer(folder: Path, length: int | None) -> QueryTokenizer:
 
 def load_transformer(folder: Path, modules: list[Module], length: int | None) -> tuple[Student, QueryTokenizer]:
     """Load a transformer with its pooling and projection. Raises UsageError for modules beyond these."""
-    import transformers
-
     inner = folder / modules[0].path
-    model = transformers.AutoModel.from_pretrained(str(inner), dtype=torch.float32, use_safetensors=True)
+    model = quietly_loaded(inner)
     pooling, dense = "mean", None
     for module in modules[1:]:
         if module.name == "Pooling":
@@ -97,6 +96,25 @@ def load_transformer(folder: Path, modules: list[Module], length: int | None) ->
     kept = read_json(inner / "sentence_bert_config.json").get("max_seq_length")
     limit = length or kept or min(LONGEST, model.config.max_position_embeddings)
     return student.eval(), QueryTokenizer.from_folder(inner, limit)
+
+
+def quietly_loaded(folder: Path) -> Any:
+    """Return a transformer in float32. Its pooler, which is dropped, may be missing: nothing is said of that.
+
+    Raises UsageError for a folder that cannot be loaded.
+    """
+    import transformers
+
+    verbosity = transformers.utils.logging.get_verbosity()
+    transformers.utils.logging.set_verbosity_error()
+    try:
+        return transformers.AutoModel.from_pretrained(
+            str(folder), **{dtype_key(transformers.__version__): torch.float32}, use_safetensors=True
+        )
+    except (OSError, ValueError, KeyError) as error:
+        raise UsageError(f"{folder}: cannot be loaded ({first_line(error)})") from None
+    finally:
+        transformers.utils.logging.set_verbosity(verbosity)
 
 
 def read_pooling(folder: Path) -> str:

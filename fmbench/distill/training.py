@@ -127,6 +127,7 @@ class Training:
             yield step, batch
         progress.clear()
 
+    @torch.enable_grad()
     def learn(self, step: int, batch: "np.ndarray") -> None:
         """Take one step."""
         loss = self.task.loss(batch[self.ranks.rank :: self.ranks.size], self.ranks)

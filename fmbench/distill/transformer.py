@@ -16,6 +16,8 @@ class TransformerStudent(Student):
 
     def __init__(self, model: Any, dimensions: int, pooling: str = "mean") -> None:
         super().__init__()
+        if getattr(model, "pooler", None) is not None:
+            model.pooler = None  # a layer on [CLS] that no vector goes through
         self.model = model
         self.pooling = pooling
         self.dimensions = dimensions

@@ -13,7 +13,10 @@ STUDENT = {
     "metrics": {"ndcg_cut_10": 0.64}, "intervals": {"ndcg_cut_10": [0.59, 0.69]},
     "kept": {"ndcg_cut_10": {"share": 0.992, "interval": [0.96, 1.03], "p": 0.65}},
     "latency_ms": {"n": 80, "p50": 0.071, "p95": 0.098, "p99": 0.112}, "after_last_word_ms": None,
-    "pair": {"a": "minilm", "b": "lookup", "n": 80, "ratio": 0.01, "interval": [0.009, 0.011], "p": 1.5e-14, "verdict": "faster"},
+    "pair": {
+        "a": "minilm", "b": "lookup", "n": 80, "ratio": 0.01, "interval": [0.009, 0.011], "p": 1.5e-14,
+        "verdict": "faster",
+    },
     "queries_per_second": 21000.0, "tokens_at_most": 32, "parameters": 11720448, "bytes": 46881792,
     "nanoseconds": [71210, 70912],
 }  # fmt: skip
