@@ -72,10 +72,10 @@ class Alignment:
         return (losses.cosine if self.loss_name == "cosine" else losses.squared_distance)(vectors, targets)
 
     @torch.no_grad()
-    def quality(self) -> float:
-        """Return the mean cosine on what is held out; 0 where there are too few texts to hold any out."""
+    def quality(self) -> float | None:
+        """Return the mean cosine on what is held out; None where there are too few texts to hold any out."""
         total = 0.0
         for start in range(0, len(self.held_out), FORWARD):
             ids, mask, targets = self.inputs(self.held_out[start : start + FORWARD])
             total += float((self.student.vectors(ids, mask) * targets).sum())
-        return total / max(1, len(self.held_out))
+        return total / len(self.held_out) if self.held_out else None

@@ -70,11 +70,11 @@ class Contrast:
         return self.student.vectors(*self.place({"ids": ids, "mask": mask}).values())
 
     @torch.no_grad()
-    def quality(self) -> float:
-        """Return the mean reciprocal rank; 0 where there are too few examples to hold any out."""
+    def quality(self) -> float | None:
+        """Return the mean reciprocal rank; None where there are too few examples to hold any out."""
         examples = [self.examples[position] for position in self.held_out]
         if not examples:
-            return 0.0
+            return None
         rows = sorted({row for example in examples for row in (example.positive, *example.negatives)})
         place = {row: number for number, row in enumerate(rows)}
         parts = [self.passages(rows[start : start + FORWARD], self.place) for start in range(0, len(rows), FORWARD)]

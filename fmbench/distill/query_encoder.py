@@ -1,6 +1,7 @@
 """A query encoder in service: text in, vector on the host out, on any platform."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -8,7 +9,7 @@ from torch import Tensor, nn
 
 from fmbench.backend import Backend
 
-from .recurrent import RecurrentStudent
+from .recurrent import RecurrentStudent, State
 from .student import Student
 from .tokens import QueryTokenizer, padded
 
@@ -16,6 +17,15 @@ if TYPE_CHECKING:
     import numpy as np
 
     from fmbench.options import Arguments
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A query up to its last word: the state after so many tokens, and the word."""
+
+    state: State | None
+    tokens: int
+    word: str
 
 
 class Normalised(nn.Module):
@@ -46,20 +56,22 @@ class QueryEncoder:
         """Return one query's vector, float32 of shape (dimensions)."""
         return self.vectors([self.tokenizer.ids(text)])[0]
 
-    def begin(self, text: str) -> tuple[Any, str]:
-        """Read a query up to its last word, as it is typed; return the state, and the word. Recurrent students only."""
+    def begin(self, text: str) -> Begun:
+        """Read a query up to its last word, as it is typed. Recurrent students only."""
         start, _, word = text.rstrip().rpartition(" ")
         with torch.inference_mode():
             ids = self.tokenizer.ids(start)
-            return (self._recurrent().advance(self._placed(ids)) if ids else None), word
+            return Begun(self._recurrent().advance(self._placed(ids)) if ids else None, len(ids), word)
 
-    def finish(self, begun: tuple[Any, str]) -> "np.ndarray":
+    def finish(self, begun: Begun) -> "np.ndarray":
         """Return the vector, float32 of shape (dimensions), once the last word is there."""
-        state, word = begun
         with torch.inference_mode():
-            ids = self.tokenizer.ids(word)
-            if ids or state is None:
-                state = self._recurrent().advance(self._placed(ids or [0]), state)
+            ids = self.tokenizer.ids(begun.word)[: self.tokenizer.length - begun.tokens]
+            state = begun.state
+            if ids:
+                state = self._recurrent().advance(self._placed(ids), state)
+            if state is None:
+                return self.vectors([[]])[0]
             vector = self._recurrent().vectors_of_state(state)
             self.platform.synchronize()
             return vector.cpu().float().numpy()[0]

@@ -46,8 +46,8 @@ class Task(Protocol):
     def loss(self, batch: "np.ndarray", ranks: Ranks) -> Tensor:
         """Return the mean loss of this process's share of a batch."""
 
-    def quality(self) -> float:
-        """Return the quality on what is held out; higher is better."""
+    def quality(self) -> float | None:
+        """Return the quality on what is held out, higher is better; None where nothing is held out."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,8 @@ class Training:
             self.task.groups(plan.learning_rate), lr=plan.learning_rate, weight_decay=plan.weight_decay
         )
         self.schedule = make_schedule(self.optimizer, plan, self.steps)
-        self.step, self.best, self.best_step, self.seconds = 0, -math.inf, 0, 0.0
+        self.step, self.best_step, self.seconds = 0, 0, 0.0
+        self.best: float | None = None
         self.losses: list[float] = []
 
     def run(self, resume: bool = False) -> dict[str, Any]:
@@ -99,6 +100,9 @@ class Training:
         torch.manual_seed(self.plan.seed)
         if resume and (self.folder / CHECKPOINT).is_file():
             self.load()
+        elif self.ranks.leads:
+            for name in (CHECKPOINT, BEST):  # of an earlier run in this folder
+                (self.folder / name).unlink(missing_ok=True)
         started = time.monotonic() - self.seconds
         ended = self.ended()
         self.task.module.train()
@@ -155,7 +159,7 @@ class Training:
         self.task.module.eval()
         quality = self.task.quality()
         self.task.module.train()
-        if quality > self.best:
+        if quality is None or self.best is None or quality > self.best:  # without a measure the last weights count
             self.best, self.best_step = quality, self.step
             if self.ranks.leads:
                 checkpoint.write(self.folder / BEST, checkpoint.learned(self.task.module), {"step": self.step})

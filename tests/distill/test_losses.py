@@ -133,3 +133,20 @@ def test_a_sample_is_uniform_and_in_order():
         assert drawn == sorted(drawn)
         counts[[int(text) for text in drawn]] += 1
     assert abs(counts - 500).max() < 5 * math.sqrt(2000 * 0.25 * 0.75)
+
+
+@pytest.mark.parametrize("cell", ["gru", "lstm"])
+def test_after_the_last_word_comes_the_whole_querys_vector(cell, teacher, texts):
+    from fmbench.backend import find
+    from fmbench.distill.query_encoder import QueryEncoder
+    from fmbench.distill.tokens import QueryTokenizer
+    from fmbench.options import Arguments
+
+    torch.manual_seed(6)
+    student = RecurrentStudent(cell, torch.randn(40, 8), 4, free=False)
+    arguments = Arguments(platform="cpu", model_class="AutoModel", model_name=str(teacher))
+    platform = find("cpu")
+    platform.setup(arguments)
+    service = QueryEncoder(student, QueryTokenizer.from_folder(teacher, 7, special_tokens=False), platform, arguments)
+    for text in [*texts[:30], "wing", "Mach, mach!", " ", "", "unknown wings ?"]:  # longer ones are cut at 7 tokens
+        assert np.abs(service.finish(service.begin(text)) - service(text)).max() < 1e-6, text

@@ -151,3 +151,20 @@ def test_batches_are_a_function_of_the_step():
     first = np.concatenate([batch for _, batch in whole[: batches.per_epoch]])
     assert len(first) == len(set(first.tolist())) == 48
     assert len(next(Batches([3, 3, 3], 8, seed=1).after(0, 1))[1]) == 3  # a small set is one batch
+
+
+def test_without_anything_held_out_the_last_weights_count(tmp_path):
+    training = Training(task(count=9), Plan(4, 3, 0.01, every=2), tmp_path, {}, lambda line: None)
+    outcome = training.run()
+    assert (outcome["held_out"], outcome["best_step"]) == (None, outcome["steps"])
+
+
+def test_what_an_earlier_run_left_in_the_folder_counts_for_nothing(tmp_path):
+    train(tmp_path)
+    best = (tmp_path / BEST).read_bytes()
+    stopped = task()
+    stopped.targets[:] = np.nan
+    with pytest.raises(TrainingError, match="step 1: .* step 0 are kept"):
+        Training(stopped, PLAN, tmp_path, {}, lambda line: None).run()
+    assert best
+    assert not (tmp_path / BEST).exists()
