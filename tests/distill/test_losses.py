@@ -1,13 +1,16 @@
 """Losses and pseudo-queries: known values, and what is let through."""
 
 import math
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from fmbench.collection import Document
-from fmbench.distill import losses
+from fmbench.distill import checkpoint, losses
 from fmbench.distill.contrast import Contrast, Example
 from fmbench.distill.lookup import FoldedStudent, LookupStudent
 from fmbench.distill.passages import FrozenPassages
@@ -150,3 +153,32 @@ def test_after_the_last_word_comes_the_whole_querys_vector(cell, teacher, texts)
     service = QueryEncoder(student, QueryTokenizer.from_folder(teacher, 7, special_tokens=False), platform, arguments)
     for text in [*texts[:30], "wing", "Mach, mach!", " ", "", "unknown wings ?"]:  # longer ones are cut at 7 tokens
         assert np.abs(service.finish(service.begin(text)) - service(text)).max() < 1e-6, text
+
+
+SHARED = """
+import sys
+from pathlib import Path
+sys.path.insert(0, {root!r})
+import torch
+from fmbench.distill.ranks import Ranks
+from fmbench.distill.training import Plan, Training
+from tests.distill.test_losses import contrast
+ranks = Ranks()
+ranks.join()
+torch.set_num_threads(1)
+Training(contrast(), Plan(3, 4, 0.05, every=1), Path(sys.argv[1]), {{}}, lambda line: None, ranks).run()
+ranks.leave()
+"""
+
+
+@pytest.mark.slow
+def test_processes_share_a_batch_of_contrasts_without_changing_it(tmp_path):
+    (tmp_path / "shared.py").write_text(SHARED.format(root=str(Path(__file__).parents[2])))
+    for name, count in (("alone", 1), ("both", 2)):
+        (tmp_path / name).mkdir()
+        words = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(count)]
+        subprocess.run([*words, str(tmp_path / "shared.py"), str(tmp_path / name)], check=True, timeout=300)
+    alone, both = (checkpoint.read(tmp_path / name / "checkpoint.safetensors")[0] for name in ("alone", "both"))
+    moved = (alone["model.student.table.weight"] - contrast().student.table.weight).abs().max()
+    assert float(moved.detach()) > 0.01
+    assert float((alone["model.student.table.weight"] - both["model.student.table.weight"]).abs().max()) < 1e-5
