@@ -13,6 +13,7 @@ GROUP = "fmbench.commands"
 SUMMARIES = {
     "backends": "list the platforms: usable here or why not, and what installs them",
     "compare": "compare logs shape by shape: which differences are real",
+    "distill": "train a small query encoder beside a large passage encoder, and say what it is worth",
     "doctor": "check this machine and installation, and say what to fix",
     "driver": "measure how fast a model runs on a platform (also installed as `driver`)",
     "fidelity": "compare what a model computed: bitwise, by tolerance, and what it did to rankings",

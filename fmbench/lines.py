@@ -284,12 +284,18 @@ class Fid(JsonLine):
     KIND = "FID"
 
 
+class Dst(JsonLine):
+    """A step of distillation: `stage` (teacher, align, contrast, evaluate), and what it trains or found."""
+
+    KIND = "DST"
+
+
 Line = Arg | Setup | Rep | Res | Exp | JsonLine
 KINDS: dict[str, type[Any]] = {
     kind.KIND: kind
     for kind in (
         Arg, Setup, Rep, Res, Exp, Log, Env, Case, Phase, Mem, Energy, Ceil, Stat, Pair, Err, Enc, Search, Irm,
-        Fid,
+        Fid, Dst,
     )
 }  # fmt: skip
 FIRST = re.compile(rf"FMWORK ({'|'.join(KINDS)})(?= |$)")

@@ -178,6 +178,14 @@ QUALITY: dict[str, Check] = {
     **dict.fromkeys(("queries", "without_results"), whole_number),
     "metrics": numbers_by_name,
 }
+STAGE: dict[str, Check] = {"stage": known_text}
+QUERY_ENCODER: dict[str, Check] = {
+    **dict.fromkeys(("dataset", "query_model"), known_text),
+    **dict.fromkeys(("queries", "parameters", "bytes", "tokens_at_most"), whole_number),
+    **dict.fromkeys(("metrics", "latency_ms", "after_last_word_ms"), numbers_by_name),
+    "queries_per_second": number,
+    "nanoseconds": positions,
+}
 PAIR: dict[str, Check] = {
     "n": whole_number,
     **dict.fromkeys(("ratio", "p"), number),

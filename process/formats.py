@@ -8,6 +8,8 @@ from typing import Any, TextIO
 from fmbench.markdown import markdown
 
 from .columns import Table, text_of
+from .distillation import cells as distillation_cells
+from .distillation import is_distillation
 from .openmetrics import write_openmetrics
 from .parquet import write_parquet
 from .retrieval_view import cells as retrieval_cells
@@ -45,12 +47,15 @@ def write_csv(rows: Rows, stream: TextIO) -> None:
 
 
 def write_markdown(rows: Rows, stream: TextIO) -> None:
-    """Write a table for people: the figures that matter, with their units. Retrieval has a table of its own."""
-    kinds: dict[bool, list[dict[str, Any]]] = {False: [], True: []}
+    """Write a table for people: the figures that matter, with their units. Each driver has a table of its own."""
+    shapes: list[dict[str, Any]] = []
+    retrieval: list[dict[str, Any]] = []
+    encoders: list[dict[str, Any]] = []
     for row in rows:
-        kinds[is_retrieval(row)].append(row)
-    parts = [markdown(*cells(kinds[False]))] if kinds[False] or not kinds[True] else []
-    parts += [markdown(*retrieval_cells(kinds[True]))] if kinds[True] else []
+        (encoders if is_distillation(row) else retrieval if is_retrieval(row) else shapes).append(row)
+    parts = [markdown(*cells(shapes))] if shapes or not (retrieval or encoders) else []
+    parts += [markdown(*retrieval_cells(retrieval))] if retrieval else []
+    parts += [markdown(*distillation_cells(encoders))] if encoders else []
     stream.write("\n".join(parts))
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from fmbench.errors import UsageError
 
+from .distillation import distillation_records
 from .reader import Complaints, Source
 from .results import Record, disagrees, records
 from .retrieval import retrieval_records
@@ -72,3 +73,4 @@ def read_source(
     for run in read_runs(whole, Complaints(source.name, warn), repetitions):
         yield from records(run, source.name, metadata_id)
         yield from retrieval_records(run, source.name, metadata_id)
+        yield from distillation_records(run, source.name, metadata_id)

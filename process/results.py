@@ -75,6 +75,7 @@ def row_of(run: Run, shape: Shape, metadata_id: str | None) -> dict[str, Any]:
         "phases": run.phases_of(shape.variant) + shape.phases,
         "error": error(shape),
         "retrieval": None,
+        "distillation": None,
     }
 
 

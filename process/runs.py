@@ -39,6 +39,7 @@ class Run:
     shapes: list[Shape] = field(default_factory=list)
     retrievals: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)  # by data set, then part
     earlier: Spool | None = None  # the shapes before these, where there are too many
+    distillations: list[dict[str, Any]] = field(default_factory=list)  # what was measured of each query encoder
     format: int | None = None
     speaks: bool = False  # a FMWORK line was read, not only a banner that any program may print
     measures: bool = False  # it is past its arguments
@@ -130,6 +131,7 @@ class RunReader:
             lines.Enc: self._enc,
             lines.Search: self._search,
             lines.Irm: self._irm,
+            lines.Dst: self._dst,
         }
 
     def read(self, number: int, raw: bytes) -> Run | None:
@@ -324,6 +326,12 @@ class RunReader:
 
     def _irm(self, line: lines.Irm) -> None:
         self._take_retrieval(line, fields.QUALITY, "quality")
+
+    def _dst(self, line: lines.Dst) -> None:
+        fields.check(line.data, fields.STAGE)
+        if line.data["stage"] in ("reference", "evaluate"):
+            fields.check(line.data, fields.QUERY_ENCODER)
+            self.run.distillations.append(line.data)
 
     def _take_retrieval(self, line: lines.JsonLine, checks: dict[str, Check], part: str) -> None:
         fields.check(line.data, checks)

@@ -13,6 +13,8 @@ from fmbench.table import table
 
 from . import output
 from .columns import Table, text_of
+from .distillation import cells as distillation_cells
+from .distillation import is_distillation
 from .reader import find_sources
 from .records import read_records
 from .results import Record
@@ -82,19 +84,23 @@ def drawn(records: Iterable[Record], by: Sequence[str] | None, origin: str = "lo
 
 
 def one_by_one(records: Iterable[Record], origin: str) -> str:
-    """Return a row a shape, and a table of its own with a row a data set for what the retrieval driver measured."""
+    """Return a row a shape; what the retrieval and distillation drivers measured has tables of its own."""
     retrieval: list[Record] = []
+    encoders: list[Record] = []
 
     def shapes() -> Iterator[Record]:
         for record in records:
-            if is_retrieval(record.row):
+            if is_distillation(record.row):
+                encoders.append(record)
+            elif is_retrieval(record.row):
                 retrieval.append(record)
             else:
                 yield record
 
     above, count = one_table(cells, shapes(), origin)
-    parts = [above] if count or not retrieval else []
+    parts = [above] if count or not (retrieval or encoders) else []
     parts += [one_table(retrieval_cells, retrieval, origin)[0]] if retrieval else []
+    parts += [one_table(distillation_cells, encoders, origin)[0]] if encoders else []
     return "\n".join(parts)
 
 

@@ -20,7 +20,9 @@ from fmbench.backends.spyre import STACKS, SpyreBackend
 from fmbench.errors import UsageError
 from fmbench.options import SETS, parse_arguments
 
+from .distill.tiny import write_collection
 from .test_examples import install_example
+from .tiny_model import write_model
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
@@ -147,10 +149,21 @@ def name_of(document):
     return str(document.relative_to(ROOT))
 
 
+def prepare_retrieval(folder):
+    """A tiny model and a tiny collection under the names that a document uses for real ones."""
+    write_model(folder / "models" / "all-MiniLM-L6-v2")
+    write_collection(folder / "data" / "scifact")
+
+
+# What a reader has before the first command of a document.
+PREPARED = {"docs/tutorials/small-query-encoder.md": prepare_retrieval}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
 def test_every_command_does_what_its_document_says(document, tmp_path, example_path):
     text = document.read_text(encoding="utf-8")
+    PREPARED.get(name_of(document), lambda folder: None)(tmp_path)
     run_document(text, tmp_path, example_path if "pip install ./examples/backend-plugin" in text else "")
 
 

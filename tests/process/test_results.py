@@ -10,7 +10,7 @@ from fmbench.process.results import schema_text
 KEYS = [
     "timestamp", "metadata_id", "engine", "model", "precision", "input", "output", "batch", "tp", "opts", "warmup",
     "setup", "ttft", "itl", "thp", "model_class", "status", "statistics", "memory", "energy", "roofline",
-    "environment", "schema", "variant", "pair", "phases", "error", "retrieval",
+    "environment", "schema", "variant", "pair", "phases", "error", "retrieval", "distillation",
 ]  # fmt: skip
 
 

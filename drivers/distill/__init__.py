@@ -1,0 +1,1 @@
+"""The distillation driver: a small query encoder beside a large passage encoder."""

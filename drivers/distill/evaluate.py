@@ -1,0 +1,209 @@
+"""Step evaluate: query encoders against the teacher, in quality on every data set and in latency, in one run."""
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fmbench import backend, lines
+from fmbench.collection import Dataset, Qrels
+from fmbench.console import Progress
+from fmbench.distill import latency
+from fmbench.distill.design import load_teacher, size
+from fmbench.distill.latency import Timed
+from fmbench.distill.loading import load_query_encoder
+from fmbench.distill.query_encoder import QueryEncoder
+from fmbench.distill.recurrent import RecurrentStudent
+from fmbench.distill.student import Student
+from fmbench.distill.tokens import QueryTokenizer
+from fmbench.embeddings import Embeddings, open_or_encode
+from fmbench.encoder import Encoder
+from fmbench.errors import UsageError
+from fmbench.pairs import Pair
+from fmbench.ranking.evaluation import Evaluation
+from fmbench.ranking.measures import evaluate as judge
+from fmbench.ranking.paired import compare
+from fmbench.search import Block, choose_engine, search
+
+from ..retrieve.data import check_datasets, open_datasets
+from .arguments import DistillArguments
+from .steps import Run
+
+PLAIN_NAMES = ("query", "pair")  # a student's folder is called after what holds these
+ROWS = 65_536  # documents that are searched at once
+THROUGHPUT_BATCH = 64
+
+
+@dataclass
+class Contestant:
+    """A query encoder under test; the teacher is the first one."""
+
+    name: str
+    encoder: QueryEncoder
+    size: dict[str, int]
+
+
+def evaluate(run: Run) -> None:
+    """Measure every data set and print its lines."""
+    arguments = run.arguments
+    datasets = open_datasets(arguments)
+    check_datasets(datasets, arguments.strict)
+    teacher = Encoder(run.plan)
+    run.facts(teacher.arguments)
+    run.log.write(lines.Env(teacher.facts))
+    contestants = [reference(run, teacher)]
+    for folder in arguments.query_model:
+        contestants.append(contestant_of(arguments, called(folder), *load_query_encoder(folder)))
+        check_dimensions(contestants[-1], teacher.dimension)
+    for dataset in datasets:
+        run.log.banner("EVALUATE", dataset.name)
+        quality = judged(run, dataset, teacher, contestants)
+        times = timed(run, [query.text for query in dataset.queries], contestants)
+        report(run, dataset, contestants, quality, times)
+
+
+def called(folder: Path) -> str:
+    """Return what a student is called in tables: its folder's name, or that of the folder above."""
+    path = folder.resolve()
+    return path.parent.name if path.name in PLAIN_NAMES else path.name
+
+
+def reference(run: Run, teacher: Encoder) -> Contestant:
+    """Return the teacher as a query encoder, on the same short way from text to vector as every student."""
+    student, tokenizer = load_teacher(run.plan.folder.path)
+    tokenizer.prompt = teacher.recipe.query_prompt or ""
+    tokenizer.shorten(teacher.recipe.query_max_length or tokenizer.length)
+    return contestant_of(run.arguments, teacher.name, student, tokenizer)
+
+
+def contestant_of(arguments: DistillArguments, name: str, student: Student, tokenizer: QueryTokenizer) -> Contestant:
+    """Return a query encoder on a platform of its own."""
+    measured = size(student)
+    platform = backend.find(arguments.platform)
+    platform.setup(arguments)
+    return Contestant(name, QueryEncoder(student, tokenizer, platform, arguments.evaluated()), measured)
+
+
+def check_dimensions(contestant: Contestant, dimensions: int) -> None:
+    """Raise UsageError for vectors that cannot be compared with the passages'."""
+    own = contestant.encoder.student.dimensions
+    if own != dimensions:
+        raise UsageError(
+            f"{contestant.name}: its vectors have {own} dimensions and the passages' {dimensions}; "
+            "train it with --projection linear"
+        )
+
+
+def judged(run: Run, dataset: Dataset, teacher: Encoder, contestants: Sequence[Contestant]) -> list[Evaluation]:
+    """Return the quality of every contestant's rankings, from one exact search over the teacher's passages."""
+    arguments = run.arguments
+    progress = Progress()
+    passages = open_or_encode(
+        arguments.encoding_cache_dir, dataset.corpus, teacher, "passage",
+        progress=lambda done, count: progress.show(f"{dataset.name}: {done:,} of {count:,} passages encoded"),
+    )  # fmt: skip
+    progress.clear()
+    queries = list(dataset.queries)
+    texts, names = [query.text for query in queries], [query.id for query in queries]
+    if not any(text.strip() for text in texts):
+        raise UsageError(f"{dataset.name}: every query is empty")
+    found = []
+    for contestant in contestants:
+        first = contestant is contestants[0]
+        vectors = teacher.encode(texts, "query") if first else contestant.encoder.many(texts)
+        found.append(ranked(run, vectors, names, passages, dataset.qrels or Qrels({})))
+    return found
+
+
+def ranked(run: Run, vectors: np.ndarray, names: Sequence[str], passages: Embeddings, qrels: Qrels) -> Evaluation:
+    """Search, and judge the rankings."""
+    arguments, platform = run.arguments, run.plan.platform
+    engine = choose_engine(platform, passages.dim)
+    similarity: Any = arguments.similarity or run.plan.folder.similarity or "cosine"
+    blocks = (Block(block.ids, block.vectors) for block in passages.blocks(ROWS))
+    depth = max(arguments.ir_metrics_k_values)
+    top = search(vectors, names, blocks, depth, similarity, engine=engine)
+    return judge(
+        top.run(), qrels, arguments.ir_metrics_k_values, threshold=arguments.ir_metrics_relevance_threshold,
+        depth=depth, seed=arguments.seed,
+    )  # fmt: skip
+
+
+def timed(run: Run, texts: Sequence[str], contestants: Sequence[Contestant]) -> list[list[int]]:
+    """Return nanoseconds from text to vector of every contestant, query by query in turns.
+
+    Queries are repeated where there are fewer than asked for. Behind the contestants come, in their order, the
+    incremental ones once more: from the last word to the vector.
+    """
+    count = run.arguments.latency_queries
+    chosen = [texts[number % len(texts)] for number in range(count)]
+    plain = [Timed(contestant.encoder) for contestant in contestants]
+    rest = [Timed(one.encoder.finish, one.encoder.begin) for one in contestants if incremental(one)]
+    return latency.measure([*plain, *rest], chosen, run.clock, run.arguments.seed)
+
+
+def incremental(contestant: Contestant) -> bool:
+    """Say whether a query encoder reads a query while it is typed."""
+    return isinstance(contestant.encoder.student, RecurrentStudent)
+
+
+def throughput(run: Run, encoder: QueryEncoder, texts: Sequence[str]) -> float:
+    """Return queries a second, tokenisation included, in batches; the best of three passes."""
+    seconds = []
+    for _ in range(3):
+        start = run.clock.now()
+        encoder.many(texts, THROUGHPUT_BATCH)
+        seconds.append((run.clock.now() - start) / 1e9)
+    return len(texts) / min(seconds)
+
+
+def report(
+    run: Run, dataset: Dataset, contestants: Sequence[Contestant], quality: Sequence[Evaluation],
+    times: Sequence[Sequence[int]],
+) -> None:  # fmt: skip
+    """Print what every contestant is worth: a PAIR line against the teacher, and a DST line with everything."""
+    texts = [query.text for query in dataset.queries]
+    after = iter(times[len(contestants) :])
+    for contestant, found, durations in zip(contestants, quality, times, strict=False):
+        names = {"a": contestants[0].name, "b": contestant.name}
+        pair = {**names, **paired(times[0], durations, run.arguments.seed)}
+        rest = next(after) if incremental(contestant) else None
+        if contestant is not contestants[0]:
+            run.log.write(lines.Pair(pair))
+        run.say("evaluate" if contestant is not contestants[0] else "reference", {
+            "dataset": dataset.name,
+            "query_model": contestant.name,
+            "queries": len(found.queries),
+            "metrics": found.means(),
+            "intervals": found.intervals,
+            "kept": kept(quality[0], found, run.arguments.seed),
+            "latency_ms": rounded(latency.percentiles(durations)),
+            "after_last_word_ms": rounded(latency.percentiles(rest)) if rest else None,
+            "pair": pair,
+            "queries_per_second": round(throughput(run, contestant.encoder, texts), 3),
+            "tokens_at_most": contestant.encoder.tokenizer.length,
+            **contestant.size,
+            "nanoseconds": list(durations),
+        })  # fmt: skip
+
+
+def paired(a: Sequence[int], b: Sequence[int], seed: int) -> dict[str, Any]:
+    """Return B's latency against A's."""
+    found = dataclasses.asdict(Pair.of(a, b, seed))
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in found.items()}
+
+
+def kept(a: Evaluation, b: Evaluation, seed: int) -> dict[str, Any]:
+    """Return, for every metric, the share of A that B keeps, with its paired interval and the test's p."""
+    return {
+        name: {"share": one.share, "interval": one.share_interval, "p": one.p}
+        for name, one in compare(a, b, seed).items()
+    }
+
+
+def rounded(figures: dict[str, float]) -> dict[str, float]:
+    """Return figures as a line has them: nanoseconds are the last digit."""
+    return {name: round(value, 6) for name, value in figures.items()}

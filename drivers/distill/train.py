@@ -1,0 +1,110 @@
+"""Steps align and contrast: what is trained, from what, and the folders that come out."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from fmbench import model, torch_settings
+from fmbench.digest import digest_of_json
+from fmbench.distill.align import Alignment
+from fmbench.distill.design import Design, build, size
+from fmbench.distill.folder import save_pair, save_student
+from fmbench.distill.ranks import Ranks
+from fmbench.distill.student import Student
+from fmbench.distill.teacher_vectors import read_teacher
+from fmbench.distill.tokens import QueryTokenizer
+from fmbench.distill.training import Plan, Task, Training
+
+from .arguments import DistillArguments
+from .steps import Run
+
+QUERY, PAIR, DOCUMENT = "query", "pair", "document"  # below --output_dir
+
+
+def align(run: Run) -> None:
+    """Train a student on the teacher's vectors, and write it and its pair."""
+    arguments, plan = run.arguments, run.plan
+    ranks = set_up(run)
+    teacher = read_teacher(arguments.teacher_dir or Path(), model.digest(plan.source, arguments))
+    wanted = design(arguments)
+    student, tokenizer = build(wanted, plan.folder.path, teacher.vectors.shape[1], arguments.seed)
+    place(run, student)
+    task = Alignment(
+        student, tokenizer.all_ids(teacher.texts), teacher.vectors, loss=arguments.loss,
+        temperature=arguments.temperature, embedding_rate=arguments.embedding_rate, seed=arguments.seed,
+        place=plan.platform.place,
+    )  # fmt: skip
+    identity = {
+        "student": digest_of_json(asdict(wanted)),
+        "texts": teacher.facts["texts"],
+        "teacher": teacher.facts["key"]["weights"],
+        "loss": [arguments.loss, arguments.temperature],
+        "embedding rate": arguments.embedding_rate,
+    }
+    train(run, task, identity, ranks)
+    if ranks.leads:
+        finish(run, student, tokenizer, plan.folder.path)
+
+
+def design(arguments: DistillArguments) -> Design:
+    """Return the student that a command line asks for."""
+    return Design(
+        kind=arguments.student,
+        layers=arguments.layers,
+        depth=arguments.depth_of_student,
+        model=arguments.student_model,
+        hidden_size=arguments.hidden_size,
+        heads=arguments.heads,
+        embeddings=arguments.embeddings,
+        project=arguments.projection == "linear",
+        length=arguments.student_length,
+    )
+
+
+def set_up(run: Run) -> Ranks:
+    """Set the platform and torch up for training, meet the other processes, and print the fingerprint."""
+    arguments, platform = run.arguments, run.plan.platform
+    ranks = Ranks()
+    platform.setup(ranks.device_of(platform, arguments))
+    evaluated = arguments.evaluated()
+    torch_settings.Settings([(evaluated.options, evaluated.threads)]).activate(0)
+    ranks.join()
+    run.facts(evaluated)
+    return ranks
+
+
+def place(run: Run, module: Any) -> None:
+    """Bring a module's weights to the device."""
+    run.plan.platform.prepare(module, replace(run.arguments.evaluated(), compile=False))
+
+
+def train(run: Run, task: Task, identity: Mapping[str, Any], ranks: Ranks) -> None:
+    """Train a task in the output folder, and print how that went."""
+    arguments = run.arguments
+    plan = Plan(
+        epochs=arguments.epochs,
+        batch_size=arguments.batch_size,
+        learning_rate=arguments.learning_rate,
+        schedule=arguments.schedule,
+        warmup=arguments.warmup,
+        weight_decay=arguments.weight_decay,
+        seed=arguments.seed,
+        every=arguments.evaluate_every,
+        patience=arguments.patience,
+    )
+    whole = {**identity, **{name: value for name, value in asdict(plan).items() if name != "patience"}}
+    folder = arguments.output_dir or Path()
+    training = Training(task, plan, folder, whole, lambda line: run.say(arguments.task, line), ranks)
+    try:
+        outcome = training.run(resume=arguments.resume)
+    finally:
+        ranks.leave()
+    run.say(arguments.task, {**outcome, **size(task.module)})
+
+
+def finish(run: Run, student: Student, tokenizer: QueryTokenizer, document: Path) -> None:
+    """Write the query encoder and its pair with the passage encoder of a folder."""
+    folder = run.arguments.output_dir or Path()
+    save_student(folder / QUERY, student.to("cpu"), tokenizer)
+    save_pair(folder / PAIR, folder / QUERY, document)

@@ -1,0 +1,1 @@
+"""Training a small query encoder beside a large passage encoder: students, losses, pseudo-queries, the loop."""

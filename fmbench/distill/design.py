@@ -1,0 +1,126 @@
+"""Which student: its kind and sizes, and what it begins with."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from fmbench.console import warn
+from fmbench.errors import UsageError
+
+from .loading import load_query_encoder
+from .lookup import LookupStudent
+from .recurrent import RecurrentStudent
+from .student import Student
+from .tokens import QueryTokenizer
+from .transformer import TransformerStudent, keep_layers, random_bert, tie_embeddings
+
+KINDS = ("lookup", "transformer", "bert", "gru", "lstm")
+EMBEDDINGS = ("tied", "free", "own")
+
+
+@dataclass(frozen=True)
+class Design:
+    """What a command line says of a student.
+
+    `layers`: which layers of the teacher or of `model` stay (transformer). `depth`: how many layers a bert, gru or
+    lstm has. `embeddings`: the teacher's word embeddings, frozen (tied) or learning along (free), or the student's
+    own. `project`: whether a linear layer may bring vectors to the teacher's size. `length`: tokens a query.
+    """
+
+    kind: str
+    layers: tuple[int, ...] = (0,)
+    depth: int = 1
+    model: Path | None = None
+    hidden_size: int | None = None
+    heads: int | None = None
+    embeddings: str = "tied"
+    project: bool = False
+    length: int = 32
+
+
+def load_teacher(folder: Path) -> tuple[TransformerStudent, QueryTokenizer]:
+    """Return the teacher's query side. Raises UsageError where it is no transformer."""
+    encoder, tokenizer = load_query_encoder(folder)
+    if not isinstance(encoder, TransformerStudent):
+        raise UsageError(f"{folder}: a teacher is a transformer, and this is none")
+    return encoder, tokenizer
+
+
+def build(design: Design, teacher: Path, dimensions: int, seed: int = 0) -> tuple[Student, QueryTokenizer]:
+    """Return a new student of a teacher's folder, and its tokenizer.
+
+    `dimensions` is the size of the teacher's vectors, which may be cut (Matryoshka). Raises UsageError for sizes that
+    do not go together; warns of a student that is larger than its teacher.
+    """
+    torch.manual_seed(seed)
+    origin, _ = load_teacher(teacher)
+    largest = size(origin)["parameters"]
+    table = origin.model.get_input_embeddings().weight.detach()
+    if design.embeddings == "own":
+        table = torch.nn.init.normal_(torch.empty_like(table), std=0.02)
+    student: Student
+    vocabulary = teacher
+    if design.kind == "lookup":
+        student = LookupStudent(table, dimensions, free=design.embeddings != "tied")
+    elif design.kind in ("gru", "lstm"):
+        student = recurrent(design, table, dimensions)
+    else:
+        student = transformer(design, origin, table, dimensions, seed)
+        if design.model is not None and design.embeddings == "own":
+            vocabulary = design.model
+    own = size(student)["parameters"]
+    if own > largest:
+        warn(f"the student has {own:,} parameters, more than its teacher with {largest:,}")
+    return student, QueryTokenizer.from_folder(vocabulary, design.length, student.special_tokens)
+
+
+def recurrent(design: Design, table: Tensor, dimensions: int) -> RecurrentStudent:
+    """Return a new recurrent student."""
+    width = design.hidden_size or dimensions
+    check_width(design, width, dimensions)
+    free = design.embeddings != "tied"
+    return RecurrentStudent(design.kind, table, dimensions, free, design.depth, width)
+
+
+def transformer(
+    design: Design, origin: TransformerStudent, table: Tensor, dimensions: int, seed: int
+) -> TransformerStudent:
+    """Return a new transformer student. The origin's model is used up."""
+    model, pooling, projected = origin.model, origin.pooling, origin.projection
+    if design.kind == "bert":
+        width = design.hidden_size or table.shape[1]
+        heads = design.heads or max(1, width // 32)
+        model, projected = random_bert(design.depth, width, heads, len(table), design.length, seed), None
+    elif design.model is not None:
+        named, _ = load_teacher(design.model)
+        model, pooling, projected = keep_layers(named.model, design.layers), named.pooling, None
+    else:
+        model = keep_layers(model, design.layers)
+    if design.embeddings != "own":
+        tie_embeddings(model, table, free=design.embeddings == "free")
+    if projected is not None and projected.out_features == dimensions:
+        student = TransformerStudent(model, model.config.hidden_size, pooling)
+        student.projection, student.dimensions = projected, dimensions
+        return student
+    check_width(design, model.config.hidden_size, dimensions)
+    return TransformerStudent(model, dimensions, pooling)
+
+
+def check_width(design: Design, width: int, dimensions: int) -> None:
+    """Raise UsageError where vectors have another size than the teacher's and no projection was asked for."""
+    if width != dimensions and not design.project:
+        raise UsageError(
+            f"the student's vectors have {width} dimensions and the teacher's {dimensions}: "
+            "--projection linear adds a linear layer that brings them there"
+        )
+
+
+def size(module: torch.nn.Module) -> dict[str, int]:
+    """Return how many numbers a model holds, and in how many bytes."""
+    held = list(module.parameters())
+    return {
+        "parameters": sum(one.numel() for one in held),
+        "bytes": sum(one.numel() * one.element_size() for one in held),
+    }

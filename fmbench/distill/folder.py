@@ -1,0 +1,190 @@
+"""Folders in the layout of sentence-transformers: a query encoder alone, and a Router over both sides of a pair.
+
+The layout is plain JSON and safetensors, so that writing it needs no library. Names of modules are those that
+sentence-transformers 5 and 6 both know.
+"""
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import save_file
+
+from fmbench.errors import UsageError, first_line
+
+from .lookup import FoldedStudent, LookupStudent
+from .recurrent import RecurrentStudent
+from .student import Student
+from .tokens import QueryTokenizer
+from .transformer import TransformerStudent
+
+MODULES = "sentence_transformers.models"
+RECURRENT = "fmbench.distill.sentence_module.RecurrentModule"
+
+
+@dataclass(frozen=True)
+class Module:
+    """One module of a folder: its class, its name, and the folder below that holds its files."""
+
+    type: str
+    path: str
+
+    @property
+    def name(self) -> str:
+        """The class without its package."""
+        return self.type.rpartition(".")[2]
+
+
+def save_student(folder: Path, student: Student, tokenizer: QueryTokenizer, normalise: bool = True) -> None:
+    """Write a query encoder that loads as a SentenceTransformer and gives `student.vectors`.
+
+    Where not to `normalise`, it gives the student's plain output.
+
+    A recurrent student needs fmbench where it is loaded, and `trust_remote_code=True`: sentence-transformers has no
+    such module. The others need sentence-transformers only.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if isinstance(student, LookupStudent | FoldedStudent):
+        modules = [write_lookup(folder / "0_StaticEmbedding", student, tokenizer)]
+    elif isinstance(student, TransformerStudent):
+        modules = write_transformer(folder, student, tokenizer)
+    elif isinstance(student, RecurrentStudent):
+        modules = [write_recurrent(folder / "0_Recurrent", student, tokenizer)]
+    else:
+        raise TypeError(f"no layout for {type(student).__name__}")
+    if normalise:
+        modules.append(write_module(folder / f"{len(modules)}_Normalize", "Normalize", {}))
+    write_list(folder, modules)
+    write_json(folder / "config_sentence_transformers.json", root_config({}))
+
+
+def write_lookup(folder: Path, student: LookupStudent | FoldedStudent, tokenizer: QueryTokenizer) -> Module:
+    """Write the folded table as a StaticEmbedding, which averages a text's rows."""
+    folder.mkdir(exist_ok=True)
+    save_file({"embedding.weight": student.folded().contiguous()}, folder / "model.safetensors")
+    tokenizer.backend.save(str(folder / "tokenizer.json"))
+    return Module(f"{MODULES}.StaticEmbedding", folder.name)
+
+
+def write_transformer(folder: Path, student: TransformerStudent, tokenizer: QueryTokenizer) -> list[Module]:
+    """Write the transformer, its pooling and, where it has one, its projection."""
+    inner = folder / "0_Transformer"
+    student.model.save_pretrained(inner)
+    write_tokenizer(inner, tokenizer)
+    write_json(inner / "sentence_bert_config.json", {"max_seq_length": tokenizer.length, "do_lower_case": False})
+    width = student.model.config.hidden_size
+    pooling = {
+        "word_embedding_dimension": width,
+        "pooling_mode_cls_token": student.pooling == "cls",
+        "pooling_mode_mean_tokens": student.pooling == "mean",
+    }
+    modules = [Module(f"{MODULES}.Transformer", inner.name), write_module(folder / "1_Pooling", "Pooling", pooling)]
+    if student.projection is not None:
+        dense = {
+            "in_features": width, "out_features": student.dimensions, "bias": False,
+            "activation_function": "torch.nn.modules.linear.Identity",
+        }  # fmt: skip
+        modules.append(write_module(folder / "2_Dense", "Dense", dense))
+        weights = {"linear.weight": student.projection.weight.detach().contiguous()}
+        save_file(weights, folder / "2_Dense" / "model.safetensors")
+    return modules
+
+
+def write_tokenizer(folder: Path, tokenizer: QueryTokenizer) -> None:
+    """Write the tokenizer with its special tokens and its length."""
+    tokenizer.origin.model_max_length = tokenizer.length
+    tokenizer.origin.save_pretrained(folder)
+
+
+def write_recurrent(folder: Path, student: RecurrentStudent, tokenizer: QueryTokenizer) -> Module:
+    """Write a recurrent student for our own module."""
+    folder.mkdir(exist_ok=True)
+    tensors = {name: tensor.contiguous() for name, tensor in student.state_dict().items()}
+    save_file(tensors, folder / "model.safetensors")
+    tokenizer.backend.save(str(folder / "tokenizer.json"))
+    write_json(folder / "config.json", student.settings())
+    return Module(RECURRENT, folder.name)
+
+
+def save_pair(folder: Path, query: Path, document: Path) -> None:
+    """Write a SentenceTransformer whose Router leads queries and documents to the modules of two folders.
+
+    The modules are copied. Prompts of the document folder stay for documents; a student learned its own.
+    Raises UsageError where a folder is no sentence-transformers folder.
+    """
+    routes: dict[str, list[str]] = {"query": [], "document": []}
+    types = {}
+    folder.mkdir(parents=True, exist_ok=True)
+    for route, origin in (("query", query), ("document", document)):
+        for number, module in enumerate(read_list(origin)):
+            name = f"{route}_{number}_{module.name}"
+            copy_module(origin, module, folder / name)
+            types[name] = module.type
+            routes[route].append(name)
+    parameters = {"default_route": "document", "allow_empty_key": True}
+    write_json(folder / "router_config.json", {"types": types, "structure": routes, "parameters": parameters})
+    write_list(folder, [Module(f"{MODULES}.Router", "")])
+    prompts = read_json(document / "config_sentence_transformers.json").get("prompts") or {}
+    kept = next((prompts[key] for key in ("document", "passage", "corpus") if prompts.get(key)), "")
+    write_json(folder / "config_sentence_transformers.json", root_config({"query": "", "document": kept}))
+
+
+def copy_module(origin: Path, module: Module, target: Path) -> None:
+    """Copy a module's files; a module at the root shares its folder with those of the others."""
+    target.mkdir(exist_ok=True)
+    source = origin / module.path
+    if not source.is_dir():  # Normalize has no files, and some folders leave it out
+        return
+    for path in sorted(source.iterdir()):
+        if path.is_file() and path.name not in ("modules.json", "config_sentence_transformers.json", "README.md"):
+            shutil.copyfile(path, target / path.name)
+
+
+def root_config(prompts: Mapping[str, str]) -> dict[str, Any]:
+    """Return what sentence-transformers keeps of a whole model."""
+    return {"prompts": dict(prompts), "default_prompt_name": None, "similarity_fn_name": "cosine"}
+
+
+def write_module(folder: Path, name: str, config: Mapping[str, Any]) -> Module:
+    """Write a module that is a configuration."""
+    folder.mkdir(exist_ok=True)
+    write_json(folder / "config.json", config)
+    return Module(f"{MODULES}.{name}", folder.name)
+
+
+def write_list(folder: Path, modules: Sequence[Module]) -> None:
+    """Write modules.json."""
+    rows = [
+        {"idx": number, "name": str(number), "path": module.path, "type": module.type}
+        for number, module in enumerate(modules)
+    ]
+    write_json(folder / "modules.json", rows)
+
+
+def read_list(folder: Path) -> list[Module]:
+    """Return the modules of a folder, in order. Raises UsageError where it is none of sentence-transformers."""
+    rows = read_json(folder / "modules.json")
+    if not isinstance(rows, list):
+        raise UsageError(f"{folder}: has no modules.json; name a folder of sentence-transformers")
+    try:
+        return [Module(str(row["type"]), str(row["path"])) for row in rows]
+    except (KeyError, TypeError) as error:
+        raise UsageError(f"{folder / 'modules.json'}: a module without {error}") from None
+
+
+def read_json(path: Path) -> Any:
+    """Return a file's JSON, an empty object where there is no file. Raises UsageError for what is no JSON."""
+    if not path.is_file():
+        return {}
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path}: not readable as JSON ({first_line(error)})") from None
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON that a person can read."""
+    path.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")

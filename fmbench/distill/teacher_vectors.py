@@ -1,0 +1,115 @@
+"""What the teacher said: training texts, its vector of each, and which model it was."""
+
+import json
+import random
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fmbench.collection import Texts
+from fmbench.embeddings import Embeddings, manifest, shard
+from fmbench.errors import UsageError, first_line
+from fmbench.whole_file import whole_file
+
+if TYPE_CHECKING:
+    import numpy as np
+
+TEXTS, FACTS, VECTORS = "texts.jsonl", "teacher.json", "vectors"
+
+
+@dataclass(frozen=True)
+class TeacherVectors:
+    """Training texts and the teacher's normalised vectors (n, dimensions), row by row, mapped from disk.
+
+    `facts` is what teacher.json says: the model's name, `key` (everything that changes a vector), counts.
+    """
+
+    texts: list[str]
+    vectors: "np.ndarray"
+    facts: dict[str, Any]
+
+
+def write_texts(folder: Path, texts: Iterable[tuple[str, str]]) -> Texts:
+    """Write training texts, each with its id, and return them as a set of queries. Raises UsageError for none."""
+    folder.mkdir(parents=True, exist_ok=True)
+    count = 0
+    with whole_file(folder / TEXTS) as stream:
+        for name, text in texts:
+            stream.write(json.dumps({"_id": name, "text": text}, ensure_ascii=False) + "\n")
+            count += 1
+    if not count:
+        raise UsageError("there is nothing to train on: every query is empty, held out or repeated")
+    return Texts([folder / TEXTS])
+
+
+def sample(texts: Iterable[str], most: int | None, seed: int) -> Iterator[str]:
+    """Yield at most so many of the texts, drawn at random in one pass, in their order (Vitter, 1985, algorithm R)."""
+    if most is None:
+        yield from texts
+        return
+    draw, stream = random.Random(seed), enumerate(texts)  # noqa: S311 (a sample, no secret)
+    kept = list(islice(stream, most))
+    for count, text in stream:
+        place = draw.randint(0, count)
+        if place < most:
+            kept[place] = (count, text)
+    yield from (text for _, text in sorted(kept))
+
+
+def write_facts(folder: Path, texts: Texts, key: Mapping[str, Any], name: str, counts: Mapping[str, Any]) -> None:
+    """Write which model's vectors these are, and where; last of all, so that a folder with it is whole."""
+    stored = manifest.folder_name({"input": texts.digest(), "role": "query", "stored": "float32", **key}, name, "query")
+    facts = {"model": name, "key": dict(key), "store": stored, "texts": texts.digest(), **counts}
+    with whole_file(folder / FACTS) as stream:
+        stream.write(json.dumps(facts, indent=1, sort_keys=True) + "\n")
+
+
+def read_teacher(folder: Path, weights: str | None) -> TeacherVectors:
+    """Read a teacher's folder. `weights` is the digest of the teacher that is asked for.
+
+    Raises UsageError where the folder is not whole, where its vectors are another model's, and where ids of texts
+    and vectors differ.
+    """
+    import numpy as np
+
+    facts = read_facts(folder)
+    if facts["key"].get("weights") != weights:
+        raise UsageError(
+            f"{folder}: holds the vectors of {facts['model']}, whose weights are not those of this teacher; "
+            "run `fmbench distill teacher` for it"
+        )
+    texts = Texts([folder / TEXTS])
+    if texts.digest() != facts["texts"]:
+        raise UsageError(f"{folder / TEXTS}: was changed after the teacher had encoded it; encode it anew")
+    embeddings = open_vectors(folder / VECTORS / facts["store"])
+    rows = list(texts)
+    if [row.id for row in rows] != embeddings.ids:
+        raise UsageError(f"{folder}: the ids of texts and vectors differ; encode them anew")
+    vectors = np.asarray(embeddings.as_array(), dtype=np.float32)
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return TeacherVectors([row.text for row in rows], vectors / np.maximum(lengths, 1e-12), facts)
+
+
+def read_facts(folder: Path) -> dict[str, Any]:
+    """Return what teacher.json says. Raises UsageError where it is missing or damaged."""
+    try:
+        found = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+        return {**found, "key": dict(found["key"]), "store": str(found["store"]), "texts": str(found["texts"])}
+    except FileNotFoundError:
+        raise UsageError(f"{folder}: has no {FACTS}; run `fmbench distill teacher` first") from None
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise UsageError(f"{folder / FACTS}: not readable ({first_line(error)})") from None
+
+
+def open_vectors(folder: Path) -> Embeddings:
+    """Open a store of the embedding cache without its encoder. Raises UsageError for one that is not whole."""
+    found = manifest.read(folder)
+    files = shard.find(folder) if found else {}
+    whole = [next((one for one in files.get(index, ()) if one.is_whole()), None) for index in range(found.shards)] \
+        if found else []  # fmt: skip
+    kept = [one for one in whole if one is not None]
+    if found is None or len(kept) < len(whole):
+        raise UsageError(f"{folder}: vectors are missing or damaged; `fmbench distill teacher` encodes them again")
+    return Embeddings(kept, found.dimension, "float32")

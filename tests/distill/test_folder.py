@@ -1,0 +1,82 @@
+"""What is written loads in sentence-transformers, and gives our vectors."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from fmbench.distill.folder import save_pair, save_student
+from fmbench.distill.loading import load_query_encoder
+from fmbench.distill.lookup import LookupStudent
+from fmbench.distill.recurrent import RecurrentStudent
+from fmbench.distill.student import Student
+from fmbench.distill.tokens import QueryTokenizer, padded
+from fmbench.distill.transformer import TransformerStudent, keep_layers, random_bert
+from fmbench.errors import UsageError
+
+sentence_transformers = pytest.importorskip("sentence_transformers")
+LENGTH = 8  # shorter than the longest queries: both sides have to cut alike
+
+
+def build(kind: str, teacher: Path) -> Student:
+    import transformers
+
+    torch.manual_seed(3)
+    model = transformers.AutoModel.from_pretrained(str(teacher))
+    table = model.get_input_embeddings().weight
+    if kind == "lookup":
+        student: Student = LookupStudent(table, 32, free=True)
+        for parameter in student.parameters():
+            torch.nn.init.normal_(parameter)
+        return student
+    if kind == "transformer":
+        return TransformerStudent(keep_layers(model, [1]), 32)
+    if kind == "projected":
+        student = TransformerStudent(random_bert(1, 16, 2, len(table), LENGTH, seed=5), 32, pooling="cls")
+        torch.nn.init.normal_(student.projection.weight)
+        return student
+    return RecurrentStudent(kind, table, 32, free=False, layers=2, hidden_size=24)
+
+
+def vectors(student: Student, tokenizer: QueryTokenizer, texts: list[str]) -> np.ndarray:
+    with torch.inference_mode():
+        return student.eval().vectors(*padded(tokenizer.all_ids(texts))).numpy()
+
+
+@pytest.mark.parametrize("kind", ["lookup", "transformer", "projected", "gru", "lstm"])
+def test_a_pair_gives_the_same_vectors_everywhere(kind, teacher, texts, tmp_path):
+    student = build(kind, teacher)
+    tokenizer = QueryTokenizer.from_folder(teacher, LENGTH, student.special_tokens)
+    save_student(tmp_path / "query", student, tokenizer)
+    save_pair(tmp_path / "pair", tmp_path / "query", teacher)
+    ours = vectors(student, tokenizer, texts)
+    trusted = {"trust_remote_code": True} if kind in ("gru", "lstm") else {}
+    pair = sentence_transformers.SentenceTransformer(str(tmp_path / "pair"), device="cpu", **trusted)
+    alone = sentence_transformers.SentenceTransformer(str(tmp_path / "query"), device="cpu", **trusted)
+    assert (ours * pair.encode_query(texts)).sum(axis=1).min() > 0.99999
+    assert (ours * alone.encode(texts)).sum(axis=1).min() > 0.99999
+    for folder in ("query", "pair"):
+        again = vectors(*load_query_encoder(tmp_path / folder), texts)
+        assert np.abs(again - ours).max() < 1e-6
+    original = sentence_transformers.SentenceTransformer(str(teacher), device="cpu")
+    passages = [" ".join(texts[:10]), *texts]  # the first is beyond the query's length
+    assert np.abs(pair.encode_document(passages) - original.encode(passages)).max() < 1e-6
+
+
+def test_a_recurrent_student_asks_for_trust(teacher, tmp_path):
+    student = build("gru", teacher)
+    save_student(tmp_path, student, QueryTokenizer.from_folder(teacher, LENGTH, special_tokens=False))
+    with pytest.raises(ValueError, match="trust_remote_code"):
+        sentence_transformers.SentenceTransformer(str(tmp_path), device="cpu")
+
+
+def test_a_folder_without_modules_is_refused(tmp_path):
+    with pytest.raises(UsageError, match=r"modules\.json"):
+        load_query_encoder(tmp_path)
+
+
+def test_a_module_that_is_not_known_is_named(teacher, tmp_path):
+    (tmp_path / "modules.json").write_text('[{"idx": 0, "path": "", "type": "sentence_transformers.models.CNN"}]')
+    with pytest.raises(UsageError, match="CNN"):
+        load_query_encoder(tmp_path)

@@ -1,0 +1,218 @@
+"""`fmbench distill`: the steps on a tiny teacher and a tiny collection, from files to a pair that is evaluated."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from fmbench.distill import checkpoint
+from fmbench.drivers.distill.cli import main
+from fmbench.lines import Dst, Pair
+from tests.distill import tiny
+from tests.tiny_model import write_model
+
+from .conftest import of, parsed
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
+    """A teacher, a collection, and the teacher's step already done."""
+    root = tmp_path_factory.mktemp("distill")
+    found = SimpleNamespace(
+        root=root,
+        model=write_model(root / "tiny-teacher"),
+        data=tiny.write_collection(root / "tiny"),
+        work=root / "work",
+    )
+    assert run(found, "teacher", *TEXTS, "--teacher_dir", found.work) == 0
+    return found
+
+
+TEXTS = ("--split", "train", "--held_out_split", "test", "--pseudo_queries", "titles,sentences,spans")
+
+
+def run(place: SimpleNamespace, step: str, *rest: object) -> int:
+    data = () if step == "align" else ("--dataset", place.data)
+    common = ("--platform", "cpu", "--threads", 1, "--model_name", place.model)
+    return main([str(word) for word in (step, *common, *data, *rest)])
+
+
+def align(place: SimpleNamespace, folder: Path, *rest: object) -> int:
+    quick = ("--epochs", 3, "--batch_size", 16, "--learning_rate", 0.01, "--evaluate_every", 5)
+    return run(place, "align", "--teacher_dir", place.work, "--output_dir", folder, *quick, *rest)
+
+
+def test_the_teacher_encodes_no_held_out_query(place):
+    rows = [json.loads(line) for line in (place.work / "texts.jsonl").read_text().splitlines()]
+    texts = [row["text"] for row in rows]
+    queries = {row["_id"]: row["text"] for row in map(json.loads, (place.data / "queries.jsonl").open())}
+    assert queries["q1"] in texts
+    assert queries["q0"] not in texts  # it says what q20 says, which is held out
+    assert not {queries[f"q{number}"] for number in range(20, 30)} & set(texts)
+    facts = json.loads((place.work / "teacher.json").read_text())
+    assert facts["counts"]["queries"] == 19
+    assert facts["dropped"]["held_out"] == 1
+    assert sum(facts["counts"].values()) == len(rows) == len({row["_id"] for row in rows})
+    assert set(facts["counts"]) == {"queries", "titles", "sentences", "spans"}
+
+
+STUDENTS = {
+    "lookup": ("--student", "lookup", "--embeddings", "free"),
+    "one-layer": ("--student", "transformer", "--layers", "1"),
+    "random": ("--student", "bert", "--depth", 1, "--hidden_size", 16, "--heads", 2, "--embeddings", "own",
+               "--projection", "linear"),
+    "gru": ("--student", "gru", "--student_length", 16),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def students(place: SimpleNamespace) -> SimpleNamespace:
+    for name, words in STUDENTS.items():
+        assert align(place, place.root / name, *words) == 0
+    return place
+
+
+def test_students_are_evaluated_beside_their_teacher(students, capsys):
+    place = students
+    models = ",".join(str(place.root / name / "query") for name in STUDENTS)
+    assert run(place, "evaluate", "--query_model", models, "--latency_queries", 20) == 0
+    lines = parsed(capsys.readouterr().out)
+    rows = [line.data for line in of(Dst, lines)]
+    assert [row["query_model"] for row in rows] == ["tiny-teacher", *STUDENTS]
+    assert [row["stage"] for row in rows] == ["reference", *["evaluate"] * 4]
+    reference = rows[0]
+    assert reference["kept"]["ndcg_cut_10"]["share"] == 1
+    for row, pair in zip(rows[1:], of(Pair, lines), strict=True):
+        assert row["dataset"] == "tiny"
+        share = row["metrics"]["recall_10"] / reference["metrics"]["recall_10"]
+        assert row["kept"]["recall_10"]["share"] == pytest.approx(share)
+        assert (pair.data["a"], pair.data["b"]) == ("tiny-teacher", row["query_model"])
+        assert pair.data["ratio"] == row["pair"]["ratio"]
+        assert len(row["nanoseconds"]) == 20
+        settled = sorted(row["nanoseconds"][4:])
+        assert row["latency_ms"]["p50"] == pytest.approx((settled[7] + settled[8]) / 2e6, abs=1e-6)
+        assert (row["after_last_word_ms"] is None) == (row["query_model"] != "gru")
+        assert row["parameters"] > 0
+
+
+def test_the_frontier_has_every_student(students, capsys):
+    place = students
+    run(place, "evaluate", "--query_model", place.root / "lookup" / "pair", "--latency_queries", 10)
+    log = place.root / "evaluate.log"
+    log.write_text(capsys.readouterr().out)
+    assert main(["frontier", str(log), str(log), "--plot", str(place.root / "frontier.svg")]) == 0
+    table = capsys.readouterr().out
+    assert table.startswith("tiny, ndcg_cut_10\n")
+    assert table.count("lookup") == 2
+    assert "lookup" in (place.root / "frontier.svg").read_text()
+
+
+def test_a_query_in_service_gives_the_encoders_vector(students):
+    from fmbench.backend import find
+    from fmbench.distill.design import load_teacher
+    from fmbench.distill.query_encoder import QueryEncoder
+    from fmbench.encoder import Encoder
+    from fmbench.options import Arguments
+
+    arguments = Arguments(platform="cpu", model_class="AutoModel", model_name=str(students.model))
+    encoder = Encoder.load(arguments)
+    platform = find("cpu")
+    platform.setup(arguments)
+    service = QueryEncoder(*load_teacher(students.model), platform, arguments)
+    texts = tiny.queries()
+    assert np.abs(encoder.encode(texts, "query") - service.many(texts)).max() < 1e-6
+    assert np.abs(service.many(texts[:5]) - np.stack([service(text) for text in texts[:5]])).max() < 1e-6
+
+
+def test_contrast_goes_on_with_a_student(students, capsys):
+    place = students
+    negatives = place.root / "negatives.tsv"
+    rows = [f"q{query}\td{(7 * query + number) % 60}\t0.5" for query in range(20) for number in range(5)]
+    negatives.write_text("\n".join(["query-id\tcorpus-id\tscore", *rows]) + "\n")
+    query = place.root / "lookup" / "query"
+    words = ("--query_model", query, "--negatives", negatives, "--negatives_per_query", 3, "--split", "train",
+             "--epochs", 4, "--batch_size", 4, "--learning_rate", 0.01)  # fmt: skip
+    assert run(place, "contrast", *words, "--output_dir", place.root / "frozen") == 0
+    lines = [line.data for line in of(Dst, parsed(capsys.readouterr().out))]
+    assert lines[-1]["stage"] == "contrast"
+    assert lines[-1]["ended"] == "all steps done"
+    assert (place.root / "frozen" / "pair" / "router_config.json").is_file()
+    assert not (place.root / "frozen" / "document").exists()
+    assert run(place, "contrast", *words, "--train_passages", "--output_dir", place.root / "both") == 0
+    from safetensors.numpy import load_file
+
+    before = load_file(place.model / "model.safetensors")
+    after = load_file(place.root / "both" / "document" / "0_Transformer" / "model.safetensors")
+    name = "encoder.layer.0.output.dense.weight"
+    assert np.abs(before[name] - after[name]).max() > 0
+
+
+def test_a_teacher_of_other_weights_is_refused(place, tmp_path, capsys):
+    other = SimpleNamespace(**{**vars(place), "model": write_model(tmp_path / "other", seed=2)})
+    assert align(other, tmp_path / "out", "--student", "lookup") == 2
+    assert "holds the vectors of tiny-teacher" in capsys.readouterr().err
+
+
+def test_dimensions_that_differ_are_refused_and_the_projection_named(place, tmp_path, capsys):
+    words = ("--student", "bert", "--hidden_size", 16, "--heads", 2, "--embeddings", "own")
+    assert align(place, tmp_path / "out", *words) == 2
+    assert "16 dimensions and the teacher's 32: --projection linear" in capsys.readouterr().err
+
+
+def test_a_student_larger_than_its_teacher_is_a_warning(place, tmp_path, capsys):
+    words = ("--student", "bert", "--depth", 6, "--heads", 2)
+    assert align(place, tmp_path / "out", *words) == 0
+    assert "warning: the student has" in capsys.readouterr().err
+
+
+def test_queries_that_are_all_empty_are_refused(place, tmp_path, capsys):
+    data = tmp_path / "empty"
+    tiny.write_collection(data)
+    tiny.write_rows(data / "queries.jsonl", [{"_id": f"q{number}", "text": " "} for number in range(30)])
+    empty = SimpleNamespace(**{**vars(place), "data": data})
+    assert run(empty, "teacher", "--split", "train", "--teacher_dir", tmp_path / "work") == 2
+    assert "nothing to train on" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["teach"], "unknown command 'teach'; did you mean teacher?"),
+        (["align", "--platform", "cpu", "--model_name", "x", "--student", "lookup"], "--teacher_dir"),
+        (["evaluate", "--platform", "cpu", "--model_name", "x", "--query_model", "y"], "--dataset DIR"),
+    ],
+)
+def test_a_wrong_command_line_is_one_line(words, message, capsys):
+    assert main(words) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_two_processes_train_what_one_trains(place, students, tmp_path):
+    words = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--standalone", "-m",
+             "fmbench", "distill", "align", "--platform", "cpu", "--threads", "1", "--model_name", place.model,
+             "--teacher_dir", place.work, "--output_dir", tmp_path, *STUDENTS["lookup"], "--epochs", "3",
+             "--batch_size", "16", "--learning_rate", "0.01", "--evaluate_every", "5", "--loss", "kl"]  # fmt: skip
+    with subprocess.Popen(
+        [str(word) for word in words], stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as torchrun:  # fmt: skip
+        try:
+            output, _ = torchrun.communicate(timeout=300)
+        except subprocess.TimeoutExpired:
+            os.killpg(torchrun.pid, signal.SIGKILL)  # its children too
+            raise
+    assert torchrun.returncode == 0
+    assert output.count("FMWORK LOG") == 1  # the others are silent
+    alone = tmp_path / "alone"
+    assert align(place, alone, *STUDENTS["lookup"], "--loss", "kl") == 0
+    two, one = (checkpoint.read(folder / "checkpoint.safetensors")[0] for folder in (tmp_path, alone))
+    difference = two["model.table.weight"] - one["model.table.weight"]
+    assert float(difference.abs().max()) < 1e-4
