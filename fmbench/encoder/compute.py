@@ -5,13 +5,13 @@ import threading
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from fmbench.backend import Backend
 from fmbench.compilation import allow_shapes
 from fmbench.errors import UsageError, first_line
 from fmbench.options import Arguments
 
 from .batches import Batch, batches, buckets
 from .budget import search_budget
+from .plan import EncoderPlan
 from .pooling import pool
 from .recipe import ROLES, Recipe
 from .steps import Normalise, Step
@@ -26,11 +26,12 @@ if TYPE_CHECKING:
 MOST_LENGTHS = 8  # where every shape costs a compilation
 
 
-def fixed_lengths(platform: Backend, arguments: Arguments, recipe: Recipe) -> tuple[int, ...] | None:
+def fixed_lengths(plan: EncoderPlan, arguments: Arguments, recipe: Recipe) -> tuple[int, ...] | None:
     """Return the lengths to pad to, sorted, where every shape costs a compilation, else None.
 
     Raises UsageError for lengths that do not hold every text, and for several where a process runs one shape.
     """
+    platform = plan.platform
     if not platform.fixed_shapes(arguments):
         return None
     limits = [recipe.max_length(role) for role in ROLES]
@@ -38,7 +39,8 @@ def fixed_lengths(platform: Backend, arguments: Arguments, recipe: Recipe) -> tu
     if longest is None:
         raise UsageError(f"--platform {platform.name}: give --query_max_len and --passage_max_len; shapes are fixed")
     if not recipe.lengths:
-        return buckets(platform.length_step, longest, 1 if platform.single_shape else MOST_LENGTHS)
+        found = buckets(platform.length_step, longest, 1 if platform.single_shape else MOST_LENGTHS)
+        return (*found[:-1], min(found[-1], plan.source.maximum_length or found[-1]))
     lengths = tuple(sorted(set(recipe.lengths)))
     said = f"--lengths {','.join(map(str, lengths))}"
     if lengths[-1] < longest:
@@ -53,7 +55,7 @@ class Compute:
 
     def __init__(
         self,
-        platform: Backend,
+        plan: EncoderPlan,
         loaded: Any,
         arguments: Arguments,
         recipe: Recipe,
@@ -61,14 +63,14 @@ class Compute:
         tokenizer: Any,
     ) -> None:
         """Place the model and read the further modules. Raises UsageError for dimensions that do not go together."""
-        self._platform = platform
+        self._platform = platform = plan.platform
         self._recipe = recipe
         self._modes = recipe.pooling or ()
         self._steps = [step.load() for step in (*steps, *([Normalise()] if recipe.normalise else ()))]
         self._cut = len(steps)  # truncating comes after the folder's modules and before our own normalising
         self._padding_id = tokenizer.pad_token_id or 0
         self._left = tokenizer.padding_side == "left"
-        self._lengths = fixed_lengths(platform, arguments, recipe)
+        self._lengths = fixed_lengths(plan, arguments, recipe)
         budget = recipe.tokens_per_batch or platform.tokens_per_batch
         self.budget = None if isinstance(budget, str) else budget
         self.dimension = self._dimension(loaded)
@@ -149,9 +151,9 @@ class Compute:
             hidden = hidden_states(self._forward(placed))
             self._platform.observe()
         with timings.stage("pool"):
+            mask = placed["attention_mask"]
             if not self._platform.runs_torch:
-                hidden = hidden.cpu()
-            mask = inputs["attention_mask"].to(hidden.device)
+                hidden, mask = hidden.cpu(), inputs["attention_mask"]
             count = len(batch.positions)
             vectors = self._finish(pool(hidden[:count], mask[:count], self._modes, excluded))
         timings.padded_tokens += batch.rows * batch.length

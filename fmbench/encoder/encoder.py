@@ -35,7 +35,11 @@ class BadVectorError(UsageError):
 
 
 class Encoder:
-    """A model on a platform, and how texts become vectors there. May be called from several threads."""
+    """A model on a platform, and how texts become vectors there. May be called from several threads.
+
+    `recipe` is how, nothing left open; `platform` and `facts` (of the model) are for the record; `similarity` is the
+    one that the folder publishes, cosine by default; `timings` adds up over all calls.
+    """
 
     def __init__(self, plan: EncoderPlan) -> None:
         """Set the platform up and load the model. Raises UsageError and PlatformError."""
@@ -51,11 +55,11 @@ class Encoder:
         drops = (Normalise,) if self.recipe.normalise is False else ()
         steps = [step for step in plan.folder.steps if not isinstance(step, drops)]
         loaded = model.load(plan.source, arguments)
-        self._compute = Compute(plan.platform, loaded, arguments, self.recipe, steps, tokenizer)
-        self._identity = identity(plan, arguments, loaded, tokenizer, steps)
+        self._compute = Compute(plan, loaded, arguments, self.recipe, steps, tokenizer)
         self.arguments = arguments
         self.platform = plan.platform
         self.facts = model.facts(loaded, plan.source, arguments)
+        self._identity = identity(plan, arguments, self.facts, tokenizer, steps)
         self.module: Any = loaded  # where the platform put it, before any compiler
         self.tokenizer = tokenizer
         self.name = model.published_name(arguments)
@@ -126,6 +130,8 @@ class Encoder:
         """
         import numpy as np
 
+        if isinstance(texts, str):
+            raise TypeError("one text is a list of one text")
         chunks = [texts[start : start + CHUNK] for start in range(0, len(texts), CHUNK)]
         return np.concatenate([np.empty((0, self.dimension), np.float32), *self.encode_chunks(chunks, role)])
 

@@ -1,9 +1,10 @@
 """What changes a vector, beyond the recipe: model, tokenizer, modules, platform, precision, options, libraries."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fmbench import facts, model
+from fmbench import facts
+from fmbench.errors import UsageError
 from fmbench.options import Arguments
 
 from . import tokens
@@ -19,23 +20,27 @@ LIBRARIES = ("torch", "transformers", "tokenizers")
 
 
 def identity(
-    plan: EncoderPlan, arguments: Arguments, loaded: Any, tokenizer: Any, steps: Sequence[Step]
+    plan: EncoderPlan, arguments: Arguments, described: Mapping[str, Any], tokenizer: Any, steps: Sequence[Step]
 ) -> dict[str, Any]:
-    """Return JSON values by name, once the model is prepared.
+    """Return JSON values by name, once the model is prepared. `described` is what `fmbench.model.facts` says of it.
 
-    The weights count by their digest, wherever they lie and whatever they are called.
+    The weights count by their digest, wherever they lie and whatever they are called. Raises UsageError where there
+    are no files to take it of: vectors of unknown weights must not be mistaken for others.
     """
-    dtypes = sorted({str(parameter.dtype).removeprefix("torch.") for parameter in loaded.parameters()})
+    if described["model_digest"] is None:
+        raise UsageError(f"{plan.source.location}: no weights files are found that tell this model from others")
     platform = plan.platform
+    drawn = {"seed": arguments.seed} if described["weights_missing"] else {}  # what a checkpoint lacks is random
     names = dict.fromkeys((*LIBRARIES, *platform.distributions))
     return {
-        "weights": model.digest(plan.source, arguments),
-        "model_class": type(loaded).__name__,
+        "weights": described["model_digest"],
+        **drawn,
+        "model_class": described["model_class"],
         "tokenizer": tokens.digest(tokenizer),
         "modules": [step.key() for step in steps],
         "backend": platform.name,
-        "dtype": ",".join(dtypes),
-        "precision": platform.computes_in(dtypes[0]),
+        "dtype": described["dtype"],
+        "precision": platform.computes_in(described["dtype"].partition(",")[0]),
         "options": options(arguments),
         "libraries": {name: facts.package_version(name) for name in names},
     }

@@ -111,13 +111,13 @@ def load_tokenizer(plan: EncoderPlan) -> Any:
     """Load the tokenizer beside the model, set up as its folder asks. Raises UsageError where there is none."""
     import transformers
 
-    options = plan.folder.tokenizer_options
+    folder = plan.folder.path / plan.folder.transformer
     try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(plan.source.location, **options)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **plan.folder.tokenizer_options)
     except Exception as error:  # a missing or damaged file, an option that it does not know
-        raise UsageError(f"{plan.source.location}: no tokenizer to be loaded ({first_line(error)})") from None
+        raise UsageError(f"{folder}: no tokenizer to be loaded ({first_line(error)})") from None
     if len(tokenizer) <= len(tokenizer.all_special_ids):  # transformers makes one up where there are no files
-        raise UsageError(f"{plan.source.location}: holds no tokenizer; texts need one")
+        raise UsageError(f"{folder}: holds no tokenizer; texts need one")
     if plan.folder.lower_case:
         lower_case(tokenizer)
     return tokenizer

@@ -1,4 +1,5 @@
 import json
+import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,7 +17,7 @@ from fmbench.encoder.tokens import Tokens
 from fmbench.errors import UsageError
 from fmbench.options import add_model_arguments, read
 from fmbench.parsing import Parser
-from tests.text_models import DIMENSION, save_bert
+from tests.text_models import DIMENSION, save_bert, write_json
 
 from .conftest import Load, text_arguments
 
@@ -242,6 +243,35 @@ def test_random_weights_beside_a_real_tokenizer(load: Load, tiny_text_model: Pat
     one, same = (load(tiny_text_model, weights="random", seed=3) for _ in range(2))
     assert np.array_equal(one.encode(TEXTS), same.encode(TEXTS)) and one.key("query") == same.key("query")
     assert load(tiny_text_model, weights="random", seed=4).key("query") != one.key("query")
+
+
+def test_a_hub_model_is_read_from_the_hubs_cache(tiny_text_model: Path, tmp_path: Path, monkeypatch) -> None:
+    """The layout of the cache is the hub library's own; nothing is asked of any network."""
+    import huggingface_hub.constants
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    snapshot = tmp_path / "models--org--tiny" / "snapshots" / ("0" * 40)
+    shutil.copytree(tiny_text_model, snapshot)
+    write_json(snapshot / "modules.json", [
+        {"path": "", "type": "sentence_transformers.models.Transformer"},
+        {"path": "1_Pooling", "type": "sentence_transformers.models.Pooling"},
+    ])  # fmt: skip
+    write_json(snapshot / "1_Pooling" / "config.json", {"pooling_mode": "max"})
+    (tmp_path / "models--org--tiny" / "refs").mkdir()
+    (tmp_path / "models--org--tiny" / "refs" / "main").write_text("0" * 40)
+    plan = EncoderPlan.of(text_arguments(Path("org/tiny"), f"--model:cache_dir={tmp_path}"))
+    assert (plan.source.kind, plan.folder.path, plan.folder.recipe.pooling) == ("hub", snapshot, ("max",))
+
+
+def test_weights_that_a_checkpoint_lacks_count_by_their_seed(load: Load, tiny_text_model: Path, tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    folder = tmp_path / "lacking"
+    shutil.copytree(tiny_text_model, folder)
+    weights = load_file(folder / "model.safetensors")
+    save_file({name: value for name, value in weights.items() if "pooler" not in name}, folder / "model.safetensors")
+    assert load(folder, seed=1).key("query") != load(folder, seed=2).key("query")
+    assert load(tiny_text_model, seed=1).key("query") == load(tiny_text_model, seed=2).key("query")
 
 
 def test_the_plan_needs_no_torch(tiny_text_model: Path) -> None:
