@@ -36,10 +36,12 @@ def quality(rows: Sequence[Mapping[str, Any]], subtitle: str) -> Figure | str:
 def draw(axes: Axes, number: int, row: Mapping[str, Any], part: str) -> None:
     """Draw one result; where its rate is not known, its name still gets its place in the legend."""
     value, rate = value_of(row), rate_of(row, part)
+    signs = canvas.style(number) | {"linestyle": "", "label": name_of(row)}
+    if value is None or rate is None:
+        axes.plot([], [], **signs)
+        return
     low, high = (quality_of(row).get("intervals") or {}).get(METRIC) or (value, value)
-    places = ([], [], None) if rate is None or value is None else ([rate], [value], [[value - low], [high - value]])
-    signs = canvas.style(number) | {"linestyle": ""}
-    axes.errorbar(places[0], places[1], yerr=places[2], capsize=3, label=name_of(row), **signs)
+    axes.errorbar([rate], [value], yerr=[[value - low], [high - value]], capsize=3, **signs)
 
 
 def quality_of(row: Mapping[str, Any]) -> Mapping[str, Any]:

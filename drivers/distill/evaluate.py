@@ -50,7 +50,7 @@ def evaluate(run: Run) -> None:
     """Measure every data set and print its lines."""
     arguments = run.arguments
     datasets = open_datasets(arguments)
-    check_datasets(datasets, arguments.strict)
+    check_datasets(datasets, arguments.strict, quiet=False)
     teacher = Encoder(run.plan)
     run.facts(teacher.arguments)
     run.log.write(lines.Env(teacher.facts))

@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from fmbench.encoder import CHUNK, Encoder
-from fmbench.encoder.batches import Batch, by_budget
+from fmbench.encoder.batches import Batch, batches
 from fmbench.encoder.pooling import pool
 from fmbench.encoder.recipe import Role
 from fmbench.encoder.tokens import Tokens
@@ -85,7 +85,7 @@ class Context:
         texts = self.texts(role, count)
         for start in range(0, len(texts), CHUNK):
             tokens = self.encoder.tokenise(texts[start : start + CHUNK], role)
-            for batch in by_budget(tokens.lengths, self.budget):
+            for batch in batches(tokens.lengths, self.budget):
                 yield Prepared(start + batch.positions, self.encoder.collate(tokens, batch))
 
     def one_batch(self, texts: list[str], length: int | None = None) -> "dict[str, torch.Tensor]":
