@@ -22,11 +22,12 @@ def quality(rows: Sequence[Mapping[str, Any]], subtitle: str) -> Figure | str:
     found = [row for row in rows if value_of(row) is not None and any(rate_of(row, part) for part in RATES)]
     if not found:
         return NONE
-    made, axes = canvas.figure("Quality against speed", subtitle, columns=len(RATES))
+    alone = name_of(found[0]) if len(found) == 1 else subtitle
+    made, axes = canvas.figure("Quality against speed", alone, columns=len(RATES))
     for panel, (part, label) in zip(axes, RATES.items(), strict=True):
         for number, row in enumerate(found):
             draw(panel, number, row, part)
-        panel.set_xscale("log")
+        panel.set_xlim(left=0)
         panel.set_xlabel(label)
     axes[0].set_ylabel("nDCG@10; bar: 95% interval")
     canvas.legend(made, axes[0])

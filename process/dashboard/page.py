@@ -17,7 +17,7 @@ from ..results import Record
 from .data import data_of
 
 # A panel is one file: it calls panel(...), which is described in panels.js. They stand in this order.
-PANELS = ("charts.js", "table.js", "compare.js", "fingerprints.js")
+PANELS = ("charts.js", "table.js", "quality.js", "compare.js", "fingerprints.js")
 SCRIPTS = (
     "elements.js", "shapes.js", "figures.js", "csv.js", "filters.js", "pages.js", "panels.js", "plots.js", "lines.js",
     "ratios.js", *(f"panels/{name}" for name in PANELS), "start.js",

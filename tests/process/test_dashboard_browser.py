@@ -204,6 +204,16 @@ def test_without_results_it_says_so(page_of, tmp_path):
     assert page.texts("section") == [] and page.complaints() == []
 
 
+def test_quality_against_speed_has_a_panel(page_of, golden_retrieval):
+    page = page_of(golden_retrieval)
+    assert page.text("#quality .note").startswith("Bars are 95% intervals")
+    assert page.complaints() == []
+
+
+def test_speed_alone_has_nothing_to_say_of_quality(page):
+    assert page.text("#quality .empty").startswith("No result here says how good a ranking is")
+
+
 def test_a_panel_that_fails_says_so_and_leaves_the_others_alone(chromium, made, tmp_path):
     text = made.read_text(encoding="utf-8")
     start = text.index('id="plotly">') + len('id="plotly">')
