@@ -4,7 +4,19 @@ from fmbench import cli, doctor, facts, listing
 from fmbench.catalogue import entries
 from fmbench.doctor import Finding
 
-COMMANDS = ("backends", "compare", "doctor", "driver", "fidelity", "models", "process", "results", "retrieve", "show")
+COMMANDS = (
+    "backends",
+    "compare",
+    "distill",
+    "doctor",
+    "driver",
+    "fidelity",
+    "models",
+    "process",
+    "results",
+    "retrieve",
+    "show",
+)
 PLATFORMS = ("cpu", "cuda", "hpu", "mps", "null", "openvino", "spyre", "xpu")
 
 

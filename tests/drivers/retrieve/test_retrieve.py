@@ -169,7 +169,7 @@ def test_help_and_errors_need_no_torch():
     assert done.returncode == 0, done.stderr
 
 
-def test_pages_are_judged_by_their_titles_and_written(retrieve, collection, tmp_path, capsys):
+def test_pages_are_judged_by_their_titles_and_written(retrieve, collection, tmp_path, capfd):
     corpus = [json.loads(line) for line in (collection / "corpus.jsonl").read_text().splitlines()]
     for place, row in enumerate(corpus):
         row["title"] = f"page {place // 2}"  # two passages a page
@@ -181,7 +181,7 @@ def test_pages_are_judged_by_their_titles_and_written(retrieve, collection, tmp_
     assert (curve["level"], curve["title_normalisation"], curve["retrieved_depth"]) == ("page", "none", 100)
     assert [len(line.split("\t")) for line in predictions.read_text().splitlines()] == [30] * 6
     assert main(["precision", "--gold_data_path", str(gold), "--predictions_path", str(predictions), "--k", "1,5"]) == 0
-    alone = lines.parse_line(capsys.readouterr().out.splitlines()[-1]).data["precision_curve"]
+    alone = lines.parse_line(capfd.readouterr().out.splitlines()[-1]).data["precision_curve"]
     assert alone["precision"] == curve["precision"]
 
 
