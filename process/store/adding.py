@@ -49,6 +49,7 @@ class Packed:
 class Seen:
     """What the results of a log have in common, and what tells them apart."""
 
+    tell: Warn
     statuses: Counter[str] = field(default_factory=Counter)
     models: set[str] = field(default_factory=set)
     platforms: set[str] = field(default_factory=set)
@@ -61,6 +62,7 @@ class Seen:
         for record in records:
             row = record.row
             self.statuses[row["status"]] += 1
+            self.tell(f"{self.statuses.total()} results")
             self.models.update([row["model"]] if row["model"] else [])
             if row["timestamp"] is not None and (self.started is None or float(row["timestamp"]) < self.started):
                 self.started = float(row["timestamp"])
@@ -71,17 +73,17 @@ class Seen:
             yield row
 
 
-def add(store: Store, source: Source, warn: Warn) -> Added:
-    """Add a log to a store; one that it has already is found by its content.
+def add(store: Store, source: Source, warn: Warn, tell: Warn) -> Added:
+    """Add a log to a store; one that it has already is found by its content. `tell` hears how far it is.
 
     Raises UsageError for what is no log with results, FmbenchError where the store cannot be written.
     """
     with store.place.workspace() as folder:
-        packed = pack(source, folder / LOG, warn)
+        packed = pack(source, folder / LOG, warn, tell)
         known = store.holding(packed.sha256, warn)
         if known is not None:
             return Added(known, new=False)
-        seen = Seen()
+        seen = Seen(tell)
         records = read_source(Source(folder / LOG, source.name), warn, repetitions=False)
         with (folder / RESULTS).open("w", encoding="utf-8") as stream:
             formats.write_json(seen.rows(doubted(records, warn)), stream)
@@ -96,7 +98,7 @@ def add(store: Store, source: Source, warn: Warn) -> Added:
         return Added(name, store.publish(folder, name))
 
 
-def pack(source: Source, target: Path, warn: Warn) -> Packed:
+def pack(source: Source, target: Path, warn: Warn, tell: Warn) -> Packed:
     """Write a log gzipped, the same bytes each time. Raises UsageError for results in JSON."""
     digest, size, head = hashlib.sha256(), 0, b""
     with target.open("wb") as stream, gzip.GzipFile("", "wb", compresslevel=6, fileobj=stream, mtime=0) as packer:
@@ -106,6 +108,7 @@ def pack(source: Source, target: Path, warn: Warn) -> Packed:
             digest.update(block)
             packer.write(block)
             size += len(block)
+            tell(f"{size / 1e6:.0f} MB packed")
     if is_saved(source.name, head.partition(b"\n")[0]):
         raise UsageError(f"{source.name}: holds results and is no log; add the log that they are from")
     return Packed(digest.hexdigest(), size, driver_of(head))

@@ -42,10 +42,6 @@ class Entry:
         """Its second folder."""
         return self.name.partition("/")[2]
 
-    def path(self, file: str) -> str:
-        """Return the path of one of its files within the store."""
-        return f"{self.name}/{file}"
-
 
 def encode(facts: Facts) -> bytes:
     """Return the text of an environment.json, with a digest of all that it says."""

@@ -12,7 +12,7 @@ from .place import Place
 from .rows import results_table, with_place_first
 from .store import Store, Warn, place_of
 
-# Readers of data sets pass over what begins with an underscore.
+# Says what this is. Readers of data sets pass over what begins with an underscore.
 MANIFEST = "_fmbench.json"
 FILE = "results.parquet"
 
@@ -24,6 +24,7 @@ def export(store: Store, target: str, warn: Warn) -> list[str]:
     """
     place = place_of(target)
     before = exported(place)
+    place.write(MANIFEST, f"{json.dumps({'what': 'an export of a store of fmbench results'})}\n".encode())
     with results_table(store, store.names(), warn) as table, tempfile.TemporaryDirectory() as folder:
         kinds = with_place_first(kinds_of(table))
         del kinds["machine"]  # the folder says it
@@ -34,9 +35,6 @@ def export(store: Store, target: str, warn: Warn) -> list[str]:
                 write_cells(rows, kinds, stream)
             files.append(f"machine={machine}/{FILE}")
             place.put(part, files[-1])
-    place.write(
-        MANIFEST, f"{json.dumps({'what': 'an export of a store of fmbench results', 'files': files})}\n".encode()
-    )
     for path in sorted(set(before) - set(files)):
         place.delete(path)
     return files

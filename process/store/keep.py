@@ -1,19 +1,19 @@
 """`fmbench results add`, `check` and `remove`: what goes into a store, and what comes of it."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from fmbench.console import Progress, note, warn
 from fmbench.errors import UsageError
 from fmbench.options import nonempty
 
-from ..reader import Source, find_sources
+from ..reader import find_sources
 from ..view import harmless
 from .adding import add
 from .arguments import ENTRIES, parser_of
 from .checking import is_old, problems, upgrade
 from .entry import FORMAT, LOG
-from .store import Store
+from .store import Store, Warn
 
 ADD = """\
 what is kept:
@@ -67,31 +67,30 @@ def add_logs(argv: Sequence[str]) -> int:
     sources = find_sources(arguments.logs)
     store = Store.ready(arguments.store)
     refused: list[str] = []
-    for source in watched(sources):
+    progress = Progress()
+    for number, source in enumerate(sources, start=1):
         try:
-            added = add(store, source, warn)
+            added = add(store, source, warn, shown(progress, f"{number} of {len(sources)}: {harmless(source.name)}"))
         except UsageError as error:
             refused.append(str(error))
             if len(sources) > 1:
                 warn(str(error))
             continue
+        finally:
+            progress.clear()
         if not added.new:
             note(f"{source.name}: is in {store.name} already")
         sys.stdout.write(f"{added.name}\n")
         sys.stdout.flush()
     if refused:
-        raise UsageError(refused[0] if len(sources) == 1 else f"{len(refused)} logs were not kept, as said above")
+        several = f"{len(refused)} of the logs were not kept, as said above; the others were"
+        raise UsageError(refused[0] if len(sources) == 1 else several)
     return 0
 
 
-def watched(sources: Sequence[Source]) -> Iterator[Source]:
-    """Yield sources; on a terminal, a line says how far it is where there are several."""
-    progress = Progress()
-    for number, source in enumerate(sources, start=1):
-        if len(sources) > 1:
-            progress.show(f"{number} of {len(sources)}: {harmless(source.name)}")
-        yield source
-        progress.clear()
+def shown(progress: Progress, before: str) -> Warn:
+    """Return what shows a text behind another."""
+    return lambda text: progress.show(f"{before}: {text}")
 
 
 def check(argv: Sequence[str]) -> int:
@@ -112,7 +111,7 @@ def check(argv: Sequence[str]) -> int:
             old += 1
             if arguments.upgrade:
                 upgrade(store, name)
-    if arguments.upgrade and store.format < FORMAT and not found:
+    if arguments.upgrade and store.format < FORMAT and not found and not arguments.entries:
         store.mark()
     progress.clear()
     sys.stdout.writelines(f"{harmless(text)}\n" for text in found)

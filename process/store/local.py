@@ -62,9 +62,11 @@ class LocalPlace(Place):
                 part.unlink(missing_ok=True)
 
     def delete(self, path: str) -> None:
-        """Delete a file; it is no error where there is none."""
+        """Delete a file, and its folder where that is empty then; it is no error where there is none."""
         with self._told():
             (self.root / path).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                (self.root / path).parent.rmdir()
 
     @contextlib.contextmanager
     def workspace(self) -> Iterator[Path]:

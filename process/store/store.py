@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from fmbench.console import note
+from fmbench.console import Progress, note
 from fmbench.errors import UsageError, nearest
 
 from ..reader import Source
@@ -39,7 +39,7 @@ class Store:
     def __init__(self, text: str) -> None:
         self._text = text
         self.place = place_of(text)
-        self._paths = self.place.paths() or []
+        self._paths = set(self.place.paths() or ())
 
     @classmethod
     def existing(cls, text: str) -> "Store":
@@ -153,19 +153,22 @@ class Store:
         """Make what was prepared an entry; False where there is one of that name already."""
         if not self.has(MARKER):
             self.mark()
-            self._paths.append(MARKER)
+            self._paths.add(MARKER)
             note(f"{self.name}: is a store from now on")
         new = self.place.publish(prepared, name)
-        self._paths += [f"{name}/{file}" for file in FILES] if new else []
+        self._paths |= {f"{name}/{file}" for file in FILES} if new else set()
         return new
 
     def results(self, names: Iterable[str], warn: Warn) -> Iterator[Record]:
         """Yield the results of entries. Raises UsageError for a file that cannot be read."""
-        for name in names:
+        names, progress = list(names), Progress()
+        for number, name in enumerate(names, start=1):
+            progress.show(f"reading {number} of {len(names)}")
             with self.place.file(f"{name}/{RESULTS}") as path:
                 source = Source(path, f"{self.name}/{name}/{RESULTS}")
                 for row in read_saved(source.lines(warn), source.name):
                     yield Record(row, name)
+        progress.clear()
 
 
 def marker() -> str:

@@ -158,7 +158,7 @@ def test_a_bad_log_among_good_ones_does_not_stop_them(results, log, tmp_path):
     said = results("add", "a.log", log("b.log"), code=2)
     assert len(said.out) == 1
     assert said.err[0].startswith("warning: a.log: holds no results")
-    assert said.err[-1] == "fmbench results add: error: 1 logs were not kept, as said above"
+    assert said.err[-1] == "fmbench results add: error: 1 of the logs were not kept, as said above; the others were"
 
 
 def test_a_log_that_is_not_there(results):

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from fmbench.process.cli import main as process_main
 from fmbench.process.show import main as show_main
 
-from .conftest import files
+from .conftest import COMMAND, files
 
 
 @pytest.fixture
@@ -297,3 +298,15 @@ def test_the_store_imports_its_extras_when_they_are_used():
         "found = {'duckdb', 'fsspec', 'pyarrow', 'pandas', 'torch', 's3fs'} & set(sys.modules); assert not found, found"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_a_terminal_is_told_how_far_it_is(results, log):
+    log("a.log")
+    log("b.log", latency=3.0)
+    ours, theirs = os.openpty()
+    words = [*COMMAND, "add", "a.log", "b.log"]
+    done = subprocess.run(words, stdout=subprocess.PIPE, stderr=theirs, text=True, check=True)
+    os.close(theirs)
+    said = os.read(ours, 10_000).decode()
+    os.close(ours)
+    assert "\r\x1b[K1 of 2: a.log: " in said and len(done.stdout.splitlines()) == 2
