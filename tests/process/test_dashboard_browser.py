@@ -167,6 +167,7 @@ def test_it_loads_without_a_complaint_and_asks_for_nothing(page, made):
     assert page.texts("main h2") == [
         "Latency and throughput",
         "Every shape",
+        "Quality of retrieval against speed",
         "Two runs side by side",
         "What measured: the fingerprint of each run",
     ]
