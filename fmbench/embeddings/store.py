@@ -57,7 +57,6 @@ class Encoder(Protocol):
     """What a store needs of `fmbench.encoder.Encoder`."""
 
     name: str
-    tokens_per_batch: int | None
 
     @property
     def dimension(self) -> int:
@@ -69,7 +68,9 @@ class Encoder(Protocol):
     def settle(self, texts: Sequence[str], role: Role) -> int:
         """Return the token budget, measured on these texts where that was asked for."""
 
-    def encode_chunks(self, chunks: Iterable[Sequence[str]], role: Role) -> "Iterator[np.ndarray]":
+    def encode_chunks(
+        self, chunks: Iterable[Sequence[str]], role: Role, tokens_per_batch: int | None = None
+    ) -> "Iterator[np.ndarray]":
         """Yield the vectors of each chunk."""
 
 
@@ -116,7 +117,6 @@ class Store:
         if found.key != key:
             raise UsageError(f"{self.folder}: holds vectors of something else than its name says; delete it")
         self.manifest = found
-        encoder.tokens_per_batch = found.tokens_per_batch
 
     def _begin(self, key: dict[str, Any]) -> Manifest:
         """Make the folder and its manifest, and return the manifest, which may be another process's."""
@@ -213,7 +213,8 @@ class Store:
         import numpy as np
 
         names: deque[list[str]] = deque()  # of the chunks that were read and are not encoded yet
-        vectors = self._encoder.encode_chunks(self._chunks(missing, names), self._role)
+        chunks = self._chunks(missing, names)
+        vectors = self._encoder.encode_chunks(chunks, self._role, self.manifest.tokens_per_batch)
         for index in missing:
             ids: list[str] = []
             parts: list[np.ndarray] = []

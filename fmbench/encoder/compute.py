@@ -105,19 +105,23 @@ class Compute:
             vectors = step(vectors)
         return vectors
 
-    def search_budget(self, tokens: Tokens, timings: Timings) -> None:
-        """Find the token budget by a short measured search on some texts, and keep it."""
+    def search_budget(self, tokens: Tokens, timings: Timings) -> int:
+        """Return the token budget: as it was given, else found once by a short measured search on some texts."""
 
         def run(batch: Batch) -> None:
             self._run(tokens, batch, 0, Timings())
             self._platform.synchronize()
 
-        with self._lock, self._inference(), timings.stage("search"):
+        if self.budget is None and not len(tokens.lengths):
+            return self._platform.tokens_per_batch
+        with self._lock, self._inference():
             if self.budget is None:
-                self.budget = search_budget(tokens.lengths, run, self._lengths) if len(tokens.lengths) else None
-            self._platform.recover()
+                with timings.stage("search"):
+                    self.budget = search_budget(tokens.lengths, run, self._lengths)
+                self._platform.recover()
+            return self.budget
 
-    def vectors(self, tokens: Tokens, prompt_length: int, timings: Timings) -> "np.ndarray":
+    def vectors(self, tokens: Tokens, budget: int, prompt_length: int, timings: Timings) -> "np.ndarray":
         """Return the vectors of one chunk, float32 of shape (n, d), in the order of its texts."""
         import numpy as np
         import torch
@@ -125,7 +129,7 @@ class Compute:
         result = np.empty((len(tokens.lengths), self.dimension), dtype=np.float32)
         excluded = 0 if self._recipe.include_prompt is not False else prompt_length
         with self._lock, self._inference():
-            every = list(batches(tokens.lengths, self.budget or 1, self._lengths))
+            every = list(batches(tokens.lengths, budget, self._lengths))
             pooled = [self._run(tokens, batch, excluded, timings) for batch in every]
             with timings.stage("pool"):
                 if pooled:

@@ -83,18 +83,12 @@ class Encoder:
 
     @property
     def tokens_per_batch(self) -> int | None:
-        """The token budget of a batch; None until the first chunk where it is to be measured."""
+        """The token budget of a batch; None until it is measured where that was asked for."""
         return self._compute.budget
-
-    @tokens_per_batch.setter
-    def tokens_per_batch(self, budget: int | None) -> None:
-        self._compute.budget = budget
 
     def settle(self, texts: Sequence[str], role: Role) -> int:
         """Return the token budget; where it is to be measured and is not yet, measure it on these texts."""
-        if self._compute.budget is None:
-            self._compute.search_budget(self._tokenizers[role](texts), self.timings)
-        return self._compute.budget or 0
+        return self._compute.search_budget(self._tokenizers[role](texts), self.timings)
 
     def tokenise(self, texts: Sequence[str], role: Role = "passage") -> Tokens:
         """Return the tokens of texts, each after its role's prompt."""
@@ -135,11 +129,14 @@ class Encoder:
         chunks = [texts[start : start + CHUNK] for start in range(0, len(texts), CHUNK)]
         return np.concatenate([np.empty((0, self.dimension), np.float32), *self.encode_chunks(chunks, role)])
 
-    def encode_chunks(self, chunks: Iterable[Sequence[str]], role: Role) -> "Iterator[np.ndarray]":
+    def encode_chunks(
+        self, chunks: Iterable[Sequence[str]], role: Role, tokens_per_batch: int | None = None
+    ) -> "Iterator[np.ndarray]":
         """Yield the vectors of each chunk of texts, float32 of shape (n, d).
 
         Chunks are read and tokenised in a thread, while the one before is computed. Batches never cross a chunk, so
-        that its vectors do not depend, to the last bit, on the chunks around it. Raises BadVectorError.
+        that its vectors do not depend, to the last bit, on the chunks around it; they do on `tokens_per_batch`, which
+        is the encoder's own where it is not given. Raises BadVectorError.
         """
         tokenizer = self._tokenizers[role]
 
@@ -158,9 +155,8 @@ class Encoder:
             if item is None:
                 break
             texts, found, timings = item
-            if self._compute.budget is None:
-                self._compute.search_budget(found, self.timings)
-            vectors = self._compute.vectors(found, tokenizer.prompt_length, timings)
+            budget = tokens_per_batch or self._compute.search_budget(found, self.timings)
+            vectors = self._compute.vectors(found, budget, tokenizer.prompt_length, timings)
             timings.include(waited)
             waited = Timings()
             self.timings.include(timings)

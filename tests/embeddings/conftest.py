@@ -51,6 +51,7 @@ class FakeEncoder:
     seconds: float = 0.0  # that a chunk takes
     parts: dict[str, Any] = field(default_factory=dict)
     tokens_per_batch: int | None = 1024
+    budgets: list[int] = field(default_factory=list)
     encoded: list[str] = field(default_factory=list)
     dimension: int = DIMENSION
 
@@ -58,10 +59,12 @@ class FakeEncoder:
         return {"weights": "w0", "libraries": {"torch": "2"}, "prompt": "", **self.parts}
 
     def settle(self, texts: Sequence[str], role: str) -> int:
-        self.tokens_per_batch = self.tokens_per_batch or 4 * len(texts)
-        return self.tokens_per_batch
+        return self.tokens_per_batch or 4 * len(texts)
 
-    def encode_chunks(self, chunks: Iterable[Sequence[str]], role: str) -> Iterator[np.ndarray]:
+    def encode_chunks(
+        self, chunks: Iterable[Sequence[str]], role: str, tokens_per_batch: int | None = None
+    ) -> Iterator[np.ndarray]:
+        self.budgets.append(tokens_per_batch or 0)
         for chunk in chunks:
             time.sleep(self.seconds)
             self.encoded.append(chunk[0])

@@ -126,14 +126,13 @@ def test_a_missing_file_is_encoded_to_the_same_bytes(tmp_path: Path, encoder: Fa
     assert files(tmp_path) == before and encoder.encoded[3:] == ["title text 0", f"title text {2 * CHUNK}"]
 
 
-def test_a_measured_budget_is_kept_for_the_rest(tmp_path: Path) -> None:
-    encoder = FakeEncoder(tokens_per_batch=None)
-    open_or_encode(tmp_path, THREE, encoder, "passage")
-    assert encoder.tokens_per_batch == 4 * CHUNK
+def test_the_budget_that_was_measured_first_is_kept_for_the_rest(tmp_path: Path) -> None:
+    first = FakeEncoder(tokens_per_batch=None)
+    open_or_encode(tmp_path, THREE, first, "passage")
     shard_files(tmp_path)[2].unlink()
-    later = FakeEncoder(tokens_per_batch=None)
+    later = FakeEncoder(tokens_per_batch=77)
     open_or_encode(tmp_path, THREE, later, "passage")
-    assert later.tokens_per_batch == 4 * CHUNK
+    assert (first.budgets, later.budgets) == ([4 * CHUNK], [4 * CHUNK])
 
 
 def test_a_manifest_that_is_not_what_it_should_be(tmp_path: Path, encoder: FakeEncoder) -> None:
@@ -230,7 +229,7 @@ class BadEncoder(FakeEncoder):
 
     value = float("inf")
 
-    def encode_chunks(self, chunks, role):
+    def encode_chunks(self, chunks, role, tokens_per_batch=None):
         for vectors, chunk in ((np.ones((len(chunk), DIMENSION), np.float32), chunk) for chunk in chunks):
             for position, text in enumerate(chunk):
                 if text.endswith(f" {CHUNK + 7}"):

@@ -209,6 +209,7 @@ def test_the_token_budget(load: Load, tiny_text_model: Path) -> None:
     assert load(tiny_text_model, recipe=Recipe(tokens_per_batch=33)).tokens_per_batch == 33
     auto = load(tiny_text_model, recipe=Recipe(tokens_per_batch="auto"))
     assert auto.tokens_per_batch is None
+    assert auto.settle([], "query") == 1024 and auto.tokens_per_batch is None
     found = auto.settle([f"text {index}" for index in range(300)], "query")
     assert found == auto.tokens_per_batch and found >= 256 and auto.timings.seconds["search"] > 0
     assert auto.settle(["other"], "query") == found
