@@ -77,13 +77,21 @@ class Candidates:
 def kth_best(query: np.ndarray, score: np.ndarray, queries: int, k: int) -> np.ndarray:
     """Return the k-th greatest score (queries,) of each query, -inf where it has fewer."""
     order, counts = grouped(query, queries)
-    ends = np.cumsum(counts)
-    result = np.full(queries, -np.inf, dtype=np.float32)
-    scores = score[order]
-    for index in np.flatnonzero(counts >= k):
-        mine = scores[ends[index] - counts[index] : ends[index]]
-        result[index] = np.partition(mine, len(mine) - k)[len(mine) - k]
-    return result
+    widest = int(counts.max(initial=0))
+    if widest < k:
+        return np.full(queries, -np.inf, dtype=np.float32)
+    if queries > 1 and queries * widest > 4 * len(query):  # a table of all would be mostly empty
+        middle = queries // 2
+        left, right = query < middle, query >= middle
+        return np.concatenate(
+            [
+                kth_best(query[left], score[left], middle, k),
+                kth_best(query[right] - middle, score[right], queries - middle, k),
+            ]
+        )
+    table = np.full((queries, widest), -np.inf, dtype=np.float32)
+    table[query[order], np.arange(len(query)) - np.repeat(np.cumsum(counts) - counts, counts)] = score[order]
+    return np.partition(table, widest - k, axis=1)[:, widest - k]
 
 
 def grouped(query: np.ndarray, queries: int) -> tuple[np.ndarray, np.ndarray]:

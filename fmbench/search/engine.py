@@ -1,8 +1,9 @@
 """What multiplies: an engine finds a search's candidates fast, with scores that are rough by a known bound."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from .candidates import Found
 SINGLE = 2.0**-24  # relative error of one float32 operation
 SMALLEST = 2.0**-126  # what is smaller may count as zero
 
+Item = TypeVar("Item")
 Picked = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
@@ -40,6 +42,12 @@ class Engine(ABC):
     name: ClassVar[str]
     queries_at_once = 1024
     rows: int = 4096  # documents at once
+    workers = 1  # groups of queries that are searched for at the same time, each by a thread of its own
+
+    def each(self, work: Callable[[Item], None], groups: Sequence[Item]) -> None:
+        """Do some work for every group of queries."""
+        for group in groups:
+            work(group)
 
     @abstractmethod
     def place_queries(self, vectors: np.ndarray, lengths: np.ndarray, k: int) -> Placed:
@@ -50,7 +58,7 @@ class Engine(ABC):
         """Return documents where this engine wants them."""
 
     def scan(self, queries: Placed, documents: Placed, k: int, floor: np.ndarray) -> tuple[Found, np.ndarray]:
-        """Return every pair that may reach its query's floor, and floors (m,) that are the same or higher.
+        """Return every pair that may reach its query's floor (and some others), and floors (m,), the same or higher.
 
         The floors rise to what the k best of these documents reach. Positions count from the first of the documents.
         """
@@ -58,8 +66,7 @@ class Engine(ABC):
         query, row, score, floor = self._pick(queries, documents, k, floor, error)
         margin = error[query] + queries.storing * np.abs(score)
         low, high = (score - margin).astype(np.float32), (score + margin).astype(np.float32)
-        found = Found(query.astype(np.int32), row.astype(np.int64), low, high)
-        return found.only(high >= floor[query]), floor
+        return Found(query.astype(np.int32), row.astype(np.int64), low, high), floor
 
     @abstractmethod
     def _pick(self, queries: Placed, documents: Placed, k: int, floor: np.ndarray, error: np.ndarray) -> Picked:

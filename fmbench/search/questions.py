@@ -3,6 +3,7 @@
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 
@@ -77,18 +78,21 @@ class Questions:
     def _keep(self, scored: Found, held: Sequence[Held]) -> None:
         """Put scored pairs into the hits."""
         scored = scored.only(scored.low >= self._candidates.floor[scored.query])
-        firsts = [part.first for part in held]
-
-        def hit(pair: int) -> Hit:
-            position = int(scored.position[pair])
-            part = held[bisect_right(firsts, position) - 1]
-            return float(scored.low[pair]), part.block.ids[position - part.first], position
-
         order, counts = grouped(scored.query, len(self.hits))
-        start = 0
-        for query, count in enumerate(counts.tolist()):
-            pairs = order[start : start + count].tolist()
-            self.hits[query] = best([*self.hits[query], *map(hit, pairs)], self._k)
-            start += count
+        ends = np.cumsum(counts)
+        for query, (end, count) in enumerate(zip(ends.tolist(), counts.tolist(), strict=True)):
+            pairs = order[end - count : end]
+            positions = scored.position[pairs].tolist()
+            new = zip(scored.low[pairs].tolist(), ids_at(positions, held), positions, strict=True)
+            self.hits[query] = best(chain(self.hits[query], new), self._k)
         floors = [hits[-1][0] if len(hits) == self._k else -np.inf for hits in self.hits]
         self._candidates.raise_to(np.array(floors, dtype=np.float32))
+
+
+def ids_at(positions: Sequence[int], held: Sequence[Held]) -> list[str]:
+    """Return the ids of the documents at some positions."""
+    if len(held) == 1:
+        ids, first = held[0].block.ids, held[0].first
+        return [ids[position - first] for position in positions]
+    parts = [held[bisect_right(held, position, key=lambda part: part.first) - 1] for position in positions]
+    return [part.block.ids[position - part.first] for part, position in zip(parts, positions, strict=True)]

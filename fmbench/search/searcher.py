@@ -2,6 +2,7 @@
 
 import mmap
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from .topk import TopK
 from .vectors import Documents, check_shape, place_block, stored
 
 OWN_BYTES = 256_000_000  # of blocks that are kept in memory until their candidates are settled
+SMALLEST_GROUP = 64  # queries that are not divided among threads
 CANDIDATES = 10_000_000  # that are kept until they are settled, at 20 bytes each
 
 
@@ -67,7 +69,7 @@ class Searcher:
         self._similarity, self._engine, self._next = similarity, engine, first
         self._held: list[Held] = []
         self._own_bytes = 0
-        step = engine.queries_at_once
+        step = min(engine.queries_at_once, max(SMALLEST_GROUP, -(-len(queries) // engine.workers)))
         self._questions = [
             Questions(self._query_ids[start : start + step], queries[start : start + step], k, similarity, engine)
             for start in range(0, len(queries), step)
@@ -85,8 +87,7 @@ class Searcher:
         self._next += len(block.ids)
         self._own_bytes += own_bytes(block.vectors)
         for part in documents:
-            for questions in self._questions:
-                questions.scan(part)
+            self._engine.each(partial(Questions.scan, documents=part), self._questions)
             if sum(questions.undecided for questions in self._questions) > CANDIDATES:
                 self._settle()
         if self._own_bytes > OWN_BYTES:
@@ -97,8 +98,8 @@ class Searcher:
     def _settle(self) -> None:
         import torch
 
-        for questions in self._questions:
-            questions.settle(self._held, torch.get_num_threads())
+        threads = max(torch.get_num_threads() // self._engine.workers, 1)
+        self._engine.each(partial(Questions.settle, held=self._held, threads=threads), self._questions)
 
     def finish(self) -> TopK:
         """Return the best of all documents that were added."""

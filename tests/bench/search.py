@@ -1,0 +1,140 @@
+"""Exact search against two others, on the same vectors and threads, in turn: the ratios of each round.
+
+1,000 queries, 200,000 documents of 384 dimensions, k = 100. Ours takes the vectors as they come and returns ids and
+exact scores; faiss has its index built before, and the re-implementation of Trove's collector ends with ids as well.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from fmbench.backend import find
+from fmbench.search import Block, TopK, choose_engine, search
+from fmbench.stats import median
+
+QUERIES, DOCUMENTS, DIMENSIONS, K = 1000, 200_000, 384, 100
+BATCHES = (4096, 40_960)  # documents at once: what was fastest here, and what Trove's documents suggest
+ROUNDS = 7
+
+
+class FastResultHeapqReimplementation:
+    """Trove's collector as its behaviour is described, written anew: top-k of each batch, merged into that of before.
+
+    Scores and numbers stay tensors; numbers become ids at the end.
+    """
+
+    def __init__(self, k: int) -> None:
+        self._k = k
+        self._scores = self._numbers = self._pending = None
+        self._ids: list[str] = []
+
+    def add_documents(self, ids: list[str], scores: "object") -> None:
+        """Take the scores (queries, batch) of one batch of documents."""
+        import torch
+
+        self._merge()
+        values, columns = torch.topk(scores, min(self._k, len(ids)), dim=1)
+        self._pending = (values, columns + len(self._ids))
+        self._ids += ids
+
+    def _merge(self) -> None:
+        import torch
+
+        if self._pending is None:
+            return
+        values, numbers = self._pending
+        if self._scores is not None:
+            values = torch.cat([self._scores, values], dim=1)
+            numbers = torch.cat([self._numbers, numbers], dim=1)
+            values, chosen = torch.topk(values, min(self._k, values.shape[1]), dim=1)
+            numbers = numbers.gather(1, chosen)
+        self._scores, self._numbers, self._pending = values, numbers, None
+
+    def export(self) -> list[list[tuple[str, float]]]:
+        """Return ids and scores."""
+        self._merge()
+        pairs = zip(self._numbers.tolist(), self._scores.tolist(), strict=True)
+        return [[(self._ids[number], score) for number, score in zip(*both, strict=True)] for both in pairs]
+
+
+def ratios(rounds: int = ROUNDS) -> dict[str, float]:
+    """Return the median over rounds of our seconds as a share of each other's, and of its own."""
+    seconds: dict[str, list[float]] = {}
+    calls = contestants()
+    for call in calls.values():
+        call()
+    for _ in range(rounds):
+        for name, call in calls.items():
+            start = time.perf_counter()
+            call()
+            seconds.setdefault(name, []).append(time.perf_counter() - start)
+    ours = seconds.pop("fmbench")
+    batches = [seconds.pop(f"Trove {batch}") for batch in BATCHES]
+    seconds["Trove"] = [min(both) for both in zip(*batches, strict=True)]
+    return {
+        name: median([mine / other for mine, other in zip(ours, theirs, strict=True)])
+        for name, theirs in seconds.items()
+    }
+
+
+def contestants() -> dict[str, Callable[[], object]]:
+    """Return the searches by name. They find the same documents."""
+    import faiss
+    import torch
+
+    generator = np.random.default_rng(0)
+    documents, queries = (unit(generator, count) for count in (DOCUMENTS, QUERIES))
+    ids, query_ids = (
+        [f"{letter}{number}" for number in range(count)] for letter, count in (("d", DOCUMENTS), ("q", QUERIES))
+    )
+    index = faiss.IndexFlatIP(DIMENSIONS)
+    index.add(documents)
+    backend = find("cpu")
+
+    def ours() -> TopK:
+        engine = choose_engine(backend, DIMENSIONS)
+        return search(queries, query_ids, [Block(ids, documents)], K, engine=engine)
+
+    def trove(batch: int) -> list[list[tuple[str, float]]]:
+        left, right = torch.from_numpy(queries), torch.from_numpy(documents)
+        collector = FastResultHeapqReimplementation(K)
+        for start in range(0, DOCUMENTS, batch):
+            collector.add_documents(ids[start : start + batch], left @ right[start : start + batch].T)
+        return collector.export()
+
+    check(ours(), index.search(queries, K)[1], trove(BATCHES[0]))
+    return {
+        "fmbench": ours,
+        "faiss IndexFlatIP": lambda: index.search(queries, K),
+        **{f"Trove {batch}": lambda batch=batch: trove(batch) for batch in BATCHES},
+    }
+
+
+def unit(generator: np.random.Generator, count: int) -> np.ndarray:
+    """Return random vectors of length 1."""
+    vectors = generator.standard_normal((count, DIMENSIONS), dtype=np.float32)
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def check(ours: TopK, faiss_rows: np.ndarray, trove: list[list[tuple[str, float]]]) -> None:
+    """Stop where the searches do not find the same: then the ratio would mean nothing."""
+    for positions, ids, rows, pairs in zip(ours.positions, ours.ids, faiss_rows, trove, strict=True):
+        if set(positions.tolist()) != set(rows.tolist()) or set(ids) != {name for name, _ in pairs}:
+            raise SystemExit("the searches do not find the same documents")
+
+
+def rows() -> Iterator[tuple[str, str, str]]:
+    """Yield (what, the target, the figure)."""
+    found = ratios()
+    size = f"{QUERIES:,} x {DOCUMENTS:,} x {DIMENSIONS}, k = {K}"
+    yield (
+        f"exact search, {size}: seconds as a share of faiss IndexFlatIP's",
+        "1.00",
+        f"{found['faiss IndexFlatIP']:.2f}",
+    )
+    yield "the same: of Trove's FastResultHeapq, re-implemented", "0.50", f"{found['Trove']:.2f}"
+
+
+if __name__ == "__main__":
+    print(*rows(), sep="\n")
