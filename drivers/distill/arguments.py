@@ -19,6 +19,9 @@ PSEUDO_QUERIES = ("titles", "sentences", "spans")
 LOSSES = ("cosine", "l2", "kl")
 SCHEDULES = ("linear", "cosine", "constant_with_warmup")
 
+# What is trained on where no split is named: never the test. A collection may have no training queries at all.
+TRAINED_SPLITS = {"teacher": "", "contrast": "train"}
+
 DESCRIPTIONS = {
     "teacher": "Encode training queries and pseudo-queries with the passage model, as queries. --model_name is the "
     "teacher in every step.",
@@ -110,6 +113,11 @@ def add_teacher_arguments(parser: Parser) -> None:
     add("--pseudo_queries", type=words(PSEUDO_QUERIES), metavar="KIND,...", help="texts of the corpus that stand in "
         f"for queries: {', '.join(PSEUDO_QUERIES)} (default: none)")  # fmt: skip
     add("--most_pseudo_queries", type=positive, metavar="N", help="at most so many of each kind, drawn at random")
+
+
+def add_held_out_arguments(parser: Parser) -> None:
+    """Add which queries must not be trained on."""
+    add = adder(parser.add_argument_group("held out"))
     add("--held_out_split", type=nonempty, metavar="NAME", help="of each --dataset: queries that must not be trained "
         "on, whatever their ids, case and punctuation")  # fmt: skip
     add("--held_out_queries", type=paths, metavar="FILE,...", help="the same, as files")
@@ -177,9 +185,9 @@ def add_evaluate_arguments(parser: Parser) -> None:
 
 
 GROUPS: dict[str, tuple[Callable[[Parser], None], ...]] = {
-    "teacher": (add_data_arguments, add_teacher_arguments),
+    "teacher": (add_data_arguments, add_teacher_arguments, add_held_out_arguments),
     "align": (add_student_arguments, add_training_arguments),
-    "contrast": (add_data_arguments, add_contrast_arguments, add_training_arguments),
+    "contrast": (add_data_arguments, add_contrast_arguments, add_held_out_arguments, add_training_arguments),
     "evaluate": (add_data_arguments, add_evaluate_arguments),
 }
 
@@ -204,8 +212,8 @@ def build_parser(step: str, program: str) -> Parser:
 def parse_arguments(step: str, argv: Sequence[str], program: str) -> DistillArguments:
     """Read the command line of one step without importing torch. Raises UsageError."""
     values = read(build_parser(step, program), argv)
-    if step == "teacher":  # queries are trained on only where a split is named: another default could be the test
-        values.setdefault("split", "")
+    if step in TRAINED_SPLITS:
+        values.setdefault("split", TRAINED_SPLITS[step])
     arguments = DistillArguments(task=step, recipe=take_recipe(values), **values)
     check(arguments)
     return arguments

@@ -16,6 +16,7 @@ from fmbench.distill.design import load_teacher
 from fmbench.distill.folder import save_student
 from fmbench.distill.loading import load_query_encoder
 from fmbench.distill.passages import FrozenPassages, TrainedPassages
+from fmbench.distill.pseudo_queries import folded
 from fmbench.distill.tokens import QueryTokenizer
 from fmbench.embeddings import open_or_encode
 from fmbench.encoder import Encoder
@@ -23,8 +24,9 @@ from fmbench.errors import UsageError
 
 from ..retrieve.data import open_datasets
 from .arguments import DistillArguments
+from .held_out import held_out
 from .steps import Run
-from .train import DOCUMENT, finish, place, set_up, train
+from .train import DOCUMENT, document_folder, finish, normalises, place, pooling_of, set_up, train
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,18 +50,14 @@ def contrast(run: Run) -> None:
     dataset = datasets[0]
     pairs = gather(arguments, dataset)
     corpus = Texts(dataset.corpus.paths, ids=pairs.documents)
-    ranks = set_up(run)
     student, tokenizer = load_query_encoder(arguments.query_model[0], arguments.student_length)
     student.requires_grad_(True)
-    place(run, student)
-    document: tuple[TrainedPassages, QueryTokenizer] | None = None
+    document = trained(run, corpus) if arguments.train_passages else None
     passages: FrozenPassages | TrainedPassages
-    if arguments.train_passages:
-        document = trained(run, corpus)
-        names, passages = [text.id for text in corpus], document[0]
-        place(run, passages)
-    else:
-        names, passages = frozen(run, corpus, student.dimensions)
+    names, passages = frozen(run, corpus, student.dimensions) if document is None else (ids_of(corpus), document[0])
+    ranks = set_up(run)  # after the encoder, which sets the platform up for one process
+    place(run, student)
+    place(run, passages)
     rows = {name: number for number, name in enumerate(names)}
     check_documents(pairs, rows)
     ids = tokenizer.all_ids([text for text, _, _ in pairs.rows])
@@ -86,13 +84,14 @@ def gather(arguments: DistillArguments, dataset: Dataset) -> Pairs:
     relevant = dataset.qrels.relevant(arguments.ir_metrics_relevance_threshold)
     mined = Qrels.load(arguments.negatives).gains if arguments.negatives else {}
     count = arguments.negatives_per_query if arguments.negatives else 0
-    texts = {query.id: query.text for query in dataset.queries}
+    kept_out = set(map(folded, held_out(arguments)))
+    texts = {query.id: query.text for query in dataset.queries if folded(query.text) not in kept_out}
     rows = list(drawn(texts, relevant, mined, count, arguments.seed))
     left_out = len({query for query in relevant if relevant[query]} - {query for query, _, _ in rows})
     if not rows:
         raise UsageError("no query has a relevant document and a hard negative; are --negatives of another split?")
     if left_out:
-        note(f"{left_out} queries have no hard negative, or no text; they are not trained on")
+        note(f"{left_out} queries have no hard negative, or are held out; they are not trained on")
     return Pairs([(texts[query], positive, negatives) for query, positive, negatives in rows])
 
 
@@ -109,6 +108,11 @@ def drawn(
         for positive in sorted(relevant[query]):
             chosen = draw.sample(pool, count) if len(pool) >= count else draw.choices(pool, k=count)
             yield query, positive, tuple(chosen)
+
+
+def ids_of(texts: Texts) -> list[str]:
+    """Return the ids of texts, in order."""
+    return [text.id for text in texts]
 
 
 def check_documents(pairs: Pairs, rows: Mapping[str, int]) -> None:
@@ -133,7 +137,7 @@ def frozen(run: Run, corpus: Texts, dimensions: int) -> tuple[list[str], FrozenP
 def trained(run: Run, corpus: Texts) -> tuple[TrainedPassages, QueryTokenizer]:
     """Return a passage encoder that learns along, and its tokenizer."""
     folder = run.plan.folder
-    encoder, _ = load_teacher(folder.path)
+    encoder, _ = load_teacher(folder.path, pooling_of(run))
     encoder.requires_grad_(True)
     tokenizer = QueryTokenizer.from_folder(folder.path / folder.transformer, run.arguments.passage_length)
     tokenizer.prompt = folder.recipe.passage_prompt or ""
@@ -141,16 +145,10 @@ def trained(run: Run, corpus: Texts) -> tuple[TrainedPassages, QueryTokenizer]:
     return TrainedPassages(encoder, ids, normalise=normalises(run)), tokenizer
 
 
-def normalises(run: Run) -> bool:
-    """Say whether the passage encoder gives normalised vectors."""
-    asked = run.arguments.recipe.normalise
-    return asked if asked is not None else any(type(step).__name__ == "Normalise" for step in run.plan.folder.steps)
-
-
 def save_document(run: Run, document: tuple[TrainedPassages, QueryTokenizer] | None) -> Path:
     """Return the folder of the passage encoder: the one that was given, or the one that was trained."""
     if document is None:
-        return run.plan.folder.path
+        return document_folder(run)
     passages, tokenizer = document
     folder = (run.arguments.output_dir or Path()) / DOCUMENT
     tokenizer.length = run.plan.folder.max_length or tokenizer.length

@@ -31,6 +31,7 @@ from fmbench.search import Block, choose_engine, search
 from ..retrieve.data import check_datasets, open_datasets
 from .arguments import DistillArguments
 from .steps import Run
+from .train import pooling_of
 
 PLAIN_NAMES = ("query", "pair")  # a student's folder is called after what holds these
 ROWS = 65_536  # documents that are searched at once
@@ -73,7 +74,7 @@ def called(folder: Path) -> str:
 
 def reference(run: Run, teacher: Encoder) -> Contestant:
     """Return the teacher as a query encoder, on the same short way from text to vector as every student."""
-    student, tokenizer = load_teacher(run.plan.folder.path)
+    student, tokenizer = load_teacher(run.plan.folder.path, pooling_of(run))
     tokenizer.prompt = teacher.recipe.query_prompt or ""
     tokenizer.shorten(teacher.recipe.query_max_length or tokenizer.length)
     return contestant_of(run.arguments, teacher.name, student, tokenizer)

@@ -3,8 +3,7 @@
 from collections.abc import Iterator
 
 from fmbench import lines
-from fmbench.collection import Dataset, Texts
-from fmbench.console import Progress, note, warn
+from fmbench.console import Progress, note
 from fmbench.distill.pseudo_queries import Sieve, pseudo_queries
 from fmbench.distill.teacher_vectors import VECTORS, sample, write_facts, write_texts
 from fmbench.embeddings import open_or_encode
@@ -12,6 +11,7 @@ from fmbench.encoder import Encoder
 
 from ..retrieve.data import open_datasets
 from .arguments import DistillArguments
+from .held_out import held_out
 from .steps import Run
 
 
@@ -19,8 +19,6 @@ def teach(run: Run) -> None:
     """Gather the texts, encode them, and write which model's vectors they are."""
     arguments, folder = run.arguments, run.arguments.teacher_dir
     assert folder is not None  # noqa: S101 (the parser requires it)
-    if not (arguments.held_out_split or arguments.held_out_queries):
-        warn("no query is held out; name those of the test with --held_out_split or --held_out_queries")
     sieve = Sieve(held_out(arguments))
     counts: dict[str, int] = {}
     texts = write_texts(folder, gathered(arguments, sieve, counts))
@@ -42,14 +40,6 @@ def teach(run: Run) -> None:
     })  # fmt: skip
     if sieve.dropped_held_out:
         note(f"{sieve.dropped_held_out} texts say what a held-out query says; they are not trained on")
-
-
-def held_out(arguments: DistillArguments) -> Iterator[str]:
-    """Yield the queries that must not be trained on."""
-    for folder in arguments.dataset if arguments.held_out_split else ():
-        yield from (query.text for query in Dataset.from_folder(folder, arguments.held_out_split).queries)
-    if arguments.held_out_queries:
-        yield from (query.text for query in Texts(arguments.held_out_queries))
 
 
 def gathered(arguments: DistillArguments, sieve: Sieve, counts: dict[str, int]) -> Iterator[tuple[str, str]]:

@@ -8,13 +8,15 @@ from typing import Any
 from fmbench import model, torch_settings
 from fmbench.digest import digest_of_json
 from fmbench.distill.align import Alignment
-from fmbench.distill.design import Design, build, size
-from fmbench.distill.folder import save_pair, save_student
+from fmbench.distill.design import Design, build, load_teacher, size
+from fmbench.distill.folder import MODULES, save_pair, save_student
 from fmbench.distill.ranks import Ranks
 from fmbench.distill.student import Student
 from fmbench.distill.teacher_vectors import read_teacher
 from fmbench.distill.tokens import QueryTokenizer
 from fmbench.distill.training import Plan, Task, Training
+from fmbench.encoder.steps import Normalise
+from fmbench.errors import UsageError
 
 from .arguments import DistillArguments
 from .steps import Run
@@ -28,7 +30,11 @@ def align(run: Run) -> None:
     ranks = set_up(run)
     teacher = read_teacher(arguments.teacher_dir or Path(), model.digest(plan.source, arguments))
     wanted = design(arguments)
-    student, tokenizer = build(wanted, plan.folder.path, teacher.vectors.shape[1], arguments.seed)
+    origin, _ = load_teacher(plan.folder.path, pooling_of(run))
+    student, vocabulary = build(wanted, origin, teacher.vectors.shape[1], arguments.seed)
+    tokenizer = QueryTokenizer.from_folder(
+        vocabulary or plan.folder.path / plan.folder.transformer, wanted.length, student.special_tokens
+    )
     place(run, student)
     task = Alignment(
         student, tokenizer.all_ids(teacher.texts), teacher.vectors, loss=arguments.loss,
@@ -44,7 +50,7 @@ def align(run: Run) -> None:
     }
     train(run, task, identity, ranks)
     if ranks.leads:
-        finish(run, student, tokenizer, plan.folder.path)
+        finish(run, student, tokenizer, document_folder(run))
 
 
 def design(arguments: DistillArguments) -> Design:
@@ -101,6 +107,33 @@ def train(run: Run, task: Task, identity: Mapping[str, Any], ranks: Ranks) -> No
     finally:
         ranks.leave()
     run.say(arguments.task, {**outcome, **size(task.module)})
+
+
+def pooling_of(run: Run) -> str | None:
+    """Return the pooling that the command line names, if it names one. Raises UsageError for one not known here."""
+    said = run.arguments.recipe.pooling
+    if said is None:
+        return None
+    if said not in (("mean",), ("cls",)):
+        raise UsageError(f"--pooling {','.join(said)}: a teacher pools by mean or cls")
+    return said[0]
+
+
+def normalises(run: Run) -> bool:
+    """Say whether the passage encoder gives normalised vectors."""
+    asked = run.arguments.recipe.normalise
+    return asked if asked is not None else any(isinstance(step, Normalise) for step in run.plan.folder.steps)
+
+
+def document_folder(run: Run) -> Path:
+    """Return the passage encoder's folder in the layout of sentence-transformers, written now where it has another."""
+    folder = run.plan.folder
+    if (folder.path / MODULES).is_file():
+        return folder.path
+    encoder, tokenizer = load_teacher(folder.path, pooling_of(run))
+    target = (run.arguments.output_dir or Path()) / DOCUMENT
+    save_student(target, encoder, tokenizer, normalises(run))
+    return target
 
 
 def finish(run: Run, student: Student, tokenizer: QueryTokenizer, document: Path) -> None:

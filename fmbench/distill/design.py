@@ -40,40 +40,37 @@ class Design:
     length: int = 32
 
 
-def load_teacher(folder: Path) -> tuple[TransformerStudent, QueryTokenizer]:
-    """Return the teacher's query side. Raises UsageError where it is no transformer."""
+def load_teacher(folder: Path, pooling: str | None = None) -> tuple[TransformerStudent, QueryTokenizer]:
+    """Return the teacher's query side, pooled as its folder says or otherwise. Raises UsageError for no transformer."""
     encoder, tokenizer = load_query_encoder(folder)
     if not isinstance(encoder, TransformerStudent):
         raise UsageError(f"{folder}: a teacher is a transformer, and this is none")
+    encoder.pooling = pooling or encoder.pooling
     return encoder, tokenizer
 
 
-def build(design: Design, teacher: Path, dimensions: int, seed: int = 0) -> tuple[Student, QueryTokenizer]:
-    """Return a new student of a teacher's folder, and its tokenizer.
+def build(design: Design, origin: TransformerStudent, dimensions: int, seed: int = 0) -> tuple[Student, Path | None]:
+    """Return a new student, and the folder of its tokenizer where it is not the teacher's.
 
-    `dimensions` is the size of the teacher's vectors, which may be cut (Matryoshka). Raises UsageError for sizes that
-    do not go together; warns of a student that is larger than its teacher.
+    `origin` is the teacher, which is used up; `dimensions` the size of its vectors, which may be cut (Matryoshka).
+    Raises UsageError for sizes that do not go together; warns of a student that is larger than its teacher.
     """
     torch.manual_seed(seed)
-    origin, _ = load_teacher(teacher)
     largest = size(origin)["parameters"]
     table = origin.model.get_input_embeddings().weight.detach()
     if design.embeddings == "own":
         table = torch.nn.init.normal_(torch.empty_like(table), std=0.02)
     student: Student
-    vocabulary = teacher
     if design.kind == "lookup":
         student = LookupStudent(table, dimensions, free=design.embeddings != "tied")
     elif design.kind in ("gru", "lstm"):
         student = recurrent(design, table, dimensions)
     else:
         student = transformer(design, origin, table, dimensions, seed)
-        if design.model is not None and design.embeddings == "own":
-            vocabulary = design.model
     own = size(student)["parameters"]
     if own > largest:
         warn(f"the student has {own:,} parameters, more than its teacher with {largest:,}")
-    return student, QueryTokenizer.from_folder(vocabulary, design.length, student.special_tokens)
+    return student, design.model if design.embeddings == "own" else None
 
 
 def recurrent(design: Design, table: Tensor, dimensions: int) -> RecurrentStudent:

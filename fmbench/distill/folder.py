@@ -21,7 +21,8 @@ from .student import Student
 from .tokens import QueryTokenizer
 from .transformer import TransformerStudent
 
-MODULES = "sentence_transformers.models"
+PACKAGE = "sentence_transformers.models"
+MODULES, ROOT = "modules.json", "config_sentence_transformers.json"
 RECURRENT = "fmbench.distill.sentence_module.RecurrentModule"
 
 
@@ -58,7 +59,7 @@ def save_student(folder: Path, student: Student, tokenizer: QueryTokenizer, norm
     if normalise:
         modules.append(write_module(folder / f"{len(modules)}_Normalize", "Normalize", {}))
     write_list(folder, modules)
-    write_json(folder / "config_sentence_transformers.json", root_config({}))
+    write_json(folder / ROOT, root_config({}))
 
 
 def write_lookup(folder: Path, student: LookupStudent | FoldedStudent, tokenizer: QueryTokenizer) -> Module:
@@ -66,7 +67,7 @@ def write_lookup(folder: Path, student: LookupStudent | FoldedStudent, tokenizer
     folder.mkdir(exist_ok=True)
     save_file({"embedding.weight": student.folded().contiguous()}, folder / "model.safetensors")
     tokenizer.backend.save(str(folder / "tokenizer.json"))
-    return Module(f"{MODULES}.StaticEmbedding", folder.name)
+    return Module(f"{PACKAGE}.StaticEmbedding", folder.name)
 
 
 def write_transformer(folder: Path, student: TransformerStudent, tokenizer: QueryTokenizer) -> list[Module]:
@@ -81,7 +82,7 @@ def write_transformer(folder: Path, student: TransformerStudent, tokenizer: Quer
         "pooling_mode_cls_token": student.pooling == "cls",
         "pooling_mode_mean_tokens": student.pooling == "mean",
     }
-    modules = [Module(f"{MODULES}.Transformer", inner.name), write_module(folder / "1_Pooling", "Pooling", pooling)]
+    modules = [Module(f"{PACKAGE}.Transformer", inner.name), write_module(folder / "1_Pooling", "Pooling", pooling)]
     if student.projection is not None:
         dense = {
             "in_features": width, "out_features": student.dimensions, "bias": False,
@@ -126,10 +127,12 @@ def save_pair(folder: Path, query: Path, document: Path) -> None:
             routes[route].append(name)
     parameters = {"default_route": "document", "allow_empty_key": True}
     write_json(folder / "router_config.json", {"types": types, "structure": routes, "parameters": parameters})
-    write_list(folder, [Module(f"{MODULES}.Router", "")])
-    prompts = read_json(document / "config_sentence_transformers.json").get("prompts") or {}
+    write_list(folder, [Module(f"{PACKAGE}.Router", "")])
+    published = read_json(document / ROOT)
+    prompts = published.get("prompts") or {}
     kept = next((prompts[key] for key in ("document", "passage", "corpus") if prompts.get(key)), "")
-    write_json(folder / "config_sentence_transformers.json", root_config({"query": "", "document": kept}))
+    similarity = published.get("similarity_fn_name") or "cosine"
+    write_json(folder / ROOT, root_config({"query": "", "document": kept}, similarity))
 
 
 def copy_module(origin: Path, module: Module, target: Path) -> None:
@@ -139,20 +142,20 @@ def copy_module(origin: Path, module: Module, target: Path) -> None:
     if not source.is_dir():  # Normalize has no files, and some folders leave it out
         return
     for path in sorted(source.iterdir()):
-        if path.is_file() and path.name not in ("modules.json", "config_sentence_transformers.json", "README.md"):
+        if path.is_file() and path.name not in (MODULES, ROOT, "README.md"):
             shutil.copyfile(path, target / path.name)
 
 
-def root_config(prompts: Mapping[str, str]) -> dict[str, Any]:
+def root_config(prompts: Mapping[str, str], similarity: str = "cosine") -> dict[str, Any]:
     """Return what sentence-transformers keeps of a whole model."""
-    return {"prompts": dict(prompts), "default_prompt_name": None, "similarity_fn_name": "cosine"}
+    return {"prompts": dict(prompts), "default_prompt_name": None, "similarity_fn_name": similarity}
 
 
 def write_module(folder: Path, name: str, config: Mapping[str, Any]) -> Module:
     """Write a module that is a configuration."""
     folder.mkdir(exist_ok=True)
     write_json(folder / "config.json", config)
-    return Module(f"{MODULES}.{name}", folder.name)
+    return Module(f"{PACKAGE}.{name}", folder.name)
 
 
 def write_list(folder: Path, modules: Sequence[Module]) -> None:
@@ -161,12 +164,12 @@ def write_list(folder: Path, modules: Sequence[Module]) -> None:
         {"idx": number, "name": str(number), "path": module.path, "type": module.type}
         for number, module in enumerate(modules)
     ]
-    write_json(folder / "modules.json", rows)
+    write_json(folder / MODULES, rows)
 
 
 def read_list(folder: Path) -> list[Module]:
     """Return the modules of a folder, in order. Raises UsageError where it is none of sentence-transformers."""
-    rows = read_json(folder / "modules.json")
+    rows = read_json(folder / MODULES)
     if not isinstance(rows, list):
         raise UsageError(f"{folder}: has no modules.json; name a folder of sentence-transformers")
     try:

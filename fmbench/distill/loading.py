@@ -11,7 +11,7 @@ from torch import nn
 from fmbench.errors import UsageError, first_line
 from fmbench.model import dtype_key
 
-from .folder import Module, read_json, read_list
+from .folder import MODULES, Module, read_json, read_list
 from .lookup import FoldedStudent
 from .recurrent import RecurrentStudent
 from .student import Student
@@ -41,7 +41,9 @@ def load_query_encoder(folder: Path, length: int | None = None) -> tuple[Student
 
 
 def route(folder: Path) -> tuple[Path, list[Module]]:
-    """Return the folder and the modules that a query goes through."""
+    """Return the folder and the modules that a query goes through. A plain transformer is pooled by its mean."""
+    if not (folder / MODULES).is_file() and (folder / "config.json").is_file():
+        return folder, [Module("Transformer", "")]
     modules = read_list(folder)
     if modules[0].name != "Router":
         return folder, modules

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -136,11 +137,14 @@ def test_contrast_goes_on_with_a_student(students, capsys):
     rows = [f"q{query}\td{(7 * query + number) % 60}\t0.5" for query in range(20) for number in range(5)]
     negatives.write_text("\n".join(["query-id\tcorpus-id\tscore", *rows]) + "\n")
     query = place.root / "lookup" / "query"
-    words = ("--query_model", query, "--negatives", negatives, "--negatives_per_query", 3, "--split", "train",
+    words = ("--query_model", query, "--negatives", negatives, "--negatives_per_query", 3, "--held_out_split", "test",
              "--epochs", 4, "--batch_size", 4, "--learning_rate", 0.01)  # fmt: skip
     assert run(place, "contrast", *words, "--output_dir", place.root / "frozen") == 0
-    lines = [line.data for line in of(Dst, parsed(capsys.readouterr().out))]
+    captured = capsys.readouterr()
+    lines = [line.data for line in of(Dst, parsed(captured.out))]
     assert lines[-1]["stage"] == "contrast"
+    assert lines[-1]["steps"] == 4 * (18 // 4)  # 20 train queries: one is held out by its text, one shows the quality
+    assert "1 queries have no hard negative, or are held out" in captured.err
     assert lines[-1]["ended"] == "all steps done"
     assert (place.root / "frozen" / "pair" / "router_config.json").is_file()
     assert not (place.root / "frozen" / "document").exists()
@@ -151,6 +155,25 @@ def test_contrast_goes_on_with_a_student(students, capsys):
     after = load_file(place.root / "both" / "document" / "0_Transformer" / "model.safetensors")
     name = "encoder.layer.0.output.dense.weight"
     assert np.abs(before[name] - after[name]).max() > 0
+
+
+def test_a_plain_transformer_is_a_teacher_too(place, tmp_path):
+    for name in ("modules.json", "sentence_bert_config.json"):
+        shutil.copytree(place.model, tmp_path / "plain", dirs_exist_ok=True)
+        (tmp_path / "plain" / name).unlink()
+    plain = SimpleNamespace(**{**vars(place), "model": tmp_path / "plain", "work": tmp_path / "work"})
+    pooled = ("--pooling", "cls", "--query_max_len", 32, "--passage_max_len", 32)
+    assert run(plain, "teacher", *TEXTS, "--teacher_dir", plain.work, *pooled) == 0
+    assert align(plain, tmp_path / "out", "--student", "transformer", *pooled) == 0
+    sentence_transformers = pytest.importorskip("sentence_transformers")
+    pair = sentence_transformers.SentenceTransformer(str(tmp_path / "out" / "pair"), device="cpu")
+    from fmbench.encoder import Encoder, Recipe
+    from fmbench.options import Arguments
+
+    arguments = Arguments(platform="cpu", model_class="AutoModel", model_name=str(plain.model))
+    encoder = Encoder.load(arguments, Recipe(pooling=("cls",)))
+    texts = tiny.queries()[:20]
+    assert np.abs(encoder.encode(texts, "passage") - pair.encode_document(texts)).max() < 1e-5
 
 
 def test_a_teacher_of_other_weights_is_refused(place, tmp_path, capsys):
