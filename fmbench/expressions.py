@@ -5,13 +5,15 @@ Only the command line may evaluate: its user could run the same code anyway. Not
 
 import ast
 import builtins
+import importlib
 from collections.abc import Mapping
 from typing import Any
 
 from fmbench.errors import UsageError, first_line, nearest
 from fmbench.suboptions import Expression, leaves
 
-NAMES = ("torch", "transformers", "args")
+OPTIONAL = ("torchao",)  # imported where an expression names it
+NAMES = ("torch", "transformers", "args", *OPTIONAL)
 
 
 def check(options: Mapping[str, Mapping[str, Any]]) -> None:
@@ -66,8 +68,13 @@ def value_of(leaf: Any, namespace: dict[str, Any], option: str) -> Any:
         return {key: value_of(below, namespace, f"{option}:{key}") for key, below in leaf.items()}
     if not isinstance(leaf, Expression):
         return leaf
+    text = leaf.text.strip()
     try:
-        return eval(leaf.text.strip(), dict(namespace))  # noqa: S307 (the user's own command line)
+        found = {name: importlib.import_module(name) for name in free_names(ast.parse(text, mode="eval"))
+                 if name in OPTIONAL}  # fmt: skip
+        return eval(text, {**namespace, **found})  # noqa: S307 (the user's own command line)
+    except ModuleNotFoundError as error:
+        raise UsageError(f"{option}@ {leaf.text!r}: {error.name} is not installed; pip install {error.name}") from None
     except (Exception, SystemExit) as error:
         hint = ""
         if isinstance(error, AttributeError) and error.name:

@@ -16,7 +16,7 @@ SETS = ("compile", "model", "platform", "torch.call", "torch.set")
 SUBOPTION_HELP = """\
 sub-options:
   --SET:KEY VALUE               a string
-  --SET:KEY@ EXPRESSION         a Python expression; it may name torch, transformers, args
+  --SET:KEY@ EXPRESSION         a Python expression; it may name torch, transformers, torchao, args
   --SET:KEY:KEY...=VALUE        keys nest into dictionaries; quotes protect a ':' in a key
 
   --compile:...                 arguments of torch.compile (any of them turns --compile on)

@@ -1,4 +1,5 @@
 import sys
+import types
 
 import pytest
 
@@ -69,6 +70,15 @@ def test_a_failing_expression_names_its_option(text: str, said: str) -> None:
     with pytest.raises(UsageError, match=said) as caught:
         evaluated("--model:dtype@", text)
     assert "--model:dtype@" in str(caught.value)
+
+
+def test_torchao_is_imported_where_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torchao", None)
+    assert evaluated("--model:dtype@", "torch.float16")
+    with pytest.raises(UsageError, match=r"torchao is not installed; pip install torchao"):
+        evaluated("--model:quantization_config@", "torchao.quantization.Int8WeightOnlyConfig()")
+    monkeypatch.setitem(sys.modules, "torchao", types.ModuleType("torchao"))
+    assert evaluated("--model:x@", "torchao.__name__")["model"] == {"x": "torchao"}
 
 
 def test_names_bound_inside_an_expression_are_no_unknown_names() -> None:

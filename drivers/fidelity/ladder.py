@@ -12,6 +12,7 @@ from fmbench import __version__, lines
 from fmbench.console import Progress, reserved_stdout, run_main, warn
 from fmbench.errors import FmbenchError, UsageError
 from fmbench.fidelity.subject import Subject
+from fmbench.opening import given, platform_facts, run_facts
 from fmbench.overrides import merged
 from fmbench.parsing import Parser
 from fmbench.whole_file import whole_file
@@ -28,6 +29,8 @@ VARIANTS = {
     REFERENCE: "--model:dtype@ torch.float32",
     "bf16": "--model:dtype@ torch.bfloat16",
     "fp16": "--model:dtype@ torch.float16",
+    "int8": "--model:dtype@ torch.float32 --model:quantization_config@ 'transformers.TorchAoConfig("
+    "torchao.quantization.Int8DynamicActivationInt8WeightConfig())'",
     "inductor": "--model:dtype@ torch.float32 --compile:backend inductor --compile:dynamic@ True",
     "openvino": "--model:dtype@ torch.float32 --platform openvino",
 }
@@ -68,7 +71,7 @@ def run(argv: Sequence[str]) -> int:
         text = as_json(found) if arguments.format == "json" else as_markdown(found, subject, REFERENCE)
         with contextlib.ExitStack() as files:
             if options.log is not None:
-                files.enter_context(whole_file(options.log)).write(log_text(found))
+                files.enter_context(whole_file(options.log)).write(log_text(found, rungs[0], subject))
         stdout.write(text)
     return 0
 
@@ -143,10 +146,18 @@ def as_json(found: Sequence[Standing]) -> str:
     return json.dumps([finite(asdict(item)) for item in found], indent=2, allow_nan=False) + "\n"
 
 
-def log_text(found: Sequence[Standing]) -> str:
-    """Return the log: a FID line a variant."""
+def log_text(found: Sequence[Standing], reference: Rung, subject: Subject) -> str:
+    """Return the log: what the run is, as of the reference, and a FID line a variant."""
+    encoder = reference.encoder
+    if encoder is None:
+        raise FmbenchError(f"the reference {reference.name} did not run")
+    arguments = encoder.arguments
+    texts = {"passages": len(subject.passages), "queries": len(subject.queries), "texts": subject.digest}
     said: list[lines.Line] = [
         lines.Log({"format": lines.FORMAT_VERSION, "program": f"fmbench {__version__}", "driver": "fidelity"}),
+        *(lines.Arg(name, value) for name, value in given(arguments)),
+        lines.Env({"task": "ladder", **run_facts(arguments, encoder.platform.distributions, "encode"), **texts}),
+        lines.Env({**platform_facts(encoder.platform, arguments), **encoder.facts, "seed": arguments.seed}),
         *(
             lines.Fid({"artifact": f"ladder/{item.name}", "kind": "variant", "verdict": item.verdict}
                       | finite(asdict(item)))

@@ -1,5 +1,6 @@
 """`fmbench fidelity ladder` on a tiny model, in this process."""
 
+import importlib.util
 import json
 
 import pytest
@@ -41,6 +42,8 @@ def test_each_variant_stands_against_fp32(ladder, tmp_path):
     assert bf16["speed"] > 0 and bf16["speed_interval"][0] <= bf16["speed_interval"][1]
     assert hpu["verdict"] == "unsupported" and "--platform hpu is not usable here" in hpu["failure"]
     written = [lines.parse_line(text) for text in (tmp_path / "log").read_text().splitlines()]
+    env = {name: value for line in written if isinstance(line, lines.Env) for name, value in line.data.items()}
+    assert (env["task"], env["platform"], env["queries"]) == ("ladder", "cpu", 6) and env["packages"]["torch"]
     fids = [line.data for line in written if isinstance(line, lines.Fid)]
     assert [fid["artifact"] for fid in fids][:2] == ["ladder/fp32", "ladder/bf16"]
     assert [fid["verdict"] for fid in fids] == ["equal", "different", "equal", "unsupported"]
@@ -51,6 +54,16 @@ def test_the_table_says_why_a_variant_is_not_there(ladder):
     assert code == 0, err
     assert "unsupported" in out and "- --model:attn\\_implementation nonsense" in out.replace("attn_", "attn\\_")
     assert "passages, 6 queries" in out
+
+
+def test_int8_is_computed_or_says_what_to_install(ladder):
+    code, out, err = ladder("--variants", "int8", "--format", "json")
+    assert code == 0, err
+    int8 = json.loads(out)[1]
+    if importlib.util.find_spec("torchao") is None:
+        assert int8["verdict"] == "unsupported" and "pip install torchao" in int8["failure"]
+    else:
+        assert int8["verdict"] == "different" and 0.9 < int8["min_cosine"] < 1
 
 
 @pytest.mark.parametrize(
