@@ -4,9 +4,10 @@ The same logs give the same bytes. Everything comes from results/MACHINE/RUN/dri
 """
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from fmbench.console import run_main, warn
@@ -15,6 +16,7 @@ from fmbench.markdown import plain
 
 from . import output
 from .published_plots import write_machine_plots
+from .published_quality import reports, retrieval_sections, student_sections, write_student_plots
 from .published_table import machine_facts, tables
 from .reader import Source
 from .records import read_records
@@ -29,14 +31,15 @@ BEGINNING = """\
 # Results
 
 Measured by this project on its own machines; nothing is copied from elsewhere. `make results` writes this page from the
-logs below, which hold every repetition: do not edit it. `make measure` measures the same on your machine.
+logs below, which hold every repetition, and from the tables that commands printed beside them: do not edit it. `make
+measure` measures the speed, and `results/measure_quality.sh` the quality, on your machine.
 
 """
 LEGEND = """\
-A row is a model as it was set up, on one input size; a column is a batch size. Random weights have the architecture of
-the published ones, and a forward pass costs the same. Timed is the forward pass. Each figure is the median repetition
-± half the width of its 95 % interval. One with a \\* should not be trusted: the last column says why (`fmbench show` on
-the log says it in full, and [trust a figure](../docs/how-to/trust-a-figure.md) what that means).
+Speed: a row is a model as it was set up, on one input size; a column is a batch size. Random weights have the
+architecture of the published ones, and a forward pass costs the same. Timed is the forward pass. Each figure is the
+median repetition ± half the width of its 95 % interval. One with a \\* should not be trusted: the last column says why
+(`fmbench show` on the log says it in full, and [trust a figure](../docs/how-to/trust-a-figure.md) what that means).
 
 """
 NONE = "None is published yet.\n"
@@ -49,6 +52,19 @@ class Published:
     machine: str
     run: str
     records: Sequence[Record]
+
+    @property
+    def speed(self) -> list[Record]:
+        """The results of the speed driver."""
+        return [record for record in self.records if record.row["retrieval"] is None]
+
+
+@dataclass(frozen=True, slots=True)
+class Plots:
+    """The plots of one machine: of the speed driver, and of students by data set."""
+
+    speed: Sequence[Path]
+    students: Mapping[str, Path]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -65,7 +81,7 @@ def publish(argv: Sequence[str]) -> int:
         raise UsageError(f"{folder}: no such folder")
     runs = published_runs(folder)
     plots = write_plots(folder, runs)
-    text = page(runs, plots)
+    text = page(folder, runs, plots)
     with output.opened(folder / README) as stream:
         stream.write(text)
     return 0
@@ -89,46 +105,58 @@ def machines_of(runs: Iterable[Published]) -> dict[str, list[Published]]:
     return found
 
 
-def write_plots(folder: Path, runs: Sequence[Published]) -> dict[str, list[Path]]:
+def write_plots(folder: Path, runs: Sequence[Published]) -> dict[str, Plots]:
     """Draw the plots of each machine and return their paths; those of runs that are gone are removed."""
     target = folder / PLOTS
     if runs:
         target.mkdir(exist_ok=True)
     made = {
-        machine: write_machine_plots(machine, [record for run in members for record in run.records], target)
+        machine: Plots(
+            write_machine_plots(machine, [record for run in members for record in run.speed], target),
+            write_student_plots(machine, rows_of(members), target),
+        )
         for machine, members in machines_of(runs).items()
     }
-    kept = {path for paths in made.values() for path in paths}
+    kept = {path for plots in made.values() for path in (*plots.speed, *plots.students.values())}
     for path in target.glob("*.png"):
         if path not in kept:
             path.unlink()
     return made
 
 
-def page(runs: Sequence[Published], plots: dict[str, list[Path]]) -> str:
+def rows_of(runs: Iterable[Published]) -> list[Mapping[str, Any]]:
+    """Return the rows of some runs."""
+    return [record.row for run in runs for record in run.records]
+
+
+def page(folder: Path, runs: Sequence[Published], plots: Mapping[str, Plots]) -> str:
     """Return the text of the page."""
     if not runs:
         return BEGINNING + NONE
-    sections = [section(machine, members, plots[machine]) for machine, members in machines_of(runs).items()]
+    sections = [
+        section(machine, members, plots[machine], reports(folder / machine))
+        for machine, members in machines_of(runs).items()
+    ]
     return BEGINNING + LEGEND + "\n".join(sections)
 
 
-def section(machine: str, runs: Sequence[Published], plots: Sequence[Path]) -> str:
+def section(machine: str, runs: Sequence[Published], plots: Plots, said: Sequence[str]) -> str:
     """Return what is said of one machine."""
     records = [record for run in runs for record in run.records]
     parts = [f"## {plain(machine)}", f"{plain(machine_facts(records))}. {counts(runs)}."]
     parts.append(
         "Logs: " + ", ".join(f"[{plain(run.run)}]({quote(f'{machine}/{run.run}')}/{LOG})" for run in runs) + "."
     )
-    parts += [f"![{plain(path.stem)}]({PLOTS}/{path.name})" for path in plots]
-    for title, table in tables([(run.run, run.records) for run in runs]).items():
+    parts += [f"![{plain(path.stem)}]({PLOTS}/{path.name})" for path in plots.speed]
+    for title, table in tables([(run.run, run.speed) for run in runs if run.speed]).items():
         parts += [f"### {title}", table.rstrip("\n")]
+    parts += [*retrieval_sections(rows_of(runs)), *student_sections(rows_of(runs), plots.students, PLOTS), *said]
     return "\n\n".join(parts) + "\n"
 
 
 def counts(runs: Sequence[Published]) -> str:
     """Return how many shapes were measured, and how many of them are in doubt or failed."""
-    rows = [record.row for run in runs for record in run.records]
+    rows = [record.row for run in runs for record in run.speed]
     failed = sum(row["status"] == "ERR" for row in rows)
     doubted = sum(row["status"] != "ERR" and (row["statistics"] or {}).get("stable") is not True for row in rows)
     return f"{len(runs)} run{'s' if len(runs) > 1 else ''}, {len(rows)} shapes: {doubted} in doubt, {failed} failed"

@@ -7,7 +7,8 @@ from typing import Any
 
 from fmbench.table import table
 
-HEADER = ("student", "kept", "95% interval", "speed-up", "95% interval", "p50 ms", "p99 ms", "parameters", "front")
+HEADER = ("student", "kept", "95% interval", "speed-up", "95% interval", "p50 ms", "p99 ms", "parameters", "Pareto")
+RIGHT = (1, 3, 5, 6, 7)
 
 
 @dataclass(frozen=True)
@@ -54,9 +55,14 @@ def on_front(points: Sequence[Point]) -> list[bool]:
 
 
 def frontier_table(points: Sequence[Point]) -> str:
-    """Return a table of one data set's students, the fastest first; `*` marks the Pareto front."""
+    """Return a table of one data set's students, as text."""
+    return table(HEADER, frontier_rows(points), right=RIGHT)
+
+
+def frontier_rows(points: Sequence[Point]) -> list[tuple[str, ...]]:
+    """Return the rows of one data set's students, the fastest first; the last cell marks the Pareto front."""
     marks = dict(zip(map(id, points), on_front(points), strict=True))
-    rows = [
+    return [
         (
             point.name,
             f"{point.kept:.1%}",
@@ -66,11 +72,10 @@ def frontier_table(points: Sequence[Point]) -> str:
             f"{point.latency_ms['p50']:.3f}",
             f"{point.latency_ms['p99']:.3f}",
             f"{point.parameters:,}",
-            "*" if marks[id(point)] else "",
+            "front" if marks[id(point)] else "",
         )
         for point in sorted(points, key=lambda point: -point.speed_up)
     ]
-    return table(HEADER, rows, right=(1, 3, 5, 6, 7))
 
 
 def interval(ends: tuple[float, float] | None, form: str) -> str:
