@@ -148,7 +148,8 @@ def section(machine: str, runs: Sequence[Published], plots: Plots, said: Sequenc
         "Logs: " + ", ".join(f"[{plain(run.run)}]({quote(f'{machine}/{run.run}')}/{LOG})" for run in runs) + "."
     )
     parts += [f"![{plain(path.stem)}]({PLOTS}/{path.name})" for path in plots.speed]
-    for title, table in tables([(run.run, run.speed) for run in runs if run.speed]).items():
+    speed = [(run.run, run.speed) for run in runs if run.speed]
+    for title, table in tables(speed).items() if speed else ():
         parts += [f"### {title}", table.rstrip("\n")]
     parts += [*retrieval_sections(rows_of(runs)), *student_sections(rows_of(runs), plots.students, PLOTS), *said]
     return "\n\n".join(parts) + "\n"

@@ -3,7 +3,19 @@
 import sys
 from collections.abc import Iterator
 
-from tests.bench import answer, dashboard, harness, large_log, overhead, process_log, proof, startup, truth
+from tests.bench import (
+    answer,
+    dashboard,
+    encode,
+    harness,
+    large_log,
+    overhead,
+    process_log,
+    proof,
+    search,
+    startup,
+    truth,
+)
 
 Row = tuple[str, str, str]
 
@@ -31,6 +43,9 @@ def rows() -> Iterator[Row]:
     yield "`process`, 1,000,000 REP and 10,000 RES lines", "4 s", f"{seconds:.2f} s"
     yield "the same: peak memory", "600 MB", f"{peak_bytes / 1e6:.0f} MB"
     yield from dashboard.rows()
+    yield from search.rows()
+    if encode.CORPUS.is_file():
+        yield from encode.rows()
     for what, seconds, peak_bytes in large_log.rows():
         yield f"{what} of a log of 2 GB: peak memory", "400 MB", f"{peak_bytes / 1e6:.0f} MB ({seconds:.0f} s)"
 

@@ -14,7 +14,8 @@ from fmbench.search import Block, TopK, choose_engine, search
 from fmbench.stats import median
 
 QUERIES, DOCUMENTS, DIMENSIONS, K = 1000, 200_000, 384, 100
-BATCHES = (4096, 40_960)  # documents at once: what was fastest here, and what Trove's documents suggest
+BATCHES = (40_960, 4096)  # documents at once: what Trove's documents suggest, and what was fastest here
+TARGETS = ("0.50", "")
 ROUNDS = 7
 
 
@@ -70,8 +71,6 @@ def ratios(rounds: int = ROUNDS) -> dict[str, float]:
             call()
             seconds.setdefault(name, []).append(time.perf_counter() - start)
     ours = seconds.pop("fmbench")
-    batches = [seconds.pop(f"Trove {batch}") for batch in BATCHES]
-    seconds["Trove"] = [min(both) for both in zip(*batches, strict=True)]
     return {
         name: median([mine / other for mine, other in zip(ours, theirs, strict=True)])
         for name, theirs in seconds.items()
@@ -133,7 +132,9 @@ def rows() -> Iterator[tuple[str, str, str]]:
         "1.00",
         f"{found['faiss IndexFlatIP']:.2f}",
     )
-    yield "the same: of Trove's FastResultHeapq, re-implemented", "0.50", f"{found['Trove']:.2f}"
+    for batch, target in zip(BATCHES, TARGETS, strict=True):
+        what = f"the same: of Trove's FastResultHeapq, re-implemented, {batch:,} documents at once"
+        yield what, target, f"{found[f'Trove {batch}']:.2f}"
 
 
 if __name__ == "__main__":

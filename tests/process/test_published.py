@@ -96,6 +96,19 @@ def test_the_machine_is_described(published):
     assert len(links) == 2 and all((published[0] / link).is_file() for link in links)
 
 
+def test_students_and_what_a_command_printed_are_on_the_page(tmp_path):
+    add(tmp_path, "students", (ROOT / "tests/golden-distill/format-1.log").read_text())
+    (tmp_path / "vm-1a2b" / "ladder.md").write_text("## Ladder\n\n| a |\n| --- |\n| 1 |\n")
+    assert main([str(tmp_path)]) == 0
+    text = (tmp_path / "README.md").read_text()
+    section = text.partition("### Students on ")[2]
+    plots = list((tmp_path / "plots").iterdir())
+    assert len(plots) == 1 and f"(plots/{plots[0].name})" in section
+    assert "| student | kept |" in section and "| front |" in section and "shows what a student keeps" in section
+    assert "### Ladder\n\n| a |" in section.partition("| student |")[2]
+    assert "0 shapes: 0 in doubt" in text and "### Latency" not in text
+
+
 def test_no_run_is_a_page_too(tmp_path):
     assert main([str(tmp_path)]) == 0
     assert (tmp_path / "README.md").read_text().endswith("\nNone is published yet.\n")
