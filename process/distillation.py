@@ -27,6 +27,7 @@ def distillation_records(run: Run, source: str, metadata_id: str | None) -> Iter
         latency = said.get("latency_ms") or {}
         yield Record({
             **row,
+            "timestamp": said.get("start"),
             "engine": ENGINE,
             "model": said["query_model"],
             "batch": 1,

@@ -14,7 +14,7 @@ from .published_plots import ODD
 from .retrieval_view import is_retrieval
 
 METRIC = "ndcg_cut_10"
-HEADING = re.compile(r"^#+ ", re.MULTILINE)
+HEADING = re.compile(r"^##? ", re.MULTILINE)
 STUDENTS = """\
 Kept: the share of the teacher's nDCG@10, the student's queries searching the teacher's passages, with the 95 % interval
 of a bootstrap over queries, in pairs. Speed-up: of the median query, one at a time, from the text to the vector and
@@ -61,5 +61,5 @@ def write_student_plots(machine: str, rows: Iterable[Mapping[str, Any]], folder:
 
 
 def reports(folder: Path) -> list[str]:
-    """Return what commands printed into a machine's folder as Markdown, their headings one below the machine's."""
+    """Return what commands printed into a machine's folder as Markdown, below the machine's heading."""
     return [HEADING.sub("### ", path.read_text(encoding="utf-8")).rstrip("\n") for path in sorted(folder.glob("*.md"))]

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from fmbench.figures import plus_minus, significant
+from fmbench.figures import significant
 from fmbench.markdown import harmless
 
 from .view import Lines, text, trust
@@ -61,7 +61,7 @@ def metric(quality: dict[str, Any], name: str) -> str:
         return ""
     if interval is None or interval[1] - interval[0] < LEAST:
         return f"{value:.4f}"
-    return plus_minus(value, *interval)
+    return f"{value:.4f} ± {(interval[1] - interval[0]) / 2:.4f}"  # four digits, as retrieval's literature has them
 
 
 def note(row: dict[str, Any], passages: dict[str, Any], quality: dict[str, Any]) -> str:

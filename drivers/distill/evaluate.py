@@ -177,6 +177,7 @@ def report(
         run.say("evaluate" if contestant is not contestants[0] else "reference", {
             "dataset": dataset.name,
             "query_model": contestant.name,
+            "start": run.start,
             "queries": len(found.queries),
             "metrics": found.means(),
             "intervals": found.intervals,

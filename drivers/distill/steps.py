@@ -28,6 +28,7 @@ class Run:
     def __init__(self, arguments: DistillArguments, plan: EncoderPlan, log: LogWriter) -> None:
         self.arguments, self.plan, self.log = arguments, plan, log
         self.clock = Clock()
+        self.start = lines.format_time(self.clock.now())
 
     def say(self, stage: str, data: dict[str, Any]) -> None:
         """Print a DST line."""

@@ -68,7 +68,8 @@ def run(argv: Sequence[str]) -> int:
     subject = arguments.subject()
     with reserved_stdout() as stdout:
         found = measured(rungs, subject)
-        text = as_json(found) if arguments.format == "json" else as_markdown(found, subject, REFERENCE)
+        drawn = as_markdown(found, subject, REFERENCE, arguments.model_name)
+        text = as_json(found) if arguments.format == "json" else drawn
         with contextlib.ExitStack() as files:
             if options.log is not None:
                 files.enter_context(whole_file(options.log)).write(log_text(found, rungs[0], subject))

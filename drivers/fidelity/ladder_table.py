@@ -131,10 +131,9 @@ def overlap(one: TopK, other: TopK) -> float:
     return sum(shares) / max(1, len(shares))
 
 
-def as_markdown(rows: Sequence[Standing], subject: Subject, reference: str) -> str:
+def as_markdown(rows: Sequence[Standing], subject: Subject, reference: str, model_name: str) -> str:
     """Return the table."""
-    title = f"### Fidelity ladder against {reference}: {len(subject.passages):,} passages, "
-    title += f"{len(subject.queries):,} queries\n"
+    title = f"### Fidelity ladder against {reference}: {plain(subject.title(model_name))}\n"
     table = markdown(HEADER, [cells(row) for row in rows], tuple(range(1, 10)))
     failed = [f"- {plain(row.name)} cannot run here: {plain(row.failure or '')}" for row in rows if row.failure]
     return "\n".join([title, table, *([*failed, ""] if failed else []), NOTES])

@@ -72,11 +72,12 @@ def run(argv: Sequence[str]) -> int:
         raise UsageError("name two versions at least: --with torch==2.12.1 --with torch==2.13.0")
     columns = planned(own, requirements)
     arguments = wanted_arguments([*left, f"--out={own.out}"])
-    arguments.subject()
+    subject = arguments.subject()
     for column in columns:
         fill(column, left)
     steps = [compared(a, b, left, arguments) for a, b in pairwise(working(columns))]
-    sys.stdout.write(as_json(columns, steps) if own.format == "json" else as_markdown(columns, steps))
+    about = subject.title(arguments.model_name)
+    sys.stdout.write(as_json(columns, steps) if own.format == "json" else as_markdown(columns, steps, about))
     return 0 if len(list(working(columns))) > 1 else 1
 
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from fmbench.markdown import markdown
+from fmbench.markdown import markdown, plain
 
 from .records import comparison_record
 from .report import section
@@ -17,13 +17,13 @@ HEADER = ("A", "B", "tensors", "shapes match?", "bitwise equal?", "close?", "ran
 SWAP_HEADER = ("A", "B", "ranking", "Recall@10 change", "MRR@10 change", "different ids")
 
 
-def as_markdown(columns: "Sequence[Column]", steps: "Sequence[Step]") -> str:
-    """Return a line a pair of neighbours and one a version that is not there, then the rankings."""
+def as_markdown(columns: "Sequence[Column]", steps: "Sequence[Step]", about: str) -> str:
+    """Return a line a pair of neighbours and one a version that is not there, then the rankings, under a title."""
     lines = [pair_line(step) for step in steps]
     lines += [
         ["", column.environment.requirement, *[""] * 5, column.failure] for column in columns if column.failure
     ]  # fmt: skip
-    parts = ["### Fidelity by version\n", markdown(HEADER, lines)]
+    parts = [f"### Fidelity by version: {plain(about)}\n", markdown(HEADER, lines)]
     drifts = [drift for step in steps if step.comparison for drift in own_drifts(names_of(step), step.comparison)]
     if drifts:
         parts.append(section("Rankings", ranking_table(drifts)))
@@ -49,7 +49,9 @@ def pair_line(step: "Step") -> list[str]:
     changed = sum(row.verdict not in ("equal", "close") for row in rankings)
     said = f"{changed} of {len(rankings)} changed" if rankings else "none captured"
     agreement = agreement_line(names, "", tensors)[3:]
-    return [*names, str(len(tensors)), *agreement, said, headline(step.comparison)]
+    probes = dict.fromkeys(row.artifact.probe for row in step.comparison.rows if row.verdict != "equal")
+    what = headline(step.comparison) + (f" Probes that differ: {', '.join(probes)}." if probes else "")
+    return [*names, str(len(tensors)), *agreement, said, what]
 
 
 def swap_line(swap: dict[str, Any]) -> list[str]:

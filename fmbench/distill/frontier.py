@@ -86,10 +86,12 @@ def interval(ends: tuple[float, float] | None, form: str) -> str:
 def plot(points: Sequence[Point], title: str, target: Path) -> None:
     """Draw quality kept against speed-up (logarithmic), with intervals and the front; the file's ending says how."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     axes = figure.subplots()
     marks = on_front(points)
+    middle = (min(point.speed_up for point in points) * max(point.speed_up for point in points)) ** 0.5
     for point, front in zip(points, marks, strict=True):
         low, high = point.kept_interval or (point.kept, point.kept)
         colour = "C0" if front else "0.6"
@@ -97,10 +99,17 @@ def plot(points: Sequence[Point], title: str, target: Path) -> None:
             point.speed_up, 100 * point.kept, yerr=[[100 * (point.kept - low)], [100 * (high - point.kept)]],
             fmt="o" if front else "x", color=colour, capsize=3,
         )  # fmt: skip
-        axes.annotate(point.name, (point.speed_up, 100 * point.kept), xytext=(6, 4), textcoords="offset points")
+        side, shift = ("right", -6) if point.speed_up > middle else ("left", 6)  # labels stay inside
+        axes.annotate(
+            point.name, (point.speed_up, 100 * point.kept), xytext=(shift, 4), textcoords="offset points", ha=side
+        )
     line = sorted((point.speed_up, 100 * point.kept) for point, front in zip(points, marks, strict=True) if front)
     axes.plot(*zip(*line, strict=True), color="C0", linewidth=1, zorder=0)
     axes.axhline(100, color="0.8", linewidth=1, zorder=0)
     axes.set_xscale("log")
+    axes.margins(x=0.1)
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set(xlabel="times faster than the teacher (median query)", ylabel="quality kept, %", title=title)
     figure.savefig(target, dpi=150)

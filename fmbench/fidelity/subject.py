@@ -27,6 +27,11 @@ class Subject:
         """What tells these texts from others, their ids included."""
         return digest_of_json([list(part) for part in (self.ids, self.passages, self.query_ids, self.queries)])
 
+    def title(self, model_name: str) -> str:
+        """Return what a table of a model on these texts is called; of a folder its name alone."""
+        counts = f"{len(self.passages):,} passages, {len(self.queries):,} queries"
+        return f"{model_name.rstrip('/').rpartition('/')[2]}, {counts}"
+
     @classmethod
     def from_file(cls, path: Path) -> "Subject":
         """Read a text a line; blank lines are left out. The first lines are the queries too. Raises UsageError."""

@@ -58,6 +58,6 @@ function trace(shapes, row, column, place) {
     error_y: { type: "data", symmetric: false, array: [high - value], arrayminus: [value - low] },
     marker: { size: 9, color: colours()[place % colours().length], symbol: MARKERS[place % MARKERS.length] },
     hovertext: [plain(name)],
-    hovertemplate: "%{hovertext}<br>%{x:.4g}, nDCG@10 %{y:.4f}<extra></extra>",
+    hovertemplate: "%{hovertext}<br>%{x:.4g}, nDCG@10 %{y:.4f}<extra>\u003c/extra>",
   };
 }
