@@ -44,6 +44,7 @@ def rows() -> Iterator[Row]:
     yield "the same: peak memory", "600 MB", f"{peak_bytes / 1e6:.0f} MB"
     yield from dashboard.rows()
     yield from search.rows()
+    yield from search_memory.rows()
     if encode.CORPUS.is_file():
         yield from encode.rows()
     for what, seconds, peak_bytes in large_log.rows():
