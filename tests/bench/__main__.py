@@ -13,6 +13,7 @@ from tests.bench import (
     process_log,
     proof,
     search,
+    search_memory,
     startup,
     truth,
 )
