@@ -1,26 +1,39 @@
-"""OpenVINO through torch.compile: a vendor's compile stack that any CPU can run."""
+"""OpenVINO: a vendor's compile stack that any CPU can run, through torch.compile or its own conversion."""
 
 import contextlib
 import importlib.util
 import warnings
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from fmbench.backend import Backend, Forward, Model
 from fmbench.energy import NO_COUNTER, Counter
-from fmbench.errors import UsageError, nearest
+from fmbench.errors import PlatformError, UsageError, nearest
+from fmbench.expressions import Expression
+from fmbench.measure import Phase
 from fmbench.options import Arguments
 
 from .rapl import Rapl
 
+if TYPE_CHECKING:
+    from .openvino_convert import ConvertedModel
+
 BACKEND = "openvino"
+# OpenVINO's Dynamo backend hands what it cannot take back to torch and says so in a debug log alone.
+NOT_COMPILED = (
+    "OpenVINO compiled nothing, and torch would have computed instead (it takes no bfloat16 weights this way); "
+    "add --platform:frontend convert_model, or take --platform cpu"
+)
+TORCH_COMPILE, CONVERT_MODEL = FRONTENDS = ("torch.compile", "convert_model")
 
 
 class OpenvinoBackend(Backend):
-    """The Dynamo backend `openvino`. Tensors stay on the CPU, and calls return finished results."""
+    """The Dynamo backend `openvino`, or `openvino.convert_model`. Tensors stay on the CPU, and results are finished."""
 
     name = "openvino"
     _claimed: ClassVar[set[Any]] = set()  # graphs of this process that are known to be somebody's
-    summary = "OpenVINO through torch.compile"
+    summary = "OpenVINO through torch.compile, or through its own conversion"
+    options = ("frontend",)  # one of FRONTENDS
     install = "pip install 'fmbench[openvino]'"
     distributions = ("torch", "openvino")
     always_compiles = True
@@ -43,10 +56,12 @@ class OpenvinoBackend(Backend):
                 f"--device {arguments.device}: OpenVINO names its devices, as in "
                 f"--compile:options:device GPU.{arguments.device}"
             )
+        if frontend(arguments) == CONVERT_MODEL:
+            check_conversion(arguments.options["compile"])
 
     def fixed_shapes(self, arguments: Arguments) -> bool:
-        """Return True unless --compile:dynamic@ True was said: this platform compiles in any case."""
-        return arguments.literal("compile", "dynamic", False) is False
+        """Return True where each shape is compiled: unless --compile:dynamic@ True was said, or OpenVINO converts."""
+        return frontend(arguments) == TORCH_COMPILE and arguments.literal("compile", "dynamic", False) is False
 
     def _setup(self, arguments: Arguments) -> None:
         with warnings.catch_warnings():  # openvino asks torch for a setting that new versions deprecate
@@ -54,6 +69,8 @@ class OpenvinoBackend(Backend):
             import openvino.torch  # noqa: F401 (registers the Dynamo backend)
 
         self._device = "CPU"
+        self._frontend = frontend(arguments)
+        self._converted: ConvertedModel | None = None
         self._rapl = Rapl()
         forget_graphs()
         self._claimed.clear()
@@ -62,6 +79,8 @@ class OpenvinoBackend(Backend):
         """Compile for OpenVINO, whether or not --compile was said: the platform is nothing else."""
         import openvino
 
+        if self._frontend == CONVERT_MODEL:
+            check_conversion(arguments.options["compile"])
         options = {"dynamic": False, **arguments.options["compile"], "backend": BACKEND}
         self._device = options.get("options", {}).get("device", "CPU")
         self._config = options.get("options", {}).get("config", {})
@@ -70,20 +89,48 @@ class OpenvinoBackend(Backend):
             hint = nearest(self._device, devices)
             raise UsageError(f"--compile:options:device {self._device}: OpenVINO has {', '.join(devices)} here{hint}")
         self._graphs: dict[Any, Any] = {}
-        compiled = self._compile(model, options)
-        return lambda batch: compiled(**batch)
+        if self._frontend == CONVERT_MODEL:
+            from .openvino_convert import ConvertedModel
+
+            self._converted = ConvertedModel(model, self._device, self._config)
+            self._graphs = self._converted.graphs
+            return self._converted
+        return self._compiled(model, options)
+
+    def _compiled(self, model: Model, options: dict[str, Any]) -> Forward:
+        """Return the model through torch.compile, with torch's number of threads where the CPU computes."""
+        import torch
+
+        inner = dict(options.get("options", {}))
+        if self._device == "CPU":
+            inner["config"] = {"INFERENCE_NUM_THREADS": str(torch.get_num_threads()), **self._config}
+        compiled = self._compile(model, {**options, "options": inner})
+        graphs = compiled_graphs()
+
+        def forward(batch: dict[str, Any]) -> Any:
+            result = compiled(**batch)
+            if graphs is not None and not graphs:
+                raise PlatformError(NOT_COMPILED)
+            return result
+
+        return forward
+
+    def warm_up(self, forward: Forward, batch: dict[str, Any]) -> list[Phase]:
+        """Convert and check the model where that is still to do; torch.compile compiles inside the first call."""
+        return self._converted.ready(batch) if self._converted else []
 
     def energy(self) -> Counter:
         """Return what the processor packages took, where the graph runs on them."""
         return self._rapl.read() if self._device == "CPU" else NO_COUNTER
 
     def facts(self) -> dict[str, Any]:
-        """Return which devices OpenVINO sees."""
+        """Return which devices OpenVINO sees, and how models get there."""
         import openvino
 
         core = openvino.Core()
         return {
             "device": "openvino",
+            "openvino_frontend": self._frontend,
             "openvino_devices": {
                 device: core.get_property(device, "FULL_DEVICE_NAME") for device in core.available_devices
             },
@@ -100,7 +147,7 @@ class OpenvinoBackend(Backend):
 
     def observe(self) -> None:
         """Take over the graphs that the last call compiled: several models may compile in one process."""
-        graphs = compiled_graphs()
+        graphs = {} if self._converted else compiled_graphs() or {}
         if len(graphs) > len(self._claimed):
             self._graphs.update({key: graph for key, graph in graphs.items() if key not in self._claimed})
             self._claimed.update(graphs)
@@ -111,13 +158,36 @@ class OpenvinoBackend(Backend):
         It may compute in bfloat16 what torch calls float32. Read from the compiled graphs; null where this version
         of OpenVINO does not show them.
         """
-        graphs = list(self._graphs.values() or compiled_graphs().values())  # none of its own: it shares another's
+        shared = {} if self._converted else compiled_graphs() or {}
+        graphs = list(self._graphs.values() or shared.values())  # none of its own: it shares another's
         try:
             precisions = sorted({graph.get_property("INFERENCE_PRECISION_HINT").to_string() for graph in graphs})
             threads = max(int(graph.get_property("INFERENCE_NUM_THREADS")) for graph in graphs)
         except (AttributeError, RuntimeError, ValueError):
             return {"precision": None}
         return {"precision": ",".join(precisions), "openvino_graphs": len(graphs), "openvino_threads": threads}
+
+
+def frontend(arguments: Arguments) -> str:
+    """Return how models get to OpenVINO. Raises UsageError for an unknown name."""
+    named = arguments.literal("platform", "frontend", TORCH_COMPILE)
+    if named not in FRONTENDS:
+        hint = nearest(str(named), FRONTENDS)
+        raise UsageError(f"--platform:frontend {named}: unknown{hint} (the frontends are {', '.join(FRONTENDS)})")
+    return str(named)
+
+
+def check_conversion(options: Mapping[str, Any]) -> None:
+    """Raise UsageError for what `--compile:` says and only torch.compile could honour. `options` may be unevaluated."""
+    inner = options.get("options", {})
+    below = inner if isinstance(inner, dict) else {} if isinstance(inner, Expression) else {"": inner}
+    refused = [key for key in options if key not in ("backend", "options")]
+    refused += [f"options:{key}".rstrip(":") for key in below if key not in ("device", "config")]
+    for key in refused:
+        raise UsageError(
+            f"--compile:{key}: --platform:frontend convert_model does without torch.compile, and its shapes are "
+            "dynamic; it takes --compile:options:device and --compile:options:config"
+        )
 
 
 def forget_graphs() -> None:
@@ -132,11 +202,11 @@ def forget_graphs() -> None:
         execute.clear_caches()
 
 
-def compiled_graphs() -> dict[Any, Any]:
-    """Return the graphs that this process has compiled, by number; none where this version hides them."""
+def compiled_graphs() -> dict[Any, Any] | None:
+    """Return the graphs that this process has compiled, by number, as they come; None where this version hides them."""
     try:
         from openvino.frontend.pytorch.torchdynamo import execute
 
         return execute.compiled_cache
     except (ImportError, AttributeError):
-        return {}
+        return None

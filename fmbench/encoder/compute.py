@@ -77,7 +77,7 @@ class Compute:
         self._forward = platform.prepare(loaded, arguments)
         if self._lengths:
             allow_shapes(len(self._lengths))
-        self._warm: set[tuple[int, int]] = set()
+        self._warm: set[tuple[int, int] | None] = set()
         self._lock = threading.Lock()
 
     def _dimension(self, loaded: Any) -> int:
@@ -165,11 +165,16 @@ class Compute:
         return vectors
 
     def _warm_up(self, batch: Batch, placed: "dict[str, torch.Tensor]", timings: Timings) -> None:
-        """Do the one-off work of a new shape, where shapes are fixed."""
-        if self._lengths and (batch.rows, batch.length) not in self._warm:
-            with timings.stage("compile"):
-                self._platform.warm_up(self._forward, placed)
-            self._warm.add((batch.rows, batch.length))
+        """Do the one-off work of a new shape, or of all of them at once where shapes are not fixed."""
+        shape = (batch.rows, batch.length) if self._lengths else None
+        if shape in self._warm:
+            return
+        spent = Timings()
+        with spent.stage("compile"):
+            phases = self._platform.warm_up(self._forward, placed)
+        if phases or self._lengths:  # most platforms have nothing to do
+            timings.include(spent)
+        self._warm.add(shape)
 
 
 def collate(tokens: Tokens, batch: Batch, padding_id: int, left: bool) -> "dict[str, torch.Tensor]":

@@ -1,12 +1,15 @@
+import copy
+
 import pytest
 import torch
 
 pytest.importorskip("openvino", reason="pip install 'fmbench[openvino]'")
 
+from fmbench.backend import Forward
 from fmbench.backends.openvino import OpenvinoBackend
 from fmbench.drivers.embed import main
-from fmbench.errors import UsageError
-from fmbench.lines import Env, Res, parse_line
+from fmbench.errors import PlatformError, UsageError
+from fmbench.lines import Env, Phase, Res, parse_line
 from fmbench.options import parse_arguments
 
 ARGV = [
@@ -108,3 +111,159 @@ def test_a_variant_that_shares_the_other_ones_graph_has_its_facts(minilm, capsys
     lines = [parse_line(line) for line in capsys.readouterr().out.splitlines()]
     late = [line.data["precision"] for line in lines if isinstance(line, Env) and "precision" in line.data]
     assert len(late) == 2 and late[0] == late[1] in ("f32", "bf16", "f16")
+
+
+CONVERT = ["--platform:frontend", "convert_model"]
+F32 = ["--compile:options:config@", "{'INFERENCE_PRECISION_HINT': 'f32'}"]
+
+
+def converted(model, *options: str) -> tuple[OpenvinoBackend, Forward]:
+    arguments = parse_arguments([*ARGV, *CONVERT, *options])
+    platform = OpenvinoBackend()
+    platform.check(arguments)
+    platform.setup(arguments)
+    arguments = arguments.evaluated()
+    assert platform.fixed_shapes(arguments) is False
+    return platform, platform.prepare(model, arguments)
+
+
+def tokens(rows: int, length: int) -> dict[str, torch.Tensor]:
+    ids = torch.randint(5, 200, (rows, length))
+    return {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+
+
+def test_a_converted_model_agrees_with_eager_for_every_shape(small, recwarn, capfd) -> None:
+    platform, forward = converted(small, *F32)
+    assert [phase.name for phase in platform.warm_up(forward, tokens(2, 16))] == ["convert", "check"]
+    assert platform.warm_up(forward, tokens(2, 16)) == []
+    kept = []
+    for shape in ((2, 16), (1, 1), (5, 40), (2, 8)):
+        batch = tokens(*shape)
+        batch["attention_mask"][-1, shape[1] // 2 + 1 :] = 0
+        found = forward(batch)
+        platform.observe()
+        with torch.no_grad():
+            expected = small(**batch).last_hidden_state
+        assert found[0] is found.last_hidden_state
+        kept.append((found[0], expected))
+    assert all(torch.allclose(found, expected, atol=1e-4) for found, expected in kept)  # no call writes over another
+    facts = platform.model_facts()
+    assert (facts["precision"], facts["openvino_graphs"]) == ("f32", 1)
+    assert platform.facts()["openvino_frontend"] == "convert_model"
+    assert platform.computes_in("float32") == "float32"
+    assert not recwarn.list and capfd.readouterr() == ("", "")
+
+
+def test_other_inputs_are_another_graph(small) -> None:
+    platform, forward = converted(small, *F32)
+    batch = tokens(2, 16)
+    types = {**batch, "token_type_ids": torch.ones_like(batch["input_ids"])}
+    with torch.inference_mode():
+        for given in (batch, types):
+            assert torch.allclose(forward(given)[0], small(**given)[0], atol=1e-4)
+    assert platform.model_facts()["openvino_graphs"] == 2
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_narrow_weights_are_converted_too(small, dtype) -> None:
+    _, forward = converted(copy.deepcopy(small).to(dtype))
+    batch = tokens(4, 16)
+    found = forward(batch).last_hidden_state
+    assert found.dtype == torch.float32
+    with torch.no_grad():
+        assert torch.cosine_similarity(found, small(**batch)[0], dim=-1).min() > 0.99
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_converted_model_has_the_threads_of_torch(small, threads: int) -> None:
+    platform, forward = converted(small)
+    torch.set_num_threads(threads)
+    forward(tokens(2, 16))
+    assert platform.model_facts()["openvino_threads"] == threads
+
+
+class OneTensor(torch.nn.Module):
+    """Returns vectors (rows, 8), as an encoder of queries does, and leaves the mask out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = torch.nn.Embedding(200, 8)
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        return self.table(input_ids).sum(dim=1)
+
+
+class Frozen(OneTensor):
+    """Goes over the tokens in Python, so that a trace has as many steps as its example has tokens."""
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        state = torch.zeros(len(input_ids), 8)
+        for position in range(input_ids.shape[1]):
+            state = torch.tanh(self.table(input_ids[:, position]) - state)
+        return state
+
+
+def test_an_output_that_is_a_tensor_stays_one() -> None:
+    model = OneTensor()
+    _, forward = converted(model, *F32)
+    batch = tokens(3, 7)
+    assert torch.allclose(forward(batch), model(**batch), atol=1e-5)
+
+
+def test_a_graph_that_froze_a_length_is_refused() -> None:
+    _, forward = converted(Frozen(), *F32)
+    with pytest.raises(
+        PlatformError, match=r"does not compute what torch does \(.*take --platform:frontend torch.compile"
+    ):
+        forward(tokens(2, 16))
+
+
+def test_a_property_that_openvino_refuses_is_one_line(small) -> None:
+    _, forward = converted(small, "--compile:options:config@", "{'NO_SUCH_PROPERTY': 1}")
+    with pytest.raises(PlatformError, match="convert_model: .*NO_SUCH_PROPERTY") as caught:
+        forward(tokens(2, 16))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (
+            ["--platform:frontend", "convert_modl"],
+            "--platform:frontend convert_modl: unknown; did you mean convert_model",
+        ),
+        (["--platform:frontend", "x"], r"unknown \(the frontends are torch.compile, convert_model\)"),
+        (
+            [*CONVERT, "--compile:dynamic@", "False"],
+            "--compile:dynamic: --platform:frontend convert_model does without",
+        ),
+        ([*CONVERT, "--compile:options:aot_autograd@", "True"], "--compile:options:aot_autograd: "),
+        ([*CONVERT, "--compile:options", "x"], "--compile:options: "),
+        ([*CONVERT, "--compile:backend", "inductor"], "--compile:backend inductor: "),
+    ],
+)
+def test_what_a_conversion_cannot_honour(options: list[str], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        OpenvinoBackend().check(parse_arguments([*ARGV, *options]))
+
+
+def test_what_only_shows_once_it_is_evaluated(small) -> None:
+    with pytest.raises(UsageError, match="--compile:options:aot_autograd: "):
+        converted(small, "--compile:options@", "{'aot_autograd': True}")
+
+
+def test_the_driver_times_a_converted_model_beside_the_other_frontend(minilm, capsys) -> None:
+    model = ["--model_root", str(minilm.parent), "--model_name", "model"]
+    argv = [*ARGV[:4], *model, *ARGV[6:], *CONVERT, "--torch.call:set_grad_enabled@", "False"]
+    assert main([*argv, "--threads", "1", "--vs", "--platform:frontend torch.compile"]) == 0
+    captured = capsys.readouterr()
+    lines = [parse_line(line) for line in captured.out.splitlines()]
+    assert "TracerWarning" not in captured.err
+    facts = [line.data for line in lines if isinstance(line, Env)]
+    frontends = {data.get("variant", "A"): data["openvino_frontend"] for data in facts if "openvino_frontend" in data}
+    assert frontends == {"A": "convert_model", "B": "torch.compile"}
+    late = [data for data in facts if "precision" in data]
+    assert [data["openvino_graphs"] for data in late] == [1, 1] and late[0]["openvino_threads"] == 1
+    phases = [line.data["name"] for line in lines if isinstance(line, Phase)]
+    assert phases.index("convert") < phases.index("check")
+    assert sum(isinstance(line, Res) for line in lines) == 2

@@ -25,6 +25,7 @@ from fmbench.suboptions import parse_suboptions
 DOCUMENTS, ROUNDS = 800, 3
 CORPUS = Path(__file__).parents[2] / "../shared/data/scifact/corpus.jsonl"
 F32 = "--compile:options:config@={'INFERENCE_PRECISION_HINT': 'f32'}"
+CONVERT = "--platform:frontend=convert_model"
 # What is measured: the platform, its options, and the least ratio that is wanted.
 WAYS: dict[str, tuple[str, tuple[str, ...], str]] = {
     "eager torch, fp32": ("cpu", (), "1.3"),
@@ -32,6 +33,8 @@ WAYS: dict[str, tuple[str, tuple[str, ...], str]] = {
     "OpenVINO, fp32 weights, its own precision": ("openvino", (), "2.2"),
     "eager torch, bf16": ("cpu", ("--model:dtype=bfloat16",), "4"),
     "OpenVINO, bf16 weights": ("openvino", ("--model:dtype=bfloat16",), "4"),
+    "OpenVINO convert_model, fp32 weights, its own precision": ("openvino", (CONVERT,), "2.2"),
+    "OpenVINO convert_model, bf16 weights": ("openvino", (CONVERT, "--model:dtype=bfloat16"), "4"),
 }
 
 

@@ -120,6 +120,20 @@ def test_openvino(load: Load, tiny_text_model: Path, tmp_path: Path, monkeypatch
     np.testing.assert_allclose(encoder.encode(TEXTS), found, atol=1e-6)
 
 
+def test_vectors_of_the_two_frontends_have_different_keys(load: Load, tiny_text_model: Path) -> None:
+    pytest.importorskip("openvino", reason="pip install 'fmbench[openvino]'")
+    precision = "--compile:options:config@={'INFERENCE_PRECISION_HINT': 'f32'}"
+    plain = load(tiny_text_model, precision, platform="openvino")
+    native = load(tiny_text_model, precision, "--platform:frontend=convert_model", platform="openvino")
+    assert native._compute._lengths is None
+    np.testing.assert_allclose(native.encode(TEXTS), load(tiny_text_model).encode(TEXTS), atol=1e-4)
+    assert native.timings.seconds["compile"] > native.timings.seconds["forward"]
+    ours, theirs = native.key("query"), plain.key("query")
+    assert ours["options"]["platform"] == {"frontend": "convert_model"}
+    assert {name for name in ours if ours[name] != theirs[name]} == {"options"}
+    assert ours["precision"] == "float32"
+
+
 SPYRE = """
 import json, os, sys
 import numpy as np
