@@ -14,6 +14,7 @@ from fmbench.errors import FmbenchError, UsageError, first_line
 from fmbench.fidelity.comparison import Comparison, compare
 from fmbench.fidelity.reader import ArtifactReader
 from fmbench.parsing import Once, Parser
+from fmbench.whole_file import whole_file
 
 from .arguments import CaptureArguments, build_parser
 from .capture import wanted_arguments
@@ -28,8 +29,8 @@ how it works:
   In each environment the capture of the other arguments is made, below --out, and each is compared with the one before
   it; where indexes and rankings were captured, the later version also searches the earlier one's index.
 
-  Environments are kept in --environments and used again. A version that cannot be installed, or cannot run, is a row
-  that says why; its neighbours are compared with each other.
+  Environments are kept in --environments and used again; so are captures that the same command made below --out. A
+  version that cannot be installed, or cannot run, is a row that says why; its neighbours are compared with each other.
 
 example:
   fmbench fidelity matrix --with torch==2.12.1 --with torch==2.13.0 --out upgrade \\
@@ -137,12 +138,19 @@ def fill(column: Column, words: Sequence[str]) -> None:
         column.failure = f"cannot be installed: {first_line(error)}"
         warn(f"{environment.requirement} {column.failure}")
         return
+    command = column.folder.with_name(f"{column.folder.name}.command.json")
+    asked = json.dumps(list(words))
+    if command.is_file() and command.read_text(encoding="utf-8") == asked:
+        note(f"{environment.requirement}: was captured in {column.folder} by the same command, and is kept")
+        return
     done = environment.run(["fidelity", "capture", *words, "--out", str(column.folder)])
     if done.returncode:
         column.failure = f"cannot capture: {last_line(done.stderr)}"
         warn(f"{environment.requirement} {column.failure}")
-    else:
-        note(f"{environment.requirement}: captured in {column.folder}")
+        return
+    with whole_file(command) as stream:
+        stream.write(asked)
+    note(f"{environment.requirement}: captured in {column.folder}")
 
 
 def last_line(text: str) -> str:

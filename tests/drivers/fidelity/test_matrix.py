@@ -68,9 +68,15 @@ def test_two_versions_of_a_package_are_compared_and_a_third_says_why_it_is_not_t
     assert verdicts.pop("drifting/version") == "different" and set(verdicts.values()) == {"equal"}
     assert len(pair["swap"]) == 6 and {drift["drift"]["verdict"] for drift in pair["swap"]} == {"equal"}
     assert len(list((tmp_path / "environments").glob("*/fmbench-ready.json"))) == 2
-    made = {path: path.stat().st_mtime_ns for path in (tmp_path / "environments").glob("*/pyvenv.cfg")}
-    Environment("drifting==1.0", tuple(map(str, where[:2])), tmp_path / "environments").make()
-    assert made == {path: path.stat().st_mtime_ns for path in (tmp_path / "environments").glob("*/pyvenv.cfg")}
+    kept = ("environments/*/pyvenv.cfg", "first/*/manifest.json")
+    made = {path: path.stat().st_mtime_ns for pattern in kept for path in tmp_path.glob(pattern)}
+    assert len(made) == 5
+    place = words.index("drifting==3.0")
+    again = words[: place - 1] + words[place + 1 :]
+    assert cli.main(["fidelity", "matrix", *map(str, [*again, "--out", tmp_path / "first"])]) == 0
+    done = capfd.readouterr()
+    assert json.loads(done.out)["pairs"] == found["pairs"] and "by the same command, and is kept" in done.err
+    assert made == {path: path.stat().st_mtime_ns for pattern in kept for path in tmp_path.glob(pattern)}
 
 
 @pytest.mark.parametrize(
