@@ -185,6 +185,21 @@ def test_pages_are_judged_by_their_titles_and_written(retrieve, collection, tmp_
     assert alone["precision"] == curve["precision"]
 
 
+def test_titles_with_blanks_and_quotes_give_one_figure(retrieve, collection, tmp_path, capfd):
+    corpus = [json.loads(line) for line in (collection / "corpus.jsonl").read_text().splitlines()]
+    for place, row in enumerate(corpus):
+        row["title"] = (f"page {place} ", f'"page {place}"', f' " page {place}" ')[place % 3]
+    (collection / "corpus.jsonl").write_text("".join(json.dumps(row) + "\n" for row in corpus))
+    gold, predictions = tmp_path / "gold.tsv", tmp_path / "predictions.tsv"
+    gold.write_text("".join(f"page {place} \n" for place in range(6)))
+    files = ("--gold_data_path", gold, "--predictions_path", predictions, "--k", "1,30")
+    curve = retrieve("evaluate", *files).data(lines.Irm)["precision_curve"]
+    assert curve["recall"][1] == 1  # all 30 documents are retrieved, so every page is found
+    assert main(["precision", *map(str, files)]) == 0
+    alone = lines.parse_line(capfd.readouterr().out.splitlines()[-1]).data["precision_curve"]
+    assert all(alone[name] == curve[name] for name in ("precision", "ceiling", "success", "recall", "intervals"))
+
+
 def test_titles_of_another_number_of_questions_are_refused(tmp_path, capsys):
     (tmp_path / "gold").write_text("a\nb\n")
     (tmp_path / "predicted").write_text("a\n")
