@@ -248,6 +248,8 @@ def check(arguments: RetrieveArguments) -> None:
         raise UsageError("evaluate needs --qrels: without judgements nothing can be said of quality")
     if arguments.gold_data_path is not None and not arguments.k:
         raise UsageError("--gold_data_path: say where to look with --k 1,2,3,5,10")
+    if arguments.predictions_path is not None and not arguments.k:
+        raise UsageError("--predictions_path: titles are written with the curve that --k 1,2,3,5,10 asks for")
     if arguments.task == "encode" and arguments.encoding_cache_dir is None:
         raise UsageError("encode keeps its vectors in --encoding_cache_dir DIR; name it")
     if arguments.task in ("search", "mine") and arguments.output_dir is None:

@@ -1,10 +1,13 @@
 """The data sets that a command line names, checked before anything slow happens."""
 
+from pathlib import Path
 from typing import Any
 
 from fmbench.collection import Dataset
 from fmbench.console import warn
 from fmbench.errors import UsageError
+from fmbench.ranking.pages import Titles, read_pages, unquoted
+from fmbench.search.runs import RunFormat, fits
 
 from .arguments import RetrieveArguments
 
@@ -20,15 +23,61 @@ def open_datasets(arguments: RetrieveArguments) -> list[Dataset]:
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise UsageError(f"--dataset: two folders are called {twice}; their results could not be told apart")
+    for option, path in (
+        ("gold_data_path", arguments.gold_data_path),
+        ("predictions_path", arguments.predictions_path),
+    ):
+        if path is not None and len(found) > 1:
+            raise UsageError(f"--{option} {path}: holds the titles of one data set, and {len(found)} are named")
     for dataset in found:
         if arguments.task == "evaluate" and dataset.qrels is None and arguments.gold_data_path is None:
             raise UsageError(f"{dataset.name}: has no folder qrels; without judgements nothing can be said of quality")
     return found
 
 
-def check_datasets(datasets: list[Dataset], strict: bool, quiet: bool) -> None:
-    """Read every file once, and warn of what is odd. Raises UsageError, with `strict` for unknown ids too."""
+def check_datasets(datasets: list[Dataset], arguments: RetrieveArguments, quiet: bool) -> None:
+    """Read every file once, and warn of what is odd. Raises UsageError for what would fail once all is encoded."""
     for dataset in datasets:
-        for oddity in dataset.check(strict).oddities():
+        found = dataset.check(arguments.strict, lambda name: unfit(name, arguments)).oddities()
+        if arguments.gold_data_path is not None:
+            gold = read_pages(arguments.gold_data_path)
+            check_gold(arguments.gold_data_path, gold, dataset)
+            found += quoted_gold(gold, arguments.title_normalisation)
+        for oddity in found:
             if not quiet:
                 warn(f"{dataset.name}: {oddity}")
+
+
+def unfit(name: str, arguments: RetrieveArguments) -> str | None:
+    """Say why the files that are to be written cannot hold an id, and what can; None where they can."""
+    mined = arguments.task == "mine"
+    kind: RunFormat = arguments.run_format
+    if mined:
+        kind = "jsonl" if arguments.output_qrel_format == "grouped" else "tsv"
+    if arguments.output_dir is None or fits(name, kind):
+        return None
+    if mined:
+        return f"the id {name!r} does not fit in a TSV; choose --output_qrel_format grouped"
+    others = "tsv|jsonl" if kind == "trec" else "jsonl"
+    return f"the id {name!r} does not fit in a {kind} run; choose --run_format {others}"
+
+
+def check_gold(path: Path, gold: list[Titles], dataset: Dataset) -> None:
+    """Raise UsageError where a file of gold titles is not of the data set's queries."""
+    if len(gold) != dataset.queries.count():
+        queries = ", ".join(map(str, dataset.queries.paths))
+        raise UsageError(
+            f"--gold_data_path {path}: has {len(gold):,} lines for {dataset.queries.count():,} queries; it must have "
+            f"one line a judged query, in the order of {queries}"
+        )
+
+
+def quoted_gold(gold: list[Titles], normalisation: str) -> list[str]:
+    """Return a line on gold titles with quotes at their ends, which retrieved ones have lost; none without any."""
+    quoted = sum(title != unquoted(title) for titles in gold for title in titles)
+    if not quoted or "quotes" in map(str.strip, normalisation.split(",")):
+        return []
+    return [
+        f"gold titles with a double quote at an end, which retrieved titles lose: {quoted:,}; "
+        "--title_normalisation quotes compares without"
+    ]

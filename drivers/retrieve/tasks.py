@@ -23,7 +23,7 @@ from fmbench.ranking.precision_curve import Curve, document_curve, page_curve
 
 from .arguments import RetrieveArguments, parse_arguments
 from .data import check_datasets, open_datasets
-from .files import check_output, folder_of, say_written, write_json, write_rankings
+from .files import check_predictions, folder_of, output_folder, say_written, write_json, write_rankings
 from .mining import Scores, mined_from, rules_of, run_of
 from .searching import Searched
 from .session import Session
@@ -58,9 +58,15 @@ def run(task: str, work: Work, argv: Sequence[str]) -> int:
     launch = read_launch()
     datasets = open_datasets(arguments)
     plan = EncoderPlan.of(with_device(arguments, launch), arguments.recipe)
-    check_output(arguments, launch)
-    with terminable(), reserved_stdout() as stdout, Group(launch) as group, log_of(group, stdout) as log:
-        check_datasets(datasets, arguments.strict, quiet=group.rank > 0)
+    check_predictions(arguments)
+    with (
+        terminable(),
+        output_folder(arguments, launch),
+        reserved_stdout() as stdout,
+        Group(launch) as group,
+        log_of(group, stdout) as log,
+    ):
+        check_datasets(datasets, arguments, quiet=group.rank > 0)
         session = Session.open(arguments, plan, log, group)
         for dataset in datasets:
             log.banner(task.upper(), dataset.name)

@@ -9,7 +9,7 @@ from fmbench.errors import UsageError
 from .check import Check, checked
 from .qrels import Qrels
 from .subset import read_ids
-from .texts import Texts
+from .texts import Complaint, Texts
 
 PACKED = ("", ".gz", ".zst")
 TEXT_FILES = tuple(f".{form}{packed}" for form in ("jsonl", "json", "tsv") for packed in PACKED)
@@ -85,13 +85,14 @@ class Dataset:
             name or corpus[0].resolve().parent.name, Texts(corpus), Texts(queries, ids=wanted), judgements, chosen
         )
 
-    def check(self, strict: bool = False) -> Check:
+    def check(self, strict: bool = False, complaint: Complaint | None = None) -> Check:
         """Read everything once, and return what is there and what is odd.
 
         Raises UsageError for ids that occur twice, for an empty corpus, for no query at all and for judgements that
-        know no document of the corpus; `strict`: for every judgement of an unknown id too.
+        know no document of the corpus; `strict`: for every judgement of an unknown id too; `complaint` says
+        what is wrong with an id of a query or a document, if anything.
         """
-        return checked(self, strict)
+        return checked(self, strict, complaint)
 
 
 def only_file(folder: Path, stem: str, endings: Sequence[str]) -> Path:
