@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from fmbench.collection import Dataset
+from fmbench.collection.texts import Complaint
 from fmbench.console import warn
 from fmbench.errors import UsageError
 from fmbench.ranking.pages import Titles, read_pages, unquoted
@@ -35,15 +36,23 @@ def open_datasets(arguments: RetrieveArguments) -> list[Dataset]:
     return found
 
 
-def check_datasets(datasets: list[Dataset], arguments: RetrieveArguments, quiet: bool) -> None:
+def check_all(datasets: list[Dataset], arguments: RetrieveArguments, quiet: bool) -> None:
     """Read every file once, and warn of what is odd. Raises UsageError for what would fail once all is encoded."""
+    check_datasets(datasets, arguments.strict, quiet, lambda name: unfit(name, arguments))
+    if arguments.gold_data_path is None:
+        return
+    gold = read_pages(arguments.gold_data_path)
     for dataset in datasets:
-        found = dataset.check(arguments.strict, lambda name: unfit(name, arguments)).oddities()
-        if arguments.gold_data_path is not None:
-            gold = read_pages(arguments.gold_data_path)
-            check_gold(arguments.gold_data_path, gold, dataset)
-            found += quoted_gold(gold, arguments.title_normalisation)
-        for oddity in found:
+        check_gold(arguments.gold_data_path, gold, dataset)
+    warning = quoted_gold(gold, arguments.title_normalisation)
+    if warning is not None and not quiet:
+        warn(f"{arguments.gold_data_path}: {warning}")
+
+
+def check_datasets(datasets: list[Dataset], strict: bool, quiet: bool, complaint: Complaint | None = None) -> None:
+    """Read every file once, and warn of what is odd. Raises UsageError, with `strict` for unknown ids too."""
+    for dataset in datasets:
+        for oddity in dataset.check(strict, complaint).oddities():
             if not quiet:
                 warn(f"{dataset.name}: {oddity}")
 
@@ -72,12 +81,12 @@ def check_gold(path: Path, gold: list[Titles], dataset: Dataset) -> None:
         )
 
 
-def quoted_gold(gold: list[Titles], normalisation: str) -> list[str]:
-    """Return a line on gold titles with quotes at their ends, which retrieved ones have lost; none without any."""
+def quoted_gold(gold: list[Titles], normalisation: str) -> str | None:
+    """Say that gold titles have quotes at their ends, which retrieved ones have lost; None where that is no matter."""
     quoted = sum(title != unquoted(title) for titles in gold for title in titles)
     if not quoted or "quotes" in map(str.strip, normalisation.split(",")):
-        return []
-    return [
+        return None
+    return (
         f"gold titles with a double quote at an end, which retrieved titles lose: {quoted:,}; "
         "--title_normalisation quotes compares without"
-    ]
+    )

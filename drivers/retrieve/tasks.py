@@ -22,7 +22,7 @@ from fmbench.ranking.pages import as_pages, read_pages, titles_of, write_pages
 from fmbench.ranking.precision_curve import Curve, document_curve, page_curve
 
 from .arguments import RetrieveArguments, parse_arguments
-from .data import check_datasets, open_datasets
+from .data import check_all, open_datasets
 from .files import check_predictions, folder_of, output_folder, say_written, write_json, write_rankings
 from .mining import Scores, mined_from, rules_of, run_of
 from .searching import Searched
@@ -66,7 +66,7 @@ def run(task: str, work: Work, argv: Sequence[str]) -> int:
         Group(launch) as group,
         log_of(group, stdout) as log,
     ):
-        check_datasets(datasets, arguments, quiet=group.rank > 0)
+        check_all(datasets, arguments, quiet=group.rank > 0)
         session = Session.open(arguments, plan, log, group)
         for dataset in datasets:
             log.banner(task.upper(), dataset.name)

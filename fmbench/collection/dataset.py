@@ -75,11 +75,7 @@ class Dataset:
         judgements by their gain. Raises UsageError for bad judgements, and where none is left.
         """
         chosen = read_ids(subset) if subset else None
-        judgements = Qrels.load(qrels).between(min_score, max_score) if qrels else None
-        if judgements is not None and chosen is not None:
-            judgements = judgements.only(chosen)
-        if judgements is not None and not judgements.gains:
-            raise UsageError(f"{qrels[0]}: no judgement is left; look at min_score, max_score and the query subset")
+        judgements = judged(qrels, chosen, min_score, max_score) if qrels else None
         wanted = chosen if judgements is None else judgements.gains.keys()
         return cls(
             name or corpus[0].resolve().parent.name, Texts(corpus), Texts(queries, ids=wanted), judgements, chosen
@@ -93,6 +89,24 @@ class Dataset:
         what is wrong with an id of a query or a document, if anything.
         """
         return checked(self, strict, complaint)
+
+
+def judged(
+    paths: Sequence[Path], subset: frozenset[str] | None, min_score: float | None, max_score: float | None
+) -> Qrels:
+    """Return the judgements that are asked for. Raises UsageError where there is none, and says what left none."""
+    loaded = Qrels.load(paths)
+    if not loaded.gains:
+        raise UsageError(f"{', '.join(map(str, paths))}: holds no judgement")
+    found = loaded.between(min_score, max_score)
+    found = found if subset is None else found.only(subset)
+    if not found.gains:
+        filters = {"min_score": min_score, "max_score": max_score, "the query subset": subset}
+        given = [name for name, value in filters.items() if value is not None]
+        raise UsageError(
+            f"{', '.join(map(str, paths))}: no judgement is left of {loaded.judgements:,}; look at {', '.join(given)}"
+        )
+    return found
 
 
 def only_file(folder: Path, stem: str, endings: Sequence[str]) -> Path:

@@ -250,6 +250,41 @@ def test_titles_with_blanks_and_quotes_give_one_figure(retrieve, collection, tmp
     assert all(alone[name] == curve[name] for name in ("precision", "ceiling", "success", "recall", "intervals"))
 
 
+def test_precision_looks_as_deep_as_the_predictions_are(tmp_path, capsys):
+    gold, predicted = tmp_path / "gold", tmp_path / "predicted"
+    gold.write_text("a\nb\n")
+    predicted.write_text("a\tx\ty\tz\nb\tx\n")
+    words = ["precision", "--gold_data_path", str(gold), "--predictions_path", str(predicted)]
+    assert main(words) == 0
+    printed = capsys.readouterr()
+    assert lines.parse_line(printed.out.splitlines()[-1]).data["precision_curve"]["k"] == [1, 2, 3]
+    assert "warning" in printed.err and "the shortest line has 2 titles; beyond, up to k = 3" in printed.err
+    assert main([*words, "--k", "1,2"]) == 0
+    assert not capsys.readouterr().err
+    assert main([*words, "--precision_k", "1"]) == 2
+    assert "did you mean --k?" in capsys.readouterr().err
+    predicted.write_text("\n\n")
+    assert main(words) == 2
+    assert "beyond the retrieved depth of 0" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("task", "said"),
+    [
+        ("encode", ["required: keep the vectors"]),
+        ("search", ["(default: 100)", "required: write files"]),
+        ("mine", ["(default: 100)", "required: write files"]),
+        ("evaluate", ["(default: the largest k asked for)"]),
+    ],
+)
+def test_help_says_what_a_task_needs(task, said, capsys):
+    with pytest.raises(SystemExit):
+        main([task, "--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    assert all(words in text for words in said)
+    assert ("required: write" in text) == (task in ("search", "mine"))
+
+
 def test_titles_of_another_number_of_questions_are_refused(tmp_path, capsys):
     (tmp_path / "gold").write_text("a\nb\n")
     (tmp_path / "predicted").write_text("a\n")
