@@ -11,7 +11,7 @@ from fmbench import backend, host, lines
 from fmbench.collection import Dataset
 from fmbench.console import reserved_stdout, terminable, warn
 from fmbench.distributed import Group
-from fmbench.distributed.environment import Launch, read_launch
+from fmbench.distributed.environment import Launch, read_launch, said_once
 from fmbench.encoder import EncoderPlan
 from fmbench.errors import UsageError
 from fmbench.log import LogWriter
@@ -52,6 +52,12 @@ def mine(argv: Sequence[str]) -> int:
 
 
 def run(task: str, work: Work, argv: Sequence[str]) -> int:
+    """Run a task on this rank; what is wrong with the input is said by one rank."""
+    with said_once():
+        return run_here(task, work, argv)
+
+
+def run_here(task: str, work: Work, argv: Sequence[str]) -> int:
     """Check everything that can be checked quickly, then do the work for every data set."""
     arguments = parse_arguments(task, argv, f"fmbench retrieve {task}")
     rules_of(arguments)
