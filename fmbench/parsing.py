@@ -36,9 +36,19 @@ class Parser(argparse.ArgumentParser):
         namespace, unknown = self.parse_known_args(list(argv))
         if unknown:
             word = unknown[0].partition("=")[0]
-            hint = nearest(word, known) if word.startswith("-") else ""
-            self.error(f"unknown argument {unknown[0]!r}{hint}")
+            self.error(f"unknown argument {unknown[0]!r}{nearest_argument(word, known)}")
         return namespace
+
+
+def nearest_argument(word: str, known: Sequence[str]) -> str:
+    """Return a hint at the argument that was meant: one that ends the word (--precision_k: --k), else what looks alike.
+
+    Letters alone would never lead from a long name to a short one.
+    """
+    if not word.startswith("-"):
+        return ""
+    end = f"--{word.rpartition('_')[2]}"
+    return f"; did you mean {end}?" if end in known else nearest(word, known)
 
 
 def integer(text: str, least: int, most: int) -> int:

@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -14,6 +15,7 @@ from fmbench.parsing import Once, Parser, natural, nonempty, positive, sizes
 
 from .precision import add_normalisation
 
+DEPTH = 100  # documents retrieved a query, where no k asks for more or less
 SIMILARITIES = ("cosine", "dot")
 RunFormat = Literal["trec", "tsv", "jsonl"]
 QRELS_FORMATS = ("tsv", "grouped")
@@ -80,7 +82,7 @@ class RetrieveArguments(Arguments):
     @property
     def depth(self) -> int:
         """Documents retrieved a query."""
-        asked = (*self.ir_metrics_k_values, *self.k) if self.task == "evaluate" else (100,)
+        asked = (*self.ir_metrics_k_values, *self.k) if self.task == "evaluate" else (DEPTH,)
         return self.search_topk or max(asked)
 
 
@@ -120,8 +122,8 @@ def build_parser(task: str, program: str) -> Parser:
     return parser
 
 
-def add_data_arguments(parser: Parser) -> None:
-    """Add which texts and judgements; several paths are one comma list."""
+def add_data_arguments(parser: Parser, cache: str = "") -> None:
+    """Add which texts and judgements; several paths are one comma list. `cache` begins the help of the cache."""
     group = parser.add_argument_group("data")
     add = adder(group)
     add(
@@ -137,18 +139,19 @@ def add_data_arguments(parser: Parser) -> None:
     add("--min_score", type=decimal, metavar="GAIN", help="least gain of a judgement that counts (inclusive)")
     add("--max_score", type=decimal, metavar="GAIN", help="gain from which on a judgement does not count (exclusive)")
     flag(group, "--strict", "refuse judgements of ids that no file holds; else they are counted and listed")
-    add("--encoding_cache_dir", type=Path, metavar="DIR", help="keep the vectors here; a killed run goes on from there")
+    add("--encoding_cache_dir", type=Path, metavar="DIR",
+        help=f"{cache}keep the vectors here; a killed run goes on from there")  # fmt: skip
 
 
-def add_search_arguments(parser: Parser) -> None:
-    """Add how to search."""
+def add_search_arguments(parser: Parser, depth: str = str(DEPTH)) -> None:
+    """Add how to search; `depth` is the default of --search_topk in words."""
     group = parser.add_argument_group("search")
     add = adder(group)
     add(
         "--search_topk",
         type=positive,
         metavar="K",
-        help="documents retrieved a query (default: the largest k asked for)",
+        help=f"documents retrieved a query (default: {depth})",
     )
     add("--similarity", choices=SIMILARITIES, help="default: what the model's folder says, else cosine")
     add("--per_device_matmul_batch_size", type=positive, metavar="N", help="documents compared at once")
@@ -157,11 +160,11 @@ def add_search_arguments(parser: Parser) -> None:
     add("--latency_queries", type=natural, metavar="N", help="queries timed one by one (default: 100; 0: none)")
 
 
-def add_output_arguments(parser: Parser) -> None:
-    """Add where files go."""
+def add_output_arguments(parser: Parser, need: str = "required: ") -> None:
+    """Add where files go; `need` begins the help of what some tasks cannot do without."""
     group = parser.add_argument_group("output")
     add = adder(group)
-    add("--output_dir", type=Path, metavar="DIR", help="write files below this folder, one folder a data set")
+    add("--output_dir", type=Path, metavar="DIR", help=f"{need}write files below this folder, one folder a data set")
     flag(group, "--overwrite_output_dir", "write into a folder that holds something already")
 
 
@@ -220,10 +223,11 @@ def flag(group: "argparse._ArgumentGroup", name: str, help_text: str) -> None:
 
 
 GROUPS: dict[str, tuple[Callable[[Parser], None], ...]] = {
-    "encode": (add_data_arguments,),
+    "encode": (partial(add_data_arguments, cache="required: "),),
     "search": (add_data_arguments, add_search_arguments, add_output_arguments, add_run_arguments),
     "evaluate": (
-        add_data_arguments, add_search_arguments, add_metric_arguments, add_output_arguments, add_run_arguments,
+        add_data_arguments, partial(add_search_arguments, depth="the largest k asked for"), add_metric_arguments,
+        partial(add_output_arguments, need=""), add_run_arguments,
     ),
     "mine": (add_data_arguments, add_search_arguments, add_mining_arguments, add_output_arguments),
 }  # fmt: skip
@@ -248,6 +252,8 @@ def check(arguments: RetrieveArguments) -> None:
         raise UsageError("evaluate needs --qrels: without judgements nothing can be said of quality")
     if arguments.gold_data_path is not None and not arguments.k:
         raise UsageError("--gold_data_path: say where to look with --k 1,2,3,5,10")
+    if arguments.predictions_path is not None and not arguments.k:
+        raise UsageError("--predictions_path: titles are written with the curve that --k 1,2,3,5,10 asks for")
     if arguments.task == "encode" and arguments.encoding_cache_dir is None:
         raise UsageError("encode keeps its vectors in --encoding_cache_dir DIR; name it")
     if arguments.task in ("search", "mine") and arguments.output_dir is None:

@@ -1,7 +1,8 @@
 """The files of a task: rankings, metrics, negatives, in one folder a data set."""
 
+import contextlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,23 @@ from fmbench.search import TopK, write_run
 from fmbench.whole_file import whole_file
 
 from .arguments import RetrieveArguments
+
+
+@contextlib.contextmanager
+def output_folder(arguments: RetrieveArguments, launch: Launch) -> Iterator[None]:
+    """Make the output folder as `check_output` does; where nothing came of it, it goes again."""
+    folder = arguments.output_dir
+    made = (
+        [] if folder is None or launch.rank > 0 else [path for path in (folder, *folder.parents) if not path.exists()]
+    )
+    try:
+        check_output(arguments, launch)
+        yield
+    except BaseException:
+        with contextlib.suppress(OSError):  # a folder that holds something stays
+            for path in made:
+                path.rmdir()
+        raise
 
 
 def check_output(arguments: RetrieveArguments, launch: Launch) -> None:
@@ -27,6 +45,17 @@ def check_output(arguments: RetrieveArguments, launch: Launch) -> None:
         raise UsageError(f"--output_dir {folder}: {first_line(error)}") from None
     if there is not None and not arguments.overwrite_output_dir:
         raise UsageError(f"--output_dir {folder}: holds {there.name} already; --overwrite_output_dir writes into it")
+
+
+def check_predictions(arguments: RetrieveArguments) -> None:
+    """Raise UsageError where titles are to be written and cannot be."""
+    path = arguments.predictions_path
+    if path is None:
+        return
+    if path.is_dir():
+        raise UsageError(f"--predictions_path {path}: is a folder; name a file in it")
+    if not path.resolve().parent.is_dir():
+        raise UsageError(f"--predictions_path {path}: there is no folder {path.resolve().parent}; make it first")
 
 
 def folder_of(arguments: RetrieveArguments, dataset: Dataset) -> Path:

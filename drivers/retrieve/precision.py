@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fmbench import __version__, lines
+from fmbench.console import warn
 from fmbench.errors import UsageError
 from fmbench.log import LogWriter
 from fmbench.parsing import Once, Parser, sizes
@@ -37,23 +38,33 @@ def precision(argv: Sequence[str]) -> int:
     )
     for name, text in (("gold_data_path", "titles of the relevant pages"), ("predictions_path", "retrieved titles")):
         parser.add_argument(f"--{name}", action=Once, type=Path, required=True, metavar="FILE", help=text)
-    parser.add_argument("--k", action=Once, type=sizes, default=K_VALUES, metavar="K,K,...", help="where to look")
+    parser.add_argument(
+        "--k", action=Once, type=sizes, metavar="K,K,...", help="where to look (default: those of "
+        f"{','.join(map(str, K_VALUES))} that the longest line of the predictions is deep enough for)",
+    )  # fmt: skip
     add_normalisation(parser)
     arguments = parser.parse_known(argv)
     for path in (arguments.gold_data_path, arguments.predictions_path):
         if not path.is_file():
             raise UsageError(f"{path}: no such file")
     normaliser(arguments.title_normalisation)
-    curve = page_curve(
-        read_pages(arguments.predictions_path),
-        read_pages(arguments.gold_data_path),
-        arguments.k,
-        normalisation=arguments.title_normalisation,
-    )
+    predictions, gold = read_pages(arguments.predictions_path), read_pages(arguments.gold_data_path)
+    ks = arguments.k or within(max(map(len, predictions), default=0))
+    curve = page_curve(predictions, gold, ks, normalisation=arguments.title_normalisation)
+    if curve.shortest < curve.k[-1]:
+        warn(
+            f"{arguments.predictions_path}: the shortest line has {curve.shortest} titles; beyond, up to k = "
+            f"{curve.k[-1]}, what it does not have counts as wrong"
+        )
     log = LogWriter(sys.stdout)
     log.write(lines.Log({"format": lines.FORMAT_VERSION, "program": f"fmbench {__version__}", "driver": "retrieve"}))
     log.write(lines.Irm({"dataset": arguments.predictions_path.stem, "precision_curve": curve.row()}))
     return 0
+
+
+def within(depth: int) -> tuple[int, ...]:
+    """Return the usual cutoffs that a depth allows; the first in any case, so that what is refused is said of it."""
+    return tuple(k for k in K_VALUES if k <= depth) or K_VALUES[:1]
 
 
 def add_normalisation(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:

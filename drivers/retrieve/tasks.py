@@ -11,7 +11,7 @@ from fmbench import backend, host, lines
 from fmbench.collection import Dataset
 from fmbench.console import reserved_stdout, terminable, warn
 from fmbench.distributed import Group
-from fmbench.distributed.environment import Launch, read_launch
+from fmbench.distributed.environment import Launch, read_launch, said_once
 from fmbench.encoder import EncoderPlan
 from fmbench.errors import UsageError
 from fmbench.log import LogWriter
@@ -22,8 +22,8 @@ from fmbench.ranking.pages import as_pages, read_pages, titles_of, write_pages
 from fmbench.ranking.precision_curve import Curve, document_curve, page_curve
 
 from .arguments import RetrieveArguments, parse_arguments
-from .data import check_datasets, open_datasets
-from .files import check_output, folder_of, say_written, write_json, write_rankings
+from .data import check_all, open_datasets
+from .files import check_predictions, folder_of, output_folder, say_written, write_json, write_rankings
 from .mining import Scores, mined_from, rules_of, run_of
 from .searching import Searched
 from .session import Session
@@ -52,15 +52,27 @@ def mine(argv: Sequence[str]) -> int:
 
 
 def run(task: str, work: Work, argv: Sequence[str]) -> int:
+    """Run a task on this rank; what is wrong with the input is said by one rank."""
+    with said_once():
+        return run_here(task, work, argv)
+
+
+def run_here(task: str, work: Work, argv: Sequence[str]) -> int:
     """Check everything that can be checked quickly, then do the work for every data set."""
     arguments = parse_arguments(task, argv, f"fmbench retrieve {task}")
     rules_of(arguments)
     launch = read_launch()
     datasets = open_datasets(arguments)
     plan = EncoderPlan.of(with_device(arguments, launch), arguments.recipe)
-    check_output(arguments, launch)
-    with terminable(), reserved_stdout() as stdout, Group(launch) as group, log_of(group, stdout) as log:
-        check_datasets(datasets, arguments.strict, quiet=group.rank > 0)
+    check_predictions(arguments)
+    with (
+        terminable(),
+        output_folder(arguments, launch),
+        reserved_stdout() as stdout,
+        Group(launch) as group,
+        log_of(group, stdout) as log,
+    ):
+        check_all(datasets, arguments, quiet=group.rank > 0)
         session = Session.open(arguments, plan, log, group)
         for dataset in datasets:
             log.banner(task.upper(), dataset.name)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from fmbench.errors import UsageError
 
 from .files import some
-from .texts import Texts
+from .texts import Complaint, Texts
 
 if TYPE_CHECKING:
     from .dataset import Dataset
@@ -50,17 +50,17 @@ class Check:
         return self.unknown() + [f"{what}: {count:,}" for what, count in counts if count]
 
 
-def checked(dataset: "Dataset", strict: bool) -> Check:
+def checked(dataset: "Dataset", strict: bool, complaint: Complaint | None = None) -> Check:
     """Read a test collection once; see `Dataset.check`."""
     gains = dataset.qrels.gains if dataset.qrels else {}
-    documents, empty_documents = surveyed(dataset.corpus, "the corpus holds no document")
+    documents, empty_documents = surveyed(dataset.corpus, "the corpus holds no document", complaint)
     judged = {document: None for query in gains.values() for document in query}
     unknown = missing(judged, documents)
     if judged and len(unknown) == len(judged):
         raise UsageError(f"no document of the qrels is in the corpus; the first is {unknown[0]!r}: two data sets?")
     count = len(documents)
     del documents  # the only thing here that is as long as the corpus
-    queries, empty_queries = surveyed(dataset.queries, "the query files hold no query that is asked for")
+    queries, empty_queries = surveyed(dataset.queries, "the query files hold no query that is asked for", complaint)
     subset = sorted(dataset.subset or ())
     found = Check(
         count,
@@ -74,15 +74,15 @@ def checked(dataset: "Dataset", strict: bool) -> Check:
         missing(subset, gains) if gains else (),
     )
     if strict and found.unknown():
-        raise UsageError("; ".join(found.unknown()))
+        raise UsageError(f"{dataset.name}: {'; '.join(found.unknown())}")
     return found
 
 
-def surveyed(texts: Texts, complaint: str) -> tuple[set[str], int]:
+def surveyed(texts: Texts, nothing: str, complaint: Complaint | None = None) -> tuple[set[str], int]:
     """Return ids and number of empty texts. Raises UsageError where there is no text at all."""
-    survey = texts.survey()
+    survey = texts.survey(complaint)
     if not survey.ids:
-        raise UsageError(f"{', '.join(map(str, texts.paths))}: {complaint}")
+        raise UsageError(f"{', '.join(map(str, texts.paths))}: {nothing}")
     return survey.ids, survey.empty
 
 

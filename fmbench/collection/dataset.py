@@ -9,7 +9,7 @@ from fmbench.errors import UsageError
 from .check import Check, checked
 from .qrels import Qrels
 from .subset import read_ids
-from .texts import Texts
+from .texts import Complaint, Texts
 
 PACKED = ("", ".gz", ".zst")
 TEXT_FILES = tuple(f".{form}{packed}" for form in ("jsonl", "json", "tsv") for packed in PACKED)
@@ -75,23 +75,38 @@ class Dataset:
         judgements by their gain. Raises UsageError for bad judgements, and where none is left.
         """
         chosen = read_ids(subset) if subset else None
-        judgements = Qrels.load(qrels).between(min_score, max_score) if qrels else None
-        if judgements is not None and chosen is not None:
-            judgements = judgements.only(chosen)
-        if judgements is not None and not judgements.gains:
-            raise UsageError(f"{qrels[0]}: no judgement is left; look at min_score, max_score and the query subset")
+        judgements = judged(qrels, chosen, min_score, max_score) if qrels else None
         wanted = chosen if judgements is None else judgements.gains.keys()
         return cls(
             name or corpus[0].resolve().parent.name, Texts(corpus), Texts(queries, ids=wanted), judgements, chosen
         )
 
-    def check(self, strict: bool = False) -> Check:
+    def check(self, strict: bool = False, complaint: Complaint | None = None) -> Check:
         """Read everything once, and return what is there and what is odd.
 
         Raises UsageError for ids that occur twice, for an empty corpus, for no query at all and for judgements that
-        know no document of the corpus; `strict`: for every judgement of an unknown id too.
+        know no document of the corpus; `strict`: for every judgement of an unknown id too; `complaint` says
+        what is wrong with an id of a query or a document, if anything.
         """
-        return checked(self, strict)
+        return checked(self, strict, complaint)
+
+
+def judged(
+    paths: Sequence[Path], subset: frozenset[str] | None, min_score: float | None, max_score: float | None
+) -> Qrels:
+    """Return the judgements that are asked for. Raises UsageError where there is none, and says what left none."""
+    loaded = Qrels.load(paths)
+    if not loaded.gains:
+        raise UsageError(f"{', '.join(map(str, paths))}: holds no judgement")
+    found = loaded.between(min_score, max_score)
+    found = found if subset is None else found.only(subset)
+    if not found.gains:
+        filters = {"min_score": min_score, "max_score": max_score, "the query subset": subset}
+        given = [name for name, value in filters.items() if value is not None]
+        raise UsageError(
+            f"{', '.join(map(str, paths))}: no judgement is left of {loaded.judgements:,}; look at {', '.join(given)}"
+        )
+    return found
 
 
 def only_file(folder: Path, stem: str, endings: Sequence[str]) -> Path:

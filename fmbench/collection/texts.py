@@ -16,6 +16,7 @@ from .rows import IDS, json_document
 CHUNK = 2**20
 TSV_IDS = {*IDS, "id", "pid"}
 Parse = Callable[[str], Document]
+Complaint = Callable[[str], str | None]  # what is wrong with an id, if anything
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +54,19 @@ class Texts:
                 if self.ids is None or document.id in self.ids:
                     yield path, number, document
 
-    def survey(self) -> Survey:
-        """Read everything once. Raises UsageError where an id occurs twice, in one file or in several."""
+    def survey(self, complaint: Complaint | None = None) -> Survey:
+        """Read everything once.
+
+        Raises UsageError where an id occurs twice, in one file or in several, and for one that is complained of.
+        """
         ids: set[str] = set()
         empty = 0
         repeated: dict[str, tuple[Path, int]] = {}
         for path, number, document in self.located():
             if document.id in ids:
                 repeated.setdefault(document.id, (path, number))
+            if complaint is not None and (wrong := complaint(document.id)):
+                raise UsageError(f"{path}, line {number}: {wrong}")
             ids.add(document.id)
             empty += not document.passage
         if repeated:

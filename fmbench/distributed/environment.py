@@ -1,12 +1,15 @@
 """What the launcher says: the variables that torchrun sets, and that can be set by hand."""
 
+import contextlib
 import os
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from fmbench.errors import UsageError
 
 NEEDED = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+SPOKEN = 2.0  # seconds in which the first rank of a machine has said what is wrong
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,31 @@ def read_launch(variables: Mapping[str, str] = os.environ) -> Launch:
     if rank >= world_size:
         raise UsageError(f"RANK={rank}: ranks of WORLD_SIZE={world_size} count from 0 to {world_size - 1}")
     return Launch(rank, world_size, number(variables, "LOCAL_RANK", rank), variables["MASTER_ADDR"])
+
+
+@contextlib.contextmanager
+def said_once() -> Iterator[None]:
+    """Leave it to the first rank of each machine to say what is wrong with the input: all of them find the same.
+
+    The others end with the same exit code, and without a word. One that fails alone inside a `Group` is named by the
+    rest. Errors that are no UsageError, such as a device that is missing, may be of one rank, which says them.
+    """
+    try:
+        yield
+    except UsageError as error:
+        if not is_second():
+            raise
+        with contextlib.suppress(KeyboardInterrupt):  # a launcher ends all ranks once one has ended
+            time.sleep(SPOKEN)
+        raise SystemExit(error.exit_code) from None
+
+
+def is_second() -> bool:
+    """Return whether the environment says that another rank of this machine comes first."""
+    try:
+        return read_launch().local_rank > 0
+    except UsageError:
+        return False
 
 
 def number(variables: Mapping[str, str], name: str, default: int) -> int:

@@ -13,7 +13,7 @@ Interval = tuple[float, float]
 
 
 def mean_intervals(values: "np.ndarray", seed: int = 0) -> list[Interval] | None:
-    """Return the 95% interval of each column's mean.
+    """Return the 95% interval of each column's mean, within [0, 1] as every metric is.
 
     `values`: shape (queries, metrics). Every column sees the same resamples. None for fewer than two queries, of
     which no resample says anything.
@@ -23,7 +23,9 @@ def mean_intervals(values: "np.ndarray", seed: int = 0) -> list[Interval] | None
     if len(values) < 2:
         return None
     means = np.concatenate([shares @ values for shares in resamples(len(values), seed)])
-    return [(float(low), float(high)) for low, high in np.quantile(means, [0.025, 0.975], axis=0).T]
+    # Shares of many queries add up to a little more than 1 at times, and a mean of ones would seem to exceed it.
+    limits = np.quantile(means, [0.025, 0.975], axis=0).clip(0, 1)
+    return [(float(low), float(high)) for low, high in limits.T]
 
 
 def resamples(count: int, seed: int) -> Iterator["np.ndarray"]:

@@ -27,6 +27,14 @@ def unquoted(title: str) -> str:
     return title.removeprefix('"').removesuffix('"')
 
 
+def predicted(title: str) -> str:
+    """Return a title of the corpus as a predictions file holds it: without blanks around it, and unquoted.
+
+    Whoever judges titles and whoever writes them for later must begin with the same ones, or the figures differ.
+    """
+    return unquoted(title.strip(" ")).strip(" ")
+
+
 def normaliser(steps: str) -> Callable[[str], str]:
     """Return what makes two spellings of a title one: the steps of a comma list, in their order.
 
@@ -55,7 +63,7 @@ def read_pages(path: Path) -> list[Titles]:
 
 
 def write_pages(pages: Iterable[Sequence[str]], target: Path) -> None:
-    """Write one question a line, each title without one leading and one trailing double quote.
+    """Write one question a line, the titles as they are; `as_pages` has given them the form of such a file.
 
     Raises UsageError for a title that holds a tab or a line break.
     """
@@ -64,7 +72,7 @@ def write_pages(pages: Iterable[Sequence[str]], target: Path) -> None:
             for title in titles:
                 if re.search(r"[\t\n\r]", title):
                     raise UsageError(f"the title {title!r} holds a tab or a line break, which the file cannot hold")
-            stream.write("\t".join(map(unquoted, titles)) + "\n")
+            stream.write("\t".join(titles) + "\n")
 
 
 def titles_of(corpus: Texts, documents: Iterable[str]) -> dict[str, str]:
@@ -74,5 +82,5 @@ def titles_of(corpus: Texts, documents: Iterable[str]) -> dict[str, str]:
 
 
 def as_pages(rankings: Iterable[Sequence[str]], titles: Mapping[str, str]) -> list[Titles]:
-    """Return the title of each document of each ranking. A document without one keeps its rank."""
-    return [[titles.get(document, "") for document in ranking] for ranking in rankings]
+    """Return the title of each document of each ranking, as `predicted`. A document without one keeps its rank."""
+    return [[predicted(titles.get(document, "")) for document in ranking] for ranking in rankings]

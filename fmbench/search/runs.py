@@ -38,14 +38,19 @@ def write_run(path: Path, found: TopK, kind: RunFormat, tag: str = "fmbench") ->
 
 def check_ids(path: Path, found: TopK, kind: RunFormat) -> None:
     """Raise UsageError for the first id that a format cannot hold."""
-    forbidden = FORBIDDEN[kind]
-    if forbidden is None:
+    if FORBIDDEN[kind] is None:
         return
     others = "tsv or jsonl" if kind == "trec" else "jsonl"
     for query_id, ids in zip(found.query_ids, found.ids, strict=True):
         for what, name in (("query", query_id), *(("document", name) for name in ids)):
-            if not name or forbidden.search(name) or not is_text(name):
+            if not fits(name, kind):
                 raise UsageError(f"{path}: {what} id {name!r} does not fit in a {kind} run; write {others}")
+
+
+def fits(name: str, kind: RunFormat) -> bool:
+    """Return whether a run of a format can hold an id."""
+    forbidden = FORBIDDEN[kind]
+    return forbidden is None or bool(name and not forbidden.search(name) and is_text(name))
 
 
 def is_text(name: str) -> bool:

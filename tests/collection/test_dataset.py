@@ -82,8 +82,21 @@ def test_several_corpora_and_query_sets_at_once(folder, tmp_path):
 def test_gains_and_queries_are_chosen(folder, tmp_path):
     assert ids(Dataset.from_folder(folder, min_score=2).queries) == ["2"]
     assert ids(Dataset.from_folder(folder, max_score=2).queries) == ["1"]
-    with pytest.raises(UsageError, match=r"test.tsv: no judgement is left; look at min_score"):
+    with pytest.raises(UsageError, match=r"test.tsv: no judgement is left of 2; look at min_score$"):
         Dataset.from_folder(folder, min_score=3)
+    with pytest.raises(UsageError, match=r"look at max_score, the query subset$"):
+        Dataset.from_folder(folder, max_score=2, subset=[other_ids(tmp_path)])
+    (folder / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\n")
+    with pytest.raises(UsageError, match=r"test.tsv: holds no judgement$"):
+        Dataset.from_folder(folder, min_score=3)
+
+
+def other_ids(folder):
+    (folder / "other").write_text("2\n")
+    return folder / "other"
+
+
+def test_a_subset_chooses_queries(folder, tmp_path):
     (tmp_path / "ids").write_text("2\n\n3\n")
     assert ids(Dataset.from_folder(folder, subset=[tmp_path / "ids"]).queries) == ["2"]
     assert ids(Dataset.from_folder(folder, None, subset=[tmp_path / "ids"]).queries) == ["2", "3"]

@@ -1,7 +1,8 @@
 import pytest
 
-from fmbench.distributed.environment import Launch, read_launch
-from fmbench.errors import UsageError
+from fmbench.distributed import environment
+from fmbench.distributed.environment import Launch, read_launch, said_once
+from fmbench.errors import PlatformError, UsageError
 
 WHOLE = {"RANK": "1", "WORLD_SIZE": "3", "MASTER_ADDR": "host", "MASTER_PORT": "29500"}
 
@@ -30,3 +31,25 @@ def test_several():
 def test_what_is_wrong(change, message):
     with pytest.raises(UsageError, match=message):
         read_launch({**WHOLE, **change})
+
+
+@pytest.mark.parametrize(
+    ("variables", "error", "ends"),
+    [
+        ({}, UsageError, UsageError),
+        ({**WHOLE, "RANK": "0"}, UsageError, UsageError),
+        (WHOLE, UsageError, SystemExit),
+        ({**WHOLE, "LOCAL_RANK": "0"}, UsageError, UsageError),  # the first of another machine: its files are others
+        (WHOLE, PlatformError, PlatformError),
+        ({**WHOLE, "MASTER_PORT": ""}, UsageError, UsageError),
+    ],
+)
+def test_one_rank_of_a_machine_says_what_is_wrong(monkeypatch, variables, error, ends):
+    monkeypatch.setattr(environment, "SPOKEN", 0)
+    for name in (*WHOLE, "LOCAL_RANK"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ends) as raised, said_once():
+        raise error("no such file")
+    assert not isinstance(raised.value, SystemExit) or raised.value.code == 2

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from fmbench.collection import Dataset, Qrels
 from fmbench.errors import UsageError
+from fmbench.ranking.intervals import mean_intervals
 from fmbench.ranking.measures import evaluate
 from fmbench.ranking.order import depth_of, ordered
 
@@ -59,6 +60,12 @@ def test_metrics_equal_their_definitions(make_collection, gains, threshold):
     assert set(found.names) == {name for k in KS for name in defined({}, {}, k)}
     for name, mean in found.means().items():
         assert mean == pytest.approx(sum(row[name] for row in table.values()) / len(judged))
+
+
+def test_intervals_stay_within_what_a_metric_can_be():
+    for count in range(2, 60):  # shares of some counts add up to more than 1
+        for low, high in mean_intervals(np.ones((count, 1))) + mean_intervals(np.zeros((count, 1))):
+            assert 0 <= low <= high <= 1
 
 
 def own(run, judged):

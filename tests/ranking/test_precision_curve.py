@@ -148,17 +148,20 @@ def test_page_files_are_read(tmp_path: Path):
     assert read_pages(path) == [["A", 'B "x"', "A"], [], ["", "B"], [], ["last"]]
 
 
-def test_predictions_lose_one_quote_at_each_end(tmp_path: Path):
+def test_predictions_lose_blanks_and_one_quote_at_each_end(tmp_path: Path):
     path = tmp_path / "predictions"
-    write_pages([['"A"', '""B""', '"', 'C "x"'], [], ["", "D"]], path)
-    assert path.read_bytes() == b'A\t"B"\t\tC "x\n\n\tD\n'
+    corpus = {"1": '"A"', "2": '""B""', "3": '"', "4": 'C "x" ', "5": ' " D"', "6": "E"}
+    pages = as_pages([["1", "2", "3", "4"], [], ["9", "5", "6"]], corpus)
+    write_pages(pages, path)
+    assert path.read_bytes() == b'A\t"B"\t\tC "x\n\n\tD\tE\n'
+    assert read_pages(path) == pages
     for title in ("a\tb", "a\nb"):
         with pytest.raises(UsageError, match="holds a tab or a line break, which the file cannot hold"):
             write_pages([[title]], path)
-    assert read_pages(path)[2] == ["", "D"]
+    assert read_pages(path) == pages
 
 
-titles = st.text(st.characters(exclude_categories=["Cs"], exclude_characters='\t\r\n\0"'), min_size=1).filter(
+titles = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\t\r\n\0"), min_size=1).filter(
     lambda title: title == title.strip(" ") and not title.startswith("\ufeff")
 )
 

@@ -62,6 +62,17 @@ def test_every_number_of_ranks_gives_the_same_files(data, world):
     assert files(world) == files(1)
 
 
+@pytest.mark.parametrize("wrong", ["dataset", "gold"])
+def test_an_input_error_is_said_by_the_first_rank(data, wrong):
+    (data / "gold").write_text("a\n")
+    named = data / ("nowhere" if wrong == "dataset" else "wings")
+    more = ("--k", 1, "--gold_data_path", data / "gold") if wrong == "gold" else ()
+    ended = run(2, "evaluate", "--model_name", data / "model", "--dataset", named, *more)
+    assert [one.returncode for one in ended] == [2, 2], [one.stderr for one in ended]
+    assert ("no such folder" if wrong == "dataset" else "1 lines for 40 queries") in ended[0].stderr
+    assert "fmbench retrieve: error" not in ended[1].stderr
+
+
 def test_mining_with_margins_on_ranks(data):
     common = ("--model_name", data / "model", "--dataset", data / "wings", "--search_topk", 5)
     rules = ("--no_annot_in_mined_hn", "--relative_margin", "0.01", "--merge_mined_qrels")

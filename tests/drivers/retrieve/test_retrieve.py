@@ -137,7 +137,7 @@ def test_unknown_judgements_are_counted_and_strict_refuses_them(retrieve, collec
     with (collection / "qrels" / "test.tsv").open("a") as stream:
         stream.write("q1\tnobody\t1\n")
     assert "nobody" in retrieve("evaluate").notes
-    assert "nobody" in retrieve("evaluate", "--strict", code=2).notes
+    assert "error: wings: documents of the qrels" in retrieve("evaluate", "--strict", code=2).notes
 
 
 def test_a_folder_that_holds_something_is_not_written_into(retrieve, tmp_path):
@@ -183,6 +183,106 @@ def test_pages_are_judged_by_their_titles_and_written(retrieve, collection, tmp_
     assert main(["precision", "--gold_data_path", str(gold), "--predictions_path", str(predictions), "--k", "1,5"]) == 0
     alone = lines.parse_line(capfd.readouterr().out.splitlines()[-1]).data["precision_curve"]
     assert alone["precision"] == curve["precision"]
+
+
+def rename(collection, old, new):
+    for path in (collection / "corpus.jsonl", collection / "queries.jsonl", collection / "qrels" / "test.tsv"):
+        path.write_text(path.read_text().replace(f'"{old}"', f'"{new}"').replace(f"{old}\t", f"{new}\t"))
+
+
+@pytest.mark.parametrize("old", ["q3", "d3", "d29"])
+def test_ids_that_no_run_can_hold_are_refused_before_encoding(retrieve, collection, tmp_path, old):
+    rename(collection, old, "a b")
+    out = tmp_path / "new" / "out"
+    ran = retrieve("search", "--output_dir", out, code=2)
+    assert "line" in ran.notes and "'a b' does not fit in a trec run; choose --run_format tsv|jsonl" in ran.notes
+    assert "FMWORK" not in ran.log and not out.parent.exists()
+    retrieve("search", "--output_dir", out, "--run_format", "tsv")
+
+
+def test_mined_files_that_cannot_hold_an_id_are_refused_before_encoding(retrieve, collection, tmp_path):
+    rename(collection, "d3", "a\\tb")
+    (collection / "qrels" / "test.tsv").write_text("q1\td1\t1\n")
+    ran = retrieve("mine", "--output_dir", tmp_path / "out", code=2)
+    assert "choose --output_qrel_format grouped" in ran.notes and "FMWORK" not in ran.log
+    retrieve("mine", "--output_dir", tmp_path / "out", "--output_qrel_format", "grouped")
+
+
+def test_titles_that_cannot_be_read_or_written_are_refused_before_encoding(retrieve, collection, tmp_path):
+    gold = tmp_path / "gold.tsv"
+    gold.write_text("a\n" * 5)
+    for words, message in (
+        (
+            ("--gold_data_path", gold),
+            "has 5 lines for 6 queries; it must have one line a judged query, in the order of",
+        ),
+        (("--gold_data_path", tmp_path / "none"), "none: no such file"),
+        (("--predictions_path", tmp_path / "none" / "p"), f"there is no folder {tmp_path / 'none'}"),
+        (("--predictions_path", tmp_path), "is a folder"),
+    ):
+        ran = retrieve("evaluate", "--k", "1", *words, code=2)
+        assert message in ran.notes and "FMWORK" not in ran.log
+    assert "--k 1,2,3,5,10" in retrieve("evaluate", "--predictions_path", tmp_path / "p", code=2).notes
+    several = ("--dataset", f"{collection},{write_collection(tmp_path / 'cones')}", "--k", "1")
+    assert "one data set, and 2 are named" in retrieve("evaluate", *several, "--gold_data_path", gold, code=2).notes
+
+
+def test_quoted_gold_is_warned_of(retrieve, tmp_path):
+    gold = tmp_path / "gold.tsv"
+    gold.write_text('"a"\tb\n' * 6)
+    words = ("--gold_data_path", gold, "--k", "1", "--latency_queries", "0")
+    assert "double quote at an end, which retrieved titles lose: 6;" in retrieve("evaluate", *words).notes
+    assert "quote" not in retrieve("evaluate", *words, "--title_normalisation", "nfc,quotes").notes
+
+
+def test_titles_with_blanks_and_quotes_give_one_figure(retrieve, collection, tmp_path, capfd):
+    corpus = [json.loads(line) for line in (collection / "corpus.jsonl").read_text().splitlines()]
+    for place, row in enumerate(corpus):
+        row["title"] = (f"page {place} ", f'"page {place}"', f' " page {place}" ')[place % 3]
+    (collection / "corpus.jsonl").write_text("".join(json.dumps(row) + "\n" for row in corpus))
+    gold, predictions = tmp_path / "gold.tsv", tmp_path / "predictions.tsv"
+    gold.write_text("".join(f"page {place} \n" for place in range(6)))
+    files = ("--gold_data_path", gold, "--predictions_path", predictions, "--k", "1,30")
+    curve = retrieve("evaluate", *files).data(lines.Irm)["precision_curve"]
+    assert curve["recall"][1] == 1  # all 30 documents are retrieved, so every page is found
+    assert main(["precision", *map(str, files)]) == 0
+    alone = lines.parse_line(capfd.readouterr().out.splitlines()[-1]).data["precision_curve"]
+    assert all(alone[name] == curve[name] for name in ("precision", "ceiling", "success", "recall", "intervals"))
+
+
+def test_precision_looks_as_deep_as_the_predictions_are(tmp_path, capsys):
+    gold, predicted = tmp_path / "gold", tmp_path / "predicted"
+    gold.write_text("a\nb\n")
+    predicted.write_text("a\tx\ty\tz\nb\tx\n")
+    words = ["precision", "--gold_data_path", str(gold), "--predictions_path", str(predicted)]
+    assert main(words) == 0
+    printed = capsys.readouterr()
+    assert lines.parse_line(printed.out.splitlines()[-1]).data["precision_curve"]["k"] == [1, 2, 3]
+    assert "warning" in printed.err and "the shortest line has 2 titles; beyond, up to k = 3" in printed.err
+    assert main([*words, "--k", "1,2"]) == 0
+    assert not capsys.readouterr().err
+    assert main([*words, "--precision_k", "1"]) == 2
+    assert "did you mean --k?" in capsys.readouterr().err
+    predicted.write_text("\n\n")
+    assert main(words) == 2
+    assert "beyond the retrieved depth of 0" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("task", "said"),
+    [
+        ("encode", ["required: keep the vectors"]),
+        ("search", ["(default: 100)", "required: write files"]),
+        ("mine", ["(default: 100)", "required: write files"]),
+        ("evaluate", ["(default: the largest k asked for)"]),
+    ],
+)
+def test_help_says_what_a_task_needs(task, said, capsys):
+    with pytest.raises(SystemExit):
+        main([task, "--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    assert all(words in text for words in said)
+    assert ("required: write" in text) == (task in ("search", "mine"))
 
 
 def test_titles_of_another_number_of_questions_are_refused(tmp_path, capsys):
