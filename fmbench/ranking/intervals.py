@@ -13,7 +13,7 @@ Interval = tuple[float, float]
 
 
 def mean_intervals(values: "np.ndarray", seed: int = 0) -> list[Interval] | None:
-    """Return the 95% interval of each column's mean, within [0, 1] as every metric is.
+    """Return the 95% interval of each column's mean, within what its queries have.
 
     `values`: shape (queries, metrics). Every column sees the same resamples. None for fewer than two queries, of
     which no resample says anything.
@@ -24,7 +24,7 @@ def mean_intervals(values: "np.ndarray", seed: int = 0) -> list[Interval] | None
         return None
     means = np.concatenate([shares @ values for shares in resamples(len(values), seed)])
     # Shares of many queries add up to a little more than 1 at times, and a mean of ones would seem to exceed it.
-    limits = np.quantile(means, [0.025, 0.975], axis=0).clip(0, 1)
+    limits = np.quantile(means, [0.025, 0.975], axis=0).clip(values.min(axis=0), values.max(axis=0))
     return [(float(low), float(high)) for low, high in limits.T]
 
 
