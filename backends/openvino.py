@@ -101,6 +101,8 @@ class OpenvinoBackend(Backend):
         """Return the model through torch.compile, with torch's number of threads where the CPU computes."""
         import torch
 
+        if any(parameter.dtype == torch.bfloat16 for parameter in model.parameters()):
+            raise UsageError(NOT_COMPILED)
         inner = dict(options.get("options", {}))
         if self._device == "CPU":
             inner["config"] = {"INFERENCE_NUM_THREADS": str(torch.get_num_threads()), **self._config}

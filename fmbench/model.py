@@ -32,8 +32,7 @@ def load(source: Source, arguments: Arguments) -> "torch.nn.Module":
     import torch
     import transformers
 
-    if not sys.stderr.isatty():
-        transformers.utils.logging.disable_progress_bar()
+    quiet()
     model_class = import_class(arguments.model_class)
     options = dict(arguments.options["model"])
     dtype = take_dtype(options, source)
@@ -46,6 +45,14 @@ def load(source: Source, arguments: Arguments) -> "torch.nn.Module":
     # from_pretrained returns a model in evaluation mode; random weights follow, so that both do the same work.
     model.eval()
     return model
+
+
+def quiet() -> None:
+    """Keep transformers' progress bars out of files."""
+    import transformers
+
+    if not sys.stderr.isatty():
+        transformers.utils.logging.disable_progress_bar()
 
 
 def import_class(name: str) -> Any:

@@ -39,7 +39,7 @@ def read_records(
             bad.append(str(error))
             continue
         if not found:
-            warn(f"{source.name}: no results; a driver's log has FMWORK RES lines")
+            warn(f"{source.name}: no results; logs of `driver`, `fmbench retrieve` and `distill evaluate` have some")
 
 
 def doubted(found: Iterable[Record], warn: Callable[[str], None]) -> Iterator[Record]:

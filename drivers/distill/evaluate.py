@@ -92,10 +92,12 @@ def check_dimensions(contestant: Contestant, dimensions: int) -> None:
     """Raise UsageError for vectors that cannot be compared with the passages'."""
     own = contestant.encoder.student.dimensions
     if own != dimensions:
-        raise UsageError(
-            f"{contestant.name}: its vectors have {own} dimensions and the passages' {dimensions}; "
+        fix = (
             "train it with --projection linear"
+            if own < dimensions
+            else "leave --truncate_dim out, or train it for this"
         )
+        raise UsageError(f"{contestant.name}: its vectors have {own} dimensions and the passages' {dimensions}; {fix}")
 
 
 def judged(run: Run, dataset: Dataset, teacher: Encoder, contestants: Sequence[Contestant]) -> list[Evaluation]:

@@ -14,7 +14,7 @@ from fmbench.distill.ranks import Ranks
 from fmbench.distill.student import Student
 from fmbench.distill.teacher_vectors import read_teacher
 from fmbench.distill.tokens import QueryTokenizer
-from fmbench.distill.training import Plan, Task, Training
+from fmbench.distill.training import CHECKPOINT, Plan, Task, Training
 from fmbench.encoder.steps import Normalise
 from fmbench.errors import UsageError
 
@@ -101,6 +101,10 @@ def train(run: Run, task: Task, identity: Mapping[str, Any], ranks: Ranks) -> No
     )
     whole = {**identity, **{name: value for name, value in asdict(plan).items() if name != "patience"}}
     folder = arguments.output_dir or Path()
+    if (folder / CHECKPOINT).is_file() and not arguments.resume:
+        raise UsageError(
+            f"--output_dir {folder}: holds a training run; --resume goes on with it, or name another folder"
+        )
     training = Training(task, plan, folder, whole, lambda line: run.say(arguments.task, line), ranks)
     try:
         outcome = training.run(resume=arguments.resume)
@@ -126,9 +130,12 @@ def normalises(run: Run) -> bool:
 
 
 def document_folder(run: Run) -> Path:
-    """Return the passage encoder's folder in the layout of sentence-transformers, written now where it has another."""
-    folder = run.plan.folder
-    if (folder.path / MODULES).is_file():
+    """Return the passage encoder's folder in the layout of sentence-transformers, as the command line has it.
+
+    It is written now where the folder has another layout, or the command line another pooling or another length.
+    """
+    folder, recipe = run.plan.folder, run.arguments.recipe
+    if (folder.path / MODULES).is_file() and recipe.pooling is None and recipe.normalise is None:
         return folder.path
     encoder, tokenizer = load_teacher(folder.path, pooling_of(run))
     target = (run.arguments.output_dir or Path()) / DOCUMENT

@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from fmbench.errors import UsageError, first_line
-from fmbench.model import dtype_key
+from fmbench.model import dtype_key, quiet
 
 from .folder import MODULES, Module, read_json, read_list
 from .lookup import FoldedStudent
@@ -107,6 +107,7 @@ def quietly_loaded(folder: Path) -> Any:
     """
     import transformers
 
+    quiet()
     verbosity = transformers.utils.logging.get_verbosity()
     transformers.utils.logging.set_verbosity_error()
     try:

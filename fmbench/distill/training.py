@@ -140,14 +140,18 @@ class Training:
         self.ranks.average_gradients(self.parameters)
         norm = nn.utils.clip_grad_norm_(self.parameters, self.plan.clip)
         if not_finite(norm) or not_finite(loss):
-            raise TrainingError(
-                f"step {step}: the loss or its gradient is no finite number; the weights of step {self.step_on_disk()} "
-                "are kept: try a lower --learning_rate"
-            )
+            raise self.diverged(step, "the loss or its gradient")
         self.optimizer.step()
         self.schedule.step()
         self.step = step
         self.losses.append(loss.item())
+
+    def diverged(self, step: int, what: str) -> TrainingError:
+        """Return the error of a run whose numbers left the finite ones."""
+        return TrainingError(
+            f"step {step}: {what} is no finite number; the weights of step {self.step_on_disk()} are kept: "
+            "try a lower --learning_rate"
+        )
 
     def step_on_disk(self) -> int:
         """Return the step of the last checkpoint, 0 where there is none."""
@@ -159,6 +163,8 @@ class Training:
         self.task.module.eval()
         quality = self.task.quality()
         self.task.module.train()
+        if quality is not None and not math.isfinite(quality):
+            raise self.diverged(self.step, "the held-out quality")
         if quality is None or self.best is None or quality > self.best:  # without a measure the last weights count
             self.best, self.best_step = quality, self.step
             if self.ranks.leads:

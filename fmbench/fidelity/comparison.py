@@ -76,6 +76,7 @@ def compare(
     Raises UsageError for captures of different probes or texts, ArtifactError for a file that is damaged or missing.
     """
     check_comparable(a, b)
+    b.qrels()  # A's are read with its rankings
     rows = []
     with one_thread(), ThreadPoolExecutor(min(WORKERS, os.cpu_count() or 1)) as pool:
         for row in pool.map(lambda pair: compared(a, b, pair, atol, rtol), pairs(a.manifest, b.manifest)):

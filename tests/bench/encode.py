@@ -32,7 +32,6 @@ WAYS: dict[str, tuple[str, tuple[str, ...], str]] = {
     "OpenVINO, fp32 weights computed in fp32": ("openvino", (F32,), "2.2"),
     "OpenVINO, fp32 weights, its own precision": ("openvino", (), "2.2"),
     "eager torch, bf16": ("cpu", ("--model:dtype=bfloat16",), "4"),
-    "OpenVINO, bf16 weights": ("openvino", ("--model:dtype=bfloat16",), "4"),
     "OpenVINO convert_model, fp32 weights, its own precision": ("openvino", (CONVERT,), "2.2"),
     "OpenVINO convert_model, bf16 weights": ("openvino", (CONVERT, "--model:dtype=bfloat16"), "4"),
 }

@@ -113,6 +113,14 @@ def test_a_damaged_checkpoint_is_refused(tmp_path):
         Training(task(), PLAN, tmp_path, {}, print).run(resume=True)
 
 
+def test_a_held_out_quality_that_is_no_number_keeps_the_last_good_weights(tmp_path, monkeypatch):
+    broken, found = task(), iter((0.5, float("nan")))
+    monkeypatch.setattr(broken, "quality", lambda: next(found))
+    with pytest.raises(TrainingError, match=r"step 10: the held-out quality .* step 5 are kept"):
+        Training(broken, PLAN, tmp_path, {}, lambda line: None).run()
+    assert checkpoint.read(tmp_path / BEST)[1]["step"] == checkpoint.read(tmp_path / CHECKPOINT)[1]["step"] == 5
+
+
 def test_a_loss_that_is_no_number_keeps_the_last_good_weights(tmp_path):
     broken = task()
     training = Training(broken, PLAN, tmp_path, {}, lambda line: spoil(broken, line))

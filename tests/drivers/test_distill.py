@@ -157,9 +157,10 @@ def test_contrast_goes_on_with_a_student(students, capsys):
     assert np.abs(before[name] - after[name]).max() > 0
 
 
-def test_a_plain_transformer_is_a_teacher_too(place, tmp_path):
-    for name in ("modules.json", "sentence_bert_config.json"):
-        shutil.copytree(place.model, tmp_path / "plain", dirs_exist_ok=True)
+@pytest.mark.parametrize("left_out", [("modules.json", "sentence_bert_config.json"), ()])
+def test_a_plain_transformer_is_a_teacher_too_and_the_command_line_says_how_to_pool(left_out, place, tmp_path):
+    shutil.copytree(place.model, tmp_path / "plain")
+    for name in left_out:
         (tmp_path / "plain" / name).unlink()
     plain = SimpleNamespace(**{**vars(place), "model": tmp_path / "plain", "work": tmp_path / "work"})
     pooled = ("--pooling", "cls", "--query_max_len", 32, "--passage_max_len", 32)
