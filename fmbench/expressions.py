@@ -13,7 +13,7 @@ from fmbench.errors import UsageError, first_line, nearest
 from fmbench.suboptions import Expression, leaves
 
 OPTIONAL = ("torchao",)  # imported where an expression names it
-NAMES = ("torch", "transformers", "args", *OPTIONAL)
+NAMES = ("torch", "transformers", "args")
 
 
 def check(options: Mapping[str, Mapping[str, Any]]) -> None:
@@ -25,7 +25,7 @@ def check(options: Mapping[str, Mapping[str, Any]]) -> None:
             reason = error.msg if isinstance(error, SyntaxError) else first_line(error)
             raise UsageError(f"{option} {leaf.text!r}: not a Python expression ({reason})") from None
         for name in sorted(free_names(parsed)):
-            if name not in NAMES and not hasattr(builtins, name):
+            if name not in (*NAMES, *OPTIONAL) and not hasattr(builtins, name):
                 hint = nearest(name, [*NAMES, *dir(builtins)]) or "; a string needs quotes, or an option without @"
                 raise UsageError(f"{option} {leaf.text!r}: unknown name {name!r}{hint}")
 

@@ -50,9 +50,12 @@ class LocalPlace(Place):
 
     def put(self, source: Path, path: str) -> None:
         """Write a file: whole, or not at all."""
+        target = self.root / path
         with self._told():
-            target = self.root / path
             target.parent.mkdir(parents=True, exist_ok=True)
+        with self._lockable() as handle, self._told():
+            with contextlib.suppress(OSError):  # or who cleans up takes the part for one of a program that was killed
+                fcntl.flock(handle, fcntl.LOCK_SH)
             part = target.with_name(f"{TEMPORARY}{uuid.uuid4().hex}")
             try:
                 shutil.copyfile(source, part)

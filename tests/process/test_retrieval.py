@@ -43,7 +43,7 @@ def test_show_has_a_table_of_its_own(golden_retrieval, capsys):
     assert show_main([str(golden_retrieval)]) == 0
     header, first, second = capsys.readouterr().out.splitlines()
     assert header.split()[:3] == ["model", "platform", "dtype"]
-    assert "0.65 ± 0.05" in first
+    assert "0.6451 ± 0.0457" in first
     assert "5183 of 5183 vectors were cached" in first
     assert second.endswith("partial: the run did not end")
 
