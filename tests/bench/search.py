@@ -14,8 +14,7 @@ from fmbench.search import Block, TopK, choose_engine, search
 from fmbench.stats import median
 
 QUERIES, DOCUMENTS, DIMENSIONS, K = 1000, 200_000, 384, 100
-BATCHES = (40_960, 4096)  # documents at once: what Trove's documents suggest, and what was fastest here
-TARGETS = ("0.50", "")
+BATCHES = (40_960, 4096)  # documents at once: what Trove's documents suggest, and what caches hold
 ROUNDS = 7
 
 
@@ -132,9 +131,9 @@ def rows() -> Iterator[tuple[str, str, str]]:
         "1.00",
         f"{found['faiss IndexFlatIP']:.2f}",
     )
-    for batch, target in zip(BATCHES, TARGETS, strict=True):
+    for batch in BATCHES:
         what = f"the same: of Trove's FastResultHeapq, re-implemented, {batch:,} documents at once"
-        yield what, target, f"{found[f'Trove {batch}']:.2f}"
+        yield what, "0.50", f"{found[f'Trove {batch}']:.2f}"
 
 
 if __name__ == "__main__":
