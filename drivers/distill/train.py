@@ -132,7 +132,7 @@ def normalises(run: Run) -> bool:
 def document_folder(run: Run) -> Path:
     """Return the passage encoder's folder in the layout of sentence-transformers, as the command line has it.
 
-    It is written now where the folder has another layout, or the command line another pooling or another length.
+    It is written now where the folder has another layout, or the command line asks for a pooling or a normalisation.
     """
     folder, recipe = run.plan.folder, run.arguments.recipe
     if (folder.path / MODULES).is_file() and recipe.pooling is None and recipe.normalise is None:
