@@ -27,13 +27,16 @@ class LocalPlace(Place):
         self.name = str(root)
 
     def paths(self) -> list[str] | None:
-        """Return the paths of all files three levels down and above, sorted; None where nothing is there at all."""
+        """Return the paths of all files three levels down and above, sorted; None where nothing is there at all.
+
+        The deepest first: who adds an entry writes the store's marker before it, so whoever sees one sees the other.
+        """
         with self._told():
             if not self.root.exists():
                 return None
             if not self.root.is_dir():
                 raise UsageError(f"{self.name}: is no folder")
-            found = (path for pattern in ("*", "*/*", "*/*/*") for path in self.root.glob(pattern) if path.is_file())
+            found = (path for pattern in ("*/*/*", "*/*", "*") for path in self.root.glob(pattern) if path.is_file())
             paths = (path.relative_to(self.root) for path in found)
             return sorted(path.as_posix() for path in paths if not any(part[0] == "." for part in path.parts))
 

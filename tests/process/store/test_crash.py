@@ -175,6 +175,22 @@ def test_different_logs_at_once_are_all_kept(results, log):
     assert results("check").out == [] and hidden() == []
 
 
+def test_a_store_that_begins_while_it_is_listed_is_one(results, log, monkeypatch):
+    """Another program adds the first entry between two looks into the folder."""
+    Path("results").mkdir()
+    other, real, seen = log("other.log", latency=5.0), Path.glob, []
+
+    def glob(folder, pattern):
+        yield from list(real(folder, pattern))
+        if not seen and pattern.startswith("*"):
+            seen.append(pattern)
+            assert start("add", str(other)).wait(60) == 0
+
+    monkeypatch.setattr(Path, "glob", glob)
+    results("add", log())
+    assert seen and len(results("list").out) == 3
+
+
 def test_the_same_log_at_once_is_kept_once(results, golden_log):
     finished = at_once(5, lambda number: ["add", str(golden_log)])
     assert len({out for out, _ in finished}) == 1
