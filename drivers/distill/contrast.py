@@ -26,7 +26,7 @@ from ..retrieve.data import open_datasets
 from .arguments import DistillArguments
 from .held_out import held_out
 from .steps import Run
-from .train import DOCUMENT, document_folder, finish, normalises, place, pooling_of, set_up, train
+from .train import DOCUMENT, check_output, document_folder, finish, normalises, place, pooling_of, set_up, train
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,6 +44,7 @@ class Pairs:
 def contrast(run: Run) -> None:
     """Train a student on with hard negatives, and write it and its pair."""
     arguments, plan = run.arguments, run.plan
+    check_output(arguments)
     datasets = open_datasets(arguments)
     if len(datasets) != 1:
         raise UsageError("--dataset: contrast trains on one data set")

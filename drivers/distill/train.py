@@ -27,6 +27,7 @@ QUERY, PAIR, DOCUMENT = "query", "pair", "document"  # below --output_dir
 def align(run: Run) -> None:
     """Train a student on the teacher's vectors, and write it and its pair."""
     arguments, plan = run.arguments, run.plan
+    check_output(arguments)
     ranks = set_up(run)
     teacher = read_teacher(arguments.teacher_dir or Path(), model.digest(plan.source, arguments))
     wanted = design(arguments)
@@ -68,6 +69,15 @@ def design(arguments: DistillArguments) -> Design:
     )
 
 
+def check_output(arguments: DistillArguments) -> None:
+    """Raise UsageError where the output folder holds a training run that nobody asked to go on with."""
+    folder = arguments.output_dir or Path()
+    if (folder / CHECKPOINT).is_file() and not arguments.resume:
+        raise UsageError(
+            f"--output_dir {folder}: holds a training run; --resume goes on with it, or name another folder"
+        )
+
+
 def set_up(run: Run) -> Ranks:
     """Set the platform and torch up for training, meet the other processes, and print the fingerprint."""
     arguments, platform = run.arguments, run.plan.platform
@@ -101,10 +111,6 @@ def train(run: Run, task: Task, identity: Mapping[str, Any], ranks: Ranks) -> No
     )
     whole = {**identity, **{name: value for name, value in asdict(plan).items() if name != "patience"}}
     folder = arguments.output_dir or Path()
-    if (folder / CHECKPOINT).is_file() and not arguments.resume:
-        raise UsageError(
-            f"--output_dir {folder}: holds a training run; --resume goes on with it, or name another folder"
-        )
     training = Training(task, plan, folder, whole, lambda line: run.say(arguments.task, line), ranks)
     try:
         outcome = training.run(resume=arguments.resume)

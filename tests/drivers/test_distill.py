@@ -219,6 +219,19 @@ def test_a_wrong_command_line_is_one_line(words, message, capsys):
     assert error.count("\n") == 1
 
 
+@pytest.mark.parametrize("step", ["align", "contrast"])
+def test_a_run_that_was_trained_is_not_trained_over(place, students, step, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("fmbench.drivers.distill.train.load_teacher", None)  # it is refused before any model is read
+    monkeypatch.setattr("fmbench.drivers.distill.contrast.load_query_encoder", None)
+    folder = place.root / "lookup"
+    before = (folder / "checkpoint.safetensors").read_bytes()
+    words = STUDENTS["lookup"] if step == "align" else ("--query_model", folder / "query", "--split", "train")
+    where = ("--teacher_dir", place.work) if step == "align" else ()
+    assert run(place, step, *where, *words, "--output_dir", folder) == 2
+    assert f"--output_dir {folder}: holds a training run; --resume goes on with it" in capsys.readouterr().err
+    assert (folder / "checkpoint.safetensors").read_bytes() == before
+
+
 @pytest.mark.slow
 def test_two_processes_train_what_one_trains(place, students, tmp_path):
     words = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--standalone", "-m",

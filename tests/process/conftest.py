@@ -71,13 +71,3 @@ def read(process, tmp_path):
         return process("--path", path)
 
     return run
-
-
-@pytest.fixture(scope="session")
-def many_shapes(tmp_path_factory):
-    """The dashboard of 10,000 shapes in 40 logs."""
-    from tests.bench.dashboard import write_page
-
-    target = tmp_path_factory.mktemp("dashboard") / "many.html"
-    write_page(target)
-    return target

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import zlib
 from html.parser import HTMLParser
-from pathlib import Path
 
 import pytest
 
@@ -18,7 +17,7 @@ from fmbench.process.reader import find_sources
 from fmbench.process.records import read_records
 from fmbench.process.results import Record
 
-from .log_lines import LOG, RES
+from ..log_lines import LOG, RES
 
 HOSTILE = "</script><script>alert(1)</script>&\u2028"
 
@@ -322,13 +321,13 @@ def test_plotly_is_imported_for_the_dashboard_only(golden):
     subprocess.run([sys.executable, "-c", code, golden], capture_output=True, check=True)
 
 
-def test_a_record_without_facts_is_a_run():
+def test_a_record_without_facts_is_a_run(golden):
     runs = data.Runs()
-    rows = list(runs.watched(Record(row, "standard input") for row in plain_rows()))
+    rows = list(runs.watched(Record(row, "standard input") for row in plain_rows(golden)))
     assert len(rows) == 2 and runs.of_rows == [0, 0]
     assert runs.names() == [("standard input", "standard input")]
 
 
-def plain_rows():
-    (record,) = read_records(find_sources([str(Path(__file__).parents[1] / "golden" / "seed-example.log")]), print)
+def plain_rows(golden):
+    (record,) = read_records(find_sources([str(golden / "seed-example.log")]), print)
     return [record.row, {**record.row, "batch": 2}]

@@ -1,0 +1,96 @@
+"""A dashboard in the browser, and logs to make one of."""
+
+import json
+import time
+
+from fmbench import lines
+
+HOSTILE = "<script>alert(1)</script><b>&amp;%{x}"
+WAVE = (0, 3, -3, 2, -2, 1, -1, 3, -3, 2, -2, 1, -1, 0, 2, -2, 1, -1, 0, 1)  # in thousandths: no drift, little spread
+
+
+def log_text(model="org/m", dtype="float32", slower=1.0, inputs=(16, 64), batches=(1, 2, 4, 8, 16, 32), **facts):
+    """A log in which a shape takes input x batch / 10 milliseconds, `slower` times; of 64 x 32 there was no memory."""
+    out = [lines.Log({"format": 1}), lines.Arg("model_name", model)]
+    out.append(lines.Env({"platform": "cpu", "dtype": dtype, "model": model, "threads": 1, **facts}))
+    for size in inputs:
+        for batch in batches:
+            place = {"input_size": size, "batch_size": batch}
+            out.append(lines.Case({**place, "reps": len(WAVE)}))
+            if (size, batch) == (64, 32):
+                out.append(lines.Err({**place, "type": "OutOfMemoryError", "message": "too large"}))
+                continue
+            base = size * batch * slower * 1e5
+            durations = [int(base * (1 + wave / 1000)) for wave in WAVE]
+            out += [lines.Rep(k + 1, len(WAVE), 10**18 + k, 10**18 + k + d, d) for k, d in enumerate(durations)]
+            out.append(lines.Res(10**18, 10**18, model, "C", size, batch, base / 1e6, 1e9 * batch / base))
+    return "\n".join(line.format() for line in out) + "\n"
+
+
+class Page:
+    """A page in the browser, as its reader meets it."""
+
+    def __init__(self, driver):
+        self.driver = driver
+
+    def open(self, path, width=1280):
+        self.resize(width)
+        self.driver.get("about:blank")
+        for log in ("browser", "performance"):
+            self.driver.get_log(log)  # what there was before is read, and so forgotten
+        self.driver.get(path.as_uri())
+        self.until("document.documentElement.dataset.ready === 'true'")
+        return self
+
+    def resize(self, width):
+        metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+
+    def run(self, script, *arguments):
+        return self.driver.execute_script(script, *arguments)
+
+    def value(self, expression):
+        return self.run(f"return {expression}")
+
+    def until(self, expression, seconds=60):
+        deadline = time.monotonic() + seconds
+        while not self.value(expression):
+            assert time.monotonic() < deadline, f"never so: {expression}"
+            time.sleep(0.02)
+
+    def find(self, selector, text=None):
+        found = self.driver.find_elements("css selector", selector)
+        return next(element for element in found if text is None or text in element.text)
+
+    def texts(self, selector):
+        return self.run("return [...document.querySelectorAll(arguments[0])].map((one) => one.innerText)", selector)
+
+    def text(self, selector):
+        return self.texts(selector)[0]
+
+    def rows(self, section):
+        rows = "[...document.querySelectorAll(`#${arguments[0]} tbody tr`)]"
+        return self.run(f"return {rows}.map((row) => [...row.cells].map((cell) => cell.textContent))", section)
+
+    def column(self, section, head):
+        return [row[self.place(section, head)] for row in self.rows(section)]
+
+    def place(self, section, head):
+        return [text.rstrip(" ▲▼") for text in self.texts(f"#{section} thead th")].index(head)
+
+    def press(self, *keys):
+        from selenium.webdriver.common.action_chains import ActionChains
+
+        ActionChains(self.driver).send_keys(*keys).perform()
+
+    def choose(self, section, label, text):
+        from selenium.webdriver.support.select import Select
+
+        Select(self.find(f"#{section} label", label).find_element("tag name", "select")).select_by_visible_text(text)
+
+    def complaints(self):
+        return [entry["message"] for entry in self.driver.get_log("browser")]
+
+    def requests(self):
+        events = [json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance")]
+        return [event["params"]["request"]["url"] for event in events if event["method"] == "Network.requestWillBeSent"]

@@ -1,0 +1,104 @@
+"""The dashboard in headless Chromium: it loads, asks for nothing, and keeps every text a text."""
+
+import pytest
+
+from fmbench.process import view
+from fmbench.process.reader import find_sources
+from fmbench.process.records import read_records
+
+from .page import HOSTILE
+
+pytestmark = pytest.mark.xdist_group("browser")
+REFERENCES = "[...document.querySelectorAll('[src], [href]')].map((one) => one.getAttribute(one.src ? 'src' : 'href'))"
+
+
+# -- it loads
+
+
+def test_it_loads_without_a_complaint_and_asks_for_nothing(page, made):
+    assert page.complaints() == []
+    assert [url for url in page.requests() if not url.startswith("data:")] == [made.as_uri()]
+    assert page.text("#about").startswith("40 shapes of 4 runs: 37 stable, 3 failed.")
+    assert page.texts("main h2") == [
+        "Latency and throughput",
+        "Every shape",
+        "Quality of retrieval against speed",
+        "Two runs side by side",
+        "What measured: the fingerprint of each run",
+    ]
+    assert (
+        page.value("[...document.querySelectorAll('.notice')].every((one) => one.hidden || one.id !== '')") is not None
+    )
+    assert len(page.value("[...document.querySelectorAll('.plot .main-svg')].map((one) => one.id)")) >= 8
+
+
+def test_nothing_that_was_added_leads_outside(page):
+    assert page.value(f"{REFERENCES}.filter((one) => !/^(#|data:)/.test(one))") == []
+    buttons = page.value(
+        "[...document.querySelectorAll('#chart-latency .modebar-btn')].map((one) => one.dataset.title)"
+    )
+    expected = ["download plot as a png", "zoom", "pan", "zoom in", "zoom out", "reset axes"]
+    assert [title.lower() for title in buttons] == expected
+
+
+def test_the_table_says_what_show_says(page_of, golden):
+    page = page_of(golden)
+    records = list(read_records(find_sources([str(golden)]), print))
+    header, expected, _ = view.cells(record.row for record in records)
+    for head in ("input", "batch", "latency ms", "sequences/s", "n"):
+        assert page.column("table", head) == [row[header.index(head)] for row in expected]
+    trust = [text.lstrip("✖▲ ") for text in page.column("table", "trust")]
+    assert trust == [row[header.index("trust")] for row in expected]
+    looks = page.value("[...document.querySelectorAll('#table tbody tr')].map((one) => one.className)")
+    assert set(looks) == {"stable", "unstable", "failed", "partial"}
+
+
+def test_without_results_it_says_so(page_of, tmp_path):
+    (tmp_path / "x.log").write_text("nothing\n")
+    page = page_of(tmp_path / "x.log")
+    assert page.text("#about") == "No results: the logs that this page was made from have none."
+    assert page.texts("section") == [] and page.complaints() == []
+
+
+def test_quality_against_speed_has_a_panel(page_of, golden_retrieval):
+    page = page_of(golden_retrieval)
+    assert page.text("#quality .note").startswith("Bars are 95% intervals")
+    assert page.complaints() == []
+
+
+def test_speed_alone_has_nothing_to_say_of_quality(page):
+    assert page.text("#quality .empty").startswith("No result here says how good a ranking is")
+
+
+def test_a_panel_that_fails_says_so_and_leaves_the_others_alone(chromium, made, tmp_path):
+    text = made.read_text(encoding="utf-8")
+    start = text.index('id="plotly">') + len('id="plotly">')
+    (tmp_path / "page.html").write_text(text[:start] + "AAAA" + text[start + 4 :], encoding="utf-8")
+    page = chromium.open(tmp_path / "page.html")
+    assert page.text("#charts .notice").startswith("This panel cannot be shown: ")
+    assert len(page.rows("table")) == 40 and len(page.rows("fingerprints")) > 5
+
+
+def test_one_result_is_enough(page_of, golden):
+    page = page_of(golden / "seed-example.log")
+    assert page.text("#about").startswith("1 shape of 1 run")
+    assert "There is one run only" in page.text("#compare")
+    assert page.texts("#filters form") == [] and page.complaints() == []
+
+
+# -- texts stay texts
+
+
+def test_markup_in_a_name_stays_a_text(page):
+    assert HOSTILE in page.column("table", "model")
+    assert HOSTILE in "".join(page.texts("#filters label"))
+    assert page.value("document.scripts.length") == 4  # data, plotly's text, our script, plotly's script
+    page.find("#filters fieldset", "Model").find_element("xpath", ".//label[contains(., 'alert')]").click()
+    page.until("document.getElementById('chart-latency').data.length === 1")
+    page.run("Plotly.Fx.hover('chart-latency', [{curveNumber: 0, pointNumber: 0}])")
+    page.until("document.querySelector('#chart-latency .hoverlayer text') !== null")
+    assert HOSTILE in page.value("document.querySelector('#chart-latency .hoverlayer').textContent")
+    assert (
+        page.value("document.querySelectorAll('.hoverlayer a, .hoverlayer b, .hoverlayer [style*=bold]').length") == 0
+    )
+    assert page.complaints() == []
