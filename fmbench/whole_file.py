@@ -14,8 +14,13 @@ from fmbench.errors import FmbenchError, UsageError, first_line
 def whole_file(target: Path) -> Iterator[TextIO]:
     """Yield a stream to a new file beside the target that takes its place when all went well.
 
-    Raises UsageError for a target that cannot be written, FmbenchError where writing fails half-way (a full disk).
+    A device or a pipe is written to: there is nothing to take the place of. Raises UsageError for a target that cannot
+    be written, FmbenchError where writing fails half-way (a full disk).
     """
+    if target.exists() and not target.is_file() and not target.is_dir():
+        with written(target), target.open("w", encoding="utf-8", newline="") as stream:
+            yield stream
+        return
     real = target.resolve()  # a link stays one
     if real.is_dir():
         raise UsageError(f"{target}: is a folder; name a file")

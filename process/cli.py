@@ -82,8 +82,9 @@ def process(argv: Sequence[str]) -> int:
     else:
         bad: list[str] = []
         sources = find_sources(arguments.path, "--path ")
-        files = [file for file in (arguments.out, arguments.dashboard) if file is not None]
-        alone = len(sources) == 1 and files  # then the file that is there stays as it is
+        targets = {"--out": arguments.out, "--dashboard": arguments.dashboard}
+        output.check_targets(targets, sources)
+        alone = len(sources) == 1 and any(targets.values())  # then the file that is there stays as it is
         raw = arguments.plots is not None or bool(arguments.report_to)  # plots show the repetitions themselves
         records = read_records(sources, warn, arguments.metadata_id, None if alone else bad, repetitions=raw)
         deliver(records, arguments)

@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from fmbench.console import run_main, warn
@@ -11,9 +11,14 @@ from fmbench.parsing import Parser, words
 
 from . import output, report
 from .comparison import Comparison, compare_sides
+from .reader import find_sources
 from .sides import Facts, Side, check_comparable, check_names, read_side
 
 PROGRAM = "fmbench compare"
+FAILURES: Mapping[str, Callable[[Comparison], bool]] = {
+    "regression": lambda comparison: comparison.count("regression") > 0,
+    "missing": lambda comparison: bool(comparison.only_base or comparison.unfinished),
+}
 DRAW = {"table": report.as_table, "markdown": report.as_markdown, "json": report.as_json}
 
 EPILOG = """\
@@ -31,11 +36,12 @@ what is compared:
   With more than one new log, each is compared with the first, and a matrix sets all against all.
 
 exit codes:
-  0 done, 1 a regression and --fail-on regression, 2 the command line or a file is wrong, or the logs are not comparable
+  0 done, 1 what --fail-on names, 2 the command line or a file is wrong, or the logs are not comparable
+  --fail-on regression: a shape regressed; missing: NEW lacks a shape of BASE, or was killed in the middle of one
 
 examples:
   fmbench compare main.log branch.log
-  fmbench compare main.log branch.log --threshold 5% --fail-on regression
+  fmbench compare main.log branch.log --threshold 5% --fail-on regression,missing
   fmbench compare main.log branch.log --format markdown > comment.md
   fmbench compare torch-2.12.log torch-2.13.log --across torch_version
   fmbench compare cpu.log openvino.log cuda.log --across all
@@ -50,14 +56,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 def compare(argv: Sequence[str]) -> int:
     """Compare what the command line names; return 1 for a regression where that was asked for."""
     arguments = build_parser().parse_known(argv)
-    sides = [read_side(path, arguments.across, warn) for path in (arguments.base, *arguments.new)]
+    paths = (arguments.base, *arguments.new)
+    output.check_targets({"--out": arguments.out}, [source for path in paths for source in find_sources([path])])
+    sides = [read_side(path, arguments.across, warn) for path in paths]
     comparisons = compare_sides(sides, checked(sides, arguments.across), arguments.threshold)
     for comparison in comparisons:
         complain(comparison)
     text = DRAW[arguments.format](comparisons, arguments.threshold)
     with output.opened(arguments.out) as stream:
         stream.write(text)
-    return int(arguments.fail_on == "regression" and regressed(comparisons))
+    return int(any(FAILURES[name](comparison) for name in arguments.fail_on for comparison in comparisons))
 
 
 def checked(sides: Sequence[Side], across: Collection[str]) -> list[Facts]:
@@ -72,13 +80,18 @@ def complain(comparison: Comparison) -> None:
     if len(unknown) == len(comparison.changes):
         names = f"{comparison.base.name} and {comparison.new.name}"
         raise UsageError(f"{names}: no shape could be compared ({unknown[0].reason})")
-    if comparison.only_base:
-        warn(f"{comparison.new.name}: lacks {len(comparison.only_base)} shapes of {comparison.base.name}")
+    for keys, what in ((comparison.only_base, "lacks"), (comparison.unfinished, "was killed in the middle of")):
+        if keys:
+            shapes = "1 shape" if len(keys) == 1 else f"{len(keys)} shapes"
+            warn(f"{comparison.new.name}: {what} {shapes} of {comparison.base.name}")
 
 
-def regressed(comparisons: Sequence[Comparison]) -> bool:
-    """Whether any shape regressed."""
-    return any(comparison.count("regression") for comparison in comparisons)
+def failures(text: str) -> tuple[str, ...]:
+    """Read what makes a comparison fail."""
+    found = words(text)
+    if not found or set(found) - set(FAILURES):
+        raise argparse.ArgumentTypeError(f"{text!r} is not among {', '.join(FAILURES)}")
+    return found
 
 
 def build_parser() -> Parser:
@@ -95,7 +108,9 @@ def build_parser() -> Parser:
     parser.add_argument(
         "--threshold", type=threshold, default=0.03, metavar="SHARE", help="what is no concern (default: 3%%)"
     )
-    parser.add_argument("--fail-on", choices=["regression"], help="exit with 1 where there is one")
+    parser.add_argument(
+        "--fail-on", type=failures, default=(), metavar="WHAT,...", help="exit with 1 for: regression, missing"
+    )
     parser.add_argument(
         "--across", type=words, default=(), metavar="FACT,FACT", help="facts of the fingerprint that may differ"
     )

@@ -28,6 +28,16 @@ class Comparison:
         """Shapes that only the new side has."""
         return [key for key in self.new.records if key not in self.base.records]
 
+    @property
+    def unfinished(self) -> list[Key]:
+        """Shapes that the base measured to the end and the new side did not: its run was killed."""
+        return [
+            key
+            for key, record in self.new.records.items()
+            if record.row["status"] == "PARTIAL" and key in self.base.records
+            and self.base.records[key].row["status"] != "PARTIAL"
+        ]  # fmt: skip
+
     def count(self, verdict: str | None) -> int:
         """Return how many shapes have a verdict."""
         return sum(change.verdict == verdict for change in self.changes)

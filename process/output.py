@@ -2,12 +2,15 @@
 
 import contextlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from io import TextIOWrapper
 from pathlib import Path
 from typing import TextIO
 
+from fmbench.errors import UsageError
 from fmbench.whole_file import whole_file, written
+
+from .reader import Source
 
 
 @contextlib.contextmanager
@@ -21,12 +24,22 @@ def opened(target: Path | None) -> Iterator[TextIO]:
         with written("standard output"):
             yield standard_output()
             sys.stdout.flush()
-    elif target.exists() and not target.is_file() and not target.is_dir():
-        with written(target), target.open("w", encoding="utf-8", newline="") as stream:
-            yield stream  # a device or a pipe: there is nothing to rename
     else:
         with whole_file(target) as stream:
             yield stream
+
+
+def check_targets(targets: Mapping[str, Path | None], sources: Iterable[Source]) -> None:
+    """Raise UsageError for an output, named by its option, that would take the place of an input or of another."""
+    inputs = {source.path.resolve() for source in sources if source.path is not None}
+    options: dict[Path, str] = {}
+    for option, target in targets.items():
+        if target is None or (target.exists() and not target.is_file()):
+            continue
+        if target.resolve() in inputs:
+            raise UsageError(f"{option} {target}: is one of the files that are read; name another")
+        if (other := options.setdefault(target.resolve(), option)) != option:
+            raise UsageError(f"{option} {target}: is the file of {other} too; name another")
 
 
 def standard_output() -> TextIO:

@@ -72,6 +72,7 @@ class Source:
 def find_sources(paths: Iterable[str], option: str = "") -> list[Source]:
     """Return the logs that a command line names: a file, all below a folder (sorted), `-` for standard input.
 
+    One that is named twice is read once.
     Raises UsageError for a path that does not exist and for a folder without logs, before anything is read;
     `option` is what the message calls the path by.
     """
@@ -86,7 +87,10 @@ def find_sources(paths: Iterable[str], option: str = "") -> list[Source]:
             sources.append(Source(path))
         else:
             raise UsageError(f"{option}{text}: no such file or folder")
-    return sources
+    once: dict[Path | None, Source] = {}
+    for source in sources:
+        once.setdefault(source.path and source.path.resolve(), source)
+    return list(once.values())
 
 
 def logs_below(folder: Path, option: str) -> list[Source]:

@@ -15,6 +15,8 @@ SCHEMA_VERSION = 1
 ENGINE = "fmwork/embed/tf"
 NANOSECONDS_PER_MILLISECOND = 1_000_000
 ROUNDING = 0.001  # milliseconds: a RES line has three decimals
+THROUGHPUT_ROUNDING = 0.1  # sequences a second: it has one
+DIGITS = 6
 DISAGREEMENT = 0.05
 TIMES = ("cold", "min", "p50", "p90", "p95", "p99", "mean", "mad")
 
@@ -116,20 +118,39 @@ def roofline(run: Run, shape: Shape) -> dict[str, Any] | None:
 
 
 def figures(shape: Shape, summary: Summary | None) -> tuple[float | None, float | None]:
-    """Return latency (ms) and throughput (sequences a second): those of RES, or what the repetitions there give."""
+    """Return latency (ms) and throughput (sequences a second): those of RES, or what the repetitions there give.
+
+    RES has three decimals of the one and one of the other. Where that leaves fewer than three digits, the repetitions
+    say it better.
+    """
+    latency, throughput = computed(shape, summary)
     if shape.result is not None:
-        return or_none(shape.result.latency), or_none(shape.result.throughput)
-    if summary is None or shape.failure is not None:
+        said = shape.result
+        return finer(said.latency, latency, ROUNDING), finer(said.throughput, throughput, THROUGHPUT_ROUNDING)
+    if shape.failure is not None:
         return None, None
-    latency = round(summary.p50 / NANOSECONDS_PER_MILLISECOND, 3)
+    return (
+        None if latency is None else finer(round(latency, 3), latency, ROUNDING),
+        None if throughput is None else finer(round(throughput, 1), throughput, THROUGHPUT_ROUNDING),
+    )
+
+
+def computed(shape: Shape, summary: Summary | None) -> tuple[float | None, float | None]:
+    """Return latency and throughput as the repetitions give them."""
+    if summary is None:
+        return None, None
+    latency = milliseconds(summary.p50)
     if shape.batch_size is None or summary.p50 <= 0:
         return latency, None
-    return latency, round(shape.batch_size * 1_000_000_000 / summary.p50, 1)
+    return latency, float(f"{shape.batch_size * 1_000_000_000 / summary.p50:.{DIGITS}g}")
 
 
-def or_none(value: float) -> float | None:
-    """Return a number that JSON can say, or None."""
-    return value if math.isfinite(value) else None
+def finer(said: float, found: float | None, rounding: float) -> float | None:
+    """Return a figure as it was said; or as it was found, where that agrees and rounding took too many digits."""
+    if not math.isfinite(said):
+        return None  # JSON cannot say it
+    coarse = abs(said) < 100 * rounding
+    return found if coarse and found is not None and abs(said - found) <= rounding else said
 
 
 def statistics(shape: Shape, summary: Summary | None) -> dict[str, Any] | None:

@@ -66,7 +66,9 @@ def build_parser() -> Parser:
         epilog=EPILOG,
     )
     parser.add_argument("paths", nargs="+", metavar="PATH", help="log, results in JSON, folder of them, or -")
-    parser.add_argument("--by", type=keys, metavar="KEY,KEY", help="medians a group instead of a row a shape")
+    parser.add_argument(
+        "--by", type=keys, action="extend", metavar="KEY,KEY", help="medians a group instead of a row a shape"
+    )
     return parser
 
 

@@ -27,7 +27,7 @@ class TensorboardTracker:
         from tensorboard.compat.proto.event_pb2 import Event
         from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
-        folder = new_folder(Path(os.environ.get(FOLDER) or "runs") / (project or PROJECT), run.name)
+        folder = new_folder(Path(os.environ.get(FOLDER) or "runs") / folder_of(project or PROJECT), run.name)
         writer = EventFileWriter(str(folder))
         try:
             for time, step, summary in summaries(run):
@@ -35,6 +35,11 @@ class TensorboardTracker:
         finally:
             writer.close()
         return str(folder)
+
+
+def folder_of(project: str) -> str:
+    """Return a project's name as that of one folder."""
+    return project.replace("/", "-").replace(os.sep, "-").lstrip(".") or PROJECT
 
 
 def new_folder(above: Path, name: str) -> Path:

@@ -78,7 +78,7 @@ def why_not(base: Record, new: Record, kept: Sequence[np.ndarray]) -> str | None
             error = record.row["error"] or {}
             return f"failed in {name}: {error.get('type')}"
         if len(values) == 0:
-            return f"no repetitions in {name}: a log has them, its JSON does not"
+            return f"no repetitions in {name}: compare the log itself, which has them; its JSON does not"
         if values.min() <= 0:
             return f"a repetition in {name} took no time"
     return None

@@ -19,7 +19,7 @@ from ..reader import Source
 from ..records import doubted, read_source
 from ..results import SCHEMA_VERSION, Record
 from ..saved import is_saved
-from .entry import COMMIT, FORMAT, LOG, RESULTS, SHORT, Facts, encode
+from .entry import COMMIT, FILES, FORMAT, LOG, RESULTS, SHORT, Facts, encode
 from .machine import hardware_of, name_of, slug
 from .store import Store, Warn
 
@@ -82,7 +82,9 @@ def add(store: Store, source: Source, warn: Warn, tell: Warn) -> Added:
         packed = pack(source, folder / LOG, warn, tell)
         known = store.holding(packed.sha256, warn)
         if known is not None:
-            return Added(known, new=False)
+            if all(store.has(f"{known}/{file}") for file in FILES):
+                return Added(known, new=False)
+            store.place.remove(known)  # it has lost a file; what it was made of is here again
         seen = Seen(tell)
         records = read_source(Source(folder / LOG, source.name), warn, repetitions=False)
         with (folder / RESULTS).open("w", encoding="utf-8") as stream:

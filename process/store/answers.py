@@ -2,6 +2,7 @@
 
 import csv
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any, TextIO
@@ -70,6 +71,8 @@ def write_csv(found: Any, stream: TextIO) -> None:
 def write_json(found: Any, stream: TextIO) -> None:
     """Write a list of objects, a line each."""
     names = found.column_names
+    if twice := [name for name, count in Counter(names).items() if count > 1]:
+        raise UsageError(f"two columns are called {twice[0]}, which JSON cannot say; name one of them with AS")
     formats.write_json((dict(zip(names, row, strict=True)) for row in rows_of(found)), stream)
 
 

@@ -35,7 +35,7 @@ def problems(store: Store, name: str) -> Iterator[str]:
         yield f"{COMMIT}: is that of {named}"
     for file, check in ((LOG, log_problems), (RESULTS, results_problems)):
         if not store.has(f"{name}/{file}"):
-            yield f"{file}: is missing"
+            yield f"{file}: is missing; add the log of this run again, or remove the entry"
             continue
         with store.place.file(f"{name}/{file}") as path:
             if digest_of(path) != facts["files"].get(file):

@@ -8,6 +8,7 @@ from pathlib import Path
 from fmbench.errors import UsageError
 
 from ..parquet import kinds_of, write_cells
+from .local import LocalPlace
 from .place import Place
 from .rows import results_table, with_place_first
 from .store import Store, Warn, place_of
@@ -23,6 +24,8 @@ def export(store: Store, target: str, warn: Warn) -> list[str]:
     What an earlier export left there is replaced. Raises UsageError where something else is.
     """
     place = place_of(target)
+    if isinstance(place, LocalPlace) and store.place.holds(place.root):
+        raise UsageError(f"--out {target}: lies in the store {store.name}; name a folder outside of it")
     before = exported(place)
     place.write(MANIFEST, f"{json.dumps({'what': 'an export of a store of fmbench results'})}\n".encode())
     with results_table(store, store.names(), warn) as table, tempfile.TemporaryDirectory() as folder:

@@ -67,6 +67,10 @@ class LocalPlace(Place):
             finally:
                 part.unlink(missing_ok=True)
 
+    def holds(self, path: Path) -> bool:
+        """Whether a file or folder is the place or lies in it."""
+        return path.resolve().is_relative_to(self.root.resolve())
+
     def delete(self, path: str) -> None:
         """Delete a file, and its folder where that is empty then; it is no error where there is none."""
         with self._told():

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fmbench.console import note, warn
+from fmbench.errors import UsageError
 from fmbench.options import nonempty
 from fmbench.table import table
 
@@ -39,7 +40,8 @@ QUERY = """\
 tables:
   results   a row a shape: machine, run, and the columns of `process --format csv`. Names with dots go in quotes:
             "statistics.p50", "environment.threads". DESCRIBE results lists them all.
-  runs      a row an entry: machine, run, started, driver, models, platforms, results, failed, log_bytes, log_sha256
+  runs      a row an entry: machine, run, started, driver, models, platforms, results, failed, log_bytes, log_sha256,
+            fmbench (the version that added it)
 
   It is DuckDB's SQL (pip install 'fmbench[sql]'), on a copy: the store cannot be changed. Other files are out of reach;
   --files lets the SQL read them, and write them.
@@ -87,7 +89,9 @@ def show_entries(argv: Sequence[str]) -> int:
     """Print the results of entries as a table."""
     parser = parser_of("show", "Print the results of entries as a table.", SHOW)
     parser.add_argument("entries", nargs="*", metavar="ENTRY", help=ENTRIES)
-    parser.add_argument("--by", type=keys, metavar="KEY,KEY", help="medians a group instead of a row a shape")
+    parser.add_argument(
+        "--by", type=keys, action="extend", metavar="KEY,KEY", help="medians a group instead of a row a shape"
+    )
     arguments = parser.parse_known(argv)
     store = Store.existing(arguments.store)
     text = drawn(store.results(store.choose(arguments.entries), warn), arguments.by, origin="entry")
@@ -105,6 +109,8 @@ def query(argv: Sequence[str]) -> int:
     parser.add_argument("--files", action="store_true", help="let the SQL read and write other files")
     arguments = parser.parse_known(argv)
     store = Store.existing(arguments.store)
+    if arguments.out is not None and store.place.holds(arguments.out):
+        raise UsageError(f"--out {arguments.out}: lies in the store {store.name}; name a file outside of it")
     with answer(store, arguments.sql, arguments.files, warn) as found, output.opened(arguments.out) as stream:
         answers.WRITERS[arguments.format](found, stream)
     return 0

@@ -38,6 +38,10 @@ class Place(ABC):
             stream.flush()
             self.put(Path(stream.name), path)
 
+    def holds(self, path: Path) -> bool:
+        """Whether a local file or folder is the place or lies in it."""
+        return False
+
     @abstractmethod
     def delete(self, path: str) -> None:
         """Delete a file; it is no error where there is none."""

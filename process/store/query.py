@@ -2,7 +2,8 @@
 
 import itertools
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,12 @@ SHUT: dict[str, Any] = {
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
     "lock_configuration": "true",
+}
+# What helps, by what DuckDB says.
+FIXES = {
+    "Referenced table": 'columns such as "environment.threads" stand in double quotes',
+    "disabled by configuration": "--files lets the SQL read other files",
+    "Table with name": "there are two tables, results and runs",
 }
 
 
@@ -38,13 +45,30 @@ def answer(store: Store, sql: str, files: bool, warn: Warn) -> Iterator[Any]:
             fill(connection, store, warn)
         with duckdb.connect(str(path), read_only=True, config={} if files else SHUT) as connection:
             try:
-                found = connection.sql(sql)
-                table = None if found is None else found.to_arrow_table()
+                if len(connection.extract_statements(sql)) > 1:
+                    raise UsageError("the SQL has several statements, and one can be answered; ask them one by one")
+                table = interruptible(connection, lambda: rows_of(connection.sql(sql)))
             except duckdb.Error as error:
                 raise UsageError(told(error)) from None
             if table is None:
                 raise UsageError("the SQL asks for no rows; try: SELECT * FROM results LIMIT 5")
             yield table
+
+
+def rows_of(found: Any) -> Any:
+    """Return an answer as an Arrow table, None where SQL gives none."""
+    return None if found is None else found.to_arrow_table()
+
+
+def interruptible(connection: Any, ask: Callable[[], Any]) -> Any:
+    """Return what DuckDB answers. It looks at no signal while it computes, so it does that in a thread of its own."""
+    with ThreadPoolExecutor(1) as thread:
+        answered = thread.submit(ask)
+        try:
+            return answered.result()
+        except BaseException:
+            connection.interrupt()
+            raise
 
 
 def fill(connection: Any, store: Store, warn: Warn) -> None:
@@ -68,5 +92,6 @@ def insert(connection: Any, name: str, blocks: Iterator[Any]) -> None:
 
 
 def told(error: Exception) -> str:
-    """Return what DuckDB says, without the picture of the query."""
-    return one_line(type(error)(str(error).partition("\n\nLINE ")[0]))
+    """Return what DuckDB says, without the picture of the query, and what helps."""
+    text = one_line(type(error)(str(error).partition("\n\nLINE ")[0]))
+    return text + next((f"; {fix}" for sign, fix in FIXES.items() if sign in text), "")

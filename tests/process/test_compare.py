@@ -166,7 +166,7 @@ def test_shapes_of_one_side_only_are_named(compare, tmp_path, capsys):
     assert [shape["input"] for shape in comparison["only_base"]] == [16]
     assert [shape["input"] for shape in comparison["only_new"]] == [32]
     main([str(tmp_path / "a.log"), str(tmp_path / "b.log")])
-    assert "b.log: lacks 1 shapes of " in capsys.readouterr().err
+    assert "b.log: lacks 1 shape of " in capsys.readouterr().err
 
 
 def test_the_last_result_of_a_shape_counts(compare, tmp_path, capsys):
@@ -193,7 +193,7 @@ def test_json_has_no_repetitions(tmp_path, capsys):
     (tmp_path / "a.log").write_text(log_text({8: noisy()}))
     process_main(["--path", str(tmp_path / "a.log"), "--out", str(tmp_path / "a.json")])
     assert main([str(tmp_path / "a.log"), str(tmp_path / "a.json")]) == 2
-    assert "no repetitions in new: a log has them, its JSON does not" in capsys.readouterr().err
+    assert "no repetitions in new: compare the log itself, which has them; its JSON does not" in capsys.readouterr().err
 
 
 OTHER = '{"device": "d1", "threads": 4, "packages": {"torch": "2.13"}, "load_average_start": 3.0}'
@@ -272,3 +272,29 @@ def test_several_logs_make_a_matrix(compare):
     found = json.loads(compare(*texts, words=JSON))
     assert [len(comparison["shapes"]) for comparison in found["comparisons"]] == [1, 1]
     assert found["matrix"][2][1]["ratio"] == pytest.approx(2, rel=0.01)
+
+
+def test_what_is_read_is_not_written_over(tmp_path, capsys):
+    (tmp_path / "a.log").write_text(log_text({8: noisy()}))
+    (tmp_path / "b.log").write_text(log_text({8: noisy(seed=1)}))
+    for name in "ab":
+        target = tmp_path / f"{name}.log"
+        assert main([str(tmp_path / "a.log"), str(tmp_path / "b.log"), "--out", str(target)]) == 2
+        assert f"--out {target}: is one of the files that are read" in capsys.readouterr().err
+        assert target.read_text().startswith("FMWORK LOG")
+
+
+@pytest.mark.parametrize("what", ["lacks 1 shape", "was killed in the middle of 1 shape"])
+def test_a_shape_that_was_not_measured_can_fail(what, tmp_path, capsys):
+    whole = log_text({8: noisy(seed=1), 16: noisy(seed=2)})
+    rows = whole.splitlines(keepends=True)
+    cut = rows[:-1] if "killed" in what else rows[: next(i for i, row in enumerate(rows) if '"input_size": 16' in row)]
+    (tmp_path / "a.log").write_text(whole)
+    (tmp_path / "b.log").write_text("".join(cut))
+    paths = [str(tmp_path / f"{name}.log") for name in "ab"]
+    for fail_on, code in (("regression", 0), ("missing", 1), ("regression,missing", 1)):
+        assert main([*paths, "--fail-on", fail_on]) == code
+        assert f"{paths[1]}: {what} of {paths[0]}\n" in capsys.readouterr().err
+    assert main([paths[0], paths[0], "--fail-on", "regression,missing"]) == 0
+    assert main([*paths, "--fail-on", "slower"]) == 2
+    assert "'slower' is not among regression, missing" in capsys.readouterr().err

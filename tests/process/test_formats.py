@@ -359,3 +359,31 @@ def test_a_standard_output_that_is_full_is_one_line(golden):
         )
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == "process: error: standard output: not written (No space left on device)"
+
+
+@pytest.mark.parametrize("option", ["--out", "--dashboard"])
+@pytest.mark.parametrize("named", ["x.log", "link.log", "folder"])
+def test_what_is_read_is_not_written_over(option, named, golden, tmp_path, capsys):
+    (tmp_path / "folder").mkdir()
+    log = tmp_path / ("folder/x.log" if named == "folder" else "x.log")
+    log.write_bytes((golden / "format-1.log").read_bytes())
+    (tmp_path / "link.log").symlink_to(log)
+    target = log if named == "folder" else tmp_path / named
+    before = log.read_bytes()
+    assert main(["--path", str(tmp_path / named), option, str(target)]) == 2
+    said = f"process: error: {option} {target}: is one of the files that are read; name another\n"
+    assert capsys.readouterr().err == said
+    assert log.read_bytes() == before
+
+
+def test_two_outputs_are_two_files(golden, tmp_path, capsys):
+    target = tmp_path / "x"
+    assert main(["--path", str(golden), "--out", str(target), "--dashboard", str(target)]) == 2
+    assert capsys.readouterr().err == f"process: error: --dashboard {target}: is the file of --out too; name another\n"
+    assert not target.exists()
+
+
+def test_a_log_that_is_named_twice_is_read_once(tmp_path, capsys):
+    (tmp_path / "x.log").write_text(res())
+    assert main(["--path", str(tmp_path / "x.log"), "--path", str(tmp_path)]) == 0
+    assert len(json.loads(capsys.readouterr().out)) == 1

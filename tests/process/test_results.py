@@ -7,6 +7,8 @@ import pytest
 from fmbench import lines
 from fmbench.process.results import schema_text
 
+from .log_lines import LOG, case
+
 KEYS = [
     "timestamp", "metadata_id", "engine", "model", "precision", "input", "output", "batch", "tp", "opts", "warmup",
     "setup", "ttft", "itl", "thp", "model_class", "status", "statistics", "memory", "energy", "roofline",
@@ -236,3 +238,21 @@ def test_figures_that_json_cannot_say_are_null(read):
 def test_times_that_are_zero_have_no_throughput(read):
     row = read('FMWORK CASE {"input_size": 8, "batch_size": 4}', "FMWORK REP 1 9 1.000000000 1.000000000 0.000000000")
     assert (row.rows[0]["itl"], row.rows[0]["thp"]) == (0.0, None)
+
+
+def test_short_latencies_and_low_throughputs_keep_their_digits(read):
+    """RES has three decimals of a millisecond, and one of a sequence a second."""
+    fast = [lines.Rep(k, 9, k * 10**9, k * 10**9 + 191, 191).format() for k in range(1, 10)]
+    slow = [lines.Rep(k, 9, k * 10**12, k * 10**12 + 89 * 10**9, 89 * 10**9).format() for k in range(1, 10)]
+    row, other = read(
+        LOG, case(), *fast, "FMWORK RES 1.000000000 2.000000000 m C 8 4 0.000 20942408.4",
+        case(16), *slow, "FMWORK RES 3.000000000 4.000000000 m C 16 4 89000.000 0.0",
+    ).rows  # fmt: skip
+    assert (row["itl"], row["thp"]) == (0.000191, 20942408.4)
+    assert (other["itl"], other["thp"]) == (89000.0, pytest.approx(4 / 89, rel=1e-5))
+
+
+def test_what_a_result_says_and_its_repetitions_do_not_bear_out_stays_as_it_is_said(read):
+    fast = [lines.Rep(k, 9, k * 10**9, k * 10**9 + 10**6, 10**6).format() for k in range(1, 10)]
+    (row,) = read(LOG, case(), *fast, "FMWORK RES 1.000000000 2.000000000 m C 8 4 0.050 5.0").rows
+    assert (row["itl"], row["thp"]) == (0.05, 5.0)

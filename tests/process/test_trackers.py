@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from fmbench.errors import FmbenchError
-from fmbench.process import trackers
+from fmbench.process import tracker_tensorboard, trackers
 from fmbench.process.cli import main
 from fmbench.process.reader import find_sources
 from fmbench.process.records import read_records
@@ -343,3 +343,8 @@ def test_the_same_again_is_another_run(tmp_path, monkeypatch, capsys):
     assert main(words) == main(words) == 0
     first, second = sorted(path.name for path in (tmp_path / "events" / "fmbench").iterdir())
     assert second == f"{first}-2"
+
+
+@pytest.mark.parametrize(("project", "folder"), [("x/../../y z", "x-..-..-y z"), ("..", "fmbench"), ("mine", "mine")])
+def test_a_project_is_one_folder(project, folder):
+    assert tracker_tensorboard.folder_of(project) == folder

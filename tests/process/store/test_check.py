@@ -216,3 +216,14 @@ def test_a_changed_entry_is_not_upgraded(results, future):
     assert results("check", "--upgrade", code=1).out == [f"{future}: results.json: {CHANGED}"]
     assert facts_of(future) == before
     assert json.loads(Path("results", "store.json").read_text())["store"] == 1
+
+
+@pytest.mark.parametrize("file", ["driver.log.gz", "results.json", "environment.json"])
+def test_an_entry_that_lost_a_file_is_made_whole_by_its_log(file, results, store, golden_log):
+    Path("results", store, file).unlink()
+    (said,) = results("check", code=1).out
+    assert file == "environment.json" or said == (
+        f"{store}: {file}: is missing; add the log of this run again, or remove the entry"
+    )
+    assert results("add", golden_log).out == [store]
+    assert results("check").out == []

@@ -87,7 +87,9 @@ def test_a_folder_of_something_else_is_refused(results, store):
         "lake: holds something else; name an empty or a new folder with --out"
     )
     assert files("lake") == ["letter.txt"]
-    assert "results: holds something else" in results("export", "--out", "results", code=2).line
+    for inside in ("results", "results/lake"):
+        said = results("export", "--out", inside, code=2).line
+        assert said.endswith(f"--out {inside}: lies in the store results; name a folder outside of it")
 
 
 def test_an_empty_store(results, log):

@@ -3,8 +3,10 @@
 import csv
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pyarrow.parquet
@@ -14,6 +16,10 @@ from fmbench.process.cli import main as process_main
 from fmbench.process.show import main as show_main
 
 from .conftest import COMMAND, files
+
+
+# Wherever the tests run, this program hears Ctrl-C.
+SIGNALS = f"import signal; signal.signal(signal.SIGINT, signal.default_int_handler); {COMMAND[2]}"
 
 
 @pytest.fixture
@@ -310,3 +316,27 @@ def test_a_terminal_is_told_how_far_it_is(results, log):
     said = os.read(ours, 10_000).decode()
     os.close(ours)
     assert "\r\x1b[K1 of 2: a.log: " in said and len(done.stdout.splitlines()) == 2
+
+
+def test_an_answer_is_not_written_into_the_store(results, three):
+    before = files("results")
+    said = results("query", "FROM runs", "--format", "csv", "--out", "results/store.json", code=2).line
+    assert said.endswith("--out results/store.json: lies in the store results; name a file outside of it")
+    assert files("results") == before and results("check").out == []
+
+
+def test_columns_of_one_name_are_no_json(results, three):
+    said = results("query", "SELECT 1 AS a, 2 AS a", "--format", "json", code=2).line
+    assert said.endswith("two columns are called a, which JSON cannot say; name one of them with AS")
+    assert results("query", "SELECT 1 AS a, 2 AS a", "--format", "csv").out == ["a,a", "1,2"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_query_that_takes_too_long_can_be_ended(number, results, three):
+    endless = "SELECT count(*) FROM range(1000000000000) a WHERE a.range % 7 = 3"
+    command = [sys.executable, "-c", SIGNALS, "query", endless]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    time.sleep(3)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == {signal.SIGINT: 130, signal.SIGTERM: -15}[number], err
