@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fmbench.console import note, run_main, warn
+from fmbench.encoder import EncoderPlan
 from fmbench.errors import FmbenchError, UsageError, first_line
 from fmbench.fidelity.comparison import Comparison, compare
 from fmbench.fidelity.reader import ArtifactReader
@@ -19,6 +21,7 @@ from fmbench.whole_file import whole_file
 from .arguments import CaptureArguments, build_parser
 from .capture import wanted_arguments
 from .environments import Environment
+from .kept import Present
 from .matrix_table import as_json, as_markdown
 
 PROGRAM = "fmbench fidelity matrix"
@@ -29,8 +32,9 @@ how it works:
   In each environment the capture of the other arguments is made, below --out, and each is compared with the one before
   it; where indexes and rankings were captured, the later version also searches the earlier one's index.
 
-  Environments are kept in --environments and used again; so are captures that the same command made below --out. A
-  version that cannot be installed, or cannot run, is a row that says why; its neighbours are compared with each other.
+  Environments are kept in --environments and used again; so are captures that the same command made below --out, as
+  long as texts, judgements and weights are what they were. A version that cannot be installed, or cannot run, is a row
+  that says why; its neighbours are compared with each other.
 
 example:
   fmbench fidelity matrix --with torch==2.12.1 --with torch==2.13.0 --out upgrade \\
@@ -45,6 +49,22 @@ class Column:
     environment: Environment
     folder: Path
     failure: str | None = None
+
+    @property
+    def command(self) -> Path:
+        """The file that says of which command the capture is; it is written when that has ended."""
+        return self.folder.with_name(f"{self.folder.name}.command.json")
+
+    def check(self, words: Sequence[str]) -> None:
+        """Raise UsageError where the folder is taken by another command's capture."""
+        if self.command.is_file() and self.command.read_text(encoding="utf-8") != json.dumps(list(words)):
+            raise UsageError(f"{self.folder}: was captured by another command; name another --out, or delete it")
+
+    def discard(self) -> None:
+        """Delete the capture that an earlier run made."""
+        self.command.unlink()
+        if self.folder.is_dir():
+            shutil.rmtree(self.folder)
 
 
 @dataclass
@@ -73,9 +93,12 @@ def run(argv: Sequence[str]) -> int:
         raise UsageError("name two versions at least: --with torch==2.12.1 --with torch==2.13.0")
     columns = planned(own, requirements)
     arguments = wanted_arguments([*left, f"--out={own.out}"])
-    subject = arguments.subject()
     for column in columns:
-        fill(column, left)
+        column.check(left)
+    subject = arguments.subject()
+    present = Present(EncoderPlan.of(arguments, arguments.recipe), subject)
+    for column in columns:
+        fill(column, left, present)
     steps = [compared(a, b, left, arguments) for a, b in pairwise(working(columns))]
     about = subject.title(arguments.model_name)
     sys.stdout.write(as_json(columns, steps) if own.format == "json" else as_markdown(columns, steps, about))
@@ -127,7 +150,7 @@ def planned(own: argparse.Namespace, requirements: Sequence[str]) -> list[Column
     return columns
 
 
-def fill(column: Column, words: Sequence[str]) -> None:
+def fill(column: Column, words: Sequence[str], present: Present) -> None:
     """Make a version's environment and its capture, or keep why not."""
     environment = column.environment
     try:
@@ -138,17 +161,20 @@ def fill(column: Column, words: Sequence[str]) -> None:
         column.failure = f"cannot be installed: {first_line(error)}"
         warn(f"{environment.requirement} {column.failure}")
         return
-    command = column.folder.with_name(f"{column.folder.name}.command.json")
     asked = json.dumps(list(words))
-    if command.is_file() and command.read_text(encoding="utf-8") == asked:
-        note(f"{environment.requirement}: was captured in {column.folder} by the same command, and is kept")
-        return
+    if column.command.is_file():
+        why = present.stale(column.folder)
+        if why is None:
+            note(f"{environment.requirement}: was captured in {column.folder} by the same command, and is kept")
+            return
+        note(f"{environment.requirement}: is captured again: {why}")
+        column.discard()
     done = environment.run(["fidelity", "capture", *words, "--out", str(column.folder)])
     if done.returncode:
         column.failure = f"cannot capture: {last_line(done.stderr)}"
         warn(f"{environment.requirement} {column.failure}")
         return
-    with whole_file(command) as stream:
+    with whole_file(column.command) as stream:
         stream.write(asked)
     note(f"{environment.requirement}: captured in {column.folder}")
 

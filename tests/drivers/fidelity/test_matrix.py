@@ -1,6 +1,7 @@
 """`fmbench fidelity matrix`: two versions of a package that brings a probe, from an index on disk."""
 
 import json
+import subprocess
 import zipfile
 
 import pytest
@@ -9,6 +10,7 @@ from fmbench import cli
 from fmbench.drivers.fidelity.environments import Environment, reason_of
 from fmbench.drivers.fidelity.matrix import without
 from fmbench.errors import UsageError
+from fmbench.fidelity.reader import ArtifactReader
 from tests.tiny_model import write_collection, write_model
 
 CODE = """
@@ -77,6 +79,61 @@ def test_two_versions_of_a_package_are_compared_and_a_third_says_why_it_is_not_t
     done = capfd.readouterr()
     assert json.loads(done.out)["pairs"] == found["pairs"] and "by the same command, and is kept" in done.err
     assert made == {path: path.stat().st_mtime_ns for pattern in kept for path in tmp_path.glob(pattern)}
+
+
+@pytest.fixture
+def matrix(tmp_path, monkeypatch, capfd, restore_torch):
+    """matrix(words, ...) -> (exit code, stdout, stderr) of two versions that are this environment, in this process."""
+    write_model(tmp_path / "tiny")
+    (tmp_path / "texts.txt").write_text("wing flow\nshock wave\n")
+
+    def run(environment, words):
+        code = cli.main(list(words))
+        done = capfd.readouterr()
+        return subprocess.CompletedProcess(words, code, done.out, done.err)
+
+    monkeypatch.setattr(Environment, "make", lambda environment: None)
+    monkeypatch.setattr(Environment, "run", run)
+    monkeypatch.chdir(tmp_path)
+
+    def call(*words, versions=("a==1", "a==2")):
+        ours = [word for version in versions for word in ("--with", version)]
+        model = ["--platform", "cpu", "--threads", "1", "--model_name", "tiny", "--out", "out"]
+        texts = [] if "--dataset" in words else ["--texts", "texts.txt"]
+        probes = [] if "--probes" in words else ["--probes", "tokens,pooled"]
+        says = []
+        monkeypatch.setattr("fmbench.console.say", says.append)
+        code = cli.main(["fidelity", "matrix", *map(str, [*ours, *model, *texts, *probes, *words])])
+        return code, capfd.readouterr().out, "\n".join(says)
+
+    return call
+
+
+def test_captures_are_kept_only_while_texts_and_weights_are_what_they_were(matrix, tmp_path):
+    assert matrix()[0] == 0
+    code, _, err = matrix()
+    assert code == 0 and err.count("by the same command, and is kept") == 2
+    (tmp_path / "texts.txt").write_text("drag lift\n")
+    code, _, err = matrix()
+    assert code == 0 and err.count("is captured again: the texts are others now") == 2
+    assert ArtifactReader(tmp_path / "out" / "a-1").manifest.text_count == 2
+    write_model(tmp_path / "tiny", seed=2)
+    code, _, err = matrix()
+    assert code == 0 and err.count("is captured again: the weights are others now") == 2
+    (tmp_path / "out" / "a-2" / "manifest.json").unlink()
+    code, _, err = matrix()
+    assert code == 0 and err.count("and is kept") == err.count("is captured again: ") == 1
+    code, _, err = matrix("--seed", "3")
+    assert code == 2 and "was captured by another command; name another --out" in err
+
+
+def test_captures_are_made_again_for_other_judgements(matrix, tmp_path):
+    write_collection(tmp_path / "wings")
+    assert matrix("--dataset", "wings")[0] == 0
+    assert matrix("--dataset", "wings")[2].count("and is kept") == 2
+    with (tmp_path / "wings" / "qrels" / "test.tsv").open("a") as stream:
+        stream.write("q0\td9\t1\n")
+    assert matrix("--dataset", "wings")[2].count("is captured again: the judgements are others now") == 2
 
 
 @pytest.mark.parametrize(
