@@ -75,6 +75,14 @@ def add_subject_arguments(parser: Parser) -> None:
     )  # fmt: skip
 
 
+def add_probes(group: "argparse._ActionsContainer") -> None:
+    """Add what is captured."""
+    one(
+        group, "--probes", type=names, metavar="NAME,...",
+        help="default: all but `train` (`fmbench fidelity probes` lists them)",
+    )  # fmt: skip
+
+
 def add_capture(parser: Parser, name: str, help_text: str) -> None:
     """Add the folder of a capture."""
     parser.add_argument(name, metavar=name.upper(), type=Path, help=help_text)

@@ -16,11 +16,10 @@ from fmbench.log import LogWriter
 
 from .arguments import (
     CaptureArguments,
+    add_probes,
     add_subject_arguments,
     build_parser,
     check_subject,
-    names,
-    one,
     parse,
 )
 from .session import Session
@@ -65,7 +64,7 @@ def wanted_arguments(argv: Sequence[str]) -> CaptureArguments:
     add_subject_arguments(parser)
     group = parser.add_argument_group("capture")
     group.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new folder")
-    one(group, "--probes", type=names, metavar="NAME,...", help="default: all but `train`")
+    add_probes(group)
     return parse(parser, argv, check_subject)
 
 

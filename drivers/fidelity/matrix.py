@@ -18,8 +18,8 @@ from fmbench.fidelity.reader import ArtifactReader
 from fmbench.parsing import Once, Parser
 from fmbench.whole_file import whole_file
 
-from .arguments import CaptureArguments, build_parser
-from .capture import wanted_arguments
+from .arguments import CaptureArguments, add_probes, add_subject_arguments, build_parser
+from .capture import chosen, wanted_arguments
 from .environments import Environment
 from .kept import Present
 from .matrix_table import as_json, as_markdown
@@ -35,6 +35,10 @@ how it works:
   Environments are kept in --environments and used again; so are captures that the same command made below --out, as
   long as texts, judgements and weights are what they were. A version that cannot be installed, or cannot run, is a row
   that says why; its neighbours are compared with each other.
+
+exit codes:
+  0 every version was captured and compared, 1 a row of the table is a failure (the others are there), 2 the command
+  line is wrong, 3 the platform is not usable here
 
 example:
   fmbench fidelity matrix --with torch==2.12.1 --with torch==2.13.0 --out upgrade \\
@@ -84,7 +88,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run(argv: Sequence[str]) -> int:
-    """Make environments and captures, compare, and print the table."""
+    """Make environments and captures, compare, and print the table; return 1 where a row of it is a failure."""
     if "-h" in argv or "--help" in argv:
         help_parser().parse_known_args(["--help"])
     own, left = own_parser().parse_known_args(list(argv))
@@ -93,16 +97,18 @@ def run(argv: Sequence[str]) -> int:
         raise UsageError("name two versions at least: --with torch==2.12.1 --with torch==2.13.0")
     columns = planned(own, requirements)
     arguments = wanted_arguments([*left, f"--out={own.out}"])
+    plan = checked(arguments, columns)
     for column in columns:
         column.check(left)
     subject = arguments.subject()
-    present = Present(EncoderPlan.of(arguments, arguments.recipe), subject)
+    present = Present(plan, subject)
     for column in columns:
         fill(column, left, present)
     steps = [compared(a, b, left, arguments) for a, b in pairwise(working(columns))]
     about = subject.title(arguments.model_name)
     sys.stdout.write(as_json(columns, steps) if own.format == "json" else as_markdown(columns, steps, about))
-    return 0 if len(list(working(columns))) > 1 else 1
+    failures = [column.failure for column in columns] + [step.failure for step in steps]
+    return int(any(failure is not None for failure in failures))
 
 
 def own_parser() -> Parser:
@@ -117,6 +123,8 @@ def help_parser() -> Parser:
     parser = build_parser(
         PROGRAM, "Capture with several versions of a library, and compare each with the next.", EPILOG
     )
+    add_subject_arguments(parser)
+    add_probes(parser.add_argument_group("capture"))
     add_own(parser.add_argument_group("versions"))
     return parser
 
@@ -148,6 +156,18 @@ def planned(own: argparse.Namespace, requirements: Sequence[str]) -> list[Column
             raise UsageError(f"--with {requirement}: given twice")
         columns.append(Column(environment, own.out / environment.name))
     return columns
+
+
+def checked(arguments: CaptureArguments, columns: Sequence[Column]) -> EncoderPlan:
+    """Refuse here what every environment would refuse. Raises UsageError and PlatformError.
+
+    A probe that is not known here may come with a package that is not installed here.
+    """
+    if not any(column.environment.brings for column in columns):
+        chosen(arguments)
+    if arguments.out is not None and arguments.out.exists() and not arguments.out.is_dir():
+        raise UsageError(f"--out {arguments.out}: is a file; name a folder")
+    return EncoderPlan.of(arguments, arguments.recipe)
 
 
 def fill(column: Column, words: Sequence[str], present: Present) -> None:
