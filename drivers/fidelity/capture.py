@@ -11,7 +11,7 @@ from fmbench.errors import UsageError
 from fmbench.fidelity.manifest import Manifest
 from fmbench.fidelity.probe import Probe, available, choose
 from fmbench.fidelity.subject import Subject
-from fmbench.fidelity.writer import ArtifactWriter
+from fmbench.fidelity.writer import ArtifactWriter, check_free
 from fmbench.log import LogWriter
 
 from .arguments import (
@@ -48,6 +48,7 @@ def run(argv: Sequence[str]) -> int:
     """Check everything that can be checked quickly, then run the probes."""
     arguments = wanted_arguments(argv)
     probes = chosen(arguments)
+    check_free(folder_of(arguments))
     subject = arguments.subject()
     plan = EncoderPlan.of(arguments, arguments.recipe)
     with terminable(), reserved_stdout() as stdout:
@@ -96,9 +97,7 @@ def capture(session: Session, probes: Sequence[Probe], arguments: CaptureArgumen
     subject = session.context.subject
     manifest = manifest_of(session, probes, subject)
     progress = Progress()
-    if arguments.out is None:
-        raise UsageError("name a new folder with --out DIR")
-    with ArtifactWriter(arguments.out, manifest) as writer, torch.no_grad():
+    with ArtifactWriter(folder_of(arguments), manifest) as writer, torch.no_grad():
         for probe in probes:
             torch.manual_seed(session.context.seed)
             for name, output in probe.run(session.context):
@@ -111,6 +110,13 @@ def capture(session: Session, probes: Sequence[Probe], arguments: CaptureArgumen
             writer.judge({query: dict(found) for query, found in subject.gains.items()})
     progress.clear()
     note(f"captured {', '.join(probe.name for probe in probes)} in {arguments.out}")
+
+
+def folder_of(arguments: CaptureArguments) -> Path:
+    """Return where the capture goes. Raises UsageError where the command line does not say."""
+    if arguments.out is None:
+        raise UsageError("name a new folder with --out DIR")
+    return arguments.out
 
 
 def manifest_of(session: Session, probes: Sequence[Probe], subject: Subject) -> Manifest:

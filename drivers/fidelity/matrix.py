@@ -15,6 +15,7 @@ from fmbench.encoder import EncoderPlan
 from fmbench.errors import FmbenchError, UsageError, first_line
 from fmbench.fidelity.comparison import Comparison, compare
 from fmbench.fidelity.reader import ArtifactReader
+from fmbench.fidelity.writer import check_free
 from fmbench.parsing import Once, Parser
 from fmbench.whole_file import whole_file
 
@@ -60,8 +61,10 @@ class Column:
         return self.folder.with_name(f"{self.folder.name}.command.json")
 
     def check(self, words: Sequence[str]) -> None:
-        """Raise UsageError where the folder is taken by another command's capture."""
-        if self.command.is_file() and self.command.read_text(encoding="utf-8") != json.dumps(list(words)):
+        """Raise UsageError where the folder is taken by anything but an earlier capture of the same command."""
+        if not self.command.is_file():
+            check_free(self.folder)
+        elif self.command.read_text(encoding="utf-8") != json.dumps(list(words)):
             raise UsageError(f"{self.folder}: was captured by another command; name another --out, or delete it")
 
     def discard(self) -> None:

@@ -1,5 +1,6 @@
 """A capture on disk: what is written is read back bit for bit, and what is broken is named."""
 
+import errno
 import json
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from fmbench.fidelity.dtypes import DTYPES, narrower
 from fmbench.fidelity.manifest import FILE, ArtifactError
 from fmbench.fidelity.reader import ArtifactReader
 from fmbench.fidelity.runs import parse_run
-from fmbench.fidelity.writer import ArtifactWriter
+from fmbench.fidelity.writer import ArtifactWriter, check_free
 
 from .conftest import manifest
 
@@ -327,6 +328,35 @@ def test_a_folder_that_is_no_capture(tmp_path):
     with pytest.raises(ArtifactError, match=r"manifest\.json: cannot be read"):
         ArtifactReader(tmp_path)
     assert issubclass(ArtifactError, UsageError)
+
+
+def test_a_folder_takes_one_writer_at_a_time(tmp_path):
+    with ArtifactWriter(tmp_path / "A", manifest()) as writer:
+        writer.append("bert", "x", torch.zeros(2, 3))
+        for refused in (lambda: ArtifactWriter(tmp_path / "A", manifest()), lambda: check_free(tmp_path / "A")):
+            with pytest.raises(UsageError, match="A: another capture is being written there; name another folder"):
+                refused()
+    assert len(ArtifactReader(tmp_path / "A").manifest.artifacts) == 1
+
+
+def test_a_file_system_without_locks_takes_a_capture(tmp_path, monkeypatch):
+    def no_locks(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", no_locks)
+    with ArtifactWriter(tmp_path / "A", manifest()) as writer:
+        writer.append("bert", "x", torch.zeros(2, 3))
+    assert ArtifactReader(tmp_path / "A").manifest.complete
+
+
+def test_a_writer_that_failed_lets_the_folder_go(tmp_path):
+    with pytest.raises(RuntimeError), ArtifactWriter(tmp_path / "A", manifest()):
+        raise RuntimeError
+    check_free(tmp_path / "A")
+    check_free(tmp_path / "nothing")
+    (tmp_path / "A" / "mine").write_text("")
+    with pytest.raises(UsageError, match="A: is not empty; name a new folder"):
+        check_free(tmp_path / "A")
 
 
 @pytest.mark.parametrize("lines", ["q\td\t2\t1.0", "q\td\t1", "q\td\tx\t1.0", "q\td\t1\t2\nq\td\t2\t1"])

@@ -133,6 +133,17 @@ def test_a_wrong_command_line_is_one_line(words, message, fidelity, tmp_path):
     assert code == 2 and message in err, err
 
 
+def test_a_folder_that_is_taken_is_refused_before_the_model_is_loaded(
+    captured, folder, fidelity, monkeypatch, tmp_path
+):
+    monkeypatch.setattr("fmbench.drivers.fidelity.capture.Session", lambda *_: pytest.fail("the model was loaded"))
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes").write_text("")
+    for taken in (captured("A"), tmp_path / "mine", tmp_path / "mine" / "notes"):
+        code, out, err = fidelity("capture", "--dataset", folder / "wings", "--out", taken)
+        assert (code, out) == (2, "") and "name a new folder" in err, err
+
+
 def test_probes_are_listed_in_the_order_that_they_run(fidelity):
     code, out, _ = fidelity("probes")
     names = [line.split()[0] for line in out.splitlines()[1:]]
