@@ -88,15 +88,18 @@ def compare(
 def check_comparable(a: ArtifactReader, b: ArtifactReader) -> None:
     """Raise UsageError that names what differs, where two captures did not compute the same things."""
     one, other = a.manifest, b.manifest
-    reasons = [f"probe {name!r} is only in {folder}" for name, folder in lonely_probes(a, b)]
+    lonely = [f"probe {name!r} is only in {folder}" for name, folder in lonely_probes(a, b)]
+    reasons = []
     for name in one.probes.keys() & other.probes.keys():
         if one.probes[name] != other.probes[name]:
             reasons.append(f"probe {name!r} has options {one.probes[name]} and {other.probes[name]}")
     for name in SUBJECT:
         if getattr(one, name) != getattr(other, name):
             reasons.append(f"{name} {shown(one, name)} and {shown(other, name)}")
-    if reasons:
-        raise UsageError(f"{a.folder} and {b.folder} cannot be compared: {'; '.join(reasons)}")
+    common = [name for name in one.probes if name in other.probes]
+    fix = "" if reasons or not common else f"; compare what both have with --probes {','.join(common)}"
+    if lonely or reasons:
+        raise UsageError(f"{a.folder} and {b.folder} cannot be compared: {'; '.join(lonely + reasons)}{fix}")
 
 
 def lonely_probes(a: ArtifactReader, b: ArtifactReader) -> Iterator[tuple[str, str]]:

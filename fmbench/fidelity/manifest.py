@@ -2,7 +2,8 @@
 
 import json
 import math
-from dataclasses import asdict, dataclass, field
+from collections.abc import Collection
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, Self
 
@@ -82,6 +83,11 @@ class Manifest:
     artifacts: tuple[Artifact, ...] = field(default=())
     complete: bool = False
     version: int = FORMAT
+
+    def only(self, probes: Collection[str]) -> Self:
+        """Return the same with what some probes computed alone."""
+        kept = {name: options for name, options in self.probes.items() if name in probes}
+        return replace(self, probes=kept, artifacts=tuple(item for item in self.artifacts if item.probe in probes))
 
     def to_json(self) -> str:
         """Return the text of the file."""

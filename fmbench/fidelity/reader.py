@@ -1,12 +1,12 @@
 """Reading a capture: block by block, and every checksum is checked on the way."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fmbench.collection.qrels import Qrels
-from fmbench.errors import first_line, nearest
+from fmbench.errors import UsageError, first_line, nearest
 from fmbench.ranking.order import Run
 
 from .dtypes import DTYPES
@@ -22,13 +22,28 @@ ELEMENTS = 2**15  # of a block: what a comparison makes of it then stays in the 
 class ArtifactReader:
     """A complete capture. Opening it reads the manifest only; what is read later is checked against its sha256.
 
-    Raises ArtifactError (see `read_manifest`); so do all methods, for a file that is missing or damaged.
+    Where `probes` are named, it is as if the capture held no others.
+    Raises ArtifactError (see `read_manifest`); so do all methods, for a file that is missing or damaged. Raises
+    UsageError for a probe that the capture lacks.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, probes: Sequence[str] | None = None) -> None:
         self.folder = folder
         self.manifest = read_manifest(folder)
+        if probes is not None:
+            self._check(probes)
+            self.manifest = self.manifest.only(probes)
         self._by_label = {artifact.label: artifact for artifact in self.manifest.artifacts}
+
+    def _check(self, probes: Sequence[str]) -> None:
+        """Raise UsageError for a probe that the capture lacks."""
+        known = self.manifest.probes
+        for name in probes:
+            if name not in known:
+                hint = nearest(name, known)
+                raise UsageError(
+                    f"{self.folder}: was captured without the probe {name}{hint} (with {', '.join(known)})"
+                )
 
     def find(self, label: str) -> Artifact:
         """Return an artifact by `probe/name`."""

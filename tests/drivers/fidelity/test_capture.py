@@ -306,6 +306,15 @@ def test_swapping_parts_the_drift(captured, folder, fidelity):
     assert "this is not what made" in fidelity(*words[:-2])[2]
 
 
+def test_swapping_needs_index_and_search_alone(captured, folder, fidelity):
+    few = captured("few", probes="index,search")
+    words = ("--dataset", folder / "wings", "--format", "json")
+    code, out, err = fidelity("swap", captured("A"), few, *words)
+    assert code == 0 and {drift["drift"]["verdict"] for drift in json.loads(out)} == {"equal"}, err
+    code, _, err = fidelity("swap", few, captured("alone", probes="pooled"), *words)
+    assert code == 2 and "alone: was captured without the probe index" in err
+
+
 def test_swapping_refuses_other_texts(captured, folder, fidelity):
     words = ("swap", captured("A"), captured("again"), "--dataset", folder / "wings", "--documents", "9")
     code, _, err = fidelity(*words)
