@@ -35,8 +35,10 @@ HEADER = ("call", "module", "what differs", "verdict", "equal share", "mean abs 
 WHERE = {
     "module": "its output, on the same input",
     "before": "its input: the code between the modules before it",
-    "missing": "the call is only in one of the two",
+    "missing": "only A makes the call, or with other tensors",
+    "extra": "A does not make the call",
 }
+ALONE = {"missing": "of A that is not made here", "extra": "that A does not make"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -74,14 +76,22 @@ def bisected(reader: ArtifactReader, plan: EncoderPlan, arguments: CaptureArgume
 
 def headline(found: Sequence[Found], calls: int) -> str:
     """Return the one sentence that says it."""
+    alone = next((item for item in found if item.where in ALONE), None)
     first = next((item for item in found if item.where == "module"), None)
-    between = next((item for item in found if item.where != "module"), None)
-    if first is None and between is None:
-        return f"All {calls} calls of modules give what they gave in A, bit for bit."
+    if alone is not None:
+        text = f"The models do not make the same calls: the first {ALONE[alone.where]} is {alone.call}."
+        return f"{text} {module_sentence(found, first, calls)}"
+    if first is None and found:
+        return f"No module differs; the first call that has another input is {found[0].call}."
     if first is None:
-        return (
-            f"No module differs; the first call that has another input, or none, is {between.call if between else ''}."
-        )
+        return f"All {calls} calls of modules give what they gave in A, bit for bit."
+    return module_sentence(found, first, calls)
+
+
+def module_sentence(found: Sequence[Found], first: Found | None, calls: int) -> str:
+    """Return what there is to say of modules that differ on the same input."""
+    if first is None:
+        return f"No module of the {calls} calls that both make differs."
     others = sum(item.where == "module" for item in found) - 1
     text = f"First module that differs on the same input: {first.call} ({first.kind}, {first.verdict})."
     return f"{text} {others} more of {calls} calls differ." if others else f"{text} All other modules are equal."

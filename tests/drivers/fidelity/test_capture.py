@@ -278,6 +278,19 @@ def test_bisecting_another_model_names_the_calls_that_are_missing(captured, fold
     found = json.loads(out)
     assert code == 0 and found["first"] is None
     assert "encoder.layer.1.output.dense" in {item["call"] for item in found["found"] if item["where"] == "missing"}
+    first = "encoder.layer.1.attention.self.query"
+    assert found["found"][0]["call"] == first
+    out = fidelity("bisect", captured("A"), "--model:num_hidden_layers@", "1")[1]
+    assert f"the first of A that is not made here is {first}." in out.replace("\\", "")
+
+
+def test_bisecting_a_larger_model_names_the_first_call_that_is_not_in_a(captured, folder, fidelity):
+    words = ("--model:num_hidden_layers@", "1")
+    small = captured("small", *words, probes="modules")
+    out = fidelity("bisect", small)[1].replace("\\", "")
+    assert "the first that A does not make is encoder.layer.1.attention.self.query." in out
+    assert "differs on the same input" not in out
+    assert fidelity("bisect", small, *words)[1].count("bit for bit") == 1
 
 
 def test_bisecting_needs_the_probe(captured, fidelity):
