@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fmbench import __version__
+from fmbench.console import warn
 from fmbench.encoder import Recipe, add_encoder_arguments, take_recipe
 from fmbench.errors import UsageError
 from fmbench.fidelity.subject import Subject
@@ -31,12 +32,16 @@ class CaptureArguments(Arguments):
     format: str = "markdown"
 
     def subject(self) -> Subject:
-        """Read the texts. Raises UsageError."""
+        """Read the texts, and warn where most judgements are of others. Raises UsageError."""
         if self.texts is not None:
             return Subject.from_file(self.texts)
         if self.dataset is None:
             raise UsageError("name the texts with --texts FILE or --dataset DIR")
-        return Subject.from_folder(self.dataset, self.documents, self.split)
+        subject = Subject.from_folder(self.dataset, self.documents, self.split)
+        gone, judged = subject.left_out
+        if gone * 2 > judged:
+            warn(f"{gone:,} of {judged:,} judgements are of documents that are left out; rankings say little")
+        return subject
 
 
 def names(text: str) -> tuple[str, ...]:

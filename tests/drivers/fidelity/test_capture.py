@@ -144,6 +144,14 @@ def test_a_folder_that_is_taken_is_refused_before_the_model_is_loaded(
         assert (code, out) == (2, "") and "name a new folder" in err, err
 
 
+def test_judgements_of_documents_that_are_left_out_are_counted(folder, fidelity, tmp_path):
+    words = ("--dataset", folder / "wings", "--probes", "tokens")
+    for documents, warned in (("2", True), ("3", False)):
+        code, _, err = fidelity("capture", *words, "--documents", documents, "--out", tmp_path / documents)
+        said = "warning: 4 of 6 judgements are of documents that are left out; rankings say little"
+        assert code == 0 and (said in err) == warned and ("left out" in err) == warned, err
+
+
 def test_probes_are_listed_in_the_order_that_they_run(fidelity):
     code, out, _ = fidelity("probes")
     names = [line.split()[0] for line in out.splitlines()[1:]]
