@@ -24,7 +24,7 @@ class CaptureArguments(Arguments):
     texts: Path | None = None
     dataset: Path | None = None
     documents: int | None = None
-    split: str = "test"
+    split: str | None = None
     probes: tuple[str, ...] | None = None
     colbert: Path | None = None
     a: Path | None = None
@@ -37,7 +37,7 @@ class CaptureArguments(Arguments):
             return Subject.from_file(self.texts)
         if self.dataset is None:
             raise UsageError("name the texts with --texts FILE or --dataset DIR")
-        subject = Subject.from_folder(self.dataset, self.documents, self.split)
+        subject = Subject.from_folder(self.dataset, self.documents, self.split or "test")
         gone, judged = subject.left_out
         if gone * 2 > judged:
             warn(f"{gone:,} of {judged:,} judgements are of documents that are left out; rankings say little")
@@ -118,5 +118,7 @@ def check_subject(arguments: CaptureArguments) -> None:
         raise UsageError("name the texts with --texts FILE or --dataset DIR, one of the two")
     if arguments.texts is not None and arguments.documents is not None:
         raise UsageError("--documents goes with --dataset; a --texts FILE is taken whole")
+    if arguments.texts is not None and arguments.split is not None:
+        raise UsageError("--split goes with --dataset; a --texts FILE has no judgements")
     if arguments.recipe.tokens_per_batch == "auto":
         raise UsageError("--tokens_per_batch auto: batches that a measurement chooses differ from run to run")

@@ -14,6 +14,7 @@ from fmbench.markdown import markdown, plain
 
 from .arguments import CaptureArguments, add_capture, add_format, build_parser, parse
 from .records import finite
+from .session import opaque
 from .substitution import Found, Substitution
 from .tables import figures, note
 
@@ -64,9 +65,10 @@ def run(argv: Sequence[str]) -> int:
 
 def bisected(reader: ArtifactReader, plan: EncoderPlan, arguments: CaptureArguments) -> tuple[list[Found], int]:
     """Run the model under substitution; return what is not as in A, and how many calls were compared."""
+    hidden = opaque(plan)
+    if hidden is not None:
+        raise UsageError("; ".join(hidden))
     encoder = Encoder(plan)
-    if encoder.arguments.compile or plan.platform.always_compiles:
-        raise UsageError("the model runs compiled, and its modules cannot be seen; bisect without --compile")
     if encoder.facts["model_digest"] != reader.manifest.model:
         warn("the weights are not those of A: modules with other weights are among what is found")
     substitution = Substitution(reader, encoder.module)

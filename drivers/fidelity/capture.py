@@ -22,7 +22,7 @@ from .arguments import (
     check_subject,
     parse,
 )
-from .session import Session
+from .session import Session, opaque
 
 PROGRAM = "fmbench fidelity capture"
 EPILOG = """\
@@ -51,10 +51,11 @@ def run(argv: Sequence[str]) -> int:
     check_free(folder_of(arguments))
     subject = arguments.subject()
     plan = EncoderPlan.of(arguments, arguments.recipe)
+    probes = visible(plan, probes, arguments.probes is not None)
     with terminable(), reserved_stdout() as stdout:
         log = LogWriter(stdout)
         session = Session(arguments, plan, subject, log, "capture")
-        capture(session, visible(session, probes, arguments.probes is not None), arguments)
+        capture(session, probes, arguments)
         log.write(lines.Env({**plan.platform.model_facts(), **host.load_facts("end")}))
     return 0
 
@@ -77,14 +78,18 @@ def chosen(arguments: CaptureArguments) -> list[Probe]:
     return choose(probes, arguments.probes)
 
 
-def visible(session: Session, probes: Sequence[Probe], asked: bool) -> list[Probe]:
+def visible(plan: EncoderPlan, probes: Sequence[Probe], asked: bool) -> list[Probe]:
     """Return the probes that can see what they look at.
 
     Behind a compiler a model has no layers: probes of them are left out with a warning, or refused where asked for.
     """
-    blind = [probe.name for probe in probes if probe.layers] if session.context.opaque else []
+    hidden = opaque(plan)
+    if hidden is None:
+        return list(probes)
+    blind = [probe.name for probe in probes if probe.layers]
     if blind and asked:
-        raise UsageError(f"--probes {','.join(blind)}: the model runs compiled, and its layers cannot be seen")
+        why, fix = hidden
+        raise UsageError(f"--probes {','.join(blind)}: {why}; leave them out, or {fix}")
     if blind:
         warn(f"left out, because a compiled model's layers cannot be seen: {', '.join(blind)}")
     return [probe for probe in probes if probe.name not in blind]

@@ -20,7 +20,7 @@ from fmbench.parsing import Once, Parser
 from fmbench.whole_file import whole_file
 
 from .arguments import CaptureArguments, add_probes, add_subject_arguments, build_parser
-from .capture import chosen, wanted_arguments
+from .capture import chosen, visible, wanted_arguments
 from .environments import Environment
 from .kept import Present
 from .matrix_table import as_json, as_markdown
@@ -166,11 +166,12 @@ def checked(arguments: CaptureArguments, columns: Sequence[Column]) -> EncoderPl
 
     A probe that is not known here may come with a package that is not installed here.
     """
-    if not any(column.environment.brings for column in columns):
-        chosen(arguments)
     if arguments.out is not None and arguments.out.exists() and not arguments.out.is_dir():
         raise UsageError(f"--out {arguments.out}: is a file; name a folder")
-    return EncoderPlan.of(arguments, arguments.recipe)
+    plan = EncoderPlan.of(arguments, arguments.recipe)
+    if not any(column.environment.brings for column in columns):
+        visible(plan, chosen(arguments), arguments.probes is not None)
+    return plan
 
 
 def fill(column: Column, words: Sequence[str], present: Present) -> None:

@@ -117,16 +117,18 @@ def read_manifest(folder: Path) -> Manifest:
     path = folder / FILE
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         reason = f"no {FILE} in it: name a folder that `fmbench fidelity capture --out` wrote"
         raise ArtifactError(f"{folder}: {reason if folder.is_dir() else 'no such folder'}") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise ArtifactError(f"{path}: cannot be read ({first_line(error)})") from None
+    except OSError as error:
+        raise ArtifactError(f"{path}: cannot be read ({error.strerror or first_line(error)})") from None
+    except (ValueError, RecursionError) as error:
+        raise ArtifactError(f"{path}: is damaged ({first_line(error)}); capture again") from None
     check_version(path, data)
     try:
         manifest = Manifest.from_json(data)
     except (KeyError, TypeError, ValueError) as error:
-        raise ArtifactError(f"{path}: is no manifest of a capture ({first_line(error)})") from None
+        raise ArtifactError(f"{path}: is no manifest of a capture ({first_line(error)}); capture again") from None
     if manifest.complete is not True:
         raise ArtifactError(f"{folder}: the capture is incomplete, it did not end; capture again")
     return manifest

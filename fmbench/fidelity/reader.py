@@ -112,7 +112,7 @@ class ArtifactReader:
                 while left:
                     count = file.readinto(buffer[: min(left, len(buffer))])
                     if not count:
-                        raise ArtifactError(f"{path}: is damaged: it ends early")
+                        raise ArtifactError(f"{path}: is damaged: it ends early; capture again")
                     if count < min(left, len(buffer)):
                         raise ArtifactError(f"{path}: cannot be read in one piece")
                     left -= count
@@ -131,11 +131,11 @@ class ArtifactReader:
                 part = file.get_slice(artifact.label) if alone else None
                 found = (part.get_dtype(), tuple(part.get_shape())) if part is not None else None
         except FileNotFoundError:
-            raise ArtifactError(f"{path}: is missing") from None
+            raise ArtifactError(f"{path}: is missing; capture again") from None
         except SafetensorError as error:
-            raise ArtifactError(f"{path}: is damaged ({first_line(error)})") from None
+            raise ArtifactError(f"{path}: is damaged ({first_line(error)}); capture again") from None
         if found != (DTYPES[artifact.dtype].code, artifact.shape):
-            raise ArtifactError(f"{path}: is damaged: it is not the tensor that the manifest names")
+            raise ArtifactError(f"{path}: is damaged: it is not the tensor that the manifest names; capture again")
         with path.open("rb") as stream:
             return 8 + int.from_bytes(stream.read(8), "little")
 
@@ -145,7 +145,7 @@ def intact(path: Path, sha256: str) -> bytes:
     try:
         data = path.read_bytes()
     except FileNotFoundError:
-        raise ArtifactError(f"{path}: is missing") from None
+        raise ArtifactError(f"{path}: is missing; capture again") from None
     except OSError as error:
         raise ArtifactError(f"{path}: cannot be read ({error.strerror or first_line(error)})") from None
     check(path, sha256, hashlib.sha256(data).hexdigest())
@@ -155,4 +155,4 @@ def intact(path: Path, sha256: str) -> bytes:
 def check(path: Path, expected: str, found: str) -> None:
     """Raise ArtifactError where a checksum is another one."""
     if found != expected:
-        raise ArtifactError(f"{path}: is damaged (its checksum is not the manifest's)")
+        raise ArtifactError(f"{path}: is damaged (its checksum is not the manifest's); capture again")

@@ -44,8 +44,10 @@ class Subject:
         """Read a text a line; blank lines are left out. The first lines are the queries too. Raises UsageError."""
         try:
             rows = path.read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"--texts {path}: cannot be read ({first_line(error)})") from None
+        except OSError as error:
+            raise UsageError(f"--texts {path}: cannot be read ({error.strerror or first_line(error)})") from None
+        except UnicodeDecodeError as error:
+            raise UsageError(f"--texts {path}: is no UTF-8 (at byte {error.start + 1}); save it as UTF-8") from None
         texts = [row.strip() for row in rows if row.strip()]
         if not texts:
             raise UsageError(f"--texts {path}: holds no text; write one a line")

@@ -239,10 +239,10 @@ def reader(capture):
 @pytest.mark.parametrize(
     ("at", "data", "said"),
     [
-        (5000, b"\x01", r"is damaged \(its checksum is not the manifest's\)"),
-        (9000, None, "is damaged"),
-        (2, b"\xff", "is damaged"),
-        (10, b"xx", "is damaged"),
+        (5000, b"\x01", r"is damaged \(its checksum is not the manifest's\); capture again"),
+        (9000, None, "is damaged.*; capture again"),
+        (2, b"\xff", "is damaged.*; capture again"),
+        (10, b"xx", "is damaged.*; capture again"),
     ],
 )
 def test_a_damaged_tensor_is_named_when_it_is_read(at, data, said, reader):
@@ -269,7 +269,7 @@ def test_another_tensor_in_its_place_is_damage(reader):
 def test_a_missing_or_damaged_file_is_named(reader):
     for artifact, read in ((reader.find("bert/x"), reader.verify), (reader.find("search/exact"), reader.run)):
         (reader.folder / artifact.file).unlink()
-        with pytest.raises(ArtifactError, match=f"{artifact.file}: is missing"):
+        with pytest.raises(ArtifactError, match=f"{artifact.file}: is missing; capture again"):
             read(artifact)
     damage(reader.folder / "qrels.tsv", 0, b"x")
     with pytest.raises(ArtifactError, match=r"qrels\.tsv: is damaged"):
@@ -324,8 +324,11 @@ def test_a_folder_that_is_no_capture(tmp_path):
         ArtifactReader(tmp_path)
     with pytest.raises(ArtifactError, match="nothing: no such folder"):
         ArtifactReader(tmp_path / "nothing")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ArtifactError, match="file: no such folder"):
+        ArtifactReader(tmp_path / "file")
     (tmp_path / FILE).write_text("{")
-    with pytest.raises(ArtifactError, match=r"manifest\.json: cannot be read"):
+    with pytest.raises(ArtifactError, match=r"manifest\.json: is damaged .*; capture again"):
         ArtifactReader(tmp_path)
     assert issubclass(ArtifactError, UsageError)
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from fmbench import cli, plugins
+from fmbench.backends.cpu import CpuBackend
 from fmbench.drivers.fidelity.arguments import CaptureArguments
 from fmbench.drivers.fidelity.leaves import leaves
 from fmbench.drivers.fidelity.substitution import Substitution
@@ -119,18 +120,22 @@ def test_texts_from_a_file(folder, captured, fidelity, tmp_path):
     [
         (["--texts", "nothing.txt", "--probes", "hiden"], "--probes hiden: unknown; did you mean hidden"),
         ([], "--texts FILE or --dataset DIR"),
-        (["--texts", "nothing.txt"], "--texts nothing.txt: cannot be read"),
+        (["--texts", "nothing.txt"], "--texts nothing.txt: cannot be read (No such file or directory)"),
+        (["--texts", "latin"], "--texts latin: is no UTF-8 (at byte 2); save it as UTF-8"),
+        (["--texts", "nothing.txt", "--split", "train"], "--split goes with --dataset"),
         (["--texts", "nothing.txt", "--documents", "3"], "--documents goes with --dataset"),
         (["--texts", "nothing.txt", "--tokens_per_batch", "auto"], "differ from run to run"),
-        (["--texts", "@", "--probes", "hidden", "--compile"], "--probes hidden: the model runs compiled"),
-        (["--texts", "@", "--colbert", "nowhere"], "nowhere/model.safetensors: not readable"),
+        (["--texts", "@", "--probes", "hidden", "--compile"], "seen; leave them out, or run without --compile"),
+        (["--texts", "@", "--colbert", "nowhere"], "nowhere/model.safetensors: not readable (no such file)"),
     ],
 )
-def test_a_wrong_command_line_is_one_line(words, message, fidelity, tmp_path):
+def test_a_wrong_command_line_is_one_line(words, message, fidelity, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "one.txt").write_text("wing\n")
+    (tmp_path / "latin").write_bytes("nö\n".encode("latin-1"))
     words = [tmp_path / "one.txt" if word == "@" else word for word in words]
     code, _, err = fidelity("capture", "--out", tmp_path / "X", *words)
-    assert code == 2 and message in err, err
+    assert code == 2 and message in err and "Errno" not in err, err
 
 
 def test_a_folder_that_is_taken_is_refused_before_the_model_is_loaded(
@@ -299,6 +304,18 @@ def test_bisecting_a_larger_model_names_the_first_call_that_is_not_in_a(captured
     assert "the first that A does not make is encoder.layer.1.attention.self.query." in out
     assert "differs on the same input" not in out
     assert fidelity("bisect", small, *words)[1].count("bit for bit") == 1
+
+
+def test_a_compiled_model_cannot_be_looked_into_and_the_line_says_what_to_do(captured, folder, fidelity, monkeypatch):
+    code, _, err = fidelity("bisect", captured("A"), "--compile")
+    assert code == 2 and "the model runs compiled, and its layers cannot be seen; run without --compile" in err
+    monkeypatch.setattr(CpuBackend, "always_compiles", True)
+    why = "--platform cpu compiles, and the model's layers cannot be seen"
+    code, _, err = fidelity("bisect", captured("A"))
+    assert code == 2 and f"{why}; take another platform" in err
+    words = ("--dataset", folder / "wings", "--out", folder / "none")
+    code, _, err = fidelity("capture", *words, "--probes", "hidden,modules,tokens")
+    assert code == 2 and f"--probes hidden,modules: {why}; leave them out, or take another platform" in err
 
 
 def test_bisecting_needs_the_probe(captured, fidelity):
