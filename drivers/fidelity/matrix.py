@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ from fmbench.encoder import EncoderPlan
 from fmbench.errors import FmbenchError, UsageError, first_line
 from fmbench.fidelity.comparison import Comparison, compare
 from fmbench.fidelity.reader import ArtifactReader
-from fmbench.fidelity.writer import check_free
+from fmbench.fidelity.writer import check_free, discard
 from fmbench.parsing import Once, Parser
 from fmbench.whole_file import whole_file
 
@@ -68,10 +67,10 @@ class Column:
             raise UsageError(f"{self.folder}: was captured by another command; name another --out, or delete it")
 
     def discard(self) -> None:
-        """Delete the capture that an earlier run made."""
-        self.command.unlink()
-        if self.folder.is_dir():
-            shutil.rmtree(self.folder)
+        """Delete the capture that an earlier run made. Raises UsageError where another run is at it."""
+        if self.folder.exists():
+            discard(self.folder)
+        self.command.unlink(missing_ok=True)
 
 
 @dataclass

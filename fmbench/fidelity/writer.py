@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
@@ -186,7 +187,7 @@ def claim(folder: Path) -> int:
         raise UsageError(f"{folder}: cannot be made ({error.strerror or first_line(error)})") from None
     handle = locked(folder)
     try:
-        empty(folder)
+        remove(folder, leftovers(folder))
     except BaseException:
         os.close(handle)
         raise
@@ -228,10 +229,19 @@ def leftovers(folder: Path) -> list[str]:
     return inside
 
 
-def empty(folder: Path) -> None:
-    """Remove what a capture that did not end left in a folder."""
+def discard(folder: Path) -> None:
+    """Remove a capture's files; anything else stays. Raises UsageError where a capture is being written there."""
+    handle = locked(folder)
+    try:
+        remove(folder, [path.name for path in folder.iterdir() if is_ours(path.name)])
+    finally:
+        os.close(handle)
+
+
+def remove(folder: Path, names: Iterable[str]) -> None:
+    """Remove files and folders below a folder."""
     with written(folder):
-        for name in leftovers(folder):
+        for name in names:
             path = folder / name
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 

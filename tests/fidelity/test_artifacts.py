@@ -18,7 +18,7 @@ from fmbench.fidelity.dtypes import DTYPES, narrower
 from fmbench.fidelity.manifest import FILE, ArtifactError
 from fmbench.fidelity.reader import ArtifactReader
 from fmbench.fidelity.runs import parse_run
-from fmbench.fidelity.writer import ArtifactWriter, check_free
+from fmbench.fidelity.writer import ArtifactWriter, check_free, discard
 
 from .conftest import manifest
 
@@ -340,6 +340,16 @@ def test_a_folder_takes_one_writer_at_a_time(tmp_path):
             with pytest.raises(UsageError, match="A: another capture is being written there; name another folder"):
                 refused()
     assert len(ArtifactReader(tmp_path / "A").manifest.artifacts) == 1
+
+
+def test_discarding_a_capture_leaves_everything_else(tmp_path):
+    with ArtifactWriter(tmp_path / "A", manifest()) as writer:
+        writer.append("bert", "x", torch.zeros(2, 3))
+        with pytest.raises(UsageError, match="another capture is being written there"):
+            discard(tmp_path / "A")
+    (tmp_path / "A" / "notes").write_text("keep")
+    discard(tmp_path / "A")
+    assert [path.name for path in (tmp_path / "A").iterdir()] == ["notes"]
 
 
 def test_a_file_system_without_locks_takes_a_capture(tmp_path, monkeypatch):
