@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fmbench import __version__
+from fmbench.console import warn
 from fmbench.encoder import Recipe, add_encoder_arguments, take_recipe
 from fmbench.errors import UsageError
 from fmbench.fidelity.subject import Subject
@@ -23,7 +24,7 @@ class CaptureArguments(Arguments):
     texts: Path | None = None
     dataset: Path | None = None
     documents: int | None = None
-    split: str = "test"
+    split: str | None = None
     probes: tuple[str, ...] | None = None
     colbert: Path | None = None
     a: Path | None = None
@@ -31,12 +32,16 @@ class CaptureArguments(Arguments):
     format: str = "markdown"
 
     def subject(self) -> Subject:
-        """Read the texts. Raises UsageError."""
+        """Read the texts, and warn where most judgements are of others. Raises UsageError."""
         if self.texts is not None:
             return Subject.from_file(self.texts)
         if self.dataset is None:
             raise UsageError("name the texts with --texts FILE or --dataset DIR")
-        return Subject.from_folder(self.dataset, self.documents, self.split)
+        subject = Subject.from_folder(self.dataset, self.documents, self.split or "test")
+        gone, judged = subject.left_out
+        if gone * 2 > judged:
+            warn(f"{gone:,} of {judged:,} judgements are of documents that are left out; rankings say little")
+        return subject
 
 
 def names(text: str) -> tuple[str, ...]:
@@ -75,6 +80,14 @@ def add_subject_arguments(parser: Parser) -> None:
     )  # fmt: skip
 
 
+def add_probes(group: "argparse._ActionsContainer") -> None:
+    """Add what is captured."""
+    one(
+        group, "--probes", type=names, metavar="NAME,...",
+        help="default: all but `train` (`fmbench fidelity probes` lists them)",
+    )  # fmt: skip
+
+
 def add_capture(parser: Parser, name: str, help_text: str) -> None:
     """Add the folder of a capture."""
     parser.add_argument(name, metavar=name.upper(), type=Path, help=help_text)
@@ -105,5 +118,7 @@ def check_subject(arguments: CaptureArguments) -> None:
         raise UsageError("name the texts with --texts FILE or --dataset DIR, one of the two")
     if arguments.texts is not None and arguments.documents is not None:
         raise UsageError("--documents goes with --dataset; a --texts FILE is taken whole")
+    if arguments.texts is not None and arguments.split is not None:
+        raise UsageError("--split goes with --dataset; a --texts FILE has no judgements")
     if arguments.recipe.tokens_per_batch == "auto":
         raise UsageError("--tokens_per_batch auto: batches that a measurement chooses differ from run to run")

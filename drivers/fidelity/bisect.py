@@ -14,6 +14,7 @@ from fmbench.markdown import markdown, plain
 
 from .arguments import CaptureArguments, add_capture, add_format, build_parser, parse
 from .records import finite
+from .session import opaque
 from .substitution import Found, Substitution
 from .tables import figures, note
 
@@ -35,8 +36,10 @@ HEADER = ("call", "module", "what differs", "verdict", "equal share", "mean abs 
 WHERE = {
     "module": "its output, on the same input",
     "before": "its input: the code between the modules before it",
-    "missing": "the call is only in one of the two",
+    "missing": "only A makes the call, or with other tensors",
+    "extra": "A does not make the call",
 }
+ALONE = {"missing": "of A that is not made here", "extra": "that A does not make"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -62,9 +65,10 @@ def run(argv: Sequence[str]) -> int:
 
 def bisected(reader: ArtifactReader, plan: EncoderPlan, arguments: CaptureArguments) -> tuple[list[Found], int]:
     """Run the model under substitution; return what is not as in A, and how many calls were compared."""
+    hidden = opaque(plan)
+    if hidden is not None:
+        raise UsageError("; ".join(hidden))
     encoder = Encoder(plan)
-    if encoder.arguments.compile or plan.platform.always_compiles:
-        raise UsageError("the model runs compiled, and its modules cannot be seen; bisect without --compile")
     if encoder.facts["model_digest"] != reader.manifest.model:
         warn("the weights are not those of A: modules with other weights are among what is found")
     substitution = Substitution(reader, encoder.module)
@@ -74,14 +78,22 @@ def bisected(reader: ArtifactReader, plan: EncoderPlan, arguments: CaptureArgume
 
 def headline(found: Sequence[Found], calls: int) -> str:
     """Return the one sentence that says it."""
+    alone = next((item for item in found if item.where in ALONE), None)
     first = next((item for item in found if item.where == "module"), None)
-    between = next((item for item in found if item.where != "module"), None)
-    if first is None and between is None:
-        return f"All {calls} calls of modules give what they gave in A, bit for bit."
+    if alone is not None:
+        text = f"The models do not make the same calls: the first {ALONE[alone.where]} is {alone.call}."
+        return f"{text} {module_sentence(found, first, calls)}"
+    if first is None and found:
+        return f"No module differs; the first call that has another input is {found[0].call}."
     if first is None:
-        return (
-            f"No module differs; the first call that has another input, or none, is {between.call if between else ''}."
-        )
+        return f"All {calls} calls of modules give what they gave in A, bit for bit."
+    return module_sentence(found, first, calls)
+
+
+def module_sentence(found: Sequence[Found], first: Found | None, calls: int) -> str:
+    """Return what there is to say of modules that differ on the same input."""
+    if first is None:
+        return f"No module of the {calls} calls that both make differs."
     others = sum(item.where == "module" for item in found) - 1
     text = f"First module that differs on the same input: {first.call} ({first.kind}, {first.verdict})."
     return f"{text} {others} more of {calls} calls differ." if others else f"{text} All other modules are equal."

@@ -11,19 +11,18 @@ from fmbench.errors import UsageError
 from fmbench.fidelity.manifest import Manifest
 from fmbench.fidelity.probe import Probe, available, choose
 from fmbench.fidelity.subject import Subject
-from fmbench.fidelity.writer import ArtifactWriter
+from fmbench.fidelity.writer import ArtifactWriter, check_free
 from fmbench.log import LogWriter
 
 from .arguments import (
     CaptureArguments,
+    add_probes,
     add_subject_arguments,
     build_parser,
     check_subject,
-    names,
-    one,
     parse,
 )
-from .session import Session
+from .session import Session, opaque
 
 PROGRAM = "fmbench fidelity capture"
 EPILOG = """\
@@ -49,12 +48,14 @@ def run(argv: Sequence[str]) -> int:
     """Check everything that can be checked quickly, then run the probes."""
     arguments = wanted_arguments(argv)
     probes = chosen(arguments)
+    check_free(folder_of(arguments))
     subject = arguments.subject()
     plan = EncoderPlan.of(arguments, arguments.recipe)
+    probes = visible(plan, probes, arguments.probes is not None)
     with terminable(), reserved_stdout() as stdout:
         log = LogWriter(stdout)
         session = Session(arguments, plan, subject, log, "capture")
-        capture(session, visible(session, probes, arguments.probes is not None), arguments)
+        capture(session, probes, arguments)
         log.write(lines.Env({**plan.platform.model_facts(), **host.load_facts("end")}))
     return 0
 
@@ -65,7 +66,7 @@ def wanted_arguments(argv: Sequence[str]) -> CaptureArguments:
     add_subject_arguments(parser)
     group = parser.add_argument_group("capture")
     group.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new folder")
-    one(group, "--probes", type=names, metavar="NAME,...", help="default: all but `train`")
+    add_probes(group)
     return parse(parser, argv, check_subject)
 
 
@@ -77,14 +78,18 @@ def chosen(arguments: CaptureArguments) -> list[Probe]:
     return choose(probes, arguments.probes)
 
 
-def visible(session: Session, probes: Sequence[Probe], asked: bool) -> list[Probe]:
+def visible(plan: EncoderPlan, probes: Sequence[Probe], asked: bool) -> list[Probe]:
     """Return the probes that can see what they look at.
 
     Behind a compiler a model has no layers: probes of them are left out with a warning, or refused where asked for.
     """
-    blind = [probe.name for probe in probes if probe.layers] if session.context.opaque else []
+    hidden = opaque(plan)
+    if hidden is None:
+        return list(probes)
+    blind = [probe.name for probe in probes if probe.layers]
     if blind and asked:
-        raise UsageError(f"--probes {','.join(blind)}: the model runs compiled, and its layers cannot be seen")
+        why, fix = hidden
+        raise UsageError(f"--probes {','.join(blind)}: {why}; leave them out, or {fix}")
     if blind:
         warn(f"left out, because a compiled model's layers cannot be seen: {', '.join(blind)}")
     return [probe for probe in probes if probe.name not in blind]
@@ -97,9 +102,7 @@ def capture(session: Session, probes: Sequence[Probe], arguments: CaptureArgumen
     subject = session.context.subject
     manifest = manifest_of(session, probes, subject)
     progress = Progress()
-    if arguments.out is None:
-        raise UsageError("name a new folder with --out DIR")
-    with ArtifactWriter(arguments.out, manifest) as writer, torch.no_grad():
+    with ArtifactWriter(folder_of(arguments), manifest) as writer, torch.no_grad():
         for probe in probes:
             torch.manual_seed(session.context.seed)
             for name, output in probe.run(session.context):
@@ -112,6 +115,13 @@ def capture(session: Session, probes: Sequence[Probe], arguments: CaptureArgumen
             writer.judge({query: dict(found) for query, found in subject.gains.items()})
     progress.clear()
     note(f"captured {', '.join(probe.name for probe in probes)} in {arguments.out}")
+
+
+def folder_of(arguments: CaptureArguments) -> Path:
+    """Return where the capture goes. Raises UsageError where the command line does not say."""
+    if arguments.out is None:
+        raise UsageError("name a new folder with --out DIR")
+    return arguments.out
 
 
 def manifest_of(session: Session, probes: Sequence[Probe], subject: Subject) -> Manifest:

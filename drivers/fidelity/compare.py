@@ -15,6 +15,7 @@ from fmbench.fidelity.reader import ArtifactReader
 from fmbench.parsing import Parser
 from fmbench.whole_file import whole_file
 
+from .arguments import names
 from .page import as_html
 from .records import as_json, row_record
 from .report import as_markdown
@@ -25,7 +26,8 @@ DRAW = {"markdown": as_markdown, "json": as_json}
 EPILOG = """\
 what is compared:
   Two folders that `fmbench fidelity capture` wrote, of the same probes and texts, artifact by artifact in execution
-  order. The first one that differs is on top: what comes after it may differ for its sake alone.
+  order. The first one that differs is on top: what comes after it may differ for its sake alone. Where one of them
+  lacks probes (a compiler shows no layers), --probes names those to compare.
 
   equal      the same type, shape and bits
   close      |a - b| <= atol + rtol |b| for every element; by type (float32 1e-6 and 1e-5, bfloat16 1e-3 and 1e-2,
@@ -44,6 +46,7 @@ examples:
   fmbench fidelity compare torch-2.12 torch-2.13
   fmbench fidelity compare float32 bfloat16 --html drift.html --format json --out drift.json
   fmbench fidelity compare before after --fail-on ranking --log fidelity.log
+  fmbench fidelity compare cpu openvino --probes pooled,search
 """
 
 
@@ -55,18 +58,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run(argv: Sequence[str]) -> int:
     """Compare what the command line names; return 1 where --fail-on says so."""
     arguments = build_parser().parse_known(argv)
-    names = (str(arguments.a), str(arguments.b))
-    found = compared(ArtifactReader(arguments.a), ArtifactReader(arguments.b), arguments)
+    sides = (str(arguments.a), str(arguments.b))
+    a, b = (ArtifactReader(folder, arguments.probes) for folder in (arguments.a, arguments.b))
+    found = compared(a, b, arguments)
     with contextlib.ExitStack() as files:
         for target, text in (
-            (arguments.log, lambda: log_text(found, names)),
-            (arguments.html, lambda: as_html(found, names)),
-            (arguments.out, lambda: DRAW[arguments.format](found, names)),
+            (arguments.log, lambda: log_text(found, sides)),
+            (arguments.html, lambda: as_html(found, sides)),
+            (arguments.out, lambda: DRAW[arguments.format](found, sides)),
         ):
             if target is not None:
                 files.enter_context(whole_file(target)).write(text())
     if arguments.out is None:
-        sys.stdout.write(DRAW[arguments.format](found, names))
+        sys.stdout.write(DRAW[arguments.format](found, sides))
         sys.stdout.flush()
     return guarded(found, arguments.fail_on)
 
@@ -119,6 +123,9 @@ def build_parser() -> Parser:
     )
     parser.add_argument("a", metavar="A", type=Path, help="folder of a capture")
     parser.add_argument("b", metavar="B", type=Path, help="folder of the capture that came after")
+    parser.add_argument(
+        "--probes", type=names, metavar="NAME,...", help="compare these alone, where a capture lacks others"
+    )
     parser.add_argument("--atol", type=amount, metavar="NUMBER", help="absolute tolerance, for every type")
     parser.add_argument("--rtol", type=amount, metavar="NUMBER", help="tolerance relative to |b|, for every type")
     parser.add_argument(

@@ -15,11 +15,13 @@ from pathlib import Path
 
 from fmbench.digest import digest_of_json
 from fmbench.errors import FmbenchError, UsageError
+from fmbench.facts import package_version
 from fmbench.whole_file import whole_file
 
 READY = "fmbench-ready.json"
 LAYER = "fmbench-layer.pth"
 OPTION = re.compile(r"\s*-")
+NAME = re.compile(r"[A-Za-z0-9._-]+")  # of a package, where a requirement begins
 
 
 class InstallError(FmbenchError):
@@ -44,6 +46,13 @@ class Environment:
         if not words or any(OPTION.match(word) for word in words):
             raise UsageError(f"--with {self.requirement!r}: name requirements such as torch==2.13.0, and no options")
         return words
+
+    @property
+    def brings(self) -> list[str]:
+        """The packages of which no version is installed here: nobody knows here which plug-ins they have."""
+        named = [NAME.match(word) for word in self.words]
+        packages = [match[0] if match else word for match, word in zip(named, self.words, strict=True)]
+        return [package for package in packages if package_version(package) is None]
 
     @property
     def name(self) -> str:

@@ -47,6 +47,10 @@ what is compared:
 
   --vs OVERRIDES adds a variant, in the grammar of the command line.
 
+exit codes:
+  0 every variant ran, 1 one of them could not (the others are in the table), 2 the command line is wrong,
+  3 the platform is not usable here
+
 examples:
   fmbench fidelity ladder --platform cpu --model_name models/minilm --dataset data/scifact
   fmbench fidelity ladder --platform cuda --model_name models/minilm --dataset data/scifact --variants fp32,bf16 \\
@@ -60,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run(argv: Sequence[str]) -> int:
-    """Encode with every variant, and print the table."""
+    """Encode with every variant, and print the table; return 1 where one of them could not run."""
     parser = the_parser()
     known, options = taken(argv)
     arguments = parse(parser, known, check_subject)
@@ -74,7 +78,7 @@ def run(argv: Sequence[str]) -> int:
             if options.log is not None:
                 files.enter_context(whole_file(options.log)).write(log_text(found, rungs[0], subject))
         stdout.write(text)
-    return 0
+    return int(any(item.failure is not None for item in found))
 
 
 def the_parser() -> Parser:
@@ -125,18 +129,18 @@ def rung(name: str, argv: Sequence[str], overrides: str) -> Rung:
     except FmbenchError as error:
         if name not in VARIANTS:
             raise
-        return Rung(name, None, failure=str(error))
+        return Rung(name, None, error)
     return Rung(name, arguments)
 
 
 def measured(rungs: Sequence[Rung], subject: Subject) -> list[Standing]:
-    """Run every variant. Raises FmbenchError where the reference cannot run."""
+    """Run every variant. Raises what the reference raises where that cannot run."""
     progress = Progress()
     total = len(subject.passages)
     climb(rungs, subject.passages, subject.queries, lambda count: progress.show(f"{count:,} of {total:,} passages"))
     progress.clear()
-    if not rungs[0].works:
-        raise FmbenchError(f"the reference {rungs[0].name} cannot run: {rungs[0].failure}")
+    if rungs[0].error is not None:
+        raise rungs[0].error
     for failed in (item for item in rungs if not item.works):
         warn(f"{failed.name}: {failed.failure}")
     return standings(rungs, subject)

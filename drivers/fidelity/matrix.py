@@ -10,15 +10,18 @@ from pathlib import Path
 from typing import Any
 
 from fmbench.console import note, run_main, warn
+from fmbench.encoder import EncoderPlan
 from fmbench.errors import FmbenchError, UsageError, first_line
 from fmbench.fidelity.comparison import Comparison, compare
 from fmbench.fidelity.reader import ArtifactReader
+from fmbench.fidelity.writer import check_free, discard
 from fmbench.parsing import Once, Parser
 from fmbench.whole_file import whole_file
 
-from .arguments import CaptureArguments, build_parser
-from .capture import wanted_arguments
+from .arguments import CaptureArguments, add_probes, add_subject_arguments, build_parser
+from .capture import chosen, visible, wanted_arguments
 from .environments import Environment
+from .kept import Present
 from .matrix_table import as_json, as_markdown
 
 PROGRAM = "fmbench fidelity matrix"
@@ -29,8 +32,13 @@ how it works:
   In each environment the capture of the other arguments is made, below --out, and each is compared with the one before
   it; where indexes and rankings were captured, the later version also searches the earlier one's index.
 
-  Environments are kept in --environments and used again; so are captures that the same command made below --out. A
-  version that cannot be installed, or cannot run, is a row that says why; its neighbours are compared with each other.
+  Environments are kept in --environments and used again; so are captures that the same command made below --out, as
+  long as texts, judgements and weights are what they were. A version that cannot be installed, or cannot run, is a row
+  that says why; its neighbours are compared with each other.
+
+exit codes:
+  0 every version was captured and compared, 1 a row of the table is a failure (the others are there), 2 the command
+  line is wrong, 3 the platform is not usable here
 
 example:
   fmbench fidelity matrix --with torch==2.12.1 --with torch==2.13.0 --out upgrade \\
@@ -45,6 +53,24 @@ class Column:
     environment: Environment
     folder: Path
     failure: str | None = None
+
+    @property
+    def command(self) -> Path:
+        """The file that says of which command the capture is; it is written when that has ended."""
+        return self.folder.with_name(f"{self.folder.name}.command.json")
+
+    def check(self, words: Sequence[str]) -> None:
+        """Raise UsageError where the folder is taken by anything but an earlier capture of the same command."""
+        if not self.command.is_file():
+            check_free(self.folder)
+        elif self.command.read_text(encoding="utf-8") != json.dumps(list(words)):
+            raise UsageError(f"{self.folder}: was captured by another command; name another --out, or delete it")
+
+    def discard(self) -> None:
+        """Delete the capture that an earlier run made. Raises UsageError where another run is at it."""
+        if self.folder.exists():
+            discard(self.folder)
+        self.command.unlink(missing_ok=True)
 
 
 @dataclass
@@ -64,7 +90,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run(argv: Sequence[str]) -> int:
-    """Make environments and captures, compare, and print the table."""
+    """Make environments and captures, compare, and print the table; return 1 where a row of it is a failure."""
     if "-h" in argv or "--help" in argv:
         help_parser().parse_known_args(["--help"])
     own, left = own_parser().parse_known_args(list(argv))
@@ -73,13 +99,18 @@ def run(argv: Sequence[str]) -> int:
         raise UsageError("name two versions at least: --with torch==2.12.1 --with torch==2.13.0")
     columns = planned(own, requirements)
     arguments = wanted_arguments([*left, f"--out={own.out}"])
-    subject = arguments.subject()
+    plan = checked(arguments, columns)
     for column in columns:
-        fill(column, left)
+        column.check(left)
+    subject = arguments.subject()
+    present = Present(plan, subject)
+    for column in columns:
+        fill(column, left, present)
     steps = [compared(a, b, left, arguments) for a, b in pairwise(working(columns))]
     about = subject.title(arguments.model_name)
     sys.stdout.write(as_json(columns, steps) if own.format == "json" else as_markdown(columns, steps, about))
-    return 0 if len(list(working(columns))) > 1 else 1
+    failures = [column.failure for column in columns] + [step.failure for step in steps]
+    return int(any(failure is not None for failure in failures))
 
 
 def own_parser() -> Parser:
@@ -94,6 +125,8 @@ def help_parser() -> Parser:
     parser = build_parser(
         PROGRAM, "Capture with several versions of a library, and compare each with the next.", EPILOG
     )
+    add_subject_arguments(parser)
+    add_probes(parser.add_argument_group("capture"))
     add_own(parser.add_argument_group("versions"))
     return parser
 
@@ -127,7 +160,20 @@ def planned(own: argparse.Namespace, requirements: Sequence[str]) -> list[Column
     return columns
 
 
-def fill(column: Column, words: Sequence[str]) -> None:
+def checked(arguments: CaptureArguments, columns: Sequence[Column]) -> EncoderPlan:
+    """Refuse here what every environment would refuse. Raises UsageError and PlatformError.
+
+    A probe that is not known here may come with a package that is not installed here.
+    """
+    if arguments.out is not None and arguments.out.exists() and not arguments.out.is_dir():
+        raise UsageError(f"--out {arguments.out}: is a file; name a folder")
+    plan = EncoderPlan.of(arguments, arguments.recipe)
+    if not any(column.environment.brings for column in columns):
+        visible(plan, chosen(arguments), arguments.probes is not None)
+    return plan
+
+
+def fill(column: Column, words: Sequence[str], present: Present) -> None:
     """Make a version's environment and its capture, or keep why not."""
     environment = column.environment
     try:
@@ -138,17 +184,20 @@ def fill(column: Column, words: Sequence[str]) -> None:
         column.failure = f"cannot be installed: {first_line(error)}"
         warn(f"{environment.requirement} {column.failure}")
         return
-    command = column.folder.with_name(f"{column.folder.name}.command.json")
     asked = json.dumps(list(words))
-    if command.is_file() and command.read_text(encoding="utf-8") == asked:
-        note(f"{environment.requirement}: was captured in {column.folder} by the same command, and is kept")
-        return
+    if column.command.is_file():
+        why = present.stale(column.folder)
+        if why is None:
+            note(f"{environment.requirement}: was captured in {column.folder} by the same command, and is kept")
+            return
+        note(f"{environment.requirement}: is captured again: {why}")
+        column.discard()
     done = environment.run(["fidelity", "capture", *words, "--out", str(column.folder)])
     if done.returncode:
         column.failure = f"cannot capture: {last_line(done.stderr)}"
         warn(f"{environment.requirement} {column.failure}")
         return
-    with whole_file(command) as stream:
+    with whole_file(column.command) as stream:
         stream.write(asked)
     note(f"{environment.requirement}: captured in {column.folder}")
 

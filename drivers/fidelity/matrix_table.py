@@ -1,7 +1,7 @@
 """What each version changed, as one table."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fmbench.markdown import markdown, plain
@@ -18,11 +18,8 @@ SWAP_HEADER = ("A", "B", "ranking", "Recall@10 change", "MRR@10 change", "differ
 
 
 def as_markdown(columns: "Sequence[Column]", steps: "Sequence[Step]", about: str) -> str:
-    """Return a line a pair of neighbours and one a version that is not there, then the rankings, under a title."""
-    lines = [pair_line(step) for step in steps]
-    lines += [
-        ["", column.environment.requirement, *[""] * 5, column.failure] for column in columns if column.failure
-    ]  # fmt: skip
+    """Return the versions' lines, then the rankings, under a title."""
+    lines = list(version_lines(columns, steps))
     parts = [f"### Fidelity by version: {plain(about)}\n", markdown(HEADER, lines)]
     drifts = [drift for step in steps if step.comparison for drift in own_drifts(names_of(step), step.comparison)]
     if drifts:
@@ -32,6 +29,14 @@ def as_markdown(columns: "Sequence[Column]", steps: "Sequence[Step]", about: str
         parts.append("#### Search of the later version on the earlier one's index\n")
         parts.append(markdown(SWAP_HEADER, swaps, (3, 4, 5)))
     return "\n".join(parts)
+
+
+def version_lines(columns: "Sequence[Column]", steps: "Sequence[Step]") -> Iterator[list[str]]:
+    """Yield a line a version, in order: what it changed against the one before, or why it is not there."""
+    for column in columns:
+        if column.failure is not None:
+            yield ["", column.environment.requirement, *[""] * 5, column.failure]
+        yield from (pair_line(step) for step in steps if step.b is column)
 
 
 def names_of(step: "Step") -> tuple[str, str]:

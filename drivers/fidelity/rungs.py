@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from fmbench.clock import Clock
 from fmbench.encoder import Encoder, EncoderPlan, Role
-from fmbench.errors import first_line
+from fmbench.errors import FmbenchError, first_line
 from fmbench.torch_settings import Settings
 
 from .arguments import CaptureArguments
@@ -21,11 +21,11 @@ TURNS = 12  # at least, where there are so many texts: with fewer the speed is n
 
 @dataclass
 class Rung:
-    """One variant. `failure` says why it is not there; else it has vectors of both roles and a duration a part."""
+    """One variant. `error` says why it is not there; else it has vectors of both roles and a duration a part."""
 
     name: str
     arguments: CaptureArguments | None
-    failure: str | None = None
+    error: Exception | None = None
     encoder: Encoder | None = None
     parts: "dict[Role, list[np.ndarray]]" = field(default_factory=lambda: {"query": [], "passage": []})
     seconds: list[float] = field(default_factory=list)  # a part of the passages
@@ -33,7 +33,15 @@ class Rung:
     @property
     def works(self) -> bool:
         """Whether it has not failed."""
-        return self.failure is None
+        return self.error is None
+
+    @property
+    def failure(self) -> str | None:
+        """Why it is not there, on one line; the class of an error that is none of ours says what kind it is."""
+        if self.error is None:
+            return None
+        kind = "" if isinstance(self.error, FmbenchError) else f"{type(self.error).__name__}: "
+        return kind + first_line(self.error)
 
     def vectors(self, role: Role) -> "np.ndarray":
         """Return the vectors of a role, float32 (n, d)."""
@@ -43,7 +51,7 @@ class Rung:
 
     def fail(self, error: Exception) -> None:
         """Keep why it cannot go on, and let its model go."""
-        self.failure, self.encoder = f"{type(error).__name__}: {first_line(error)}", None
+        self.error, self.encoder = error, None
 
     def load(self) -> None:
         """Set the variant up; one that cannot be has a reason."""
@@ -74,9 +82,12 @@ def climb(rungs: Sequence[Rung], passages: Sequence[str], queries: Sequence[str]
     """Load every variant, and encode all texts with each: part after part, each part with all of them in turn.
 
     The order alternates, so that no variant always follows the same one. `done` is told how many passages are encoded.
+    Raises what the first one, the reference, raises when it is set up: nothing could be held against it.
     """
     for rung in rungs:
         rung.load()
+        if rungs[0].error is not None:
+            raise rungs[0].error
     there = [rung for rung in rungs if rung.encoder is not None]
     known = [rung.encoder.arguments for rung in there if rung.encoder is not None]
     settings = Settings([(arguments.options, arguments.threads) for arguments in known])

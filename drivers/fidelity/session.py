@@ -43,3 +43,15 @@ class Session:
             "tokens_per_batch": self.context.budget,
         }
         log.write(lines.Env({"task": task, **self.fingerprint, **host.load_facts("start")}))
+
+
+def opaque(plan: EncoderPlan) -> tuple[str, str] | None:
+    """Return why nobody sees inside the model, and what to do about it; None where no compiler runs it."""
+    if plan.platform.always_compiles:
+        return (
+            f"--platform {plan.platform.name} compiles, and the model's layers cannot be seen",
+            "take another platform",
+        )
+    if plan.arguments.compile:
+        return "the model runs compiled, and its layers cannot be seen", "run without --compile"
+    return None

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from fmbench.fidelity.comparison import in_order
 from fmbench.fidelity.difference import Difference, Tolerance, Verdict, difference
 from fmbench.fidelity.dtypes import DTYPES
 from fmbench.fidelity.manifest import ArtifactError
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     import torch
 
 PROBE = "modules"
-Where = Literal["module", "before", "missing"]
+Where = Literal["module", "before", "missing", "extra"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,8 @@ class Found:
     """One call that is not as in A.
 
     `where`: the module itself, on A's input; `before`, the code that made its input from A's outputs, such as a
-    residual sum or the attention's products; or `missing`, a call that only one of the two makes.
+    residual sum or the attention's products; `missing`, a call that only A makes, or makes with other tensors; or
+    `extra`, a call that A does not make.
     """
 
     call: str
@@ -39,7 +41,7 @@ class Found:
 class Substitution:
     """A capture whose tensors take the place of a model's own.
 
-    `found` grows in the order of the calls. Because each call gets A's input, a difference is that call's own, and not
+    What is found is in the order of the calls. Because each call gets A's input, a difference is that call's own, not
     an earlier one's. Where the model has another type than A's, A's tensors are rounded to it first.
     Raises ArtifactError for a capture without the probe `modules`.
     """
@@ -53,7 +55,9 @@ class Substitution:
         self._model = model
         self._kinds = {name: type(module).__name__ for name, module in leaves(model).items()}
         self._recast = dtypes_of(model) != reader.manifest.fingerprint.get("dtype")
-        self._seen: set[str] = set()
+        self._calls = dict.fromkeys(name.split("/")[1] for name in self._labels if name.count("/") == 2)  # in order
+        self._made: list[str] = []  # by this model, in order
+        self._seen: set[str] = set()  # with the tensors that A has
         self.found: list[Found] = []
 
     @property
@@ -73,18 +77,19 @@ class Substitution:
 
         with torch.no_grad(), watched(self._model, self._enter, self._leave):
             self._model(**placed)
-        for call in dict.fromkeys(name.split("/")[1] for name in self._labels if name.count("/") == 2):
-            if call not in self._seen:
-                self.found.append(Found(call, "", "missing"))
+        self.found += [Found(call, "", "missing") for call in self._calls if call not in self._seen]
+        places = {call: place for place, call in enumerate(in_order(self._calls, self._made))}
+        self.found.sort(key=lambda item: places[item.call])
         return self.found
 
     def _enter(self, call: str, tensors: "list[torch.Tensor]") -> "list[torch.Tensor]":
-        self._seen.add(call)
+        self._made.append(call)
         stored = self._stored(call, "input", tensors)
         if stored is None:
-            self._seen.discard(call)
-            self.found.append(Found(call, self._kind(call), "missing"))
+            if call not in self._calls:
+                self.found.append(Found(call, self._kind(call), "extra"))
             return tensors
+        self._seen.add(call)
         return [self._take(call, "before", old.to(mine.dtype), mine) for old, mine in zip(stored, tensors, strict=True)]
 
     def _leave(self, call: str, tensors: "list[torch.Tensor]") -> "list[torch.Tensor]":

@@ -39,6 +39,7 @@ how it works:
 example:
   fmbench fidelity swap before after --platform cpu --model_name models/minilm --dataset data/scifact
 """
+PROBES = ("index", "search")
 SAME = ("packages", "dtype", "platform", "device", "compile", "options")
 
 
@@ -57,20 +58,12 @@ def run(argv: Sequence[str]) -> int:
     arguments = parse(parser, argv, check_subject)
     if arguments.a is None or arguments.b is None:
         raise UsageError("name the captures A and B")
-    a, b = ArtifactReader(arguments.a), ArtifactReader(arguments.b)
-    check_swappable(a, b)
+    a, b = (ArtifactReader(folder, PROBES) for folder in (arguments.a, arguments.b))
+    check_comparable(a, b)
     with reserved_stdout() as stdout:
         drifts = swapped(a, b, arguments)
         stdout.write(as_json(drifts) if arguments.format == "json" else as_markdown(drifts, (a, b)))
     return 0
-
-
-def check_swappable(a: ArtifactReader, b: ArtifactReader) -> None:
-    """Raise UsageError for captures that are not of the same things, or lack index or rankings."""
-    check_comparable(a, b)
-    for probe in ("index", "search"):
-        if probe not in a.manifest.probes:
-            raise UsageError(f"{a.folder}: was captured without the probe {probe}; add it to --probes")
 
 
 def swapped(a: ArtifactReader, b: ArtifactReader, arguments: CaptureArguments) -> list[RankingDrift]:

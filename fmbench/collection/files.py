@@ -45,7 +45,8 @@ def decoded(raw: bytes, path: Path, number: int) -> str:
     try:
         return raw.decode("utf-8").removesuffix("\n").removesuffix("\r")
     except UnicodeDecodeError as error:
-        raise UsageError(f"{path}, line {number}: is no UTF-8 ({error.reason} at byte {error.start + 1})") from None
+        why = f"is no UTF-8 ({error.reason} at byte {error.start + 1}); save it as UTF-8"
+        raise UsageError(f"{path}, line {number}: {why}") from None
 
 
 def refuse_no_file(path: Path) -> None:

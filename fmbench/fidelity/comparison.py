@@ -1,11 +1,11 @@
 """Two captures, artifact by artifact, in execution order."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from fmbench import facts
 from fmbench.errors import UsageError
@@ -16,6 +16,7 @@ from .dtypes import DTYPES
 from .manifest import Artifact, Manifest
 from .reader import ArtifactReader
 
+Key = TypeVar("Key", bound=Hashable)
 WORKERS = 4  # artifacts at a time: more do not go faster, the memory is what they share
 SUBJECT = ("texts", "seed", "qrels")  # of two manifests, what must be the same besides the probes
 
@@ -88,15 +89,18 @@ def compare(
 def check_comparable(a: ArtifactReader, b: ArtifactReader) -> None:
     """Raise UsageError that names what differs, where two captures did not compute the same things."""
     one, other = a.manifest, b.manifest
-    reasons = [f"probe {name!r} is only in {folder}" for name, folder in lonely_probes(a, b)]
+    lonely = [f"probe {name!r} is only in {folder}" for name, folder in lonely_probes(a, b)]
+    reasons = []
     for name in one.probes.keys() & other.probes.keys():
         if one.probes[name] != other.probes[name]:
             reasons.append(f"probe {name!r} has options {one.probes[name]} and {other.probes[name]}")
     for name in SUBJECT:
         if getattr(one, name) != getattr(other, name):
             reasons.append(f"{name} {shown(one, name)} and {shown(other, name)}")
-    if reasons:
-        raise UsageError(f"{a.folder} and {b.folder} cannot be compared: {'; '.join(reasons)}")
+    common = [name for name in one.probes if name in other.probes]
+    fix = "" if reasons or not common else f"; compare what both have with --probes {','.join(common)}"
+    if lonely or reasons:
+        raise UsageError(f"{a.folder} and {b.folder} cannot be compared: {'; '.join(lonely + reasons)}{fix}")
 
 
 def lonely_probes(a: ArtifactReader, b: ArtifactReader) -> Iterator[tuple[str, str]]:
@@ -121,15 +125,21 @@ def differing_facts(a: Manifest, b: Manifest) -> dict[str, tuple[Any, Any]]:
 def pairs(a: Manifest, b: Manifest) -> list[tuple[Artifact | None, Artifact | None]]:
     """Return the artifacts of both captures in execution order; one of `b` alone follows what precedes it there."""
     left, right = ({(item.label, item.kind): item for item in side.artifacts} for side in (a, b))
-    order = list(left)
+    return [(left.get(key), right.get(key)) for key in in_order(left, right)]
+
+
+def in_order(one: Iterable[Key], other: Iterable[Key]) -> list[Key]:
+    """Return what two sequences hold, in the order of the first; what the second alone has follows its predecessor."""
+    order = list(one)
+    known = set(order)
     place = 0
-    for key in right:
-        if key in left:
+    for key in other:
+        if key in known:
             place = order.index(key) + 1
         else:
             order.insert(place, key)
             place += 1
-    return [(left.get(key), right.get(key)) for key in order]
+    return order
 
 
 def compared(

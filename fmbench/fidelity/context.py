@@ -51,11 +51,6 @@ class Context:
         return module
 
     @property
-    def opaque(self) -> bool:
-        """Whether a compiler runs the model, so that nobody sees its layers."""
-        return self.encoder.arguments.compile or self.encoder.platform.always_compiles
-
-    @property
     def device(self) -> "torch.device":
         """Where the module's weights are."""
         return next(self.model.parameters()).device

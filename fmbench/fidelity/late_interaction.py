@@ -55,6 +55,8 @@ def read_head(folder: Path, hidden_size: int) -> Head:
             if LINEAR not in file.keys():  # noqa: SIM118  safe_open is no mapping
                 raise UsageError(f"{path}: has no {LINEAR}; it is no ColBERT checkpoint")
             weight = file.get_tensor(LINEAR).float()
+    except FileNotFoundError:
+        raise UsageError(f"{path}: not readable (no such file); name the folder of a ColBERT checkpoint") from None
     except (OSError, SafetensorError) as error:
         raise UsageError(f"{path}: not readable ({first_line(error)})") from None
     if weight.dim() != 2 or weight.shape[1] != hidden_size:

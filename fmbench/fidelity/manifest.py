@@ -2,7 +2,8 @@
 
 import json
 import math
-from dataclasses import asdict, dataclass, field
+from collections.abc import Collection
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, Self
 
@@ -83,6 +84,11 @@ class Manifest:
     complete: bool = False
     version: int = FORMAT
 
+    def only(self, probes: Collection[str]) -> Self:
+        """Return the same with what some probes computed alone."""
+        kept = {name: options for name, options in self.probes.items() if name in probes}
+        return replace(self, probes=kept, artifacts=tuple(item for item in self.artifacts if item.probe in probes))
+
     def to_json(self) -> str:
         """Return the text of the file."""
         return json.dumps(asdict(self), indent=1, allow_nan=False) + "\n"
@@ -111,16 +117,18 @@ def read_manifest(folder: Path) -> Manifest:
     path = folder / FILE
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         reason = f"no {FILE} in it: name a folder that `fmbench fidelity capture --out` wrote"
         raise ArtifactError(f"{folder}: {reason if folder.is_dir() else 'no such folder'}") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise ArtifactError(f"{path}: cannot be read ({first_line(error)})") from None
+    except OSError as error:
+        raise ArtifactError(f"{path}: cannot be read ({error.strerror or first_line(error)})") from None
+    except (ValueError, RecursionError) as error:
+        raise ArtifactError(f"{path}: is damaged ({first_line(error)}); capture again") from None
     check_version(path, data)
     try:
         manifest = Manifest.from_json(data)
     except (KeyError, TypeError, ValueError) as error:
-        raise ArtifactError(f"{path}: is no manifest of a capture ({first_line(error)})") from None
+        raise ArtifactError(f"{path}: is no manifest of a capture ({first_line(error)}); capture again") from None
     if manifest.complete is not True:
         raise ArtifactError(f"{folder}: the capture is incomplete, it did not end; capture again")
     return manifest

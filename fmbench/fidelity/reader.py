@@ -1,12 +1,12 @@
 """Reading a capture: block by block, and every checksum is checked on the way."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fmbench.collection.qrels import Qrels
-from fmbench.errors import first_line, nearest
+from fmbench.errors import UsageError, first_line, nearest
 from fmbench.ranking.order import Run
 
 from .dtypes import DTYPES
@@ -22,13 +22,28 @@ ELEMENTS = 2**15  # of a block: what a comparison makes of it then stays in the 
 class ArtifactReader:
     """A complete capture. Opening it reads the manifest only; what is read later is checked against its sha256.
 
-    Raises ArtifactError (see `read_manifest`); so do all methods, for a file that is missing or damaged.
+    Where `probes` are named, it is as if the capture held no others.
+    Raises ArtifactError (see `read_manifest`); so do all methods, for a file that is missing or damaged. Raises
+    UsageError for a probe that the capture lacks.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, probes: Sequence[str] | None = None) -> None:
         self.folder = folder
         self.manifest = read_manifest(folder)
+        if probes is not None:
+            self._check(probes)
+            self.manifest = self.manifest.only(probes)
         self._by_label = {artifact.label: artifact for artifact in self.manifest.artifacts}
+
+    def _check(self, probes: Sequence[str]) -> None:
+        """Raise UsageError for a probe that the capture lacks."""
+        known = self.manifest.probes
+        for name in probes:
+            if name not in known:
+                hint = nearest(name, known)
+                raise UsageError(
+                    f"{self.folder}: was captured without the probe {name}{hint} (with {', '.join(known)})"
+                )
 
     def find(self, label: str) -> Artifact:
         """Return an artifact by `probe/name`."""
@@ -97,7 +112,7 @@ class ArtifactReader:
                 while left:
                     count = file.readinto(buffer[: min(left, len(buffer))])
                     if not count:
-                        raise ArtifactError(f"{path}: is damaged: it ends early")
+                        raise ArtifactError(f"{path}: is damaged: it ends early; capture again")
                     if count < min(left, len(buffer)):
                         raise ArtifactError(f"{path}: cannot be read in one piece")
                     left -= count
@@ -116,11 +131,11 @@ class ArtifactReader:
                 part = file.get_slice(artifact.label) if alone else None
                 found = (part.get_dtype(), tuple(part.get_shape())) if part is not None else None
         except FileNotFoundError:
-            raise ArtifactError(f"{path}: is missing") from None
+            raise ArtifactError(f"{path}: is missing; capture again") from None
         except SafetensorError as error:
-            raise ArtifactError(f"{path}: is damaged ({first_line(error)})") from None
+            raise ArtifactError(f"{path}: is damaged ({first_line(error)}); capture again") from None
         if found != (DTYPES[artifact.dtype].code, artifact.shape):
-            raise ArtifactError(f"{path}: is damaged: it is not the tensor that the manifest names")
+            raise ArtifactError(f"{path}: is damaged: it is not the tensor that the manifest names; capture again")
         with path.open("rb") as stream:
             return 8 + int.from_bytes(stream.read(8), "little")
 
@@ -130,7 +145,7 @@ def intact(path: Path, sha256: str) -> bytes:
     try:
         data = path.read_bytes()
     except FileNotFoundError:
-        raise ArtifactError(f"{path}: is missing") from None
+        raise ArtifactError(f"{path}: is missing; capture again") from None
     except OSError as error:
         raise ArtifactError(f"{path}: cannot be read ({error.strerror or first_line(error)})") from None
     check(path, sha256, hashlib.sha256(data).hexdigest())
@@ -140,4 +155,4 @@ def intact(path: Path, sha256: str) -> bytes:
 def check(path: Path, expected: str, found: str) -> None:
     """Raise ArtifactError where a checksum is another one."""
     if found != expected:
-        raise ArtifactError(f"{path}: is damaged (its checksum is not the manifest's)")
+        raise ArtifactError(f"{path}: is damaged (its checksum is not the manifest's); capture again")

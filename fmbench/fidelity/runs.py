@@ -35,10 +35,10 @@ def parse_run(path: Path, text: str) -> dict[str, dict[str, float]]:
                 raise ValueError
             scores[document] = float(score)
         except ValueError:
-            raise ArtifactError(f"{path}:{number}: no line of a ranking: {line[:100]!r}") from None
+            raise ArtifactError(f"{path}:{number}: no line of a ranking: {line[:100]!r}; capture again") from None
     for query, scores in run.items():
         if any_nan(scores) or ordered(scores) != list(scores):
-            raise ArtifactError(f"{path}: query {query!r} is not in the order of its scores")
+            raise ArtifactError(f"{path}: query {query!r} is not in the order of its scores; capture again")
     return run
 
 

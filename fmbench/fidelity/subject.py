@@ -27,6 +27,13 @@ class Subject:
         """What tells these texts from others, their ids included."""
         return digest_of_json([list(part) for part in (self.ids, self.passages, self.query_ids, self.queries)])
 
+    @property
+    def left_out(self) -> tuple[int, int]:
+        """How many judgements are of documents that are not among the passages, of how many."""
+        known = set(self.ids)
+        judged = [document for documents in (self.gains or {}).values() for document in documents]
+        return sum(document not in known for document in judged), len(judged)
+
     def title(self, model_name: str) -> str:
         """Return what a table of a model on these texts is called; of a folder its name alone."""
         counts = f"{len(self.passages):,} passages, {len(self.queries):,} queries"
@@ -37,8 +44,10 @@ class Subject:
         """Read a text a line; blank lines are left out. The first lines are the queries too. Raises UsageError."""
         try:
             rows = path.read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"--texts {path}: cannot be read ({first_line(error)})") from None
+        except OSError as error:
+            raise UsageError(f"--texts {path}: cannot be read ({error.strerror or first_line(error)})") from None
+        except UnicodeDecodeError as error:
+            raise UsageError(f"--texts {path}: is no UTF-8 (at byte {error.start + 1}); save it as UTF-8") from None
         texts = [row.strip() for row in rows if row.strip()]
         if not texts:
             raise UsageError(f"--texts {path}: holds no text; write one a line")

@@ -1,9 +1,12 @@
 """Writing a capture: tensors grow on disk as they are computed, and the manifest comes last."""
 
+import fcntl
 import hashlib
 import json
+import os
 import re
 import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
@@ -50,9 +53,9 @@ class ArtifactWriter:
     """Writes a capture to a new folder; use it in a `with` statement.
 
     The elements of a tensor go to disk at once; memory holds one piece at a time. Until the context ends without an
-    exception, the manifest says that the capture is incomplete, and no reader takes it.
-    Raises UsageError where the folder holds anything but a capture that did not end (which is replaced), and
-    ValueError for a probe whose name holds a slash.
+    exception, the manifest says that the capture is incomplete, and no reader takes it; the folder is locked that long.
+    Raises UsageError where the folder holds anything but a capture that did not end (which is replaced) or another
+    writer is at work, and ValueError for a probe whose name holds a slash.
     """
 
     def __init__(self, folder: Path, manifest: Manifest) -> None:
@@ -61,11 +64,15 @@ class ArtifactWriter:
         self.folder = folder
         self._manifest = replace(manifest, artifacts=(), qrels=None, complete=False)
         self._open: dict[str, Stream | Artifact] = {}  # in the order of their first rows
-        claim(folder)
-        with written(folder):
-            for name in FOLDERS:
-                (folder / name).mkdir()
-        self._write_manifest()
+        self._lock = claim(folder)
+        try:
+            with written(folder):
+                for name in FOLDERS:
+                    (folder / name).mkdir()
+            self._write_manifest()
+        except BaseException:
+            os.close(self._lock)
+            raise
 
     def append(self, probe: str, name: str, tensor: "torch.Tensor") -> None:
         """Add rows to a tensor, or begin it: pieces are joined along their first dimension; a scalar is one row.
@@ -114,8 +121,11 @@ class ArtifactWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is None:
-            self.close()
+        try:
+            if kind is None:
+                self.close()
+        finally:
+            os.close(self._lock)
 
     def _label(self, probe: str, name: str) -> str:
         label = f"{probe}/{name}"
@@ -165,19 +175,73 @@ def sha256_of(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def claim(folder: Path) -> None:
-    """Make the folder, empty; a capture that did not end is removed. Raises UsageError where it holds anything else."""
+def claim(folder: Path) -> int:
+    """Make the folder, empty, and lock it; return the handle, which is to be closed in the end.
+
+    A capture that did not end is removed. Raises UsageError where the folder holds anything else, and where another
+    program captures into it.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        inside = {path.name for path in folder.iterdir()}
     except OSError as error:
-        raise UsageError(f"{folder}: cannot be made ({first_line(error)})") from None
-    if not inside:
-        return
-    if not is_incomplete(folder / FILE) or any(not is_ours(name) for name in inside):
+        raise UsageError(f"{folder}: cannot be made ({error.strerror or first_line(error)})") from None
+    handle = locked(folder)
+    try:
+        remove(folder, leftovers(folder))
+    except BaseException:
+        os.close(handle)
+        raise
+    return handle
+
+
+def check_free(folder: Path) -> None:
+    """Raise UsageError where a capture could not claim the folder, without touching it."""
+    if folder.exists():
+        os.close(locked(folder))
+        leftovers(folder)
+
+
+def locked(folder: Path) -> int:
+    """Return a handle of the folder that holds its lock; a file system without locks is no obstacle.
+
+    Raises UsageError where another handle holds it, and for what is no folder.
+    """
+    try:
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        reason = error.strerror or first_line(error)
+        raise UsageError(f"{folder}: cannot be used ({reason}); name a new folder") from None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        raise UsageError(f"{folder}: another capture is being written there; name another folder") from None
+    except OSError:
+        pass
+    return handle
+
+
+def leftovers(folder: Path) -> list[str]:
+    """Return what a capture that did not end left in a folder. Raises UsageError where it holds anything else."""
+    inside = sorted(path.name for path in folder.iterdir())
+    if inside and (not is_incomplete(folder / FILE) or any(not is_ours(name) for name in inside)):
         raise UsageError(f"{folder}: is not empty; name a new folder")
+    return inside
+
+
+def discard(folder: Path) -> None:
+    """Remove a capture's files; anything else stays. Raises UsageError where a capture is being written there."""
+    handle = locked(folder)
+    try:
+        remove(folder, [path.name for path in folder.iterdir() if is_ours(path.name)])
+    finally:
+        os.close(handle)
+
+
+def remove(folder: Path, names: Iterable[str]) -> None:
+    """Remove files and folders below a folder."""
     with written(folder):
-        for name in inside:
+        for name in names:
             path = folder / name
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 

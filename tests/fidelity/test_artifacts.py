@@ -1,5 +1,6 @@
 """A capture on disk: what is written is read back bit for bit, and what is broken is named."""
 
+import errno
 import json
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from fmbench.fidelity.dtypes import DTYPES, narrower
 from fmbench.fidelity.manifest import FILE, ArtifactError
 from fmbench.fidelity.reader import ArtifactReader
 from fmbench.fidelity.runs import parse_run
-from fmbench.fidelity.writer import ArtifactWriter
+from fmbench.fidelity.writer import ArtifactWriter, check_free, discard
 
 from .conftest import manifest
 
@@ -238,10 +239,10 @@ def reader(capture):
 @pytest.mark.parametrize(
     ("at", "data", "said"),
     [
-        (5000, b"\x01", r"is damaged \(its checksum is not the manifest's\)"),
-        (9000, None, "is damaged"),
-        (2, b"\xff", "is damaged"),
-        (10, b"xx", "is damaged"),
+        (5000, b"\x01", r"is damaged \(its checksum is not the manifest's\); capture again"),
+        (9000, None, "is damaged.*; capture again"),
+        (2, b"\xff", "is damaged.*; capture again"),
+        (10, b"xx", "is damaged.*; capture again"),
     ],
 )
 def test_a_damaged_tensor_is_named_when_it_is_read(at, data, said, reader):
@@ -268,7 +269,7 @@ def test_another_tensor_in_its_place_is_damage(reader):
 def test_a_missing_or_damaged_file_is_named(reader):
     for artifact, read in ((reader.find("bert/x"), reader.verify), (reader.find("search/exact"), reader.run)):
         (reader.folder / artifact.file).unlink()
-        with pytest.raises(ArtifactError, match=f"{artifact.file}: is missing"):
+        with pytest.raises(ArtifactError, match=f"{artifact.file}: is missing; capture again"):
             read(artifact)
     damage(reader.folder / "qrels.tsv", 0, b"x")
     with pytest.raises(ArtifactError, match=r"qrels\.tsv: is damaged"):
@@ -323,10 +324,52 @@ def test_a_folder_that_is_no_capture(tmp_path):
         ArtifactReader(tmp_path)
     with pytest.raises(ArtifactError, match="nothing: no such folder"):
         ArtifactReader(tmp_path / "nothing")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ArtifactError, match="file: no such folder"):
+        ArtifactReader(tmp_path / "file")
     (tmp_path / FILE).write_text("{")
-    with pytest.raises(ArtifactError, match=r"manifest\.json: cannot be read"):
+    with pytest.raises(ArtifactError, match=r"manifest\.json: is damaged .*; capture again"):
         ArtifactReader(tmp_path)
     assert issubclass(ArtifactError, UsageError)
+
+
+def test_a_folder_takes_one_writer_at_a_time(tmp_path):
+    with ArtifactWriter(tmp_path / "A", manifest()) as writer:
+        writer.append("bert", "x", torch.zeros(2, 3))
+        for refused in (lambda: ArtifactWriter(tmp_path / "A", manifest()), lambda: check_free(tmp_path / "A")):
+            with pytest.raises(UsageError, match="A: another capture is being written there; name another folder"):
+                refused()
+    assert len(ArtifactReader(tmp_path / "A").manifest.artifacts) == 1
+
+
+def test_discarding_a_capture_leaves_everything_else(tmp_path):
+    with ArtifactWriter(tmp_path / "A", manifest()) as writer:
+        writer.append("bert", "x", torch.zeros(2, 3))
+        with pytest.raises(UsageError, match="another capture is being written there"):
+            discard(tmp_path / "A")
+    (tmp_path / "A" / "notes").write_text("keep")
+    discard(tmp_path / "A")
+    assert [path.name for path in (tmp_path / "A").iterdir()] == ["notes"]
+
+
+def test_a_file_system_without_locks_takes_a_capture(tmp_path, monkeypatch):
+    def no_locks(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", no_locks)
+    with ArtifactWriter(tmp_path / "A", manifest()) as writer:
+        writer.append("bert", "x", torch.zeros(2, 3))
+    assert ArtifactReader(tmp_path / "A").manifest.complete
+
+
+def test_a_writer_that_failed_lets_the_folder_go(tmp_path):
+    with pytest.raises(RuntimeError), ArtifactWriter(tmp_path / "A", manifest()):
+        raise RuntimeError
+    check_free(tmp_path / "A")
+    check_free(tmp_path / "nothing")
+    (tmp_path / "A" / "mine").write_text("")
+    with pytest.raises(UsageError, match="A: is not empty; name a new folder"):
+        check_free(tmp_path / "A")
 
 
 @pytest.mark.parametrize("lines", ["q\td\t2\t1.0", "q\td\t1", "q\td\tx\t1.0", "q\td\t1\t2\nq\td\t2\t1"])

@@ -6,6 +6,7 @@ import torch
 from fmbench.errors import UsageError
 from fmbench.fidelity.comparison import compare, failures
 from fmbench.fidelity.manifest import ArtifactError
+from fmbench.fidelity.reader import ArtifactReader
 
 ZEROS, ONES = torch.zeros(3, 2), torch.ones(3, 2)
 RUN = {"q": {"a": 2.0, "b": 1.0}}
@@ -70,6 +71,25 @@ def test_blocks_of_a_large_tensor_are_put_together(capture):
 def test_captures_of_different_things_are_refused_and_what_differs_is_named(changes, said, capture):
     with pytest.raises(UsageError, match=rf"cannot be compared: .*{said}"):
         compare(capture("A", {}), capture("B", {}, **changes))
+
+
+def test_captures_of_some_of_the_same_probes_are_compared_by_name(capture, tmp_path):
+    capture("A", {"bert/x": ONES, "search/order": {"q": {"a": 1.0}}})
+    capture("B", {"bert/x": ONES + 1}, probes={"lse": {}, "bert": {"layers": "all"}})
+    folders = (tmp_path / "A", tmp_path / "B")
+    with pytest.raises(UsageError, match="; compare what both have with --probes bert$"):
+        compare(*map(ArtifactReader, folders))
+    (row,) = compare(*(ArtifactReader(folder, ["bert"]) for folder in folders)).rows
+    assert (row.artifact.label, row.verdict) == ("bert/x", "different")
+    with pytest.raises(UsageError, match=r"B: was captured without the probe search \(with lse, bert\)"):
+        ArtifactReader(folders[1], ["bert", "search"])
+
+
+def test_no_fix_is_named_where_there_is_none(capture):
+    with pytest.raises(UsageError, match="is only in .*B; seed 0 and 1$"):
+        compare(capture("A", {}), capture("B", {}, probes={"bert": {"layers": "all"}, "lse": {}}, seed=1))
+    with pytest.raises(UsageError, match="probe 'lse' is only in .*D$"):
+        compare(capture("C", {}, probes={"bert": {}}), capture("D", {}, probes={"lse": {}}))
 
 
 def test_captures_with_other_judgements_are_refused(capture):

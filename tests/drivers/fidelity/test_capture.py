@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from fmbench import cli, plugins
+from fmbench.backends.cpu import CpuBackend
 from fmbench.drivers.fidelity.arguments import CaptureArguments
 from fmbench.drivers.fidelity.leaves import leaves
 from fmbench.drivers.fidelity.substitution import Substitution
@@ -119,18 +120,41 @@ def test_texts_from_a_file(folder, captured, fidelity, tmp_path):
     [
         (["--texts", "nothing.txt", "--probes", "hiden"], "--probes hiden: unknown; did you mean hidden"),
         ([], "--texts FILE or --dataset DIR"),
-        (["--texts", "nothing.txt"], "--texts nothing.txt: cannot be read"),
+        (["--texts", "nothing.txt"], "--texts nothing.txt: cannot be read (No such file or directory)"),
+        (["--texts", "latin"], "--texts latin: is no UTF-8 (at byte 2); save it as UTF-8"),
+        (["--texts", "nothing.txt", "--split", "train"], "--split goes with --dataset"),
         (["--texts", "nothing.txt", "--documents", "3"], "--documents goes with --dataset"),
         (["--texts", "nothing.txt", "--tokens_per_batch", "auto"], "differ from run to run"),
-        (["--texts", "@", "--probes", "hidden", "--compile"], "--probes hidden: the model runs compiled"),
-        (["--texts", "@", "--colbert", "nowhere"], "nowhere/model.safetensors: not readable"),
+        (["--texts", "@", "--probes", "hidden", "--compile"], "seen; leave them out, or run without --compile"),
+        (["--texts", "@", "--colbert", "nowhere"], "nowhere/model.safetensors: not readable (no such file)"),
     ],
 )
-def test_a_wrong_command_line_is_one_line(words, message, fidelity, tmp_path):
+def test_a_wrong_command_line_is_one_line(words, message, fidelity, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "one.txt").write_text("wing\n")
+    (tmp_path / "latin").write_bytes("nö\n".encode("latin-1"))
     words = [tmp_path / "one.txt" if word == "@" else word for word in words]
     code, _, err = fidelity("capture", "--out", tmp_path / "X", *words)
-    assert code == 2 and message in err, err
+    assert code == 2 and message in err and "Errno" not in err, err
+
+
+def test_a_folder_that_is_taken_is_refused_before_the_model_is_loaded(
+    captured, folder, fidelity, monkeypatch, tmp_path
+):
+    monkeypatch.setattr("fmbench.drivers.fidelity.capture.Session", lambda *_: pytest.fail("the model was loaded"))
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes").write_text("")
+    for taken in (captured("A"), tmp_path / "mine", tmp_path / "mine" / "notes"):
+        code, out, err = fidelity("capture", "--dataset", folder / "wings", "--out", taken)
+        assert (code, out) == (2, "") and "name a new folder" in err, err
+
+
+def test_judgements_of_documents_that_are_left_out_are_counted(folder, fidelity, tmp_path):
+    words = ("--dataset", folder / "wings", "--probes", "tokens")
+    for documents, warned in (("2", True), ("3", False)):
+        code, _, err = fidelity("capture", *words, "--documents", documents, "--out", tmp_path / documents)
+        said = "warning: 4 of 6 judgements are of documents that are left out; rankings say little"
+        assert code == 0 and (said in err) == warned and ("left out" in err) == warned, err
 
 
 def test_probes_are_listed_in_the_order_that_they_run(fidelity):
@@ -267,6 +291,31 @@ def test_bisecting_another_model_names_the_calls_that_are_missing(captured, fold
     found = json.loads(out)
     assert code == 0 and found["first"] is None
     assert "encoder.layer.1.output.dense" in {item["call"] for item in found["found"] if item["where"] == "missing"}
+    first = "encoder.layer.1.attention.self.query"
+    assert found["found"][0]["call"] == first
+    out = fidelity("bisect", captured("A"), "--model:num_hidden_layers@", "1")[1]
+    assert f"the first of A that is not made here is {first}." in out.replace("\\", "")
+
+
+def test_bisecting_a_larger_model_names_the_first_call_that_is_not_in_a(captured, folder, fidelity):
+    words = ("--model:num_hidden_layers@", "1")
+    small = captured("small", *words, probes="modules")
+    out = fidelity("bisect", small)[1].replace("\\", "")
+    assert "the first that A does not make is encoder.layer.1.attention.self.query." in out
+    assert "differs on the same input" not in out
+    assert fidelity("bisect", small, *words)[1].count("bit for bit") == 1
+
+
+def test_a_compiled_model_cannot_be_looked_into_and_the_line_says_what_to_do(captured, folder, fidelity, monkeypatch):
+    code, _, err = fidelity("bisect", captured("A"), "--compile")
+    assert code == 2 and "the model runs compiled, and its layers cannot be seen; run without --compile" in err
+    monkeypatch.setattr(CpuBackend, "always_compiles", True)
+    why = "--platform cpu compiles, and the model's layers cannot be seen"
+    code, _, err = fidelity("bisect", captured("A"))
+    assert code == 2 and f"{why}; take another platform" in err
+    words = ("--dataset", folder / "wings", "--out", folder / "none")
+    code, _, err = fidelity("capture", *words, "--probes", "hidden,modules,tokens")
+    assert code == 2 and f"--probes hidden,modules: {why}; leave them out, or take another platform" in err
 
 
 def test_bisecting_needs_the_probe(captured, fidelity):
@@ -293,6 +342,15 @@ def test_swapping_parts_the_drift(captured, folder, fidelity):
     assert code == 0 and "this is not what made" not in err
     assert out.count("search drift") == out.count("index drift") == 2
     assert "this is not what made" in fidelity(*words[:-2])[2]
+
+
+def test_swapping_needs_index_and_search_alone(captured, folder, fidelity):
+    few = captured("few", probes="index,search")
+    words = ("--dataset", folder / "wings", "--format", "json")
+    code, out, err = fidelity("swap", captured("A"), few, *words)
+    assert code == 0 and {drift["drift"]["verdict"] for drift in json.loads(out)} == {"equal"}, err
+    code, _, err = fidelity("swap", few, captured("alone", probes="pooled"), *words)
+    assert code == 2 and "alone: was captured without the probe index" in err
 
 
 def test_swapping_refuses_other_texts(captured, folder, fidelity):

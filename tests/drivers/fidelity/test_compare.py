@@ -69,6 +69,14 @@ def test_a_looser_tolerance_makes_it_close(sides, compare):
     assert "All that differ are close: 2 of 6." in out
 
 
+def test_probes_restrict_what_is_compared(sides, compare):
+    a, b = sides(artifacts(), artifacts(drift=1e-3))
+    code, out, _ = compare(a, b, "--probes", "search", "--fail-on", "close", "--format", "json")
+    assert code == 0 and {row["probe"] for row in json.loads(out)["artifacts"]} == {"search"}
+    code, _, err = compare(a, b, "--probes", "serch")
+    assert code == 2 and "was captured without the probe serch; did you mean search?" in err
+
+
 def test_a_ranking_that_changed(sides, compare):
     """q2's only relevant document moves from rank 9 to 10; q1 has one document replaced."""
     changed = ranked({"q1": [*TEN[:9], "new"], "q2": [*TEN[:8], "d9", "d8"], "q3": TEN})

@@ -19,8 +19,17 @@ def folder(tmp_path_factory):
 
 @pytest.fixture
 def ladder(folder, capfd, restore_torch):
-    def run(*words):
-        model = ["--platform", "cpu", "--threads", "1", "--model_name", folder / "tiny", "--dataset", folder / "wings"]
+    def run(*words, platform="cpu", model="tiny"):
+        model = [
+            "--platform",
+            platform,
+            "--threads",
+            "1",
+            "--model_name",
+            folder / model,
+            "--dataset",
+            folder / "wings",
+        ]
         code = cli.main(["fidelity", "ladder", *map(str, [*model, *words])])
         done = capfd.readouterr()
         return code, done.out, done.err
@@ -31,7 +40,7 @@ def ladder(folder, capfd, restore_torch):
 def test_each_variant_stands_against_fp32(ladder, tmp_path):
     variants = ("--variants", "bf16", "--vs", "--model:dtype@ torch.float32", "--vs", "--platform hpu")
     code, out, err = ladder(*variants, "--format", "json", "--log", tmp_path / "log")
-    assert code == 0, err
+    assert code == 1, err  # hpu
     reference, bf16, same, hpu = json.loads(out)
     assert [row["name"] for row in (reference, bf16)] == ["fp32", "bf16"]
     assert reference["verdict"] == same["verdict"] == "equal"
@@ -51,15 +60,15 @@ def test_each_variant_stands_against_fp32(ladder, tmp_path):
 
 def test_the_table_says_why_a_variant_is_not_there(ladder):
     code, out, err = ladder("--variants", "fp32", "--vs", "--model:attn_implementation nonsense")
-    assert code == 0, err
+    assert code == 1, err
     assert "unsupported" in out and "- --model:attn\\_implementation nonsense" in out.replace("attn_", "attn\\_")
     assert "passages, 6 queries" in out
 
 
 def test_int8_is_computed_or_says_what_to_install(ladder):
     code, out, err = ladder("--variants", "int8", "--format", "json")
-    assert code == 0, err
     int8 = json.loads(out)[1]
+    assert code == (int8["verdict"] == "unsupported"), err
     if importlib.util.find_spec("torchao") is None:
         assert int8["verdict"] == "unsupported" and "pip install torchao" in int8["failure"]
     else:
@@ -78,3 +87,22 @@ def test_int8_is_computed_or_says_what_to_install(ladder):
 def test_a_wrong_command_line_is_one_line(words, message, ladder):
     code, _, err = ladder(*words)
     assert code == 2 and message in err
+
+
+@pytest.mark.parametrize(
+    ("changes", "words", "expected", "message"),
+    [
+        ({"platform": "hpu"}, [], 3, "error: --platform hpu is not usable here"),
+        ({"platform": "cpo"}, [], 2, "error: --platform cpo: unknown"),
+        ({"model": "gone"}, [], 2, "error: no model folder at"),
+        ({}, ["--model:nonsense", "1"], 2, "nonsense"),
+    ],
+)
+def test_a_reference_that_cannot_run_ends_with_its_own_error(changes, words, expected, message, ladder):
+    code, out, err = ladder("--variants", "bf16", *words, **changes)
+    assert (code, out) == (expected, "") and message in err
+    assert "UsageError" not in err and "PlatformError" not in err and len(err.splitlines()) == 1
+
+
+def test_every_variant_that_ran_is_a_0(ladder):
+    assert ladder("--variants", "bf16")[0] == 0

@@ -1,14 +1,16 @@
 """`fmbench fidelity matrix`: two versions of a package that brings a probe, from an index on disk."""
 
 import json
+import subprocess
 import zipfile
 
 import pytest
 
 from fmbench import cli
-from fmbench.drivers.fidelity.environments import Environment, reason_of
+from fmbench.drivers.fidelity.environments import Environment, InstallError, reason_of
 from fmbench.drivers.fidelity.matrix import without
 from fmbench.errors import UsageError
+from fmbench.fidelity.reader import ArtifactReader
 from tests.tiny_model import write_collection, write_model
 
 CODE = """
@@ -56,7 +58,7 @@ def test_two_versions_of_a_package_are_compared_and_a_third_says_why_it_is_not_t
     words = [*versions, *model, *where, "--probes", "tokens,index,search,drifting", "--format", "json"]
     code = cli.main(["fidelity", "matrix", *map(str, [*words, "--out", tmp_path / "first"])])
     done = capfd.readouterr()
-    assert code == 0, done.err
+    assert code == 1, done.err
     found = json.loads(done.out)
     first, third, second = found["versions"]
     assert first["failure"] is None and second["failure"] is None
@@ -77,6 +79,97 @@ def test_two_versions_of_a_package_are_compared_and_a_third_says_why_it_is_not_t
     done = capfd.readouterr()
     assert json.loads(done.out)["pairs"] == found["pairs"] and "by the same command, and is kept" in done.err
     assert made == {path: path.stat().st_mtime_ns for pattern in kept for path in tmp_path.glob(pattern)}
+
+
+@pytest.fixture
+def matrix(tmp_path, monkeypatch, capfd, restore_torch):
+    """matrix(words, ...) -> (exit code, stdout, stderr) of two versions that are this environment, in this process."""
+    write_model(tmp_path / "tiny")
+    (tmp_path / "texts.txt").write_text("wing flow\nshock wave\n")
+
+    def run(environment, words):
+        code = cli.main(list(words))
+        done = capfd.readouterr()
+        return subprocess.CompletedProcess(words, code, done.out, done.err)
+
+    monkeypatch.setattr(Environment, "make", lambda environment: None)
+    monkeypatch.setattr(Environment, "run", run)
+    monkeypatch.chdir(tmp_path)
+
+    def call(*words, versions=("a==1", "a==2")):
+        ours = [word for version in versions for word in ("--with", version)]
+        usual = {
+            "--platform": "cpu", "--threads": "1", "--model_name": "tiny", "--out": "out", "--probes": "tokens,pooled",
+            "--texts": "texts.txt",
+        }  # fmt: skip
+        if "--dataset" in words:
+            del usual["--texts"]
+        ours += [word for name, value in usual.items() if name not in words for word in (name, value)]
+        says = []
+        monkeypatch.setattr("fmbench.console.say", says.append)
+        code = cli.main(["fidelity", "matrix", *ours, *words])
+        return code, capfd.readouterr().out, "\n".join(says)
+
+    return call
+
+
+def test_captures_are_kept_only_while_texts_and_weights_are_what_they_were(matrix, tmp_path):
+    assert matrix()[0] == 0
+    code, _, err = matrix()
+    assert code == 0 and err.count("by the same command, and is kept") == 2
+    (tmp_path / "texts.txt").write_text("drag lift\n")
+    code, _, err = matrix()
+    assert code == 0 and err.count("is captured again: the texts are others now") == 2
+    assert ArtifactReader(tmp_path / "out" / "a-1").manifest.text_count == 2
+    write_model(tmp_path / "tiny", seed=2)
+    code, _, err = matrix()
+    assert code == 0 and err.count("is captured again: the weights are others now") == 2
+    (tmp_path / "out" / "a-2" / "manifest.json").unlink()
+    code, _, err = matrix()
+    assert code == 0 and err.count("and is kept") == err.count("is captured again: ") == 1
+    code, _, err = matrix("--seed", "3")
+    assert code == 2 and "was captured by another command; name another --out" in err
+
+
+def test_captures_are_made_again_for_other_judgements(matrix, tmp_path):
+    write_collection(tmp_path / "wings")
+    assert matrix("--dataset", "wings")[0] == 0
+    assert matrix("--dataset", "wings")[2].count("and is kept") == 2
+    with (tmp_path / "wings" / "qrels" / "test.tsv").open("a") as stream:
+        stream.write("q0\td9\t1\n")
+    assert matrix("--dataset", "wings")[2].count("is captured again: the judgements are others now") == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "expected", "message"),
+    [
+        (["--probes", "hiden"], 2, "--probes hiden: unknown; did you mean hidden"),
+        (["--platform", "hpu"], 3, "--platform hpu is not usable here"),
+        (["--out", "texts.txt"], 2, "--out texts.txt: is a file; name a folder"),
+        (["--model_name", "gone/gone/gone"], 2, "no model folder at"),
+    ],
+)
+def test_what_no_environment_could_mend_is_said_before_one_is_made(words, expected, message, matrix, monkeypatch):
+    monkeypatch.setattr(Environment, "make", lambda environment: pytest.fail("an environment was made"))
+    code, out, err = matrix(*words, versions=("torch==1", "torch==2"))
+    assert (code, out) == (expected, "") and message in err, err
+
+
+def test_a_probe_may_come_with_a_package_that_is_not_installed_here(matrix):
+    code, out, _ = matrix("--probes", "theirs", versions=("torch==1", "no-such-package==2"))
+    assert code == 1 and out.count("cannot capture: ") == 2
+
+
+def test_the_table_keeps_the_order_of_the_command_line_and_a_failure_is_a_1(matrix, monkeypatch):
+    def make(environment):
+        if environment.requirement == "a==2":
+            raise InstallError("no such version")
+
+    monkeypatch.setattr(Environment, "make", make)
+    code, out, _ = matrix(versions=("a==1", "a==2", "a==3", "a==4"))
+    rows = [line for line in out.splitlines() if "a==" in line]
+    assert code == 1 and [line.split("|")[2].strip() for line in rows] == ["a==2", "a==3", "a==4"]
+    assert "cannot be installed: no such version" in rows[0]
 
 
 @pytest.mark.parametrize(
@@ -102,6 +195,9 @@ def test_help_teaches(capsys):
         cli.main(["fidelity", "matrix", "--help"])
     printed = capsys.readouterr().out
     assert stopped.value.code == 0 and "--with REQ" in printed and "--platform" in printed
+    for name in ("--texts", "--dataset", "--documents", "--split", "--colbert", "--probes"):
+        assert f"\n  {name} " in printed
+    assert "exit codes:" in printed
 
 
 def test_environments_are_told_apart_by_what_is_installed_and_from_where(tmp_path):
