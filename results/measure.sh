@@ -4,8 +4,8 @@
 #
 #   results/measure.sh [FOLDER]    logs go to FOLDER (default: build/measured); one that was interrupted is gone on with
 #
-# Give it a quiet machine: `fmbench doctor` says what is not. SHAPE_SECONDS bounds a shape, so that one run takes some
-# eight minutes on two cores; what takes longer than that is repeated less often, and the results say so.
+# Give it a quiet machine: `fmbench doctor` says what is not. SHAPE_SECONDS bounds a shape, so that all takes some half an
+# hour on two cores; what takes longer than that is repeated less often, and the results say so.
 set -euo pipefail
 
 folder=${1:-build/measured}
