@@ -141,10 +141,11 @@ def test_a_wrong_command_line_is_one_line(words, message, fidelity, tmp_path, mo
 def test_a_folder_that_is_taken_is_refused_before_the_model_is_loaded(
     captured, folder, fidelity, monkeypatch, tmp_path
 ):
+    whole = captured("A")
     monkeypatch.setattr("fmbench.drivers.fidelity.capture.Session", lambda *_: pytest.fail("the model was loaded"))
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes").write_text("")
-    for taken in (captured("A"), tmp_path / "mine", tmp_path / "mine" / "notes"):
+    for taken in (whole, tmp_path / "mine", tmp_path / "mine" / "notes"):
         code, out, err = fidelity("capture", "--dataset", folder / "wings", "--out", taken)
         assert (code, out) == (2, "") and "name a new folder" in err, err
 
