@@ -7,6 +7,7 @@ from fmbench.energy import Counter
 from fmbench.errors import UsageError
 from fmbench.options import Arguments
 
+from .instructions import fast_types
 from .openvino import OpenvinoBackend
 from .rapl import Rapl
 
@@ -21,6 +22,11 @@ class CpuBackend(Backend):
     def unavailable(cls) -> str | None:
         """Return None: torch always has a CPU."""
         return None
+
+    @classmethod
+    def computes_fast(cls) -> list[str]:
+        """Return the types that the CPU multiplies in instructions of their own."""
+        return fast_types()
 
     def _check(self, arguments: Arguments) -> None:
         if arguments.device:

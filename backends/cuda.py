@@ -12,6 +12,9 @@ from .nvml import Nvml
 
 DRIVER_FILES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")  # NVIDIA, ROCm, WSL
 
+# Since which compute capability (CUDA C++ Programming Guide).
+TENSOR_CORES = {"float16": (7, 0), "int8": (7, 2), "bfloat16": (8, 0), "tf32": (8, 0), "float8": (8, 9)}
+
 
 class CudaBackend(AcceleratorBackend):
     """CUDA or ROCm through torch."""
@@ -36,6 +39,16 @@ class CudaBackend(AcceleratorBackend):
     def _setup(self, arguments: Arguments) -> None:
         super()._setup(arguments)
         self._nvml = Nvml.open(identity(self._index))
+
+    @classmethod
+    def computes_fast(cls) -> list[str]:
+        """Return the types that the tensor cores of the first visible GPU multiply; nothing where that is not known."""
+        import torch
+
+        if torch.version.hip or not torch.cuda.is_available():
+            return []
+        capability = torch.cuda.get_device_capability()
+        return [kind for kind, least in TENSOR_CORES.items() if capability >= least]
 
     @classmethod
     def disturbances(cls) -> list[str]:

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from fmbench import contention, lines, memory
+from fmbench.cgroup import ControlGroups, Periods
 from fmbench.clock import Clock
 from fmbench.compilation import CompilationWatch
 from fmbench.console import Progress, warn
@@ -15,7 +16,7 @@ from fmbench.log import LogWriter
 from fmbench.measure import Shape, Subject, SubjectError, repeat
 from fmbench.roofline import Ceiling
 from fmbench.stopping import Rule, Stopping
-from fmbench.summary import Summary
+from fmbench.summary import INTERVAL_LIMIT, Summary
 
 from . import report
 from .block import Block
@@ -28,6 +29,7 @@ class Reading:
 
     energy: Counter
     preemptions: int
+    periods: Periods | None
 
 
 @dataclass
@@ -70,7 +72,7 @@ class Bench:
 
     def read(self) -> Reading:
         """Read the counters of the process and of A's device."""
-        return Reading(self.variants[0].platform.energy(), contention.preemptions())
+        return Reading(self.variants[0].platform.energy(), contention.preemptions(), ControlGroups().periods())
 
     def measure(self, blocks: Sequence[Block]) -> str | None:
         """Run the one-off phases and the repetitions of a shape; return what ended it."""
@@ -154,7 +156,9 @@ class Bench:
         start = self._warm or end
         counted = not any(variant.platform.yields for variant in self.variants)
         rate = contention.rate(end.preemptions - start.preemptions, measurement.warm_seconds) if counted else None
-        summary = Summary.of(measurement.durations, measurement.recompiled, rate)
+        throttled = start.periods.share_until(end.periods) if start.periods and end.periods else None
+        limit = self.rule.precision or INTERVAL_LIMIT
+        summary = Summary.of(measurement.durations, measurement.recompiled, rate, throttled, limit)
         standing = report.stand(block, self.ceilings.get(variant.label), measurement)
         self.log.write(report.memory_line(block, self._host_counted))
         self.log.write(report.energy_line(block, start.energy, end.energy, measurement))

@@ -29,7 +29,9 @@ def overview(outcomes: Sequence[lines.JsonLine], argv: Sequence[str], program: s
         if isinstance(line, lines.Pair):
             text += comparison(line.data) + "\n"
     doubtful = [line.data for line in outcomes if isinstance(line, lines.Stat) and not line.data["stable"]]
-    if doubtful:
+    if any(str(data["reason"]).startswith("throttled") for data in doubtful):
+        text += "a CPU quota decides these figures: raise it (`fmbench doctor` says how many threads it has use for)\n"
+    elif doubtful:
         first = "stop the other work on this machine, then " if contended(doubtful) else ""
         text += f"unstable figures; to settle them: {first}{settling_command(doubtful, argv, program)}\n"
     return text

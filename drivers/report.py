@@ -78,6 +78,7 @@ def statistics_line(
     data.update({name: round(data[name] / 1e6, 6) for name in TIMES})
     data["interval"] = [round(end / 1e6, 6) for end in summary.interval]
     data.update(drift=round(summary.drift, 6), drift_p=round(summary.drift_p, 6))
+    data["throttled"] = None if summary.throttled is None else round(summary.throttled, 6)
     data.update(recompiled_at=list(measurement.recompiled), ended=measurement.ended)
     if standing is not None:
         data["achieved_flops_per_second"] = round(standing.achieved_flops_per_second)

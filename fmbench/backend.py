@@ -102,6 +102,11 @@ class Backend(ABC):
         """Return what on this machine would spoil a measurement on this platform, each with how to mend it."""
         return []
 
+    @classmethod
+    def computes_fast(cls) -> list[str]:
+        """Return the types that this device has instructions for, each with their name: `int8 (AVX-512 VNNI)`."""
+        return []
+
     def fixed_shapes(self, arguments: Arguments) -> bool:
         """Return whether every further shape costs a compilation; leaves of options may be unevaluated.
 

@@ -2,12 +2,14 @@
 
 import argparse
 import importlib.metadata
+import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from fmbench import __version__, backend, facts, host, memory, plugins
+from fmbench import __version__, backend, facts, host, memory, plugins, torch_settings
+from fmbench.cgroup import read
 from fmbench.console import run_main
 from fmbench.errors import first_line
 from fmbench.parsing import Parser
@@ -95,16 +97,20 @@ def check_platforms() -> Iterator[Finding]:
         except plugins.BrokenPluginError as error:
             yield Finding("warn", str(error))
             continue
-        yield Finding("ok", f"--platform {plugin.name}" + (f": not here ({reason})" if reason else ": usable"))
+        fast = [] if reason else cls.computes_fast()
+        usable = f": usable; fast here: {', '.join(fast)}" if fast else ": usable"
+        yield Finding("ok", f"--platform {plugin.name}" + (f": not here ({reason})" if reason else usable))
         for disturbance in [] if reason else cls.disturbances():
             yield Finding("warn", f"--platform {plugin.name}: {disturbance}")
 
 
 def check_quiet() -> Iterator[Finding]:
     """Look for what makes figures noisy on the host."""
-    load, cpus = host.load_average(), host.usable_cpus()
+    load, cpus = host.load_average(), os.cpu_count()  # the load is the machine's, so its CPUs count
     if load is not None and cpus and load > BUSY * cpus:
-        yield Finding("warn", f"load average {load} on {cpus} CPUs: other work disturbs; stop it, or compare with --vs")
+        yield Finding(
+            "warn", f"load average {load} on {cpus} CPUs: other work disturbs; stop it, or {fewer(load, cpus)}"
+        )
     elif load is not None:
         yield Finding("ok", f"load average {load} on {cpus} CPUs")
     governor = host.governor()
@@ -117,31 +123,44 @@ def check_quiet() -> Iterator[Finding]:
         yield Finding("warn", f"the processor slowed down {throttled} times because it was hot: look at its cooling")
 
 
+def fewer(load: float, cpus: int) -> str:
+    """Return what to do where other work cannot be stopped: threads wait for the one that has no CPU."""
+    usable = host.useful_threads() or cpus
+    free = max(1, min(usable, int(cpus - load)))
+    threads = f"take --threads {free} (threads wait for the last one, and those without a CPU are late), and "
+    return f"{threads if free < usable else ''}compare with --vs"
+
+
 def check_memory() -> Iterator[Finding]:
     """Look for swapping, and for memory that is nearly used up."""
-    text = host.read("/proc/meminfo")
+    text = read("/proc/meminfo")
     total, free = (memory.field_bytes(text, name) for name in ("SwapTotal", "SwapFree"))
     if total and free is not None and total - free > SWAPPED:
         yield Finding("warn", f"{(total - free) / 1e9:.1f} GB are swapped out, and may be waited for: swapoff -a")
-    available, size = memory.host_available(), host.memory_bytes()
+    available, size = memory.host_available(), host.memory_limit() or host.memory_bytes()
     if available is not None and size:
         level = "warn" if available < 0.1 * size else "ok"
         yield Finding(level, f"memory: {available / 1e9:.1f} of {size / 1e9:.1f} GB can be had")
 
 
 def check_threads() -> Iterator[Finding]:
-    """Compare the threads that torch takes with the CPUs that this process may use."""
-    import torch
-
-    threads, cpus, cores = torch.get_num_threads(), host.usable_cpus(), host.physical_cores()
-    if cpus and threads > cpus:
+    """Compare the threads that a run takes by default with the CPUs, cores and time that this process may have."""
+    threads, cpus = torch_settings.default_threads(), host.usable_cpus()
+    cores, quota, useful = host.usable_cores(), host.cpu_quota(), host.useful_threads()
+    if quota is not None and threads > quota:
+        fewer_threads = f", or take --threads {useful}" if useful and useful < threads else ""
         yield Finding(
-            "warn", f"torch takes {threads} threads on {cpus} usable CPUs, which take turns; --threads {cpus}"
+            "warn",
+            f"a CPU quota of {quota:g} (control group) for {threads} thread{'s' if threads > 1 else ''}: the process "
+            f"is stopped whenever it is used up; raise the quota{fewer_threads}",
         )
+    elif cpus and threads > cpus:
+        yield Finding("warn", f"{threads} threads on {cpus} usable CPUs, which take turns; --threads {cpus}")
     elif cores and threads > cores:
-        yield Finding("warn", f"torch takes {threads} threads on {cores} cores: two share one; --threads {cores}")
+        yield Finding("warn", f"{threads} threads on {cores} usable cores: two share one; --threads {cores}")
     else:
-        yield Finding("ok", f"{threads} threads on {cpus} usable CPUs")
+        of = "" if quota is None else f", of which a control group gives {quota:g}"
+        yield Finding("ok", f"{threads} threads on {cpus} usable CPUs{of}")
 
 
 CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (

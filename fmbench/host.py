@@ -7,16 +7,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from fmbench.cgroup import ControlGroups, read
+
 CPU_FOLDER = Path("/sys/devices/system/cpu")
 NODES = Path("/sys/devices/system/node")
-
-
-def read(path: str | Path) -> str:
-    """Return the text of a file, or an empty string where it cannot be read."""
-    try:
-        return Path(path).read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
 
 
 def host_facts() -> dict[str, Any]:
@@ -28,10 +22,13 @@ def host_facts() -> dict[str, Any]:
         "cpu_cores": physical_cores(),
         "cpus": os.cpu_count(),
         "cpus_usable": usable_cpus(),
+        "cpu_quota": cpu_quota(),
         "cpu_governor": governor(),
         "cpu_mhz_max": maximum_mhz(),
         "numa_nodes": len(list(NODES.glob("node[0-9]*"))) or None,
+        "numa_nodes_usable": usable_nodes(),
         "memory_bytes": memory_bytes(),
+        "memory_limit_bytes": memory_limit(),
         "container": container(),
         "virtual_machine": virtual_machine(),
     }
@@ -55,14 +52,53 @@ def cpuinfo(key: str) -> str | None:
 
 
 def physical_cores() -> int | None:
-    """Return the number of cores, hyper-threads counted once."""
-    siblings = {read(path).strip() for path in CPU_FOLDER.glob("cpu[0-9]*/topology/thread_siblings_list")} - {""}
+    """Return the number of the machine's cores, hyper-threads counted once."""
+    return distinct_cores(CPU_FOLDER.glob("cpu[0-9]*"))
+
+
+def usable_cores() -> int | None:
+    """Return on how many cores this process may run, hyper-threads counted once."""
+    if not hasattr(os, "sched_getaffinity"):
+        return physical_cores()
+    return distinct_cores(CPU_FOLDER / f"cpu{number}" for number in os.sched_getaffinity(0))
+
+
+def distinct_cores(cpus: Iterable[Path]) -> int | None:
+    """Return how many cores some CPUs share, or None where the kernel does not say."""
+    siblings = {read(cpu / "topology/thread_siblings_list").strip() for cpu in cpus} - {""}
     return len(siblings) or None
 
 
 def usable_cpus() -> int | None:
-    """Return how many CPUs this process may run on."""
+    """Return how many CPUs this process may run on: its affinity, which its cpuset bounds."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+
+
+def cpu_quota() -> float | None:
+    """Return how many CPUs' time the process may take, or None where no control group limits it."""
+    quota = ControlGroups().cpu_quota()
+    return None if quota is None else round(quota, 6)
+
+
+def useful_threads() -> int | None:
+    """Return the most threads that always find a CPU: more than affinity and quota allow would take turns."""
+    cpus, quota = usable_cpus(), cpu_quota()
+    if cpus is None or quota is None:
+        return cpus
+    return max(1, min(cpus, int(quota)))
+
+
+def usable_nodes() -> str | None:
+    """Return the NUMA nodes whose memory this process may take, such as "0-1", or None where those are all."""
+    found = re.search(r"^Mems_allowed_list:\s*(\S+)$", read("/proc/self/status"), re.MULTILINE)
+    online = read(NODES / "online").strip()
+    return found[1] if found and online and found[1] != online else None
+
+
+def memory_limit() -> int | None:
+    """Return the bytes that control groups let the process have; None where that is all that the machine has."""
+    limit, size = ControlGroups().memory_limit(), memory_bytes()
+    return None if limit is None or (size is not None and limit >= size) else limit
 
 
 def governor() -> str | None:

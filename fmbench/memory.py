@@ -1,8 +1,9 @@
 """Peak memory of this process on the host, from the kernel's own counter."""
 
+import resource
 from pathlib import Path
 
-from fmbench.host import read
+from fmbench.cgroup import ControlGroups, read
 
 STATUS = "/proc/self/status"
 CLEAR = Path("/proc/self/clear_refs")
@@ -24,8 +25,18 @@ def host_peak() -> int | None:
 
 
 def host_available() -> int | None:
-    """Return the bytes that can be had without swapping, or None where the kernel does not say."""
-    return field_bytes(read("/proc/meminfo"), "MemAvailable")
+    """Return the bytes that this process can have without swapping, or None where the kernel does not say.
+
+    The least of what the machine has, what the limits of its control groups leave, and what its address space may grow.
+    """
+    known = (field_bytes(read("/proc/meminfo"), "MemAvailable"), ControlGroups().memory_left(), address_space_left())
+    return min((left for left in known if left is not None), default=None)
+
+
+def address_space_left() -> int | None:
+    """Return the bytes by which the address space may grow (ulimit -v), or None where nothing limits it."""
+    limit, used = resource.getrlimit(resource.RLIMIT_AS)[0], field_bytes(read(STATUS), "VmSize")
+    return None if limit == resource.RLIM_INFINITY or used is None else max(limit - used, 0)
 
 
 def field_bytes(text: str, name: str) -> int | None:

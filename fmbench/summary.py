@@ -8,10 +8,11 @@ from fmbench import many, stats
 
 LEAST = 5  # fewer repetitions show no spread
 SPREAD_LIMIT = 0.05  # a quiet machine's median absolute deviation stays below this share of the median
-INTERVAL_LIMIT = 0.02  # half the interval's width, as a share of the median
+INTERVAL_LIMIT = 0.02  # half the interval's width, as a share of the median, where no --precision was asked for
 DRIFT_LIMIT = 0.03  # change from the first third to the last
 DRIFT_SURE = 0.01
 PREEMPTION_LIMIT = 100  # a second; a quiet machine's own housekeeping stays below 40
+THROTTLE_LIMIT = 0.01  # of the periods of a CPU quota, usually of a tenth of a second each
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,8 @@ class Summary:
     `interval` is the 95% bootstrap interval of the median. `drift` is the change over the run as a share, `drift_p`
     how likely chance makes such a trend. `recompiled` counts kept repetitions in which the compiler ran.
     `preemptions` is how often a second the system took a CPU away from the process; None where nobody counted.
+    `throttled` is the share of the periods of a CPU quota in which it stopped the process; None without a quota.
+    `interval_limit` is half the interval's width, as a share of the median, up to which the median counts as known.
     """
 
     n: int
@@ -39,28 +42,34 @@ class Summary:
     outliers: int
     recompiled: int
     preemptions: float | None
+    throttled: float | None
+    interval_limit: float
     stable: bool
     reason: str | None
 
     @classmethod
-    def of(cls, values: Sequence[float], recompiled: Sequence[int] = (), preemptions: float | None = None) -> "Summary":
+    def of(
+        cls, values: Sequence[float], recompiled: Sequence[int] = (), preemptions: float | None = None,
+        throttled: float | None = None, interval_limit: float = INTERVAL_LIMIT,
+    ) -> "Summary":  # fmt: skip
         """Summarise all repetitions of a shape, the first one (cold) included. Raises ValueError for none.
 
         `recompiled` holds the zero-based positions of repetitions in which the compiler ran. Of very many values no
         more than slices are asked for, so that they need not be in memory.
         """
         figures = figures_of(values) if len(values) <= stats.MANY else many.figures_of(values)
-        reason = why_unstable(**{name: figures[name] for name in ("n", "p50", "mad", "interval", "drift", "drift_p")})
-        quiet = cls(**figures, recompiled=0, preemptions=None, stable=reason is None, reason=reason)
-        return quiet.disturbed(recompiled, preemptions)
+        quiet = cls(**figures, recompiled=0, preemptions=None, throttled=None, interval_limit=interval_limit,
+                    stable=True, reason=None)  # fmt: skip
+        return quiet.disturbed(recompiled, preemptions, throttled, interval_limit)
 
-    def disturbed(self, recompiled: Sequence[int], preemptions: float | None) -> "Summary":
-        """Return the summary of undisturbed repetitions with what happened around them."""
-        if not recompiled and preemptions is None:
-            return self
+    def disturbed(
+        self, recompiled: Sequence[int], preemptions: float | None, throttled: float | None, interval_limit: float
+    ) -> "Summary":
+        """Return the summary with what happened around the repetitions, judged by the limit of its interval."""
         again = sum(position >= max(self.dropped, 1) for position in recompiled)
-        reason = outside_cause(again, preemptions) or self.reason
-        return replace(self, recompiled=again, preemptions=preemptions, stable=reason is None, reason=reason)
+        reason = outside_cause(again, preemptions, throttled) or why_unstable(self, interval_limit)
+        return replace(self, recompiled=again, preemptions=preemptions, throttled=throttled,
+                       interval_limit=interval_limit, stable=reason is None, reason=reason)  # fmt: skip
 
 
 def figures_of(values: Sequence[float]) -> dict[str, Any]:
@@ -90,28 +99,31 @@ def figures_of(values: Sequence[float]) -> dict[str, Any]:
     }
 
 
-def outside_cause(recompiled: int, preemptions: float | None) -> str | None:
+def outside_cause(recompiled: int, preemptions: float | None, throttled: float | None) -> str | None:
     """Return what happened around the repetitions that the figures need not show, or None."""
     if recompiled:
         return f"recompiled: the compiler ran in {recompiled} of the repetitions that count"
+    if throttled is not None and throttled > THROTTLE_LIMIT:
+        return f"throttled: the CPU quota stopped the process in {throttled:.0%} of its periods"
     if preemptions is not None and preemptions > PREEMPTION_LIMIT:
         return f"contended: the system took a CPU away {preemptions:.0f} times a second, for other work"
     return None
 
 
-def why_unstable(
-    n: int, p50: float, mad: float, interval: tuple[float, float], drift: float, drift_p: float
-) -> str | None:
+def why_unstable(summary: Summary, interval_limit: float) -> str | None:
     """Return why a median should not be trusted yet, the weightiest cause first, or None."""
+    n, p50 = summary.n, summary.p50
     if n < LEAST:
         return f"few: {n} repetition{'s' if n > 1 else ''} kept, and {LEAST} is the least that shows a spread"
     if p50 <= 0:
         return None
-    if drift_p < DRIFT_SURE and abs(drift) > DRIFT_LIMIT:
-        return f"drift: {drift:+.0%} from the first third to the last"
-    if mad > SPREAD_LIMIT * p50:
-        return f"spread: the median absolute deviation is {mad / p50:.0%} of the median"
-    half = (interval[1] - interval[0]) / 2
-    if half > INTERVAL_LIMIT * p50:
-        return f"interval: the median is known to ±{half / p50:.0%} only"
+    if summary.drift_p < DRIFT_SURE and abs(summary.drift) > DRIFT_LIMIT:
+        return f"drift: {summary.drift:+.0%} from the first third to the last"
+    if summary.mad > SPREAD_LIMIT * p50:
+        return f"spread: the median absolute deviation is {summary.mad / p50:.0%} of the median"
+    half = (summary.interval[1] - summary.interval[0]) / 2
+    if half > interval_limit * p50:
+        return (
+            f"interval: the median is known to ±{half / p50:{'.1%' if interval_limit < INTERVAL_LIMIT else '.0%'}} only"
+        )
     return None

@@ -2,9 +2,12 @@
 
 import importlib
 import inspect
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from fmbench import host
+from fmbench.console import note
 from fmbench.errors import UsageError, first_line, nearest
 
 Options = Mapping[str, Mapping[str, Any]]
@@ -22,7 +25,9 @@ class Settings:
 
         self._variants = variants
         self._active: int | None = None
-        self._threads = torch.get_num_threads()
+        self._threads = default_threads()
+        if any(threads is None for _, threads in variants) and self._threads < torch.get_num_threads():
+            note(f"the CPU quota of this process gives {host.cpu_quota():g} CPUs: as from --threads {self._threads}")
         calls = {name for options, _ in variants for name in options["torch.call"]}
         for name in sorted(calls):
             if any(name not in options["torch.call"] for options, _ in variants):
@@ -44,6 +49,18 @@ class Settings:
             call(torch, name, value)
         for name, original in self._originals.items():
             assign(torch, name, options["torch.set"].get(name, original))
+
+
+def default_threads() -> int:
+    """Return the threads of a run whose command line names none.
+
+    What torch chose, but no more than affinity and CPU quota have use for: torch does not look at the quota.
+    OMP_NUM_THREADS is the user's word, and stands.
+    """
+    import torch
+
+    chosen = torch.get_num_threads()
+    return chosen if "OMP_NUM_THREADS" in os.environ else min(chosen, host.useful_threads() or chosen)
 
 
 def current(torch: Any, name: str) -> Any:

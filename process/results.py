@@ -172,6 +172,8 @@ def statistics(shape: Shape, summary: Summary | None) -> dict[str, Any] | None:
         "ended": (shape.statistics or {}).get("ended"),
         "repetitions": shape.repetitions,
         "requested": shape.requested,
+        "throttled": summary.throttled,
+        "interval_limit": summary.interval_limit,
     }
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fmbench import lines
-from fmbench.summary import Summary
+from fmbench.summary import INTERVAL_LIMIT, Summary
 
 from .fields import Place
 from .on_disk import OnDisk
@@ -69,7 +69,13 @@ class Shape:
         if self.unloaded is not None:
             self.settle()
         figures = self.figures or (Summary.of(self.durations) if self.durations else None)
-        return figures and figures.disturbed(self.recompiled, (self.statistics or {}).get("preemptions"))
+        said = self.statistics or {}
+        return figures and figures.disturbed(
+            self.recompiled,
+            said.get("preemptions"),
+            said.get("throttled"),
+            said.get("interval_limit") or INTERVAL_LIMIT,
+        )
 
     def matches(self, place: Place) -> bool:
         """Whether the place on another line may be this shape's; what is not known matches all."""

@@ -88,3 +88,58 @@ def test_the_doctor_warns_of_old_libraries(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(facts, "package_version", lambda name: "2.0.1+cpu" if name == "torch" else "9999")
     found = [finding for finding in doctor.check_libraries() if finding.text.startswith("torch")]
     assert found == [Finding("warn", "torch 2.0.1+cpu is older than 2.7, the oldest that fmbench is tested with")]
+
+
+def say(monkeypatch: pytest.MonkeyPatch, module: object, **answers: object) -> None:
+    """Let functions of a module answer what a test wants."""
+    for name, answer in answers.items():
+        monkeypatch.setattr(module, name, lambda answer=answer: answer)
+
+
+@pytest.mark.parametrize(
+    ("threads", "cpus", "cores", "quota", "level", "text"),
+    [
+        (8, 8, 8, None, "ok", "8 threads on 8 usable CPUs"),
+        (2, 8, 8, 2.5, "ok", "2 threads on 8 usable CPUs, of which a control group gives 2.5"),
+        (1, 2, 2, 0.3, "warn", "a CPU quota of 0.3 (control group) for 1 thread: the process is stopped whenever it is "
+                               "used up; raise the quota"),
+        (8, 8, 8, 2.5, "warn", "a CPU quota of 2.5 (control group) for 8 threads: the process is stopped whenever it "
+                               "is used up; raise the quota, or take --threads 2"),
+        (8, 4, 4, None, "warn", "8 threads on 4 usable CPUs, which take turns; --threads 4"),
+        (8, 8, 4, None, "warn", "8 threads on 4 usable cores: two share one; --threads 4"),
+    ],
+)  # fmt: skip
+def test_the_doctor_compares_threads_with_what_the_process_may_have(
+    threads: int, cpus: int, cores: int, quota: float | None, level: str, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    say(monkeypatch, doctor.torch_settings, default_threads=threads)
+    say(monkeypatch, doctor.host, usable_cpus=cpus, usable_cores=cores, cpu_quota=quota)
+    assert list(doctor.check_threads()) == [Finding(level, text)]
+
+
+@pytest.mark.parametrize(
+    ("load", "cpus", "usable", "text"),
+    [
+        (30.0, 64, 2, None),  # the load is the machine's, and most of it is idle
+        (2.0, 2, 2, "--threads 1 "),
+        (40.0, 64, 64, "--threads 24 "),
+        (40.0, 64, 8, "or compare with --vs"),  # enough CPUs are free
+        (9.0, 2, 1, "or compare with --vs"),  # one thread waits for nobody
+    ],
+)
+def test_the_doctor_proposes_threads_where_it_sees_load(
+    load: float, cpus: int, usable: int, text: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    say(monkeypatch, doctor.host, load_average=load, useful_threads=usable, governor=None, steal_seconds=None)
+    say(monkeypatch, doctor.host, throttle_count=0)
+    monkeypatch.setattr(doctor.os, "cpu_count", lambda: cpus)
+    (finding,) = doctor.check_quiet()
+    assert finding.level == ("ok" if text is None else "warn")
+    assert (text or f"load average {load} on {cpus} CPUs") in finding.text
+    assert ("--threads" in finding.text) == (text is not None and "--threads" in text)
+
+
+def test_the_doctors_memory_is_what_the_limit_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
+    say(monkeypatch, doctor.memory, host_available=400_000_000)
+    say(monkeypatch, doctor.host, memory_limit=8_000_000_000)
+    assert list(doctor.check_memory())[-1] == Finding("warn", "memory: 0.4 of 8.0 GB can be had")

@@ -82,3 +82,40 @@ def test_the_digest_changes_with_content_and_name_only(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").write_bytes(b"abd")
     assert digest_of_files(weights_files(tmp_path)) != first
     assert digest_of_json({"a": 1, "b": 2}) == digest_of_json({"b": 2, "a": 1}) != digest_of_json({"a": 1})
+
+
+@pytest.mark.parametrize(
+    ("cpus", "quota", "threads"),
+    [(8, None, 8), (8, 2.5, 2), (8, 0.3, 1), (2, 64.0, 2), (None, 2.0, None)],
+)
+def test_threads_that_always_find_a_cpu(
+    cpus: int | None, quota: float | None, threads: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(host, "usable_cpus", lambda: cpus)
+    monkeypatch.setattr(host, "cpu_quota", lambda: quota)
+    assert host.useful_threads() == threads
+
+
+def test_a_memory_limit_above_the_machine_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host, "memory_bytes", lambda: 1000)
+    for limit, said in ((None, None), (2000, None), (1000, None), (999, 999)):
+        monkeypatch.setattr(host.ControlGroups, "memory_limit", lambda self, limit=limit: limit)
+        assert host.memory_limit() == said
+
+
+@pytest.mark.parametrize(("allowed", "nodes"), [("0-1", None), ("1", "1")])
+def test_nodes_that_the_process_may_not_use(allowed: str, nodes: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = {
+        "/proc/self/status": f"Mems_allowed:\t1\nMems_allowed_list:\t{allowed}\n",
+        str(host.NODES / "online"): "0-1\n",
+    }
+    monkeypatch.setattr(host, "read", lambda path: files[str(path)])
+    assert host.usable_nodes() == nodes
+
+
+def test_quota_and_limit_are_part_of_the_fingerprint() -> None:
+    free = {"cpu_quota": None, "memory_limit_bytes": None}
+    confined = {"cpu_quota": 0.3, "memory_limit_bytes": 10**9}
+    assert set(facts.differences(free, confined)) == {"cpu_quota", "memory_limit_bytes"}
+    assert facts.differences({}, free) == {}  # a log from before they were looked at
+    assert free.keys() <= host.host_facts().keys()

@@ -41,3 +41,30 @@ def test_a_kernel_without_the_counter(monkeypatch: pytest.MonkeyPatch, tmp_path)
     monkeypatch.setattr(memory, "STATUS", str(tmp_path / "absent"))
     assert memory.reset_host_peak() is False
     assert memory.host_peak() is None
+
+
+MEMINFO = "MemAvailable: 4000 kB\n"
+
+
+@pytest.mark.parametrize(
+    ("left", "address_space", "available"),
+    [(None, None, 4_096_000), (3_000_000, None, 3_000_000), (5_000_000, 1_000, 1_000), (0, None, 0)],
+)
+def test_what_can_be_had_is_the_least_of_machine_group_and_address_space(
+    left: int | None, address_space: int | None, available: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "read", lambda path: MEMINFO)
+    monkeypatch.setattr(memory.ControlGroups, "memory_left", lambda self: left)
+    monkeypatch.setattr(memory, "address_space_left", lambda: address_space)
+    assert memory.host_available() == available
+
+
+def test_a_limit_of_the_address_space_counts() -> None:
+    code = (
+        "import resource; from fmbench import memory; before = memory.address_space_left();"
+        "resource.setrlimit(resource.RLIMIT_AS, (2**33, 2**33)); print(before, memory.address_space_left())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    before, after = done.stdout.split()
+    assert before == "None" or int(before) > int(after)
+    assert 2**32 < int(after) < 2**33

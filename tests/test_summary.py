@@ -41,13 +41,15 @@ def approximately(expected: dict[str, object]) -> dict[str, object]:
     }
 
 
-ALONE = {"recompiled": 0, "preemptions": None}
+ALONE = {"recompiled": 0, "preemptions": None, "throttled": None, "interval_limit": 0.02}
 QUIET = {
     "drift": 0.0,
     "drift_p": 1.0,
     "outliers": 0,
     "recompiled": 0,
     "preemptions": None,
+    "throttled": None,
+    "interval_limit": 0.02,
     "stable": True,
     "reason": None,
 }
@@ -227,3 +229,38 @@ def test_the_interval_covers_the_true_median(count: int) -> None:
 def test_a_contended_machine_is_no_stable_figure(preemptions: float | None, reason: str | None) -> None:
     summary = Summary.of(CONSTANT, (), preemptions)
     assert (summary.preemptions, summary.stable, summary.reason) == (preemptions, reason is None, reason)
+
+
+@pytest.mark.parametrize(
+    ("throttled", "reason"),
+    [
+        (None, None),
+        (0.0, None),
+        (0.01, None),
+        (0.9974, "throttled: the CPU quota stopped the process in 100% of its periods"),
+    ],
+)
+def test_a_cpu_quota_that_bites_is_named_before_what_follows_from_it(
+    throttled: float | None, reason: str | None
+) -> None:
+    summary = Summary.of(CONSTANT, (), 20.0, throttled)
+    assert (summary.throttled, summary.stable, summary.reason) == (throttled, reason is None, reason)
+    if reason:
+        assert Summary.of(BIMODAL, (), 262.4, throttled).reason == reason  # neither spread nor other work
+
+
+WIDE = [100.0] * 3 + [96.0, 104.0] * 6  # 12 are kept, their median known to 4%
+
+
+@pytest.mark.parametrize(
+    ("limit", "reason"),
+    [
+        (0.02, "interval: the median is known to ±4% only"),
+        (0.05, None),
+        (0.039, "interval: the median is known to ±4% only"),
+        (0.01, "interval: the median is known to ±4.0% only"),
+    ],
+)
+def test_a_median_is_known_well_enough_by_what_was_asked_for(limit: float, reason: str | None) -> None:
+    summary = Summary.of(WIDE, interval_limit=limit)
+    assert (summary.reason, summary.stable, summary.interval_limit) == (reason, reason is None, limit)

@@ -109,3 +109,20 @@ def test_settings_that_hold_are_not_made_again(monkeypatch: pytest.MonkeyPatch) 
     for index in (0, 1, 0, 1):
         settings.activate(index)
     assert calls == [1]
+
+
+@pytest.mark.parametrize(("quota", "said"), [(1, 1), (64, None)])
+def test_threads_follow_a_cpu_quota_unless_told_otherwise(
+    quota: int, said: int | None, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(torch_settings.host, "useful_threads", lambda: quota)
+    monkeypatch.setattr(torch_settings.host, "cpu_quota", lambda: float(quota))
+    torch.set_num_threads(2)
+    torch_settings.Settings([({"torch.call": {}, "torch.set": {}}, None)]).activate(0)
+    assert torch.get_num_threads() == (said or 2)
+    assert ("as from --threads 1" in capsys.readouterr().err) == (said is not None)
+    torch_settings.Settings([({"torch.call": {}, "torch.set": {}}, 2)]).activate(0)
+    assert torch.get_num_threads() == 2
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    assert torch_settings.default_threads() == 2

@@ -1,13 +1,12 @@
 """Two captures, artifact by artifact, in execution order."""
 
-import os
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from fmbench import facts
+from fmbench import facts, host
 from fmbench.errors import UsageError
 
 from .difference import Difference, Tolerance, Verdict, difference
@@ -79,7 +78,7 @@ def compare(
     check_comparable(a, b)
     b.qrels()  # A's are read with its rankings
     rows = []
-    with one_thread(), ThreadPoolExecutor(min(WORKERS, os.cpu_count() or 1)) as pool:
+    with one_thread(), ThreadPoolExecutor(min(WORKERS, host.useful_threads() or 1)) as pool:
         for row in pool.map(lambda pair: compared(a, b, pair, atol, rtol), pairs(a.manifest, b.manifest)):
             done(row)
             rows.append(row)
