@@ -16,7 +16,7 @@ HEADER = (
     "kept", "95% interval", "parameters",
 )  # fmt: skip
 RIGHT = (*range(3, 10), 11)
-QUALITY = ("queries", "metrics", "intervals")
+QUALITY = ("queries", "ignore_identical_ids", "metrics", "intervals")
 MEASURED = ("kept", "pair", "latency_ms", "after_last_word_ms", "parameters", "bytes", "tokens_at_most")
 
 

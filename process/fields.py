@@ -172,17 +172,20 @@ SEARCHING: dict[str, Check] = {
     **dict.fromkeys(("similarity", "engine"), text),
     **dict.fromkeys(("seconds", "queries_per_second"), number),
     "latency_ms": numbers_by_name,
+    "ignore_identical_ids": truth,
 }
 QUALITY: dict[str, Check] = {
     "dataset": known_text,
-    **dict.fromkeys(("queries", "without_results"), whole_number),
+    **dict.fromkeys(("queries", "without_results", "other_documents"), whole_number),
     "metrics": numbers_by_name,
+    "ignore_identical_ids": truth,
 }
 STAGE: dict[str, Check] = {"stage": known_text}
 QUERY_ENCODER: dict[str, Check] = {
     **dict.fromkeys(("dataset", "query_model"), known_text),
     **dict.fromkeys(("queries", "parameters", "bytes", "tokens_at_most"), whole_number),
     **dict.fromkeys(("metrics", "latency_ms", "after_last_word_ms"), numbers_by_name),
+    "ignore_identical_ids": truth,
     "queries_per_second": number,
     "nanoseconds": positions,
 }

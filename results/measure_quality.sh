@@ -40,9 +40,10 @@ students scifact --split train
 students cranfield # has no training queries: its texts alone
 four=$folder/lookup-scifact/query,$folder/one-layer-scifact/query,$folder/lookup-cranfield/query
 four+=,$folder/one-layer-cranfield/query
-for name in scifact cranfield; do
-    step "evaluate-$name" distill evaluate "${model[@]}" "${cache[@]}" --dataset "$data/$name" --query_model "$four"
-done
+evaluate=(distill evaluate "${model[@]}" "${cache[@]}" --query_model "$four")
+step evaluate-scifact "${evaluate[@]}" --dataset "$data/scifact"
+# Queries and documents are both numbered from 1 on: that query 225 and document 225 share an id means nothing.
+step evaluate-cranfield "${evaluate[@]}" --dataset "$data/cranfield" --ignore_identical_ids no
 step retrieve-float32 retrieve evaluate "${model[@]}" "${cache[@]}" --dataset "$data/scifact" \
     --output_dir "$folder/retrieve-float32"
 step retrieve-bfloat16 retrieve evaluate "${model[@]}" "${cache[@]}" --dataset "$data/scifact" \

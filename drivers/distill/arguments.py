@@ -11,7 +11,15 @@ from fmbench.errors import UsageError
 from fmbench.options import SUBOPTION_HELP, add_model_arguments, read
 from fmbench.parsing import Parser, natural, nonempty, positive
 
-from ..retrieve.arguments import RetrieveArguments, add_data_arguments, adder, decimal, flag, paths
+from ..retrieve.arguments import (
+    RetrieveArguments,
+    add_data_arguments,
+    add_identical_arguments,
+    adder,
+    decimal,
+    flag,
+    paths,
+)
 
 STUDENTS = ("lookup", "transformer", "bert", "gru", "lstm")
 EMBEDDINGS = ("tied", "free", "own")
@@ -188,7 +196,7 @@ GROUPS: dict[str, tuple[Callable[[Parser], None], ...]] = {
     "teacher": (add_data_arguments, add_teacher_arguments, add_held_out_arguments),
     "align": (add_student_arguments, add_training_arguments),
     "contrast": (add_data_arguments, add_contrast_arguments, add_held_out_arguments, add_training_arguments),
-    "evaluate": (add_data_arguments, add_evaluate_arguments),
+    "evaluate": (add_data_arguments, add_identical_arguments, add_evaluate_arguments),
 }
 
 

@@ -102,7 +102,7 @@ def drawn(
 ) -> Iterator[tuple[str, str, tuple[str, ...]]]:  # fmt: skip
     """Yield (query id, positive, negatives)."""
     for query in sorted(relevant):
-        pool = sorted(mined.get(query, {}).keys() - relevant[query])
+        pool = sorted(mined.get(query, {}).keys() - relevant[query] - {query})  # nor the query itself
         if query not in texts or (count and not pool):
             continue
         draw = random.Random(f"{seed}:{query}")  # noqa: S311 (a sample, no secret)

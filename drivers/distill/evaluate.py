@@ -51,7 +51,7 @@ def evaluate(run: Run) -> None:
     """Measure every data set and print its lines."""
     arguments = run.arguments
     datasets = open_datasets(arguments)
-    check_datasets(datasets, arguments.strict, quiet=False)
+    check_datasets(datasets, arguments, quiet=False)
     teacher = Encoder(run.plan)
     run.facts(teacher.arguments)
     run.log.write(lines.Env(teacher.facts))
@@ -128,7 +128,9 @@ def ranked(run: Run, vectors: np.ndarray, names: Sequence[str], passages: Embedd
     similarity: Any = arguments.similarity or run.plan.folder.similarity or "cosine"
     blocks = (Block(block.ids, block.vectors) for block in passages.blocks(ROWS))
     depth = max(arguments.ir_metrics_k_values)
-    top = search(vectors, names, blocks, depth, similarity, engine=engine)
+    top = search(
+        vectors, names, blocks, depth, similarity, engine=engine, ignore_identical_ids=arguments.ignore_identical_ids
+    )
     return judge(
         top.run(), qrels, arguments.ir_metrics_k_values, threshold=arguments.ir_metrics_relevance_threshold,
         depth=depth, seed=arguments.seed,
@@ -181,6 +183,7 @@ def report(
             "query_model": contestant.name,
             "start": run.start,
             "queries": len(found.queries),
+            "ignore_identical_ids": run.arguments.ignore_identical_ids,
             "metrics": found.means(),
             "intervals": found.intervals,
             "kept": kept(quality[0], found, run.arguments.seed),

@@ -12,7 +12,7 @@ from fmbench.encoder import Recipe, add_encoder_arguments, take_recipe
 from fmbench.errors import UsageError
 from fmbench.fidelity.subject import Subject
 from fmbench.options import SUBOPTION_HELP, Arguments, add_model_arguments, read
-from fmbench.parsing import Once, Parser, nonempty, positive
+from fmbench.parsing import Once, Parser, natural, nonempty, positive
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +24,7 @@ class CaptureArguments(Arguments):
     texts: Path | None = None
     dataset: Path | None = None
     documents: int | None = None
+    other_documents: int | None = None
     split: str | None = None
     probes: tuple[str, ...] | None = None
     colbert: Path | None = None
@@ -37,7 +38,12 @@ class CaptureArguments(Arguments):
             return Subject.from_file(self.texts)
         if self.dataset is None:
             raise UsageError("name the texts with --texts FILE or --dataset DIR")
-        subject = Subject.from_folder(self.dataset, self.documents, self.split or "test")
+        subject = Subject.from_folder(
+            self.dataset, self.documents, self.split or "test", self.other_documents, self.seed
+        )
+        own = len({*subject.ids} & {*subject.query_ids})
+        if own:
+            warn(f"queries with the id of a document: {own:,}; they do not find it (as in BEIR)")
         gone, judged = subject.left_out
         if gone * 2 > judged:
             warn(f"{gone:,} of {judged:,} judgements are of documents that are left out; rankings say little")
@@ -70,9 +76,19 @@ def build_parser(program: str, description: str, epilog: str) -> Parser:
 def add_subject_arguments(parser: Parser) -> None:
     """Add which texts, and the head that makes token vectors."""
     group = parser.add_argument_group("texts")
-    one(group, "--texts", type=Path, metavar="FILE", help="a passage a line; the first 32 are the queries too")
+    one(
+        group,
+        "--texts",
+        type=Path,
+        metavar="FILE",
+        help="a passage a line; the first 32 are the queries too, and none finds itself",
+    )
     one(group, "--dataset", type=Path, metavar="DIR", help="a collection in BEIR's layout, its queries and judgements")
     one(group, "--documents", type=positive, metavar="N", help="the first N documents of --dataset (default: all)")
+    one(
+        group, "--other_documents", type=natural, metavar="N",
+        help="those that are judged and N others, drawn by --seed: metrics are comparable on this part alone",
+    )  # fmt: skip
     one(group, "--split", type=nonempty, metavar="NAME", help="which judgements, and so which queries (default: test)")
     one(
         group, "--colbert", type=Path, metavar="DIR",
@@ -118,6 +134,10 @@ def check_subject(arguments: CaptureArguments) -> None:
         raise UsageError("name the texts with --texts FILE or --dataset DIR, one of the two")
     if arguments.texts is not None and arguments.documents is not None:
         raise UsageError("--documents goes with --dataset; a --texts FILE is taken whole")
+    if arguments.texts is not None and arguments.other_documents is not None:
+        raise UsageError("--other_documents goes with --dataset; a --texts FILE has no judgements")
+    if arguments.documents is not None and arguments.other_documents is not None:
+        raise UsageError("--documents takes the first, --other_documents those that are judged and others: name one")
     if arguments.texts is not None and arguments.split is not None:
         raise UsageError("--split goes with --dataset; a --texts FILE has no judgements")
     if arguments.recipe.tokens_per_batch == "auto":

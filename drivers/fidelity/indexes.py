@@ -1,6 +1,7 @@
 """The two indexes of a capture, of token vectors and of pooled ones, and rankings from them."""
 
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from fmbench.fidelity import residual_index
@@ -42,7 +43,7 @@ def queries_of(context: Context, kind: str) -> "Iterator[torch.Tensor]":
 
 def ranked_in(context: Context, kind: str, index: ResidualIndex) -> Ranking:
     """Return the best passages of every query, as an index knows them."""
-    return ranked(context, kind, lambda query: residual_index.search(index, query, DEPTH))
+    return ranked(context, kind, lambda query: residual_index.search(index, query, DEPTH + 1))
 
 
 def ranked_exactly(context: Context, kind: str) -> Ranking:
@@ -67,13 +68,13 @@ def ranked_exactly(context: Context, kind: str) -> Ranking:
 
 
 def best(scores: "torch.Tensor") -> "tuple[torch.Tensor, torch.Tensor]":
-    """Return the places of the best scores and the scores, best first; equal ones by place."""
-    order = scores.argsort(descending=True, stable=True)[:DEPTH]
+    """Return the places of the best scores and the scores, best first, one more than a ranking has; equal by place."""
+    order = scores.argsort(descending=True, stable=True)[: DEPTH + 1]
     return order, scores[order]
 
 
 def ranked(context: Context, kind: str, search: Best) -> Ranking:
-    """Return a ranking of every query."""
+    """Return a ranking of every query, without a document that has the query's own id."""
     import torch
 
     ids = context.subject.ids
@@ -81,5 +82,6 @@ def ranked(context: Context, kind: str, search: Best) -> Ranking:
     with torch.no_grad():
         for name, query in zip(context.subject.query_ids, queries_of(context, kind), strict=True):
             places, scores = search(query.float())
-            result[name] = {ids[at]: score for at, score in zip(places.tolist(), scores.tolist(), strict=True)}
+            found = zip((ids[at] for at in places.tolist()), scores.tolist(), strict=True)
+            result[name] = dict(islice(((own, score) for own, score in found if own != name), DEPTH))
     return result

@@ -35,8 +35,8 @@ VARIANTS = {
     "openvino": "--model:dtype@ torch.float32 --platform openvino",
 }
 SHARED = (
-    "texts", "dataset", "documents", "split", "seed", "threads", "format", "log", "variants", "vs", "colbert",
-    "model_name", "model_root",
+    "texts", "dataset", "documents", "other_documents", "split", "seed", "threads", "format", "log", "variants", "vs",
+    "colbert", "model_name", "model_root",
 )  # fmt: skip
 EPILOG = """\
 what is compared:

@@ -72,7 +72,8 @@ def found(rung: Rung, subject: Subject, platform: Backend, similarity: Any) -> T
     vectors = rung.vectors("passage")
     engine = choose_engine(platform, vectors.shape[1])
     blocks = [Block(list(subject.ids), vectors)]
-    return search(rung.vectors("query"), list(subject.query_ids), blocks, DEPTH, similarity, engine=engine)
+    return search(rung.vectors("query"), list(subject.query_ids), blocks, DEPTH, similarity, engine=engine,
+                  ignore_identical_ids=True)  # fmt: skip
 
 
 def quality_of(runs: Mapping[int, Any], subject: Subject) -> dict[int, Any]:

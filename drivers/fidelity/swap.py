@@ -70,7 +70,7 @@ def swapped(a: ArtifactReader, b: ArtifactReader, arguments: CaptureArguments) -
     """Return the three drifts of each kind of index."""
     subject = arguments.subject()
     if subject.digest != b.manifest.texts:
-        raise UsageError(f"the texts are not those of {b.folder}; name the same --texts, or --dataset and --documents")
+        raise UsageError(f"the texts are not those of {b.folder}; name the same --texts, or --dataset and its options")
     if arguments.seed != b.manifest.seed:
         raise UsageError(f"--seed {arguments.seed}: {b.folder} was captured with --seed {b.manifest.seed}")
     session = Session(arguments, EncoderPlan.of(arguments, arguments.recipe), subject, LogWriter(sys.stderr), "swap")

@@ -9,6 +9,7 @@ from typing import Literal, get_args
 
 from fmbench import __version__
 from fmbench.encoder import Recipe, add_encoder_arguments, take_recipe
+from fmbench.encoder.arguments import flag as yes_or_no
 from fmbench.errors import UsageError
 from fmbench.options import SUBOPTION_HELP, Arguments, add_model_arguments, read
 from fmbench.parsing import Once, Parser, natural, nonempty, positive, sizes
@@ -53,10 +54,12 @@ class RetrieveArguments(Arguments):
     query_subset: tuple[Path, ...] = ()
     min_score: float | None = None
     max_score: float | None = None
+    other_documents: int | None = None
     strict: bool = False
     encoding_cache_dir: Path | None = None
     search_topk: int | None = None
     similarity: str | None = None
+    ignore_identical_ids: bool = True
     per_device_matmul_batch_size: int | None = None
     precompute_corpus_embs: bool = False
     fair_sharding: bool = False
@@ -132,12 +135,14 @@ def add_data_arguments(parser: Parser, cache: str = "") -> None:
     add(
         "--split", type=nonempty, metavar="NAME", help="which of a folder's qrels, and so which queries (default: test)"
     )
-    add("--corpus", type=paths, metavar="FILE,...", help="JSONL or TSV, packed with gzip or zstd or not; one corpus")
+    add("--corpus", type=paths, metavar="FILE,...", help="JSONL or TSV, packed or not; one corpus")
     add("--queries", type=paths, metavar="FILE,...", help="the same, without titles")
-    add("--qrels", type=paths, metavar="FILE,...", help="TSV or CSV of three columns, TREC's four, or grouped JSONL")
+    add("--qrels", type=paths, metavar="FILE,...", help="TSV or CSV of three columns, TREC's four, or JSONL")
     add("--query_subset", type=paths, metavar="FILE,...", help="only the queries whose ids these files name")
     add("--min_score", type=decimal, metavar="GAIN", help="least gain of a judgement that counts (inclusive)")
     add("--max_score", type=decimal, metavar="GAIN", help="gain from which on a judgement does not count (exclusive)")
+    add("--other_documents", type=natural, metavar="N", help="search only the judged documents and N others, drawn "
+        "by --seed: faster, and figures that are comparable on this part alone")  # fmt: skip
     flag(group, "--strict", "refuse judgements of ids that no file holds; else they are counted and listed")
     add("--encoding_cache_dir", type=Path, metavar="DIR",
         help=f"{cache}keep the vectors here; a killed run goes on from there")  # fmt: skip
@@ -158,6 +163,15 @@ def add_search_arguments(parser: Parser, depth: str = str(DEPTH)) -> None:
     flag(group, "--precompute_corpus_embs", "encode the whole corpus before the search; else both go hand in hand")
     flag(group, "--fair_sharding", "under torchrun, give faster devices more documents, by measured throughput")
     add("--latency_queries", type=natural, metavar="N", help="queries timed one by one (default: 100; 0: none)")
+
+
+def add_identical_arguments(parser: Parser) -> None:
+    """Add whether a query may find itself; mining has no such choice."""
+    adder(parser.add_argument_group("queries that are documents"))(
+        "--ignore_identical_ids", type=yes_or_no, metavar="yes|no",
+        help="leave the document that has the query's id out of its ranking, as BEIR does; say no where the ids of "
+        "queries and documents are two unrelated series (default: yes)",
+    )  # fmt: skip
 
 
 def add_output_arguments(parser: Parser, need: str = "required: ") -> None:
@@ -224,10 +238,12 @@ def flag(group: "argparse._ArgumentGroup", name: str, help_text: str) -> None:
 
 GROUPS: dict[str, tuple[Callable[[Parser], None], ...]] = {
     "encode": (partial(add_data_arguments, cache="required: "),),
-    "search": (add_data_arguments, add_search_arguments, add_output_arguments, add_run_arguments),
+    "search": (
+        add_data_arguments, add_search_arguments, add_identical_arguments, add_output_arguments, add_run_arguments,
+    ),
     "evaluate": (
-        add_data_arguments, partial(add_search_arguments, depth="the largest k asked for"), add_metric_arguments,
-        partial(add_output_arguments, need=""), add_run_arguments,
+        add_data_arguments, partial(add_search_arguments, depth="the largest k asked for"), add_identical_arguments,
+        add_metric_arguments, partial(add_output_arguments, need=""), add_run_arguments,
     ),
     "mine": (add_data_arguments, add_search_arguments, add_mining_arguments, add_output_arguments),
 }  # fmt: skip

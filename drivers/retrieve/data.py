@@ -4,6 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from fmbench.collection import Dataset
+from fmbench.collection.check import Check
+from fmbench.collection.files import some
 from fmbench.collection.texts import Complaint
 from fmbench.console import warn
 from fmbench.errors import UsageError
@@ -14,7 +16,7 @@ from .arguments import RetrieveArguments
 
 
 def open_datasets(arguments: RetrieveArguments) -> list[Dataset]:
-    """Find the files of every data set; nothing but the judgements is read yet. Raises UsageError."""
+    """Find the files of every data set; only judgements are read, and a corpus that is cut down. Raises UsageError."""
     chosen: Any = {"subset": arguments.query_subset, "min_score": arguments.min_score, "max_score": arguments.max_score}
     if arguments.corpus:
         found = [Dataset.from_files(arguments.corpus, arguments.queries, arguments.qrels, **chosen)]
@@ -33,12 +35,12 @@ def open_datasets(arguments: RetrieveArguments) -> list[Dataset]:
     for dataset in found:
         if arguments.task == "evaluate" and dataset.qrels is None and arguments.gold_data_path is None:
             raise UsageError(f"{dataset.name}: has no folder qrels; without judgements nothing can be said of quality")
-    return found
+    return [dataset.cut(arguments.other_documents, arguments.seed) for dataset in found]
 
 
 def check_all(datasets: list[Dataset], arguments: RetrieveArguments, quiet: bool) -> None:
     """Read every file once, and warn of what is odd. Raises UsageError for what would fail once all is encoded."""
-    check_datasets(datasets, arguments.strict, quiet, lambda name: unfit(name, arguments))
+    check_datasets(datasets, arguments, quiet, lambda name: unfit(name, arguments))
     if arguments.gold_data_path is None:
         return
     gold = read_pages(arguments.gold_data_path)
@@ -49,12 +51,46 @@ def check_all(datasets: list[Dataset], arguments: RetrieveArguments, quiet: bool
         warn(f"{arguments.gold_data_path}: {warning}")
 
 
-def check_datasets(datasets: list[Dataset], strict: bool, quiet: bool, complaint: Complaint | None = None) -> None:
-    """Read every file once, and warn of what is odd. Raises UsageError, with `strict` for unknown ids too."""
+def check_datasets(
+    datasets: list[Dataset], arguments: RetrieveArguments, quiet: bool, complaint: Complaint | None = None
+) -> None:
+    """Read every file once, and warn of what is odd. Raises UsageError, with `--strict` for unknown ids too."""
     for dataset in datasets:
-        for oddity in dataset.check(strict, complaint).oddities():
-            if not quiet:
-                warn(f"{dataset.name}: {oddity}")
+        check = dataset.check(arguments.strict, complaint)
+        if dataset.other_documents is not None and not quiet:
+            warn(f"{dataset.name}: {cut_down(dataset, check.documents, arguments.seed)}")
+        said = check.oddities()
+        if check.identical_ids and arguments.task != "encode":
+            said.append(identical(check, arguments))
+        for oddity in said if not quiet else ():
+            warn(f"{dataset.name}: {oddity}")
+
+
+def identical(check: Check, arguments: RetrieveArguments) -> str:
+    """Say that queries have the ids of documents, and what becomes of these."""
+    said = [
+        f"queries with the id of a document: {len(check.identical_ids):,} ({some(check.identical_ids)}), "
+        f"{check.identical_texts:,} of them with its text"
+    ]
+    if arguments.task == "mine":
+        return f"{said[0]}; it is never a negative of theirs"
+    if not arguments.ignore_identical_ids:
+        return f"{said[0]}; they may find it (--ignore_identical_ids no, unlike BEIR)"
+    said.append("they do not find it (--ignore_identical_ids yes, as in BEIR)")
+    if check.own_judgements:
+        said.append(f"judgements of a query's own id, which count as not found: {check.own_judgements:,}")
+    if not check.identical_texts:
+        said.append("two unrelated series of ids? then --ignore_identical_ids no")
+    return "; ".join(said)
+
+
+def cut_down(dataset: Dataset, documents: int, seed: int) -> str:
+    """Say what a part of a corpus is, and what its figures are worth."""
+    return (
+        f"searches {documents:,} documents, the judged ones and {dataset.other_documents:,} others at most (drawn by "
+        f"--seed {seed}): nDCG and every other metric are as high or higher than on the whole; compare them on this "
+        "part alone"
+    )
 
 
 def unfit(name: str, arguments: RetrieveArguments) -> str | None:

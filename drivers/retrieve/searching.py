@@ -52,7 +52,10 @@ class Searched:
         clock = self._session.clock
         blocks = Stopwatch(self.blocks(), clock)
         start = clock.now()
-        found = search(vectors, ids, blocks, k, self.similarity, engine=self._engine)
+        found = search(
+            vectors, ids, blocks, k, self.similarity, engine=self._engine,
+            ignore_identical_ids=self._session.arguments.ignore_identical_ids,
+        )  # fmt: skip
         merged = merge_topk(self._session.group, found, k, broadcast=True)
         seconds = (clock.now() - start - blocks.nanoseconds) / 1e9
         if self.documents is None:
@@ -68,6 +71,7 @@ class Searched:
             "documents": self._dataset.corpus.count(),
             "k": k,
             "similarity": self.similarity,
+            "ignore_identical_ids": self._session.arguments.ignore_identical_ids,
             "engine": self._engine.name,
             "seconds": round(seconds, 6),
             "queries_per_second": round(queries / seconds, 3) if seconds else None,

@@ -119,7 +119,9 @@ def evaluate_dataset(session: Session, dataset: Dataset) -> None:
         return
     run = run_of(top)
     found = judged(run, dataset, arguments)
-    row = {"dataset": dataset.name, **(found.row() if found else {})}
+    row = {"dataset": dataset.name, "ignore_identical_ids": arguments.ignore_identical_ids}
+    row["other_documents"] = dataset.other_documents
+    row |= found.row() if found else {}
     if arguments.k:
         row["precision_curve"] = curve_of(run, dataset, arguments).row()
     session.log.write(lines.Irm(row))

@@ -1,17 +1,17 @@
 """A test collection: corpus, queries and judgements that belong together."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fmbench.errors import UsageError
 
 from .check import Check, checked
 from .qrels import Qrels
-from .subset import read_ids
+from .subset import drawn, read_ids
 from .texts import Complaint, Texts
 
-PACKED = ("", ".gz", ".zst")
+PACKED = ("", ".gz", ".bz2", ".xz", ".zst")
 TEXT_FILES = tuple(f".{form}{packed}" for form in ("jsonl", "json", "tsv") for packed in PACKED)
 QRELS_FILES = tuple(f".{form}{packed}" for form in ("tsv", "csv", "txt", "trec", "qrels", "jsonl") for packed in PACKED)
 
@@ -21,7 +21,8 @@ class Dataset:
     """Corpus, queries and, where there are any, judgements.
 
     Where there are judgements, the queries are those that they name: a file of queries often holds those of other
-    splits too. `subset`: the ids that the user asked for.
+    splits too. `subset`: the ids that the user asked for. `other_documents`: how many documents without a judgement the
+    corpus was cut down to; None for all.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Dataset:
     queries: Texts
     qrels: Qrels | None = None
     subset: frozenset[str] | None = None
+    other_documents: int | None = None
 
     @classmethod
     def from_folder(
@@ -80,6 +82,21 @@ class Dataset:
         return cls(
             name or corpus[0].resolve().parent.name, Texts(corpus), Texts(queries, ids=wanted), judgements, chosen
         )
+
+    def cut(self, others: int | None, seed: int) -> "Dataset":
+        """Return the data set with all judged documents and so many others, drawn by the seed; None for all of them.
+
+        Its name says so, since its figures are not those of the whole. Reads the corpus. Raises UsageError without
+        judgements.
+        """
+        if others is None:
+            return self
+        if self.qrels is None:
+            raise UsageError(f"{self.name}: has no judgements, so nothing says which documents --other_documents keeps")
+        judged = {document for gains in self.qrels.gains.values() for document in gains}
+        kept = judged | drawn((document.id for document in self.corpus if document.id not in judged), others, seed)
+        corpus = Texts(self.corpus.paths, ids=kept)
+        return replace(self, name=f"{self.name}+{others}", corpus=corpus, other_documents=others)
 
     def check(self, strict: bool = False, complaint: Complaint | None = None) -> Check:
         """Read everything once, and return what is there and what is odd.

@@ -1,6 +1,8 @@
-"""Text files line by line: plain, gzip or Zstandard, told apart by their first bytes."""
+"""Text files line by line: plain, gzip, bzip2, xz or Zstandard, told apart by their first bytes."""
 
+import bz2
 import gzip
+import lzma
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,8 +13,13 @@ from fmbench.errors import UsageError, first_line
 
 from . import zst
 
-GZIP = b"\x1f\x8b"
+PACKED = (
+    ("gzip", (b"\x1f\x8b",), gzip.open),
+    ("bzip2", tuple(b"BZh%d1AY&SY" % level for level in range(1, 10)), bz2.open),
+    ("xz", (b"\xfd7zXZ\0",), lzma.open),
+)
 ZSTANDARD = (b"\xb5\x2f\xfd", b"\x2a\x4d\x18")  # after the first byte: a frame, and one to be skipped
+NO_TEXT = {b"PK\x03\x04": "a zip archive; unpack it", b"PAR1": "Parquet; write its rows as JSON lines"}
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -62,22 +69,26 @@ def refuse_no_file(path: Path) -> None:
 @contextmanager
 def opened(path: Path) -> Iterator[BinaryIO]:
     """Yield a stream of a file's content, decompressed. Raises UsageError where it cannot be read."""
+    kind = ""
     try:
         with path.open("rb") as stream:
-            start = stream.peek(4)[:4]
-            if start[:2] == GZIP:
-                with gzip.open(stream) as content:
+            start = stream.peek(10)[:10]
+            kind, unpack = next(((name, way) for name, first, way in PACKED if start.startswith(first)), ("", None))
+            if start[:4] in NO_TEXT:
+                raise UsageError(f"{path}: is {NO_TEXT[start[:4]]}")
+            if unpack is not None:
+                with unpack(stream) as content:
                     yield cast(BinaryIO, content)
-            elif start[1:] in ZSTANDARD:
+            elif start[1:4] in ZSTANDARD:
                 yield zst.decompressed(stream, path)
             else:
                 yield stream
     except EOFError:
-        raise UsageError(f"{path}: the gzip data end too early; the file was cut off") from None
-    except (gzip.BadGzipFile, zlib.error) as error:
-        raise UsageError(f"{path}: damaged gzip data ({first_line(error)})") from None
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read ({error.strerror or first_line(error)})") from None
+        raise UsageError(f"{path}: the {kind} data end too early; the file was cut off") from None
+    except (OSError, zlib.error, lzma.LZMAError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise UsageError(f"{path}: cannot be read ({error.strerror or first_line(error)})") from None
+        raise UsageError(f"{path}: damaged {kind} data ({first_line(error)})") from None
 
 
 def some(names: Sequence[str], most: int = 5) -> str:

@@ -11,12 +11,13 @@ from typing import NamedTuple
 from fmbench.errors import UsageError
 
 from .files import RowError, full_lines_of
-from .rows import DOCUMENT_IDS, QUERY_IDS, id_of, json_object
+from .rows import DOCUMENT_IDS, QUERY_IDS, column_names, id_of, json_object, quoted_fields
 
 SAMPLE = 12  # lines that decide on the separator
 QUERY_NAMES = {*QUERY_IDS}
 DOCUMENT_NAMES = {*DOCUMENT_IDS, "corpus_id", "doc_id", "pid"}
 GAIN_NAMES = {"score", "gain", "label", "rel", "relevance"}
+NAMES = (QUERY_NAMES, DOCUMENT_NAMES, GAIN_NAMES)
 Split = Callable[[str], list[str]]
 
 
@@ -31,9 +32,10 @@ class Judgement(NamedTuple):
 def judgements_of(path: Path) -> Iterator[tuple[int, Judgement]]:
     """Yield the judgements of a file with their line numbers.
 
-    A file holds JSON lines `{"qid": .., "docid": [..], "score": [..]}`, or columns separated by tab, comma or blanks:
-    query, document, gain, or the four of TREC, whose second one is ignored. A header may name the columns in any
-    order. Raises UsageError for a line that fits none of these.
+    A file holds JSON lines, `{"qid": .., "docid": [..], "score": [..]}` or a judgement each, or columns separated by
+    tab, comma or blanks: query, document, gain, or the four of TREC, whose second one is ignored and must be the same
+    everywhere (a run has other things there). A header may name the columns in any order, other ones are left out; TSV
+    under a header and CSV are quoted as CSV. Raises UsageError for a line that fits none of these.
     """
     lines = full_lines_of(path)
     sample = list(itertools.islice(lines, SAMPLE))
@@ -41,7 +43,7 @@ def judgements_of(path: Path) -> Iterator[tuple[int, Judgement]]:
         return
     number, first = sample[0]
     try:
-        if first.lstrip().startswith("{"):
+        if first.lstrip().startswith(("{", "[{")):
             for number, line in itertools.chain(sample, lines):
                 yield from ((number, judgement) for judgement in grouped(line))
             return
@@ -53,12 +55,14 @@ def judgements_of(path: Path) -> Iterator[tuple[int, Judgement]]:
 
 
 def grouped(line: str) -> list[Judgement]:
-    """Return the judgements of one query. Raises RowError."""
+    """Return the judgements of a JSON line: those of one query, or one alone. Raises RowError."""
     row = json_object(line)
     query = id_of(named(row, QUERY_NAMES))
     documents, gains = named(row, DOCUMENT_NAMES), named(row, GAIN_NAMES)
+    if not isinstance(documents, list) and not isinstance(gains, list):
+        return [Judgement(query, id_of(documents), json_gain(gains))]
     if not isinstance(documents, list) or not isinstance(gains, list) or len(documents) != len(gains):
-        raise RowError("docid and score must be two lists of one length")
+        raise RowError("docid and score must be two lists of one length, or an id and a number")
     return [Judgement(query, id_of(document), json_gain(gain)) for document, gain in zip(documents, gains, strict=True)]
 
 
@@ -101,7 +105,12 @@ def by_comma(line: str) -> list[str]:
         return [line]
 
 
-SPLITS: tuple[Split, ...] = (lambda line: line.split("\t"), by_comma, str.split)
+def by_tab(line: str) -> list[str]:
+    """Return the fields of a TSV line."""
+    return line.split("\t")
+
+
+SPLITS: tuple[Split, ...] = (by_tab, by_comma, str.split)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,12 +121,18 @@ class Columns:
     count: int
     places: tuple[int, int, int]
     header: bool
+    iteration: str | None = None  # what stands in TREC's second column
 
     def read(self, line: str) -> Judgement:
         """Return the judgement of a line. Raises RowError."""
         fields = self.split(line)
         if len(fields) != self.count:
             raise RowError(f"has {len(fields)} columns where the first line has {self.count}")
+        if self.iteration is not None and fields[1] != self.iteration:
+            raise RowError(
+                f"has {fields[1]!r} in the second of four columns where the first line has {self.iteration!r}: is it a "
+                "run? Name the columns in a header if it holds judgements"
+            )
         query, document, gain = (fields[place] for place in self.places)
         return Judgement(id_of(query), id_of(document), gain_of(gain))
 
@@ -139,16 +154,23 @@ def columns_of(sample: Sequence[str]) -> Columns:
             "is no judgement: query, document and gain, separated by tab, comma or blanks, the four columns of TREC, "
             f"or a JSON object{hint}"
         )
-    return max(possible, key=lambda columns: sum(map(columns.fits, sample)))
+    best = max(possible, key=lambda columns: sum(map(columns.fits, sample)))
+    names = column_names(best.split(sample[0]))
+    if not best.header and not best.fits(sample[0]) and any(known.intersection(names) for known in NAMES):
+        sets = ", ".join("|".join(sorted(known)) for known in NAMES)
+        raise RowError(f"is a header of {', '.join(names)[:80]}; it must have one of each: {sets}")
+    return best
 
 
 def columns_by(split: Split, first: str) -> Columns | None:
     """Return the columns that one separator makes of the first line, or None where there are not three or four."""
-    names = [name.strip().casefold() for name in split(first)]
-    places = [
-        [place for place, name in enumerate(names) if name in known]
-        for known in (QUERY_NAMES, DOCUMENT_NAMES, GAIN_NAMES)
-    ]
+    fields = split(first)
+    names = column_names(fields)
+    places = [[place for place, name in enumerate(names) if name in known] for known in NAMES]
     if all(len(found) == 1 for found in places):
+        split = quoted_fields if split is by_tab else split
         return Columns(split, len(names), (places[0][0], places[1][0], places[2][0]), header=True)
-    return Columns(split, len(names), (0, len(names) - 2, len(names) - 1), False) if len(names) in (3, 4) else None
+    if len(names) == 3:
+        return Columns(split, 3, (0, 1, 2), header=False)
+    trec = len(names) == 4 and split is not by_comma
+    return Columns(split, 4, (0, 2, 3), header=False, iteration=fields[1]) if trec else None

@@ -90,8 +90,10 @@ def write_tsv(gains: Gains, stream: TextIO) -> None:
 
 def tsv_field(identifier: str) -> str:
     """Return an id. Raises UsageError where it would not be one field of one line."""
-    if any(character in identifier for character in "\t\n\r"):
-        raise UsageError(f"the id {identifier!r} holds a tab or a line break, which a TSV cannot hold: choose grouped")
+    if any(character in identifier for character in "\t\n\r\0"):
+        raise UsageError(
+            f"the id {identifier!r} holds a tab, a line break or a NUL, which a TSV cannot hold: choose grouped"
+        )
     return identifier
 
 

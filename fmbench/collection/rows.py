@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from .document import Document
@@ -10,6 +11,8 @@ from .files import RowError
 QUERY_IDS = ("qid", "query_id", "query-id")
 DOCUMENT_IDS = ("docid", "passage_id", "passage-id", "corpus-id")
 IDS = ("_id", *QUERY_IDS, *DOCUMENT_IDS)
+KEYS = {*IDS, "text", "title"}
+FIELD = re.compile(r'"([^"]*(?:""[^"]*)*)"(?=\t|\Z)|((?:[^"\t][^\t]*)?)(?=\t|\Z)')
 SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
@@ -26,6 +29,31 @@ def json_object(line: str) -> dict[str, Any]:
     if SURROGATE.search(line) and not encodable(row):
         raise RowError("holds half of a surrogate pair (\\ud800 to \\udfff), which is no character")
     return row
+
+
+def column_names(fields: Sequence[str]) -> list[str]:
+    """Return the fields of a header as columns are known by: in lower case, without blanks and quotes around them."""
+    return [field.strip().removeprefix('"').removesuffix('"').casefold() for field in fields]
+
+
+def quoted_fields(line: str) -> list[str]:
+    """Return the fields of a line of a TSV as CSV quotes them (RFC 4180), the form of DPR's passages.
+
+    A field that begins with a double quote ends with one, and has doubled ones inside; RowError where it has not.
+    """
+    if '"' not in line:
+        return line.split("\t")
+    fields, place = [], 0
+    while place <= len(line):
+        found = FIELD.match(line, place)
+        if found is None:
+            raise RowError(
+                "has a field that begins with a double quote and does not end as CSV has it, in the same line and with "
+                "the quotes inside doubled; quote it so, or write JSON lines"
+            )
+        fields.append(found[2] if found[1] is None else found[1].replace('""', '"'))
+        place = found.end() + 1
+    return fields
 
 
 def encodable(row: dict[str, Any]) -> bool:
@@ -64,6 +92,9 @@ def json_document(line: str) -> Document:
     Raises RowError.
     """
     row = json_object(line)
+    for name in row.keys() - KEYS:
+        if name.strip().casefold() in KEYS:
+            raise RowError(f"has {name!r}, which is spelled {name.strip().casefold()}")
     names = [name for name in IDS if name in row]
     if len(names) != 1:
         found = f"has {' and '.join(names)}" if names else "has no id"

@@ -1,6 +1,8 @@
-"""Files that name some queries."""
+"""Parts of a collection: queries that files name, and documents that a seed draws."""
 
-from collections.abc import Sequence
+import hashlib
+import heapq
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from fmbench.errors import UsageError
@@ -24,4 +26,16 @@ def ids_in(path: Path) -> list[str]:
         raise UsageError(f"{path}: names no query")
     if first[1].lstrip().startswith("{"):
         return [document.id for _, document in documents_of(path)]
+    for number, line in full_lines_of(path):
+        if "\t" in line:
+            raise UsageError(f"{path}, line {number}: has a tab; name one id a line, or give JSON lines of queries")
     return [line for _, line in full_lines_of(path)]
+
+
+def drawn(ids: Iterable[str], count: int, seed: int) -> frozenset[str]:
+    """Return `count` of some ids, or all where there are fewer; each set of them is as likely as another.
+
+    Those with the smallest hashes of (seed, id): the draw depends neither on the order of the files nor on the version
+    of a random generator, and a larger one holds every smaller one.
+    """
+    return frozenset(heapq.nsmallest(count, ids, key=lambda name: hashlib.sha256(f"{seed}\0{name}".encode()).digest()))

@@ -11,28 +11,37 @@ from fmbench.errors import UsageError
 
 from .document import Document
 from .files import RowError, full_lines_of, refuse_no_file, some
-from .rows import IDS, json_document
+from .rows import IDS, column_names, json_document, quoted_fields
 
 CHUNK = 2**20
-TSV_IDS = {*IDS, "id", "pid"}
+TSV_IDS = {*IDS, "corpus_id", "doc_id", "id", "pid"}
+# Words that a first line may consist of and be a header all the same: one that is not understood.
+OTHER_WORDS = {
+    "answer", "answers", "body", "content", "contents", "document", "headline", "label", "passage", "query",
+    "question", "score", "sentence", "text", "title", "url",
+}  # fmt: skip
 Parse = Callable[[str], Document]
+Split = Callable[[str], list[str]]
 Complaint = Callable[[str], str | None]  # what is wrong with an id, if anything
 
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What one pass over texts found: their ids, and how many texts are empty (no title either)."""
+    """What one pass over texts found: their ids, how many are empty (no title either), how many in CSV's quotes."""
 
     ids: set[str]
     empty: int
+    quoted: int
 
 
 class Texts:
     """One or many files of texts, in the order given; may be iterated again and again.
 
     A file holds JSON lines (an id under exactly one of `_id`, `qid`, `query_id`, `query-id`, `docid`, `passage_id`,
-    `passage-id`, `corpus-id`; `text`; `title` or none) or TSV without quoting: id and text, or id, title and text, or
-    what its header says (id, text, title in any order). `ids`: only these are of interest.
+    `passage-id`, `corpus-id`; `text`; `title` or none) or TSV. Under a header, which names id, text and perhaps title
+    in any order, fields are quoted as in CSV (DPR's psgs_w100.tsv), and other columns are left out. Without one there
+    are two columns, id and text, and no quoting (MS MARCO's collection.tsv); of three, some programs mean id, title,
+    text (RocketQA) and others id, text, title (ColBERT). `ids`: only these are of interest.
     """
 
     def __init__(self, paths: Sequence[Path], *, ids: Collection[str] | None = None) -> None:
@@ -60,7 +69,7 @@ class Texts:
         Raises UsageError where an id occurs twice, in one file or in several, and for one that is complained of.
         """
         ids: set[str] = set()
-        empty = 0
+        empty = quoted = 0
         repeated: dict[str, tuple[Path, int]] = {}
         for path, number, document in self.located():
             if document.id in ids:
@@ -69,13 +78,14 @@ class Texts:
                 raise UsageError(f"{path}, line {number}: {wrong}")
             ids.add(document.id)
             empty += not document.passage
+            quoted += in_quotes(document.text) or in_quotes(document.title)
         if repeated:
             path, number = next(iter(repeated.values()))
             raise UsageError(
                 f"{path}, line {number}: the id was there before; ids that occur twice: {some(list(repeated))}"
             )
         self._count = len(ids)
-        return Survey(ids, empty)
+        return Survey(ids, empty, quoted)
 
     def count(self) -> int:
         """Return how many texts there are. The first call reads everything, and refuses what `survey` refuses."""
@@ -124,31 +134,47 @@ def documents_of(path: Path) -> Iterator[tuple[int, Document]]:
         raise UsageError(f"{path}, line {number}: {error}") from None
 
 
+def in_quotes(text: str) -> bool:
+    """Say whether a text looks like a field of CSV: in double quotes, with doubled ones inside."""
+    return len(text) > 2 and text[0] == text[-1] == '"' and '""' in text[1:-1]
+
+
 def header_of(line: str) -> Parse | None:
-    """Return how lines below a TSV header are read, or None where the line is no header."""
-    names = [name.strip().casefold() for name in line.split("\t")]
+    """Return how lines below a TSV header are read, or None where the line is no header.
+
+    A header is what names an id, or has nothing but names of columns. Raises RowError for one that is not understood.
+    """
+    names = column_names(line.split("\t"))
     ids = [place for place, name in enumerate(names) if name in TSV_IDS]
-    if len(ids) != 1 or "text" not in names or not set(names) <= {*TSV_IDS, "text", "title"}:
+    if not ids and not OTHER_WORDS.issuperset(names):
         return None
+    if len(ids) != 1 or names.count("text") != 1 or names.count("title") > 1:
+        raise RowError(
+            f"is a header of {', '.join(names)[:80]}; it must have text, one of {', '.join(sorted(TSV_IDS))}, and may "
+            "have title (if it is no header, put id<TAB>text above it)"
+        )
     title = names.index("title") if "title" in names else None
-    return tsv_parser(len(names), ids[0], names.index("text"), title)
+    return tsv_parser(quoted_fields, len(names), ids[0], names.index("text"), title)
 
 
 def columns_of(line: str) -> Parse:
     """Return how the lines of a TSV without header are read. Raises RowError."""
     count = len(line.split("\t"))
-    if count not in (2, 3):
+    if count != 2:
         raise RowError(
-            f"is no JSON object and has {count} column{'s' * (count > 1)}; a TSV has id, text or id, title, text"
+            f"is no JSON object and has {count} column{'s' * (count > 1)}; a TSV without a header has two, id and "
+            "text: put a header above any others, such as id<TAB>title<TAB>text"
         )
-    return tsv_parser(count, 0, count - 1, 1 if count == 3 else None)
+    if line.startswith('"'):
+        raise RowError("has an id in quotes, which only a TSV with a header has: put id<TAB>text above it")
+    return tsv_parser(lambda row: row.split("\t"), count, 0, 1, None)
 
 
-def tsv_parser(count: int, identifier: int, text: int, title: int | None) -> Parse:
+def tsv_parser(split: Split, count: int, identifier: int, text: int, title: int | None) -> Parse:
     """Return a function that reads a line with its columns at these places."""
 
     def parse(line: str) -> Document:
-        fields = line.split("\t")
+        fields = split(line)
         if len(fields) != count:
             raise RowError(f"has {len(fields)} columns where the first line has {count}")
         if not fields[identifier]:

@@ -104,7 +104,8 @@ class DistributedRetriever:
         """Return the n_docs best documents of each of this rank's queries (n, d); n may be 0, and differ by rank.
 
         Returns their vectors (n, n_docs, d) in float32, their positions in the corpus (n, n_docs) in int64, and the
-        documents, a list of n_docs for each query. Raises UsageError, on every rank, for more documents than the
+        documents, a list of n_docs for each query. Queries have no ids here, so one that is a document of the corpus
+        finds itself: ask for one more, and leave it out. Raises UsageError, on every rank, for more documents than the
         corpus has, for queries of another size than the index or with NaN, and where the ranks ask for different
         numbers of documents.
         """

@@ -6,8 +6,9 @@ from itertools import islice
 from pathlib import Path
 
 from fmbench.collection import Dataset
+from fmbench.collection.files import full_lines_of
 from fmbench.digest import digest_of_json
-from fmbench.errors import UsageError, first_line
+from fmbench.errors import UsageError
 
 QUERIES = 32  # texts that are asked where there are no queries
 
@@ -43,21 +44,27 @@ class Subject:
     def from_file(cls, path: Path) -> "Subject":
         """Read a text a line; blank lines are left out. The first lines are the queries too. Raises UsageError."""
         try:
-            rows = path.read_text(encoding="utf-8").splitlines()
-        except OSError as error:
-            raise UsageError(f"--texts {path}: cannot be read ({error.strerror or first_line(error)})") from None
-        except UnicodeDecodeError as error:
-            raise UsageError(f"--texts {path}: is no UTF-8 (at byte {error.start + 1}); save it as UTF-8") from None
-        texts = [row.strip() for row in rows if row.strip()]
+            texts = [row.strip() for _, row in full_lines_of(path)]
+        except UsageError as error:
+            raise UsageError(f"--texts {error}") from None
+        if texts and texts[0].startswith('{"'):
+            raise UsageError(
+                f"--texts {path}: holds JSON; write one plain text a line, or name a collection: --dataset"
+            )
         if not texts:
             raise UsageError(f"--texts {path}: holds no text; write one a line")
         ids = [str(place) for place in range(len(texts))]
         return cls(ids, texts, ids[:QUERIES], texts[:QUERIES])
 
     @classmethod
-    def from_folder(cls, folder: Path, documents: int | None, split: str) -> "Subject":
-        """Read the first documents of a collection, and all its queries. Raises UsageError."""
-        dataset = Dataset.from_folder(folder, split)
+    def from_folder(
+        cls, folder: Path, documents: int | None, split: str, others: int | None = None, seed: int = 0
+    ) -> "Subject":
+        """Read a collection: the first documents, or those that are judged and others, and all queries.
+
+        See `Dataset.cut`. Raises UsageError.
+        """
+        dataset = Dataset.from_folder(folder, split).cut(others, seed)
         dataset.check()
         chosen = list(islice(dataset.corpus, documents))
         queries = list(dataset.queries)

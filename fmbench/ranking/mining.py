@@ -20,7 +20,8 @@ ROOM = 4  # so many candidates a negative are looked at where a rule may take so
 class Rules:
     """Which documents of a ranking become negatives.
 
-    The ranking is taken in order: judged documents leave it (`leave_out_judged`: whatever their gain), `skip_first`
+    The ranking is taken in order: a document with the query's own id is the query itself and leaves it, judged
+    documents leave it (`leave_out_judged`: whatever their gain), `skip_first`
     are passed over, and the next `pool` are the candidates; None: `count`, or ROOM times as many where one of the
     following rules may take some. Candidates go with a score above `max_score`, and where they are nearer to the
     positive than a margin: a negative's score is at most positive - `absolute_margin`, and at most positive -
@@ -131,7 +132,8 @@ def mine(run: Run, qrels: Qrels | None, rules: Rules, positives: Run | None = No
             continue
         known = {**(positives or {}).get(query, {}), **scores}
         limit = limit_of([known.get(d, NEVER) for d, gain in judged.items() if gain >= rules.threshold], rules)
-        chosen = negatives_of(query, scores, set(judged) if rules.leave_out_judged else set(), limit, rules, mined)
+        left_out = {query, *(judged if rules.leave_out_judged else ())}
+        chosen = negatives_of(query, scores, left_out, limit, rules, mined)
         if len(chosen) < rules.count:
             mined.short[query] = len(chosen)
         if chosen:

@@ -5,8 +5,8 @@ a header; `jsonl` is one object a query, `{"qid": ..., "docid": [...], "score": 
 written with as many digits as tell it from every other float32 number.
 
 Ids are written as they are: an encoded id would match nothing in the qrels. An id with a blank is no field of a TREC
-run, nor one with a tab or a line break of a TSV; such an id is refused. JSON lines hold every id, and queries without
-results too.
+run, nor one with a tab or a line break of a TSV, nor one with a NUL of either; such an id is refused. JSON lines hold
+every id, and queries without results too.
 """
 
 import json
@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from fmbench.collection.files import full_lines_of
 from fmbench.errors import UsageError
 from fmbench.whole_file import whole_file
 
@@ -25,8 +26,7 @@ from .topk import UNKNOWN, Hit, TopK, best
 RunFormat = Literal["trec", "tsv", "jsonl"]
 
 BLANK = re.compile(r"[ \t\n\v\f\r]")
-BREAK = re.compile(r"[\t\n\r]")
-FORBIDDEN: dict[str, re.Pattern[str] | None] = {"trec": BLANK, "tsv": BREAK, "jsonl": None}
+FORBIDDEN = {"trec": re.compile(r"[ \t\n\v\f\r\0]"), "tsv": re.compile(r"[\t\n\r\0]"), "jsonl": None}
 
 
 def write_run(path: Path, found: TopK, kind: RunFormat, tag: str = "fmbench") -> None:
@@ -98,16 +98,12 @@ def read_run(path: Path) -> TopK:
     cannot be read, and for a line that is none of a run, with its number.
     """
     hits: dict[str, dict[str, float]] = {}
-    try:
-        with path.open(encoding="utf-8-sig", newline="\n") as stream:
-            for number, query_id, pairs in parsed(path, stream):
-                mine = hits.setdefault(query_id, {})
-                for name, score in pairs:
-                    if name in mine:
-                        raise UsageError(f"{path}:{number}: document {name!r} stands twice under query {query_id!r}")
-                    mine[name] = score
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: cannot be read ({error})") from None
+    for number, query_id, pairs in parsed(path):
+        mine = hits.setdefault(query_id, {})
+        for name, score in pairs:
+            if name in mine:
+                raise UsageError(f"{path}:{number}: document {name!r} stands twice under query {query_id!r}")
+            mine[name] = score
     ranked: list[list[Hit]] = [
         best([(score, name, UNKNOWN) for name, score in mine.items()], len(mine)) for mine in hits.values()
     ]
@@ -117,13 +113,10 @@ def read_run(path: Path) -> TopK:
 Parsed = tuple[str, list[tuple[str, float]]]  # a query's id; document ids with scores
 
 
-def parsed(path: Path, lines: Any) -> Iterator[tuple[int, str, list[tuple[str, float]]]]:
+def parsed(path: Path) -> Iterator[tuple[int, str, list[tuple[str, float]]]]:
     """Yield (line number, query id, documents with scores) of every line that is not empty."""
     parse: Callable[[str], Parsed] | None = None
-    for number, line in enumerate(lines, 1):
-        line = line.rstrip("\r\n")
-        if not line.strip():
-            continue
+    for number, line in full_lines_of(path):
         parse = parse or parser(line)
         try:
             query_id, pairs = parse(line)
@@ -151,7 +144,8 @@ def parse_json(line: str) -> Parsed:
 
 def parse_tsv(line: str) -> Parsed:
     """Read a line of a TSV run."""
-    query_id, name, _, score = line.split("\t")
+    query_id, name, rank, score = line.split("\t")
+    int(rank)  # of four columns in another order this is no number
     return query_id, [(name, number(score))]
 
 

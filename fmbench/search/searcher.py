@@ -29,9 +29,13 @@ def search(
     similarity: Similarity = "dot",
     *,
     engine: Engine,
+    ignore_identical_ids: bool,
     first: int = 0,
 ) -> TopK:
     """Return the k best documents of every query (fewer where the corpus is smaller), exactly, in the total order.
+
+    `ignore_identical_ids`: a document that has the query's id is none of them, as in BEIR, whose queries may be
+    documents of the corpus; the next best takes its place.
 
     `queries` has shape (m, d). Blocks are taken one by one, so that a corpus may be larger than memory, or be encoded
     while it is searched. `first` is the position of the first document, for a part of a corpus. The result depends on
@@ -40,7 +44,7 @@ def search(
     Raises UsageError for k below 1, another similarity, shapes that do not fit, and for a vector with NaN or infinity,
     which it names.
     """
-    searcher = Searcher(queries, query_ids, k, similarity, engine, first)
+    searcher = Searcher(queries, query_ids, k, similarity, engine, ignore_identical_ids, first)
     for block in blocks:
         searcher.add(block)
     return searcher.finish()
@@ -56,6 +60,7 @@ class Searcher:
         k: int,
         similarity: Similarity,
         engine: Engine,
+        ignore_identical_ids: bool,
         first: int = 0,
     ) -> None:
         if k < 1:
@@ -66,12 +71,14 @@ class Searcher:
         check_shape(query_ids, queries, None, "query")
         self._query_ids = tuple(query_ids)
         self._dimensions = queries.shape[1]
+        self._k, self._others = k, ignore_identical_ids
         self._similarity, self._engine, self._next = similarity, engine, first
         self._held: list[Held] = []
         self._own_bytes = 0
+        depth = k + ignore_identical_ids
         step = min(engine.queries_at_once, max(SMALLEST_GROUP, -(-len(queries) // engine.workers)))
         self._questions = [
-            Questions(self._query_ids[start : start + step], queries[start : start + step], k, similarity, engine)
+            Questions(self._query_ids[start : start + step], queries[start : start + step], depth, similarity, engine)
             for start in range(0, len(queries), step)
         ]
 
@@ -104,7 +111,8 @@ class Searcher:
     def finish(self) -> TopK:
         """Return the best of all documents that were added."""
         self._settle()
-        return TopK.of(self._query_ids, (hits for questions in self._questions for hits in questions.hits))
+        found = TopK.of(self._query_ids, (hits for questions in self._questions for hits in questions.hits))
+        return found.others(self._k) if self._others else found
 
 
 class Index:
@@ -142,7 +150,7 @@ class Index:
 
     def search(self, queries: np.ndarray, query_ids: Sequence[str], k: int) -> TopK:
         """Return the k best documents of every query. See `search`."""
-        searcher = Searcher(queries, query_ids, k, self._similarity, self._engine, self._first)
+        searcher = Searcher(queries, query_ids, k, self._similarity, self._engine, False, self._first)
         for block, placed in self._blocks:
             searcher.add_placed(block, placed)
         return searcher.finish()

@@ -44,6 +44,19 @@ class TopK:
             for query_id, ids, scores in zip(self.query_ids, self.ids, self.scores, strict=True)
         }
 
+    def others(self, k: int) -> "TopK":
+        """Return the k best of each query among the documents that do not have its own id."""
+        keep = [
+            [place for place, name in enumerate(ids[: k + 1]) if name != query_id][:k]
+            for query_id, ids in zip(self.query_ids, self.ids, strict=True)
+        ]
+        return TopK(
+            self.query_ids,
+            [[ids[place] for place in places] for ids, places in zip(self.ids, keep, strict=True)],
+            [scores[places] for scores, places in zip(self.scores, keep, strict=True)],
+            [positions[places] for positions, places in zip(self.positions, keep, strict=True)],
+        )
+
     def hits(self, query: int) -> list[Hit]:
         """Return the hits of the query of this number."""
         return list(zip(self.scores[query].tolist(), self.ids[query], self.positions[query].tolist(), strict=True))

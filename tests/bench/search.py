@@ -94,7 +94,7 @@ def contestants() -> dict[str, Callable[[], object]]:
 
     def ours() -> TopK:
         engine = choose_engine(backend, DIMENSIONS)
-        return search(queries, query_ids, [Block(ids, documents)], K, engine=engine)
+        return search(queries, query_ids, [Block(ids, documents)], K, engine=engine, ignore_identical_ids=False)
 
     def trove(many: int, asked: int) -> list[list[tuple[str, float]]]:
         left, right = torch.from_numpy(queries).split(asked), torch.from_numpy(documents)

@@ -38,7 +38,7 @@ def find_all(path: Path) -> None:
         for start in range(0, DOCUMENTS, PART)
     )
     names = [str(number) for number in range(QUERIES)]
-    search(queries, names, blocks, K, engine=choose_engine(find("cpu"), DIMENSIONS))
+    search(queries, names, blocks, K, engine=choose_engine(find("cpu"), DIMENSIONS), ignore_identical_ids=False)
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from fmbench.collection import Dataset
-from fmbench.collection.subset import read_ids
+from fmbench.collection.subset import drawn, read_ids
 from fmbench.errors import UsageError
 
 DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"
@@ -108,6 +108,9 @@ def test_a_subset_is_ids_or_queries(tmp_path, folder):
     (tmp_path / "none").write_text("\n")
     with pytest.raises(UsageError, match="none: names no query"):
         read_ids([tmp_path / "none"])
+    (tmp_path / "tsv").write_text("q1\nq2\ttext\n")
+    with pytest.raises(UsageError, match="tsv, line 2: has a tab; name one id a line"):
+        read_ids([tmp_path / "tsv"])
 
 
 def test_a_check_counts_what_is_odd(folder, tmp_path):
@@ -163,6 +166,34 @@ def test_what_makes_no_sense_is_refused(folder, file, content, words):
     (folder / file).write_text(content)
     with pytest.raises(UsageError, match=words):
         Dataset.from_folder(folder).check()
+
+
+def test_queries_that_are_documents_are_counted(folder):
+    assert Dataset.from_folder(folder).check().identical_ids == ()
+    (folder / "queries.jsonl").write_text('{"_id": "a", "text": "x"}\n{"_id": "b", "text": "other"}\n')
+    (folder / "qrels" / "test.tsv").write_text("a\tb\t1\nb\tb\t1\n")
+    check = Dataset.from_folder(folder).check()
+    assert (check.identical_ids, check.identical_texts, check.own_judgements) == (("a", "b"), 1, 1)
+
+
+def test_a_corpus_is_cut_down_to_what_is_judged_and_others(folder):
+    more = "".join(f'{{"_id": "o{number}", "text": "x"}}\n' for number in range(20))
+    (folder / "corpus.jsonl").write_text(CORPUS + more)
+    whole = Dataset.from_folder(folder)
+    assert whole.cut(None, 0) is whole
+    part, larger, other = whole.cut(3, 0), whole.cut(5, 0), whole.cut(3, 1)
+    assert (part.name, part.other_documents, part.check(strict=True).documents) == ("set+3", 3, 5)
+    assert {"a", "b"} < set(ids(part.corpus)) < set(ids(larger.corpus))
+    assert set(ids(part.corpus)) != set(ids(other.corpus))
+    assert part.corpus.digest() == whole.cut(3, 0).corpus.digest() != other.corpus.digest()
+    assert ids(whole.cut(0, 0).corpus) == ["a", "b"]
+    assert whole.cut(99, 0).check().documents == 22
+    with pytest.raises(UsageError, match="set: has no judgements, so nothing says which documents"):
+        Dataset.from_folder(folder, None).cut(3, 0)
+
+
+def test_a_draw_depends_on_the_seed_and_the_ids_alone():
+    assert drawn("abcdefgh", 3, 0) == drawn("hgfedcba", 3, 0) == {"c", "d", "f"}
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason="the real test collections are not here")

@@ -1,6 +1,7 @@
 """Judgements are recognised by their content, and every gain is kept as it is."""
 
 import gzip
+import json
 import math
 
 import pytest
@@ -50,6 +51,15 @@ FORMATS = {
     ),
     "index column": "\n".join([",qid,docid,score", *(f"{n},{q},{d},{g}" for n, (q, d, g) in enumerate(PAIRS))]),
     "grouped": GROUPED,
+    "JSON lines": "".join(
+        json.dumps({"query-id": query, "corpus-id": document, "score": gain}) + "\n" for query, document, gain in PAIRS
+    ),
+    "TSV in quotes": "\n".join(
+        ['"query-id"\t"corpus-id"\t"score"', *(f'"{query}"\t"{doc}"\t{gain:g}' for query, doc, gain in PAIRS)]
+    ),
+    "header with other columns": "\n".join(
+        ["url\tquery-id\tcorpus-id\tscore", *(f"u\t{query}\t{doc}\t{gain:g}" for query, doc, gain in PAIRS)]
+    ),
     "CRLF and BOM": "\ufeff" + columns("\t", header="query-id\tcorpus-id\tscore").replace("\n", "\r\n"),
 }
 
@@ -90,7 +100,12 @@ def test_one_bad_line_among_the_first_is_named_and_does_not_change_the_separator
         ("1 a\n", "line 1: is no judgement: query, document and gain, separated by tab, comma or blanks"),
         ("1\ta\t1\n1\ta\t2\n", "line 2: query '1' and document 'a' have gain 2 here and 1 before"),
         ('{"qid": "1", "docid": ["a"], "score": [1, 2]}\n', "line 1: docid and score must be two lists of one length"),
-        ('{"qid": "1", "docid": "a", "score": 1}\n', "docid and score must be two lists"),
+        ('{"qid": "1", "docid": ["a"], "score": 1}\n', "two lists of one length, or an id and a number"),
+        ('{"qid": "1", "docid": "a", "score": "1"}\n', "the gain '1' is no number"),
+        ('[{"qid": "1", "docid": "a", "score": 1}]\n', "line 1: is a JSON array; write one object a line"),
+        ("q1\t7\t1\t0.9\nq1\t8\t2\t0.8\n", "line 2: has '8' in the second of four columns .* is it a run"),
+        ("0,q1,d1,1\n1,q1,d2,1\n", "line 1: is no judgement"),
+        ("query-id\tdoc\tscore\nq\td\t1\n", r"is a header of query-id, doc, score; it must have one of each: qid\|"),
         ('{"qid": "1", "docid": ["a"], "score": ["1"]}\n', "the gain '1' is no number"),
         ('{"qid": "1", "docid": ["a"], "score": [NaN]}\n', "the gain nan is not finite"),
         ('{"qid": "1", "docid": ["a"]}\n', "line 1: has none of gain, label, rel, relevance, score; it must have one"),
@@ -134,9 +149,11 @@ gains = st.dictionaries(
 def test_what_is_written_is_read_back(tmp_path, content, form):
     path = tmp_path / "written"
     path.unlink(missing_ok=True)
-    breaks = any(set("\t\n\r") & set(name) for query, found in content.items() for name in (query, *found))
+    breaks = any(set("\t\n\r\0") & set(name) for query, found in content.items() for name in (query, *found))
     if form == "tsv" and breaks:
-        with pytest.raises(UsageError, match="holds a tab or a line break, which a TSV cannot hold: choose grouped"):
+        with pytest.raises(
+            UsageError, match="holds a tab, a line break or a NUL, which a TSV cannot hold: choose grouped"
+        ):
             write_qrels(content, path, form)
         assert list(tmp_path.iterdir()) == []
         return

@@ -1,7 +1,11 @@
 """Texts are read as they are, from every format, streamed; what is no text is named with file and line."""
 
+import bz2
+import csv
 import gzip
+import io
 import json
+import lzma
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fmbench.collection import Document, Texts
+from fmbench.collection.rows import quoted_fields
 from fmbench.errors import UsageError
 
 zstandard = pytest.importorskip("zstandard", reason="pip install 'fmbench[retrieval]'")
@@ -68,6 +73,8 @@ def test_a_passage_is_title_one_space_text():
         bytes,
         gzip.compress,
         lambda data: gzip.compress(data[:20]) + gzip.compress(data[20:]),
+        bz2.compress,
+        lzma.compress,
         zstandard.compress,
         lambda data: zstandard.compress(data[:20]) + zstandard.compress(data[20:]),
         lambda data: b"\x50\x2a\x4d\x18\x04\x00\x00\x00skip" + zstandard.compress(data),
@@ -75,7 +82,19 @@ def test_a_passage_is_title_one_space_text():
         lambda data: data.replace(b"\n", b"\r\n"),
         lambda data: b"\n \n" + data.replace(b"\n", b"\n\n").rstrip(),
     ],
-    ids=["plain", "gzip", "gzip members", "zstd", "zstd frames", "zstd skippable", "BOM", "CRLF", "blank lines"],
+    ids=[
+        "plain",
+        "gzip",
+        "gzip members",
+        "bzip2",
+        "xz",
+        "zstd",
+        "zstd frames",
+        "zstd skippable",
+        "BOM",
+        "CRLF",
+        "blank lines",
+    ],
 )
 def test_json_lines_are_read_however_they_are_packed(file, packed):
     assert read(file(packed(lines(ROWS)))) == DOCUMENTS
@@ -101,13 +120,30 @@ def test_an_escaped_nul_and_escaped_pairs_are_characters(file):
     ("content", "expected"),
     [
         ('1\tone "two" three\n2\t\n', [Document("1", 'one "two" three'), Document("2", "")]),
-        ("1\tTitle\ttext\n", [Document("1", "text", "Title")]),
+        ("1\ttext\n", [Document("1", "text")]),
+        ('1\t"Aaron ""x"""\n2\t"Aaron" was\n', [Document("1", '"Aaron ""x"""'), Document("2", '"Aaron" was')]),
+        ('id\ttext\ttitle\n1\t"Aaron ""x"""\tAaron\n', [Document("1", 'Aaron "x"', "Aaron")]),
+        ('"id"\t"text"\n"1"\t"a\tb"\n2\ta "b"\n', [Document("1", "a\tb"), Document("2", 'a "b"')]),
+        ("\ufeffID\tTEXT\tUrl\n1\tbody\thttp\n", [Document("1", "body")]),
+        ("docid\ttext\tscore\n1\tbody\t3\n", [Document("1", "body")]),
         ("id\ttext\ttitle\n1\tbody\tTitle\n", [Document("1", "body", "Title")]),
         ("text\tquery-id\nbody\t 1 \n", [Document(" 1 ", "body")]),
         ("id\ttext\n", []),
         ("", []),
     ],
-    ids=["two columns", "three columns", "header", "header in another order", "header only", "empty"],
+    ids=[
+        "two columns",
+        "a text that names a column",
+        "quotes without a header",
+        "quotes under a header",
+        "everything quoted",
+        "unknown column, other case, BOM",
+        "another unknown column",
+        "header",
+        "header in another order",
+        "header only",
+        "empty",
+    ],
 )
 def test_tsv(file, content, expected):
     assert read(file(content)) == expected
@@ -147,9 +183,26 @@ BAD = [
     (b'{"_id": "1", "text": "\\ud800"}\n', "FILE, line 1: holds half of a surrogate pair"),
     (b'{"_id": "1", "text": ' + b"[" * 100_000 + b"\n", "FILE, line 1: is no JSON"),
     (b'{"_id": ' + b"9" * 5000 + b"}\n", "FILE, line 1: is no JSON"),
+    (b'{"_id": "1", "text": "x", "Title": "y"}\n', "FILE, line 1: has 'Title', which is spelled title"),
+    (b'{"_id": "1", "text": {"body": "x"}}\n', 'text is {"body": "x"}; it must be a string'),
+    (b"qid\tquery\n1\tx\n", "FILE, line 1: is a header of qid, query; it must have text, one of _id, "),
+    (b"docid\tcontents\n1\tx\n", "FILE, line 1: is a header of docid, contents; it must have text"),
+    (b"title\ttext\nA\tx\n", "FILE, line 1: is a header of title, text; it must have text, one of _id"),
+    (b"id\tpid\ttext\n1\t2\tx\n", "FILE, line 1: is a header of id, pid, text; it must have"),
+    (b"id,text,title\n1,x,y\n", "FILE, line 1: is no JSON object and has 1 column; a TSV"),
+    (b"1\tTitle\ttext\n", "FILE, line 1: is no JSON object and has 3 columns; a TSV without a header has two"),
+    (b'id\ttext\n1\t"Hello" he said\n', "FILE, line 2: has a field that begins with a double quote and does not"),
+    (b'id\ttext\n1\t"first\nsecond"\n', "FILE, line 2: has a field that begins with a double quote and does not"),
+    (b'"1"\t"x"\n', "FILE, line 1: has an id in quotes, which only a TSV with a header has"),
+    (b"PK\x03\x04...", "FILE: is a zip archive; unpack it"),
+    (b"PAR1...", "FILE: is Parquet; write its rows as JSON lines"),
+    (bz2.compress(lines(ROWS))[:-5], "FILE: the bzip2 data end too early; the file was cut off"),
+    (bz2.compress(lines(ROWS))[:-8] + bytes(8), "FILE: damaged bzip2 data"),
+    (lzma.compress(lines(ROWS))[:-5], "FILE: the xz data end too early; the file was cut off"),
+    (lzma.compress(lines(ROWS))[:30] + b"rubbish" * 20, "FILE: damaged xz data"),
     (b"1\tone\n2\ttwo\tthree\n", "FILE, line 2: has 3 columns where the first line has 2"),
     (b"1\tone\n\ttwo\n", "FILE, line 2: an id is empty"),
-    (b"one\n", "FILE, line 1: is no JSON object and has 1 column; a TSV has id, text or id, title, text"),
+    (b"one\n", "FILE, line 1: is no JSON object and has 1 column; a TSV without a header has two, id and text"),
     (b"1\t2\t3\t4\n", "FILE, line 1: is no JSON object and has 4 columns"),
     (b"1\tone\n2\tt\0wo\n", "FILE, line 2: holds a NUL byte"),
     ("1\tone\n".encode("utf-16"), "FILE, line 1: holds a NUL byte; is the file UTF-16"),
@@ -199,7 +252,7 @@ def test_a_survey_counts_empty_texts(file):
     )
     survey = texts.survey()
     assert survey.ids == {"d 1", "d2", "ü3", "4", "5"}
-    assert survey.empty == 2
+    assert (survey.empty, survey.quoted) == (2, 0)
     assert texts.count() == 5
 
 
@@ -243,3 +296,17 @@ def test_a_corpus_of_50_megabytes_takes_little_memory(tmp_path, pack):
     length, grown = done.stdout.split()
     assert int(length) == count * len(text)
     assert float(grown) < 25  # MiB; the file has 48
+
+
+def test_texts_that_stayed_in_csvs_quotes_are_counted(file):
+    content = '1\t"Aaron ""x"""\n2\t"Aaron" was "x"\n3\t"plain"\n4\t""\n'
+    assert Texts([file(content)]).survey().quoted == 1
+
+
+@given(st.lists(st.lists(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\n\0")), min_size=2,
+                         max_size=2), max_size=5))  # fmt: skip
+def test_what_pythons_csv_writes_is_read_back(rows):
+    stream = io.StringIO()
+    writer = csv.writer(stream, delimiter="\t", lineterminator="\n")
+    writer.writerows(rows)
+    assert [quoted_fields(line) for line in stream.getvalue().split("\n")[:-1]] == rows

@@ -92,7 +92,9 @@ def search_shares(group, folder):
         mine = shares(len(corpus), weights)[group.rank]
         part = slice(mine.start, mine.stop)
         block = Block(corpus.ids[part], corpus.vectors[part])
-        found = search(queries(), names, [block], K, similarity, engine=TorchEngine(), first=mine.start)
+        found = search(
+            queries(), names, [block], K, similarity, engine=TorchEngine(), ignore_identical_ids=False, first=mine.start
+        )
         merged = merge_topk(group, found, K)
         everywhere = merge_topk(group, found, K, broadcast=True)
         assert (merged is None) == (group.rank > 0)
@@ -100,11 +102,17 @@ def search_shares(group, folder):
         if merged is not None:
             assert merged.ids == everywhere.ids
             assert [row.tolist() for row in merged.positions] == [row.tolist() for row in everywhere.positions]
-    nothing = merge_topk(group, search(queries()[:0], [], [], K, engine=TorchEngine()), K, broadcast=True)
+    nothing = merge_topk(
+        group, search(queries()[:0], [], [], K, engine=TorchEngine(), ignore_identical_ids=False), K, broadcast=True
+    )
     assert nothing.query_ids == ()
     if group.world_size > 1:
         with refused(FmbenchError, "rank 1 searched for other queries than rank 0"):
-            merge_topk(group, search(queries()[:1], [f"q{group.rank}"], [], K, engine=TorchEngine()), K)
+            merge_topk(
+                group,
+                search(queries()[:1], [f"q{group.rank}"], [], K, engine=TorchEngine(), ignore_identical_ids=False),
+                K,
+            )
 
 
 def retrieve(group, folder, sharded):

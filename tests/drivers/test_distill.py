@@ -253,3 +253,11 @@ def test_two_processes_train_what_one_trains(place, students, tmp_path):
     two, one = (checkpoint.read(folder / "checkpoint.safetensors")[0] for folder in (tmp_path, alone))
     difference = two["model.table.weight"] - one["model.table.weight"]
     assert float(difference.abs().max()) < 1e-4
+
+
+def test_a_query_is_no_negative_of_its_own():
+    from fmbench.drivers.distill.contrast import drawn
+
+    mined = {"q": {"q": 0.9, "d1": 0.8, "d2": 0.7, "d3": 0.6}}
+    ((query, positive, negatives),) = drawn({"q": "text"}, {"q": {"d1"}}, mined, 2, 0)
+    assert (query, positive, set(negatives)) == ("q", "d1", {"d2", "d3"})

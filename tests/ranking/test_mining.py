@@ -258,3 +258,11 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path, dataset):
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match="file: cannot be made"):
         write_mined(FOUND, tmp_path / "file", dataset, merge=True)
+
+
+def test_a_query_is_never_its_own_negative():
+    run = {"d9": SCORES, "d8": SCORES}
+    for rules in (Rules(2, leave_out_judged=False), Rules(2, leave_out_judged=False, skip_first=0, pool=3)):
+        mined = mine(run, Qrels({"d9": {"d1": 1.0}, "d8": {"d1": 1.0}}), rules).negatives
+        assert {query: list(found) for query, found in mined.items()} == {"d9": ["d8", "d7"], "d8": ["d9", "d7"]}
+    assert "d9" not in mine(run, None, Rules(10, pool=10, seed=1)).negatives["d9"]

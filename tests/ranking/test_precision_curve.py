@@ -175,7 +175,7 @@ def test_what_is_written_is_read_back(tmp_path_factory, pages):
 
 def test_titles_come_from_the_corpus(tmp_path: Path):
     path = tmp_path / "corpus.tsv"
-    path.write_text("1\tOne\ttext\n2\tTwo\ttext\n3\tThree\ttext\n")
+    path.write_text("id\ttitle\ttext\n1\tOne\ttext\n2\tTwo\ttext\n3\tThree\ttext\n")
     found = titles_of(Texts([path]), ["1", "3", "9"])
     assert found == {"1": "One", "3": "Three"}
     assert as_pages([["3", "9", "1"], []], found) == [["Three", "", "One"], []]

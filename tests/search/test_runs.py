@@ -27,7 +27,7 @@ def test_the_text_of_each_format(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
-IDS = st.text(st.characters(codec="utf-8", exclude_characters=" \t\n\v\f\r"), min_size=1, max_size=8)
+IDS = st.text(st.characters(codec="utf-8", exclude_characters=" \t\n\v\f\r\0"), min_size=1, max_size=8)
 
 
 @given(
@@ -63,6 +63,8 @@ def test_json_lines_hold_every_id_and_queries_without_results(tmp_path):
         ("tsv", "a\tb", "jsonl"),
         ("tsv", "a\nb", "jsonl"),
         ("tsv", "\udc80", "jsonl"),
+        ("trec", "a\0b", "tsv or jsonl"),
+        ("tsv", "a\0b", "jsonl"),
     ],
 )
 @pytest.mark.parametrize("what", ["query", "document"])
@@ -98,6 +100,7 @@ def test_runs_of_others_are_put_in_order(tmp_path):
         ('{"qid": "q", "docid": [', ":1: is no line of a run"),
         ("[" * 100_000, ":1: is no line of a run"),
         ('{"a":' * 100_000, ":1: is no line of a run"),
+        ("q\ta\t0.5\t1\n", ":1: is no line of a run"),  # score before rank
         ("q Q0 a 1 0.5 x\nq Q0 a 2 0.4 x\n", ":2: document 'a' stands twice under query 'q'"),
     ],
 )
@@ -110,11 +113,16 @@ def test_lines_that_are_none_of_a_run(tmp_path, content, message):
 
 
 def test_files_that_cannot_be_read(tmp_path):
-    with pytest.raises(UsageError, match="cannot be read"):
+    with pytest.raises(UsageError, match="absent: no such file"):
         read_run(tmp_path / "absent")
+    (tmp_path / "wide").write_bytes("q Q0 a 1 0.5 x\n".encode("utf-16"))
+    with pytest.raises(UsageError, match="wide, line 1: holds a NUL byte; is the file UTF-16"):
+        read_run(tmp_path / "wide")
+
+
+def test_a_packed_run(tmp_path):
     (tmp_path / "packed").write_bytes(gzip.compress(b"q Q0 a 1 0.5 x\n"))
-    with pytest.raises(UsageError, match="cannot be read"):
-        read_run(tmp_path / "packed")
+    assert read_run(tmp_path / "packed").run() == {"q": {"a": 0.5}}
 
 
 def test_an_empty_run(tmp_path):

@@ -32,7 +32,15 @@ def hits(found: TopK):
 
 def run(engine, queries, ids, vectors, k, similarity="dot", size=None):
     query_ids = [f"q{number}" for number in range(len(queries))]
-    return search(queries, query_ids, blocks_of(ids, vectors, size or max(len(ids), 1)), k, similarity, engine=engine)
+    return search(
+        queries,
+        query_ids,
+        blocks_of(ids, vectors, size or max(len(ids), 1)),
+        k,
+        similarity,
+        engine=engine,
+        ignore_identical_ids=False,
+    )
 
 
 NUMBERS = st.sampled_from([0.0, -0.0, 1.0, -1.0, 0.5, 3.0, 1e-3, 0.1, 2.0**-20, 1000.0, 60000.0])
@@ -117,7 +125,15 @@ def test_parts_of_a_corpus_merge_to_the_same(engine, k):
     whole = run(engine, queries, ids, vectors, k)
     cuts = [0, 0, 13, 200, 399, 400]
     parts = [
-        search(queries, whole.query_ids, [Block(ids[start:end], vectors[start:end])], k, engine=engine, first=start)
+        search(
+            queries,
+            whole.query_ids,
+            [Block(ids[start:end], vectors[start:end])],
+            k,
+            engine=engine,
+            ignore_identical_ids=False,
+            first=start,
+        )
         for start, end in pairwise(cuts)
     ]
     assert hits(merge(parts, k)) == hits(whole)
@@ -161,7 +177,7 @@ def test_fewer_documents_than_k(engine):
 
 @pytest.mark.parametrize("blocks", [[], [Block([], np.empty((0, 3), np.float32))]])
 def test_an_empty_corpus(engine, blocks):
-    found = search(np.ones((2, 3), np.float32), ["x", "y"], blocks, 5, engine=engine)
+    found = search(np.ones((2, 3), np.float32), ["x", "y"], blocks, 5, engine=engine, ignore_identical_ids=False)
     assert found.query_ids == ("x", "y")
     assert found.ids == [[], []]
 
@@ -211,9 +227,11 @@ def test_dimensions_that_differ(engine):
 @pytest.mark.parametrize("vectors", [np.ones((2, 3), np.float32), np.ones(3, np.float32)])
 def test_one_row_an_id(engine, vectors):
     with pytest.raises(UsageError, match="one row an id"):
-        search(np.ones((1, 3), np.float32), ["q"], [Block(["a"], vectors)], 3, engine=engine)
+        search(
+            np.ones((1, 3), np.float32), ["q"], [Block(["a"], vectors)], 3, engine=engine, ignore_identical_ids=False
+        )
     with pytest.raises(UsageError, match="one row an id"):
-        search(vectors, ["q"], [], 3, engine=engine)
+        search(vectors, ["q"], [], 3, engine=engine, ignore_identical_ids=False)
 
 
 def test_k_and_similarity_are_checked(engine):
@@ -265,3 +283,21 @@ def test_the_settings_of_torch_are_as_before(restore_torch):
     torch.set_float32_matmul_precision("medium")
     run(TorchEngine(), np.ones((1, 3), np.float32), ["a"], np.ones((1, 3), np.float32), 1)
     assert torch.get_float32_matmul_precision() == "medium"
+
+
+@pytest.mark.parametrize("k", [1, 3, 9])
+def test_the_next_best_takes_the_place_of_the_querys_own_document(k):
+    vectors = np.random.default_rng(1).normal(size=(8, 4)).astype(np.float32)
+    ids = [f"d{number}" for number in range(8)]
+
+    def found(ignored):
+        blocks = blocks_of(ids, vectors, 3)
+        return search(vectors, ids, blocks, k, "cosine", engine=TorchEngine(), ignore_identical_ids=ignored).ids
+
+    assert [names[0] for names in found(False)] == ids
+    whole = search(
+        vectors, ids, blocks_of(ids, vectors, 8), 8, "cosine", engine=TorchEngine(), ignore_identical_ids=False
+    )
+    assert found(True) == [names[1 : k + 1] for names in whole.ids]  # as many as asked for
+    with pytest.raises(UsageError, match="k = 0"):
+        search(vectors, ids, [], 0, "cosine", engine=TorchEngine(), ignore_identical_ids=True)

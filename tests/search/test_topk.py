@@ -37,3 +37,11 @@ def test_a_run_for_the_metrics():
     assert found.run() == {"q": {"a": 1.0, "b": 0.5}, "p": {}}
     assert found.scores[0].dtype == np.float32
     assert found.positions[0].tolist() == [0, 3]
+
+
+def test_a_query_is_none_of_its_own_results():
+    found = TopK.of(["b", "q"], [[(1.0, "a", 0), (0.5, "b", 3), (0.2, "c", 1)], [(1.0, "a", 0), (0.5, "b", 3)]])
+    assert found.others(2).ids == [["a", "c"], ["a", "b"]]
+    assert found.others(2).positions[0].tolist() == [0, 1]
+    assert found.others(1).ids == [["a"], ["a"]]
+    assert found.others(9).run() == {"b": {"a": 1.0, "c": np.float32(0.2)}, "q": {"a": 1.0, "b": 0.5}}

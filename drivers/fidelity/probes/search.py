@@ -18,7 +18,7 @@ class Search(Probe):
 
     name = "search"
     summary = "the ten best passages of each query, in each index and exactly"
-    options: ClassVar[dict[str, Any]] = {**OPTIONS, **SEARCH_OPTIONS, "depth": DEPTH}
+    options: ClassVar[dict[str, Any]] = {**OPTIONS, **SEARCH_OPTIONS, "depth": DEPTH, "ignore_identical_ids": True}
 
     def run(self, context: Context) -> "Iterator[Output]":
         """Yield a ranking a kind of vectors and way to search."""

@@ -13,6 +13,7 @@ from fmbench.drivers.fidelity.substitution import Substitution
 from fmbench.encoder import Encoder, EncoderPlan, Recipe
 from fmbench.fidelity.probe import GROUP, Probe
 from fmbench.fidelity.reader import ArtifactReader
+from fmbench.fidelity.subject import Subject
 from tests.tiny_model import write_collection, write_model
 
 SMALL = (
@@ -110,7 +111,8 @@ def test_texts_from_a_file(folder, captured, fidelity, tmp_path):
     manifest = ArtifactReader(tmp_path / "C").manifest
     assert (manifest.text_count, manifest.queries, manifest.qrels) == (6, 3, None)
     run = ArtifactReader(tmp_path / "C").run(ArtifactReader(tmp_path / "C").find("search/pooled.exact"))
-    assert {query: next(iter(found)) for query, found in run.items()} == {"0": "0", "1": "1", "2": "2"}
+    others = {"0": {"1", "2"}, "1": {"0", "2"}, "2": {"0", "1"}}  # a query is a passage too, and does not find itself
+    assert {query: set(found) for query, found in run.items()} == others
     code, _, err = fidelity("compare", captured("A"), tmp_path / "C")
     assert code == 2 and "cannot be compared" in err
 
@@ -120,8 +122,8 @@ def test_texts_from_a_file(folder, captured, fidelity, tmp_path):
     [
         (["--texts", "nothing.txt", "--probes", "hiden"], "--probes hiden: unknown; did you mean hidden"),
         ([], "--texts FILE or --dataset DIR"),
-        (["--texts", "nothing.txt"], "--texts nothing.txt: cannot be read (No such file or directory)"),
-        (["--texts", "latin"], "--texts latin: is no UTF-8 (at byte 2); save it as UTF-8"),
+        (["--texts", "nothing.txt"], "--texts nothing.txt: no such file"),
+        (["--texts", "latin"], "--texts latin, line 1: is no UTF-8 (invalid start byte at byte 2); save"),
         (["--texts", "nothing.txt", "--split", "train"], "--split goes with --dataset"),
         (["--texts", "nothing.txt", "--documents", "3"], "--documents goes with --dataset"),
         (["--texts", "nothing.txt", "--tokens_per_batch", "auto"], "differ from run to run"),
@@ -383,3 +385,21 @@ def test_bisecting_names_every_leaf_module_of_minilm(minilm, tmp_path, capfd, re
         finally:
             undo()
         assert [(item.call, item.where) for item in found] == [(name, "module")], name
+
+
+def test_texts_are_plain_lines(fidelity, tmp_path):
+    file = tmp_path / "texts"
+    file.write_text('{"_id": "1", "text": "wing"}\n')
+    code, _, err = fidelity("capture", "--texts", file, "--out", tmp_path / "X")
+    assert code == 2 and "holds JSON; write one plain text a line" in err, err
+    file.write_bytes(b"\xef\xbb\xbfwing\xe2\x80\xa8flow\r\nlift\n")
+    assert Subject.from_file(file).passages == ["wing\u2028flow", "lift"]
+
+
+def test_judged_documents_and_others_are_captured(folder, fidelity, tmp_path):
+    words = ("--dataset", folder / "wings", "--probes", "tokens", "--other_documents", "4")
+    code, _, err = fidelity("capture", *words, "--out", tmp_path / "part")
+    assert code == 0 and "judgements are of documents" not in err, err
+    assert ArtifactReader(tmp_path / "part").manifest.text_count == 16
+    code, _, err = fidelity("capture", *words, "--documents", "3", "--out", tmp_path / "both")
+    assert code == 2 and "--documents takes the first, --other_documents those that are judged" in err

@@ -294,3 +294,69 @@ def test_titles_of_another_number_of_questions_are_refused(tmp_path, capsys):
     (tmp_path / "predicted").write_text("a\nb\n")
     assert main(["precision", *words[:-1], "1,5"]) == 2
     assert "beyond the retrieved depth of 1" in capsys.readouterr().err
+
+
+@pytest.fixture
+def counterarguments(tmp_path):
+    """A collection whose queries are documents of it, as in ArguAna: each one's own document ranks first."""
+    folder = write_collection(tmp_path / "argu")
+    texts = [json.loads(line) for line in (folder / "corpus.jsonl").read_text().splitlines()]
+    (folder / "queries.jsonl").write_text("".join(json.dumps(row) + "\n" for row in texts[:6]))
+    judged = "".join(f"d{place}\td{place + 6}\t1\n" for place in range(6))
+    (folder / "qrels" / "test.tsv").write_text(f"query-id\tcorpus-id\tscore\n{judged}")
+    return folder
+
+
+def test_a_query_that_is_a_document_does_not_find_itself(retrieve, counterarguments, tmp_path):
+    words = ("--dataset", counterarguments, "--ir_metrics_k_values", "5", "--run_format", "jsonl", "--k", "1,5")
+    runs = {}
+    for choice in ("yes", "no"):
+        ran = retrieve("evaluate", *words, "--ignore_identical_ids", choice, "--output_dir", tmp_path / choice)
+        assert ran.data(lines.Irm)["ignore_identical_ids"] is ran.data(lines.Search)["ignore_identical_ids"]
+        assert ran.data(lines.Irm)["ignore_identical_ids"] is (choice == "yes")
+        assert "warning: argu: queries with the id of a document: 6 ('d0', " in ran.notes
+        runs[choice] = read_run(tmp_path / choice / "argu" / "run.jsonl")
+    for query, with_own, others in zip(runs["no"].query_ids, runs["no"].ids, runs["yes"].ids, strict=True):
+        assert with_own[0] == query and others[:4] == with_own[1:] and len(others) == 5
+    default = retrieve("evaluate", *words)
+    assert default.data(lines.Irm)["ignore_identical_ids"] is True
+
+
+@pytest.mark.parametrize(
+    ("text", "judged", "words", "message"),
+    [
+        (None, "d1", (), "6 of them with its text; they do not find it (--ignore_identical_ids yes, as in BEIR)\n"),
+        (None, "d0", (), "as in BEIR); judgements of a query's own id, which count as not found: 1\n"),
+        ("other", "d1", (), "0 of them with its text; they do not find it (--ignore_identical_ids yes, as in BEIR); "
+         "two unrelated series of ids? then --ignore_identical_ids no\n"),
+        (None, "d1", ("--ignore_identical_ids", "no"), "they may find it (--ignore_identical_ids no, unlike BEIR)\n"),
+    ],
+)  # fmt: skip
+def test_what_is_said_of_queries_that_are_documents(retrieve, counterarguments, text, judged, words, message):
+    if text is not None:
+        rows = "".join(json.dumps({"_id": f"d{place}", "text": text}) + "\n" for place in range(6))
+        (counterarguments / "queries.jsonl").write_text(rows)
+    with (counterarguments / "qrels" / "test.tsv").open("a") as qrels:
+        qrels.write(f"d0\t{judged}\t1\n")
+    ran = retrieve("evaluate", "--dataset", counterarguments, "--latency_queries", "0", *words)
+    assert message in ran.notes
+
+
+def test_a_query_is_not_mined_for_itself(retrieve, counterarguments, tmp_path):
+    words = ("--search_topk", 4, "--no_annot_in_mined_hn", "--merge_mined_qrels", "--output_dir", tmp_path / "out")
+    ran = retrieve("mine", "--dataset", counterarguments, *words)
+    mined = Qrels.load([tmp_path / "out" / "argu" / "mined_qrels.tsv"]).gains
+    assert "; it is never a negative of theirs" in ran.notes
+    assert len(mined) == 6 and all(query not in found and len(found) == 4 for query, found in mined.items())
+
+
+def test_a_part_of_the_corpus_is_said_in_the_log(retrieve):
+    ran = retrieve("evaluate", "--other_documents", 4, "--latency_queries", "0")
+    assert ran.data(lines.Search)["documents"] == 10
+    quality = ran.data(lines.Irm)
+    assert (quality["dataset"], quality["other_documents"]) == ("wings+4", 4)
+    assert (
+        "warning: wings+4: searches 10 documents, the judged ones and 4 others at most (drawn by --seed 0)" in ran.notes
+    )
+    assert "compare them on this part alone" in ran.notes
+    assert retrieve("evaluate", "--latency_queries", "0").data(lines.Irm)["other_documents"] is None
