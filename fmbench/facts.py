@@ -38,7 +38,7 @@ THREADS = re.compile(r".*_NUM_THREADS")
 FOLDERS = re.compile(r"(?<![^\s:,;=])[~/][^\s:,;]*/")
 
 # The first versions did not print these; nobody knows what they were.
-LATER = ("variables", "torch_settings", "recipe", "head_digest")
+LATER = ("variables", "torch_settings", "recipe", "head_digest", "data", "query_models")
 SHA256 = re.compile("[0-9a-f]{64}")
 DIGEST, MODEL = "model_digest", "model_parts"
 

@@ -156,7 +156,7 @@ def snapshot(name: str, arguments: Arguments) -> Path:
     """
     import huggingface_hub
 
-    options = {key: arguments.literal("model", key) for key in ("revision", "cache_dir", "token")}
+    options = {key: arguments.literal("model", key) for key in ("revision", "cache_dir", "token", "local_files_only")}
     try:
         return Path(huggingface_hub.snapshot_download(name, allow_patterns=list(HUB_FILES), **options))
     except Exception as error:  # the hub's client has a dozen kinds

@@ -109,3 +109,14 @@ def test_settings_that_hold_are_not_made_again(monkeypatch: pytest.MonkeyPatch) 
     for index in (0, 1, 0, 1):
         settings.activate(index)
     assert calls == [1]
+
+
+def test_settings_are_said_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = torch_settings.settings()
+    apply({"set_float32_matmul_precision": "medium"})
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", True)
+    after = torch_settings.settings()
+    assert (after["float32_matmul_precision"], after["cudnn.benchmark"]) == ("medium", True)
+    assert {name for name in after if after[name] != before[name]} <= {
+        "float32_matmul_precision", "cudnn.benchmark", "mkldnn.fp32_precision",
+    }  # fmt: skip

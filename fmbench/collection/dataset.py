@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from fmbench.digest import digest_of_json
 from fmbench.errors import UsageError
 
 from .check import Check, checked
@@ -80,6 +81,14 @@ class Dataset:
         return cls(
             name or corpus[0].resolve().parent.name, Texts(corpus), Texts(queries, ids=wanted), judgements, chosen
         )
+
+    def facts(self) -> dict[str, str | None]:
+        """Return digests of corpus, queries and judgements as they are used, for the fingerprint: a name is not enough.
+
+        Those of texts are over the files' bytes and the ids that are of interest.
+        """
+        judgements = digest_of_json(self.qrels.gains) if self.qrels else None
+        return {"corpus": self.corpus.digest(), "queries": self.queries.digest(), "judgements": judgements}
 
     def check(self, strict: bool = False, complaint: Complaint | None = None) -> Check:
         """Read everything once, and return what is there and what is odd.
