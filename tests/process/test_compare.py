@@ -224,7 +224,8 @@ def test_facts_that_differ_are_told(compare):
 
 def of_model(**parts):
     whole = {"weights": "a" * 64, "configuration": "b" * 64, "code": None, "tokenizer": "c" * 64, "modules": None}
-    return json.dumps({"device": "d0", "model_digest": str(parts), "model_parts": {**whole, **parts}, "variables": {}})
+    facts = {"device": "d0", "weights": "pretrained", "model_source": "folder", "variables": {}}
+    return json.dumps({**facts, "model_digest": str(parts), "model_parts": {**whole, **parts}})
 
 
 def test_an_edited_model_is_refused_by_its_part(compare):
