@@ -9,12 +9,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
-from fmbench import host, lines, model, roofline
+from fmbench import facts, host, lines, model, roofline
 from fmbench.clock import Clock
 from fmbench.compilation import CompilationWatch
 from fmbench.console import note, reserved_stdout, run_main, say, terminable
 from fmbench.errors import UsageError, first_line
 from fmbench.history import History
+from fmbench.identity import identify
 from fmbench.inputs import TokenGenerator
 from fmbench.log import LogWriter
 from fmbench.measure import Shape, interrupt_deferred
@@ -48,6 +49,8 @@ def drive(argv: Sequence[str]) -> int:
     if history is not None:
         note(f"{arguments.resume} holds {len(arguments.shapes) - len(shapes)} of {len(arguments.shapes)} shapes")
     if not shapes:
+        if history is not None:
+            check_model(history, variants[0])
         return 0
     with terminable(), log_stream(history) as stream:
         log = LogWriter(stream)
@@ -58,6 +61,13 @@ def drive(argv: Sequence[str]) -> int:
             finally:
                 show_overview(log, argv)
         return measure_all(argv, variants, shapes, log, history)
+
+
+def check_model(history: History, variant: Variant) -> None:
+    """Raise UsageError where a log that has every shape has them of another model: none is loaded to find that out."""
+    if variant.source is not None:
+        found = identify(variant.source, variant.arguments.evaluated())
+        history.check_facts({**found.facts(), "variables": facts.variables()})
 
 
 @contextlib.contextmanager

@@ -2,7 +2,9 @@
 
 import getpass
 import importlib.metadata
+import os
 import platform
+import re
 import socket
 import subprocess
 from collections.abc import Mapping
@@ -19,6 +21,26 @@ CIRCUMSTANCES = {
     "load_average_start", "load_average_end", "steal_seconds_start", "steal_seconds_end", "cpu_mhz_start",
     "cpu_mhz_end", "clock_sm_mhz", "host", "user", "folder", "precision", "openvino_graphs", "openvino_threads",
 }  # fmt: skip
+
+# Environment variables that decide a figure, by how their names begin, and of those the ones that change what is
+# computed; where things are cached, found or logged, and which of equal devices is seen, decides nothing.
+ARITHMETIC = (
+    "ATEN_", "BLIS_", "CUBLAS_", "CUDNN_", "DNNL_", "MIOPEN_", "MKL_", "NVIDIA_TF32_OVERRIDE", "ONEDNN_", "OPENBLAS_",
+    "PYTORCH_", "ROCBLAS_", "TORCH_", "TORCHDYNAMO_", "TORCHINDUCTOR_", "TRITON_",
+)  # fmt: skip
+PACE = (
+    "CUDA_", "GLIBC_TUNABLES", "GOMP_", "HIP_", "HSA_", "KMP_", "LD_PRELOAD", "MALLOC_", "NCCL_", "OMP_", "RAYON_",
+    "TOKENIZERS_PARALLELISM",
+)  # fmt: skip
+ELSEWHERE = re.compile(r".*_(CACHE|CACHE_DIR|CACHE_PATH|DIR|HOME|LOGS|LOGS_FORMAT|LOGS_OUT|PATH|ROOT|TRACE|VERSION)")
+UNSEEN = {"CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER"}
+THREADS = re.compile(r".*_NUM_THREADS")
+FOLDERS = re.compile(r"(?<![^\s:,;=])[~/][^\s:,;]*/")
+
+# The first versions did not print these; nobody knows what they were.
+LATER = ("variables", "torch_settings", "recipe", "head_digest", "data", "query_models")
+SHA256 = re.compile("[0-9a-f]{64}")
+DIGEST, MODEL = "model_digest", "model_parts"
 
 
 def package_version(name: str) -> str | None:
@@ -79,11 +101,73 @@ def disclosed_facts() -> dict[str, Any]:
     return {"host": socket.gethostname(), "user": getpass.getuser(), "folder": str(Path.cwd())}
 
 
+def variables(beginnings: tuple[str, ...] = (*ARITHMETIC, *PACE)) -> dict[str, str]:
+    """Return the environment variables that decide a figure, as far as they are set; of paths, the last name."""
+    return {
+        name: FOLDERS.sub("", value)
+        for name, value in sorted(os.environ.items())
+        if name.startswith(beginnings) and name not in UNSEEN and not ELSEWHERE.fullmatch(name)
+    }
+
+
+def arithmetic_variables() -> dict[str, str]:
+    """Return the environment variables that change what is computed, beyond how its sums are cut among threads."""
+    return {name: value for name, value in variables(ARITHMETIC).items() if not THREADS.fullmatch(name)}
+
+
 def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """Return the facts of two fingerprints that differ, but for circumstances; nested ones as `packages.torch`."""
-    left, right = flat(one), flat(other)
+    """Return the facts of two fingerprints that differ, but for circumstances; nested ones as `packages.torch`.
+
+    What a fingerprint of an earlier version could not say is left out: `unsaid` names it.
+    """
+    left, right = flat(in_common(one, other)), flat(in_common(other, one))
     keys = sorted(key for key in left.keys() | right.keys() if key.partition(".")[0] not in CIRCUMSTANCES)
     return {key: (left.get(key), right.get(key)) for key in keys if left.get(key) != right.get(key)}
+
+
+def in_common(facts: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    """Return facts as far as another fingerprint could say them too: the parts of a model where both have them.
+
+    The first versions printed one digest, of the weights alone, as the whole model's.
+    """
+    kept = {key: value for key, value in facts.items() if key not in LATER or key in other}
+    if DIGEST not in facts or DIGEST not in other or not (MODEL in facts or MODEL in other):
+        return kept
+    del kept[DIGEST]
+    common = parts_of(facts).keys() & parts_of(other).keys()
+    return {**kept, MODEL: {part: digest for part, digest in parts_of(facts).items() if part in common}}
+
+
+def parts_of(facts: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what is known of a model's parts.
+
+    Of random weights, a digest of the first versions holds versions and places that a folder's config.json names.
+    """
+    if MODEL in facts:
+        return facts[MODEL] if isinstance(facts[MODEL], Mapping) else {}
+    drawn = facts.get("weights") == "random" and facts.get("model_source") != "catalogue"
+    return {} if drawn else {"weights": facts[DIGEST]}
+
+
+def unsaid(facts: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+    """Return what another fingerprint says and these facts, of an earlier version, could not."""
+    later = [name for name in LATER if name in other and name not in facts]
+    if DIGEST not in facts or DIGEST not in other:
+        return later
+    return [*(f"{MODEL}.{part}" for part in parts_of(other) if part not in parts_of(facts)), *later]
+
+
+def said_of(name: str, one: Any, other: Any) -> str:
+    """Return how a fact differs, in words: of a digest there is nothing to read."""
+    above, _, part = name.rpartition(".")
+    if above != MODEL:
+        return f"{name}: {one} then, {other} now"
+    return f"the {part} {'are others' if part in ('weights', 'modules') else 'is another'} now"
+
+
+def short(value: Any) -> Any:
+    """Return a fact as a message has it: the beginning of a sha256 tells it from others."""
+    return value[:12] if isinstance(value, str) and SHA256.fullmatch(value) else value
 
 
 def flat(facts: Mapping[str, Any], above: str = "") -> dict[str, Any]:

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import IO, Any
 
 from fmbench import lines
+from fmbench.console import warn
 from fmbench.errors import UsageError, first_line
-from fmbench.facts import differences
+from fmbench.facts import DIGEST, MODEL, differences, said_of, unsaid
 
 # These say what is measured how often, not what is measured.
 FREE = ("input_sizes", "batch_sizes", "reps", "precision", "max_seconds", "resume", "isolate", "profile", "disclose")
@@ -41,6 +42,7 @@ class History:
             raise UsageError(f"--resume {path}: no log of fmbench (a compressed one has to be unpacked first)")
         text = raw.decode("utf-8", "replace")
         self._size = len(raw)
+        self._told: set[str] = set()
         self.torn = bool(text) and not text.endswith("\n")
         self._runs = [run for run in read_runs(text.splitlines()) if run.shapes]
 
@@ -69,13 +71,22 @@ class History:
         """Raise UsageError where an earlier run has another fingerprint; facts that are not known yet pass."""
         for run in self._runs:
             known = {key: value for key, value in run.facts.items() if key in facts}
-            self._refuse(differences(known, {key: facts[key] for key in known}))
+            asked = known.keys() | ({MODEL} if DIGEST in known else set())
+            self._refuse(differences(known, {key: facts[key] for key in facts.keys() & asked}))
+            self._tell(unsaid(run.facts, facts))
+
+    def _tell(self, names: Iterable[str]) -> None:
+        """Warn once of what an earlier version did not write down: nobody can check that it is the same."""
+        new = [name for name in names if name not in self._told]
+        self._told.update(new)
+        if new:
+            warn(f"--resume {self.path}: an earlier version wrote it, which did not say {', '.join(new)}")
 
     def _refuse(self, pairs: Mapping[str, tuple[Any, Any]]) -> None:
         """Raise UsageError that names what differs."""
         differing = sorted(key for key, (then, now) in pairs.items() if then != now)
         if differing:
-            named = "; ".join(f"{key}: {pairs[key][0]} then, {pairs[key][1]} now" for key in differing[:SHOWN])
+            named = "; ".join(said_of(key, *pairs[key]) for key in differing[:SHOWN])
             more = f"; and {len(differing) - SHOWN} more" if len(differing) > SHOWN else ""
             raise UsageError(f"--resume {self.path}: measured under another fingerprint ({named}{more}); use a new log")
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fmbench.console import warn
-from fmbench.digest import digest_of_files, digest_of_json, weights_files
 from fmbench.errors import UsageError, nearest, one_line
+from fmbench.identity import identify
 from fmbench.options import Arguments
 from fmbench.source import Source
 
@@ -190,8 +190,8 @@ def load_tokenizer(source: Source) -> Any | None:
     return tokenizer if len(tokenizer) > len(tokenizer.all_special_ids) else None
 
 
-def facts(model: "torch.nn.Module", source: Source, arguments: Arguments) -> dict[str, Any]:
-    """Return what identifies a loaded model, as JSON values."""
+def facts(model: "torch.nn.Module", source: Source, arguments: Arguments, root: Path | None = None) -> dict[str, Any]:
+    """Return what identifies a loaded model, as JSON values; `root` is as `fmbench.identity.identify` takes it."""
     parameters = list(model.parameters())
     dtypes = sorted({str(parameter.dtype).removeprefix("torch.") for parameter in parameters})
     return {
@@ -200,7 +200,7 @@ def facts(model: "torch.nn.Module", source: Source, arguments: Arguments) -> dic
         "model_source": source.kind,
         "weights": arguments.weights,
         "weights_missing": getattr(model, "fmbench_missing_weights", None),
-        "model_digest": digest(source, arguments),
+        **identify(source, arguments, root).facts(),
         "parameters": sum(parameter.numel() for parameter in parameters),
         "model_bytes": sum(parameter.numel() * parameter.element_size() for parameter in parameters),
         "dtype": ",".join(dtypes),
@@ -214,23 +214,3 @@ def published_name(arguments: Arguments) -> str:
     """Return the model's name without the folders of this machine, unless they were to be disclosed."""
     path = Path(arguments.model_name).expanduser()
     return path.name if path.is_absolute() and not arguments.disclose else arguments.model_name
-
-
-def digest(source: Source, arguments: Arguments) -> str | None:
-    """Return the sha256 that tells these weights from others: of the files, or of what random ones came from."""
-    if arguments.weights == "random":
-        drawn = [dict(source.config), arguments.model_class, arguments.seed, arguments.options["model"]]
-        return digest_of_json(drawn)
-    folder = Path(source.location) if source.kind == "folder" else hub_folder(source, arguments)
-    files = weights_files(folder) if folder else []
-    return digest_of_files(files) if files else None
-
-
-def hub_folder(source: Source, arguments: Arguments) -> Path | None:
-    """Return the folder of the hub's cache that the weights came from."""
-    import huggingface_hub
-
-    options = arguments.options["model"]
-    where = {key: options[key] for key in ("revision", "cache_dir") if key in options}
-    found = huggingface_hub.try_to_load_from_cache(source.location, "config.json", **where)
-    return Path(found).parent if isinstance(found, str) else None

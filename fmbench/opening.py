@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from fmbench import __version__, facts, host, lines
+from fmbench import __version__, facts, host, lines, torch_settings
 from fmbench.backend import Backend
 from fmbench.console import note
 from fmbench.log import LogWriter
@@ -29,7 +29,8 @@ def write_arguments(log: LogWriter, arguments: Arguments, driver: str) -> None:
 def run_facts(arguments: Arguments, distributions: Iterable[str], timed: str) -> dict[str, Any]:
     """Return what identifies software and host, what is timed, and who ran it where that may be said."""
     disclosed = facts.disclosed_facts() if arguments.disclose else {}
-    return {**facts.software_facts(tuple(distributions)), **host.host_facts(), **disclosed, "timed": timed}
+    software = {**facts.software_facts(tuple(distributions)), "variables": facts.variables()}
+    return {**software, **host.host_facts(), **disclosed, "timed": timed}
 
 
 def platform_facts(platform: Backend, arguments: Arguments) -> dict[str, Any]:
@@ -42,6 +43,7 @@ def platform_facts(platform: Backend, arguments: Arguments) -> dict[str, Any]:
         "gradients": torch.is_grad_enabled() and not arguments.inference,
         "compile": arguments.compile or platform.always_compiles,
         "options": [f"--{name} {value}" for name, value in given(arguments) if ":" in name],
+        "torch_settings": torch_settings.settings(),
         **platform.facts(),
     }
     return found if arguments.disclose else facts.discreet(found)

@@ -15,6 +15,8 @@ HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 SAFE_WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 PICKLED_WEIGHTS = ("pytorch_model.bin", "pytorch_model.bin.index.json")
 PROBE_SECONDS = 5.0
+# What a hub model's folder is read from, beside the weights that transformers fetches itself.
+HUB_FILES = ("*.json", "*/*.json", "*.txt", "*.model", "*.py", "[1-9]_*/*.safetensors")
 
 # These count positions from pad_token_id + 1 on, so that many fewer are usable.
 PADDED_POSITIONS = {
@@ -145,6 +147,20 @@ def from_hub(arguments: Arguments) -> Source:
         except Exception as error:  # the hub's client has a dozen kinds; all mean that the model cannot be had
             raise UsageError(f"{no_model(name)}: {type(error).__name__}: {first_line(error)}") from None
     return Source("hub", name, read_config(Path(cached)))
+
+
+def snapshot(name: str, arguments: Arguments) -> Path:
+    """Return the folder of the hub's cache with a model's small files, fetched where they are not there.
+
+    Raises UsageError where they are not to be had.
+    """
+    import huggingface_hub
+
+    options = {key: arguments.literal("model", key) for key in ("revision", "cache_dir", "token", "local_files_only")}
+    try:
+        return Path(huggingface_hub.snapshot_download(name, allow_patterns=list(HUB_FILES), **options))
+    except Exception as error:  # the hub's client has a dozen kinds
+        raise UsageError(f"{name}: not to be had from the hub ({type(error).__name__})") from None
 
 
 def probe_hub(name: str) -> None:

@@ -12,6 +12,15 @@ from fmbench.errors import UsageError, first_line, nearest
 
 Options = Mapping[str, Mapping[str, Any]]
 
+# What decides how torch computes, whoever set it: an option, an environment variable, a library.
+DECIDING = (
+    "get_float32_matmul_precision", "are_deterministic_algorithms_enabled", "get_default_dtype",
+    "backends.mkldnn.enabled", "backends.mkldnn.deterministic", "backends.mkldnn.fp32_precision",
+    "backends.cudnn.enabled", "backends.cudnn.benchmark", "backends.cudnn.deterministic",
+    "backends.cuda.matmul.allow_fp16_reduced_precision_reduction",
+    "backends.cuda.matmul.allow_bf16_reduced_precision_reduction", "backends.mha.get_fastpath_enabled",
+)  # fmt: skip
+
 
 class Settings:
     """What each variant of a run asks of torch. One variant's wishes hold at a time.
@@ -61,6 +70,21 @@ def default_threads() -> int:
 
     chosen = torch.get_num_threads()
     return chosen if "OMP_NUM_THREADS" in os.environ else min(chosen, host.useful_threads() or chosen)
+
+
+def settings() -> dict[str, Any]:
+    """Return torch's settings as they really are, as JSON values by name; null for one that this version has not."""
+    import torch
+
+    found = {}
+    for name in DECIDING:
+        value: Any = torch
+        for part in name.split("."):
+            value = getattr(value, part, None)
+        value = value() if callable(value) else value
+        key = name.removeprefix("backends.").replace("get_", "").replace("are_", "").removesuffix("_enabled")
+        found[key] = value if value is None or isinstance(value, (bool, int, str)) else str(value)
+    return found
 
 
 def current(torch: Any, name: str) -> Any:

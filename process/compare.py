@@ -12,7 +12,7 @@ from fmbench.parsing import Parser, words
 from . import output, report
 from .comparison import Comparison, compare_sides
 from .reader import find_sources
-from .sides import Facts, Side, check_comparable, check_names, read_side
+from .sides import Facts, Side, check_comparable, check_names, read_side, tell_unsaid
 
 PROGRAM = "fmbench compare"
 FAILURES: Mapping[str, Callable[[Comparison], bool]] = {
@@ -71,6 +71,8 @@ def compare(argv: Sequence[str]) -> int:
 def checked(sides: Sequence[Side], across: Collection[str]) -> list[Facts]:
     """Return how each side's facts differ from the first side's, all of them allowed."""
     check_names(sides, across, warn)
+    for side in sides[1:]:
+        tell_unsaid(sides[0], side, warn)
     return [check_comparable(sides[0], side, across) for side in sides[1:]]
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fmbench.errors import UsageError, nearest
-from fmbench.facts import differences, flat
+from fmbench.facts import DIGEST, MODEL, differences, flat, short, unsaid
 
 from .reader import find_sources
 from .records import read_records
@@ -53,7 +53,9 @@ def check_comparable(base: Side, new: Side, across: Collection[str]) -> Facts:
         differing |= differences(facts_of(base.records[key]), facts_of(new.records[key]))
     refused = {name: pair for name, pair in differing.items() if not allowed(name, across)}
     if refused:
-        named = "; ".join(f"{name}: {refused[name][0]} and {refused[name][1]}" for name in list(refused)[:SHOWN])
+        named = "; ".join(
+            f"{name}: {short(one)} and {short(other)}" for name, (one, other) in list(refused.items())[:SHOWN]
+        )
         more = f"; and {len(refused) - SHOWN} more" if len(refused) > SHOWN else ""
         wanted = ",".join([*across, *refused])
         raise UsageError(
@@ -72,7 +74,18 @@ def allowed(name: str, across: Collection[str]) -> bool:
     """Whether a fact may differ: named in full, by a part above it, or by its last part, with `_version` or not."""
     parts = name.split(".")
     prefixes = {".".join(parts[:length]) for length in range(1, len(parts) + 1)}
-    return not {ALL, parts[-1], f"{parts[-1]}_version", *prefixes}.isdisjoint(across)
+    whole = {DIGEST} if parts[0] == MODEL else set()
+    return not {ALL, parts[-1], f"{parts[-1]}_version", *prefixes, *whole}.isdisjoint(across)
+
+
+def tell_unsaid(base: Side, new: Side, warn: Callable[[str], None]) -> None:
+    """Warn of what one side, which an earlier version measured, does not say: it cannot be compared."""
+    for one, other in ((base, new), (new, base)):
+        names: dict[str, None] = {}
+        for key in one.records.keys() & other.records.keys():
+            names |= dict.fromkeys(unsaid(facts_of(one.records[key]), facts_of(other.records[key])))
+        if names:
+            warn(f"{one.name}: an earlier version wrote it, which did not say {', '.join(names)}: not compared")
 
 
 def check_names(sides: Collection[Side], across: Collection[str], warn: Callable[[str], None]) -> None:
@@ -80,5 +93,5 @@ def check_names(sides: Collection[Side], across: Collection[str], warn: Callable
     names = {name for side in sides for record in side.records.values() for name in flat(facts_of(record))}
     words = {*names, *(name.rpartition(".")[2] for name in names), *KEYS}
     for word in across:
-        if word not in KEYS and not any(allowed(name, [word]) for name in names):
+        if word not in (*KEYS, DIGEST) and not any(allowed(name, [word]) for name in names):
             warn(f"--across {word}: no fact has that name{nearest(word, sorted(words))}")

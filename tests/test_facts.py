@@ -40,6 +40,61 @@ def test_differences_are_named_and_circumstances_are_none() -> None:
     assert facts.differences(one, one) == {}
 
 
+NEW = {"model_digest": "d", "model_parts": {"weights": "w", "configuration": "c"}, "variables": {}}
+
+
+def test_the_first_versions_knew_the_weights_alone() -> None:
+    old = {"model_digest": "w", "weights": "pretrained", "model_source": "folder"}
+    new = {**NEW, "weights": "pretrained", "model_source": "folder"}
+    assert facts.differences(old, new) == {} == facts.differences(new, old)
+    assert facts.differences({**old, "model_digest": "x"}, new) == {"model_parts.weights": ("x", "w")}
+    assert facts.unsaid(old, new) == ["model_parts.configuration", "variables"] and facts.unsaid(new, old) == []
+    drawn = {"weights": "random", "model_source": "folder"}
+    assert facts.differences({**old, **drawn}, {**NEW, **drawn}) == {}
+    assert "model_parts.weights" in facts.unsaid({**old, **drawn}, {**NEW, **drawn})
+    catalogue = {"weights": "random", "model_source": "catalogue"}
+    assert facts.differences({**old, "model_digest": "x", **catalogue}, {**NEW, **catalogue}) != {}
+
+
+def test_a_part_tells_more_than_the_whole() -> None:
+    other = {**NEW, "model_digest": "e", "model_parts": {"weights": "w", "configuration": "x"}}
+    assert facts.differences(NEW, other) == {"model_parts.configuration": ("c", "x")}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("OMP_NUM_THREADS", "3", "3"),
+        ("KMP_AFFINITY", "compact", "compact"),
+        ("ONEDNN_DEFAULT_FPMATH_MODE", "BF16", "BF16"),
+        ("MKL_CBWR", "AVX2", "AVX2"),
+        ("OPENBLAS_CORETYPE", "Haswell", "Haswell"),
+        ("ATEN_CPU_CAPABILITY", "default", "default"),
+        ("NVIDIA_TF32_OVERRIDE", "0", "0"),
+        ("TORCHINDUCTOR_MAX_AUTOTUNE", "1", "1"),
+        ("TORCH_ALLOW_TF32_CUBLAS_OVERRIDE", "1", "1"),
+        ("LD_PRELOAD", "/home/me/a/libjemalloc.so:~/libiomp5.so", "libjemalloc.so:libiomp5.so"),
+        ("TORCHINDUCTOR_CACHE_DIR", "/home/me/cache", None),
+        ("TORCH_HOME", "/home/me", None),
+        ("CUDA_VISIBLE_DEVICES", "1", None),
+        ("SOME_TOKEN", "secret", None),
+    ],
+)
+def test_variables_that_decide_a_figure_are_facts(name: str, value: str, said: str | None, monkeypatch) -> None:
+    monkeypatch.delenv(name, raising=False)
+    assert name not in facts.variables()
+    monkeypatch.setenv(name, value)
+    assert facts.variables().get(name) == said
+
+
+def test_variables_that_cut_sums_among_threads_change_no_vector(monkeypatch) -> None:
+    monkeypatch.setenv("MKL_NUM_THREADS", "2")
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    monkeypatch.setenv("ONEDNN_DEFAULT_FPMATH_MODE", "BF16")
+    found = facts.arithmetic_variables()
+    assert found["ONEDNN_DEFAULT_FPMATH_MODE"] == "BF16" and not found.keys() & {"MKL_NUM_THREADS", "OMP_NUM_THREADS"}
+
+
 def test_the_commit_of_a_checkout() -> None:
     root = Path(facts.__file__).resolve().parent.parent
     if not (root / ".git").exists():

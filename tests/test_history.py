@@ -1,4 +1,5 @@
 import gzip
+import json
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,40 @@ def test_the_same_fingerprint_passes_in_parts(history: History) -> None:
 def test_another_fingerprint_is_refused_by_name(history: History, facts: dict, said: str) -> None:
     with pytest.raises(UsageError, match=said):
         history.check_facts(facts)
+
+
+PARTS = {"weights": "w", "configuration": "c", "code": None, "tokenizer": "t", "modules": "m"}
+
+
+@pytest.mark.parametrize(
+    ("part", "said"),
+    [
+        ("weights", "the weights are others now"),
+        ("configuration", "the configuration is another now"),
+        ("code", "the code is another now"),
+        ("tokenizer", "the tokenizer is another now"),
+        ("modules", "the modules are others now"),
+    ],
+)
+def test_the_part_of_the_model_that_differs_is_named(tmp_path: Path, part: str, said: str) -> None:
+    path = tmp_path / "run.log"
+    path.write_text(LOG.replace('{"dtype": "float32"}', json.dumps({"model_digest": "d", "model_parts": PARTS})))
+    History(path).check_facts({"model_digest": "d", "model_parts": PARTS})
+    with pytest.raises(UsageError, match=rf"fingerprint \({said}\)"):
+        History(path).check_facts({"model_digest": "e", "model_parts": {**PARTS, part: "other"}})
+
+
+def test_a_log_that_knows_the_weights_alone_binds_those_and_the_rest_is_said(tmp_path: Path, capsys) -> None:
+    path = tmp_path / "run.log"
+    path.write_text(LOG.replace('"dtype": "float32"', '"model_digest": "w", "weights": "pretrained"'))
+    history = History(path)
+    history.check_facts({"threads": 2, "variables": {"OMP_NUM_THREADS": "1"}})
+    history.check_facts({"model_digest": "d", "model_parts": PARTS})
+    said = capsys.readouterr().err
+    assert "did not say variables\n" in said
+    assert "model_parts.configuration, model_parts.code, model_parts.tokenizer, model_parts.modules\n" in said
+    with pytest.raises(UsageError, match="the weights are others now"):
+        history.check_facts({"model_digest": "d", "model_parts": {**PARTS, "weights": "other"}})
 
 
 def test_other_arguments_are_refused_by_name(history: History) -> None:

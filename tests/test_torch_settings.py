@@ -126,3 +126,14 @@ def test_threads_follow_a_cpu_quota_unless_told_otherwise(
     assert torch.get_num_threads() == 2
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
     assert torch_settings.default_threads() == 2
+
+
+def test_settings_are_said_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = torch_settings.settings()
+    apply({"set_float32_matmul_precision": "medium"})
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", True)
+    after = torch_settings.settings()
+    assert (after["float32_matmul_precision"], after["cudnn.benchmark"]) == ("medium", True)
+    assert {name for name in after if after[name] != before[name]} <= {
+        "float32_matmul_precision", "cudnn.benchmark", "mkldnn.fp32_precision",
+    }  # fmt: skip

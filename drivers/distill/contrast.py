@@ -7,10 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from fmbench import model
 from fmbench.collection import Dataset, Qrels, Texts
 from fmbench.console import note
-from fmbench.digest import digest_of_files, digest_of_json
+from fmbench.digest import digest_of_json
 from fmbench.distill.contrast import Contrast, Example
 from fmbench.distill.design import load_teacher
 from fmbench.distill.folder import save_student
@@ -21,6 +20,7 @@ from fmbench.distill.tokens import QueryTokenizer
 from fmbench.embeddings import open_or_encode
 from fmbench.encoder import Encoder
 from fmbench.errors import UsageError
+from fmbench.identity import digest_of_folder, identify
 
 from ..retrieve.data import open_datasets
 from .arguments import DistillArguments
@@ -69,7 +69,7 @@ def contrast(run: Run) -> None:
     task = Contrast(
         student, passages, examples, arguments.temperature, arguments.passage_rate, arguments.seed, plan.platform.place
     )
-    train(run, task, identity(run, pairs), ranks)
+    train(run, task, identity(run, pairs, corpus), ranks)
     if ranks.leads:
         finish(run, student, tokenizer, save_document(run, document))
 
@@ -157,14 +157,15 @@ def save_document(run: Run, document: tuple[TrainedPassages, QueryTokenizer] | N
     return folder
 
 
-def identity(run: Run, pairs: Pairs) -> dict[str, object]:
+def identity(run: Run, pairs: Pairs, corpus: Texts) -> dict[str, object]:
     """Return what a checkpoint must agree with."""
-    arguments = run.arguments
-    student = sorted(arguments.query_model[0].rglob("*.safetensors"))
+    arguments, evaluated = run.arguments, run.arguments.evaluated()
     return {
-        "student": digest_of_files(student),
+        "student": digest_of_folder(arguments.query_model[0]),
         "pairs": digest_of_json([list(row) for row in pairs.rows]),
-        "teacher": model.digest(run.plan.source, arguments),
+        "corpus": corpus.digest(),
+        "teacher": identify(run.plan.source, evaluated, run.plan.folder.path).digest,
+        "recipe": digest_of_json([dataclasses.asdict(arguments.recipe), evaluated.options]),
         "temperature": arguments.temperature,
         "passages": [arguments.train_passages, arguments.passage_length, arguments.passage_rate],
         "length": arguments.student_length,

@@ -22,6 +22,7 @@ from fmbench.distill.tokens import QueryTokenizer
 from fmbench.embeddings import Embeddings, open_or_encode
 from fmbench.encoder import Encoder
 from fmbench.errors import UsageError
+from fmbench.identity import digest_of_folder
 from fmbench.pairs import Pair
 from fmbench.ranking.evaluation import Evaluation
 from fmbench.ranking.measures import evaluate as judge
@@ -54,7 +55,9 @@ def evaluate(run: Run) -> None:
     check_datasets(datasets, arguments, quiet=False)
     teacher = Encoder(run.plan)
     run.facts(teacher.arguments)
-    run.log.write(lines.Env(teacher.facts))
+    students = {called(folder): digest_of_folder(folder) for folder in arguments.query_model}
+    data = {dataset.name: dataset.facts() for dataset in datasets}
+    run.log.write(lines.Env({**teacher.facts, **teacher.recipe_facts(), "query_models": students, "data": data}))
     contestants = [reference(run, teacher)]
     for folder in arguments.query_model:
         contestants.append(contestant_of(arguments, called(folder), *load_query_encoder(folder)))

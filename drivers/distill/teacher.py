@@ -32,8 +32,8 @@ def teach(run: Run) -> None:
     progress.clear()
     seconds = (run.clock.now() - start) / 1e9
     dropped = {"held_out": sieve.dropped_held_out, "repeated": sieve.dropped_repeated}
-    write_facts(folder, texts, encoder.key("query"), encoder.name, {"counts": counts, "dropped": dropped})
-    run.log.write(lines.Env(encoder.facts))
+    write_facts(folder, texts, encoder.key("query"), encoder.facts, {"counts": counts, "dropped": dropped})
+    run.log.write(lines.Env({**encoder.facts, **encoder.recipe_facts()}))
     run.say("teacher", {
         "texts": len(found), "kinds": counts, "dropped": dropped, "dimensions": found.dim,
         "tokens": encoder.timings.tokens, "cached": len(found) - encoder.timings.texts, "seconds": round(seconds, 6),

@@ -5,7 +5,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from fmbench import model, torch_settings
+from fmbench import torch_settings
 from fmbench.digest import digest_of_json
 from fmbench.distill.align import Alignment
 from fmbench.distill.design import Design, build, load_teacher, size
@@ -17,6 +17,7 @@ from fmbench.distill.tokens import QueryTokenizer
 from fmbench.distill.training import CHECKPOINT, Plan, Task, Training
 from fmbench.encoder.steps import Normalise
 from fmbench.errors import UsageError
+from fmbench.identity import digest_of_folder, identify
 
 from .arguments import DistillArguments
 from .steps import Run
@@ -29,7 +30,8 @@ def align(run: Run) -> None:
     arguments, plan = run.arguments, run.plan
     check_output(arguments)
     ranks = set_up(run)
-    teacher = read_teacher(arguments.teacher_dir or Path(), model.digest(plan.source, arguments))
+    model = identify(plan.source, arguments.evaluated(), plan.folder.path)
+    teacher = read_teacher(arguments.teacher_dir or Path(), model)
     wanted = design(arguments)
     origin, _ = load_teacher(plan.folder.path, pooling_of(run))
     student, vocabulary = build(wanted, origin, teacher.vectors.shape[1], arguments.seed)
@@ -43,9 +45,9 @@ def align(run: Run) -> None:
         place=plan.platform.place,
     )  # fmt: skip
     identity = {
-        "student": digest_of_json(asdict(wanted)),
+        "student": student_digest(wanted),
         "texts": teacher.facts["texts"],
-        "teacher": teacher.facts["key"]["weights"],
+        "teacher": [model.digest, digest_of_json(teacher.facts["key"])],
         "loss": [arguments.loss, arguments.temperature],
         "embedding rate": arguments.embedding_rate,
     }
@@ -67,6 +69,11 @@ def design(arguments: DistillArguments) -> Design:
         project=arguments.projection == "linear",
         length=arguments.student_length,
     )
+
+
+def student_digest(wanted: Design) -> str:
+    """Return what tells a student from others: its sizes, and what it begins with, wherever that lies."""
+    return digest_of_json({**asdict(wanted), "model": digest_of_folder(wanted.model) if wanted.model else None})
 
 
 def check_output(arguments: DistillArguments) -> None:

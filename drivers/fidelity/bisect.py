@@ -9,6 +9,7 @@ from pathlib import Path
 from fmbench.console import reserved_stdout, run_main, warn
 from fmbench.encoder import Encoder, EncoderPlan
 from fmbench.errors import UsageError
+from fmbench.fidelity.comparison import model_changes
 from fmbench.fidelity.reader import ArtifactReader
 from fmbench.markdown import markdown, plain
 
@@ -69,8 +70,9 @@ def bisected(reader: ArtifactReader, plan: EncoderPlan, arguments: CaptureArgume
     if hidden is not None:
         raise UsageError("; ".join(hidden))
     encoder = Encoder(plan)
-    if encoder.facts["model_digest"] != reader.manifest.model:
-        warn("the weights are not those of A: modules with other weights are among what is found")
+    changes = model_changes(reader.manifest, encoder.facts)
+    if changes:
+        warn(f"this is not the model of A: {'; '.join(changes)}; what follows from that is among what is found")
     substitution = Substitution(reader, encoder.module)
     found = substitution.run(plan.platform.place(substitution.inputs()))
     return found, substitution.calls

@@ -10,6 +10,7 @@ from pathlib import Path
 from fmbench import __version__, lines
 from fmbench.console import Progress, run_main, warn
 from fmbench.errors import UsageError
+from fmbench.facts import unsaid
 from fmbench.fidelity.comparison import Comparison, Row, compare, failures
 from fmbench.fidelity.reader import ArtifactReader
 from fmbench.parsing import Parser
@@ -61,6 +62,10 @@ def run(argv: Sequence[str]) -> int:
     sides = (str(arguments.a), str(arguments.b))
     a, b = (ArtifactReader(folder, arguments.probes) for folder in (arguments.a, arguments.b))
     found = compared(a, b, arguments)
+    for one, other in ((a, b), (b, a)):
+        names = unsaid(one.manifest.fingerprint, other.manifest.fingerprint)
+        if names:
+            warn(f"{one.folder}: an earlier version made it, which did not say {', '.join(names)}: not compared")
     with contextlib.ExitStack() as files:
         for target, text in (
             (arguments.log, lambda: log_text(found, sides)),

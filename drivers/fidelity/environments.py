@@ -9,8 +9,9 @@ import subprocess
 import sys
 import sysconfig
 import venv
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from importlib.metadata import distributions
 from pathlib import Path
 
 from fmbench.digest import digest_of_json
@@ -93,6 +94,12 @@ class Environment:
         if done.returncode:
             raise InstallError(reason_of(done.stderr or done.stdout, self.options))
 
+    def versions(self, names: Iterable[str]) -> dict[str, str]:
+        """Return the versions of those packages that it has, its own before what lies below."""
+        paths = [str(purelib(self.folder)), *below()]
+        found = {name: next(iter(distributions(name=name, path=paths)), None) for name in names}
+        return {name: one.version for name, one in found.items() if one is not None}
+
     def run(self, words: Sequence[str]) -> "subprocess.CompletedProcess[str]":
         """Run fmbench in it; stderr is kept, stdout too."""
         command = [str(self.python), "-m", "fmbench", *words]
@@ -102,10 +109,18 @@ class Environment:
 
 def layer(folder: Path) -> None:
     """Let a new environment see what is installed in this one, behind its own: only what is named differs."""
-    below = [path for path in sys.path if Path(path).name in ("site-packages", "dist-packages")]
-    rows = "".join(f"import site; site.addsitedir({path!r})\n" for path in below)
-    paths = sysconfig.get_paths("venv", vars={"base": str(folder), "platbase": str(folder)})
-    Path(paths["purelib"], LAYER).write_text(rows, encoding="utf-8")
+    rows = "".join(f"import site; site.addsitedir({path!r})\n" for path in below())
+    (purelib(folder) / LAYER).write_text(rows, encoding="utf-8")
+
+
+def below() -> list[str]:
+    """Return where what is installed in this environment lies."""
+    return [path for path in sys.path if Path(path).name in ("site-packages", "dist-packages")]
+
+
+def purelib(folder: Path) -> Path:
+    """Return where an environment's own packages lie."""
+    return Path(sysconfig.get_paths("venv", vars={"base": str(folder), "platbase": str(folder)})["purelib"])
 
 
 def reason_of(text: str, options: Sequence[str]) -> str:

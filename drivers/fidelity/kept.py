@@ -1,30 +1,40 @@
-"""Captures of an earlier run: kept where texts, judgements and weights are still what they were made of."""
+"""Captures of an earlier run: kept where everything that decides what they hold is still what it was."""
 
 import io
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
-from fmbench import model
+from fmbench import facts, host
 from fmbench.collection.qrels import write_tsv
 from fmbench.encoder import EncoderPlan
 from fmbench.errors import UsageError
-from fmbench.fidelity.manifest import read_manifest
+from fmbench.fidelity.comparison import model_changes
+from fmbench.fidelity.late_interaction import head_digest
+from fmbench.fidelity.manifest import Manifest, read_manifest
 from fmbench.fidelity.subject import Subject
+from fmbench.identity import identify
+
+Versions = Callable[[Iterable[str]], Mapping[str, str]]  # of packages, in the environment that captures
 
 
 @dataclass
 class Present:
-    """What a capture would be made of now; the weights are read once, and only where there is an older capture."""
+    """What a capture would be made of now; the model is read once, and only where there is an older capture."""
 
     plan: EncoderPlan
     subject: Subject
+    colbert: Path | None = None
 
     @cached_property
-    def weights(self) -> str:
-        """What a manifest says of the weights."""
-        return str(model.digest(self.plan.source, self.plan.arguments.evaluated()))
+    def model(self) -> Mapping[str, Any]:
+        """What a fingerprint says of the model."""
+        arguments = self.plan.arguments.evaluated()
+        found = identify(self.plan.source, arguments, self.plan.folder.path).facts()
+        return {**found, "weights": arguments.weights, "model_source": self.plan.source.kind}
 
     @cached_property
     def judgements(self) -> str | None:
@@ -35,7 +45,7 @@ class Present:
         write_tsv(self.subject.gains, text)
         return sha256(text.getvalue().encode()).hexdigest()
 
-    def stale(self, folder: Path) -> str | None:
+    def stale(self, folder: Path, versions: Versions) -> str | None:
         """Return why a capture must be made again, or None where it is of what is there now."""
         try:
             manifest = read_manifest(folder)
@@ -45,4 +55,14 @@ class Present:
             return "the texts are others now"
         if manifest.qrels != self.judgements:
             return "the judgements are others now"
-        return "the weights are others now" if manifest.model != self.weights else None
+        return "; ".join([*model_changes(manifest, self.model), *self.changes(manifest, versions)]) or None
+
+    def changes(self, manifest: Manifest, versions: Versions) -> list[str]:
+        """Return, in words, what else is not what it was: software, machine, variables, the head of token vectors."""
+        known = manifest.fingerprint
+        now = {
+            **facts.software_facts(), **host.host_facts(), "variables": facts.variables(),
+            "packages": versions(known.get("packages", {})), "head_digest": head_digest(self.colbert),
+        }  # fmt: skip
+        then = {key: known[key] for key in now.keys() & known.keys()}
+        return [facts.said_of(name, *pair) for name, pair in facts.differences(then, now).items()]

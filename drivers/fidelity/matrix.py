@@ -33,8 +33,8 @@ how it works:
   it; where indexes and rankings were captured, the later version also searches the earlier one's index.
 
   Environments are kept in --environments and used again; so are captures that the same command made below --out, as
-  long as texts, judgements and weights are what they were. A version that cannot be installed, or cannot run, is a row
-  that says why; its neighbours are compared with each other.
+  long as texts, judgements, model, software and machine are what they were. A version that cannot be installed, or
+  cannot run, is a row that says why; its neighbours are compared with each other.
 
 exit codes:
   0 every version was captured and compared, 1 a row of the table is a failure (the others are there), 2 the command
@@ -103,7 +103,7 @@ def run(argv: Sequence[str]) -> int:
     for column in columns:
         column.check(left)
     subject = arguments.subject()
-    present = Present(plan, subject)
+    present = Present(plan, subject, arguments.colbert)
     for column in columns:
         fill(column, left, present)
     steps = [compared(a, b, left, arguments) for a, b in pairwise(working(columns))]
@@ -186,7 +186,7 @@ def fill(column: Column, words: Sequence[str], present: Present) -> None:
         return
     asked = json.dumps(list(words))
     if column.command.is_file():
-        why = present.stale(column.folder)
+        why = present.stale(column.folder, environment.versions)
         if why is None:
             note(f"{environment.requirement}: was captured in {column.folder} by the same command, and is kept")
             return

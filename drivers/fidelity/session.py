@@ -6,7 +6,7 @@ from fmbench import host, lines
 from fmbench.clock import Clock
 from fmbench.encoder import Encoder, EncoderPlan
 from fmbench.fidelity.context import Context
-from fmbench.fidelity.late_interaction import random_head, read_head
+from fmbench.fidelity.late_interaction import head_digest, random_head, read_head
 from fmbench.fidelity.subject import Subject
 from fmbench.log import LogWriter
 from fmbench.opening import platform_facts, run_facts, write_arguments
@@ -40,6 +40,8 @@ class Session:
             **plan.platform.model_facts(),
             "seed": arguments.seed,
             "head": head.origin,
+            "head_digest": head_digest(arguments.colbert),
+            **encoder.recipe_facts(),
             "tokens_per_batch": self.context.budget,
         }
         log.write(lines.Env({"task": task, **self.fingerprint, **host.load_facts("start")}))

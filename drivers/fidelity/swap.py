@@ -8,7 +8,8 @@ from dataclasses import asdict
 from fmbench.console import reserved_stdout, run_main, warn
 from fmbench.encoder import EncoderPlan
 from fmbench.errors import UsageError
-from fmbench.fidelity.comparison import check_comparable
+from fmbench.facts import LATER
+from fmbench.fidelity.comparison import check_comparable, model_changes
 from fmbench.fidelity.reader import ArtifactReader
 from fmbench.fidelity.residual_index import NAMES, ResidualIndex
 from fmbench.log import LogWriter
@@ -40,7 +41,7 @@ example:
   fmbench fidelity swap before after --platform cpu --model_name models/minilm --dataset data/scifact
 """
 PROBES = ("index", "search")
-SAME = ("packages", "dtype", "platform", "device", "compile", "options")
+SAME = ("packages", "dtype", "platform", "device", "compile", "options", "head", *LATER)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -89,11 +90,12 @@ def swapped(a: ArtifactReader, b: ArtifactReader, arguments: CaptureArguments) -
 
 def warn_of_another_build(session: Session, b: ArtifactReader) -> None:
     """Say what is not as when B was captured: the search would not be B's."""
-    other = [name for name in SAME if session.fingerprint.get(name) != b.manifest.fingerprint.get(name)]
-    if session.fingerprint["model_digest"] != b.manifest.model:
-        other.append("weights")
-    if other:
-        warn(f"this is not what made {b.folder}: {', '.join(other)} differ; search drift is between A and this build")
+    then, now = b.manifest.fingerprint, session.fingerprint
+    other = [name for name in SAME if name in then and now.get(name) != then[name]]
+    reasons = [f"{', '.join(other)} differ"] if other else []
+    reasons += model_changes(b.manifest, session.fingerprint)
+    if reasons:
+        warn(f"this is not what made {b.folder}: {'; '.join(reasons)}; search drift is between A and this build")
 
 
 def index_in(reader: ArtifactReader, kind: str) -> ResidualIndex:

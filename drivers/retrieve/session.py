@@ -57,10 +57,7 @@ class Session:
 
     def recipe_facts(self) -> dict[str, Any]:
         """Return how texts become vectors, for the fingerprint."""
-        recipe = self.encoder.recipe
-        said = {name: value for name, value in vars(recipe).items() if name not in ("tokens_per_batch", "lengths")}
-        said["pooling"] = list(recipe.pooling or ())
-        return {"similarity": self.similarity, "dimensions": self.encoder.dimension, "recipe": said}
+        return {"similarity": self.similarity, "dimensions": self.encoder.dimension, **self.encoder.recipe_facts()}
 
     def embed(self, texts: Texts, role: Role, dataset: str) -> Embeddings:
         """Return the vectors of texts, from the cache or encoded now, and print what that took.

@@ -74,6 +74,8 @@ def run_here(task: str, work: Work, argv: Sequence[str]) -> int:
     ):
         check_all(datasets, arguments, quiet=group.rank > 0)
         session = Session.open(arguments, plan, log, group)
+        if group.rank == 0:
+            session.log.write(lines.Env({"data": {dataset.name: dataset.facts() for dataset in datasets}}))
         for dataset in datasets:
             log.banner(task.upper(), dataset.name)
             work(session, dataset)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from fmbench.digest import digest_of_json
 from fmbench.errors import UsageError
 
 from .check import Check, checked
@@ -97,6 +98,14 @@ class Dataset:
         kept = judged | drawn((document.id for document in self.corpus if document.id not in judged), others, seed)
         corpus = Texts(self.corpus.paths, ids=kept)
         return replace(self, name=f"{self.name}+{others}", corpus=corpus, other_documents=others)
+
+    def facts(self) -> dict[str, str | None]:
+        """Return digests of corpus, queries and judgements as they are used, for the fingerprint: a name is not enough.
+
+        Those of texts are over the files' bytes and the ids that are of interest.
+        """
+        judgements = digest_of_json(self.qrels.gains) if self.qrels else None
+        return {"corpus": self.corpus.digest(), "queries": self.queries.digest(), "judgements": judgements}
 
     def check(self, strict: bool = False, complaint: Complaint | None = None) -> Check:
         """Read everything once, and return what is there and what is odd.

@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 
 from fmbench.errors import UsageError, first_line
 
-FORMAT = 1
+FORMAT = 2  # 1 knew of models by their weights alone
 
 
 def write(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:

@@ -9,13 +9,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fmbench.collection import Texts
+from fmbench.console import warn
 from fmbench.embeddings import Embeddings, manifest, shard
 from fmbench.errors import UsageError, first_line
+from fmbench.facts import DIGEST, MODEL, differences, said_of, unsaid
+from fmbench.identity import Identity
 from fmbench.whole_file import whole_file
 
 if TYPE_CHECKING:
     import numpy as np
 
+IDENTITY = (DIGEST, MODEL)
 TEXTS, FACTS, VECTORS = "texts.jsonl", "teacher.json", "vectors"
 
 
@@ -58,16 +62,23 @@ def sample(texts: Iterable[str], most: int | None, seed: int) -> Iterator[str]:
     yield from (text for _, text in sorted(kept))
 
 
-def write_facts(folder: Path, texts: Texts, key: Mapping[str, Any], name: str, counts: Mapping[str, Any]) -> None:
-    """Write which model's vectors these are, and where; last of all, so that a folder with it is whole."""
+def write_facts(
+    folder: Path, texts: Texts, key: Mapping[str, Any], model: Mapping[str, Any], counts: Mapping[str, Any]
+) -> None:
+    """Write which model's vectors these are, and where; last of all, so that a folder with it is whole.
+
+    `model` is what a fingerprint says of it.
+    """
+    name = model["model"]
     stored = manifest.folder_name({"input": texts.digest(), "role": "query", "stored": "float32", **key}, name, "query")
     facts = {"model": name, "key": dict(key), "store": stored, "texts": texts.digest(), **counts}
+    facts |= {known: model[known] for known in IDENTITY}
     with whole_file(folder / FACTS) as stream:
         stream.write(json.dumps(facts, indent=1, sort_keys=True) + "\n")
 
 
-def read_teacher(folder: Path, weights: str | None) -> TeacherVectors:
-    """Read a teacher's folder. `weights` is the digest of the teacher that is asked for.
+def read_teacher(folder: Path, model: Identity) -> TeacherVectors:
+    """Read a teacher's folder. `model` is the teacher that is asked for.
 
     Raises UsageError where the folder is not whole, where its vectors are another model's, and where ids of texts
     and vectors differ.
@@ -75,11 +86,7 @@ def read_teacher(folder: Path, weights: str | None) -> TeacherVectors:
     import numpy as np
 
     facts = read_facts(folder)
-    if facts["key"].get("weights") != weights:
-        raise UsageError(
-            f"{folder}: holds the vectors of {facts['model']}, whose weights are not those of this teacher; "
-            "run `fmbench distill teacher` for it"
-        )
+    check_teacher(folder, {DIGEST: facts["key"].get("weights"), **facts}, model.facts())
     texts = Texts([folder / TEXTS])
     if texts.digest() != facts["texts"]:
         raise UsageError(f"{folder / TEXTS}: was changed after the teacher had encoded it; encode it anew")
@@ -90,6 +97,19 @@ def read_teacher(folder: Path, weights: str | None) -> TeacherVectors:
     vectors = np.asarray(embeddings.as_array(), dtype=np.float32)
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     return TeacherVectors([row.text for row in rows], vectors / np.maximum(lengths, 1e-12), facts)
+
+
+def check_teacher(folder: Path, then: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Raise UsageError where a folder's vectors are another model's; warn of what it does not say of its model."""
+    here = {name: then[name] for name in IDENTITY if name in then}
+    differing = [said_of(name, *pair) for name, pair in differences(here, now).items()]
+    if differing:
+        raise UsageError(
+            f"{folder}: holds the vectors of {then['model']}, which is not this teacher: {', '.join(differing)}; "
+            "run `fmbench distill teacher` for it"
+        )
+    if names := unsaid(here, now):
+        warn(f"{folder}: an earlier version wrote it, which did not say {', '.join(names)} of its teacher")
 
 
 def read_facts(folder: Path) -> dict[str, Any]:

@@ -8,13 +8,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from fmbench import facts
 from fmbench.digest import digest_of_json
 from fmbench.errors import UsageError, first_line
-from fmbench.facts import flat
 
 FORMAT = 1
 FILE = "manifest.json"
 SHARDS = 256  # at most about so many files
+DIGESTS = ("weights", "configuration", "code", "tokenizer", "modules")
+LATER = ("configuration",)  # which the first versions did not keep
 UNSAFE = re.compile(r"[^\w.-]+")
 
 
@@ -87,15 +89,25 @@ def what_changed(key: dict[str, Any], directory: Path) -> str | None:
         alike = other is not None and any(other.key.get(name) == key[name] for name in ("input", "weights"))
         if other is None or not alike or other.key["role"] != key["role"]:
             continue
-        before, after = flat(other.key), flat(key)
+        before, after = facts.flat(other.key), facts.flat(key)
         differing = {name: (before.get(name), after.get(name)) for name in sorted(before.keys() | after.keys())
                      if before.get(name) != after.get(name)}  # fmt: skip
         if differing and (nearest is None or len(differing) < len(nearest[0])):
             nearest = differing, folder
     if nearest is None:
         return None
-    parts = ", ".join(f"{name} {short(before)} -> {short(after)}" for name, (before, after) in nearest[0].items())
+    parts = ", ".join(dict.fromkeys(in_words(name, *pair) for name, pair in nearest[0].items()))
     return f"{parts} (compared with {nearest[1].name})"
+
+
+def in_words(name: str, before: Any, after: Any) -> str:
+    """Return how a key differs; of a digest there is nothing to read."""
+    part = name.partition(".")[0]
+    if part not in DIGESTS:
+        return f"{name} {short(before)} -> {short(after)}"
+    if before is None and part in LATER:
+        return f"the {part} of before is not known"
+    return facts.said_of(f"{facts.MODEL}.{part}", before, after)
 
 
 def short(value: Any) -> str:

@@ -58,7 +58,7 @@ class Encoder:
         self._compute = Compute(plan, loaded, arguments, self.recipe, steps, tokenizer)
         self.arguments = arguments
         self.platform = plan.platform
-        self.facts = model.facts(loaded, plan.source, arguments)
+        self.facts = model.facts(loaded, plan.source, arguments, plan.folder.path)
         self._identity = identity(plan, arguments, self.facts, tokenizer, steps)
         self.module: Any = loaded  # where the platform put it, before any compiler
         self.tokenizer = tokenizer
@@ -116,6 +116,11 @@ class Encoder:
         shared = {name: said[name] for name in ("include_prompt", "normalise", "truncate_dim")}
         mine = {"prompt": self.recipe.prompt(role), "max_length": self.recipe.max_length(role)}
         return {**self._identity, **mine, "pooling": list(said["pooling"]), **shared}
+
+    def recipe_facts(self) -> dict[str, Any]:
+        """Return how texts become vectors, for the fingerprint."""
+        said = {name: value for name, value in vars(self.recipe).items() if name not in ("tokens_per_batch", "lengths")}
+        return {"recipe": {**said, "pooling": list(self.recipe.pooling or ())}}
 
     def encode(self, texts: Sequence[str], role: Role = "passage") -> "np.ndarray":
         """Return one vector a text, float32 of shape (n, d), in the order of the texts.

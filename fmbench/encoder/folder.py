@@ -3,20 +3,16 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from fmbench.console import warn
-from fmbench.errors import UsageError, first_line
+from fmbench.errors import UsageError
+from fmbench.sentence_folder import MODULES, ROOT, TRANSFORMER_CONFIGS, listed
 
 from .recipe import POOLINGS, Recipe
 from .steps import Normalise, Step, read_dense, read_json, read_layer_norm
 
-# sentence_bert_config.json had the model's type in its name once.
-TRANSFORMER_CONFIGS = tuple(
-    f"sentence_{kind}_config.json"
-    for kind in ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
-)
 POOLING_NAMES = {"cls": "cls", "max": "max", "mean": "mean", "lasttoken": "last"}
 # As older releases wrote it, in the order in which several are concatenated.
 POOLING_FLAGS = {
@@ -47,7 +43,7 @@ def read(path: Path) -> Folder | None:
     Imports neither torch nor weights. Raises UsageError for what cannot be honoured: an unknown module, pickled
     weights, a file that is damaged, a path that leads out of the folder.
     """
-    if not (path / "modules.json").is_file():
+    if not (path / MODULES).is_file():
         return None
     folder = Folder(path)
     for position, (kind, where) in enumerate(listed(path)):
@@ -60,24 +56,8 @@ def read(path: Path) -> Folder | None:
         reader(folder, path / where)
     if folder.recipe.pooling is None:
         raise UsageError(f"{path}/modules.json: no Pooling module says how tokens become a text's vector")
-    folder.recipe = add_prompts(folder, read_json(path / "config_sentence_transformers.json"))
+    folder.recipe = add_prompts(folder, read_json(path / ROOT))
     return folder
-
-
-def listed(path: Path) -> list[tuple[str, str]]:
-    """Return the kind and the sub-folder of each module, in order."""
-    file = path / "modules.json"
-    try:
-        modules = json.loads(file.read_text(encoding="utf-8"))
-        found = [(str(module["type"]).rpartition(".")[2], str(module["path"])) for module in modules]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"{file}: not readable as a list of modules ({first_line(error)})") from None
-    for _, where in found:
-        if PurePosixPath(where).is_absolute() or ".." in PurePosixPath(where).parts:
-            raise UsageError(f"{file}: {where} leads out of the folder")
-    if not found:
-        raise UsageError(f"{file}: lists no module")
-    return found
 
 
 def add_transformer(folder: Folder, path: Path) -> None:

@@ -3,19 +3,16 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fmbench import facts
+from fmbench import facts, torch_settings
 from fmbench.errors import UsageError
+from fmbench.identity import WITHOUT_EFFECT
 from fmbench.options import Arguments
 
 from . import tokens
 from .plan import EncoderPlan
 from .steps import Step
 
-# What from_pretrained takes and no vector shows. Secrets are among them: a key is written to a file.
-WITHOUT_EFFECT = {
-    "cache_dir", "force_download", "local_files_only", "low_cpu_mem_usage", "revision", "token", "use_safetensors",
-    "weights_only",
-}  # fmt: skip
+LOADED = ("weights", "configuration", "code")  # parts that the model is made of; tokens and modules come beside it
 LIBRARIES = ("torch", "transformers", "tokenizers")
 
 
@@ -24,8 +21,9 @@ def identity(
 ) -> dict[str, Any]:
     """Return JSON values by name, once the model is prepared. `described` is what `fmbench.model.facts` says of it.
 
-    The weights count by their digest, wherever they lie and whatever they are called. Raises UsageError where there
-    are no files to take it of: vectors of unknown weights must not be mistaken for others.
+    The model counts by its digests, wherever it lies and whatever it is called; of its tokenizer and its modules, what
+    is done for a text, so that another prompt of queries leaves passages alone. Raises UsageError where there are no
+    weights to take a digest of: vectors of unknown weights must not be mistaken for others.
     """
     if described["model_digest"] is None:
         raise UsageError(f"{plan.source.location}: no weights files are found that tell this model from others")
@@ -33,7 +31,7 @@ def identity(
     drawn = {"seed": arguments.seed} if described["weights_missing"] else {}  # what a checkpoint lacks is random
     names = dict.fromkeys((*LIBRARIES, *platform.distributions))
     return {
-        "weights": described["model_digest"],
+        **{part: described["model_parts"][part] for part in LOADED},
         **drawn,
         "model_class": described["model_class"],
         "tokenizer": tokens.digest(tokenizer),
@@ -42,6 +40,8 @@ def identity(
         "dtype": described["dtype"],
         "precision": platform.computes_in(described["dtype"].partition(",")[0]),
         "options": options(arguments),
+        "torch": torch_settings.settings(),
+        "variables": facts.arithmetic_variables(),
         "libraries": {name: facts.package_version(name) for name in names},
     }
 

@@ -8,14 +8,11 @@ from fmbench import backend
 from fmbench.backend import Backend
 from fmbench.errors import UsageError
 from fmbench.options import Arguments
-from fmbench.source import Source, locate
+from fmbench.source import Source, locate, snapshot
 
 from . import folder as folders
 from .folder import Folder
 from .recipe import POOLINGS, ROLES, Recipe
-
-# What a hub model's folder is read from, beside the weights that transformers fetches itself.
-HUB_FILES = ("*.json", "*/*.json", "*.txt", "*.model", "[1-9]_*/*.safetensors")
 
 
 @dataclass(frozen=True)
@@ -42,22 +39,11 @@ class EncoderPlan:
         if source.kind == "catalogue":
             raise UsageError(f"{arguments.model_name}: the catalogue has no tokenizer; texts need a model's folder")
         if source.kind == "hub":
-            fetched = fetch(source, arguments)
+            fetched = snapshot(source.location, arguments)
             folder = folders.read(fetched) or Folder(fetched)
         said = recipe or Recipe()
         check(said, source)
         return cls(arguments, said, platform, source, folder)
-
-
-def fetch(source: Source, arguments: Arguments) -> Path:
-    """Return the folder of the hub's cache with a model's small files, fetched where they are not there."""
-    import huggingface_hub
-
-    options = {key: arguments.literal("model", key) for key in ("revision", "cache_dir", "token")}
-    try:
-        return Path(huggingface_hub.snapshot_download(source.location, allow_patterns=list(HUB_FILES), **options))
-    except Exception as error:  # the hub's client has a dozen kinds
-        raise UsageError(f"{source.location}: not to be had from the hub ({type(error).__name__})") from None
 
 
 def check(recipe: Recipe, source: Source) -> None:

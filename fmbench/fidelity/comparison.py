@@ -1,6 +1,6 @@
 """Two captures, artifact by artifact, in execution order."""
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +17,7 @@ from .reader import ArtifactReader
 
 Key = TypeVar("Key", bound=Hashable)
 WORKERS = 4  # artifacts at a time: more do not go faster, the memory is what they share
+MODEL_FACTS = (facts.DIGEST, facts.MODEL, "weights", "model_source")
 SUBJECT = ("texts", "seed", "qrels")  # of two manifests, what must be the same besides the probes
 
 
@@ -117,8 +118,16 @@ def shown(manifest: Manifest, name: str) -> str:
 
 def differing_facts(a: Manifest, b: Manifest) -> dict[str, tuple[Any, Any]]:
     """Return the facts of two captures that differ, the model's digest among them."""
-    found = facts.differences(a.fingerprint, b.fingerprint)
-    return ({} if a.model == b.model else {"model_digest": (a.model[:12], b.model[:12])}) | found
+    found = facts.differences(*({facts.DIGEST: side.model[:12], **side.fingerprint} for side in (a, b)))
+    return {name: (facts.short(one), facts.short(other)) for name, (one, other) in found.items()}
+
+
+def model_changes(then: Manifest, now: Mapping[str, Any]) -> list[str]:
+    """Return, in words, which parts of a model are not those that a capture was made with; `now` is what it is now."""
+    known = {facts.DIGEST: then.model, **then.fingerprint}
+    here, there = ({key: side[key] for key in MODEL_FACTS if key in side} for side in (known, now))
+    differing = [facts.said_of(name, *pair) for name, pair in facts.differences(here, there).items()]
+    return differing + [f"an earlier version did not say {name}" for name in facts.unsaid(here, there)]
 
 
 def pairs(a: Manifest, b: Manifest) -> list[tuple[Artifact | None, Artifact | None]]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from string import punctuation
 from typing import TYPE_CHECKING, Any
 
+from fmbench.digest import digest_of_files
 from fmbench.errors import UsageError, first_line
 
 if TYPE_CHECKING:
@@ -62,6 +63,13 @@ def read_head(folder: Path, hidden_size: int) -> Head:
     if weight.dim() != 2 or weight.shape[1] != hidden_size:
         raise UsageError(f"{path}: {LINEAR} takes {weight.shape[-1]} numbers a token; the model has {hidden_size}")
     return Head(weight, query_length(folder / METADATA), "checkpoint")
+
+
+def head_digest(folder: Path | None) -> str | None:
+    """Return the digest of a checkpoint's head and of how long its queries are; None where there is none to read."""
+    files = [] if folder is None else [folder / "model.safetensors", folder / METADATA]
+    there = [path for path in files if path.is_file()]
+    return digest_of_files(there) if there else None
 
 
 def query_length(path: Path) -> int:

@@ -183,6 +183,15 @@ def test_a_teacher_of_other_weights_is_refused(place, tmp_path, capsys):
     assert "holds the vectors of tiny-teacher" in capsys.readouterr().err
 
 
+def test_a_teacher_of_another_configuration_is_refused(place, tmp_path, capsys):
+    folder = shutil.copytree(place.model, tmp_path / "tiny-teacher")
+    other = SimpleNamespace(**{**vars(place), "model": folder})
+    config = folder / "config.json"
+    config.write_text(config.read_text().replace('"gelu"', '"relu"'))
+    assert align(other, tmp_path / "out", "--student", "lookup") == 2
+    assert "which is not this teacher: the configuration is another now; run" in capsys.readouterr().err
+
+
 def test_dimensions_that_differ_are_refused_and_the_projection_named(place, tmp_path, capsys):
     words = ("--student", "bert", "--hidden_size", 16, "--heads", 2, "--embeddings", "own")
     assert align(place, tmp_path / "out", *words) == 2

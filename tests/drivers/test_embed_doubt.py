@@ -1,5 +1,6 @@
 """The driver's doubt: comparisons, limits, phases, names, isolation, resuming."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -195,6 +196,26 @@ def test_resume_skips_what_is_whole_and_refuses_another_fingerprint(drive, tiny:
     assert log.read_text() == before
     code, said = run("8,24", "--model:num_hidden_layers@", "1")
     assert code == 2 and "model:num_hidden_layers@: None then, 1 now" in said
+
+
+def test_resume_refuses_a_model_that_was_edited_and_names_the_part(
+    drive, tiny_text_model: Path, tmp_path: Path, monkeypatch
+) -> None:
+    folder, log = Path(shutil.copytree(tiny_text_model, tmp_path / "model")), tmp_path / "run.log"
+    words = ["--platform", "cpu", "--threads", "1", "--model_class", "BertModel", "--model_name", folder,
+             "--batch_sizes", "1", "--reps", "2", "--resume", log]  # fmt: skip
+    assert drive(*words, "--input_sizes", "8")[0] == 0
+    known = facts([line for line in map(whole, log.read_text().splitlines()) if line])
+    assert known["model_parts"]["configuration"] and known["torch_settings"]["float32_matmul_precision"] == "highest"
+    monkeypatch.setenv("KMP_BLOCKTIME", "7")
+    code, _, said = drive(*words, "--input_sizes", "8,16")
+    assert code == 2 and "variables.KMP_BLOCKTIME: None then, 7 now" in said
+    monkeypatch.delenv("KMP_BLOCKTIME")
+    config = folder / "config.json"
+    config.write_text(config.read_text().replace('"gelu"', '"relu"'))
+    for sizes in ("8", "8,16"):  # all there, and one missing
+        code, _, said = drive(*words, "--input_sizes", sizes)
+        assert code == 2 and "another fingerprint (the configuration is another now)" in said
 
 
 def whole(text: str) -> Line | None:

@@ -56,7 +56,14 @@ class FakeEncoder:
     dimension: int = DIMENSION
 
     def key(self, role: str) -> dict[str, Any]:
-        return {"weights": "w0", "libraries": {"torch": "2"}, "prompt": "", **self.parts}
+        return {
+            "weights": "w0",
+            "configuration": "c0",
+            "code": None,
+            "libraries": {"torch": "2"},
+            "prompt": "",
+            **self.parts,
+        }
 
     def settle(self, texts: Sequence[str], role: str) -> int:
         return self.tokens_per_batch or 4 * len(texts)

@@ -63,7 +63,11 @@ def test_names_say_what_lies_there(tmp_path: Path, encoder: FakeEncoder) -> None
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"weights": "w1"}, 'weights "w0" -> "w1"'),
+        ({"weights": "w1"}, "the weights are others now"),
+        ({"configuration": "c1"}, "the configuration is another now"),
+        ({"configuration": None}, "the configuration is another now"),
+        ({"code": "c1"}, "the code is another now"),
+        ({"modules": ["normalise", ["dense", "x"]]}, "the modules are others now"),
         ({"prompt": "query: "}, 'prompt "" -> "query: "'),
         ({"libraries": {"torch": "3"}}, 'libraries.torch "2" -> "3"'),
         ({"precision": "bfloat16"}, 'precision null -> "bfloat16"'),

@@ -222,6 +222,31 @@ def test_facts_that_differ_are_told(compare):
     assert told(compare(*texts, words=["--across", "all", *JSON]))["differing"]["device"] == ["d0", "d1"]
 
 
+def of_model(**parts):
+    whole = {"weights": "a" * 64, "configuration": "b" * 64, "code": None, "tokenizer": "c" * 64, "modules": None}
+    facts = {"device": "d0", "weights": "pretrained", "model_source": "folder", "variables": {}}
+    return json.dumps({**facts, "model_digest": str(parts), "model_parts": {**whole, **parts}})
+
+
+def test_an_edited_model_is_refused_by_its_part(compare):
+    texts = log_text({8: noisy()}, of_model()), log_text({8: noisy()}, of_model(configuration="e" * 64))
+    said = compare(*texts, code=2)
+    assert f"(model_parts.configuration: {'b' * 12} and {'e' * 12});" in said
+    for across in ("model_parts.configuration", "configuration", "model_parts", "model_digest"):
+        compare(*texts, words=["--across", across])
+
+
+def test_a_log_of_the_first_versions_is_compared_by_its_weights_and_the_rest_is_said(compare, capsys, tmp_path):
+    old = json.dumps({"device": "d0", "model_digest": "a" * 64, "weights": "pretrained", "model_source": "folder"})
+    new = log_text({8: noisy()}, of_model())
+    compare(log_text({8: noisy()}, old), new)
+    assert main([str(tmp_path / "a.log"), str(tmp_path / "b.log")]) == 0
+    said = capsys.readouterr().err
+    assert "a.log: an earlier version wrote it, which did not say model_parts.configuration, model_parts.code" in said
+    assert "variables: not compared" in said
+    assert "(model_parts.weights: " in compare(log_text({8: noisy()}, old.replace("a" * 64, "d" * 64)), new, code=2)
+
+
 def test_a_name_that_no_fact_has_is_a_warning(compare, tmp_path, capsys):
     compare(log_text({8: noisy()}), log_text({8: noisy()}))
     main([str(tmp_path / "a.log"), str(tmp_path / "b.log"), "--across", "devcie"])

@@ -113,7 +113,7 @@ def matrix(tmp_path, monkeypatch, capfd, restore_torch):
     return call
 
 
-def test_captures_are_kept_only_while_texts_and_weights_are_what_they_were(matrix, tmp_path):
+def test_captures_are_kept_only_while_all_that_decides_them_is_what_it_was(matrix, tmp_path, monkeypatch):
     assert matrix()[0] == 0
     code, _, err = matrix()
     assert code == 0 and err.count("by the same command, and is kept") == 2
@@ -124,6 +124,13 @@ def test_captures_are_kept_only_while_texts_and_weights_are_what_they_were(matri
     write_model(tmp_path / "tiny", seed=2)
     code, _, err = matrix()
     assert code == 0 and err.count("is captured again: the weights are others now") == 2
+    config = tmp_path / "tiny" / "config.json"
+    config.write_text(config.read_text().replace('"gelu"', '"relu"'))
+    code, _, err = matrix()
+    assert code == 0 and err.count("is captured again: the configuration is another now") == 2
+    monkeypatch.setenv("ONEDNN_DEFAULT_FPMATH_MODE", "BF16")
+    code, _, err = matrix()
+    assert code == 0 and err.count("captured again: variables.ONEDNN_DEFAULT_FPMATH_MODE: None then, BF16 now") == 2
     (tmp_path / "out" / "a-2" / "manifest.json").unlink()
     code, _, err = matrix()
     assert code == 0 and err.count("and is kept") == err.count("is captured again: ") == 1

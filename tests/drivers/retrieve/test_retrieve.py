@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 import subprocess
 import sys
 
@@ -58,6 +59,45 @@ def test_streaming_and_precomputing_give_the_same_rankings(retrieve, tmp_path):
         assert ran.data(lines.Enc, role="passage")["cached"] == (30 if name == "again" else 0)
     streamed = files_below(tmp_path / "streamed")
     assert streamed and all(files_below(tmp_path / name) == streamed for name in ("before", "cached", "again"))
+
+
+def test_another_configuration_is_encoded_anew_and_says_so(retrieve, model, tmp_path):
+    folder = shutil.copytree(model, tmp_path / "edited")
+    words = ("--model_name", folder, "--encoding_cache_dir", tmp_path / "cache")
+    first = retrieve("evaluate", *words)
+    config = folder / "config.json"
+    config.write_text(config.read_text().replace('"gelu"', '"relu"').replace("1e-12", "0.5"))
+    ran, alone = retrieve("evaluate", *words), retrieve("evaluate", "--model_name", folder)
+    assert ran.data(lines.Enc, role="passage")["cached"] == 0
+    assert "passage vectors are encoded anew: the configuration is another now (compared with" in ran.notes
+    assert ran.data(lines.Irm) == alone.data(lines.Irm) != first.data(lines.Irm)
+    assert retrieve("evaluate", *words).data(lines.Enc, role="passage")["cached"] == 30
+
+
+def test_variables_that_change_what_is_computed_are_part_of_the_key(retrieve, tmp_path, monkeypatch):
+    cache = ("--encoding_cache_dir", tmp_path / "cache")
+    retrieve("encode", *cache)
+    monkeypatch.setenv("ONEDNN_DEFAULT_FPMATH_MODE", "BF16")
+    ran = retrieve("encode", *cache)
+    assert ran.data(lines.Enc, role="passage")["cached"] == 0
+    assert 'variables.ONEDNN_DEFAULT_FPMATH_MODE null -> "BF16"' in ran.notes
+
+
+def test_the_log_tells_data_sets_by_what_is_in_them(retrieve, collection):
+    def data():
+        printed = map(lines.parse_line, retrieve("evaluate").log.splitlines())
+        (found,) = [line.data["data"] for line in printed if isinstance(line, lines.Env) and "data" in line.data]
+        return found["wings"]
+
+    first = data()
+    with (collection / "qrels" / "test.tsv").open("a") as stream:
+        stream.write("q0\td9\t1\n")
+    judged = data()
+    with (collection / "corpus.jsonl").open("a") as stream:
+        stream.write('{"_id": "new", "text": "wing"}\n')
+    grown = data()
+    assert [name for name in first if first[name] != judged[name]] == ["judgements"]
+    assert [name for name in first if judged[name] != grown[name]] == ["corpus"]
 
 
 def test_another_prompt_is_encoded_anew_and_says_so(retrieve, tmp_path):
