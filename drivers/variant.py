@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from fmbench import backend, lines, model, torch_settings
+from fmbench import backend, lines, model, positions, torch_settings
 from fmbench.backend import Backend, Forward
 from fmbench.clock import Clock
 from fmbench.cost import Cost, cost_of
@@ -53,18 +53,25 @@ class Variant:
             return None
 
     def load(self, log: LogWriter, clock: Clock) -> None:
-        """Load and prepare the model, and print what that took and what it is."""
+        """Load and prepare the model, and print what that took and what it is.
+
+        Raises UsageError for input sizes beyond the positions that the model turns out to have.
+        """
         self.activate()
-        start = clock.now()
+        start, limit = clock.now(), None
         if self.source is not None:
             self.model = model.load(self.source, self.arguments)
+            loaded = clock.now()
+            limit = positions.maximum_length(self.model)
+            self.source.check_lengths(self.arguments.input_sizes, limit)
+            start += clock.now() - loaded  # a question of ours, no part of setting up
         self.forward = self.platform.prepare(self.model, self.arguments)
         seconds = (clock.now() - start) / 1e9
         if self.index == 0:
             log.write(lines.Setup(seconds))
         log.write(lines.Phase({"name": "load", "seconds": round(seconds, 6), **self.marks}))
         if self.source is not None:
-            self.facts |= model.facts(self.model, self.source, self.arguments)
+            self.facts |= model.facts(self.model, self.source, self.arguments, limit)
         else:
             self.facts |= {"model": self.arguments.model_name, "weights": None}
 
@@ -87,7 +94,7 @@ def plan(argv: Sequence[str], arguments: SpeedArguments, program: str) -> list[V
         platform.check(given)
         source = locate(given) if platform.builds_model else None
         if source is not None:
-            source.check_lengths(given.input_sizes)
+            source.check_lengths(given.input_sizes, source.claimed_length)
         variants.append(Variant(index, overrides, given, platform, source, alone=len(every) == 1))
     return variants
 
@@ -100,7 +107,7 @@ def set_up(variants: Sequence[Variant]) -> None:
         variant.arguments = variant.arguments.evaluated()
         torch_settings.check_compile(variant.arguments.options["compile"])
         if variant.source is not None:
-            model.import_class(variant.arguments.model_class)
+            model.import_class(variant.arguments.model_class, variant.source)
     settings = torch_settings.Settings([(v.arguments.options, v.arguments.threads) for v in variants])
     for variant in variants:
         variant.activate = lambda index=variant.index: settings.activate(index)  # type: ignore[misc]

@@ -2,10 +2,11 @@
 
 import inspect
 import sys
+from collections.abc import Container
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fmbench.console import warn
+from fmbench.console import note, warn
 from fmbench.errors import UsageError, nearest, one_line
 from fmbench.identity import identify
 from fmbench.options import Arguments
@@ -21,19 +22,25 @@ PRETRAINED_ONLY = {
 }  # fmt: skip
 DTYPE_KEYS = ("dtype", "torch_dtype")
 DTYPE_SINCE = (4, 56)  # from here on from_pretrained says dtype; it said torch_dtype before
+# Published configurations are those of training and generating. Nothing reads what these would keep beside the vectors.
+ENCODING = {
+    "use_cache": False, "use_mems_eval": False, "output_attentions": False, "output_hidden_states": False,
+    "return_dict": True,
+}  # fmt: skip
 
 
 def load(source: Source, arguments: Arguments) -> "torch.nn.Module":
     """Load the model on the CPU. The options of `arguments` are evaluated.
 
-    The weights have the dtype that `--model:dtype` names, else the one that the configuration publishes.
+    The weights have the dtype that `--model:dtype` names, else the one that the configuration publishes. Of an
+    encoder-decoder, AutoModel means the encoder. Caches are off unless an option asks for them.
     Raises UsageError for an option that the model does not know.
     """
     import torch
     import transformers
 
     quiet()
-    model_class = import_class(arguments.model_class)
+    model_class = import_class(arguments.model_class, source)
     options = dict(arguments.options["model"])
     dtype = take_dtype(options, source)
     torch.manual_seed(arguments.seed)
@@ -42,9 +49,29 @@ def load(source: Source, arguments: Arguments) -> "torch.nn.Module":
     else:
         options[dtype_key(transformers.__version__)] = dtype
         model = load_pretrained(model_class, source, options)
+    for_encoding(model, arguments.options["model"])
+    say_what_was_built(model, arguments.model_class)
     # from_pretrained returns a model in evaluation mode; random weights follow, so that both do the same work.
     model.eval()
     return model
+
+
+def for_encoding(model: "torch.nn.Module", asked: Container[str]) -> None:
+    """Switch off what a configuration wants kept for generation, unless it was asked for by an option."""
+    for part in model.modules():
+        config = getattr(part, "config", None)
+        for key, value in ENCODING.items():
+            if key not in asked and hasattr(config, key):
+                setattr(config, key, value)
+
+
+def say_what_was_built(model: Any, named: str) -> None:
+    """Say it where that is not the whole model that the name stands for, or more than an encoder."""
+    built = type(model).__name__
+    if named == "AutoModel" and "Encoder" in built:
+        note(f"--model_class AutoModel: {built}, the encoder alone")
+    if model.get_output_embeddings() is not None:
+        note(f"--model_class {named}: {built} also computes a logit for every word at every token; AutoModel does not")
 
 
 def quiet() -> None:
@@ -55,14 +82,21 @@ def quiet() -> None:
         transformers.utils.logging.disable_progress_bar()
 
 
-def import_class(name: str) -> Any:
-    """Import a model class of transformers, which takes a second or two the first time. Raises UsageError."""
+def import_class(name: str, source: Source) -> Any:
+    """Import a model class of transformers, which takes a second or two the first time. Raises UsageError.
+
+    For AutoModel and an encoder-decoder it is the class of the encoder, where the library has one (T5EncoderModel).
+    """
     import transformers
 
     try:
-        return getattr(transformers, name)
+        found = getattr(transformers, name)
     except AttributeError:
         raise UsageError(f"--model_class {name}: transformers does not export it") from None
+    if name != "AutoModel":
+        return found
+    whole = transformers.models.auto.modeling_auto.MODEL_MAPPING_NAMES.get(source.config.get("model_type"), "")
+    return getattr(transformers, f"{str(whole).removesuffix('Model')}EncoderModel", found)
 
 
 def dtype_key(version: str) -> str:
@@ -91,12 +125,13 @@ def take_dtype(options: dict[str, Any], source: Source) -> "torch.dtype":
 
 def load_pretrained(model_class: Any, source: Source, options: dict[str, Any]) -> "torch.nn.Module":
     """Call from_pretrained; pickled weights only where the user asked for them. Raises UsageError."""
-    options.setdefault("use_safetensors", True)
+    options = {"use_safetensors": True, **encoder_options(model_class), **options}
     try:
         loaded, report = model_class.from_pretrained(source.location, output_loading_info=True, **options)
     except Exception as error:  # a bad option, a damaged file, a class that does not fit: all the user's to mend
         raise UsageError(f"{source.location} cannot be loaded: {type(error).__name__}: {one_line(error)}") from error
-    missing = sorted(report.get("missing_keys", ()))
+    loaded, prefix = encoder_part(loaded, model_class)
+    missing = sorted(key for key in report.get("missing_keys", ()) if key.startswith(prefix))
     if missing:
         shown = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
         warn(f"{len(missing)} weights are not in the checkpoint and are random now: {shown}")
@@ -104,10 +139,32 @@ def load_pretrained(model_class: Any, source: Source, options: dict[str, Any]) -
     return loaded
 
 
+def encoder_options(model_class: Any) -> dict[str, Any]:
+    """Return what an encoder's class wants its configuration to say."""
+    return {"is_encoder_decoder": False} if model_class.__name__.endswith("EncoderModel") else {}
+
+
+def encoder_part(model: Any, model_class: Any) -> tuple[Any, str]:
+    """Return the part of a model that makes vectors, and the prefix of its weights' names in the whole.
+
+    Where AutoModel had to build an encoder-decoder whole, such as BartModel, that is its encoder; else the model.
+    """
+    config = model.config
+    whole = getattr(config, "is_encoder_decoder", False) or getattr(type(config), "is_encoder_decoder", False)
+    if model_class.__name__ != "AutoModel" or not whole:
+        return model, ""
+    encoder = model.get_encoder()
+    prefix = next((name for name, module in model.named_modules() if module is encoder), "")
+    if not prefix or not hasattr(encoder, "config"):
+        raise UsageError(f"--model_class AutoModel: {type(model).__name__} has no encoder that reads texts alone")
+    return encoder, f"{prefix}."
+
+
 def build(model_class: Any, source: Source, options: dict[str, Any]) -> "torch.nn.Module":
     """Build the architecture of a configuration with random weights."""
     import transformers
 
+    options = {**encoder_options(model_class), **options}
     unusable = sorted(PRETRAINED_ONLY & options.keys())
     if unusable:
         raise UsageError(f"--model:{unusable[0]}: says nothing about random weights; leave it out")
@@ -124,7 +181,7 @@ def build(model_class: Any, source: Source, options: dict[str, Any]) -> "torch.n
     try:
         built = transformers.AutoConfig.for_model(model_type, **{**config, **config_options})
         if hasattr(model_class, "from_config"):  # an Auto class
-            return model_class.from_config(built, **init_options)
+            return encoder_part(model_class.from_config(built, **init_options), model_class)[0]
         return model_class(built, **init_options)
     except Exception as error:  # sizes that do not go together, an attention that is not installed
         raise UsageError(f"--model: {source.location} cannot be built: {one_line(error)}") from error
@@ -155,7 +212,7 @@ def weight_bytes(source: Source, arguments: Arguments) -> int:
     options = dict(arguments.options["model"])
     dtype = take_dtype(options, source)
     with torch.device("meta"):
-        shell = build(import_class(arguments.model_class), source, without_loading(options))
+        shell = build(import_class(arguments.model_class, source), source, without_loading(options))
     return sum(parameter.numel() for parameter in shell.parameters()) * dtype.itemsize
 
 
@@ -190,8 +247,13 @@ def load_tokenizer(source: Source) -> Any | None:
     return tokenizer if len(tokenizer) > len(tokenizer.all_special_ids) else None
 
 
-def facts(model: "torch.nn.Module", source: Source, arguments: Arguments, root: Path | None = None) -> dict[str, Any]:
-    """Return what identifies a loaded model, as JSON values; `root` is as `fmbench.identity.identify` takes it."""
+def facts(
+    model: Any, source: Source, arguments: Arguments, maximum_length: int | None, root: Path | None = None
+) -> dict[str, Any]:
+    """Return what identifies a loaded model, as JSON values.
+
+    `maximum_length` is that of `fmbench.positions`; `root` is as `fmbench.identity.identify` takes it.
+    """
     parameters = list(model.parameters())
     dtypes = sorted({str(parameter.dtype).removeprefix("torch.") for parameter in parameters})
     return {
@@ -205,7 +267,8 @@ def facts(model: "torch.nn.Module", source: Source, arguments: Arguments, root: 
         "model_bytes": sum(parameter.numel() * parameter.element_size() for parameter in parameters),
         "dtype": ",".join(dtypes),
         "attention": getattr(model.config, "_attn_implementation", None),
-        "maximum_length": source.maximum_length,
+        "use_cache": getattr(model.config.get_text_config(), "use_cache", None),
+        "maximum_length": maximum_length,
         "training": model.training,
     }
 

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -18,12 +18,6 @@ PROBE_SECONDS = 5.0
 # What a hub model's folder is read from, beside the weights that transformers fetches itself.
 HUB_FILES = ("*.json", "*/*.json", "*.txt", "*.model", "*.py", "[1-9]_*/*.safetensors")
 
-# These count positions from pad_token_id + 1 on, so that many fewer are usable.
-PADDED_POSITIONS = {
-    "camembert", "data2vec-text", "longformer", "mpnet", "roberta", "roberta-prelayernorm", "xlm-roberta",
-    "xlm-roberta-xl", "xmod",
-}  # fmt: skip
-
 
 @dataclass(frozen=True)
 class Source:
@@ -34,29 +28,18 @@ class Source:
     config: Mapping[str, Any]
 
     @property
-    def maximum_length(self) -> int | None:
-        """Tokens that one sequence may have, or None where the configuration sets no limit."""
-        return maximum_length(self.config)
+    def claimed_length(self) -> int | None:
+        """Positions that the configuration claims, or None. The model may have fewer: see `fmbench.positions`."""
+        claimed = self.config.get("max_position_embeddings")
+        return claimed if isinstance(claimed, int) and claimed > 0 else None
 
-    def check_lengths(self, input_sizes: tuple[int, ...]) -> None:
-        """Raise UsageError for an input size beyond the model's positions."""
-        limit = self.maximum_length
-        beyond = [size for size in input_sizes if limit is not None and size > limit]
+    def check_lengths(self, lengths: Sequence[int], limit: int | None, said: str = "--input_sizes") -> None:
+        """Raise UsageError for lengths beyond a limit. `said` is the option that gave them."""
+        beyond = [length for length in lengths if limit is not None and length > limit]
         if beyond:
             raise UsageError(
-                f"--input_sizes {','.join(map(str, beyond))}: {self.location} has {limit} positions; "
-                "give sizes up to that"
+                f"{said} {','.join(map(str, beyond))}: {self.location} has {limit} positions; give up to {limit}"
             )
-
-
-def maximum_length(config: Mapping[str, Any]) -> int | None:
-    """Return how many tokens a sequence may have, or None where the configuration sets no limit."""
-    positions = config.get("max_position_embeddings") or config.get("n_positions")
-    if not isinstance(positions, int) or positions <= 0:
-        return None
-    if config.get("model_type") in PADDED_POSITIONS:
-        return positions - 1 - int(config.get("pad_token_id") or 0)
-    return positions
 
 
 def locate(arguments: Arguments) -> Source:

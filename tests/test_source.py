@@ -3,11 +3,11 @@ from pathlib import Path
 
 import pytest
 
-from fmbench import catalogue, source
+from fmbench import catalogue
 from fmbench.errors import UsageError
 from fmbench.model_class import check_exists
 from fmbench.options import Arguments, parse_arguments
-from fmbench.source import locate, maximum_length
+from fmbench.source import Source, locate
 
 
 def arguments(*more: str, model_class: str = "BertModel", model_name: str = "tiny") -> Arguments:
@@ -19,12 +19,12 @@ def test_a_folder_by_root_and_name_or_by_its_whole_path(tiny_root: Path) -> None
     by_root = locate(arguments("--weights", "random", "--model_root", str(tiny_root)))
     by_path = locate(arguments("--weights", "random", model_name=str(tiny_root / "tiny")))
     assert by_root == by_path
-    assert (by_root.kind, by_root.location, by_root.maximum_length) == ("folder", str(tiny_root / "tiny"), 64)
+    assert (by_root.kind, by_root.location, by_root.claimed_length) == ("folder", str(tiny_root / "tiny"), 64)
 
 
 def test_the_catalogue_needs_no_folder() -> None:
     found = locate(arguments("--weights", "random", model_name="BAAI/bge-small-en-v1.5"))
-    assert (found.kind, found.location, found.maximum_length) == ("catalogue", "BAAI/bge-small-en-v1.5", 512)
+    assert (found.kind, found.location, found.claimed_length) == ("catalogue", "BAAI/bge-small-en-v1.5", 512)
 
 
 def test_real_weights(minilm: Path) -> None:
@@ -110,39 +110,32 @@ def test_a_model_in_the_hubs_cache_needs_no_network(tmp_path: Path, monkeypatch:
     (repo / "snapshots" / commit).mkdir(parents=True)
     (repo / "snapshots" / commit / "config.json").write_text(json.dumps({"max_position_embeddings": 77}))
     found = locate(arguments("--model:cache_dir", str(tmp_path), model_name="org/cached"))
-    assert (found.kind, found.location, found.maximum_length) == ("hub", "org/cached", 77)
+    assert (found.kind, found.location, found.claimed_length) == ("hub", "org/cached", 77)
 
 
 @pytest.mark.parametrize(
-    ("config", "limit"),
+    ("config", "claimed"),
     [
         ({"max_position_embeddings": 512}, 512),
-        ({"max_position_embeddings": 514, "model_type": "roberta", "pad_token_id": 1}, 512),
-        ({"max_position_embeddings": 514, "model_type": "mpnet", "pad_token_id": 1}, 512),
-        ({"n_positions": 8192}, 8192),
+        ({"n_positions": 8192}, None),
         ({}, None),
         ({"max_position_embeddings": -1}, None),
     ],
 )
-def test_maximum_length(config: dict, limit: int | None) -> None:
-    assert maximum_length(config) == limit
+def test_what_a_configuration_claims(config: dict, claimed: int | None) -> None:
+    assert Source("folder", "x", config).claimed_length == claimed
 
 
 def test_sizes_beyond_the_positions(tiny_root: Path) -> None:
     found = locate(arguments("--weights", "random", "--model_root", str(tiny_root)))
-    found.check_lengths((1, 64))
+    found.check_lengths((1, 64), 64)
     with pytest.raises(UsageError, match="--input_sizes 65,100: .* has 64 positions"):
-        found.check_lengths((64, 65, 100))
+        found.check_lengths((64, 65, 100), 64)
 
 
 def test_an_overridden_position_count_counts(tiny_root: Path) -> None:
     root = ["--weights", "random", "--model_root", str(tiny_root)]
-    assert locate(arguments(*root, "--model:max_position_embeddings@", "128")).maximum_length == 128
-
-
-@pytest.mark.parametrize("entry", catalogue.entries().values(), ids=lambda entry: entry.name)
-def test_the_catalogues_maximum_length_follows_from_its_configuration(entry: catalogue.Entry) -> None:
-    assert source.maximum_length(entry.config) == entry.max_length
+    assert locate(arguments(*root, "--model:max_position_embeddings@", "128")).claimed_length == 128
 
 
 def test_a_class_of_another_type_is_refused(minilm: Path) -> None:

@@ -27,6 +27,27 @@ def save_bert(folder: Path, seed: int = 0, **changes: Any) -> Path:
     return folder
 
 
+def save_family(folder: Path, model_type: str, padding_side: str = "right", **changes: Any) -> Path:
+    """Save a tiny model of a family (an encoder-decoder whole), and a tokenizer of words and letters."""
+    import tokenizers
+    import torch
+    import transformers
+
+    from .families import PADDING, tiny_config
+
+    words = {name: number for number, name in enumerate(["[UNK]", "[PAD]", *LETTERS])}
+    unknown = {"unk_token": "[UNK]"}
+    rules = tokenizers.Tokenizer(tokenizers.models.WordLevel(words, **unknown))
+    rules.pre_tokenizer = tokenizers.pre_tokenizers.Split(tokenizers.Regex("."), "isolated")
+    special = {"pad_token": "[PAD]", "padding_side": padding_side, **unknown}
+    transformers.PreTrainedTokenizerFast(tokenizer_object=rules, **special).save_pretrained(folder)
+    assert words["[PAD]"] == PADDING
+    torch.manual_seed(0)
+    config = transformers.AutoConfig.for_model(**tiny_config(model_type, **changes))
+    transformers.AutoModel.from_config(config).save_pretrained(folder)
+    return folder
+
+
 def write_json(path: Path, content: Any) -> None:
     """Write a JSON file, its folder too."""
     path.parent.mkdir(parents=True, exist_ok=True)

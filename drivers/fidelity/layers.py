@@ -66,5 +66,18 @@ def layer_by_layer(
     """
     found: list[tuple[str, torch.Tensor]] = []
     with layer_outputs(model, lambda name, tensor: found.append((name, tensor))):
-        found.append(("last", model(**placed).last_hidden_state))
-    return [(name, tensor[mask.to(tensor.device)]) for name, tensor in found]
+        last = model(**placed).last_hidden_state
+    if tokens_first(model, placed):
+        found = [(name, tensor.transpose(0, 1)) for name, tensor in found]
+    return [(name, tensor[mask.to(tensor.device)]) for name, tensor in [*found, ("last", last)]]
+
+
+def tokens_first(model: "torch.nn.Module", placed: "dict[str, torch.Tensor]") -> bool:
+    """Return whether layers hand on (tokens, texts, size), as XLNet's do, and not (texts, tokens, size).
+
+    Told from one text alone: a batch may have as many texts as tokens.
+    """
+    shapes: list[torch.Size] = []
+    with layer_outputs(model, lambda name, tensor: shapes.append(tensor.shape)):
+        model(**{name: tensor[:1] for name, tensor in placed.items()})
+    return shapes[0][0] != 1

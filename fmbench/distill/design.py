@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from fmbench import positions
 from fmbench.console import warn
 from fmbench.errors import UsageError
 
@@ -95,6 +97,7 @@ def transformer(
         model, pooling, projected = keep_layers(named.model, design.layers), named.pooling, None
     else:
         model = keep_layers(model, design.layers)
+    check_length(design, model)
     if design.embeddings != "own":
         tie_embeddings(model, table, free=design.embeddings == "free")
     if projected is not None and projected.out_features == dimensions:
@@ -103,6 +106,13 @@ def transformer(
         return student
     check_width(design, model.config.hidden_size, dimensions)
     return TransformerStudent(model, dimensions, pooling)
+
+
+def check_length(design: Design, model: Any) -> None:
+    """Raise UsageError where queries may be longer than the student's model goes."""
+    limit = positions.maximum_length(model)
+    if limit is not None and design.length > limit:
+        raise UsageError(f"--student_length {design.length}: the student has {limit} positions; give up to {limit}")
 
 
 def check_width(design: Design, width: int, dimensions: int) -> None:

@@ -8,8 +8,11 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
+from fmbench import positions
+from fmbench.console import warn
 from fmbench.errors import UsageError, first_line
-from fmbench.model import dtype_key, quiet
+from fmbench.model import dtype_key, encoder_options, encoder_part, for_encoding, import_class, quiet
+from fmbench.source import Source, read_config
 
 from .folder import MODULES, Module, read_json, read_list
 from .lookup import FoldedStudent
@@ -96,8 +99,22 @@ def load_transformer(folder: Path, modules: list[Module], length: int | None) ->
     student = TransformerStudent(model, dimensions, pooling)
     student.projection = dense
     kept = read_json(inner / "sentence_bert_config.json").get("max_seq_length")
-    limit = length or kept or min(LONGEST, model.config.max_position_embeddings)
-    return student.eval(), QueryTokenizer.from_folder(inner, limit)
+    return student.eval(), QueryTokenizer.from_folder(inner, usable_length(model, folder, length, kept))
+
+
+def usable_length(model: Any, folder: Path, length: int | None, kept: int | None) -> int:
+    """Return where texts are cut: at `length`, else at what the folder says, `kept`, as far as the model goes.
+
+    Raises UsageError for a `length` that is asked for and beyond the model.
+    """
+    limit = positions.maximum_length(model)
+    if limit is None:
+        return length or kept or LONGEST
+    if length is not None and length > limit:
+        raise UsageError(f"{folder}: has {limit} positions, and {length} are asked for; ask for up to {limit}")
+    if kept is not None and length is None and kept > limit:
+        warn(f"{folder}: texts are cut at {limit} tokens, which is all the model takes, not at {kept}")
+    return length or min(kept or LONGEST, limit)
 
 
 def quietly_loaded(folder: Path) -> Any:
@@ -110,14 +127,18 @@ def quietly_loaded(folder: Path) -> Any:
     quiet()
     verbosity = transformers.utils.logging.get_verbosity()
     transformers.utils.logging.set_verbosity_error()
+    source = Source("folder", str(folder), read_config(folder / "config.json"))
+    model_class = import_class("AutoModel", source)
+    options = {dtype_key(transformers.__version__): torch.float32, **encoder_options(model_class)}
     try:
-        return transformers.AutoModel.from_pretrained(
-            str(folder), **{dtype_key(transformers.__version__): torch.float32}, use_safetensors=True
-        )
+        whole = model_class.from_pretrained(source.location, **options, use_safetensors=True)
     except (OSError, ValueError, KeyError) as error:
         raise UsageError(f"{folder}: cannot be loaded ({first_line(error)})") from None
     finally:
         transformers.utils.logging.set_verbosity(verbosity)
+    model, _ = encoder_part(whole, model_class)
+    for_encoding(model, asked=())
+    return model
 
 
 def read_pooling(folder: Path) -> str:

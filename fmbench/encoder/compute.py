@@ -26,9 +26,10 @@ if TYPE_CHECKING:
 MOST_LENGTHS = 8  # where every shape costs a compilation
 
 
-def fixed_lengths(plan: EncoderPlan, arguments: Arguments, recipe: Recipe) -> tuple[int, ...] | None:
+def fixed_lengths(plan: EncoderPlan, limit: int | None, arguments: Arguments, recipe: Recipe) -> tuple[int, ...] | None:
     """Return the lengths to pad to, sorted, where every shape costs a compilation, else None.
 
+    `limit` is how many tokens the model takes, or None.
     Raises UsageError for lengths that do not hold every text, and for several where a process runs one shape.
     """
     platform = plan.platform
@@ -40,7 +41,7 @@ def fixed_lengths(plan: EncoderPlan, arguments: Arguments, recipe: Recipe) -> tu
         raise UsageError(f"--platform {platform.name}: give --query_max_len and --passage_max_len; shapes are fixed")
     if not recipe.lengths:
         found = buckets(platform.length_step, longest, 1 if platform.single_shape else MOST_LENGTHS)
-        return (*found[:-1], min(found[-1], plan.source.maximum_length or found[-1]))
+        return (*found[:-1], min(found[-1], limit or found[-1]))
     lengths = tuple(sorted(set(recipe.lengths)))
     said = f"--lengths {','.join(map(str, lengths))}"
     if lengths[-1] < longest:
@@ -57,6 +58,7 @@ class Compute:
         self,
         plan: EncoderPlan,
         loaded: Any,
+        limit: int | None,
         arguments: Arguments,
         recipe: Recipe,
         steps: Sequence[Step],
@@ -69,8 +71,7 @@ class Compute:
         self._steps = [step.load() for step in (*steps, *([Normalise()] if recipe.normalise else ()))]
         self._cut = len(steps)  # truncating comes after the folder's modules and before our own normalising
         self._padding_id = tokenizer.pad_token_id or 0
-        self._left = tokenizer.padding_side == "left"
-        self._lengths = fixed_lengths(plan, arguments, recipe)
+        self._lengths = fixed_lengths(plan, limit, arguments, recipe)
         budget = recipe.tokens_per_batch or platform.tokens_per_batch
         self.budget = None if isinstance(budget, str) else budget
         self.dimension = self._dimension(loaded)
@@ -148,7 +149,7 @@ class Compute:
     def _run(self, tokens: Tokens, batch: Batch, excluded: int, timings: Timings) -> "torch.Tensor":
         """Return the vectors of one batch, where pooling left them."""
         with timings.stage("collate"):
-            inputs = collate(tokens, batch, self._padding_id, self._left)
+            inputs = collate(tokens, batch, self._padding_id)
             placed = self._platform.place(inputs)
         self._warm_up(batch, placed, timings)
         with timings.stage("forward"):
@@ -177,9 +178,11 @@ class Compute:
         self._warm.add(shape)
 
 
-def collate(tokens: Tokens, batch: Batch, padding_id: int, left: bool) -> "dict[str, torch.Tensor]":
+def collate(tokens: Tokens, batch: Batch, padding_id: int) -> "dict[str, torch.Tensor]":
     """Return a batch as a model takes it: int64 tensors of shape (rows, length), padding where no token is.
 
+    Padding is on the right, whatever the tokenizer prefers for generation: models count positions from the left, and
+    those of a text must not depend on the texts beside it.
     Rows beyond the texts hold one padding token that counts, because no model likes a sequence without any.
     """
     import numpy as np
@@ -190,12 +193,12 @@ def collate(tokens: Tokens, batch: Batch, padding_id: int, left: bool) -> "dict[
     types = None if tokens.types is None else np.zeros(shape, dtype=np.int64)
     for row, position in enumerate(batch.positions):
         start, end = tokens.starts[position], tokens.starts[position + 1]
-        inside = slice(batch.length - (end - start), None) if left else slice(end - start)
+        inside = slice(end - start)
         ids[row, inside] = tokens.ids[start:end]
         mask[row, inside] = 1
         if types is not None:
             types[row, inside] = tokens.types[start:end]  # type: ignore[index]
-    mask[len(batch.positions) :, -1 if left else 0] = 1
+    mask[len(batch.positions) :, 0] = 1
     arrays = {"input_ids": ids, "attention_mask": mask, **({} if types is None else {"token_type_ids": types})}
     return {name: torch.from_numpy(array) for name, array in arrays.items()}
 

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from fmbench import model, torch_settings
+from fmbench import model, positions, torch_settings
 from fmbench.errors import UsageError
 from fmbench.options import Arguments
 
@@ -12,6 +12,7 @@ from .ahead import ahead
 from .batches import Batch
 from .compute import Compute, collate, hidden_states
 from .identity import identity
+from .padding import check_padding
 from .plan import EncoderPlan
 from .recipe import ROLES, Recipe, Role
 from .steps import Normalise
@@ -48,17 +49,19 @@ class Encoder:
         torch_settings.check_compile(arguments.options["compile"])
         torch_settings.Settings([(arguments.options, arguments.threads)]).activate(0)
         tokenizer = load_tokenizer(plan)
-        self.recipe = resolved(plan, tokenizer)
+        loaded = model.load(plan.source, arguments)
+        limit = positions.maximum_length(loaded)
+        check_padding(loaded, tokenizer.pad_token_id or 0)
+        self.recipe = resolved(plan, tokenizer, limit)
         self._tokenizers = {
             role: Tokenizer(tokenizer, self.recipe.prompt(role) or "", self.recipe.max_length(role)) for role in ROLES
         }
         drops = (Normalise,) if self.recipe.normalise is False else ()
         steps = [step for step in plan.folder.steps if not isinstance(step, drops)]
-        loaded = model.load(plan.source, arguments)
-        self._compute = Compute(plan, loaded, arguments, self.recipe, steps, tokenizer)
+        self._compute = Compute(plan, loaded, limit, arguments, self.recipe, steps, tokenizer)
         self.arguments = arguments
         self.platform = plan.platform
-        self.facts = model.facts(loaded, plan.source, arguments, plan.folder.path)
+        self.facts = model.facts(loaded, plan.source, arguments, limit, plan.folder.path)
         self._identity = identity(plan, arguments, self.facts, tokenizer, steps)
         self.module: Any = loaded  # where the platform put it, before any compiler
         self.tokenizer = tokenizer
@@ -100,7 +103,7 @@ class Encoder:
 
     def collate(self, tokens: Tokens, batch: Batch) -> "dict[str, torch.Tensor]":
         """Return one batch as the model takes it, on the host."""
-        return collate(tokens, batch, self._compute._padding_id, self._compute._left)
+        return collate(tokens, batch, self._compute._padding_id)
 
     def hidden_states(self, inputs: "dict[str, torch.Tensor]") -> "torch.Tensor":
         """Return the last hidden states (rows, tokens, d) of a batch, where the device left them."""

@@ -51,9 +51,11 @@ def check(recipe: Recipe, source: Source) -> None:
     unknown = sorted(set(recipe.pooling or ()) - set(POOLINGS))
     if unknown:
         raise UsageError(f"--pooling {','.join(unknown)}: write {', '.join(POOLINGS)}")
+    check_lengths(recipe, source, source.claimed_length)
+
+
+def check_lengths(recipe: Recipe, source: Source, limit: int | None) -> None:
+    """Raise UsageError for a maximum length beyond a limit."""
     for role in ROLES:
         length = recipe.max_length(role)
-        if length is not None and source.maximum_length is not None and length > source.maximum_length:
-            raise UsageError(
-                f"--{role}_max_len {length}: {source.location} has {source.maximum_length} positions; give up to that"
-            )
+        source.check_lengths([] if length is None else [length], limit, said=f"--{role}_max_len")

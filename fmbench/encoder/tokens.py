@@ -1,15 +1,17 @@
 """Texts to token ids, as the model's own tokenizer does it, without touching the tokenizer's state afterwards."""
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from fmbench.console import warn
 from fmbench.errors import UsageError, first_line
 
-from .plan import EncoderPlan
-from .recipe import Recipe
+from .plan import EncoderPlan, check_lengths
+from .recipe import ROLES, Recipe
 
 if TYPE_CHECKING:
     import numpy as np
@@ -93,8 +95,8 @@ def digest(tokenizer: Any) -> str:
     rules = copied_rules(tokenizer)
     rules.no_padding()
     rules.no_truncation()
-    sides = [tokenizer.padding_side, tokenizer.truncation_side, tokenizer.pad_token_id]
-    return hashlib.sha256((rules.to_str() + json.dumps(sides)).encode()).hexdigest()
+    rest = [tokenizer.truncation_side, tokenizer.pad_token_id]
+    return hashlib.sha256((rules.to_str() + json.dumps(rest)).encode()).hexdigest()
 
 
 def joined(parts: Sequence[Sequence[int]], starts: "np.ndarray") -> "np.ndarray":
@@ -123,18 +125,30 @@ def load_tokenizer(plan: EncoderPlan) -> Any:
     return tokenizer
 
 
-def resolved(plan: EncoderPlan, tokenizer: Any) -> Recipe:
-    """Return the recipe with what the command line leaves open taken from the folder, the tokenizer and the model."""
+def resolved(plan: EncoderPlan, tokenizer: Any, limit: int | None) -> Recipe:
+    """Return the recipe with what the command line leaves open taken from the folder, the tokenizer and the model.
+
+    `limit` is how many tokens the model takes, or None. Raises UsageError where the command line wants more; it is
+    said where the folder or its tokenizer does.
+    """
     own = tokenizer.model_max_length if tokenizer.model_max_length < UNLIMITED else None
-    known = [length for length in (plan.folder.max_length or own, plan.source.maximum_length) if length is not None]
-    limit = min(known, default=None)
+    published = plan.folder.max_length or own
     causal = str((plan.source.config.get("architectures") or [""])[0]).endswith("ForCausalLM")
     default = Recipe(
         pooling=("last",) if causal and plan.source.config.get("is_causal", True) else ("mean",),
         include_prompt=True,
         query_prompt="",
         passage_prompt="",
-        query_max_length=limit,
-        passage_max_length=limit,
+        query_max_length=published,
+        passage_max_length=published,
     )
-    return plan.said.over(plan.folder.recipe.over(default))
+    check_lengths(plan.said, plan.source, limit)
+    found = plan.said.over(plan.folder.recipe.over(default))
+    lengths = {role: found.max_length(role) for role in ROLES}
+    if limit is None or all(length is not None and length <= limit for length in lengths.values()):
+        return found
+    beyond = max((length for length in lengths.values() if length is not None), default=0)
+    if beyond > limit:
+        warn(f"{plan.source.location}: texts are cut at {limit} tokens, which is all the model takes, not at {beyond}")
+    query, passage = (min(filter(None, (length, limit))) for length in lengths.values())
+    return dataclasses.replace(found, query_max_length=query, passage_max_length=passage)

@@ -1,5 +1,6 @@
 """The driver on bad input, killed, and cut off."""
 
+import json
 import os
 import signal
 import subprocess
@@ -13,7 +14,8 @@ from fmbench.lines import (
 )
 
 from ..conftest import SCRIPTS
-from .conftest import SHAPES, of, parsed
+from ..families import tiny_config
+from .conftest import SHAPES, facts, of, parsed
 
 pytestmark = pytest.mark.usefixtures("restore_torch")
 
@@ -138,3 +140,30 @@ def test_usage_errors_are_quick(script) -> None:
     start = time.perf_counter()
     subprocess.run([SCRIPTS / "python", "-c", "import torch, transformers"], check=True)
     assert error < time.perf_counter() - start
+
+
+def of_family(root: Path, model_type: str, **changes: object) -> list[str]:
+    (root / model_type).mkdir()
+    (root / model_type / "config.json").write_text(json.dumps(tiny_config(model_type, **changes)))
+    return ["--platform", "cpu", "--model_class", "AutoModel", "--model_root", str(root), "--model_name", model_type]
+
+
+@pytest.mark.parametrize(("model_type", "limit"), [("roberta", 38), ("esm", 38), ("gpt2", 40), ("mpt", 40)])
+def test_lengths_beyond_the_models_own_positions_are_refused_before_the_first_repetition(
+    drive, tmp_path: Path, model_type: str, limit: int
+) -> None:
+    model = [*of_family(tmp_path, model_type), "--weights", "random", "--batch_sizes", "1", "--reps", "2"]
+    code, printed, stderr = drive(*model, "--input_sizes", f"8,{limit + 1}")
+    assert (code, of(Rep, printed)) == (2, [])
+    assert f"--input_sizes {limit + 1}: " in stderr and f"has {limit} positions" in stderr
+    code, printed, _ = drive(*model, "--input_sizes", limit)
+    assert (code, len(of(Rep, printed)), facts(printed)["maximum_length"]) == (0, 2, limit)
+
+
+def test_an_encoder_decoder_is_measured_by_its_encoder_at_any_length(drive, tmp_path: Path) -> None:
+    model = [*of_family(tmp_path, "t5", n_positions=32), "--weights", "random"]
+    code, printed, stderr = drive(*model, "--input_sizes", "64", "--batch_sizes", "2", "--reps", "2")
+    found = facts(printed)
+    assert (code, found["model_class"], found["maximum_length"]) == (0, "T5EncoderModel", None)
+    assert found["use_cache"] is False
+    assert "note: --model_class AutoModel: T5EncoderModel, the encoder alone" in stderr

@@ -17,7 +17,7 @@ from fmbench.encoder.tokens import Tokens
 from fmbench.errors import UsageError
 from fmbench.options import add_model_arguments, read
 from fmbench.parsing import Parser
-from tests.text_models import DIMENSION, save_bert, write_json
+from tests.text_models import DIMENSION, save_bert, save_family, write_json
 
 from .conftest import Load, text_arguments
 
@@ -283,13 +283,10 @@ def test_the_plan_needs_no_torch(tiny_text_model: Path) -> None:
 def test_rows_beyond_the_texts_hold_one_token_that_counts() -> None:
     tokens = Tokens(np.array([7, 8, 9]), np.array([0, 1, 0]), np.array([0, 2, 3]))
     batch = Batch(np.array([1, 0]), length=3, rows=3)
-    right = collate(tokens, batch, padding_id=5, left=False)
-    assert right["input_ids"].tolist() == [[9, 5, 5], [7, 8, 5], [5, 5, 5]]
-    assert right["attention_mask"].tolist() == [[1, 0, 0], [1, 1, 0], [1, 0, 0]]
-    assert right["token_type_ids"].tolist() == [[0, 0, 0], [0, 1, 0], [0, 0, 0]]
-    left = collate(tokens, batch, padding_id=5, left=True)
-    assert left["input_ids"].tolist() == [[5, 5, 9], [5, 7, 8], [5, 5, 5]]
-    assert left["attention_mask"].tolist() == [[0, 0, 1], [0, 1, 1], [0, 0, 1]]
+    found = collate(tokens, batch, padding_id=5)
+    assert found["input_ids"].tolist() == [[9, 5, 5], [7, 8, 5], [5, 5, 5]]
+    assert found["attention_mask"].tolist() == [[1, 0, 0], [1, 1, 0], [1, 0, 0]]
+    assert found["token_type_ids"].tolist() == [[0, 0, 0], [0, 1, 0], [0, 0, 0]]
 
 
 def parser() -> Parser:
@@ -326,3 +323,41 @@ def test_the_arguments_amount_to_a_recipe() -> None:
 def test_bad_arguments(typed: list[str], said: str) -> None:
     with pytest.raises(UsageError, match=said):
         read(parser(), [*MODEL, *typed])
+
+
+@pytest.mark.parametrize("model_type", ["bert", "roberta", "gpt2", "opt", "qwen3", "xglm", "xlnet", "t5", "bart"])
+@pytest.mark.parametrize("pooling", ["last", "mean"])
+def test_vectors_are_a_texts_own_whatever_side_the_tokenizer_pads(
+    load: Load, tmp_path: Path, model_type: str, pooling: str
+) -> None:
+    recipe = Recipe(pooling=(pooling,), passage_prompt="abc: ", include_prompt=False)
+    encoder = load(save_family(tmp_path / "left", model_type, padding_side="left"), recipe=recipe)
+    texts = ["a", "a text that is rather long", "bb", "a longer text"]
+    together = encoder.encode(texts)
+    alone = np.concatenate([encoder.encode([text]) for text in texts])
+    norms = np.linalg.norm(together, axis=1) * np.linalg.norm(alone, axis=1)
+    assert ((together * alone).sum(axis=1) / norms).min() >= 0.99999
+
+
+@pytest.mark.parametrize(("model_type", "said"), [("fnet", "beside it"), ("big_bird", "original_full")])
+def test_models_whose_vectors_depend_on_other_texts_are_refused(
+    load: Load, tmp_path: Path, model_type: str, said: str
+) -> None:
+    with pytest.raises(UsageError, match=said):
+        load(save_family(tmp_path / "model", model_type))
+
+
+def test_a_folder_that_wants_more_tokens_than_the_model_takes(load: Load, tmp_path: Path, capsys) -> None:
+    folder = save_family(tmp_path / "roberta", "roberta")
+    write_json(folder / "modules.json", [
+        {"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"},
+        {"idx": 1, "name": "1", "path": "1_Pooling", "type": "sentence_transformers.models.Pooling"},
+    ])  # fmt: skip
+    write_json(folder / "1_Pooling" / "config.json", {"pooling_mode_mean_tokens": True})
+    write_json(folder / "sentence_bert_config.json", {"max_seq_length": 40, "query_length": 39, "document_length": 9})
+    encoder = load(folder)
+    assert (encoder.recipe.query_max_length, encoder.recipe.passage_max_length) == (38, 9)
+    assert "texts are cut at 38 tokens, which is all the model takes, not at 39" in capsys.readouterr().err
+    assert np.isfinite(encoder.encode(["z" * 99], "query")).all()
+    with pytest.raises(UsageError, match="--query_max_len 39: .* has 38 positions"):
+        load(folder, recipe=Recipe(query_max_length=39))

@@ -4,10 +4,12 @@ import json
 
 import pytest
 import torch
+import transformers
 
 from fmbench import cli, plugins
 from fmbench.backends.cpu import CpuBackend
 from fmbench.drivers.fidelity.arguments import CaptureArguments
+from fmbench.drivers.fidelity.layers import layer_by_layer
 from fmbench.drivers.fidelity.leaves import leaves
 from fmbench.drivers.fidelity.substitution import Substitution
 from fmbench.encoder import Encoder, EncoderPlan, Recipe
@@ -19,6 +21,8 @@ from tests.tiny_model import write_collection, write_model
 SMALL = (
     "tokens,hidden,modules,bert,amp_bert,remove_dense,lse,pooled,normalised,batch,layer_norm,norm,index,search,train"
 )
+
+SMALL_XLNET = {"vocab_size": 20, "d_model": 16, "n_layer": 2, "n_head": 2, "d_inner": 32}
 
 
 @pytest.fixture(scope="module")
@@ -403,3 +407,16 @@ def test_judged_documents_and_others_are_captured(folder, fidelity, tmp_path):
     assert ArtifactReader(tmp_path / "part").manifest.text_count == 16
     code, _, err = fidelity("capture", *words, "--documents", "3", "--out", tmp_path / "both")
     assert code == 2 and "--documents takes the first, --other_documents those that are judged" in err
+
+
+@pytest.mark.parametrize("rows", [2, 3])
+def test_layers_that_hand_on_the_tokens_first(rows):
+    """XLNet's do. A batch of as many texts as tokens must not be mistaken."""
+    xlnet = transformers.AutoModel.from_config(transformers.XLNetConfig(**SMALL_XLNET)).eval()
+    inputs = {"input_ids": torch.arange(3 * rows).reshape(rows, 3), "attention_mask": torch.ones(rows, 3, dtype=int)}
+    inputs["attention_mask"][0, 2] = 0
+    with torch.no_grad():
+        found = dict(layer_by_layer(xlnet, inputs, inputs["attention_mask"].bool()))
+        expected = xlnet(**inputs).last_hidden_state[inputs["attention_mask"].bool()]
+    assert list(found) == ["embeddings", "layer.0", "layer.1", "last"]
+    assert torch.equal(found["last"], expected) and torch.equal(found["layer.1"], expected)
