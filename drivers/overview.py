@@ -44,9 +44,8 @@ def row(line: lines.JsonLine) -> list[str]:
 def comparison(data: dict[str, Any]) -> str:
     """Return what one variant is against the first."""
     size = f"{data['input_size']} / {data['batch_size']}"
-    named = f"{size}: {data['b']} ({data['overrides'] or 'the same command'}) against {data['a']}"
-    if data.get("same_as"):
-        named += f", the same configuration as {data['same_as']}"
+    same = f", the same configuration as {data['same_as']}" if data.get("same_as") else ""
+    named = f"{size}: {data['b']} ({data['overrides'] or 'the same command'}{same}) against {data['a']}"
     if data["ratio"] is None:
         return f"{named}: no answer, {data['reason']}"
     ratio = f"latency ratio {plus_minus(data['ratio'], *data['interval'])}"

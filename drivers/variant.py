@@ -72,11 +72,16 @@ class Variant:
     def computes_as(self, other: "Variant") -> bool:
         """Whether this is the configuration of another variant: no fact differs, and no option that no fact tells."""
         drawn = self.arguments.weights == other.arguments.weights == "random"
-        if drawn and self.source is not None and other.source is not None and self.source.config != other.source.config:
+        if drawn and self.configuration() != other.configuration():
             return False
         untold = {"options", "model_digest"} if drawn else {"options"}  # random weights follow from the rest
         mine, theirs = ({key: value for key, value in one.facts.items() if key not in untold} for one in (self, other))
         return not differences(mine, theirs) and self.settings() == other.settings()
+
+    def configuration(self) -> dict[str, Any]:
+        """Return what random weights are drawn from, but for what the facts of a model tell."""
+        config = self.source.config if self.source is not None else {}
+        return {key: value for key, value in config.items() if f"model:{key}" not in TOLD}
 
     def settings(self) -> set[tuple[str, str]]:
         """Return the options whose effect no fact tells."""

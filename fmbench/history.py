@@ -102,7 +102,8 @@ def binding(given: Iterable[tuple[str, str]]) -> dict[str, str]:
     found: dict[str, str] = {}
     for name, value in given:
         if name not in FREE:
-            found[name] = f"{found[name]} | {value}" if name in found else value
+            shown = value or "''"
+            found[name] = f"{found[name]} | {shown}" if name in found else shown
     return found
 
 

@@ -32,7 +32,7 @@ def override(argv: Sequence[str], overrides: str, program: str = "driver", say: 
     except UsageError as error:
         if str(error).startswith("--vs "):
             raise
-        raise UsageError(f"--vs {overrides!r}: {error}") from None
+        raise UsageError(f"--vs {masked_text(overrides)!r}: {error}") from None
 
 
 def merged(
@@ -44,25 +44,26 @@ def merged(
     another platform, what concerns the command line's own platform alone falls away, and `say` is told. Raises
     UsageError, which begins with `option`, for an argument of `shared`, and for a word that is none.
     """
+    said = f"{option} {masked_text(overrides)!r}"
     command = CommandLine.parse(argv, parser.flags).without([option.removeprefix("--")])
     try:
         changed = CommandLine.parse(shlex.split(overrides), parser.flags)
     except (UsageError, ValueError) as error:
-        raise UsageError(f"{option} {overrides!r}: {error}") from None
+        raise UsageError(f"{said}: {error}") from None
     for name in shared:
         if name in changed.names:
-            raise UsageError(f"{option} {overrides!r}: --{name} holds for all variants; give it outside of {option}")
+            raise UsageError(f"{said}: --{name} holds for all variants; give it outside of {option}")
     stray = next((one.option for one in changed.arguments if not one.option.startswith("-")), None)
     if stray is not None:
         raise UsageError(
-            f"{option} {overrides!r}: {stray!r} belongs to no argument; a value with blanks or quotes takes quotes "
+            f"{said}: {stray!r} belongs to no argument; a value with blanks or quotes takes quotes "
             f"""of its own, as in {option} "--model_name 'my model'\""""
         )
     kept = command.without(foreign(command, changed))
     if kept != command:
         gone = CommandLine(tuple(one for one in command.arguments if one not in kept.arguments)).masked()
         own = command.values("platform")[0]
-        say(f"{option} {masked_text(overrides)!r}: {shlex.join(gone.words)} is for --platform {own} and falls away")
+        say(f"{said}: {shlex.join(gone.words)} is for --platform {own} and falls away")
     return kept.with_(changed).words
 
 

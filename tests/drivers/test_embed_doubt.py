@@ -54,7 +54,7 @@ def test_a_comparison_on_the_real_part(drive, tiny: list[str]) -> None:
 
 def test_variants_that_are_the_same_configuration_are_said_to_be(drive, tiny: list[str]) -> None:
     others = {
-        "": "A", "--model:dtype float32": "A", "--model_class AutoModel": "A",
+        "": "A", "--model:dtype@ torch.float32": "A", "--model_class AutoModel": "A",
         "--model:attn_implementation eager": None, "--torch.set:backends.mkldnn.enabled@ False": None,
         "--model:attn_implementation eager --model:dtype float32": "E", "--model:num_hidden_layers@ 1": None,
     }  # fmt: skip
@@ -64,7 +64,7 @@ def test_variants_that_are_the_same_configuration_are_said_to_be(drive, tiny: li
     notes = [line for line in said.splitlines() if "is the same configuration as" in line and line.startswith("note: ")]
     assert len(notes) == 4 and all("dtype float32" in line for line in notes)
     assert "note: B (the same command) is the same configuration as A: platform cpu" in said
-    assert "8 / 2: C (--model:dtype float32) against A, the same configuration as A: " in said
+    assert "8 / 2: C (--model:dtype@ torch.float32, the same configuration as A) against A: " in said
 
 
 def test_a_result_names_the_class_that_was_typed_or_built(drive, tiny: list[str]) -> None:
