@@ -91,6 +91,7 @@ class MpsBackend(AcceleratorBackend):
 
     name = "mps"
     summary = "Apple GPU (Metal)"
+    synonyms = ("gpu", "metal", "apple", "apple_gpu", "mac", "macos", "m1", "m2", "m3", "m4", "mlx", "coreml")
     install = "a Mac with Apple silicon and pip install torch"
     numbered = False
     device_type = "mps"
@@ -108,6 +109,7 @@ class XpuBackend(AcceleratorBackend):
 
     name = "xpu"
     summary = "Intel GPU"
+    synonyms = ("gpu", "intel", "intel_gpu", "arc", "ipex", "oneapi", "sycl", "level_zero")
     install = "the XPU build of torch and Intel's GPU driver"
     device_type = "xpu"
 
@@ -117,6 +119,7 @@ class HpuBackend(AcceleratorBackend):
 
     name = "hpu"
     summary = "Intel Gaudi"
+    synonyms = ("habana", "gaudi", "gaudi2", "gaudi3", "synapse")
     install = "the Gaudi image, with habana-torch-plugin"
     distributions = ("torch", "habana-torch-plugin")
     device_type = "hpu"

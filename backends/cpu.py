@@ -17,6 +17,7 @@ class CpuBackend(Backend):
 
     name = "cpu"
     summary = "torch on the host's cores"
+    synonyms = ("host", "x86", "x86_64", "amd64", "arm", "aarch64", "intel", "torch", "pytorch", "eager")
 
     @classmethod
     def unavailable(cls) -> str | None:

@@ -22,6 +22,7 @@ class CudaBackend(AcceleratorBackend):
     name = "cuda"
     summary = "NVIDIA GPU, or AMD GPU under ROCm"
     install = "the CUDA or ROCm build of torch, and the GPU's driver; pip install 'fmbench[nvml]' adds clocks and power"
+    synonyms = ("gpu", "nvidia", "nvidia_gpu", "rocm", "amd", "hip", "radeon", "geforce", "tensorrt")
     distributions = ("torch", "nvidia-ml-py")
     device_type = "cuda"
 

@@ -17,6 +17,7 @@ class NullBackend(Backend):
 
     name = "null"
     summary = "no hardware: measures the harness itself"
+    synonyms = ("none", "dummy", "fake", "noop", "mock")
     distributions = ("fmbench",)
     options = ("milliseconds", "noise")  # how long a call takes, and the standard deviation of its logarithm
     builds_model = False

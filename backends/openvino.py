@@ -33,6 +33,8 @@ class OpenvinoBackend(Backend):
     name = "openvino"
     _claimed: ClassVar[set[Any]] = set()  # graphs of this process that are known to be somebody's
     summary = "OpenVINO through torch.compile, or through its own conversion"
+    synonyms = ("ov", "openvino_cpu", "intel", "npu", "optimum")
+    compiler = BACKEND
     options = ("frontend",)  # one of FRONTENDS
     install = "pip install 'fmbench[openvino]'"
     distributions = ("torch", "openvino")

@@ -77,7 +77,7 @@ class Bench:
     def measure(self, blocks: Sequence[Block]) -> str | None:
         """Run the one-off phases and the repetitions of a shape; return what ended it."""
         for block in blocks:
-            block.open(self.rule.reps)
+            block.open(self.rule)
             block.variant.platform.reset_memory()
         for block in blocks:
             self.warm_up(block)

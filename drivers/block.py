@@ -12,6 +12,7 @@ from fmbench.errors import first_line
 from fmbench.log import LogWriter
 from fmbench.measure import Measurement, Repetition, Shape
 from fmbench.secrets import masked_text
+from fmbench.stopping import Rule
 
 from .variant import Variant
 
@@ -36,13 +37,13 @@ class Block:
     _compilations: int = 0
     _compiling: float = 0.0
 
-    def open(self, requested: int) -> None:
-        """Announce the shape."""
+    def open(self, rule: Rule) -> None:
+        """Announce the shape, and when its repetitions end."""
         if self.live:
             self._banner()
         work = {"flops": self.cost.flops, "bytes": self.cost.bytes} if self.cost else {"flops": None, "bytes": None}
         overrides = {"overrides": masked_text(self.variant.overrides)} if self.variant.index else {}
-        size = {**asdict(self.shape), "tokens": self.shape.tokens, "reps": requested}
+        size = {**asdict(self.shape), "tokens": self.shape.tokens, **asdict(rule)}
         self.write(lines.Case({**size, **work, **self.variant.marks, **overrides}))
 
     def _banner(self) -> None:

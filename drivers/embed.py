@@ -11,6 +11,7 @@ from typing import Any, TextIO
 
 from fmbench import facts, host, lines, model, roofline
 from fmbench.clock import Clock
+from fmbench.command_line import CommandLine
 from fmbench.compilation import CompilationWatch
 from fmbench.console import note, reserved_stdout, run_main, say, terminable
 from fmbench.errors import UsageError, first_line
@@ -20,12 +21,13 @@ from fmbench.inputs import TokenGenerator
 from fmbench.log import LogWriter
 from fmbench.measure import Shape, interrupt_deferred
 from fmbench.opening import given, platform_facts, run_facts, write_arguments
-from fmbench.options import parse_arguments
+from fmbench.options import build_parser, parse_arguments
 from fmbench.stopping import Rule
 
 from .bench import Bench
 from .isolate import CEILING_VARIABLE, CHILD_VARIABLE, measure_in_children, trace_path
 from .overview import overview
+from .recall import recall
 from .variant import Variant, check_memory, plan, set_up
 
 PROGRAM = "driver"
@@ -39,8 +41,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def drive(argv: Sequence[str]) -> int:
     """Check everything that can be checked quickly, then measure every shape."""
-    arguments = parse_arguments(argv, PROGRAM)
-    variants = plan(argv, arguments, PROGRAM)
+    command = recall(argv, build_parser(PROGRAM))
+    arguments = parse_arguments(command.words, PROGRAM)
+    variants = plan(command, arguments, PROGRAM, say=(lambda text: None) if CHILD_VARIABLE in os.environ else note)
     check_profile(arguments.profile)
     history = History(arguments.resume) if arguments.resume else None
     if history is not None:
@@ -57,10 +60,10 @@ def drive(argv: Sequence[str]) -> int:
         if arguments.isolate:
             write_arguments(log, arguments, "embed")
             try:
-                return measure_in_children(argv, shapes, log, history)
+                return measure_in_children(command, variants, shapes, log, history)
             finally:
-                show_overview(log, argv)
-        return measure_all(argv, variants, shapes, log, history)
+                show_overview(log, command)
+        return measure_all(command, variants, shapes, log, history)
 
 
 def check_model(history: History, variant: Variant) -> None:
@@ -89,7 +92,7 @@ def log_stream(history: History | None) -> Iterator[TextIO]:
 
 
 def measure_all(
-    argv: Sequence[str], variants: Sequence[Variant], shapes: Sequence[tuple[int, int]], log: LogWriter,
+    command: CommandLine, variants: Sequence[Variant], shapes: Sequence[tuple[int, int]], log: LogWriter,
     history: History | None,
 ) -> int:  # fmt: skip
     """Print the log of one run; return 1 where a shape failed, else 0."""
@@ -100,7 +103,8 @@ def measure_all(
         history.check_facts(runtime)
     generator = set_up_models(log, variants, clock)
     if history is not None:
-        history.check_facts(first.facts)
+        for variant in variants:
+            history.check_facts(variant.facts, variant.label)
     settle_memory()
     arguments = first.arguments
     rule = Rule(arguments.reps, arguments.precision, arguments.max_seconds)
@@ -116,7 +120,7 @@ def measure_all(
                 bench.trace(shape, trace_path(arguments.profile, size, alone=len(shapes) == 1))
         log.write(lines.Env(host.load_facts("end")))
     finally:
-        show_overview(log, argv)
+        show_overview(log, command)
     return 0 if all(done) else 1
 
 
@@ -127,9 +131,9 @@ def settle_memory() -> None:
     gc.freeze()
 
 
-def show_overview(log: LogWriter, argv: Sequence[str]) -> None:
+def show_overview(log: LogWriter, command: CommandLine) -> None:
     """Tell a person what came out; a child of --isolate leaves that to its parent."""
-    text = overview(log.outcomes, argv, PROGRAM).rstrip()
+    text = overview(log.outcomes, command, PROGRAM).rstrip()
     if text and CHILD_VARIABLE not in os.environ:
         say(text)
 
@@ -146,7 +150,10 @@ def set_up_runtime(log: LogWriter, variants: Sequence[Variant], clock: Clock) ->
     first = variants[0]
     first.activate()
     if first.facts["gradients"] and first.platform.builds_model:
-        note("gradients are on, as torch starts; --torch.call:set_grad_enabled@ False measures inference")
+        note(
+            "gradients are on, as torch starts, and cost 3 to 13% where this was measured (docs/benchmarks.md); "
+            "--torch.call:set_grad_enabled@ False measures inference"
+        )
     distributions = tuple(name for variant in variants for name in variant.platform.distributions)
     shared = run_facts(first.arguments, distributions, timed="forward")
     log.write(lines.Env({**shared, **host.load_facts("start"), "seed": first.arguments.seed, **first.facts}))
@@ -169,6 +176,8 @@ def set_up_models(log: LogWriter, variants: Sequence[Variant], clock: Clock) -> 
         # What only A's platform says must not be taken for B's.
         not_mine = dict.fromkeys(variants[0].facts.keys() - variant.facts.keys())
         log.write(lines.Env({**not_mine, **variant.facts, **(variant.marks if variant.index else {})}))
+    for variant in variants[1:]:
+        variant.find_twin(variants)
     return TokenGenerator(min(sizes[1:], default=NULL_VOCABULARY), special_ids, variants[0].arguments.seed)
 
 
@@ -197,9 +206,9 @@ def measure_ceilings(log: LogWriter, variants: Sequence[Variant]) -> dict[str, r
         if reason is None:
             variant.activate()
             dtype = variant.platform.computes_in(variant.facts["dtype"].partition(",")[0])
-            handed = os.environ.get(CEILING_VARIABLE)
+            handed = json.loads(os.environ.get(CEILING_VARIABLE, "{}")).get(variant.label)
             try:
-                known = roofline.Ceiling(**json.loads(handed)) if handed else None
+                known = roofline.Ceiling(**handed) if handed else None
                 found[variant.label] = known or roofline.measure_ceiling(variant.platform, dtype)
             except Exception as error:  # a dtype that a device does not multiply, memory that is not there
                 reason = f"{type(error).__name__}: {first_line(error)}"

@@ -1,5 +1,7 @@
 """`--isolate`: each shape in a process of its own, so that a crash or a leak cannot spoil the next one."""
 
+import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -10,51 +12,56 @@ from pathlib import Path
 from typing import IO, Any
 
 from fmbench import lines
+from fmbench.command_line import Argument, CommandLine
 from fmbench.console import INTERRUPTED, warn
 from fmbench.errors import UsageError
-from fmbench.history import History
+from fmbench.history import FIRST_VARIANT, History
 from fmbench.log import LogWriter
-from fmbench.options import named_values
-from fmbench.suboptions import split_argv
+
+from .variant import Variant
 
 CHILD = "import sys; from fmbench.drivers.embed import main; sys.exit(main())"
 CHILD_VARIABLE = "FMBENCH_CHILD"
-CEILING_VARIABLE = "FMBENCH_CEILING"  # what the first child measured holds for all
-REPLACED = ("input_sizes", "batch_sizes", "isolate", "resume", "profile")
+CEILING_VARIABLE = "FMBENCH_CEILING"  # what the first child measured holds for all: an object, a variant a key
+NOT_OF_A_CHILD = ("isolate", "resume", "profile")
 USAGE_ERRORS = (2, 3)
+HEEDED = tuple(f"{lines.PREFIX}{kind.KIND} " for kind in (lines.Env, lines.Ceil, lines.Res, lines.Err))
 
 
 def measure_in_children(
-    argv: Sequence[str], shapes: Sequence[tuple[int, int]], log: LogWriter, history: History | None
-) -> int:
+    command: CommandLine, variants: Sequence[Variant], shapes: Sequence[tuple[int, int]], log: LogWriter,
+    history: History | None,
+) -> int:  # fmt: skip
     """Run a child for every shape and pass its lines on; return 1 where a shape failed, else 0.
 
-    Raises UsageError where a child refuses the command line, which the others would do too.
+    A child measures all variants of its shape. Raises UsageError where one refuses the command line, which the others
+    would do too.
     """
-    failed, ceiling = False, None
+    failed = False
+    ceilings: dict[str, dict[str, Any]] = {}
     for number, shape in enumerate(shapes):
-        child = Child(argv, shape, log, history, ceiling, first=number == 0, alone=len(shapes) == 1)
+        child = Child(command, shape, log, history, ceilings, first=number == 0, alone=len(shapes) == 1)
         code = child.run()
-        ceiling = child.ceiling
         if code == INTERRUPTED:
             raise KeyboardInterrupt
         if code in USAGE_ERRORS:
             raise UsageError("the child process refused the command line, as it says above")
         if code < 0:
-            report_signal(log, shape, -code)
+            report_signal(log, shape, [variant.marks for variant in variants[child.outcomes :]], -code)
         failed = failed or code != 0
     return 1 if failed else 0
 
 
-def report_signal(log: LogWriter, shape: tuple[int, int], number: int) -> None:
-    """Print the row of a shape whose process was killed."""
+def report_signal(log: LogWriter, shape: tuple[int, int], marks: Sequence[dict[str, str]], number: int) -> None:
+    """Print the rows of a shape whose process was killed: one for each variant that was not done."""
     name = signal.Signals(number).name
     message = f"the child process was killed by {name}"
     hint = "; out of memory, most likely" if name == "SIGKILL" else ""
-    log.write(lines.Err({
-        "input_size": shape[0], "batch_size": shape[1], "type": "Killed", "message": message + hint,
-        "signal": name, "out_of_memory": None, "where": None,
-    }))  # fmt: skip
+    for mark in marks:
+        log.write(lines.Err({
+            "input_size": shape[0], "batch_size": shape[1], **mark, "type": "Killed", "message": message + hint,
+            "signal": name, "out_of_memory": None, "where": None,
+        }))  # fmt: skip
     warn(f"{shape[0]} / {shape[1]} failed: {message}{hint}")
 
 
@@ -62,21 +69,22 @@ def report_signal(log: LogWriter, shape: tuple[int, int], number: int) -> None:
 class Child:
     """One shape's process. The parent sleeps on its pipe: it takes no time from what is measured."""
 
-    argv: Sequence[str]
+    command: CommandLine
     shape: tuple[int, int]
     log: LogWriter
     history: History | None
-    ceiling: str | None
+    ceilings: dict[str, dict[str, Any]]
     first: bool
     alone: bool
-    facts: dict[str, Any] = field(default_factory=dict)
+    outcomes: int = 0  # results and failures, a variant one
+    facts: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def run(self) -> int:
         """Run to the end and return the exit code, negative for a signal."""
-        command = [sys.executable, "-c", CHILD, *child_arguments(self.argv, self.shape, self.alone)]
+        command = [sys.executable, "-c", CHILD, *child_command(self.command, self.shape, self.alone).words]
         environment = {**os.environ, CHILD_VARIABLE: "1"}
-        if self.ceiling is not None:
-            environment[CEILING_VARIABLE] = self.ceiling
+        if self.ceilings:
+            environment[CEILING_VARIABLE] = json.dumps(self.ceilings)
         process = subprocess.Popen(  # noqa: S603 (this very program)
             command, stdout=subprocess.PIPE, text=True, encoding="utf-8", env=environment
         )
@@ -93,14 +101,24 @@ class Child:
     def relay(self, stream: IO[str]) -> None:
         """Pass on what belongs into the log of the whole run."""
         for text in without_head(stream, whole=self.first):
-            if self.history is not None and "FMWORK ENV " in text:
-                line = lines.parse_line(text)
-                if isinstance(line, lines.Env):
-                    self.facts |= line.data
-                    self.history.check_facts(self.facts)
-            if self.ceiling is None and text.startswith("FMWORK CEIL {") and "flops_per_second" in text:
-                self.ceiling = text.removeprefix("FMWORK CEIL ").strip()
+            if text.startswith(HEEDED):
+                with contextlib.suppress(lines.LineError):  # torn, where the child was killed
+                    self.heed(lines.parse_line(text))
             self.log.text(text)
+
+    def heed(self, line: lines.Line | None) -> None:
+        """Take from a line what the parent has to know: facts, the device's limits, how many variants are done."""
+        if isinstance(line, (lines.Res, lines.Err)):
+            self.outcomes += 1
+        elif isinstance(line, lines.Env) and self.history is not None:
+            data = dict(line.data)
+            variant = data.pop("variant", FIRST_VARIANT)
+            facts = self.facts.setdefault(variant, {})
+            facts.update(data)
+            self.history.check_facts(facts, variant)
+        elif isinstance(line, lines.Ceil) and "flops_per_second" in line.data:  # not where a shape stands below it
+            data = dict(line.data)
+            self.ceilings.setdefault(data.pop("variant", FIRST_VARIANT), data)
 
 
 def trace_path(path: Path, shape: tuple[int, int], alone: bool) -> Path:
@@ -108,20 +126,11 @@ def trace_path(path: Path, shape: tuple[int, int], alone: bool) -> Path:
     return path if alone else path.with_name(f"{path.stem}-{shape[0]}x{shape[1]}{path.suffix}")
 
 
-def child_arguments(argv: Sequence[str], shape: tuple[int, int], alone: bool) -> list[str]:
+def child_command(command: CommandLine, shape: tuple[int, int], alone: bool) -> CommandLine:
     """Return the command line of one shape."""
-    fixed, pairs = split_argv(argv)
-    flags = {"compile", "eval", "ceiling", "disclose"}
-    kept = [
-        f"--{name}" if name in flags else f"--{name}={value}"
-        for name, value in named_values(fixed)
-        if name not in REPLACED
-    ]
-    profile = dict(named_values(fixed)).get("profile")
-    if profile is not None:
-        kept.append(f"--profile={trace_path(Path(profile), shape, alone)}")
-    options = [option if value is None else f"{option}={value}" for option, value in pairs]
-    return [*kept, f"--input_sizes={shape[0]}", f"--batch_sizes={shape[1]}", *options]
+    own = [Argument("--input_sizes", str(shape[0])), Argument("--batch_sizes", str(shape[1]))]
+    own += [Argument("--profile", str(trace_path(Path(file), shape, alone))) for file in command.values("profile")]
+    return command.without(NOT_OF_A_CHILD).with_(CommandLine(tuple(own)))
 
 
 def without_head(stream: IO[str], whole: bool) -> Iterator[str]:

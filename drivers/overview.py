@@ -5,21 +5,16 @@ from collections.abc import Sequence
 from typing import Any
 
 from fmbench import lines
+from fmbench.command_line import CommandLine
 from fmbench.figures import plus_minus, significant
-from fmbench.secrets import masked_text
 from fmbench.table import table
 
 HEADER = ("input", "batch", "variant", "latency ms", "sequences/s", "n", "trust")
 LEAST_REPS = 100
-ANSWERED = (
-    "--reps",
-    "--precision",
-    "--max_seconds",
-    "--resume",
-)  # what the settling command says anew, or must not repeat
+ANSWERED = ("reps", "precision", "max_seconds", "resume")  # what the settling command says anew, or must not repeat
 
 
-def overview(outcomes: Sequence[lines.JsonLine], argv: Sequence[str], program: str) -> str:
+def overview(outcomes: Sequence[lines.JsonLine], command: CommandLine, program: str) -> str:
     """Return the table of a run, the comparisons, and the command that would settle what is unstable."""
     if not outcomes:
         return ""
@@ -33,7 +28,7 @@ def overview(outcomes: Sequence[lines.JsonLine], argv: Sequence[str], program: s
         text += "a CPU quota decides these figures: raise it (`fmbench doctor` says how many threads it has use for)\n"
     elif doubtful:
         first = "stop the other work on this machine, then " if contended(doubtful) else ""
-        text += f"unstable figures; to settle them: {first}{settling_command(doubtful, argv, program)}\n"
+        text += f"unstable figures; to settle them: {first}{settling_command(doubtful, command, program)}\n"
     return text
 
 
@@ -51,7 +46,8 @@ def row(line: lines.JsonLine) -> list[str]:
 def comparison(data: dict[str, Any]) -> str:
     """Return what one variant is against the first."""
     size = f"{data['input_size']} / {data['batch_size']}"
-    named = f"{size}: {data['b']} ({data['overrides'] or 'the same command'}) against {data['a']}"
+    same = f", the same configuration as {data['same_as']}" if data.get("same_as") else ""
+    named = f"{size}: {data['b']} ({data['overrides'] or 'the same command'}{same}) against {data['a']}"
     if data["ratio"] is None:
         return f"{named}: no answer, {data['reason']}"
     ratio = f"latency ratio {plus_minus(data['ratio'], *data['interval'])}"
@@ -65,13 +61,8 @@ def contended(doubtful: Sequence[dict[str, Any]]) -> bool:
     return any(str(data["reason"]).startswith("contended") for data in doubtful)
 
 
-def settling_command(doubtful: Sequence[dict[str, Any]], argv: Sequence[str], program: str) -> str:
+def settling_command(doubtful: Sequence[dict[str, Any]], command: CommandLine, program: str) -> str:
     """Return the same command with as many repetitions as should make the median known to 1%."""
     reps = max(LEAST_REPS, *(10 * (data["n"] + data["dropped"]) for data in doubtful))
-    kept: list[str] = []
-    skip = False
-    for token in argv:
-        if not skip and token.partition("=")[0] not in ANSWERED:
-            kept.append(token)
-        skip = token in ANSWERED
-    return f"{program} {masked_text(shlex.join(kept))} --precision 1% --reps {reps}"
+    kept = command.without(ANSWERED).masked()
+    return f"{program} {shlex.join(kept.words)} --precision 1% --reps {reps}"

@@ -48,7 +48,7 @@ def result_line(measurement: Measurement, variant: Variant) -> lines.Res:
         start=measurement.repetitions[0].start,
         end=measurement.repetitions[-1].end,
         model=variant.arguments.model_name,
-        model_class=variant.arguments.model_class,
+        model_class=variant.model_class,
         input_size=measurement.shape.input_size,
         batch_size=measurement.shape.batch_size,
         latency=measurement.latency * 1e3,
@@ -94,6 +94,7 @@ def pair_line(a: Block, b: Block, seed: int) -> lines.Pair:
         "a": a.variant.label,
         "b": b.variant.label,
         "overrides": masked_text(b.variant.overrides),
+        **({"same_as": b.variant.twin} if b.variant.twin else {}),
     }
     failed = next((block for block in (a, b) if block.failure is not None), None)
     if failed is not None and failed.failure is not None:

@@ -7,14 +7,23 @@ from typing import Any
 from fmbench import backend, lines, model, positions, torch_settings
 from fmbench.backend import Backend, Forward
 from fmbench.clock import Clock
+from fmbench.command_line import CommandLine
+from fmbench.console import note
 from fmbench.cost import Cost, cost_of
 from fmbench.errors import UsageError, first_line
+from fmbench.facts import differences
 from fmbench.log import LogWriter
 from fmbench.measure import Shape, nothing
 from fmbench.options import SpeedArguments
-from fmbench.overrides import override
+from fmbench.overrides import Say, override
+from fmbench.secrets import masked_text
 from fmbench.source import Source, locate
 
+NO_CLASS = "none"  # of a platform that builds no model
+TOLD = ("model:dtype", "model:torch_dtype", "model:attn_implementation")  # options that the facts of a model tell
+TELLING = (
+    "platform", "device", "model", "model_class", "weights", "dtype", "attention", "threads", "gradients", "compile",
+)  # fmt: skip
 LABELS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
@@ -31,6 +40,7 @@ class Variant:
     forward: Forward = field(init=False)
     facts: dict[str, Any] = field(default_factory=dict)
     model: Any = None
+    twin: str | None = None  # an earlier variant that is the same configuration
     activate: Callable[[], None] = nothing
 
     @property
@@ -42,6 +52,41 @@ class Variant:
     def marks(self) -> dict[str, str]:
         """What a line of this variant says of it: nothing in an ordinary run."""
         return {} if self.alone else {"variant": self.label}
+
+    @property
+    def model_class(self) -> str:
+        """What a result calls the class: as typed, else the one that was built."""
+        typed = "model_class" in dict(self.arguments.given)
+        return self.arguments.model_class if typed else str(self.facts.get("model_class", NO_CLASS))
+
+    def find_twin(self, variants: Sequence["Variant"]) -> None:
+        """Say so where an earlier variant, loaded as this one is, is the same configuration."""
+        for earlier in variants[: self.index]:
+            if self.computes_as(earlier):
+                self.twin = earlier.label
+                known = ", ".join(f"{key} {self.facts[key]}" for key in TELLING if self.facts.get(key) is not None)
+                named = f"{self.label} ({masked_text(self.overrides) or 'the same command'})"
+                note(f"{named} is the same configuration as {earlier.label}: {known}")
+                return
+
+    def computes_as(self, other: "Variant") -> bool:
+        """Whether this is the configuration of another variant: no fact differs, and no option that no fact tells."""
+        drawn = self.arguments.weights == other.arguments.weights == "random"
+        if drawn and self.configuration() != other.configuration():
+            return False
+        untold = {"options", "model_digest"} if drawn else {"options"}  # random weights follow from the rest
+        mine, theirs = ({key: value for key, value in one.facts.items() if key not in untold} for one in (self, other))
+        return not differences(mine, theirs) and self.settings() == other.settings()
+
+    def configuration(self) -> dict[str, Any]:
+        """Return what random weights are drawn from, but for what the facts of a model tell."""
+        config = self.source.config if self.source is not None else {}
+        return {key: value for key, value in config.items() if f"model:{key}" not in TOLD}
+
+    def settings(self) -> set[tuple[str, str]]:
+        """Return the options whose effect no fact tells."""
+        named = ((name.removesuffix("@"), value) for name, value in self.arguments.given if ":" in name)
+        return {(name, value) for name, value in named if name not in TOLD}
 
     def cost(self, shape: Shape) -> Cost | None:
         """Return the work of a forward pass, or None where it cannot be counted."""
@@ -76,18 +121,15 @@ class Variant:
             self.facts |= {"model": self.arguments.model_name, "weights": None}
 
 
-def plan(argv: Sequence[str], arguments: SpeedArguments, program: str) -> list[Variant]:
-    """Return the variants of a command line, each checked as far as that is quick.
+def plan(command: CommandLine, arguments: SpeedArguments, program: str, say: Say = note) -> list[Variant]:
+    """Return the variants of a command line, each checked as far as that is quick; `say` is told what falls away.
 
     Raises UsageError and PlatformError before anything slow happens.
     """
     if len(arguments.vs) >= len(LABELS):
         raise UsageError(f"--vs: at most {len(LABELS) - 1} variants beside the first")
-    if arguments.vs and arguments.isolate:
-        raise UsageError("--vs with --isolate: variants are compared inside one process; leave one of them out")
-    if arguments.vs and arguments.resume:
-        raise UsageError("--vs with --resume: a comparison is measured in one run; leave one of them out")
-    every = [("", arguments), *((overrides, override(argv, overrides, program)) for overrides in arguments.vs)]
+    others = ((overrides, override(command.words, overrides, program, say)) for overrides in arguments.vs)
+    every = [("", arguments), *others]
     variants = []
     for index, (overrides, given) in enumerate(every):
         platform = backend.find(given.platform)

@@ -1,3 +1,7 @@
 """fmbench: how fast, how faithful, how good? One benchmark for embedding models on any accelerator."""
 
+from fmbench.quiet import quiet_imports
+
 __version__ = "0.1.0"
+
+quiet_imports()

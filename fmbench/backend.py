@@ -1,8 +1,9 @@
 """What a platform is, and how it is found. A backend owns its device: nothing else in fmbench knows one."""
 
+import contextlib
 import importlib.util
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -43,6 +44,8 @@ class Backend(ABC):
     single_shape: ClassVar[bool] = False  # at most one (input size, batch size) a process
     builds_model: ClassVar[bool] = True  # False where the model is never called
     yields: bool = False  # True where its threads give the CPU away themselves: preemptions then say nothing
+    synonyms: ClassVar[tuple[str, ...]] = ()  # what else its users may call it, in small letters: for a suggestion
+    compiler: ClassVar[str | None] = None  # the backend of torch.compile that belongs to this platform, if one does
     always_compiles: ClassVar[bool] = False  # True where the platform is a compiler, asked for or not
     runs_torch: ClassVar[bool] = True  # False where plain torch operations do not reach the device
     inference_mode: ClassVar[bool] = True  # False where torch.inference_mode is refused; gradients are then just off
@@ -218,11 +221,22 @@ def find(name: str) -> Backend:
         if text.startswith(f"plug-in {name!r} "):  # `fmbench backends` shows the others
             warn(text)
     if name not in found:
-        raise UsageError(f"--platform {name}: unknown{nearest(name, found)} (known: {', '.join(found)})")
+        hint = nearest(name, found, synonyms=synonyms(found))
+        raise UsageError(f"--platform {name}: unknown{hint} (known: {', '.join(found)})")
     try:
         return load_class(found[name])()
     except plugins.BrokenPluginError as error:
         raise PlatformError(f"--platform {name}: {error}") from error
+
+
+def synonyms(found: Mapping[str, plugins.Plugin]) -> dict[str, list[str]]:
+    """Return which platforms each other name may mean. Imports the plug-ins; one that is broken has none."""
+    meant: dict[str, list[str]] = {}
+    for plugin in found.values():
+        with contextlib.suppress(plugins.BrokenPluginError):
+            for word in load_class(plugin).synonyms:
+                meant.setdefault(word, []).append(plugin.name)
+    return meant
 
 
 def load_class(plugin: plugins.Plugin) -> type[Backend]:

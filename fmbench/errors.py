@@ -5,7 +5,8 @@
 """
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 
 
 class FmbenchError(Exception):
@@ -26,11 +27,24 @@ class PlatformError(FmbenchError):
     exit_code = 3
 
 
-def nearest(word: str, names: Iterable[str], count: int = 3) -> str:
-    """Return `"; did you mean A, B?"` for the names closest to `word`, or an empty string."""
-    by_folded = {name.casefold(): name for name in names}
-    close = difflib.get_close_matches(word.casefold(), by_folded, n=count, cutoff=0.6)
-    return f"; did you mean {', '.join(by_folded[name] for name in close)}?" if close else ""
+def nearest(
+    word: str, names: Iterable[str], count: int = 3, synonyms: Mapping[str, Sequence[str]] = MappingProxyType({})
+) -> str:
+    """Return `"; did you mean A, B?"` for the names closest to `word`, or an empty string.
+
+    `synonyms` holds what other tools call the names, in small letters with `_` between words: letters alone would
+    never lead from gpu to cuda. Blanks, dashes and capitals make no difference.
+    """
+    by_folded = {folded(name): name for name in names}
+    meant = synonyms.get(folded(word))
+    close = difflib.get_close_matches(folded(word), by_folded, n=count, cutoff=0.6)
+    found = list(meant) if meant else [by_folded[name] for name in close]
+    return f"; did you mean {', '.join(found)}?" if found else ""
+
+
+def folded(word: str) -> str:
+    """Return a word as it is compared."""
+    return word.casefold().replace("-", "_").replace(" ", "_")
 
 
 def first_line(error: BaseException, limit: int = 300) -> str:

@@ -15,15 +15,30 @@ from fmbench.facts import DIGEST, MODEL, differences, said_of, unsaid
 # These say what is measured how often, not what is measured.
 FREE = ("input_sizes", "batch_sizes", "reps", "precision", "max_seconds", "resume", "isolate", "profile", "disclose")
 SHOWN = 4
+FIRST_VARIANT = "A"
+
+Size = tuple[int, int]  # input size, batch size
 
 
 @dataclass
 class Past:
-    """One earlier run: its arguments, its fingerprint, and the shapes that have a result."""
+    """One earlier run: its driver, its arguments, the fingerprint of each variant, and what it has of each shape."""
 
-    arguments: dict[str, str] = field(default_factory=dict)
-    facts: dict[str, Any] = field(default_factory=dict)
-    shapes: set[tuple[int, int]] = field(default_factory=set)
+    driver: str | None = None
+    given: list[tuple[str, str]] = field(default_factory=list)
+    facts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    results: dict[Size, set[str]] = field(default_factory=dict)  # variants that have a result
+    answers: dict[Size, set[str]] = field(default_factory=dict)  # variants that were compared with the first
+
+    @property
+    def shapes(self) -> set[Size]:
+        """The shapes that are whole: every variant has its result, and was compared with the first."""
+        further = sum(name == "vs" for name, _ in self.given)
+        return {
+            size
+            for size, found in self.results.items()
+            if len(found) == 1 + further and len(self.answers.get(size, ())) == further
+        }
 
 
 class History:
@@ -44,7 +59,9 @@ class History:
         self._size = len(raw)
         self._told: set[str] = set()
         self.torn = bool(text) and not text.endswith("\n")
-        self._runs = [run for run in read_runs(text.splitlines()) if run.shapes]
+        runs = read_runs(text.splitlines())
+        self.last = runs[-1] if runs else None
+        self._runs = [run for run in runs if run.shapes]
 
     def claim(self, stream: IO[str]) -> None:
         """Make the log this run's own while it writes. Raises UsageError where another run has it, or had meanwhile."""
@@ -56,24 +73,25 @@ class History:
             raise UsageError(f"--resume {self.path}: another run has written to it meanwhile; try again")
 
     @property
-    def shapes(self) -> set[tuple[int, int]]:
-        """Every (input size, batch size) that has a result."""
+    def shapes(self) -> set[Size]:
+        """Every (input size, batch size) that is whole."""
         return {shape for run in self._runs for shape in run.shapes}
 
     def check_arguments(self, given: Iterable[tuple[str, str]]) -> None:
         """Raise UsageError where an earlier run was asked for something else."""
-        now = {key: value for key, value in given if key not in FREE}
+        now = binding(given)
         for run in self._runs:
-            then = {key: value for key, value in run.arguments.items() if key not in FREE}
-            self._refuse({key: (then.get(key), now.get(key)) for key in then.keys() | now.keys()})
+            then = binding(run.given)
+            self.refuse({key: (then.get(key), now.get(key)) for key in then.keys() | now.keys()})
 
-    def check_facts(self, facts: Mapping[str, Any]) -> None:
+    def check_facts(self, facts: Mapping[str, Any], variant: str = FIRST_VARIANT) -> None:
         """Raise UsageError where an earlier run has another fingerprint; facts that are not known yet pass."""
         for run in self._runs:
-            known = {key: value for key, value in run.facts.items() if key in facts}
+            then = run.facts.get(variant, {})
+            known = {key: value for key, value in then.items() if key in facts}
             asked = known.keys() | ({MODEL} if DIGEST in known else set())
-            self._refuse(differences(known, {key: facts[key] for key in facts.keys() & asked}))
-            self._tell(unsaid(run.facts, facts))
+            self.refuse(differences(known, {key: facts[key] for key in facts.keys() & asked}))
+            self._tell(unsaid(then, facts))
 
     def _tell(self, names: Iterable[str]) -> None:
         """Warn once of what an earlier version did not write down: nobody can check that it is the same."""
@@ -82,7 +100,7 @@ class History:
         if new:
             warn(f"--resume {self.path}: an earlier version wrote it, which did not say {', '.join(new)}")
 
-    def _refuse(self, pairs: Mapping[str, tuple[Any, Any]]) -> None:
+    def refuse(self, pairs: Mapping[str, tuple[Any, Any]]) -> None:
         """Raise UsageError that names what differs."""
         differing = sorted(key for key, (then, now) in pairs.items() if then != now)
         if differing:
@@ -91,22 +109,40 @@ class History:
             raise UsageError(f"--resume {self.path}: measured under another fingerprint ({named}{more}); use a new log")
 
 
+def binding(given: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return what decides the figures of a command line, by name; several values of one name are one text."""
+    found: dict[str, str] = {}
+    for name, value in given:
+        if name not in FREE:
+            shown = value or "''"
+            found[name] = f"{found[name]} | {shown}" if name in found else shown
+    return found
+
+
 def read_runs(texts: Iterable[str]) -> list[Past]:
     """Return the runs of a log's lines. What does not parse is passed over: only whole results count."""
     runs: list[Past] = []
+    variant = FIRST_VARIANT
     for text in texts:
         try:
             line = lines.parse_line(text)
         except lines.LineError:
             continue
         if isinstance(line, lines.Log):
-            runs.append(Past())
+            runs.append(Past(driver=line.data.get("driver")))
+            variant = FIRST_VARIANT
         elif not runs:
             continue
         elif isinstance(line, lines.Arg):
-            runs[-1].arguments[line.key] = line.value
+            runs[-1].given.append((line.key, line.value))
         elif isinstance(line, lines.Env):
-            runs[-1].facts |= line.data
+            facts = dict(line.data)
+            runs[-1].facts.setdefault(facts.pop("variant", FIRST_VARIANT), {}).update(facts)
+        elif isinstance(line, lines.Case):
+            variant = str(line.data.get("variant", FIRST_VARIANT))
         elif isinstance(line, lines.Res):
-            runs[-1].shapes.add((line.input_size, line.batch_size))
+            runs[-1].results.setdefault((line.input_size, line.batch_size), set()).add(variant)
+        elif isinstance(line, lines.Pair):
+            place: Any = (line.data.get("input_size"), line.data.get("batch_size"))
+            runs[-1].answers.setdefault(place, set()).add(str(line.data.get("b")))
     return runs

@@ -11,6 +11,7 @@ from fmbench.errors import UsageError, nearest, one_line
 from fmbench.identity import identify
 from fmbench.options import Arguments
 from fmbench.source import Source
+from fmbench.suggestions import DTYPES
 
 if TYPE_CHECKING:
     import torch
@@ -119,7 +120,8 @@ def take_dtype(options: dict[str, Any], source: Source) -> "torch.dtype":
         wanted = dtype if dtype is not None else wanted
     if not isinstance(wanted, torch.dtype):
         known = [name for name in dir(torch) if isinstance(getattr(torch, name), torch.dtype)]
-        raise UsageError(f"--model:dtype {wanted}: no dtype of torch{nearest(str(wanted), known)}")
+        hint = nearest(str(wanted), known, synonyms={word: [name] for word, name in DTYPES.items()})
+        raise UsageError(f"--model:dtype {wanted}: no dtype of torch{hint}")
     return wanted
 
 

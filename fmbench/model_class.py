@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fmbench.errors import UsageError, nearest
+from fmbench.suggestions import MODEL_CLASSES
 
 
 @cache
@@ -36,7 +37,8 @@ def check_exists(name: str) -> None:
         return
     definition = f"class {name}(".encode()
     if not any(definition in path.read_bytes() for path in models_folder().glob("*/modeling_*.py")):
-        raise UsageError(f"--model_class {name}: no class of transformers{nearest(name, known | {'AutoModel'})}")
+        hint = nearest(name, known | {"AutoModel"}, synonyms=MODEL_CLASSES)
+        raise UsageError(f"--model_class {name}: no class of transformers{hint}")
 
 
 def check_suits(name: str, config: Mapping[str, Any], where: str) -> None:

@@ -8,8 +8,13 @@ from pathlib import Path
 from typing import Any, Self
 
 from fmbench import __version__, expressions
+from fmbench.command_line import CommandLine
 from fmbench.parsing import Once, Parser, duration, natural, nonempty, positive, share, sizes, thread_count
-from fmbench.suboptions import Tree, parse_suboptions, split_argv
+from fmbench.suboptions import Tree, parse_suboptions
+
+MODEL_CLASS = "AutoModel"  # where none is given: transformers finds the class of the model's type
+# Without --reps a shape repeats until its median is known this well, for that long and that often at most.
+PRECISION, MAX_SECONDS, MOST_REPS = 0.02, 30.0, 10_000
 
 SETS = ("compile", "model", "platform", "torch.call", "torch.set")
 
@@ -40,8 +45,8 @@ class Arguments:
     """
 
     platform: str
-    model_class: str
     model_name: str
+    model_class: str = MODEL_CLASS
     model_root: str | None = None
     weights: str = "pretrained"
     seed: int = 0
@@ -114,8 +119,8 @@ def build_parser(program: str) -> Parser:
     return parser
 
 
-def add_model_arguments(parser: Parser, model_class: str | None = None) -> None:
-    """Add what every driver asks: which platform, which model, set up how. `model_class` is a default, if any."""
+def add_model_arguments(parser: Parser) -> None:
+    """Add what every driver asks: which platform, which model, set up how."""
     group = parser.add_argument_group("what to run")
     group.add_argument(
         "--platform",
@@ -129,11 +134,9 @@ def add_model_arguments(parser: Parser, model_class: str | None = None) -> None:
         "--model_class",
         action=Once,
         type=nonempty,
-        required=model_class is None,
-        default=model_class,
+        default=MODEL_CLASS,
         metavar="CLASS",
-        help="class of the transformers library: BertModel, RobertaModel, AutoModel, ..."
-        + (f" (default: {model_class})" if model_class else ""),
+        help=f"class of the transformers library: BertModel, RobertaModel, ... (default: {MODEL_CLASS})",
     )
     group.add_argument(
         "--model_root",
@@ -198,7 +201,14 @@ def add_shape_arguments(parser: Parser) -> None:
         metavar="N,N,...",
         help="sequences a forward pass (the outer loop)",
     )
-    group.add_argument("--reps", action=Once, type=positive, required=True, metavar="N", help="repetitions a shape")
+    group.add_argument(
+        "--reps",
+        action=Once,
+        type=positive,
+        metavar="N",
+        help="repetitions a shape, at most where --precision or --max_seconds is given "
+        f"(default: as many as --precision takes, at most {MOST_REPS:,})",
+    )
     group.add_argument(
         "--profile",
         action=Once,
@@ -216,14 +226,16 @@ def add_method_arguments(parser: Parser) -> None:
         action=Once,
         type=share,
         metavar="SHARE",
-        help="repeat until the median is known to ± this share (1%%), at least 10 times and at most --reps",
+        help="repeat until the median is known to ± this share (1%%), at least 10 times and at most --reps "
+        f"(default: {PRECISION:.0%}% without --reps, else none)",
     )
     group.add_argument(
         "--max_seconds",
         action=Once,
         type=duration,
         metavar="S",
-        help="end a shape after this time; repetitions in which a compiler runs do not count",
+        help="end a shape after this time; repetitions in which a compiler runs do not count "
+        f"(default: {MAX_SECONDS:.0f} without --reps, else none)",
     )
     group.add_argument(
         "--vs",
@@ -252,7 +264,8 @@ def add_method_arguments(parser: Parser) -> None:
         action=Once,
         type=Path,
         metavar="LOG",
-        help="skip the shapes that this log has under the same fingerprint, and append the rest to it",
+        help="skip the shapes that this log has under the same fingerprint, and append the rest to it; alone, it "
+        "goes on with the command that the log holds",
     )
     group.add_argument(
         "--disclose", action=Once, nargs=0, default=False, help="record host name, user name and folder as well"
@@ -262,7 +275,14 @@ def add_method_arguments(parser: Parser) -> None:
 def parse_arguments(argv: Sequence[str], program: str = "driver") -> SpeedArguments:
     """Read the speed driver's command line without importing torch. Raises UsageError; `--help` exits with 0."""
     values = read(build_parser(program), argv)
-    return SpeedArguments(**{**values, "vs": tuple(values["vs"])})
+    return SpeedArguments(**{**values, **repetitions(values), "vs": tuple(values["vs"])})
+
+
+def repetitions(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `reps`, `precision` and `max_seconds` of a command line, with defaults where it gives no `--reps`."""
+    given = {name: values[name] for name in ("reps", "precision", "max_seconds") if values[name] is not None}
+    defaults = {} if "reps" in given else {"reps": MOST_REPS, "precision": PRECISION, "max_seconds": MAX_SECONDS}
+    return {"precision": None, "max_seconds": None, **defaults, **given}
 
 
 def read(parser: Parser, argv: Sequence[str]) -> dict[str, Any]:
@@ -270,34 +290,10 @@ def read(parser: Parser, argv: Sequence[str]) -> dict[str, Any]:
 
     Those of `Arguments` are among them where `add_model_arguments` was called. Raises UsageError.
     """
-    fixed, pairs = split_argv(argv)
-    values = vars(parser.parse_known(fixed))
+    command = CommandLine.parse(argv, parser.flags)
+    values = vars(parser.parse_known(command.fixed))
     values.pop("_seen", None)
-    options = parse_suboptions(pairs, SETS)
+    options = parse_suboptions(command.suboptions, SETS)
     expressions.check(options)
     values["compile"] = values["compile"] or bool(options["compile"])
-    return {**values, "options": options, "given": given_arguments(fixed, pairs)}
-
-
-def given_arguments(fixed: Sequence[str], pairs: Sequence[tuple[str, str | None]]) -> tuple[tuple[str, str], ...]:
-    """Return `(name, value)` for each argument typed, sorted; a flag's value is the string True."""
-    given = [(option[2:], value or "") for option, value in pairs]
-    return tuple(sorted([*given, *named_values(fixed)]))
-
-
-def named_values(fixed: Sequence[str]) -> list[tuple[str, str]]:
-    """Return `(name, value)` for each fixed argument, in order; a flag's value is the string True."""
-    given: list[tuple[str, str]] = []
-    position = 0
-    while position < len(fixed):
-        name, assigned, value = fixed[position].partition("=")
-        position += 1
-        if not assigned:
-            following = fixed[position] if position < len(fixed) else "--"
-            if following.startswith("--"):
-                value = "True"
-            else:
-                value = following
-                position += 1
-        given.append((name.removeprefix("--"), value))
-    return given
+    return {**values, "options": options, "given": command.given}

@@ -1,11 +1,17 @@
 """`--vs OVERRIDES`: the same command line with some of its arguments replaced."""
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from fmbench.errors import UsageError
-from fmbench.options import SpeedArguments, named_values, parse_arguments
-from fmbench.suboptions import split_argv, split_key
+from fmbench import backend
+from fmbench.command_line import CommandLine
+from fmbench.console import note
+from fmbench.errors import FmbenchError, UsageError
+from fmbench.expressions import literal
+from fmbench.options import SpeedArguments, build_parser, parse_arguments
+from fmbench.parsing import Parser
+from fmbench.secrets import masked_text
+from fmbench.suboptions import Expression
 
 # Both variants run on the same inputs, in one run: these hold for all of them.
 SHARED = (
@@ -13,54 +19,70 @@ SHARED = (
     "resume", "disclose",
 )  # fmt: skip
 
+Say = Callable[[str], None]
 
-def override(argv: Sequence[str], overrides: str, program: str = "driver") -> SpeedArguments:
+
+def override(argv: Sequence[str], overrides: str, program: str = "driver", say: Say = note) -> SpeedArguments:
     """Return the arguments of a command line under overrides in the same grammar.
 
     Raises UsageError for an argument that all variants share.
     """
     try:
-        return parse_arguments(merged(argv, overrides, SHARED, "--vs"), program)
+        return parse_arguments(merged(build_parser(program), argv, overrides, SHARED, "--vs", say), program)
     except UsageError as error:
         if str(error).startswith("--vs "):
             raise
-        raise UsageError(f"--vs {overrides!r}: {error}") from None
+        raise UsageError(f"--vs {masked_text(overrides)!r}: {error}") from None
 
 
-def merged(argv: Sequence[str], overrides: str, shared: Sequence[str], option: str) -> list[str]:
+def merged(
+    parser: Parser, argv: Sequence[str], overrides: str, shared: Sequence[str], option: str, say: Say = note
+) -> list[str]:
     """Return a command line under overrides, as words.
 
-    An override replaces the argument of its name; a sub-option also replaces what lies above or below it. Raises
-    UsageError, which begins with `option`, for an argument of `shared`.
+    An override replaces the argument of its name; a sub-option also replaces what lies above or below it. Under
+    another platform, what concerns the command line's own platform alone falls away, and `say` is told. Raises
+    UsageError, which begins with `option`, for an argument of `shared`, and for a word that is none.
     """
+    said = f"{option} {masked_text(overrides)!r}"
+    command = CommandLine.parse(argv, parser.flags).without([option.removeprefix("--")])
     try:
-        changed, changed_pairs = split_argv(shlex.split(overrides))
-    except ValueError as error:
-        raise UsageError(f"{option} {overrides!r}: {error}") from None
-    names = {name for name, _ in named_values(changed)}
+        changed = CommandLine.parse(shlex.split(overrides), parser.flags)
+    except (UsageError, ValueError) as error:
+        raise UsageError(f"{said}: {error}") from None
     for name in shared:
-        if name in names:
-            raise UsageError(f"{option} {overrides!r}: --{name} holds for all variants; give it outside of {option}")
-    fixed, pairs = split_argv(argv)
-    kept = [
-        token
-        for name, value in named_values(fixed)
-        if name not in names and f"--{name}" != option
-        for token in ([f"--{name}"] if is_flag(name, fixed) else [f"--{name}={value}"])
-    ]
-    paths = [split_key(name)[0] for name, _ in changed_pairs]
-    left = [pair for pair in pairs if not any(overlap(split_key(pair[0])[0], path) for path in paths)]
-    tokens = [name if value is None else f"{name}={value}" for name, value in [*left, *changed_pairs]]
-    return [*kept, *changed, *tokens]
+        if name in changed.names:
+            raise UsageError(f"{said}: --{name} holds for all variants; give it outside of {option}")
+    stray = next((one.option for one in changed.arguments if not one.option.startswith("-")), None)
+    if stray is not None:
+        raise UsageError(
+            f"{said}: {stray!r} belongs to no argument; a value with blanks or quotes takes quotes "
+            f"""of its own, as in {option} "--model_name 'my model'\""""
+        )
+    kept = command.without(foreign(command, changed))
+    if kept != command:
+        gone = CommandLine(tuple(one for one in command.arguments if one not in kept.arguments)).masked()
+        own = command.values("platform")[0]
+        say(f"{said}: {shlex.join(gone.words)} is for --platform {own} and falls away")
+    return kept.with_(changed).words
 
 
-def is_flag(name: str, fixed: Sequence[str]) -> bool:
-    """Whether an argument was typed without a value."""
-    position = list(fixed).index(f"--{name}") + 1 if f"--{name}" in fixed else None
-    return position is not None and (position == len(fixed) or fixed[position].startswith("--"))
+def foreign(command: CommandLine, changed: CommandLine) -> list[str]:
+    """Return what of a command line says nothing to the platform that overrides name, as `without` takes it."""
+    own, other = command.values("platform"), changed.values("platform")
+    if not own or not other or own == other:
+        return []
+    return ["platform:", "device", *(["compile", "compile:"] if compiles_otherwise(command, own[0], other[0]) else [])]
 
 
-def overlap(one: Sequence[str], other: Sequence[str]) -> bool:
-    """Whether two paths of keys are the same, or one lies below the other."""
-    shorter = min(len(one), len(other))
-    return list(one[:shorter]) == list(other[:shorter])
+def compiles_otherwise(command: CommandLine, own: str, other: str) -> bool:
+    """Whether the compiler that a command line asks for is its platform's own, or not the other platform's own."""
+    try:
+        mine, theirs = backend.find(own), backend.find(other)
+    except FmbenchError:
+        return False  # which is said when the platform is looked for
+    asked = next((one for one in command.arguments if one.path == ("compile", "backend")), None)
+    if asked is None:
+        return mine.always_compiles
+    named = literal(Expression(asked.value or "")) if asked.option.endswith("@") else asked.value
+    return mine.compiler == named or (theirs.always_compiles and theirs.compiler != named)

@@ -5,7 +5,8 @@ import re
 from collections.abc import Sequence
 from typing import NoReturn
 
-from fmbench.errors import UsageError, nearest
+from fmbench.errors import UsageError, folded
+from fmbench.suggestions import DTYPES, nearest_argument
 
 MOST = 2**31 - 1
 MOST_THREADS = 1024
@@ -30,25 +31,28 @@ class Parser(argparse.ArgumentParser):
         """Raise instead of printing a usage block."""
         raise UsageError(f"{message} (see {self.prog} --help)")
 
+    @property
+    def flags(self) -> set[str]:
+        """The options that take no value."""
+        return {option for action in self._actions if action.nargs == 0 for option in action.option_strings}
+
+    @property
+    def required(self) -> set[str]:
+        """The names of the arguments that a command line cannot do without."""
+        return {action.dest for action in self._actions if action.required}
+
     def parse_known(self, argv: Sequence[str]) -> argparse.Namespace:
         """Parse every token, or raise UsageError that names the nearest argument."""
         known = [option for action in self._actions for option in action.option_strings if option.startswith("--")]
+        for option in (word.partition("=")[0] for word in argv):  # before argparse misses what was misspelt
+            if option.startswith("--") and " " not in option and option not in known:
+                self.error(f"unknown argument {option!r}{nearest_argument(option, known)}")
         namespace, unknown = self.parse_known_args(list(argv))
         if unknown:
-            word = unknown[0].partition("=")[0]
-            self.error(f"unknown argument {unknown[0]!r}{nearest_argument(word, known)}")
+            unquoted = any(word.startswith("--vs=--") and " " not in word for word in argv)
+            hint = "; what --vs changes is one word, in quotes: --vs '--threads 1'" if unquoted else ""
+            self.error(f"unknown argument {unknown[0]!r}{hint}")
         return namespace
-
-
-def nearest_argument(word: str, known: Sequence[str]) -> str:
-    """Return a hint at the argument that was meant: one that ends the word (--precision_k: --k), else what looks alike.
-
-    Letters alone would never lead from a long name to a short one.
-    """
-    if not word.startswith("-"):
-        return ""
-    end = f"--{word.rpartition('_')[2]}"
-    return f"; did you mean {end}?" if end in known else nearest(word, known)
 
 
 def integer(text: str, least: int, most: int) -> int:
@@ -100,7 +104,8 @@ def share(text: str) -> float:
     try:
         number = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no share such as 1%") from None
+        hint = f"; a dtype is --model:dtype {DTYPES[folded(text)]}" if folded(text) in DTYPES else ""
+        raise argparse.ArgumentTypeError(f"{text!r} is no share such as 1%{hint}") from None
     if not 0 < number < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not between 0% and 100%")
     return number

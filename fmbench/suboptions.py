@@ -15,7 +15,6 @@ from typing import Any
 from fmbench.errors import UsageError, nearest
 
 SUBOPTION = re.compile(r"--[^\s:=]+:")
-COMMAND_LINES = ("--vs",)  # arguments whose value is itself a command line, and may begin with dashes
 SPECIAL = re.compile(r"""[:=@"'\\\s]""")
 
 Tree = dict[str, Any]
@@ -29,32 +28,6 @@ class Expression:
 
     def __str__(self) -> str:
         return self.text
-
-
-def split_argv(argv: Sequence[str]) -> tuple[list[str], list[tuple[str, str | None]]]:
-    """Separate fixed arguments from sub-options.
-
-    Returns the fixed arguments as they were, and one `(option, value)` a sub-option, with the value None where
-    the command line holds none. `option` still carries its leading dashes and `@`.
-    """
-    fixed: list[str] = []
-    sub: list[tuple[str, str | None]] = []
-    position = 0
-    while position < len(argv):
-        token = argv[position]
-        position += 1
-        if token in COMMAND_LINES and position < len(argv):
-            token += f"={argv[position]}"
-            position += 1
-        if not SUBOPTION.match(token):
-            fixed.append(token)
-            continue
-        option, value = split_assignment(token)
-        if value is None and position < len(argv) and not argv[position].startswith("--"):
-            value = argv[position]
-            position += 1
-        sub.append((option, value))
-    return fixed, sub
 
 
 def split_assignment(token: str) -> tuple[str, str | None]:

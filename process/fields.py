@@ -193,5 +193,5 @@ PAIR: dict[str, Check] = {
     "n": whole_number,
     **dict.fromkeys(("ratio", "p"), number),
     "interval": interval,
-    **dict.fromkeys(("a", "overrides", "verdict", "reason"), text),
+    **dict.fromkeys(("a", "overrides", "verdict", "reason", "same_as"), text),
 }

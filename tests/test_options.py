@@ -50,7 +50,7 @@ def test_given_arguments_are_what_was_typed_sorted() -> None:
     )
 
 
-@pytest.mark.parametrize("missing", REQUIRED)
+@pytest.mark.parametrize("missing", [name for name in REQUIRED if name not in ("--model_class", "--reps")])
 def test_required_arguments(missing: str) -> None:
     typed = [token for pair in REQUIRED.items() if pair[0] != missing for token in pair]
     with pytest.raises(UsageError, match=f"required: {missing}"):
@@ -78,6 +78,63 @@ def test_bad_values(changes: dict[str, str], said: str) -> None:
         parse_arguments(argv(**changes))
 
 
+@pytest.mark.parametrize(
+    ("changes", "rule"),
+    [
+        ({}, (10_000, 0.02, 30.0)),
+        ({"reps": "7"}, (7, None, None)),
+        ({"reps": "7", "max_seconds": "3"}, (7, None, 3.0)),
+        ({"precision": "1%"}, (10_000, 0.01, 30.0)),
+        ({"precision": "1%", "max_seconds": "3"}, (10_000, 0.01, 3.0)),
+        ({"max_seconds": "3"}, (10_000, 0.02, 3.0)),
+        ({"reps": "7", "precision": "1%"}, (7, 0.01, None)),
+    ],
+)
+def test_without_reps_a_shape_repeats_as_often_as_its_figure_needs(changes: dict[str, str], rule: tuple) -> None:
+    typed = [token for name, value in REQUIRED.items() if name != "--reps" for token in (name, value)]
+    found = parse_arguments([*typed, *(f"--{name}={value}" for name, value in changes.items())])
+    assert (found.reps, found.precision, found.max_seconds) == rule
+
+
+def test_the_class_is_transformers_own_choice_where_none_is_given() -> None:
+    typed = [token for name, value in REQUIRED.items() if name != "--model_class" for token in (name, value)]
+    found = parse_arguments(typed)
+    assert found.model_class == "AutoModel" and "model_class" not in dict(found.given)
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("--batch_size", "--batch_sizes"), ("--batch", "--batch_sizes"), ("--batch-size", "--batch_sizes"),
+        ("--seq_len", "--input_sizes"), ("--max-seq-length", "--input_sizes"), ("--input_size", "--input_sizes"),
+        ("--model", "--model_name"), ("--model_name_or_path", "--model_name"), ("--Model_Name", "--model_name"),
+        ("--dtype", "--model:dtype"), ("--torch_dtype", "--model:dtype"), ("--bf16", "--model:dtype"),
+        ("--model.dtype", "--model:dtype"), ("--attn_implementation", "--model:attn_implementation"),
+        ("--iterations", "--reps"), ("--num_threads", "--threads"), ("--backend", "--platform"),
+        ("--timeout", "--max_seconds"), ("--baseline", "--vs"), ("--gpu", "--device"), ("--trust_remote_code",
+        "--model:trust_remote_code@ True"), ("--platfrom", "--platform"), ("--no-grad",
+        "--torch.call:set_grad_enabled@ False"), ("--torch-compile", "--compile"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("sign", [" ", "="])
+def test_what_users_of_other_tools_type(typed: str, meant: str, sign: str) -> None:
+    """Also where what was misspelt is required, and so is missing."""
+    words = f"{typed}{sign}3".split(" ")
+    for command in ([*argv(), *words], ["--platform", "cpu", *words]):
+        with pytest.raises(UsageError) as caught:
+            parse_arguments(command)
+        assert f"unknown argument {typed!r}; did you mean {meant}" in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["bf16", "bfloat16", "FP16", "half"])
+def test_a_dtype_is_no_precision(text: str) -> None:
+    dtype = "bfloat16" if text.startswith("bf") else "float16"
+    with pytest.raises(
+        UsageError, match=f"--precision: '{text}' is no share such as 1%; a dtype is --model:dtype {dtype}"
+    ):
+        parse_arguments([*argv(), "--precision", text])
+
+
 def test_no_abbreviations_and_the_nearest_name() -> None:
     with pytest.raises(UsageError, match="unknown argument '--batch_size'; did you mean --batch_sizes"):
         parse_arguments([*argv(), "--batch_size", "3"])
@@ -86,6 +143,11 @@ def test_no_abbreviations_and_the_nearest_name() -> None:
 def test_an_argument_given_twice_is_refused() -> None:
     with pytest.raises(UsageError, match="--reps: given twice"):
         parse_arguments([*argv(), "--reps", "3"])
+
+
+def test_overrides_without_quotes() -> None:
+    with pytest.raises(UsageError, match="unknown argument '1'; what --vs changes is one word, in quotes"):
+        parse_arguments([*argv(), "--vs", "--threads", "1"])
 
 
 def test_a_stray_word_is_refused() -> None:

@@ -2,15 +2,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fmbench.command_line import CommandLine
 from fmbench.errors import UsageError
 from fmbench.options import SETS
-from fmbench.suboptions import Expression, format_suboptions, parse_suboptions, split_argv
+from fmbench.suboptions import Expression, format_suboptions, parse_suboptions
 
 
 def parse(*argv: str) -> dict:
-    fixed, pairs = split_argv(argv)
-    assert fixed == []
-    return {name: tree for name, tree in parse_suboptions(pairs, SETS).items() if tree}
+    command = CommandLine.parse(argv, ())
+    assert command.fixed == []
+    return {name: tree for name, tree in parse_suboptions(command.suboptions, SETS).items() if tree}
 
 
 @pytest.mark.parametrize(
@@ -58,14 +59,8 @@ def test_examples(argv: list[str], tree: dict) -> None:
 )
 def test_mistakes_are_one_clear_line(argv: list[str], said: str) -> None:
     with pytest.raises(UsageError, match=said) as caught:
-        parse_suboptions(split_argv(argv)[1], SETS)
+        parse_suboptions(CommandLine.parse(argv, ()).suboptions, SETS)
     assert "\n" not in str(caught.value)
-
-
-def test_fixed_arguments_pass_through_in_order() -> None:
-    fixed, pairs = split_argv(["--reps", "3", "--model:a", "1", "--compile", "--seed=2"])
-    assert fixed == ["--reps", "3", "--compile", "--seed=2"]
-    assert pairs == [("--model:a", "1")]
 
 
 keys = st.text(min_size=1, max_size=8)

@@ -51,6 +51,8 @@ class SpyreBackend(Backend):
     name = "spyre"
     summary = "IBM Spyre through torch_sendnn or torch_spyre"
     install = "start from IBM's Spyre container image; neither package is on the public index"
+    synonyms = ("aiu", "ibm", "sendnn", "torch_sendnn", "torch_spyre", "npu")
+    compiler = Sendnn.name
     distributions = ("torch", "torch_sendnn", "torch_spyre")
     options = ("stack",)
     single_shape = True

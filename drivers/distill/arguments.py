@@ -209,7 +209,7 @@ def build_parser(step: str, program: str) -> Parser:
         description=DESCRIPTIONS[step],
         epilog=f"{SUBOPTION_HELP}\nexample:\n  {EXAMPLES[step]}\n",
     )
-    add_model_arguments(parser, model_class="AutoModel")
+    add_model_arguments(parser)
     add_encoder_arguments(parser)
     for add in GROUPS[step]:
         add(parser)

@@ -67,7 +67,7 @@ def build_parser(program: str, description: str, epilog: str) -> Parser:
         description=description,
         epilog=f"{epilog}\n{SUBOPTION_HELP}",
     )
-    add_model_arguments(parser, model_class="AutoModel")
+    add_model_arguments(parser)
     add_encoder_arguments(parser)
     parser.add_argument("--version", action="version", version=f"fmbench {__version__}")
     return parser

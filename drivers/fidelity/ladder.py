@@ -125,7 +125,7 @@ def rung(name: str, argv: Sequence[str], overrides: str) -> Rung:
     """Return one variant. Raises UsageError where the user's own overrides cannot be read."""
     parser = the_parser()
     try:
-        arguments: CaptureArguments = parse(parser, merged(argv, overrides, SHARED, "--vs"), check_subject)
+        arguments: CaptureArguments = parse(parser, merged(parser, argv, overrides, SHARED, "--vs"), check_subject)
     except FmbenchError as error:
         if name not in VARIANTS:
             raise

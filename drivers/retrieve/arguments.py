@@ -117,7 +117,7 @@ def build_parser(task: str, program: str) -> Parser:
         description=DESCRIPTIONS[task],
         epilog=f"{SUBOPTION_HELP}\nexample:\n  {EXAMPLES[task]}\n",
     )
-    add_model_arguments(parser, model_class="AutoModel")
+    add_model_arguments(parser)
     add_encoder_arguments(parser)
     for add in GROUPS[task]:
         add(parser)

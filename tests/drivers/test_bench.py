@@ -52,7 +52,8 @@ def test_the_whole_block_of_a_shape() -> None:
     case, *reps, memory, energy, res, stat = fmwork(log)
     assert memory.startswith("FMWORK MEM ") and energy.startswith("FMWORK ENERGY ")
     opened = json.loads(case.removeprefix("FMWORK CASE "))
-    assert opened == {"input_size": 16, "batch_size": 4, "tokens": 64, "reps": 4, "flops": None, "bytes": None}
+    rule = {"reps": 4, "precision": None, "max_seconds": None}
+    assert opened == {"input_size": 16, "batch_size": 4, "tokens": 64, **rule, "flops": None, "bytes": None}
     assert reps == [
         "FMWORK REP 1 4 1.000000000 1.900000000 0.900000000",
         "FMWORK REP 2 4 1.900001000 1.902001000 0.002000000",

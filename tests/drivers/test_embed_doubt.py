@@ -1,10 +1,14 @@
 """The driver's doubt: comparisons, limits, phases, names, isolation, resuming."""
 
+import io
+import shlex
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
 
+from fmbench.drivers.isolate import report_signal
 from fmbench.lines import (
     Case,
     Ceil,
@@ -23,6 +27,8 @@ from fmbench.lines import (
     Stat,
     parse_line,
 )
+from fmbench.log import LogWriter
+from fmbench.options import parse_arguments
 
 from .conftest import NO_GRADIENTS, SMALL, facts, of, parsed
 
@@ -45,6 +51,52 @@ def test_a_comparison_on_the_real_part(drive, tiny: list[str]) -> None:
     assert facts_of["B"]["parameters"] < facts_of[None]["parameters"]
     assert facts_of["C"]["threads"] == 1
     assert "8 / 2: B (--model:num_hidden_layers@ 1) against A: " in said
+
+
+def test_variants_that_are_the_same_configuration_are_said_to_be(drive, tiny: list[str]) -> None:
+    others = {
+        "": "A", "--model:dtype@ torch.float32": "A", "--model_class AutoModel": "A",
+        "--model:attn_implementation eager": None, "--torch.set:backends.mkldnn.enabled@ False": None,
+        "--model:attn_implementation eager --model:dtype float32": "E", "--model:num_hidden_layers@ 1": None,
+    }  # fmt: skip
+    _, lines, said = drive("--platform", "cpu", *tiny, *SMALL, *NO_GRADIENTS, *(f"--vs={one}" for one in others))
+    pairs = [line.data for line in of(Pair, lines)]
+    assert {pair["overrides"]: pair.get("same_as") for pair in pairs} == others
+    notes = [line for line in said.splitlines() if "is the same configuration as" in line and line.startswith("note: ")]
+    assert len(notes) == 4 and all("dtype float32" in line for line in notes)
+    assert "note: B (the same command) is the same configuration as A: platform cpu" in said
+    assert "8 / 2: C (--model:dtype@ torch.float32, the same configuration as A) against A: " in said
+
+
+def test_a_result_names_the_class_that_was_typed_or_built(drive, tiny: list[str]) -> None:
+    def named(*argv: str) -> str:
+        (result,) = of(Res, drive(*argv, "--input_sizes", "8", "--batch_sizes", "1", "--reps", "1")[1])
+        return result.model_class
+
+    assert named("--platform", "cpu", *tiny[2:]) == "BertModel"
+    assert named("--platform", "cpu", *tiny[2:], "--model_class", "AutoModel") == "AutoModel"
+    assert named("--platform", "null", "--model_name", "m") == "none"
+
+
+def test_when_repetitions_end_stands_in_the_log(drive) -> None:
+    sizes = ["--platform", "null", "--model_name", "m", "--input_sizes", "8", "--batch_sizes", "1"]
+    said = of(Case, drive(*sizes, "--max_seconds", "0.1")[1])[0].data
+    assert (said["reps"], said["precision"], said["max_seconds"]) == (10_000, 0.02, 0.1)
+    said = of(Case, drive(*sizes, "--reps", "2")[1])[0].data
+    assert (said["reps"], said["precision"], said["max_seconds"]) == (2, None, None)
+
+
+def test_the_settling_command_measures_what_was_measured(drive) -> None:
+    sizes = ["--platform", "null", "--model_name", "it's m", "--input_sizes", "8", "--batch_sizes", "1"]
+    more = ["--vs", "--model:x 'a b' --model:token secret", "--model:y=--z"]
+    _, _, said = drive(*sizes, *more, "--reps", "2", "--max_seconds=3")
+    words = shlex.split(said.rpartition("to settle them: ")[2])
+    assert words[0] == "driver" and "secret" not in said
+    found = dict(parse_arguments(words[1:]).given)
+    assert found == {
+        "platform": "null", "model_name": "it's m", "input_sizes": "8", "batch_sizes": "1", "model:y": "--z",
+        "vs": "--model:x 'a b' --model:token ***", "precision": "1%", "reps": "100",
+    }  # fmt: skip
 
 
 def test_variants_that_do_not_fit_together_are_refused_first(drive, tiny: list[str], monkeypatch) -> None:
@@ -232,6 +284,34 @@ def test_secrets_inside_overrides_stay_out_of_everything(drive, minilm: Path) ->
     code, lines, said = drive(*argv)
     assert code == 0
     assert "hf_secretsecret" not in "".join(line.format() for line in lines) + said
+
+
+@pytest.mark.slow
+def test_isolated_variants_have_a_ceiling_each(script, tiny: list[str]) -> None:
+    done = script("driver", "--platform", "cpu", *tiny, "--input_sizes", "8,16", "--batch_sizes", "1", "--reps", "3",
+                  *NO_GRADIENTS, "--isolate", "--ceiling", "--vs", "--model:dtype@ torch.bfloat16")  # fmt: skip
+    assert done.returncode == 0
+    limits, shapes = {}, []
+    for line in of(Ceil, parsed(done.stdout)):
+        if "input_size" in line.data:
+            shapes.append(line.data)
+        else:
+            assert limits.setdefault(line.data.get("variant", "A"), line.data) is line.data
+    assert {name: limit["dtype"] for name, limit in limits.items()} == {"A": "float32", "B": "bfloat16"}
+    assert [(shape["input_size"], shape["variant"]) for shape in shapes] == [(8, "A"), (8, "B"), (16, "A"), (16, "B")]
+    for shape in shapes:
+        limit = limits[shape["variant"]]
+        slope = limit["bytes_per_second"] * shape["flops"] / shape["bytes"]
+        attainable = min(limit["flops_per_second"], slope)
+        assert shape["attainable_flops_per_second"] == pytest.approx(attainable, rel=1e-6)
+
+
+def test_a_killed_comparison_is_a_row_for_every_variant_without_a_result() -> None:
+    stream = io.StringIO()
+    report_signal(LogWriter(stream), (8, 1), [{"variant": "B"}, {"variant": "C"}], signal.SIGKILL)
+    assert [(line.data["variant"], line.data["signal"]) for line in of(Err, parsed(stream.getvalue()))] == [
+        ("B", "SIGKILL"), ("C", "SIGKILL"),
+    ]  # fmt: skip
 
 
 def test_isolated_shapes_share_one_ceiling_and_trace_into_files_of_their_own(script, tiny: list[str], tmp_path) -> None:
