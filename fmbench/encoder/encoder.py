@@ -10,7 +10,7 @@ from fmbench.options import Arguments
 
 from .ahead import ahead
 from .batches import Batch
-from .compute import Compute, collate, hidden_states
+from .compute import Compute, collate, fixed_lengths, hidden_states
 from .identity import identity
 from .plan import EncoderPlan
 from .recipe import ROLES, Recipe, Role
@@ -47,15 +47,16 @@ class Encoder:
         arguments = plan.arguments.evaluated()
         torch_settings.check_compile(arguments.options["compile"])
         torch_settings.Settings([(arguments.options, arguments.threads)]).activate(0)
-        tokenizer = load_tokenizer(plan)
+        tokenizer = load_tokenizer(plan.folder)
         self.recipe = resolved(plan, tokenizer)
         self._tokenizers = {
             role: Tokenizer(tokenizer, self.recipe.prompt(role) or "", self.recipe.max_length(role)) for role in ROLES
         }
         drops = (Normalise,) if self.recipe.normalise is False else ()
         steps = [step for step in plan.folder.steps if not isinstance(step, drops)]
+        lengths = fixed_lengths(plan, arguments, self.recipe)
         loaded = model.load(plan.source, arguments)
-        self._compute = Compute(plan, loaded, arguments, self.recipe, steps, tokenizer)
+        self._compute = Compute(plan, loaded, arguments, self.recipe, steps, tokenizer, lengths)
         self.arguments = arguments
         self.platform = plan.platform
         self.facts = model.facts(loaded, plan.source, arguments)
