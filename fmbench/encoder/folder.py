@@ -225,7 +225,7 @@ def say_prompts(folder: Folder, said: Recipe) -> None:
             continue
         text = folder.recipe.prompt(role)
         if text:
-            note(f"{folder.path.name}: the prompt of a {role} is {PROMPT_NAMES[role]}, {text!r}")
+            note(f"the prompt of a {role} is {PROMPT_NAMES[role]}, {text!r}")
             continue
         missed = [name for name in missable(folder, role) if folder.prompts.get(name)]
         if missed:

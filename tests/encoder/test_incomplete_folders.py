@@ -108,7 +108,7 @@ def test_the_prompts_are_said(folder: Path, capsys: pytest.CaptureFixture) -> No
     write_json(folder / "config_sentence_transformers.json", {"prompts": {"query": "q: ", "passage": "p: "}})
     EncoderPlan.of(text_arguments(folder))
     said = capsys.readouterr().err
-    assert "note: model: the prompt of a query is query, 'q: '" in said
+    assert "note: the prompt of a query is query, 'q: '" in said
     assert "a passage has no prompt, as with encode_document of" in said
     assert "--passage_prompt 'p: ' takes passage" in said
     plan = EncoderPlan.of(text_arguments(folder), Recipe(passage_prompt="p: ", query_prompt=""))
