@@ -158,7 +158,7 @@ def modules(root: Path, folder: Path | None) -> str | None:
     if not (root / MODULES).is_file():
         return None
     files = [root / MODULES, root / ROOT]
-    for place, (_, where) in enumerate(listed(root)):
+    for place, where in enumerate(module.path for module in listed(root)):
         inside = root / where
         if place == 0:
             files += [inside / name for name in TRANSFORMER_CONFIGS]

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fmbench.console import note, warn
+from fmbench.digest import weights_files
 from fmbench.errors import UsageError, nearest, one_line
 from fmbench.identity import identify
 from fmbench.options import Arguments
-from fmbench.source import Source
+from fmbench.source import DTYPE_KEYS, Source
 from fmbench.suggestions import DTYPES
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ PRETRAINED_ONLY = {
     "cache_dir", "device_map", "force_download", "local_files_only", "low_cpu_mem_usage", "quantization_config",
     "revision", "subfolder", "token", "use_safetensors", "variant", "weights_only",
 }  # fmt: skip
-DTYPE_KEYS = ("dtype", "torch_dtype")
+AUTO = "auto"  # what from_pretrained calls the configuration's dtype, else the checkpoint's
 DTYPE_SINCE = (4, 56)  # from here on from_pretrained says dtype; it said torch_dtype before
 # Published configurations are those of training and generating. Nothing reads what these would keep beside the vectors.
 ENCODING = {
@@ -33,9 +34,9 @@ ENCODING = {
 def load(source: Source, arguments: Arguments) -> "torch.nn.Module":
     """Load the model on the CPU. The options of `arguments` are evaluated.
 
-    The weights have the dtype that `--model:dtype` names, else the one that the configuration publishes. Of an
-    encoder-decoder, AutoModel means the encoder. Caches are off unless an option asks for them.
-    Raises UsageError for an option that the model does not know.
+    The weights have the dtype that `--model:dtype` names, else that of the configuration, else that of the checkpoint,
+    as from_pretrained does it; random ones without any are float32. Of an encoder-decoder, AutoModel means the encoder.
+    Caches are off unless an option asks for them. Raises UsageError for an option that the model does not know.
     """
     import torch
     import transformers
@@ -46,9 +47,9 @@ def load(source: Source, arguments: Arguments) -> "torch.nn.Module":
     dtype = take_dtype(options, source)
     torch.manual_seed(arguments.seed)
     if arguments.weights == "random":
-        model = build(model_class, source, options).to(dtype)
+        model = build(model_class, source, options).to(dtype or torch.float32)
     else:
-        options[dtype_key(transformers.__version__)] = dtype
+        options[dtype_key(transformers.__version__)] = dtype or AUTO
         model = load_pretrained(model_class, source, options)
     for_encoding(model, arguments.options["model"])
     say_what_was_built(model, arguments.model_class)
@@ -106,23 +107,26 @@ def dtype_key(version: str) -> str:
     return "dtype" if (major, minor) >= DTYPE_SINCE else "torch_dtype"
 
 
-def take_dtype(options: dict[str, Any], source: Source) -> "torch.dtype":
-    """Remove the dtype from the options and return it; without one, what the configuration publishes."""
+def take_dtype(options: dict[str, Any], source: Source) -> "torch.dtype | None":
+    """Remove the dtype from the options and return it; without one, or for "auto", what the configuration publishes.
+
+    None where neither names one: the checkpoint decides. Raises UsageError for what is no dtype.
+    """
     import torch
 
     named = [options.pop(key) for key in DTYPE_KEYS if key in options]
-    wanted = named[0] if named else "auto"
-    if wanted in ("auto", None):
-        wanted = next((source.config[key] for key in DTYPE_KEYS if source.config.get(key)), "float32")
-        wanted = "float32" if wanted == "auto" else wanted
-    if isinstance(wanted, str):
-        dtype = getattr(torch, wanted.removeprefix("torch."), None)
-        wanted = dtype if dtype is not None else wanted
-    if not isinstance(wanted, torch.dtype):
+    wanted, where = named[0] if named else AUTO, "--model:dtype"
+    if wanted in (AUTO, None):
+        wanted = next(filter(None, map(source.config.get, DTYPE_KEYS)), None)
+        where = f"{source.location}: config.json: dtype"
+    if wanted is None:
+        return None
+    dtype = getattr(torch, wanted.removeprefix("torch."), None) if isinstance(wanted, str) else wanted
+    if not isinstance(dtype, torch.dtype):
         known = [name for name in dir(torch) if isinstance(getattr(torch, name), torch.dtype)]
         hint = nearest(str(wanted), known, synonyms={word: [name] for word, name in DTYPES.items()})
-        raise UsageError(f"--model:dtype {wanted}: no dtype of torch{hint}")
-    return wanted
+        raise UsageError(f"{where} {wanted}: no dtype of torch{hint}")
+    return dtype
 
 
 def load_pretrained(model_class: Any, source: Source, options: dict[str, Any]) -> "torch.nn.Module":
@@ -213,9 +217,11 @@ def weight_bytes(source: Source, arguments: Arguments) -> int:
 
     options = dict(arguments.options["model"])
     dtype = take_dtype(options, source)
+    if dtype is None and arguments.weights == "pretrained" and source.kind == "folder":
+        return sum(path.stat().st_size for path in weights_files(Path(source.location)))
     with torch.device("meta"):
         shell = build(import_class(arguments.model_class, source), source, without_loading(options))
-    return sum(parameter.numel() for parameter in shell.parameters()) * dtype.itemsize
+    return sum(parameter.numel() for parameter in shell.parameters()) * (dtype or torch.float32).itemsize
 
 
 def without_loading(options: dict[str, Any]) -> dict[str, Any]:
@@ -237,7 +243,10 @@ def special_ids(source: Source) -> tuple[set[int], int]:
 
 
 def load_tokenizer(source: Source) -> Any | None:
-    """Return the model's tokenizer, or None where it has none (transformers then makes up an empty one)."""
+    """Return the model's tokenizer, or None where it has none (transformers then makes up an empty one).
+
+    Raises UsageError for one that is damaged.
+    """
     import transformers
 
     if source.kind == "catalogue":
@@ -246,6 +255,8 @@ def load_tokenizer(source: Source) -> Any | None:
         tokenizer = transformers.AutoTokenizer.from_pretrained(source.location)
     except (OSError, ValueError, TypeError, ImportError):
         return None
+    except Exception as error:  # what the tokenizers library raises of a damaged file is a plain one
+        raise UsageError(f"{source.location}: the tokenizer cannot be loaded ({one_line(error)})") from None
     return tokenizer if len(tokenizer) > len(tokenizer.all_special_ids) else None
 
 

@@ -1,6 +1,5 @@
 """Where a model comes from: a folder, the hub, or the catalogue. Decided before torch is imported."""
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,14 +8,20 @@ from typing import Any, Literal
 
 from fmbench import catalogue, model_class
 from fmbench.errors import UsageError, first_line, nearest
+from fmbench.json_file import read_required
 from fmbench.options import Arguments
 
-HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
+HUB_ID = re.compile(r"(?!\.{1,2}(/|$))[\w.-]+(/[\w.-]+)?")  # ./name and ../name are folders
 SAFE_WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 PICKLED_WEIGHTS = ("pytorch_model.bin", "pytorch_model.bin.index.json")
 PROBE_SECONDS = 5.0
 # What a hub model's folder is read from, beside the weights that transformers fetches itself.
 HUB_FILES = ("*.json", "*/*.json", "*.txt", "*.model", "*.py", "[1-9]_*/*.safetensors")
+MOST_LAYERS = 10_000  # far beyond every model; one by one they are made before anything else could fail
+LAYERS = ("num_hidden_layers", "num_layers", "n_layer", "n_layers", "encoder_layers", "decoder_layers",
+          "num_decoder_layers")  # fmt: skip
+
+DTYPE_KEYS = ("dtype", "torch_dtype")
 
 
 @dataclass(frozen=True)
@@ -49,7 +54,7 @@ def locate(arguments: Arguments) -> Source:
     without a configuration for random weights, and a hub that does not answer.
     """
     model_class.check_exists(arguments.model_class)
-    path = Path(arguments.model_root or "", arguments.model_name).expanduser()
+    path = named_folder(arguments)
     if (path / "config.json").is_file():
         source = Source("folder", str(path), read_config(path / "config.json"))
         if arguments.weights == "pretrained":
@@ -58,13 +63,21 @@ def locate(arguments: Arguments) -> Source:
         source = from_catalogue(arguments.model_name, path)
     elif path.is_dir():
         raise UsageError(f"{path}: the folder holds no config.json")
-    elif arguments.model_root or not HUB_ID.fullmatch(arguments.model_name):
+    elif arguments.model_root or path.is_file() or not HUB_ID.fullmatch(arguments.model_name):
         raise UsageError(f"no model folder at {path}{hub_hint(arguments)}")
     else:
         source = from_hub(arguments)
     model_class.check_suits(arguments.model_class, source.config, source.location)
     overrides = {key: arguments.literal("model", key) for key in arguments.options["model"]}
+    for key in DTYPE_KEYS:
+        if overrides.get(key) == "auto":  # means what the configuration says, which must not be written over
+            del overrides[key]
     return Source(source.kind, source.location, {**source.config, **overrides})
+
+
+def named_folder(arguments: Arguments) -> Path:
+    """Return the folder that a command line means, if it means one."""
+    return Path(arguments.model_root or "", arguments.model_name).expanduser()
 
 
 def hub_hint(arguments: Arguments) -> str:
@@ -90,19 +103,25 @@ def from_catalogue(name: str, path: Path) -> Source:
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """Read a config.json, or raise UsageError."""
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path}: not readable as JSON ({first_line(error)})") from None
-    if not isinstance(config, dict):
-        raise UsageError(f"{path}: holds no JSON object")
-    return config
+    """Read a config.json; what is read of it here has its type. Raises UsageError."""
+    config = read_required(path)
+    for key in ("model_type", *DTYPE_KEYS):
+        config.text(key)
+    config.texts("architectures")
+    for key in LAYERS:
+        if not 0 <= (config.integer(key) or 0) <= MOST_LAYERS:
+            raise config.wrong(key, f"a whole number up to {MOST_LAYERS:,}")
+    for key in ("vocab_size", "hidden_size"):
+        config.count(key)
+    for key in ("max_position_embeddings", "n_positions", "pad_token_id"):
+        config.integer(key)
+    return dict(config.values)
 
 
 def check_weights(folder: Path, arguments: Arguments) -> None:
     """Raise UsageError where a folder holds no weights that may be read."""
     if any((folder / name).is_file() for name in SAFE_WEIGHTS):
+        check_shards(folder)
         return
     pickled = [name for name in PICKLED_WEIGHTS if (folder / name).is_file()]
     allowed = arguments.literal("model", "use_safetensors") is False
@@ -113,6 +132,16 @@ def check_weights(folder: Path, arguments: Arguments) -> None:
         )
     if not pickled:
         raise UsageError(f"{folder}: no model.safetensors; --weights random builds the model from config.json alone")
+
+
+def check_shards(folder: Path) -> None:
+    """Raise UsageError where the weights are divided over files, and one of them is missing."""
+    if (folder / SAFE_WEIGHTS[0]).is_file():
+        return
+    shards = read_required(folder / SAFE_WEIGHTS[1]).object("weight_map")
+    for name in sorted({shards.text(key) or "" for key in shards.values}):
+        if not (folder / name).is_file():
+            raise UsageError(f"{folder / name} is missing, and {SAFE_WEIGHTS[1]} names it; the folder is not complete")
 
 
 def from_hub(arguments: Arguments) -> Source:

@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,10 +9,12 @@ from fmbench import model
 from fmbench.errors import UsageError
 from fmbench.options import Arguments, parse_arguments
 from fmbench.source import Source, locate
+from tests.text_models import save_bert
 
 
 def arguments(root: Path, *more: str, model_class: str = "BertModel", name: str = "tiny") -> Arguments:
-    shared = ["--platform", "cpu", "--input_sizes", "8", "--batch_sizes", "1", "--reps", "1", "--weights", "random"]
+    shared = ["--platform", "cpu", "--input_sizes", "8", "--batch_sizes", "1", "--reps", "1"]
+    shared += [] if "--weights" in more else ["--weights", "random"]
     return parse_arguments(
         [*shared, "--model_class", model_class, "--model_root", str(root), "--model_name", name, *more]
     ).evaluated()
@@ -39,9 +42,52 @@ def test_the_published_dtype_is_the_default() -> None:
     granite = Source("catalogue", "x", {"dtype": "bfloat16"})
     assert model.take_dtype({}, granite) == torch.bfloat16
     assert model.take_dtype({}, Source("folder", "x", {"torch_dtype": "float16"})) == torch.float16
-    assert model.take_dtype({}, Source("folder", "x", {})) == torch.float32
+    assert model.take_dtype({}, Source("folder", "x", {})) is None  # the checkpoint decides
     assert model.take_dtype({"dtype": torch.float64}, granite) == torch.float64
     assert given.options == {"model": {}}
+
+
+@pytest.mark.parametrize("said", [(), ("--model:dtype", "auto")])
+def test_the_dtype_is_that_of_the_configuration_then_of_the_checkpoint(tmp_path: Path, said: tuple[str, ...]) -> None:
+    folder = save_bert(tmp_path / "tiny")
+    pretrained = ("--weights", "pretrained", *said)
+
+    def dtype_of(weights: torch.dtype, published: str | None, *more: str) -> torch.dtype:
+        import transformers
+
+        transformers.BertModel.from_pretrained(folder, dtype=weights).save_pretrained(folder)
+        config = json.loads((folder / "config.json").read_text())
+        config.pop("dtype", None), config.pop("torch_dtype", None)
+        (folder / "config.json").write_text(json.dumps({**config, **({"dtype": published} if published else {})}))
+        ours = load(arguments(tmp_path, *more)).dtype
+        if more == pretrained:  # the library itself, asked for nothing else
+            assert ours == transformers.BertModel.from_pretrained(folder, dtype="auto").dtype
+        return ours
+
+    assert dtype_of(torch.bfloat16, None, *pretrained) == torch.bfloat16
+    assert dtype_of(torch.float16, None, *pretrained) == torch.float16
+    assert dtype_of(torch.bfloat16, "float32", *pretrained) == torch.float32
+    assert dtype_of(torch.float32, "float16", *pretrained) == torch.float16
+    assert dtype_of(torch.bfloat16, None, *said) == torch.float32  # random weights follow the configuration
+    assert dtype_of(torch.float32, "bfloat16", *said) == torch.bfloat16
+
+
+def test_the_bytes_of_a_checkpoint_that_says_its_dtype_alone(tmp_path: Path) -> None:
+    folder = save_bert(tmp_path / "tiny")
+    import transformers
+
+    transformers.BertModel.from_pretrained(folder, dtype=torch.bfloat16).save_pretrained(folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "dtype": None}))
+    given = arguments(tmp_path, "--weights", "pretrained")
+    loaded = load(given)
+    needed = sum(parameter.numel() * parameter.element_size() for parameter in loaded.parameters())
+    assert needed <= model.weight_bytes(locate(given), given) < 1.2 * needed
+
+
+def test_no_dtype_in_the_configuration_is_named_as_its(tiny_root: Path) -> None:
+    with pytest.raises(UsageError, match=r"x: config.json: dtype floot16: no dtype of torch; did you mean"):
+        model.take_dtype({}, Source("folder", "x", {"dtype": "floot16"}))
 
 
 @pytest.mark.parametrize(

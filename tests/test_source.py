@@ -91,6 +91,15 @@ def test_an_unreachable_hub_is_one_line_and_soon(monkeypatch: pytest.MonkeyPatch
         locate(arguments(model_name="no-such/model"))
 
 
+@pytest.mark.parametrize("name", ["./typo", "../typo", "~/typo", "typo/", "a/b/c", "..", "./a/b", "here.json"])
+def test_a_path_is_never_taken_for_a_model_of_the_hub(name: str, tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "inside").mkdir()
+    (tmp_path / "inside" / "here.json").write_text("{}")
+    monkeypatch.chdir(tmp_path / "inside")
+    with pytest.raises(UsageError, match="no model folder at|the folder holds no config.json"):
+        locate(arguments(model_name=name))
+
+
 def test_offline_mode_is_respected(monkeypatch: pytest.MonkeyPatch) -> None:
     import huggingface_hub.constants
 

@@ -48,6 +48,29 @@ def save_family(folder: Path, model_type: str, padding_side: str = "right", **ch
     return folder
 
 
+def add_modules(folder: Path, dimension: int = 4) -> Path:
+    """Make a model's folder one of sentence-transformers: mean pooling, and a Dense module of a few dimensions."""
+    import torch
+    from safetensors.torch import save_file
+
+    kinds = {"": "Transformer", "1_Pooling": "Pooling", "2_Dense": "Dense"}
+    write_json(folder / "modules.json", [
+        {"idx": place, "name": str(place), "path": path, "type": f"sentence_transformers.models.{kind}"}
+        for place, (path, kind) in enumerate(kinds.items())
+    ])  # fmt: skip
+    write_json(folder / "sentence_bert_config.json", {"max_seq_length": 40, "do_lower_case": False})
+    write_json(folder / "1_Pooling" / "config.json", {"word_embedding_dimension": DIMENSION, "pooling_mode": "mean"})
+    dense = {"in_features": DIMENSION, "out_features": dimension, "bias": True}
+    write_json(folder / "2_Dense" / "config.json", {**dense, "activation_function": "torch.nn.modules.linear.Identity"})
+    generator = torch.Generator().manual_seed(0)
+    weights = {
+        "linear.weight": torch.randn(dimension, DIMENSION, generator=generator),
+        "linear.bias": torch.ones(dimension),
+    }
+    save_file(weights, folder / "2_Dense" / "model.safetensors")
+    return folder
+
+
 def write_json(path: Path, content: Any) -> None:
     """Write a JSON file, its folder too."""
     path.parent.mkdir(parents=True, exist_ok=True)

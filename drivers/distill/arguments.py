@@ -12,6 +12,7 @@ from fmbench.options import SUBOPTION_HELP, add_model_arguments, read
 from fmbench.parsing import Parser, natural, nonempty, positive
 
 from ..retrieve.arguments import (
+    SIMILARITIES,
     RetrieveArguments,
     add_data_arguments,
     add_identical_arguments,
@@ -189,6 +190,7 @@ def add_evaluate_arguments(parser: Parser) -> None:
     add = adder(parser.add_argument_group("students"))
     add("--query_model", type=paths, metavar="DIR,...", required=True, help="query encoders, or pairs of which the "
         "query side is taken")  # fmt: skip
+    add("--similarity", choices=SIMILARITIES, help="default: what the teacher's folder says, else cosine")
     add("--latency_queries", type=natural, metavar="N", help="queries timed one by one (default: 100)")
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 import random
 from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 import numpy as np
@@ -25,8 +26,18 @@ from fmbench.identity import digest_of_folder, identify
 from ..retrieve.data import open_datasets
 from .arguments import DistillArguments
 from .held_out import held_out
-from .steps import Run
-from .train import DOCUMENT, check_output, document_folder, finish, normalises, place, pooling_of, set_up, train
+from .steps import Run, pooling_of
+from .train import (
+    DOCUMENT,
+    check_output,
+    document_folder,
+    document_prompt,
+    finish,
+    normalises,
+    place,
+    set_up,
+    train,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,6 +64,7 @@ def contrast(run: Run) -> None:
     corpus = Texts(dataset.corpus.paths, ids=pairs.documents)
     student, tokenizer = load_query_encoder(arguments.query_model[0], arguments.student_length)
     student.requires_grad_(True)
+    check_documents(pairs, set(ids_of(corpus)))
     document = trained(run, corpus) if arguments.train_passages else None
     passages: FrozenPassages | TrainedPassages
     names, passages = frozen(run, corpus, student.dimensions) if document is None else (ids_of(corpus), document[0])
@@ -60,7 +72,6 @@ def contrast(run: Run) -> None:
     place(run, student)
     place(run, passages)
     rows = {name: number for number, name in enumerate(names)}
-    check_documents(pairs, rows)
     ids = tokenizer.all_ids([text for text, _, _ in pairs.rows])
     examples = [
         Example(query, rows[positive], tuple(rows[name] for name in negatives))
@@ -116,9 +127,9 @@ def ids_of(texts: Texts) -> list[str]:
     return [text.id for text in texts]
 
 
-def check_documents(pairs: Pairs, rows: Mapping[str, int]) -> None:
+def check_documents(pairs: Pairs, there: AbstractSet[str]) -> None:
     """Raise UsageError where a document is not in the corpus."""
-    missing = sorted(pairs.documents - rows.keys())
+    missing = sorted(pairs.documents - there)
     if missing:
         raise UsageError(f"{len(missing)} documents that are judged or mined are not in the corpus: {missing[0]}, ...")
 
@@ -138,10 +149,10 @@ def frozen(run: Run, corpus: Texts, dimensions: int) -> tuple[list[str], FrozenP
 def trained(run: Run, corpus: Texts) -> tuple[TrainedPassages, QueryTokenizer]:
     """Return a passage encoder that learns along, and its tokenizer."""
     folder = run.plan.folder
-    encoder, _ = load_teacher(folder.path, pooling_of(run))
+    encoder, _ = load_teacher(folder.path, pooling_of(run.arguments))
     encoder.requires_grad_(True)
-    tokenizer = QueryTokenizer.from_folder(folder.path / folder.transformer, run.arguments.passage_length)
-    tokenizer.prompt = folder.recipe.passage_prompt or ""
+    tokenizer = QueryTokenizer.from_folder(folder.path, run.arguments.passage_length)
+    tokenizer.begin_with(run.plan.prompt("passage"))
     ids = tokenizer.all_ids([text.passage for text in corpus])
     return TrainedPassages(encoder, ids, normalise=normalises(run)), tokenizer
 
@@ -153,7 +164,7 @@ def save_document(run: Run, document: tuple[TrainedPassages, QueryTokenizer] | N
     passages, tokenizer = document
     folder = (run.arguments.output_dir or Path()) / DOCUMENT
     tokenizer.length = run.plan.folder.max_length or tokenizer.length
-    save_student(folder, passages.encoder.to("cpu"), tokenizer, passages.normalise)
+    save_student(folder, passages.encoder.to("cpu"), tokenizer, passages.normalise, document_prompt(run))
     return folder
 
 

@@ -31,8 +31,7 @@ from fmbench.search import Block, choose_engine, search
 
 from ..retrieve.data import check_datasets, open_datasets
 from .arguments import DistillArguments
-from .steps import Run
-from .train import pooling_of
+from .steps import Run, pooling_of
 
 PLAIN_NAMES = ("query", "pair")  # a student's folder is called after what holds these
 ROWS = 65_536  # documents that are searched at once
@@ -53,6 +52,9 @@ def evaluate(run: Run) -> None:
     arguments = run.arguments
     datasets = open_datasets(arguments)
     check_datasets(datasets, arguments, quiet=False)
+    for dataset in datasets:
+        if not any(query.text.strip() for query in dataset.queries):
+            raise UsageError(f"{dataset.name}: every query is empty")
     teacher = Encoder(run.plan)
     run.facts(teacher.arguments)
     students = {called(folder): digest_of_folder(folder) for folder in arguments.query_model}
@@ -77,9 +79,9 @@ def called(folder: Path) -> str:
 
 def reference(run: Run, teacher: Encoder) -> Contestant:
     """Return the teacher as a query encoder, on the same short way from text to vector as every student."""
-    student, tokenizer = load_teacher(run.plan.folder.path, pooling_of(run))
-    tokenizer.prompt = teacher.recipe.query_prompt or ""
+    student, tokenizer = load_teacher(run.plan.folder.path, pooling_of(run.arguments))
     tokenizer.shorten(teacher.recipe.query_max_length or tokenizer.length)
+    tokenizer.begin_with(run.plan.prompt("query"))
     return contestant_of(run.arguments, teacher.name, student, tokenizer)
 
 
@@ -114,8 +116,6 @@ def judged(run: Run, dataset: Dataset, teacher: Encoder, contestants: Sequence[C
     progress.clear()
     queries = list(dataset.queries)
     texts, names = [query.text for query in queries], [query.id for query in queries]
-    if not any(text.strip() for text in texts):
-        raise UsageError(f"{dataset.name}: every query is empty")
     found = []
     for contestant in contestants:
         first = contestant is contestants[0]
@@ -128,7 +128,7 @@ def ranked(run: Run, vectors: np.ndarray, names: Sequence[str], passages: Embedd
     """Search, and judge the rankings."""
     arguments, platform = run.arguments, run.plan.platform
     engine = choose_engine(platform, passages.dim)
-    similarity: Any = arguments.similarity or run.plan.folder.similarity or "cosine"
+    similarity = run.plan.similarity(arguments.similarity)  # checked before the model was loaded
     blocks = (Block(block.ids, block.vectors) for block in passages.blocks(ROWS))
     depth = max(arguments.ir_metrics_k_values)
     top = search(

@@ -9,8 +9,10 @@ from typing import Any
 from fmbench import host, lines
 from fmbench.clock import Clock
 from fmbench.console import reserved_stdout, terminable
+from fmbench.distill.published import POOLINGS, read_query_side
 from fmbench.distill.ranks import Ranks
 from fmbench.encoder import EncoderPlan
+from fmbench.encoder.folder import warn_of_plain
 from fmbench.errors import UsageError, first_line
 from fmbench.log import LogWriter
 from fmbench.opening import platform_facts, run_facts, write_arguments
@@ -65,6 +67,7 @@ def run(step: str, target: str, argv: Sequence[str]) -> int:
     """Check everything that can be checked quickly, then import the step, which needs torch, and do it."""
     arguments = parse_arguments(step, argv, f"fmbench distill {step}")
     plan = EncoderPlan.of(arguments, arguments.recipe)
+    check_folders(arguments, plan)
     if not plan.platform.runs_torch and step in TRAINING:
         raise UsageError(f"--platform {plan.platform.name}: trains nothing; train on cpu or a GPU, evaluate here")
     ranks = Ranks()
@@ -80,6 +83,39 @@ def run(step: str, target: str, argv: Sequence[str]) -> int:
         getattr(importlib.import_module(f".{module}", __package__), function)(Run(arguments, plan, log))
         log.write(lines.Env(host.load_facts("end")))
     return 0
+
+
+def check_folders(arguments: DistillArguments, plan: EncoderPlan) -> None:
+    """Read every folder that a step will load, before anything slow. Raises UsageError."""
+    if arguments.task == "evaluate":
+        plan.similarity(arguments.similarity)
+    if arguments.task != "teacher":
+        side = read_query_side(plan.folder.path)
+        if not side.is_transformer:
+            raise UsageError(f"{plan.folder.path}: a teacher is a transformer, and this is none")
+        check_pooling(plan.folder.path, pooling_of(arguments) or side.pooling)
+    for path in filter(None, (*arguments.query_model, arguments.student_model)):
+        side = read_query_side(path)
+        if side.is_transformer:
+            check_pooling(path, side.pooling)
+        if side.is_transformer and side.folder.recipe.pooling is None:
+            warn_of_plain(path, side.pooling)
+
+
+def check_pooling(folder: Path, pooling: str) -> None:
+    """Raise UsageError for a pooling that students do not have."""
+    if pooling not in POOLINGS:
+        raise UsageError(f"{folder}: pools by {pooling}; mean and cls are known here")
+
+
+def pooling_of(arguments: DistillArguments) -> str | None:
+    """Return the pooling that the command line names, if it names one. Raises UsageError for one not known here."""
+    said = arguments.recipe.pooling
+    if said is None:
+        return None
+    if len(said) > 1 or said[0] not in POOLINGS:
+        raise UsageError(f"--pooling {','.join(said)}: a teacher pools by mean or cls")
+    return said[0]
 
 
 def make(folder: Path | None) -> None:

@@ -20,7 +20,7 @@ from fmbench.errors import UsageError
 from fmbench.identity import digest_of_folder, identify
 
 from .arguments import DistillArguments
-from .steps import Run
+from .steps import Run, pooling_of
 
 QUERY, PAIR, DOCUMENT = "query", "pair", "document"  # below --output_dir
 
@@ -33,11 +33,9 @@ def align(run: Run) -> None:
     model = identify(plan.source, arguments.evaluated(), plan.folder.path)
     teacher = read_teacher(arguments.teacher_dir or Path(), model)
     wanted = design(arguments)
-    origin, _ = load_teacher(plan.folder.path, pooling_of(run))
+    origin, _ = load_teacher(plan.folder.path, pooling_of(run.arguments))
     student, vocabulary = build(wanted, origin, teacher.vectors.shape[1], arguments.seed)
-    tokenizer = QueryTokenizer.from_folder(
-        vocabulary or plan.folder.path / plan.folder.transformer, wanted.length, student.special_tokens
-    )
+    tokenizer = QueryTokenizer.from_folder(vocabulary or plan.folder.path, wanted.length, student.special_tokens)
     place(run, student)
     task = Alignment(
         student, tokenizer.all_ids(teacher.texts), teacher.vectors, loss=arguments.loss,
@@ -126,16 +124,6 @@ def train(run: Run, task: Task, identity: Mapping[str, Any], ranks: Ranks) -> No
     run.say(arguments.task, {**outcome, **size(task.module)})
 
 
-def pooling_of(run: Run) -> str | None:
-    """Return the pooling that the command line names, if it names one. Raises UsageError for one not known here."""
-    said = run.arguments.recipe.pooling
-    if said is None:
-        return None
-    if said not in (("mean",), ("cls",)):
-        raise UsageError(f"--pooling {','.join(said)}: a teacher pools by mean or cls")
-    return said[0]
-
-
 def normalises(run: Run) -> bool:
     """Say whether the passage encoder gives normalised vectors."""
     asked = run.arguments.recipe.normalise
@@ -150,14 +138,19 @@ def document_folder(run: Run) -> Path:
     folder, recipe = run.plan.folder, run.arguments.recipe
     if (folder.path / MODULES).is_file() and recipe.pooling is None and recipe.normalise is None:
         return folder.path
-    encoder, tokenizer = load_teacher(folder.path, pooling_of(run))
+    encoder, tokenizer = load_teacher(folder.path, pooling_of(run.arguments))
     target = (run.arguments.output_dir or Path()) / DOCUMENT
-    save_student(target, encoder, tokenizer, normalises(run))
+    save_student(target, encoder, tokenizer, normalises(run), document_prompt(run))
     return target
+
+
+def document_prompt(run: Run) -> dict[str, str]:
+    """Return what stands before each passage, as a folder publishes it."""
+    return {"document": run.plan.prompt("passage")}
 
 
 def finish(run: Run, student: Student, tokenizer: QueryTokenizer, document: Path) -> None:
     """Write the query encoder and its pair with the passage encoder of a folder."""
     folder = run.arguments.output_dir or Path()
-    save_student(folder / QUERY, student.to("cpu"), tokenizer)
-    save_pair(folder / PAIR, folder / QUERY, document)
+    save_student(folder / QUERY, student.to("cpu"), tokenizer, prompts={"query": tokenizer.prompt})
+    save_pair(folder / PAIR, folder / QUERY, document, run.plan.prompt("passage"), run.plan.folder.similarity)

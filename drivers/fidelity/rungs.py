@@ -58,7 +58,9 @@ class Rung:
         if self.arguments is None or not self.works:
             return
         try:
-            self.encoder = Encoder(EncoderPlan.of(self.arguments, self.arguments.recipe))
+            plan = EncoderPlan.of(self.arguments, self.arguments.recipe)
+            plan.similarity(None)
+            self.encoder = Encoder(plan)
         except Exception as error:  # a compiler, a platform, a type: whatever it is, the others go on
             self.fail(error)
 

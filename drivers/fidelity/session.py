@@ -26,11 +26,13 @@ class Session:
         write_arguments(log, arguments, "fidelity")
         log.banner("RUNTIME")
         start = clock.now()
+        given = read_head(arguments.colbert) if arguments.colbert else None  # before the model, which takes longer
         encoder = Encoder(plan)
         encoder.module.eval()
         log.write(lines.Setup((clock.now() - start) / 1e9))
         size = encoder.hidden_size
-        head = read_head(arguments.colbert, size) if arguments.colbert else random_head(size, arguments.seed)
+        head = given or random_head(size, arguments.seed)
+        head.check_size(size)
         budget = arguments.recipe.tokens_per_batch
         self.context = Context(encoder, subject, arguments.seed, head, budget if isinstance(budget, int) else BUDGET)
         self.fingerprint: dict[str, Any] = {

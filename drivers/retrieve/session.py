@@ -47,7 +47,7 @@ class Session:
         log.write(lines.Env({"task": arguments.task, **found, **ranks, **host.load_facts("start")}))
         log.write(lines.Setup(seconds))
         session = cls(arguments, encoder, log, clock, group)
-        log.write(lines.Env({**encoder.facts, **session.recipe_facts()}))
+        log.write(lines.Env({**encoder.facts, **session.recipe_facts(), "prompts": plan.prompt_names}))
         return session
 
     @property

@@ -64,6 +64,8 @@ def run_here(task: str, work: Work, argv: Sequence[str]) -> int:
     launch = read_launch()
     datasets = open_datasets(arguments)
     plan = EncoderPlan.of(with_device(arguments, launch), arguments.recipe)
+    if task != "encode":
+        plan.similarity(arguments.similarity)
     check_predictions(arguments)
     with (
         terminable(),

@@ -7,42 +7,33 @@ sentence-transformers 5 and 6 both know.
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from safetensors.torch import save_file
 
-from fmbench.errors import UsageError, first_line
+from fmbench.sentence_folder import MODULES, ROOT, Module, listed
 
 from .lookup import FoldedStudent, LookupStudent
+from .published import RECURRENT, read_query_side
 from .recurrent import RecurrentStudent
 from .student import Student
 from .tokens import QueryTokenizer
 from .transformer import TransformerStudent
 
 PACKAGE = "sentence_transformers.models"
-MODULES, ROOT = "modules.json", "config_sentence_transformers.json"
-RECURRENT = "fmbench.distill.sentence_module.RecurrentModule"
 
 
-@dataclass(frozen=True)
-class Module:
-    """One module of a folder: its class, its name, and the folder below that holds its files."""
-
-    type: str
-    path: str
-
-    @property
-    def name(self) -> str:
-        """The class without its package."""
-        return self.type.rpartition(".")[2]
-
-
-def save_student(folder: Path, student: Student, tokenizer: QueryTokenizer, normalise: bool = True) -> None:
+def save_student(
+    folder: Path,
+    student: Student,
+    tokenizer: QueryTokenizer,
+    normalise: bool = True,
+    prompts: Mapping[str, str] | None = None,
+) -> None:
     """Write a query encoder that loads as a SentenceTransformer and gives `student.vectors`.
 
-    Where not to `normalise`, it gives the student's plain output.
+    Where not to `normalise`, it gives the student's plain output. `prompts` are what it was trained with, by role.
 
     A recurrent student needs fmbench where it is loaded, and `trust_remote_code=True`: sentence-transformers has no
     such module. The others need sentence-transformers only.
@@ -59,7 +50,7 @@ def save_student(folder: Path, student: Student, tokenizer: QueryTokenizer, norm
     if normalise:
         modules.append(write_module(folder / f"{len(modules)}_Normalize", "Normalize", {}))
     write_list(folder, modules)
-    write_json(folder / ROOT, root_config({}))
+    write_json(folder / ROOT, root_config(prompts or {}))
 
 
 def write_lookup(folder: Path, student: LookupStudent | FoldedStudent, tokenizer: QueryTokenizer) -> Module:
@@ -110,17 +101,17 @@ def write_recurrent(folder: Path, student: RecurrentStudent, tokenizer: QueryTok
     return Module(RECURRENT, folder.name)
 
 
-def save_pair(folder: Path, query: Path, document: Path) -> None:
+def save_pair(folder: Path, query: Path, document: Path, passage_prompt: str, similarity: str) -> None:
     """Write a SentenceTransformer whose Router leads queries and documents to the modules of two folders.
 
-    The modules are copied. Prompts of the document folder stay for documents; a student learned its own.
+    The modules are copied. Queries have the prompt of the query folder, documents `passage_prompt`.
     Raises UsageError where a folder is no sentence-transformers folder.
     """
     routes: dict[str, list[str]] = {"query": [], "document": []}
     types = {}
     folder.mkdir(parents=True, exist_ok=True)
     for route, origin in (("query", query), ("document", document)):
-        for number, module in enumerate(read_list(origin)):
+        for number, module in enumerate(listed(origin)):
             name = f"{route}_{number}_{module.name}"
             copy_module(origin, module, folder / name)
             types[name] = module.type
@@ -128,11 +119,8 @@ def save_pair(folder: Path, query: Path, document: Path) -> None:
     parameters = {"default_route": "document", "allow_empty_key": True}
     write_json(folder / "router_config.json", {"types": types, "structure": routes, "parameters": parameters})
     write_list(folder, [Module(f"{PACKAGE}.Router", "")])
-    published = read_json(document / ROOT)
-    prompts = published.get("prompts") or {}
-    kept = next((prompts[key] for key in ("document", "passage", "corpus") if prompts.get(key)), "")
-    similarity = published.get("similarity_fn_name") or "cosine"
-    write_json(folder / ROOT, root_config({"query": "", "document": kept}, similarity))
+    asked = read_query_side(query).folder.recipe.query_prompt or ""
+    write_json(folder / ROOT, root_config({"query": asked, "document": passage_prompt}, similarity))
 
 
 def copy_module(origin: Path, module: Module, target: Path) -> None:
@@ -165,27 +153,6 @@ def write_list(folder: Path, modules: Sequence[Module]) -> None:
         for number, module in enumerate(modules)
     ]
     write_json(folder / MODULES, rows)
-
-
-def read_list(folder: Path) -> list[Module]:
-    """Return the modules of a folder, in order. Raises UsageError where it is none of sentence-transformers."""
-    rows = read_json(folder / MODULES)
-    if not isinstance(rows, list):
-        raise UsageError(f"{folder}: has no modules.json; name a folder of sentence-transformers")
-    try:
-        return [Module(str(row["type"]), str(row["path"])) for row in rows]
-    except (KeyError, TypeError) as error:
-        raise UsageError(f"{folder / 'modules.json'}: a module without {error}") from None
-
-
-def read_json(path: Path) -> Any:
-    """Return a file's JSON, an empty object where there is no file. Raises UsageError for what is no JSON."""
-    if not path.is_file():
-        return {}
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path}: not readable as JSON ({first_line(error)})") from None
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -7,7 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fmbench.errors import UsageError, first_line
+from fmbench.encoder.tokens import check_room, load_tokenizer
+
+from .published import read_query_side
 
 Place = Callable[[dict[str, Tensor]], dict[str, Tensor]]  # a backend's `place`: tensors to the device
 
@@ -25,27 +27,27 @@ class QueryTokenizer:
         self.origin = origin
         self.backend = origin.backend_tokenizer
         self.backend.no_padding()
-        self.shorten(length)
         self.special_tokens = special_tokens
-        self.prompt = prompt
+        self.length = length
+        self.begin_with(prompt)
 
     def shorten(self, length: int) -> None:
-        """Cut at so many tokens from now on."""
+        """Cut at so many tokens from now on. Raises UsageError where the prompt leaves none for a text."""
         self.length = length
-        self.backend.enable_truncation(length)
+        self.begin_with(self.prompt)
+
+    def begin_with(self, prompt: str) -> None:
+        """Put a prompt before each text from now on. Raises UsageError where it leaves no token for a text."""
+        side = self.origin.truncation_side
+        self.backend.no_truncation()
+        check_room(self.backend, prompt, self.length, side, self.special_tokens)
+        self.backend.enable_truncation(self.length, direction=side)
+        self.prompt = prompt
 
     @classmethod
     def from_folder(cls, folder: Path, length: int, special_tokens: bool = True) -> "QueryTokenizer":
-        """Load a model folder's tokenizer. Raises UsageError where it has no fast one."""
-        import transformers
-
-        try:
-            loaded = transformers.AutoTokenizer.from_pretrained(str(folder))
-        except (OSError, ValueError, TypeError, ImportError) as error:
-            raise UsageError(f"{folder}: no tokenizer ({first_line(error)})") from None
-        if not loaded.is_fast:
-            raise UsageError(f"{folder}: has a slow tokenizer only; save it with its tokenizer.json")
-        return cls(loaded, length, special_tokens)
+        """Load the tokenizer of a query encoder's folder. Raises UsageError where it has no fast one."""
+        return cls(load_tokenizer(read_query_side(folder).folder), length, special_tokens)
 
     def ids(self, text: str) -> list[int]:
         """Return the token ids of one text."""

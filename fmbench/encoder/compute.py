@@ -58,11 +58,11 @@ class Compute:
         self,
         plan: EncoderPlan,
         loaded: Any,
-        limit: int | None,
         arguments: Arguments,
         recipe: Recipe,
         steps: Sequence[Step],
         tokenizer: Any,
+        lengths: tuple[int, ...] | None,
     ) -> None:
         """Place the model and read the further modules. Raises UsageError for dimensions that do not go together."""
         self._platform = platform = plan.platform
@@ -71,7 +71,7 @@ class Compute:
         self._steps = [step.load() for step in (*steps, *([Normalise()] if recipe.normalise else ()))]
         self._cut = len(steps)  # truncating comes after the folder's modules and before our own normalising
         self._padding_id = tokenizer.pad_token_id or 0
-        self._lengths = fixed_lengths(plan, limit, arguments, recipe)
+        self._lengths = lengths
         budget = recipe.tokens_per_batch or platform.tokens_per_batch
         self.budget = None if isinstance(budget, str) else budget
         self.dimension = self._dimension(loaded)

@@ -10,7 +10,7 @@ from fmbench.options import Arguments
 
 from .ahead import ahead
 from .batches import Batch
-from .compute import Compute, collate, hidden_states
+from .compute import Compute, collate, fixed_lengths, hidden_states
 from .identity import identity
 from .padding import check_padding
 from .plan import EncoderPlan
@@ -48,7 +48,7 @@ class Encoder:
         arguments = plan.arguments.evaluated()
         torch_settings.check_compile(arguments.options["compile"])
         torch_settings.Settings([(arguments.options, arguments.threads)]).activate(0)
-        tokenizer = load_tokenizer(plan)
+        tokenizer = load_tokenizer(plan.folder)
         loaded = model.load(plan.source, arguments)
         limit = positions.maximum_length(loaded)
         check_padding(loaded, tokenizer.pad_token_id or 0)
@@ -58,7 +58,8 @@ class Encoder:
         }
         drops = (Normalise,) if self.recipe.normalise is False else ()
         steps = [step for step in plan.folder.steps if not isinstance(step, drops)]
-        self._compute = Compute(plan, loaded, limit, arguments, self.recipe, steps, tokenizer)
+        lengths = fixed_lengths(plan, limit, arguments, self.recipe)
+        self._compute = Compute(plan, loaded, arguments, self.recipe, steps, tokenizer, lengths)
         self.arguments = arguments
         self.platform = plan.platform
         self.facts = model.facts(loaded, plan.source, arguments, limit, plan.folder.path)

@@ -1,18 +1,27 @@
-"""Reading a sentence-transformers folder: which modules there are, and what they publish about encoding."""
+"""Reading a sentence-transformers folder: which modules there are, and what they publish about encoding.
 
-import json
-from collections.abc import Callable
+What sentence-transformers refuses is refused; what it assumes without a word is assumed, and said.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fmbench.console import warn
+from fmbench.console import note, warn
 from fmbench.errors import UsageError
-from fmbench.sentence_folder import MODULES, ROOT, TRANSFORMER_CONFIGS, listed
+from fmbench.json_file import JsonFile, read_optional, read_required
+from fmbench.sentence_folder import LIBRARY, MODULES, ROOT, TRANSFORMER_CONFIGS, Module, listed
 
-from .recipe import POOLINGS, Recipe
-from .steps import Normalise, Step, read_dense, read_json, read_layer_norm
+from .recipe import POOLINGS, ROLES, Recipe, Role
+from .steps import Step, read_dense, read_layer_norm, read_normalise
 
+# What is asked of the transformers library beside what a folder's files say: only said, never done.
+NOT_TAKEN_OVER = ("model_kwargs", "model_args", "config_kwargs", "config_args", "processing_kwargs")
+TRANSFORMER_KEYS = (
+    *NOT_TAKEN_OVER, "processor_kwargs", "tokenizer_args", "max_seq_length", "do_lower_case", "query_length",
+    "document_length", "query_expansion", "transformer_task", "modality_config", "module_output_name", "unpad_inputs",
+)  # fmt: skip
 POOLING_NAMES = {"cls": "cls", "max": "max", "mean": "mean", "lasttoken": "last"}
 # As older releases wrote it, in the order in which several are concatenated.
 POOLING_FLAGS = {
@@ -20,18 +29,26 @@ POOLING_FLAGS = {
     "pooling_mode_mean_sqrt_len_tokens": "mean_sqrt_len_tokens",
     "pooling_mode_weightedmean_tokens": "weightedmean", "pooling_mode_lasttoken": "lasttoken",
 }  # fmt: skip
-PASSAGE_PROMPTS = ("document", "passage", "corpus")
+POOLING_SIZES = ("embedding_dimension", "word_embedding_dimension")
+# Which prompt encode_query and encode_document take. They have a prompt of this name always, an empty one where a
+# folder has none, so that neither its default prompt nor `passage` or `corpus` is ever theirs.
+PROMPT_NAMES: dict[Role, str] = {"query": "query", "passage": "document"}
 
 
 @dataclass
 class Folder:
-    """What a folder says. `transformer` is where the model and its tokenizer are, seen from the folder."""
+    """What a folder says. `transformer` is where the model and its tokenizer are, seen from the folder.
+
+    `similarity` is as it is written there; `prompts` are all that are published, by name.
+    """
 
     path: Path
     transformer: str = ""
     recipe: Recipe = field(default_factory=Recipe)
     steps: list[Step] = field(default_factory=list)
     similarity: str = "cosine"
+    prompts: dict[str, str] = field(default_factory=dict)
+    default_prompt: str | None = None
     max_length: int | None = None
     lower_case: bool = False
     tokenizer_options: dict[str, Any] = field(default_factory=dict)
@@ -40,61 +57,89 @@ class Folder:
 def read(path: Path) -> Folder | None:
     """Read a sentence-transformers folder, or return None where it is none (it has no modules.json).
 
-    Imports neither torch nor weights. Raises UsageError for what cannot be honoured: an unknown module, pickled
-    weights, a file that is damaged, a path that leads out of the folder.
+    Imports neither torch nor weights. Raises UsageError for what is missing, for what cannot be honoured (an unknown
+    module, pickled weights, a path that leads out of the folder), and for a file that is damaged.
     """
     if not (path / MODULES).is_file():
         return None
+    folder = assembled(path, listed(path))
+    read_root(folder)
+    return folder
+
+
+def assembled(path: Path, modules: Sequence[Module]) -> Folder:
+    """Read modules whose folders lie below a path: a Transformer, its Pooling, and what follows. Raises UsageError."""
     folder = Folder(path)
-    for position, (kind, where) in enumerate(listed(path)):
-        reader = READERS.get(kind)
+    for position, module in enumerate(modules):
+        # A class of the folder's own code may be called Transformer too, and do something else.
+        reader = READERS.get(module.name) if module.type.startswith(LIBRARY) else None
         if reader is None or (position == 0) != (reader is add_transformer):
             known = ", ".join(sorted(READERS))
             raise UsageError(
-                f"{path}/modules.json: module {position} is a {kind}, which is not supported here ({known})"
+                f"{path}/{MODULES}: module {position} is a {module.type}, which is not supported here ({known} of "
+                f"{LIBRARY.rstrip('.')})"
             )
-        reader(folder, path / where)
+        reader(folder, path / module.path)
     if folder.recipe.pooling is None:
-        raise UsageError(f"{path}/modules.json: no Pooling module says how tokens become a text's vector")
-    folder.recipe = add_prompts(folder, read_json(path / ROOT))
+        raise UsageError(f"{path}/{MODULES}: no Pooling module says how tokens become a text's vector")
     return folder
 
 
 def add_transformer(folder: Folder, path: Path) -> None:
     """Take over maximum length, lower case and what the tokenizer is to be told."""
-    config: dict[str, Any] = next(filter(None, (read_json(path / name) for name in TRANSFORMER_CONFIGS)), {})
+    config = next((found for found in (read_optional(path / name) for name in TRANSFORMER_CONFIGS) if found.values),
+                  None)  # fmt: skip
+    if config is None:
+        config = JsonFile(path / TRANSFORMER_CONFIGS[0], {})
+        warn(f"{config.path} is missing; the maximum length is assumed to be that of tokenizer and model")
+    config.check_keys(TRANSFORMER_KEYS)
     folder.transformer = path.relative_to(folder.path).as_posix().removeprefix(".")
-    folder.max_length = config.get("max_seq_length")
-    folder.lower_case = bool(config.get("do_lower_case"))
-    options = config.get("processor_kwargs") or config.get("tokenizer_args") or {}
+    folder.max_length = config.count("max_seq_length")
+    folder.lower_case = bool(config.flag("do_lower_case"))
+    options = config.object("tokenizer_args").values or config.object("processor_kwargs").values
     folder.tokenizer_options = {key: value for key, value in options.items() if key != "trust_remote_code"}
+    if "model_max_length" in options:
+        folder.max_length = None  # what the tokenizer is told goes before
     check_transformer(config, path)
-    lengths = {"query_max_length": config.get("query_length"), "passage_max_length": config.get("document_length")}
-    folder.recipe = Recipe(**lengths)
+    folder.recipe = Recipe(
+        query_max_length=config.count("query_length"), passage_max_length=config.count("document_length")
+    )
 
 
-def check_transformer(config: dict[str, Any], path: Path) -> None:
+def check_transformer(config: JsonFile, path: Path) -> None:
     """Refuse what makes more than one vector a text out of it, and say what is not taken over."""
-    task = config.get("transformer_task", "feature-extraction")
-    text = config.get("modality_config", {}).get("text", {})
-    outputs = text.get("method_output_name", "last_hidden_state")
-    plain = task == "feature-extraction" and "message" not in config.get("modality_config", {})
-    if not plain or outputs not in ("last_hidden_state", ["last_hidden_state"]) or config.get("query_expansion"):
+    task = config.text("transformer_task") or "feature-extraction"
+    modalities = config.object("modality_config")
+    outputs = modalities.object("text").texts("method_output_name") or ["last_hidden_state"]
+    plain = task == "feature-extraction" and "message" not in modalities.values
+    plain = plain and config.text("module_output_name") in (None, "token_embeddings")
+    if not plain or outputs != ["last_hidden_state"] or config.object("query_expansion").values:
         raise UsageError(f"{path}: this kind of Transformer module is not supported; only one that reads plain text")
-    for name in ("model_kwargs", "model_args", "config_kwargs", "config_args", "processing_kwargs"):
-        if config.get(name):
-            warn(f"{path}: {name} {json.dumps(config[name])} is not taken over; say it with --model:")
+    for name in NOT_TAKEN_OVER:
+        if config.object(name).values:
+            warn(f"{path}: {name} {dict(config.object(name).values)} is not taken over; say it with --model:")
 
 
 def add_pooling(folder: Folder, path: Path) -> None:
     """Take over how tokens are pooled, and whether a prompt's tokens are."""
-    config = read_json(path / "config.json")
-    modes = config.get("pooling_mode") or [mode for flag, mode in POOLING_FLAGS.items() if config.get(flag)] or "mean"
-    names = [modes] if isinstance(modes, str) else list(modes)
+    if folder.recipe.pooling is not None:
+        raise UsageError(f"{folder.path}/{MODULES}: {path.name} is a second Pooling module, which is not supported")
+    config = read_required(path / "config.json")
+    config.check_keys((*POOLING_SIZES, "pooling_mode", "include_prompt", *POOLING_FLAGS))
+    config.known_count(*POOLING_SIZES)
+    names = [mode for flag, mode in POOLING_FLAGS.items() if config.flag(flag)]
+    if "pooling_mode" in config.values:
+        names = config.texts("pooling_mode")
+        if not names:
+            raise config.wrong("pooling_mode", "the name of a pooling, or a list of them")
+    if not names:
+        warn(f"{config.path} names no pooling; mean is assumed, as sentence-transformers does")
+        names = ["mean"]
     pooling = tuple(POOLING_NAMES[name] for name in names if name in POOLING_NAMES)
-    if len(pooling) != len(names) or folder.recipe.pooling is not None:
+    if len(pooling) != len(names):
         raise UsageError(f"{path}: pooling {', '.join(names)} is not supported (known: {', '.join(POOLINGS)})")
-    folder.recipe = Recipe(pooling=pooling, include_prompt=config.get("include_prompt", True)).over(folder.recipe)
+    prompted = config.flag("include_prompt")
+    folder.recipe = Recipe(pooling=pooling, include_prompt=prompted is not False).over(folder.recipe)
 
 
 def add_step(read_step: Callable[[Path], Step]) -> Callable[[Folder, Path], None]:
@@ -102,38 +147,81 @@ def add_step(read_step: Callable[[Path], Step]) -> Callable[[Folder, Path], None
 
     def add(folder: Folder, path: Path) -> None:
         if folder.recipe.pooling is None:
-            raise UsageError(f"{folder.path}/modules.json: {path.name} stands before the Pooling module")
+            raise UsageError(f"{folder.path}/{MODULES}: {path.name} stands before the Pooling module")
         folder.steps.append(read_step(path))
 
     return add
 
 
-def add_prompts(folder: Folder, config: dict[str, Any]) -> Recipe:
-    """Return the recipe with what config_sentence_transformers.json says.
-
-    The prompts of the two roles have names; the default prompt is meant where there is none of them.
-    """
-    folder.similarity = config.get("similarity_fn_name") or "cosine"
-    prompts = {name: text or "" for name, text in (config.get("prompts") or {}).items()}
-    default = config.get("default_prompt_name")
-    if default is not None and default not in prompts:
-        raise UsageError(f"{folder.path}: default_prompt_name {default} is none of the prompts ({', '.join(prompts)})")
-    passage = next((name for name in PASSAGE_PROMPTS if name in prompts), None)
-    fallback = prompts.get(default, "") if passage is None and "query" not in prompts else ""
+def read_root(folder: Folder) -> None:
+    """Take over what config_sentence_transformers.json says of the whole model: prompts, dimensions, similarity."""
+    config = read_optional(folder.path / ROOT)
+    kind = config.text("model_type")
+    if kind not in (None, "SentenceTransformer"):
+        raise UsageError(f"{config.path}: is of a {kind}; only a SentenceTransformer makes one vector a text")
+    folder.similarity = config.text("similarity_fn_name") or "cosine"
+    prompts = config.object("prompts")
+    folder.prompts = {name: prompts.text(name) or "" for name in prompts.values}
+    folder.default_prompt = config.text("default_prompt_name")
+    if folder.default_prompt not in (None, *PROMPT_NAMES.values(), *folder.prompts):
+        known = ", ".join(folder.prompts)
+        raise UsageError(f"{config.path}: default_prompt_name {folder.default_prompt} is none of the prompts ({known})")
     prompted = Recipe(
-        query_prompt=prompts.get("query", fallback),
-        passage_prompt=prompts.get(passage, fallback),
-        truncate_dim=config.get("truncate_dim"),
+        query_prompt=folder.prompts.get(PROMPT_NAMES["query"], ""),
+        passage_prompt=folder.prompts.get(PROMPT_NAMES["passage"], ""),
+        truncate_dim=config.count("truncate_dim"),
     )
-    return prompted.over(folder.recipe)
+    folder.recipe = prompted.over(folder.recipe)
 
 
-# By the last part of the type's name. A further kind of module is one more line.
+def say_prompts(folder: Folder, said: Recipe) -> None:
+    """Say which published prompt stands before the texts of each role, and which one a user may miss there."""
+    for role in ROLES:
+        if said.prompt(role) is not None:
+            continue
+        text = folder.recipe.prompt(role)
+        if text:
+            note(f"the prompt of a {role} is {PROMPT_NAMES[role]}, {text!r}")
+            continue
+        missed = [name for name in missable(folder, role) if folder.prompts.get(name)]
+        if missed:
+            warn(
+                f"{folder.path / ROOT}: a {role} has no prompt, as with encode_{PROMPT_NAMES[role]} of "
+                f"sentence-transformers, which takes {PROMPT_NAMES[role]} alone; --{role}_prompt "
+                f"{folder.prompts[missed[0]]!r} takes {missed[0]}"
+            )
+
+
+def missable(folder: Folder, role: Role) -> list[str]:
+    """Return the prompts that may have been meant for a role that has none."""
+    default = folder.default_prompt
+    others = [default] if default is not None and default not in PROMPT_NAMES.values() else []
+    return ["passage", "corpus", *others] if role == "passage" else others
+
+
+def assumed_pooling(config: Mapping[str, Any]) -> str:
+    """Return how sentence-transformers pools a model of the transformers library, told from its config.json."""
+    names = config.get("architectures") or [""]
+    causal = names[0].endswith("ForCausalLM") and config.get("is_causal", True)
+    return "last" if causal else "mean"
+
+
+def warn_of_plain(path: Path, pooling: str | None) -> None:
+    """Say of a folder without modules.json that its pooling is assumed (unless None), and what is not read there."""
+    files = [name for name in (*TRANSFORMER_CONFIGS, ROOT) if (path / name).is_file()]
+    unread = [*sorted(below.name for below in path.glob("[0-9]*_*") if below.is_dir()), *files]
+    assumed = f"{pooling} pooling is assumed, as sentence-transformers does" if pooling else ""
+    beside = f"{', '.join(unread)} beside it is not read: is the folder complete?" if unread else ""
+    if assumed or beside:
+        warn(f"{path} has no {MODULES}: {'; '.join(filter(None, (assumed, beside)))}")
+
+
+# By the class's name. A further kind of module is one more line.
 READERS: dict[str, Callable[[Folder, Path], None]] = {
     "Transformer": add_transformer,
     "Pooling": add_pooling,
     "Dense": add_step(read_dense),
     "LayerNorm": add_step(read_layer_norm),
-    "Normalize": add_step(lambda path: Normalise()),
+    "Normalize": add_step(read_normalise),
     "Dropout": lambda folder, path: None,  # does nothing when nothing is trained
 }

@@ -2,17 +2,21 @@
 
 import dataclasses
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fmbench import backend
 from fmbench.backend import Backend
 from fmbench.errors import UsageError
 from fmbench.options import Arguments
-from fmbench.source import Source, locate, snapshot
+from fmbench.sentence_folder import ROOT
+from fmbench.source import Source, locate, named_folder, snapshot
 
 from . import folder as folders
 from .folder import Folder
-from .recipe import POOLINGS, ROLES, Recipe
+from .recipe import POOLINGS, ROLES, Recipe, Role
+
+if TYPE_CHECKING:
+    from fmbench.search import Similarity
 
 
 @dataclass(frozen=True)
@@ -32,18 +36,45 @@ class EncoderPlan:
         if not platform.builds_model:
             raise UsageError(f"--platform {platform.name}: no model runs there, so there are no vectors")
         platform.check(arguments)
-        path = Path(arguments.model_root or "", arguments.model_name).expanduser()
-        folder = folders.read(path) or Folder(path)
-        name = f"{arguments.model_name}/{folder.transformer}" if folder.transformer else arguments.model_name
+        path = named_folder(arguments)
+        folder = folders.read(path)
+        name = f"{arguments.model_name}/{folder.transformer}" if folder and folder.transformer else arguments.model_name
         source = locate(dataclasses.replace(arguments, model_name=name))
         if source.kind == "catalogue":
             raise UsageError(f"{arguments.model_name}: the catalogue has no tokenizer; texts need a model's folder")
         if source.kind == "hub":
-            fetched = snapshot(source.location, arguments)
-            folder = folders.read(fetched) or Folder(fetched)
+            path = snapshot(source.location, arguments)
+            folder = folders.read(path)
         said = recipe or Recipe()
         check(said, source)
+        if folder is None:
+            folders.warn_of_plain(path, None if said.pooling else folders.assumed_pooling(source.config))
+            folder = Folder(path)
+        folders.say_prompts(folder, said)
         return cls(arguments, said, platform, source, folder)
+
+    def prompt(self, role: Role) -> str:
+        """Return what stands before each text of a role."""
+        return self.said.over(self.folder.recipe).prompt(role) or ""
+
+    @property
+    def prompt_names(self) -> dict[str, str | None]:
+        """Which of the folder's prompts each role has; None for one of the command line, and for none."""
+        ours = {role: self.said.prompt(role) is None and self.folder.recipe.prompt(role) for role in ROLES}
+        return {role: folders.PROMPT_NAMES[role] if text else None for role, text in ours.items()}
+
+    def similarity(self, said: str | None) -> "Similarity":
+        """Return what vectors are compared by: what the command line says, else the folder. Raises UsageError."""
+        from fmbench.search.exact import SIMILARITIES
+
+        wanted = said or self.folder.similarity
+        for known in SIMILARITIES:
+            if wanted == known:
+                return known
+        raise UsageError(
+            f"{self.folder.path / ROOT}: similarity_fn_name is {wanted}; the search knows "
+            f"{' and '.join(SIMILARITIES)}: say one there, or with --similarity"
+        )
 
 
 def check(recipe: Recipe, source: Source) -> None:

@@ -1,12 +1,14 @@
 """What follows the pooling: the further modules of a sentence-transformers folder, on torch tensors."""
 
-import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from fmbench.console import warn
 from fmbench.digest import digest_of_files
 from fmbench.errors import UsageError, first_line
+from fmbench.json_file import JsonFile, read_optional, read_required
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
     Function = Callable[[torch.Tensor], torch.Tensor]
 
 WEIGHTS = "model.safetensors"
+SENTENCE = "sentence_embedding"
+DENSE_KEYS = ("in_features", "out_features", "bias", "activation_function", "module_input_name", "module_output_name",
+              "use_residual")  # fmt: skip
 ACTIVATIONS = ("ELU", "GELU", "Hardtanh", "Identity", "LeakyReLU", "Mish", "ReLU", "SELU", "SiLU", "Sigmoid",
                "Softplus", "Softsign", "Tanh")  # fmt: skip
 
@@ -58,11 +63,11 @@ class Dense:
         import torch
 
         weights = read_weights(self.folder)
-        linear = layer(weights, "linear", self.folder)
+        linear = layer(weights, "linear")
         activation = getattr(torch.nn, self.activation)()
         if not self.residual:
             return lambda vectors: activation(linear.to(vectors.device)(vectors))
-        past = layer(weights, "residual", self.folder) if "residual.weight" in weights else torch.nn.Identity()
+        past = layer(weights, "residual") if "residual.weight" in weights else torch.nn.Identity()
         return lambda vectors: activation(linear.to(vectors.device)(vectors)) + past.to(vectors.device)(vectors)
 
     def key(self) -> Any:
@@ -81,11 +86,8 @@ class LayerNorm:
         import torch
 
         weights = read_weights(self.folder)
-        try:
-            norm = torch.nn.LayerNorm(len(weights["norm.weight"]))
-            norm.load_state_dict({name: weights[f"norm.{name}"].float() for name in ("weight", "bias")})
-        except KeyError as error:
-            raise UsageError(f"{weights_file(self.folder)}: has no {error}") from None
+        norm = torch.nn.LayerNorm(len(weights["norm.weight"]))
+        norm.load_state_dict({name: weights[f"norm.{name}"].float() for name in ("weight", "bias")})
         return lambda vectors: norm.to(vectors.device)(vectors)
 
     def key(self) -> Any:
@@ -95,22 +97,61 @@ class LayerNorm:
 
 def read_dense(folder: Path) -> Dense:
     """Read a Dense module's folder. Raises UsageError for one that works on anything but the text's vector."""
-    config = read_json(folder / "config.json")
-    inside, outside = config.get("module_input_name"), config.get("module_output_name")
-    if {inside, outside} - {None, "sentence_embedding"}:
-        raise UsageError(f"{folder}: a Dense module on {inside or outside} is not supported; only one on the sentence")
-    named = str(config.get("activation_function", "torch.nn.Tanh"))
-    activation = named.rpartition(".")[2]
-    if not named.startswith("torch.nn.") or activation not in ACTIVATIONS:
+    config = read_required(folder / "config.json")
+    check_names(config)
+    config.note_keys(DENSE_KEYS)
+    if "activation_function" not in config.values:
+        warn(f"{config.path} names no activation_function; Tanh is assumed, as sentence-transformers does")
+    named = config.text("activation_function") if "activation_function" in config.values else "torch.nn.Tanh"
+    activation = (named or "").rpartition(".")[2]
+    if named is None or not named.startswith("torch.nn.") or activation not in ACTIVATIONS:
         raise UsageError(f"{folder}: activation {named} is not supported (known: {', '.join(ACTIVATIONS)})")
-    weights_file(folder)
-    return Dense(folder, activation, bool(config.get("use_residual")))
+    entering, leaving = config.known_count("in_features"), config.known_count("out_features")
+    residual = bool(config.flag("use_residual"))
+    expected: dict[str, tuple[int, ...]] = {"linear.weight": (leaving, entering)}
+    if config.flag("bias") is not False:
+        expected["linear.bias"] = (leaving,)
+    if residual and entering != leaving:
+        expected["residual.weight"] = (leaving, entering)
+    check_weights(folder, expected)
+    return Dense(folder, activation, residual)
 
 
 def read_layer_norm(folder: Path) -> LayerNorm:
-    """Read a LayerNorm module's folder."""
-    weights_file(folder)
+    """Read a LayerNorm module's folder. Raises UsageError."""
+    dimension = read_required(folder / "config.json").known_count("dimension")
+    check_weights(folder, {"norm.weight": (dimension,), "norm.bias": (dimension,)})
     return LayerNorm(folder)
+
+
+def read_normalise(folder: Path) -> Normalise:
+    """Read a Normalize module's folder, which may be missing. Raises UsageError for one on anything but the vector."""
+    check_names(read_optional(folder / "config.json"))
+    return Normalise()
+
+
+def check_names(config: JsonFile) -> None:
+    """Raise UsageError for a module that works on anything but the text's vector."""
+    inside, outside = config.text("module_input_name"), config.text("module_output_name")
+    if {inside, outside} - {None, SENTENCE}:
+        raise UsageError(f"{config.path}: a module on {inside or outside} is not supported; only one on {SENTENCE}")
+
+
+def check_weights(folder: Path, expected: Mapping[str, tuple[int, ...]]) -> None:
+    """Raise UsageError where a module's weights are not those of these names and shapes; torch is not needed."""
+    from safetensors import SafetensorError, safe_open
+
+    path = weights_file(folder)
+    try:
+        with safe_open(path, "numpy") as file:
+            names = file.keys()
+            found = {name: tuple(file.get_slice(name).get_shape()) for name in names}
+    except (OSError, SafetensorError) as error:
+        raise UsageError(f"{path}: not readable ({first_line(error)})") from None
+    for name in sorted(expected.keys() | found.keys()):
+        if found.get(name) != expected.get(name):
+            there, asked = (shapes.get(name, "not there") for shapes in (found, expected))
+            raise UsageError(f"{path}: {name} is {there}; by {folder.name}/config.json it should be {asked}")
 
 
 def weights_file(folder: Path) -> Path:
@@ -136,26 +177,11 @@ def read_weights(folder: Path) -> "dict[str, torch.Tensor]":
         raise UsageError(f"{path}: not readable ({first_line(error)})") from None
 
 
-def layer(weights: "dict[str, torch.Tensor]", name: str, folder: Path) -> "torch.nn.Linear":
+def layer(weights: "dict[str, torch.Tensor]", name: str) -> "torch.nn.Linear":
     """Return a linear layer of a module's weights, in float32."""
     import torch
 
-    weight, bias = weights.get(f"{name}.weight"), weights.get(f"{name}.bias")
-    if weight is None:
-        raise UsageError(f"{weights_file(folder)}: has no {name}.weight")
+    weight, bias = weights[f"{name}.weight"], weights.get(f"{name}.bias")
     linear = torch.nn.Linear(weight.shape[1], weight.shape[0], bias=bias is not None)
     linear.load_state_dict({"weight": weight.float(), **({} if bias is None else {"bias": bias.float()})})
     return linear
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object; an empty one where the file is missing. Raises UsageError for a damaged file."""
-    if not path.is_file():
-        return {}
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path}: not readable as JSON ({first_line(error)})") from None
-    if not isinstance(found, dict):
-        raise UsageError(f"{path}: holds no JSON object")
-    return found

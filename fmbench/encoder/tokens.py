@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from fmbench.console import warn
 from fmbench.errors import UsageError, first_line
+from fmbench.json_file import LARGEST
 
+from .folder import Folder, assumed_pooling
 from .plan import EncoderPlan, check_lengths
 from .recipe import ROLES, Recipe
 
@@ -47,6 +49,7 @@ class Tokenizer:
         self._special = frozenset(tokenizer.all_special_ids)
         self._has_types = "token_type_ids" in tokenizer.model_input_names
         if max_length is not None:
+            check_room(self._rules, prompt, max_length, tokenizer.truncation_side)
             self._rules.enable_truncation(max_length, direction=tokenizer.truncation_side)
 
     def __call__(self, texts: Sequence[str]) -> Tokens:
@@ -70,23 +73,54 @@ class Tokenizer:
         return len(ids) - (bool(ids) and ids[-1] in self._special)
 
 
+def check_room(rules: Any, prompt: str, max_length: int, side: str = "right", special_tokens: bool = True) -> None:
+    """Raise UsageError where the prompt leaves no token of a text: all vectors would be the same one.
+
+    `rules` is a `tokenizers.Tokenizer` that does not cut yet. Where it cuts on the left, the text's end stays.
+    """
+    special = len(rules.encode("", add_special_tokens=special_tokens).ids)
+    taken = len(rules.encode(prompt, add_special_tokens=special_tokens).ids)
+    if special >= max_length:
+        raise UsageError(
+            f"a maximum length of {max_length} tokens: special tokens take {special}; no text would be seen"
+        )
+    if taken >= max_length and side == "right":
+        raise UsageError(
+            f"the prompt {prompt[:40]!r} takes {taken} tokens, special ones included, and the maximum length is "
+            f"{max_length}: no text would be seen; shorten it, or raise --query_max_len or --passage_max_len"
+        )
+
+
 def copied_rules(tokenizer: Any) -> Any:
     """Return a copy of a fast tokenizer's rules, a `tokenizers.Tokenizer`."""
     import tokenizers
 
-    if not getattr(tokenizer, "is_fast", False):
-        raise UsageError(f"{type(tokenizer).__name__}: not a fast tokenizer; save the model with its tokenizer.json")
+    check_fast(tokenizer)
     rules = tokenizers.Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
     rules.encode_special_tokens = tokenizer.backend_tokenizer.encode_special_tokens
     return rules
 
 
+def check_fast(tokenizer: Any) -> None:
+    """Raise UsageError for a tokenizer that is no fast one."""
+    if not getattr(tokenizer, "is_fast", False):
+        raise UsageError(f"{type(tokenizer).__name__}: not a fast tokenizer; save the model with its tokenizer.json")
+
+
 def lower_case(tokenizer: Any) -> None:
-    """Make a fast tokenizer lower its texts first, as `do_lower_case` of a sentence-transformers folder asks."""
+    """Make a fast tokenizer lower its texts first, as `do_lower_case` of a sentence-transformers folder asks.
+
+    As in that library, one that lowers them at some step already is left as it is.
+    """
     from tokenizers import normalizers
 
     rules = tokenizer.backend_tokenizer
-    parts = [] if rules.normalizer is None else [rules.normalizer]
+    own: Any = rules.normalizer
+    several = isinstance(own, normalizers.Sequence)
+    listed = list(own) if several else [own]
+    if any(isinstance(part, normalizers.Lowercase) for part in listed):
+        return
+    parts = [] if own is None else [own]
     rules.normalizer = normalizers.Sequence([normalizers.Lowercase(), *parts])
 
 
@@ -109,46 +143,66 @@ def joined(parts: Sequence[Sequence[int]], starts: "np.ndarray") -> "np.ndarray"
     return whole
 
 
-def load_tokenizer(plan: EncoderPlan) -> Any:
+def load_tokenizer(published: Folder) -> Any:
     """Load the tokenizer beside the model, set up as its folder asks. Raises UsageError where there is none."""
     import transformers
 
-    folder = plan.folder.path / plan.folder.transformer
+    folder = published.path / published.transformer
     try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **plan.folder.tokenizer_options)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **published.tokenizer_options)
     except Exception as error:  # a missing or damaged file, an option that it does not know
         raise UsageError(f"{folder}: no tokenizer to be loaded ({first_line(error)})") from None
     if len(tokenizer) <= len(tokenizer.all_special_ids):  # transformers makes one up where there are no files
         raise UsageError(f"{folder}: holds no tokenizer; texts need one")
-    if plan.folder.lower_case:
+    check_fast(tokenizer)
+    if published.lower_case:
         lower_case(tokenizer)
     return tokenizer
+
+
+def own_length(published: Folder, tokenizer: Any) -> int | None:
+    """Return how many tokens a text may have by folder and tokenizer; None for no limit. Raises UsageError."""
+    if published.max_length is not None:
+        return published.max_length
+    length = tokenizer.model_max_length
+    if isinstance(length, (int, float)) and length >= UNLIMITED:
+        return None
+    if type(length) is not int or not 1 <= length <= LARGEST:
+        raise UsageError(
+            f"{published.path / published.transformer}/tokenizer_config.json: model_max_length is {length!r}; expected "
+            "a whole number from 1 on"
+        )
+    return length
+
+
+def within_positions(published: Folder, length: int | None, limit: int | None) -> int | None:
+    """Return a folder's maximum length, cut to what the model takes (`fmbench.positions`), which is said."""
+    if length is None or limit is None:
+        return length or limit
+    if length > limit:
+        warn(
+            f"{published.path}: its maximum length of {length} tokens is beyond the model's {limit} positions; "
+            f"texts are cut at {limit}"
+        )
+    return min(length, limit)
 
 
 def resolved(plan: EncoderPlan, tokenizer: Any, limit: int | None) -> Recipe:
     """Return the recipe with what the command line leaves open taken from the folder, the tokenizer and the model.
 
-    `limit` is how many tokens the model takes, or None. Raises UsageError where the command line wants more; it is
-    said where the folder or its tokenizer does.
+    `limit` is how many tokens the model takes, or None. Raises UsageError where the command line wants more.
     """
-    own = tokenizer.model_max_length if tokenizer.model_max_length < UNLIMITED else None
-    published = plan.folder.max_length or own
-    causal = str((plan.source.config.get("architectures") or [""])[0]).endswith("ForCausalLM")
+    check_lengths(plan.said, plan.source, limit)
+    published = plan.folder.recipe
+    own = own_length(plan.folder, tokenizer)
+    lengths = [plan.said.max_length(role) or published.max_length(role) or own for role in ROLES]
+    cut = {length: within_positions(plan.folder, length, limit) for length in dict.fromkeys(lengths)}
     default = Recipe(
-        pooling=("last",) if causal and plan.source.config.get("is_causal", True) else ("mean",),
+        pooling=(assumed_pooling(plan.source.config),),
         include_prompt=True,
         query_prompt="",
         passage_prompt="",
-        query_max_length=published,
-        passage_max_length=published,
     )
-    check_lengths(plan.said, plan.source, limit)
-    found = plan.said.over(plan.folder.recipe.over(default))
-    lengths = {role: found.max_length(role) for role in ROLES}
-    if limit is None or all(length is not None and length <= limit for length in lengths.values()):
-        return found
-    beyond = max((length for length in lengths.values() if length is not None), default=0)
-    if beyond > limit:
-        warn(f"{plan.source.location}: texts are cut at {limit} tokens, which is all the model takes, not at {beyond}")
-    query, passage = (min(filter(None, (length, limit))) for length in lengths.values())
+    query, passage = (cut[length] for length in lengths)
+    found = plan.said.over(published.over(default))
     return dataclasses.replace(found, query_max_length=query, passage_max_length=passage)

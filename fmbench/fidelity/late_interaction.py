@@ -1,6 +1,5 @@
 """Late interaction: one short vector a token, and a text's score is the sum of its query tokens' best matches."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from fmbench.digest import digest_of_files
 from fmbench.errors import UsageError, first_line
+from fmbench.json_file import read_required
 
 if TYPE_CHECKING:
     import torch
@@ -30,6 +30,13 @@ class Head:
     query_length: int
     origin: str
 
+    def check_size(self, hidden_size: int) -> None:
+        """Raise UsageError where it does not take the hidden states of a model of this size."""
+        if self.weight.shape[1] != hidden_size:
+            raise UsageError(
+                f"--colbert: {LINEAR} takes {self.weight.shape[1]} numbers a token; the model has {hidden_size}"
+            )
+
     def project(self, hidden: "torch.Tensor") -> "torch.Tensor":
         """Return the vectors of tokens before they are normalised, in float32, whatever type the model computes in."""
         from torch.nn.functional import linear
@@ -46,8 +53,8 @@ def random_head(hidden_size: int, seed: int) -> Head:
     return Head(weight, QUERY_LENGTH, f"seed {seed}")
 
 
-def read_head(folder: Path, hidden_size: int) -> Head:
-    """Read the head of a ColBERT checkpoint. Raises UsageError for a folder without one, or for another model's."""
+def read_head(folder: Path) -> Head:
+    """Read the head of a ColBERT checkpoint. Raises UsageError for a folder without one."""
     from safetensors import SafetensorError, safe_open
 
     path = folder / "model.safetensors"
@@ -60,8 +67,8 @@ def read_head(folder: Path, hidden_size: int) -> Head:
         raise UsageError(f"{path}: not readable (no such file); name the folder of a ColBERT checkpoint") from None
     except (OSError, SafetensorError) as error:
         raise UsageError(f"{path}: not readable ({first_line(error)})") from None
-    if weight.dim() != 2 or weight.shape[1] != hidden_size:
-        raise UsageError(f"{path}: {LINEAR} takes {weight.shape[-1]} numbers a token; the model has {hidden_size}")
+    if weight.dim() != 2:
+        raise UsageError(f"{path}: {LINEAR} has {weight.dim()} dimensions; it is no linear layer's")
     return Head(weight, query_length(folder / METADATA), "checkpoint")
 
 
@@ -74,12 +81,9 @@ def head_digest(folder: Path | None) -> str | None:
 
 def query_length(path: Path) -> int:
     """Return how many tokens a checkpoint's queries have; what is usual where it does not say."""
-    try:
-        return int(json.loads(path.read_text(encoding="utf-8"))["query_maxlen"])
-    except FileNotFoundError:
+    if not path.is_file():
         return QUERY_LENGTH
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"{path}: does not say query_maxlen ({first_line(error)})") from None
+    return read_required(path).known_count("query_maxlen")
 
 
 def skipped_ids(tokenizer: Any) -> list[int]:

@@ -1,10 +1,13 @@
 """What is written loads in sentence-transformers, and gives our vectors."""
 
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from fmbench.distill.folder import save_pair, save_student
 from fmbench.distill.loading import load_query_encoder
@@ -49,7 +52,7 @@ def test_a_pair_gives_the_same_vectors_everywhere(kind, teacher, texts, tmp_path
     student = build(kind, teacher)
     tokenizer = QueryTokenizer.from_folder(teacher, LENGTH, student.special_tokens)
     save_student(tmp_path / "query", student, tokenizer)
-    save_pair(tmp_path / "pair", tmp_path / "query", teacher)
+    save_pair(tmp_path / "pair", tmp_path / "query", teacher, "", "cosine")
     ours = vectors(student, tokenizer, texts)
     trusted = {"trust_remote_code": True} if kind in ("gru", "lstm") else {}
     pair = sentence_transformers.SentenceTransformer(str(tmp_path / "pair"), device="cpu", **trusted)
@@ -80,3 +83,57 @@ def test_a_module_that_is_not_known_is_named(teacher, tmp_path):
     (tmp_path / "modules.json").write_text('[{"idx": 0, "path": "", "type": "sentence_transformers.models.CNN"}]')
     with pytest.raises(UsageError, match="CNN"):
         load_query_encoder(tmp_path)
+
+
+def test_a_query_encoders_own_prompt_and_lower_case_count(teacher, texts, tmp_path):
+    shutil.copytree(teacher, tmp_path / "asked")
+    config = {"prompts": {"query": "wing flow "}}
+    (tmp_path / "asked" / "config_sentence_transformers.json").write_text(json.dumps(config))
+    cased = {"max_seq_length": LENGTH, "do_lower_case": True}
+    (tmp_path / "asked" / "sentence_bert_config.json").write_text(json.dumps(cased))
+    texts = [text.upper() for text in texts]
+    theirs = sentence_transformers.SentenceTransformer(str(tmp_path / "asked"), device="cpu").encode_query(texts)
+    student, tokenizer = load_query_encoder(tmp_path / "asked")
+    assert np.abs(vectors(student, tokenizer, texts) - theirs).max() < 1e-5
+    save_student(tmp_path / "again", student, tokenizer, prompts={"query": tokenizer.prompt})
+    save_pair(tmp_path / "pair", tmp_path / "again", teacher, "heat ", "dot")
+    pair = sentence_transformers.SentenceTransformer(str(tmp_path / "pair"), device="cpu")
+    assert (pair.prompts, pair.similarity_fn_name) == ({"query": "wing flow ", "document": "heat "}, "dot")
+    assert np.abs(pair.encode_query(texts) - theirs).max() < 1e-5
+
+
+def test_a_table_with_a_mapping_and_weights_of_its_tokens(teacher, texts, tmp_path):
+    """As model2vec writes it."""
+    student = build("lookup", teacher)
+    tokenizer = QueryTokenizer.from_folder(teacher, LENGTH, student.special_tokens)
+    save_student(tmp_path, student, tokenizer, normalise=False)
+    count = len(tokenizer.origin)
+    torch.manual_seed(2)
+    tensors = {
+        "embeddings": torch.randn(5, 32), "mapping": torch.arange(count) % 5, "weights": torch.rand(count) + 0.5,
+    }  # fmt: skip
+    save_file(tensors, tmp_path / "0_StaticEmbedding" / "model.safetensors")
+    theirs = sentence_transformers.SentenceTransformer(str(tmp_path), device="cpu").encode(texts)
+    ours = vectors(*load_query_encoder(tmp_path), texts)
+    assert np.abs(ours - theirs / np.linalg.norm(theirs, axis=1, keepdims=True)).max() < 1e-5
+
+
+def test_incomplete_students_are_one_line(teacher, tmp_path):
+    with pytest.raises(UsageError, match="nowhere: no such folder"):
+        load_query_encoder(tmp_path / "nowhere")
+    for kind in ("gru", "lookup"):
+        student = build(kind, teacher)
+        save_student(tmp_path / kind, student, QueryTokenizer.from_folder(teacher, LENGTH, special_tokens=False))
+    (tmp_path / "lookup" / "0_StaticEmbedding" / "tokenizer.json").unlink()
+    with pytest.raises(UsageError, match=r"tokenizer.json is missing; the folder is not complete"):
+        load_query_encoder(tmp_path / "lookup")
+    config = tmp_path / "gru" / "0_Recurrent" / "config.json"
+    settings = json.loads(config.read_text())
+    for change, said in (
+        ({"layers": "2"}, 'layers is "2"; expected a whole number'),
+        ({"cell": "rnn"}, 'cell is "rnn"; expected gru or lstm'),
+        ({"hidden_size": 7}, "the weights are not those of its config.json"),
+    ):
+        config.write_text(json.dumps({**settings, **change}))
+        with pytest.raises(UsageError, match=said):
+            load_query_encoder(tmp_path / "gru")

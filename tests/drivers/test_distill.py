@@ -213,6 +213,23 @@ def test_queries_that_are_all_empty_are_refused(place, tmp_path, capsys):
     assert "nothing to train on" in capsys.readouterr().err
 
 
+def test_what_a_folder_lacks_is_said_before_any_model_is_loaded(place, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("fmbench.drivers.distill.evaluate.Encoder", None)
+    assert run(place, "evaluate", "--query_model", tmp_path / "nowhere") == 2
+    assert f"{tmp_path}/nowhere: no such folder" in capsys.readouterr().err
+    shutil.copytree(place.model, tmp_path / "torn")
+    (tmp_path / "torn" / "1_Pooling" / "config.json").unlink()
+    assert run(place, "evaluate", "--query_model", tmp_path / "torn") == 2
+    assert "1_Pooling/config.json is missing; the folder is not complete" in capsys.readouterr().err
+    assert run(place, "evaluate", "--query_model", place.model, "--pooling", "max") == 2
+    assert "--pooling max: a teacher pools by mean or cls" in capsys.readouterr().err
+    shutil.copytree(place.model, tmp_path / "far")
+    (tmp_path / "far" / "config_sentence_transformers.json").write_text('{"similarity_fn_name": "manhattan"}')
+    far = SimpleNamespace(**{**vars(place), "model": tmp_path / "far"})
+    assert run(far, "evaluate", "--query_model", place.model) == 2
+    assert "similarity_fn_name is manhattan" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -257,7 +257,7 @@ def test_a_hub_model_is_read_from_the_hubs_cache(tiny_text_model: Path, tmp_path
         {"path": "", "type": "sentence_transformers.models.Transformer"},
         {"path": "1_Pooling", "type": "sentence_transformers.models.Pooling"},
     ])  # fmt: skip
-    write_json(snapshot / "1_Pooling" / "config.json", {"pooling_mode": "max"})
+    write_json(snapshot / "1_Pooling" / "config.json", {"embedding_dimension": 32, "pooling_mode": "max"})
     (tmp_path / "models--org--tiny" / "refs").mkdir()
     (tmp_path / "models--org--tiny" / "refs" / "main").write_text("0" * 40)
     plan = EncoderPlan.of(text_arguments(Path("org/tiny"), f"--model:cache_dir={tmp_path}"))

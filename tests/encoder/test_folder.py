@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from fmbench.encoder import Recipe
+from fmbench.encoder import EncoderPlan, Recipe
 from fmbench.encoder.folder import read
 from fmbench.errors import UsageError
-from tests.text_models import DIMENSION, write_json
+from tests.text_models import DIMENSION, add_modules, write_json
 
-from .conftest import Load
+from .conftest import Load, text_arguments
 
 TEXTS = ["a sentence", "", " \n\t", "x" * 300, "the same words in another order: 日本", "é?", "b a", "Ünknown…"]
 
@@ -78,20 +78,37 @@ def test_a_dense_module_with_a_residual(saved, load: Load, library, size: int) -
 def test_prompts_of_the_roles(saved, load: Load) -> None:
     folder, theirs = saved(prompts={"query": "find: ", "document": "text: "})
     ours = load(folder)
-    close(ours.encode(TEXTS, "query"), theirs.encode(TEXTS, prompt_name="query"))
-    close(ours.encode(TEXTS, "passage"), theirs.encode(TEXTS, prompt_name="document"))
+    close(ours.encode(TEXTS, "query"), theirs.encode_query(TEXTS))
+    close(ours.encode(TEXTS, "passage"), theirs.encode_document(TEXTS))
     said = load(folder, recipe=Recipe(query_prompt="", passage_prompt="p: "))
     close(said.encode(TEXTS, "query"), theirs.encode(TEXTS, prompt=""))
     close(said.encode(TEXTS, "passage"), theirs.encode(TEXTS, prompt="p: "))
 
 
-def test_the_default_prompt_where_no_role_has_one(saved, load: Load) -> None:
-    folder, theirs = saved(prompts={"topic": "topic: "}, default_prompt_name="topic")
-    config = json.loads((folder / "config_sentence_transformers.json").read_text())
-    config["prompts"] = {"topic": "topic: "}  # the library adds empty ones for the roles
-    write_json(folder / "config_sentence_transformers.json", config)
-    for role in ("query", "passage"):
-        close(load(folder).encode(TEXTS, role), theirs.encode(TEXTS))
+PROMPTS = {
+    "both roles": ({"query": "find: ", "document": "text: "}, None, {"query": "query", "passage": "document"}),
+    "no document": ({"query": "find: ", "passage": "text: "}, None, {"query": "query", "passage": None}),
+    "no document, corpus": ({"query": "find: ", "corpus": "text: "}, None, {"query": "query", "passage": None}),
+    "an empty document": ({"document": "", "passage": "text: "}, None, {"query": None, "passage": None}),
+    "only a default": ({"topic": "topic: "}, "topic", {"query": None, "passage": None}),
+    "query is the default": ({"query": "find: "}, "query", {"query": "query", "passage": None}),
+    "a default of no prompt": ({}, "document", {"query": None, "passage": None}),
+    "null": ({"query": None, "document": "text: "}, None, {"query": None, "passage": "document"}),
+}
+
+
+@pytest.mark.parametrize(("prompts", "default", "names"), PROMPTS.values(), ids=PROMPTS)
+def test_the_prompts_are_those_of_encode_query_and_encode_document(
+    saved, load: Load, library, prompts, default, names
+) -> None:
+    folder, _ = saved()
+    root = folder / "config_sentence_transformers.json"
+    write_json(root, {**json.loads(root.read_text()), "prompts": prompts, "default_prompt_name": default})
+    theirs = library.SentenceTransformer(str(folder), device="cpu")
+    ours = load(folder)
+    close(ours.encode(TEXTS, "query"), theirs.encode_query(TEXTS))
+    close(ours.encode(TEXTS, "passage"), theirs.encode_document(TEXTS))
+    assert EncoderPlan.of(text_arguments(folder)).prompt_names == names
 
 
 @pytest.mark.parametrize("pooling", ["mean", "cls", "lasttoken"])
@@ -162,7 +179,7 @@ def test_without_modules_the_pooling_is_the_mean(library, load: Load, tiny_text_
 def test_older_pooling_flags_are_read(saved, load: Load) -> None:
     folder, theirs = saved(pooling=("cls", "mean"))
     flags = {"pooling_mode_mean_tokens": True, "pooling_mode_cls_token": True, "pooling_mode_max_tokens": False}
-    write_json(folder / "1_Pooling" / "config.json", {"word_embedding_dimension": DIMENSION, **flags})
+    write_json(folder / "1_Pooling" / "config.json", {**SIZED, **flags})
     close(load(folder).encode(TEXTS), theirs.encode(TEXTS))
 
 
@@ -170,39 +187,66 @@ def test_older_pooling_flags_are_read(saved, load: Load) -> None:
 def folder(tmp_path: Path, tiny_text_model: Path) -> Path:
     """A folder of our own making, so that these tests need no sentence-transformers."""
     shutil.copytree(tiny_text_model, tmp_path / "model")
-    kinds = {"": "Transformer", "1_Pooling": "Pooling", "2_Dense": "Dense"}
-    write_json(
-        tmp_path / "model" / "modules.json",
-        [{"idx": 0, "path": path, "type": f"sentence_transformers.models.{kind}"} for path, kind in kinds.items()],
-    )
-    write_json(tmp_path / "model" / "1_Pooling" / "config.json", {"pooling_mode": "mean"})
-    write_json(tmp_path / "model" / "2_Dense" / "config.json", {"activation_function": "torch.nn.Tanh"})
-    (tmp_path / "model" / "2_Dense" / "model.safetensors").write_bytes(b"")
-    return tmp_path / "model"
+    return add_modules(tmp_path / "model")
 
 
 def modules(*kinds_and_paths: tuple[str, str]) -> list[dict[str, str]]:
-    return [{"type": kind, "path": path} for kind, path in kinds_and_paths]
+    kinds = ((kind.replace("x.", "sentence_transformers.models."), path) for kind, path in kinds_and_paths)
+    return [{"type": kind, "path": path} for kind, path in kinds]
+
+
+SIZED = {"word_embedding_dimension": DIMENSION}
+LAYER = {"in_features": DIMENSION, "out_features": 4, "activation_function": "torch.nn.Tanh"}
 
 
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
-        ("modules.json", "[", "not readable as a list of modules"),
+        ("modules.json", "[", "not readable as JSON"),
         ("modules.json", [], "lists no module"),
         ("modules.json", modules(("x.Transformer", "")), "no Pooling module"),
-        ("modules.json", modules(("x.Transformer", ""), ("x.Router", "1")), "module 1 is a Router, which is not supp"),
-        ("modules.json", modules(("x.StaticEmbedding", "")), "module 0 is a StaticEmbedding"),
-        ("modules.json", modules(("x.Pooling", "1_Pooling")), "module 0 is a Pooling"),
+        (
+            "modules.json",
+            modules(("x.Transformer", ""), ("x.Router", "1")),
+            "module 1 is a .*Router, which is not supp",
+        ),
+        ("modules.json", modules(("x.StaticEmbedding", "")), "module 0 is a .*StaticEmbedding"),
+        ("modules.json", modules(("x.Pooling", "1_Pooling")), "module 0 is a .*Pooling"),
+        ("modules.json", modules(("custom.Transformer", "")), "module 0 is a custom.Transformer, which is not supp"),
+        ("modules.json", [{"type": "sentence_transformers.models.Transformer"}], "module 0 has no type and path"),
+        ("modules.json", {"type": 1}, "not readable as a list of modules"),
         ("modules.json", modules(("x.Transformer", "../other")), "leads out of the folder"),
         ("modules.json", modules(("x.Transformer", "/etc")), "leads out of the folder"),
         ("modules.json", modules(("x.Transformer", ""), ("x.Normalize", "2")), "stands before the Pooling module"),
-        ("1_Pooling/config.json", {"pooling_mode": "weightedmean"}, "pooling weightedmean is not supported"),
-        ("1_Pooling/config.json", {"pooling_mode_weightedmean_tokens": True}, "pooling weightedmean is not supported"),
+        ("1_Pooling/config.json", {**SIZED, "pooling_mode": "weightedmean"}, "pooling weightedmean is not supported"),
+        (
+            "1_Pooling/config.json",
+            {**SIZED, "pooling_mode_weightedmean_tokens": True},
+            "pooling weightedmean is not supported",
+        ),
         ("1_Pooling/config.json", "nonsense", "not readable as JSON"),
-        ("2_Dense/config.json", {"activation_function": "os.system"}, "activation os.system is not supported"),
-        ("2_Dense/config.json", {"activation_function": "torch.nn.Module"}, "activation torch.nn.Module"),
-        ("2_Dense/config.json", {"module_input_name": "token_embeddings"}, "only one on the sentence"),
+        ("1_Pooling/config.json", {"pooling_mode": "mean"}, "has no embedding_dimension or word_embedding_dimension"),
+        ("1_Pooling/config.json", {**SIZED, "pooling_mode_new_tokens": True}, "pooling_mode_new_tokens is not known"),
+        ("1_Pooling/config.json", {**SIZED, "pooling_mode": None}, "pooling_mode is null; expected the name of a pool"),
+        ("1_Pooling/config.json", {**SIZED, "include_prompt": "no"}, 'include_prompt is "no"; expected true or false'),
+        ("1_Pooling/config.json", {**SIZED, "pooling_mode_cls_token": 1}, "cls_token is 1; expected true or false"),
+        ("2_Dense/config.json", {**LAYER, "activation_function": "os.system"}, "activation os.system is not supported"),
+        ("2_Dense/config.json", {**LAYER, "activation_function": "torch.nn.Module"}, "activation torch.nn.Module"),
+        ("2_Dense/config.json", {**LAYER, "activation_function": None}, "activation None"),
+        ("2_Dense/config.json", {**LAYER, "module_input_name": "token_embeddings"}, "only one on sentence_embedding"),
+        ("2_Dense/config.json", {"in_features": DIMENSION}, "has no out_features"),
+        ("2_Dense/config.json", {**LAYER, "in_features": -1}, "in_features is -1; expected a whole number from 1 on"),
+        ("2_Dense/config.json", {**LAYER, "out_features": 5}, r"linear.bias is \(4,\); by .* it should be \(5,\)"),
+        ("2_Dense/config.json", {**LAYER, "bias": False}, r"linear.bias is \(4,\); by .* it should be not there"),
+        ("2_Dense/config.json", {**LAYER, "use_residual": True}, "residual.weight is not there"),
+        ("sentence_bert_config.json", {"max_seq_length": "64"}, 'max_seq_length is "64"; expected a whole number'),
+        ("sentence_bert_config.json", {"max_seq_length": 0}, "max_seq_length is 0; expected a whole number from 1"),
+        ("sentence_bert_config.json", {"max_seq_length": 10**30}, r"max_seq_length is 10+; expected a whole"),
+        ("sentence_bert_config.json", {"do_lower_case": "false"}, 'do_lower_case is "false"; expected true or false'),
+        ("sentence_bert_config.json", {"tokenizer_name_or_path": "x"}, "tokenizer_name_or_path is not known"),
+        ("config_sentence_transformers.json", {"truncate_dim": 0}, "truncate_dim is 0; expected a whole number from 1"),
+        ("config_sentence_transformers.json", {"prompts": {"query": 5}}, "query is 5; expected a text"),
+        ("config_sentence_transformers.json", {"model_type": "SparseEncoder"}, "is of a SparseEncoder"),
         ("sentence_bert_config.json", {"query_expansion": {"length": 32}}, "only one that reads plain text"),
         ("sentence_bert_config.json", {"modality_config": {"message": {}}}, "only one that reads plain text"),
         ("config_sentence_transformers.json", {"default_prompt_name": "x"}, "default_prompt_name x is none"),
@@ -226,12 +270,16 @@ def test_pickled_weights_of_a_module_are_refused(folder: Path) -> None:
 def test_damaged_or_foreign_module_weights_are_one_line(folder: Path, load: Load) -> None:
     from safetensors.torch import save_file
 
+    (folder / "2_Dense" / "model.safetensors").write_bytes(b"")
     with pytest.raises(UsageError, match="not readable"):
-        load(folder)
+        read(folder)
     save_file({"other": torch.zeros(1)}, folder / "2_Dense" / "model.safetensors")
-    with pytest.raises(UsageError, match=r"has no linear.weight"):
-        load(folder)
-    save_file({"linear.weight": torch.zeros(4, 7)}, folder / "2_Dense" / "model.safetensors")
+    with pytest.raises(UsageError, match=r"linear.bias is not there; by 2_Dense/config.json it should be \(4,\)"):
+        read(folder)
+    save_file({"linear.weight": torch.zeros(4, 7), "linear.bias": torch.zeros(4)}, folder / "2_Dense/model.safetensors")
+    with pytest.raises(UsageError, match=r"linear.weight is \(4, 7\); by .* it should be \(4, 32\)"):
+        read(folder)
+    write_json(folder / "2_Dense" / "config.json", {**LAYER, "in_features": 7})
     with pytest.raises(UsageError, match="do not take vectors of 32 numbers"):
         load(folder)
 
@@ -240,7 +288,7 @@ def test_what_is_not_taken_over_is_said(folder: Path, capsys: pytest.CaptureFixt
     write_json(folder / "sentence_bert_config.json", {"max_seq_length": 9, "model_args": {"dtype": "float16"}})
     found = read(folder)
     assert found is not None and found.max_length == 9
-    assert 'model_args {"dtype": "float16"} is not taken over' in capsys.readouterr().err
+    assert "model_args {'dtype': 'float16'} is not taken over" in capsys.readouterr().err
 
 
 def test_left_padding_gives_the_same_vectors(tmp_path: Path, tiny_text_model: Path, load: Load) -> None:

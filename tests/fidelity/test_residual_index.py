@@ -93,15 +93,15 @@ def test_the_head_of_a_checkpoint_is_read(tmp_path):
 
     weight = torch.arange(12.0).reshape(3, 4)
     save_file({late.LINEAR: weight, "bert.x": torch.ones(2)}, tmp_path / "model.safetensors")
-    head = late.read_head(tmp_path, 4)
+    head = late.read_head(tmp_path)
     assert torch.equal(head.weight, weight) and (head.query_length, head.origin) == (32, "checkpoint")
     (tmp_path / "artifact.metadata").write_text('{"query_maxlen": 48}')
-    assert late.read_head(tmp_path, 4).query_length == 48
+    assert late.read_head(tmp_path).query_length == 48
     with pytest.raises(UsageError, match="takes 4 numbers a token; the model has 5"):
-        late.read_head(tmp_path, 5)
+        late.read_head(tmp_path).check_size(5)
     save_file({"other": weight}, tmp_path / "model.safetensors")
     with pytest.raises(UsageError, match="no ColBERT checkpoint"):
-        late.read_head(tmp_path, 4)
+        late.read_head(tmp_path)
 
 
 def test_a_random_head_is_its_seeds():

@@ -290,6 +290,32 @@ def test_titles_with_blanks_and_quotes_give_one_figure(retrieve, collection, tmp
     assert all(alone[name] == curve[name] for name in ("precision", "ceiling", "success", "recall", "intervals"))
 
 
+@pytest.mark.parametrize("task", ["search", "evaluate", "mine"])
+def test_a_similarity_that_is_not_searched_by_is_refused_before_the_model_is_loaded(
+    retrieve, model, tmp_path, monkeypatch, task
+):
+    shutil.copytree(model, tmp_path / "far")
+    (tmp_path / "far" / "config_sentence_transformers.json").write_text('{"similarity_fn_name": "euclidean"}')
+    words = ("--model_name", tmp_path / "far", *(() if task == "evaluate" else ("--output_dir", tmp_path / "out")))
+    with monkeypatch.context() as patched:
+        patched.setattr("fmbench.drivers.retrieve.session.Encoder", None)
+        said = retrieve(task, *words, code=2).notes
+    assert "far/config_sentence_transformers.json: similarity_fn_name is euclidean" in said and "--similarity" in said
+    assert retrieve(task, *words, "--similarity", "dot").data(lines.Search)["similarity"] == "dot"
+
+
+def test_the_log_says_which_prompts_of_the_folder_were_taken(retrieve, model, tmp_path):
+    shutil.copytree(model, tmp_path / "asked")
+    prompts = {"prompts": {"query": "wing ", "passage": "flow "}}
+    (tmp_path / "asked" / "config_sentence_transformers.json").write_text(json.dumps(prompts))
+    ran = retrieve("evaluate", "--model_name", tmp_path / "asked")
+    facts = [line.data for line in map(lines.parse_line, ran.log.splitlines()) if isinstance(line, lines.Env)]
+    found = next(data for data in facts if "recipe" in data)
+    assert found["prompts"] == {"query": "query", "passage": None}
+    assert (found["recipe"]["query_prompt"], found["recipe"]["passage_prompt"]) == ("wing ", "")
+    assert "the prompt of a query is query, 'wing '" in ran.notes and "--passage_prompt 'flow '" in ran.notes
+
+
 def test_precision_looks_as_deep_as_the_predictions_are(tmp_path, capsys):
     gold, predicted = tmp_path / "gold", tmp_path / "predicted"
     gold.write_text("a\nb\n")

@@ -1,0 +1,232 @@
+"""Folders that lack something, or say what they cannot mean: refused in one line, or said; never a guess."""
+
+import json
+import random
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from fmbench.distill.published import read_query_side
+from fmbench.encoder import EncoderPlan, Recipe
+from fmbench.encoder.folder import read
+from fmbench.errors import UsageError
+from fmbench.source import read_config
+from tests.text_models import DIMENSION, add_modules, write_json
+
+from .conftest import Load, text_arguments
+
+
+@pytest.fixture
+def folder(tmp_path: Path, tiny_text_model: Path) -> Path:
+    shutil.copytree(tiny_text_model, tmp_path / "model")
+    return add_modules(tmp_path / "model")
+
+
+def changed(path: Path, **values: Any) -> None:
+    """Put values into a JSON file; one that is ... is taken out."""
+    merged = {**json.loads(path.read_text()), **values}
+    write_json(path, {key: value for key, value in merged.items() if value is not ...})
+
+
+@pytest.mark.parametrize("name", ["1_Pooling/config.json", "2_Dense/config.json"])
+def test_a_module_without_its_configuration_is_refused(folder: Path, name: str) -> None:
+    (folder / name).unlink()
+    for reader in (lambda: EncoderPlan.of(text_arguments(folder)), lambda: read_query_side(folder)):
+        with pytest.raises(UsageError, match=rf"{name} is missing; the folder is not complete"):
+            reader()
+
+
+def test_a_layer_norm_is_complete_or_refused(folder: Path) -> None:
+    from safetensors.torch import save_file
+
+    modules = json.loads((folder / "modules.json").read_text())
+    kind = "sentence_transformers.models.LayerNorm"
+    write_json(folder / "modules.json", [*modules, {"path": "3_LayerNorm", "type": kind}])
+    with pytest.raises(UsageError, match=r"3_LayerNorm/config.json is missing"):
+        read(folder)
+    write_json(folder / "3_LayerNorm" / "config.json", {"dimension": 4})
+    save_file({"norm.weight": torch.ones(4)}, folder / "3_LayerNorm" / "model.safetensors")
+    with pytest.raises(UsageError, match=r"norm.bias is not there; by 3_LayerNorm/config.json it should be \(4,\)"):
+        read(folder)
+    save_file({"norm.weight": torch.ones(4), "norm.bias": torch.ones(4)}, folder / "3_LayerNorm/model.safetensors")
+    assert read(folder) is not None
+
+
+def test_normalising_tokens_is_not_normalising_vectors(folder: Path) -> None:
+    modules = json.loads((folder / "modules.json").read_text())
+    kind = "sentence_transformers.models.Normalize"
+    write_json(folder / "modules.json", [*modules, {"path": "3_Normalize", "type": kind}])
+    assert read(folder) is not None  # its folder may be missing
+    write_json(folder / "3_Normalize" / "config.json", {"module_input_name": "token_embeddings"})
+    with pytest.raises(UsageError, match="a module on token_embeddings is not supported"):
+        read(folder)
+
+
+def test_what_the_library_assumes_is_said(folder: Path, capsys: pytest.CaptureFixture) -> None:
+    changed(folder / "2_Dense" / "config.json", activation_function=...)
+    write_json(folder / "1_Pooling" / "config.json", {"embedding_dimension": DIMENSION})
+    (folder / "sentence_bert_config.json").unlink()
+    found = read(folder)
+    assert found is not None and found.recipe.pooling == ("mean",)
+    said = capsys.readouterr().err
+    assert "2_Dense/config.json names no activation_function; Tanh is assumed" in said
+    assert "1_Pooling/config.json names no pooling; mean is assumed" in said
+    assert "sentence_bert_config.json is missing; the maximum length is assumed" in said
+
+
+def test_a_folder_without_modules_says_that_its_pooling_is_assumed(folder: Path, capsys: pytest.CaptureFixture) -> None:
+    (folder / "modules.json").unlink()
+    EncoderPlan.of(text_arguments(folder))
+    said = capsys.readouterr().err
+    assert "has no modules.json: mean pooling is assumed, as sentence-transformers does" in said
+    assert "1_Pooling, 2_Dense, sentence_bert_config.json beside it is not read: is the folder complete?" in said
+    EncoderPlan.of(text_arguments(folder), Recipe(pooling=("cls",)))
+    said = capsys.readouterr().err
+    assert "assumed" not in said and "1_Pooling, 2_Dense" in said
+
+
+def test_a_plain_model_says_no_more_than_that(tiny_text_model: Path, capsys: pytest.CaptureFixture) -> None:
+    EncoderPlan.of(text_arguments(tiny_text_model), Recipe(pooling=("mean",)))
+    assert capsys.readouterr().err == ""
+    EncoderPlan.of(text_arguments(tiny_text_model))
+    assert capsys.readouterr().err.endswith("mean pooling is assumed, as sentence-transformers does\n")
+
+
+def test_a_missing_shard_is_named(folder: Path) -> None:
+    (folder / "model.safetensors").rename(folder / "model-00001-of-00002.safetensors")
+    shards = {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}
+    write_json(folder / "model.safetensors.index.json", {"weight_map": shards})
+    with pytest.raises(UsageError, match=r"model-00002-of-00002.safetensors is missing, and model.safetensors.index"):
+        EncoderPlan.of(text_arguments(folder))
+
+
+def test_the_prompts_are_said(folder: Path, capsys: pytest.CaptureFixture) -> None:
+    write_json(folder / "config_sentence_transformers.json", {"prompts": {"query": "q: ", "passage": "p: "}})
+    EncoderPlan.of(text_arguments(folder))
+    said = capsys.readouterr().err
+    assert "note: the prompt of a query is query, 'q: '" in said
+    assert "a passage has no prompt, as with encode_document of" in said
+    assert "--passage_prompt 'p: ' takes passage" in said
+    plan = EncoderPlan.of(text_arguments(folder), Recipe(passage_prompt="p: ", query_prompt=""))
+    assert capsys.readouterr().err == ""
+    assert plan.prompt_names == {"query": None, "passage": None}
+    assert (plan.prompt("query"), plan.prompt("passage")) == ("", "p: ")
+
+
+def test_a_similarity_that_is_not_searched_by_is_refused_before_the_model_is_loaded(folder: Path) -> None:
+    write_json(folder / "config_sentence_transformers.json", {"similarity_fn_name": "euclidean"})
+    plan = EncoderPlan.of(text_arguments(folder))
+    with pytest.raises(
+        UsageError, match=r"config_sentence_transformers.json: .*euclidean.*dot and cosine.*--similarity"
+    ):
+        plan.similarity(None)
+    assert plan.similarity("dot") == "dot"
+
+
+ALL_TAKEN = (
+    Recipe(query_prompt="x" * 70),
+    Recipe(query_max_length=2),
+    Recipe(query_prompt="ab cd ef", query_max_length=8),
+)
+
+
+@pytest.mark.parametrize("recipe", ALL_TAKEN)
+def test_a_length_that_leaves_no_token_of_a_text_is_refused(folder: Path, load: Load, recipe: Recipe) -> None:
+    with pytest.raises(UsageError, match="no text would be seen"):
+        load(folder, recipe=recipe)
+
+
+def test_a_prompt_that_leaves_one_token_is_honoured(folder: Path, load: Load) -> None:
+    ours = load(folder, recipe=Recipe(query_prompt="ab cd ef", query_max_length=9))
+    one, other = ours.encode(["a", "b"], "query")
+    assert abs(one - other).max() > 0
+
+
+def test_a_maximum_length_beyond_the_positions_is_said(folder: Path, load: Load, capsys: pytest.CaptureFixture) -> None:
+    changed(folder / "sentence_bert_config.json", max_seq_length=100, query_length=90)
+    found = load(folder).recipe
+    assert (found.query_max_length, found.passage_max_length) == (64, 64)
+    said = capsys.readouterr().err
+    assert "its maximum length of 90 tokens is beyond the model's 64 positions; texts are cut at 64" in said
+    assert "its maximum length of 100 tokens" in said
+
+
+def test_what_the_tokenizer_is_told_goes_before_the_maximum_length(folder: Path, load: Load) -> None:
+    changed(folder / "sentence_bert_config.json", processor_kwargs={"model_max_length": 7})
+    assert load(folder).recipe.passage_max_length == 7
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("num_hidden_layers", 10**30, "num_hidden_layers is 10+"),
+        ("num_hidden_layers", "2", 'num_hidden_layers is "2"; expected a whole number'),
+        ("n_layer", 10**9, "n_layer is 1000000000; expected a whole number up to 10,000"),
+        ("model_type", ["bert"], "model_type is .*; expected a text"),
+        ("pad_token_id", "x", 'pad_token_id is "x"; expected a whole number'),
+        ("architectures", 5, "architectures is 5; expected a text, or a list of texts"),
+        ("dtype", 16, "dtype is 16; expected a text"),
+    ],
+)
+def test_a_configuration_says_what_it_can_mean(folder: Path, key: str, value: Any, said: str) -> None:
+    changed(folder / "config.json", **{key: value})
+    with pytest.raises(UsageError, match=rf"config.json: {said}"):
+        read_config(folder / "config.json")
+
+
+VALUES: tuple[Any, ...] = (
+    None, True, False, -1, 0, 10**30, 1.5, "64", "", "../x", [], [1], ["a", 2], {}, {"a": 1}, float("nan"), "\0", ...,
+)  # fmt: skip
+FILES = (
+    "modules.json", "sentence_bert_config.json", "config_sentence_transformers.json", "config.json",
+    "1_Pooling/config.json", "2_Dense/config.json",
+)  # fmt: skip
+KEYS = (
+    "max_seq_length", "do_lower_case", "query_length", "processor_kwargs", "model_args", "modality_config",
+    "transformer_task", "query_expansion", "prompts", "default_prompt_name", "similarity_fn_name", "truncate_dim",
+    "model_type", "pooling_mode", "pooling_mode_cls_token", "include_prompt", "in_features", "bias", "use_residual",
+    "activation_function", "module_input_name", "architectures", "is_causal", "dtype", "torch_dtype", "vocab_size",
+    "max_position_embeddings", "pad_token_id", "num_hidden_layers", "hidden_size", "n_positions",
+)  # fmt: skip
+
+
+def damages(folder: Path, count: int) -> Iterator[str]:
+    """Damage a folder in one place after the other, and say where; each is mended again."""
+    draw = random.Random(5)
+    for _ in range(count):
+        path = folder / draw.choice(FILES)
+        whole = path.read_bytes()
+        parsed = json.loads(whole)
+        target = draw.choice(parsed) if isinstance(parsed, list) else parsed
+        key, value = draw.choice([*target, *KEYS]), draw.choice(VALUES)
+        kind = draw.choice(("key", "key", "key", "key", "cut", "gone", "whole"))
+        if kind == "gone":
+            path.unlink()
+        elif kind == "cut":
+            path.write_bytes(whole[: draw.randrange(len(whole))])
+        elif kind == "whole":
+            write_json(path, None if value is ... else value)
+        else:
+            target.pop(key, None) if value is ... else target.update({key: value})
+            write_json(path, parsed)
+        yield f"{path.relative_to(folder)}: {kind} {key} {value!r}"
+        path.write_bytes(whole)
+
+
+def test_damaged_folders_are_refused_in_one_line_or_read(folder: Path) -> None:
+    write_json(folder / "config_sentence_transformers.json", {"prompts": {"query": "q: "}, "truncate_dim": 2})
+    refused = 0
+    for damage in damages(folder, 600):
+        for reader in (lambda: EncoderPlan.of(text_arguments(folder)), lambda: read_query_side(folder)):
+            try:
+                reader()
+            except UsageError as error:
+                assert "\n" not in str(error), damage
+                refused += 1
+            except Exception as error:
+                raise AssertionError(f"{damage}: {type(error).__name__}") from error
+    assert 100 < refused < 1100
