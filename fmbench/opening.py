@@ -9,6 +9,7 @@ from fmbench.console import note
 from fmbench.log import LogWriter
 from fmbench.options import Arguments
 from fmbench.secrets import masked
+from fmbench.waiting import waiting_facts
 
 
 def given(arguments: Arguments) -> list[tuple[str, str]]:
@@ -29,7 +30,8 @@ def write_arguments(log: LogWriter, arguments: Arguments, driver: str) -> None:
 def run_facts(arguments: Arguments, distributions: Iterable[str], timed: str) -> dict[str, Any]:
     """Return what identifies software and host, what is timed, and who ran it where that may be said."""
     disclosed = facts.disclosed_facts() if arguments.disclose else {}
-    return {**facts.software_facts(tuple(distributions)), **host.host_facts(), **disclosed, "timed": timed}
+    software = {**facts.software_facts(tuple(distributions)), "waiting": waiting_facts()}
+    return {**software, **host.host_facts(), **disclosed, "timed": timed}
 
 
 def platform_facts(platform: Backend, arguments: Arguments) -> dict[str, Any]:
