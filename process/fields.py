@@ -158,6 +158,13 @@ STANDING: dict[str, Check] = {
     **dict.fromkeys(("achieved_flops_per_second", "attainable_flops_per_second", "share"), number),
     **dict.fromkeys(("bound", "reason"), text),
 }
+PHASE: dict[str, Check] = {
+    "name": known_text,
+    "seconds": seconds,
+    **dict.fromkeys(("dataset", "role"), text),
+    "tokens_per_batch": whole_number,
+    "tokens_per_second": numbers_by_name,
+}
 ENCODING: dict[str, Check] = {
     **dict.fromkeys(("dataset", "role"), known_text),
     "texts": known_count,

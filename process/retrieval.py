@@ -22,6 +22,7 @@ def retrieval_records(run: Run, source: str, metadata_id: str | None) -> Iterato
             "engine": ENGINE,
             "model": (row["environment"] or {}).get("model") or row["model"],
             "status": status(row["environment"] or {}, parts),
+            "phases": [phase for phase in row["phases"] if phase.get("dataset") in (None, dataset)],
             "retrieval": {"dataset": dataset, **{name: parts[name] for name in PARTS if name in parts}},
         }, source)  # fmt: skip
 

@@ -266,8 +266,7 @@ class RunReader:
         shape.requested = fields.whole_number(line.data, "reps")
 
     def _phase(self, line: lines.Phase) -> None:
-        fields.known_text(line.data, "name")
-        fields.seconds(line.data, "seconds")
+        fields.check(line.data, fields.PHASE)
         place, phase = fields.place_of(line.data), fields.without_place(line.data)
         if not self.run.shapes:
             self.run.phases.append((place[2], phase))

@@ -17,6 +17,7 @@ from fmbench.errors import UsageError, first_line
 from fmbench.log import LogWriter
 from fmbench.opening import platform_facts, run_facts, write_arguments
 from fmbench.options import Arguments
+from fmbench.waiting import spin_briefly
 
 from .arguments import DistillArguments, parse_arguments
 
@@ -66,6 +67,7 @@ def evaluate(argv: Sequence[str]) -> int:
 def run(step: str, target: str, argv: Sequence[str]) -> int:
     """Check everything that can be checked quickly, then import the step, which needs torch, and do it."""
     arguments = parse_arguments(step, argv, f"fmbench distill {step}")
+    spin_briefly()
     plan = EncoderPlan.of(arguments, arguments.recipe)
     check_folders(arguments, plan)
     if not plan.platform.runs_torch and step in TRAINING:

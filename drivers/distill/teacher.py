@@ -34,9 +34,12 @@ def teach(run: Run) -> None:
     dropped = {"held_out": sieve.dropped_held_out, "repeated": sieve.dropped_repeated}
     write_facts(folder, texts, encoder.key("query"), encoder.facts, {"counts": counts, "dropped": dropped})
     run.log.write(lines.Env({**encoder.facts, **encoder.recipe_facts()}))
+    for line in encoder.timings.phase_lines(role="query"):
+        run.log.write(line)
     run.say("teacher", {
         "texts": len(found), "kinds": counts, "dropped": dropped, "dimensions": found.dim,
-        "tokens": encoder.timings.tokens, "cached": len(found) - encoder.timings.texts, "seconds": round(seconds, 6),
+        "tokens": encoder.timings.tokens, "cached": len(found) - encoder.timings.texts,
+        "seconds": round(max(seconds - encoder.timings.one_off, 0.0), 6),
     })  # fmt: skip
     if sieve.dropped_held_out:
         note(f"{sieve.dropped_held_out} texts say what a held-out query says; they are not trained on")

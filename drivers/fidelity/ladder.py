@@ -15,6 +15,7 @@ from fmbench.fidelity.subject import Subject
 from fmbench.opening import given, platform_facts, run_facts
 from fmbench.overrides import merged
 from fmbench.parsing import Parser
+from fmbench.waiting import spin_briefly
 from fmbench.whole_file import whole_file
 
 from .arguments import CaptureArguments, add_format, add_subject_arguments, build_parser, check_subject, one, parse
@@ -70,6 +71,7 @@ def run(argv: Sequence[str]) -> int:
     arguments = parse(parser, known, check_subject)
     rungs = planned(known, options)
     subject = arguments.subject()
+    spin_briefly()
     with reserved_stdout() as stdout:
         found = measured(rungs, subject)
         drawn = as_markdown(found, subject, REFERENCE, arguments.model_name)

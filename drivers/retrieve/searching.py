@@ -31,8 +31,10 @@ class Searched:
     def blocks(self) -> Iterator[Block]:
         """Yield the documents with their vectors."""
         if self.documents is None:
-            self._session.encoder.timings = Timings()
-            yield from encoded_blocks(self._dataset.corpus, self._session.encoder, self._share())
+            timings = self._session.encoder.timings = Timings()
+            with timings.phase("open"):
+                mine = self._share()
+            yield from encoded_blocks(self._dataset.corpus, self._session.encoder, mine)
         else:
             for block in self.documents.blocks(self._rows or BLOCK):
                 yield Block(block.ids, block.vectors)
@@ -60,7 +62,8 @@ class Searched:
         seconds = (clock.now() - start - blocks.nanoseconds) / 1e9
         if self.documents is None:
             work = Work.of(self._session.encoder.timings, blocks.documents, blocks.nanoseconds / 1e9)
-            self._session.write_encoding(self._dataset.name, "passage", start, work)
+            budget = self._session.encoder.tokens_per_batch("passage")
+            self._session.write_encoding(self._dataset.name, "passage", start, work, budget, None)
         self._write(len(ids), k, seconds)
         return found if merged is None else merged
 

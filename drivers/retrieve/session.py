@@ -7,7 +7,7 @@ from typing import Any
 from fmbench import host, lines
 from fmbench.clock import Clock
 from fmbench.collection import Texts
-from fmbench.console import Progress
+from fmbench.console import Progress, note
 from fmbench.distributed import Group, measured_weights
 from fmbench.embeddings import Embeddings, open_or_encode
 from fmbench.encoder import CHUNK, Encoder, EncoderPlan, Role, Timings
@@ -64,7 +64,7 @@ class Session:
 
         Of passages, each rank gets its own consecutive share; the queries are needed on all.
         """
-        self.encoder.timings = Timings()
+        timings = self.encoder.timings = Timings()
         progress = Progress()
         start = self.clock.now()
         mine: Any = {"rank": self.group.rank, "world": self.group.world_size, "weights": self.weights(texts)}
@@ -77,9 +77,9 @@ class Session:
             **(mine if role == "passage" else {}),
         )
         progress.clear()
-        work = Work.of(self.encoder.timings, len(found), (self.clock.now() - start) / 1e9)
+        work = Work.of(timings, len(found), (self.clock.now() - start) / 1e9)
         latency = self.encoding_latency(texts) if role == "query" else None
-        self.write_encoding(dataset, role, start, work, latency)
+        self.write_encoding(dataset, role, start, work, found.tokens_per_batch, latency)
         return found
 
     @property
@@ -94,19 +94,37 @@ class Session:
         if self._weights is None:
             sample = [document.passage for document in islice(corpus, CHUNK)]
             device = str(self.encoder.platform.facts())
-            self._weights = measured_weights(self.group, lambda: self.encoder.encode(sample, "passage"), device)
-            self.encoder.timings = Timings()
+            timings = self.encoder.timings
+            with timings.phase("weights"):
+                self.encoder.timings = Timings()  # the trial is no encoding
+                self._weights = measured_weights(self.group, lambda: self.encoder.encode(sample, "passage"), device)
+                self.encoder.timings = timings
         return self._weights
 
     def write_encoding(
-        self, dataset: str, role: Role, start: int, work: Work, latency: dict[str, float] | None = None
+        self, dataset: str, role: Role, start: int, work: Work, budget: int | None, latency: dict[str, float] | None
     ) -> None:
-        """Print what encoding took: of passages, on all ranks together, by the clock of the slowest."""
+        """Print what encoding took: of passages, on all ranks together, by the clock of the slowest.
+
+        PHASE lines say what is in no rate, on this rank; `budget` is the token budget of the batches.
+        """
         if role == "passage":
             work = work.over(self.group)
-        settings = {"tokens_per_batch": self.encoder.tokens_per_batch, "dimensions": self.encoder.dimension}
-        said = {"dataset": dataset, "role": role, "start": lines.format_time(start), **work.row(), **settings}
-        self.log.write(lines.Enc({**said, "latency_ms": latency}))
+        for line in self.encoder.timings.phase_lines(dataset=dataset, role=role):
+            if line.data["name"] == "budget":
+                self.say_budget(line.data, role)
+            self.log.write(line)
+        said = {"dataset": dataset, "role": role, "start": lines.format_time(start), **work.row()}
+        settings = {"tokens_per_batch": budget, "dimensions": self.encoder.dimension}
+        self.log.write(lines.Enc({**said, **settings, "latency_ms": latency}))
+
+    def say_budget(self, phase: dict[str, Any], role: Role) -> None:
+        """Add to the phase of the token budget's search what was tried, and tell the user."""
+        tried = {str(budget): round(rate, 1) for budget, rate in self.encoder.tried(role).items()}
+        phase.update(tokens_per_batch=self.encoder.tokens_per_batch(role), tokens_per_second=tried)
+        rates = ", ".join(f"{budget}: {rate:,.0f}" for budget, rate in tried.items())
+        said = f"{phase['tokens_per_batch']} is the fastest for {role} texts"
+        note(f"--tokens_per_batch auto: {said} (tokens/s by budget: {rates})")
 
     def encoding_latency(self, texts: Texts) -> dict[str, float] | None:
         """Return milliseconds from one query to its vector, tokenisation included."""
@@ -114,4 +132,7 @@ class Session:
         chosen = [text.text for _, text in zip(range(count), texts, strict=False)]
         if not chosen:
             return None
+        if self.encoder.arguments.compile or self.encoder.platform.always_compiles:
+            for text in chosen:  # what compiles has then seen every shape
+                self.encoder.encode([text], "query")
         return measure_latency(lambda text: self.encoder.encode([text], "query"), chosen, self.clock).percentiles()

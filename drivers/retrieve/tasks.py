@@ -20,6 +20,7 @@ from fmbench.ranking.measures import evaluate as judge
 from fmbench.ranking.mined_files import write_mined
 from fmbench.ranking.pages import as_pages, read_pages, titles_of, write_pages
 from fmbench.ranking.precision_curve import Curve, document_curve, page_curve
+from fmbench.waiting import spin_briefly
 
 from .arguments import RetrieveArguments, parse_arguments
 from .data import check_all, open_datasets
@@ -61,6 +62,7 @@ def run_here(task: str, work: Work, argv: Sequence[str]) -> int:
     """Check everything that can be checked quickly, then do the work for every data set."""
     arguments = parse_arguments(task, argv, f"fmbench retrieve {task}")
     rules_of(arguments)
+    spin_briefly()
     launch = read_launch()
     datasets = open_datasets(arguments)
     plan = EncoderPlan.of(with_device(arguments, launch), arguments.recipe)

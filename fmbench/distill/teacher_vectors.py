@@ -132,4 +132,4 @@ def open_vectors(folder: Path) -> Embeddings:
     kept = [one for one in whole if one is not None]
     if found is None or len(kept) < len(whole):
         raise UsageError(f"{folder}: vectors are missing or damaged; `fmbench distill teacher` encodes them again")
-    return Embeddings(kept, found.dimension, "float32")
+    return Embeddings(kept, found.dimension, "float32", found.tokens_per_batch)

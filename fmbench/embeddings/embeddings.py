@@ -21,11 +21,15 @@ class Block:
 
 @dataclass(frozen=True)
 class Embeddings:
-    """The vectors of one rank's texts, in the order of the texts. Never all in memory."""
+    """The vectors of one rank's texts, in the order of the texts. Never all in memory.
+
+    `tokens_per_batch` is what they were made with: where a cache was begun with another budget, it is that one.
+    """
 
     shards: Sequence[Shard]
     dim: int
     dtype: str
+    tokens_per_batch: int
     _folder: "tempfile.TemporaryDirectory[str] | None" = field(default=None, repr=False)  # lives as long as they do
 
     def __len__(self) -> int:

@@ -64,14 +64,20 @@ def write(folder: Path, index: int, ids: Sequence[str], vectors: "np.ndarray", p
     `prefix` begins the name of the file until it is whole.
     """
     import numpy as np
-    from safetensors.numpy import save
 
     text = np.frombuffer(json.dumps(list(ids)).encode(), dtype=np.uint8)
-    content = save({"vectors": np.ascontiguousarray(vectors), "ids": text})
-    checksum = hashlib.sha256(content).hexdigest()[:32]
-    path = folder / f"{index:06}-{checksum}.safetensors"
+    tensors = {"vectors": np.ascontiguousarray(vectors), "ids": text}
+    return Shard(write_checked(folder, f"{index:06}", ".safetensors", tensors, prefix))
+
+
+def write_checked(folder: Path, name: str, suffix: str, tensors: "dict[str, np.ndarray]", prefix: str) -> Path:
+    """Write a file of tensors, whole or not at all, and return its path: the name, the checksum, the suffix."""
+    from safetensors.numpy import save
+
+    content = save(tensors)
+    path = folder / f"{name}-{hashlib.sha256(content).hexdigest()[:32]}{suffix}"
     write_whole(path, content, prefix)
-    return Shard(path)
+    return path
 
 
 def write_whole(path: Path, content: bytes, prefix: str) -> None:

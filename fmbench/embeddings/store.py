@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from fmbench.console import note, warn
-from fmbench.encoder import CHUNK, BadVectorError, Role
+from fmbench.encoder import CHUNK, BadVectorError, Role, Timings
 from fmbench.errors import UsageError, first_line
 
 from . import manifest as manifests
@@ -17,6 +17,7 @@ from . import shard as shards
 from .embeddings import Embeddings
 from .manifest import Manifest
 from .shard import Shard
+from .unfinished import Part, Unfinished, find_unfinished
 
 if TYPE_CHECKING:
     import numpy as np
@@ -57,6 +58,7 @@ class Encoder(Protocol):
     """What a store needs of `fmbench.encoder.Encoder`."""
 
     name: str
+    timings: Timings
 
     @property
     def dimension(self) -> int:
@@ -69,9 +71,13 @@ class Encoder(Protocol):
         """Return the token budget, measured on these texts where that was asked for."""
 
     def encode_chunks(
-        self, chunks: Iterable[Sequence[str]], role: Role, tokens_per_batch: int | None = None
+        self,
+        chunks: Iterable[Sequence[str]],
+        role: Role,
+        tokens_per_batch: int | None = None,
+        kept: Iterator[Part] | None = None,
     ) -> "Iterator[np.ndarray]":
-        """Yield the vectors of each chunk."""
+        """Yield the vectors of each chunk, of which `kept` has what is known and takes what is computed."""
 
 
 def open_or_encode(
@@ -87,9 +93,11 @@ def open_or_encode(
     cannot be written.
     """
     temporary = tempfile.TemporaryDirectory(prefix="fmbench-embeddings-") if directory is None else None
-    store = Store(Path(temporary.name) if temporary else directory or Path(), texts, encoder, role, dtype)
-    mine = share(store.manifest.shards, rank, world, weights)
-    return Embeddings(store.open(mine, progress), store.manifest.dimension, dtype, temporary)
+    with encoder.timings.phase("open"):
+        store = Store(Path(temporary.name) if temporary else directory or Path(), texts, encoder, role, dtype)
+    found = store.manifest
+    mine = share(found.shards, rank, world, weights)
+    return Embeddings(store.open(mine, progress), found.dimension, dtype, found.tokens_per_batch, temporary)
 
 
 def share(count: int, rank: int, world: int, weights: Sequence[float] | None = None) -> range:
@@ -147,14 +155,17 @@ class Store:
 
     def open(self, mine: range, progress: Progress | None = None) -> list[Shard]:
         """Return the files of a share, in order, after encoding what is missing or damaged of it."""
-        with self._claimed(mine):
-            whole = self._check(mine)
-            missing = [index for index in mine if index not in whole]
-            self._tell(mine, missing)
+        with contextlib.ExitStack() as claim:
+            with self._encoder.timings.phase("open"):
+                claim.enter_context(self._claimed(mine))
+                whole = self._check(mine)
+                missing = [index for index in mine if index not in whole]
+                parts = self._unfinished(mine, missing)
+                self._tell(mine, missing, sum(map(len, parts)))
             done = sum(self._size(index) for index in whole)
-            for index, shard in self._encoded(missing, f".{mine.start}-{mine.stop}."):
-                whole[index] = shard
-                done += self._size(index)
+            for unfinished, shard in self._encoded(parts):
+                whole[unfinished.index] = shard
+                done += self._size(unfinished.index)
                 if progress:
                     progress(done, self.manifest.texts)
         return [whole[index] for index in mine]
@@ -200,28 +211,45 @@ class Store:
                     shard.path.unlink()
         return whole
 
-    def _tell(self, mine: range, missing: Sequence[int]) -> None:
-        """Say what is taken from the cache."""
-        there = len(mine) - len(missing)
-        if there and missing:
-            note(f"{there} of {len(mine)} files of {self._role} vectors are there already: {self.folder}")
-        elif there:
-            note(f"{self._role} vectors come from the cache: {self.folder}")
+    def _unfinished(self, mine: range, missing: Sequence[int]) -> list[Unfinished]:
+        """Return what is there of each missing file; what is left of files that are whole is deleted."""
+        found = find_unfinished(self.folder)
+        prefix = f".{mine.start}-{mine.stop}."
+        for index in found.keys() & (set(mine) - set(missing)):
+            Unfinished(self.folder, index, prefix, found[index]).clear()
+        return [Unfinished(self.folder, index, prefix, found.get(index, ())) for index in missing]
 
-    def _encoded(self, missing: Sequence[int], prefix: str) -> Iterator[tuple[int, Shard]]:
+    def _tell(self, mine: range, missing: Sequence[int], started: int) -> None:
+        """Say what is taken from the cache; `started` is how many vectors there are of missing files."""
+        there = len(mine) - len(missing)
+        if there and not missing:
+            note(f"{self._role} vectors come from the cache: {self.folder}")
+        elif there or started:
+            begun = f", and {started} vectors of the next" if started else ""
+            note(f"{there} of {len(mine)} files of {self._role} vectors are there already{begun}: {self.folder}")
+
+    def _encoded(self, parts: Sequence[Unfinished]) -> Iterator[tuple[Unfinished, Shard]]:
         """Encode and write files, one after the other."""
         import numpy as np
 
         names: deque[list[str]] = deque()  # of the chunks that were read and are not encoded yet
-        chunks = self._chunks(missing, names)
-        vectors = self._encoder.encode_chunks(chunks, self._role, self.manifest.tokens_per_batch)
-        for index in missing:
+        kept = (Part(unfinished, first) for unfinished in parts for first in self._firsts(unfinished.index))
+        chunks = self._chunks([unfinished.index for unfinished in parts], names)
+        vectors = self._encoder.encode_chunks(chunks, self._role, self.manifest.tokens_per_batch, kept)
+        for unfinished in parts:
             ids: list[str] = []
-            parts: list[np.ndarray] = []
-            while len(ids) < self._size(index):
-                parts.append(self._next(vectors, names))
+            found: list[np.ndarray] = []
+            while len(ids) < self._size(unfinished.index):
+                found.append(self._next(vectors, names))
                 ids += names.popleft()
-            yield index, shards.write(self.folder, index, ids, np.concatenate(parts), prefix)
+            with self._encoder.timings.phase("write"):
+                shard = shards.write(self.folder, unfinished.index, ids, np.concatenate(found), unfinished.prefix)
+                unfinished.clear()
+            yield unfinished, shard
+
+    def _firsts(self, index: int) -> range:
+        """Return where the chunks of a file begin, counted from its first text."""
+        return range(0, self._size(index), self.manifest.chunk)
 
     def _chunks(self, missing: Sequence[int], names: "deque[list[str]]") -> Iterator[list[str]]:
         """Yield the texts of files, a chunk at a time, and note their ids. Runs in the tokenising thread."""
@@ -231,9 +259,10 @@ class Store:
             end = start + self._size(index)
             for _ in islice(texts, start - position):
                 pass  # what another rank encodes, or what is there already
-            for first in range(start, end, self.manifest.chunk):
-                chunk = list(islice(texts, min(self.manifest.chunk, end - first)))
-                if len(chunk) < min(self.manifest.chunk, end - first):
+            for first in self._firsts(index):
+                size = min(self.manifest.chunk, end - start - first)
+                chunk = list(islice(texts, size))
+                if len(chunk) < size:
                     raise UsageError(f"the {self._role} texts became fewer while they were encoded")
                 names.append([text.id for text in chunk])
                 yield [self._say(text) for text in chunk]

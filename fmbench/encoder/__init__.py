@@ -4,11 +4,12 @@ from .arguments import add_encoder_arguments, take_recipe
 from .encoder import CHUNK, BadVectorError, Encoder
 from .plan import EncoderPlan
 from .recipe import ROLES, Recipe, Role
-from .timings import Timings
+from .timings import STAGES, Timings
 
 __all__ = [
     "CHUNK",
     "ROLES",
+    "STAGES",
     "BadVectorError",
     "Encoder",
     "EncoderPlan",

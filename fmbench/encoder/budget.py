@@ -14,29 +14,31 @@ REPEATS = 2  # of which the quicker counts
 PATIENCE = 2  # candidates in a row that are no better
 
 
-def search_budget(lengths: "np.ndarray", run: Callable[[Batch], None], fixed: Sequence[int] | None = None) -> int:
-    """Return the budget with the most tokens a second, padding not counted.
+def measure_budgets(
+    lengths: "np.ndarray", run: Callable[[Batch], None], fixed: Sequence[int] | None = None
+) -> dict[int, float]:
+    """Return the tokens a second, padding not counted, of every budget that was tried.
 
     Budgets double from `LEAST` on, until two in a row are no better than the best before, until the texts are too few
     to fill a batch, or until memory runs out. `run` computes a batch and returns when the device has finished.
     """
-    best, best_rate, worse, budget = LEAST, 0.0, 0, LEAST
+    rates: dict[int, float] = {}
+    budget, worse = LEAST, 0
     while budget <= MOST and worse < PATIENCE:
         every = list(batches(lengths, budget, fixed))
         middle = every[(len(every) - 1) // 2]
-        if budget > LEAST and len(every) == 1:
+        if rates and len(every) == 1:
             break
         try:
             rate = int(lengths[middle.positions].sum()) / seconds(run, middle)
         except Exception as error:
-            if not is_out_of_memory(error) or budget == LEAST:
+            if not is_out_of_memory(error) or not rates:
                 raise
             break
-        worse = 0 if rate > best_rate else worse + 1
-        if rate > best_rate:
-            best, best_rate = budget, rate
+        worse = 0 if rate > max(rates.values(), default=0.0) else worse + 1
+        rates[budget] = rate
         budget *= 2
-    return best
+    return rates
 
 
 def seconds(run: Callable[[Batch], None], batch: Batch) -> float:

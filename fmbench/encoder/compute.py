@@ -2,18 +2,19 @@
 
 import contextlib
 import threading
+import time
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from fmbench.compilation import allow_shapes
+from fmbench.compilation import CompilationWatch, allow_shapes
 from fmbench.errors import UsageError, first_line
 from fmbench.options import Arguments
 
 from .batches import Batch, batches, buckets
-from .budget import search_budget
+from .budget import measure_budgets
 from .plan import EncoderPlan
 from .pooling import pool
-from .recipe import ROLES, Recipe
+from .recipe import ROLES, Recipe, Role
 from .steps import Normalise, Step
 from .timings import Timings
 from .tokens import Tokens
@@ -51,6 +52,19 @@ def fixed_lengths(plan: EncoderPlan, limit: int | None, arguments: Arguments, re
     return lengths
 
 
+class Kept(Protocol):
+    """Vectors of one chunk that outlive the process; positions (n,) are those of the chunk's texts."""
+
+    def take(self, positions: "np.ndarray") -> "np.ndarray | None":
+        """Return the vectors (n, d) of these texts, or None where one of them is not there."""
+
+    def due(self) -> bool:
+        """Whether it is time to keep what was computed since."""
+
+    def keep(self, positions: "np.ndarray", vectors: "np.ndarray") -> None:
+        """Take vectors (n, d), and write what was taken where that is due."""
+
+
 class Compute:
     """What happens on the device. One thread at a time: there is one device."""
 
@@ -73,11 +87,15 @@ class Compute:
         self._padding_id = tokenizer.pad_token_id or 0
         self._lengths = lengths
         budget = recipe.tokens_per_batch or platform.tokens_per_batch
-        self.budget = None if isinstance(budget, str) else budget
+        self.budgets: dict[Role, int] = {} if isinstance(budget, str) else dict.fromkeys(ROLES, budget)
         self.dimension = self._dimension(loaded)
         self._forward = platform.prepare(loaded, arguments)
         if self._lengths:
             allow_shapes(len(self._lengths))
+        self.tried: dict[Role, dict[int, float]] = {}  # tokens a second by budget, where the budget was searched
+        self._watch = CompilationWatch()
+        if arguments.compile or platform.always_compiles:
+            self._watch.install()
         self._warm: set[tuple[int, int] | None] = set()
         self._lock = threading.Lock()
 
@@ -106,36 +124,51 @@ class Compute:
             vectors = step(vectors)
         return vectors
 
-    def search_budget(self, tokens: Tokens, timings: Timings) -> int:
-        """Return the token budget: as it was given, else found once by a short measured search on some texts."""
+    def search_budget(self, tokens: Tokens, role: Role, timings: Timings) -> int:
+        """Return a role's token budget: as it was given, else found once by a short measured search on some texts.
+
+        Fewer than two texts make one batch whatever the budget, and settle none.
+        """
 
         def run(batch: Batch) -> None:
-            self._run(tokens, batch, 0, Timings())
+            spent = Timings()
+            self._run(tokens, batch, 0, spent)
             self._platform.synchronize()
+            for name, seconds in spent.phases.items():
+                timings.took(name, seconds)
 
-        if self.budget is None and not len(tokens.lengths):
+        if role not in self.budgets and len(tokens.lengths) < 2:
             return self._platform.tokens_per_batch
         with self._lock, self._inference():
-            if self.budget is None:
-                with timings.stage("search"):
-                    self.budget = search_budget(tokens.lengths, run, self._lengths)
+            if role not in self.budgets:
+                with timings.phase("budget"):
+                    rates = self.tried[role] = measure_budgets(tokens.lengths, run, self._lengths)
+                self.budgets[role] = max(rates, key=lambda budget: rates[budget])
                 self._platform.recover()
-            return self.budget
+            return self.budgets[role]
 
-    def vectors(self, tokens: Tokens, budget: int, prompt_length: int, timings: Timings) -> "np.ndarray":
-        """Return the vectors of one chunk, float32 of shape (n, d), in the order of its texts."""
+    def vectors(
+        self, tokens: Tokens, budget: int, prompt_length: int, timings: Timings, kept: Kept | None = None
+    ) -> "np.ndarray":
+        """Return the vectors of one chunk, float32 of shape (n, d), in the order of its texts.
+
+        Batches that `kept` holds are not computed again; the others are given to it now and then.
+        """
         import numpy as np
-        import torch
 
         result = np.empty((len(tokens.lengths), self.dimension), dtype=np.float32)
         excluded = 0 if self._recipe.include_prompt is not False else prompt_length
+        pooled: list[tuple[Batch, torch.Tensor]] = []
         with self._lock, self._inference():
-            every = list(batches(tokens.lengths, budget, self._lengths))
-            pooled = [self._run(tokens, batch, excluded, timings) for batch in every]
-            with timings.stage("pool"):
-                if pooled:
-                    order = np.concatenate([batch.positions for batch in every])
-                    result[order] = torch.cat(pooled).cpu().numpy()
+            for batch in batches(tokens.lengths, budget, self._lengths):
+                known = kept.take(batch.positions) if kept else None
+                if known is not None:
+                    result[batch.positions] = known
+                    continue
+                pooled.append((batch, self._run(tokens, batch, excluded, timings)))
+                if kept and kept.due():
+                    fetch(pooled, result, timings, kept)
+            fetch(pooled, result, timings, kept)
         return result
 
     @contextlib.contextmanager
@@ -147,11 +180,29 @@ class Compute:
             yield
 
     def _run(self, tokens: Tokens, batch: Batch, excluded: int, timings: Timings) -> "torch.Tensor":
-        """Return the vectors of one batch, where pooling left them."""
+        """Return the vectors of one batch, where pooling left them.
+
+        What a first call costs is a phase, as is a call in which a compiler ran; the batch is then computed once more.
+        """
+        shape = (batch.rows, batch.length) if self._lengths else None
+        if shape not in self._warm:
+            self._warm_up(tokens, batch, excluded, timings)
+            self._warm.add(shape)
+        while True:
+            compiled, start, spent = self._watch.count, time.perf_counter(), Timings()
+            vectors = self._batch(tokens, batch, excluded, spent)
+            if self._watch.count == compiled:
+                break
+            self._platform.synchronize()
+            timings.took("compile", time.perf_counter() - start)
+        timings.include(spent)
+        return vectors
+
+    def _batch(self, tokens: Tokens, batch: Batch, excluded: int, timings: Timings) -> "torch.Tensor":
+        """Compute one batch."""
         with timings.stage("collate"):
             inputs = collate(tokens, batch, self._padding_id)
             placed = self._platform.place(inputs)
-        self._warm_up(batch, placed, timings)
         with timings.stage("forward"):
             hidden = hidden_states(self._forward(placed))
             self._platform.observe()
@@ -161,21 +212,41 @@ class Compute:
                 hidden, mask = hidden.cpu(), inputs["attention_mask"]
             count = len(batch.positions)
             vectors = self._finish(pool(hidden[:count], mask[:count], self._modes, excluded))
+        timings.texts += count
+        timings.tokens += int(tokens.lengths[batch.positions].sum())
         timings.padded_tokens += batch.rows * batch.length
         timings.batches += 1
         return vectors
 
-    def _warm_up(self, batch: Batch, placed: "dict[str, torch.Tensor]", timings: Timings) -> None:
+    def _warm_up(self, tokens: Tokens, batch: Batch, excluded: int, timings: Timings) -> None:
         """Do the one-off work of a new shape, or of all of them at once where shapes are not fixed."""
-        shape = (batch.rows, batch.length) if self._lengths else None
-        if shape in self._warm:
-            return
-        spent = Timings()
-        with spent.stage("compile"):
-            phases = self._platform.warm_up(self._forward, placed)
-        if phases or self._lengths:  # most platforms have nothing to do
-            timings.include(spent)
-        self._warm.add(shape)
+        compiled, start = self._watch.count, time.perf_counter()
+        inputs = collate(tokens, batch, self._padding_id, self._left)
+        phases = self._platform.warm_up(self._forward, self._platform.place(inputs))
+        self._batch(tokens, batch, excluded, Timings())
+        self._platform.synchronize()
+        rest = max(time.perf_counter() - start - sum(phase.seconds for phase in phases), 0.0)
+        for phase in phases:
+            timings.took(phase.name, phase.seconds)
+        timings.took("warm_up" if self._watch.count == compiled else "compile", rest)
+
+
+def fetch(
+    pooled: "list[tuple[Batch, torch.Tensor]]", result: "np.ndarray", timings: Timings, kept: Kept | None
+) -> None:
+    """Copy the vectors of batches to the host, into their places of the result, and empty the list."""
+    import numpy as np
+    import torch
+
+    if not pooled:
+        return
+    with timings.stage("pool"):
+        positions = np.concatenate([batch.positions for batch, _ in pooled])
+        result[positions] = torch.cat([vectors for _, vectors in pooled]).cpu().numpy()
+        pooled.clear()
+    if kept:
+        with timings.phase("write"):
+            kept.keep(positions, result[positions])
 
 
 def collate(tokens: Tokens, batch: Batch, padding_id: int) -> "dict[str, torch.Tensor]":

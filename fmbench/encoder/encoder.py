@@ -10,7 +10,7 @@ from fmbench.options import Arguments
 
 from .ahead import ahead
 from .batches import Batch
-from .compute import Compute, collate, fixed_lengths, hidden_states
+from .compute import Compute, Kept, collate, fixed_lengths, hidden_states
 from .identity import identity
 from .padding import check_padding
 from .plan import EncoderPlan
@@ -85,14 +85,18 @@ class Encoder:
         """How many numbers the model has a token."""
         return int(self.module.config.get_text_config().hidden_size)
 
-    @property
-    def tokens_per_batch(self) -> int | None:
-        """The token budget of a batch; None until it is measured where that was asked for."""
-        return self._compute.budget
+    def tokens_per_batch(self, role: Role) -> int | None:
+        """Return the token budget of a role's batches; None until it is measured where that was asked for."""
+        return self._compute.budgets.get(role)
+
+    def tried(self, role: Role) -> dict[int, float]:
+        """Return the tokens a second, padding not counted, by budget, where the budget was measured."""
+        return self._compute.tried.get(role, {})
 
     def settle(self, texts: Sequence[str], role: Role) -> int:
-        """Return the token budget; where it is to be measured and is not yet, measure it on these texts."""
-        return self._compute.search_budget(self._tokenizers[role](texts), self.timings)
+        """Return a role's token budget; where it is to be measured and is not yet, measure it on these texts."""
+        known = self.tokens_per_batch(role)
+        return known or self._compute.search_budget(self._tokenizers[role](texts), role, self.timings)
 
     def tokenise(self, texts: Sequence[str], role: Role = "passage") -> Tokens:
         """Return the tokens of texts, each after its role's prompt."""
@@ -139,21 +143,25 @@ class Encoder:
         return np.concatenate([np.empty((0, self.dimension), np.float32), *self.encode_chunks(chunks, role)])
 
     def encode_chunks(
-        self, chunks: Iterable[Sequence[str]], role: Role, tokens_per_batch: int | None = None
+        self,
+        chunks: Iterable[Sequence[str]],
+        role: Role,
+        tokens_per_batch: int | None = None,
+        kept: Iterator[Kept] | None = None,
     ) -> "Iterator[np.ndarray]":
         """Yield the vectors of each chunk of texts, float32 of shape (n, d).
 
         Chunks are read and tokenised in a thread, while the one before is computed. Batches never cross a chunk, so
         that its vectors do not depend, to the last bit, on the chunks around it; they do on `tokens_per_batch`, which
-        is the encoder's own where it is not given. Raises BadVectorError.
+        is the encoder's own where it is not given. `kept` yields for each chunk what is known of it, and takes what
+        is computed. Raises BadVectorError.
         """
         tokenizer = self._tokenizers[role]
 
         def tokenise(texts: Sequence[str]) -> Any:
-            timings = Timings(texts=len(texts), empty_texts=sum(not text.strip() for text in texts))
+            timings = Timings(empty_texts=sum(not text.strip() for text in texts))
             with timings.stage("tokenise"):
                 found = tokenizer(texts)
-            timings.tokens = len(found.ids)
             return texts, found, timings
 
         tokenised = ahead(chunks, tokenise, AHEAD)
@@ -164,8 +172,9 @@ class Encoder:
             if item is None:
                 break
             texts, found, timings = item
-            budget = tokens_per_batch or self._compute.search_budget(found, self.timings)
-            vectors = self._compute.vectors(found, budget, tokenizer.prompt_length, timings)
+            budget = tokens_per_batch or self._compute.search_budget(found, role, self.timings)
+            part = next(kept) if kept is not None else None
+            vectors = self._compute.vectors(found, budget, tokenizer.prompt_length, timings, part)
             timings.include(waited)
             waited = Timings()
             self.timings.include(timings)

@@ -1,4 +1,4 @@
-"""What encoding took: seconds by stage, texts, tokens, and how much of the work was padding."""
+"""What encoding took: seconds by stage, texts, tokens, how much was padding; and apart from it, what is no encoding."""
 
 import contextlib
 import threading
@@ -7,14 +7,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from fmbench import lines
+
+STAGES = ("wait", "collate", "forward", "pool")  # they follow each other; `tokenise` runs beside them
+
 
 @dataclass
 class Timings:
     """Sums over what was encoded. Stages other than `tokenise` follow each other; tokenising runs beside them.
 
-    `seconds` has: `tokenise` (in a thread of its own), `wait` (for it), `collate` (padding and placing), `forward`,
-    `pool` (pooling, further modules, copying back), and `search` (of the token budget). On a device that returns early
-    the wait for it lies in `pool`.
+    `seconds` has: `tokenise` (in a thread of its own), `wait` (for it), `collate` (padding and placing), `forward`, and
+    `pool` (pooling, further modules, copying back). On a device that returns early the wait for it lies in `pool`.
+    `phases` has the seconds of what belongs in no rate, being no steady work or no encoding: `open` (the cache),
+    `budget` (its search), `warm_up` (first calls), `compile`, what else the platform names, `write` (to the cache).
     """
 
     texts: int = 0
@@ -23,12 +28,18 @@ class Timings:
     padded_tokens: int = 0  # tokens and padding: what the device was given
     batches: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
+    phases: dict[str, float] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     @property
     def padding_share(self) -> float:
         """The share of what the device was given that was padding."""
         return 1 - self.tokens / self.padded_tokens if self.padded_tokens else 0.0
+
+    @property
+    def one_off(self) -> float:
+        """Seconds of all phases."""
+        return sum(self.phases.values())
 
     @contextlib.contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -38,6 +49,25 @@ class Timings:
             yield
         finally:
             self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+
+    @contextlib.contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Add the time inside the context to a phase, but for what phases inside of it took."""
+        start, before = time.perf_counter(), self.one_off
+        try:
+            yield
+        finally:
+            self.took(name, time.perf_counter() - start - (self.one_off - before))
+
+    def took(self, name: str, seconds: float) -> None:
+        """Add seconds to a phase."""
+        self.phases[name] = self.phases.get(name, 0.0) + seconds
+
+    def phase_lines(self, **where: Any) -> list[lines.Phase]:
+        """Return a PHASE line a phase; `where` says what they belong to."""
+        return [
+            lines.Phase({"name": name, "seconds": round(seconds, 6), **where}) for name, seconds in self.phases.items()
+        ]
 
     def include(self, other: "Timings") -> None:
         """Add what another part of the work took. Safe to call from several threads."""
@@ -49,15 +79,5 @@ class Timings:
             self.batches += other.batches
             for name, seconds in other.seconds.items():
                 self.seconds[name] = self.seconds.get(name, 0.0) + seconds
-
-    def as_json(self) -> dict[str, Any]:
-        """Return everything as JSON values."""
-        return {
-            "texts": self.texts,
-            "empty_texts": self.empty_texts,
-            "tokens": self.tokens,
-            "padded_tokens": self.padded_tokens,
-            "padding_share": round(self.padding_share, 6),
-            "batches": self.batches,
-            "seconds": {name: round(seconds, 6) for name, seconds in self.seconds.items()},
-        }
+            for name, seconds in other.phases.items():
+                self.took(name, seconds)

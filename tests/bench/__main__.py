@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from tests.bench import (
     answer,
+    busy,
     dashboard,
     encode,
     harness,
@@ -48,6 +49,7 @@ def rows() -> Iterator[Row]:
     yield from search_memory.rows()
     if encode.CORPUS.is_file():
         yield from encode.rows()
+        yield from busy.rows()
     for what, seconds, peak_bytes in large_log.rows():
         yield f"{what} of a log of 2 GB: peak memory", "400 MB", f"{peak_bytes / 1e6:.0f} MB ({seconds:.0f} s)"
 

@@ -10,6 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from fmbench.embeddings.unfinished import Part
+from fmbench.encoder import Timings
+
 DIMENSION = 4
 
 
@@ -54,6 +57,7 @@ class FakeEncoder:
     budgets: list[int] = field(default_factory=list)
     encoded: list[str] = field(default_factory=list)
     dimension: int = DIMENSION
+    timings: Timings = field(default_factory=Timings)
 
     def key(self, role: str) -> dict[str, Any]:
         return {
@@ -69,7 +73,11 @@ class FakeEncoder:
         return self.tokens_per_batch or 4 * len(texts)
 
     def encode_chunks(
-        self, chunks: Iterable[Sequence[str]], role: str, tokens_per_batch: int | None = None
+        self,
+        chunks: Iterable[Sequence[str]],
+        role: str,
+        tokens_per_batch: int | None = None,
+        kept: Iterator[Part] | None = None,
     ) -> Iterator[np.ndarray]:
         self.budgets.append(tokens_per_batch or 0)
         for chunk in chunks:

@@ -233,7 +233,7 @@ class BadEncoder(FakeEncoder):
 
     value = float("inf")
 
-    def encode_chunks(self, chunks, role, tokens_per_batch=None):
+    def encode_chunks(self, chunks, role, tokens_per_batch=None, kept=None):
         for vectors, chunk in ((np.ones((len(chunk), DIMENSION), np.float32), chunk) for chunk in chunks):
             for position, text in enumerate(chunk):
                 if text.endswith(f" {CHUNK + 7}"):

@@ -75,7 +75,7 @@ def test_what_is_counted(tiny: Encoder) -> None:
     assert found.padding_share == pytest.approx(1 - found.tokens / found.padded_tokens)
     assert set(found.seconds) == {"tokenise", "wait", "collate", "forward", "pool"}
     assert all(seconds > 0 for seconds in found.seconds.values())
-    json.dumps(found.as_json())
+    assert set(found.phases) == {"warm_up"} and found.one_off > 0
 
 
 def test_gradients_are_off_without_being_asked(tiny: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,7 +92,7 @@ def test_gradients_are_off_without_being_asked(tiny: Encoder, monkeypatch: pytes
         monkeypatch.setattr(CpuBackend, "inference_mode", False)
         other = tiny.encode(["a"])
         assert torch.is_grad_enabled()
-    assert seen == [(False, True), (False, False)]
+    assert seen == [(False, True), (False, True), (False, False)]  # the first one is the warm-up
     assert np.array_equal(one, other)
 
 
@@ -205,17 +205,21 @@ def test_no_secret_and_nothing_without_effect_is_in_the_key(load: Load, tiny_tex
 
 
 def test_the_token_budget(load: Load, tiny_text_model: Path) -> None:
-    assert load(tiny_text_model).tokens_per_batch == CpuBackend.tokens_per_batch == 1024
-    assert load(tiny_text_model, recipe=Recipe(tokens_per_batch=33)).tokens_per_batch == 33
+    assert load(tiny_text_model).tokens_per_batch("query") == CpuBackend.tokens_per_batch == 1024
+    assert load(tiny_text_model, recipe=Recipe(tokens_per_batch=33)).tokens_per_batch("passage") == 33
     auto = load(tiny_text_model, recipe=Recipe(tokens_per_batch="auto"))
-    assert auto.tokens_per_batch is None
-    assert auto.settle([], "query") == 1024 and auto.tokens_per_batch is None
+    assert auto.tokens_per_batch("query") is None
+    assert auto.settle([], "query") == auto.settle(["one"], "query") == 1024  # which tell nothing
+    assert auto.tokens_per_batch("query") is None
     found = auto.settle([f"text {index}" for index in range(300)], "query")
-    assert found == auto.tokens_per_batch and found >= 256 and auto.timings.seconds["search"] > 0
+    assert found == auto.tokens_per_batch("query") and found >= 256 and auto.timings.phases["budget"] > 0
+    tried = auto.tried("query")
+    assert tried[found] == max(tried.values()) and min(tried) == 256
     assert auto.settle(["other"], "query") == found
+    assert auto.tokens_per_batch("passage") is None  # whose texts have other lengths
     unsettled = load(tiny_text_model, recipe=Recipe(tokens_per_batch="auto"))
     unsettled.encode(TEXTS)
-    assert unsettled.tokens_per_batch
+    assert unsettled.tokens_per_batch("passage")
 
 
 @pytest.mark.parametrize(

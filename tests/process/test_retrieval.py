@@ -24,6 +24,22 @@ def test_a_data_set_is_a_row_with_speed_and_quality(process, golden_retrieval):
     assert (second["status"], second["retrieval"].keys()) == ("PARTIAL", {"dataset", "queries"})
 
 
+def test_a_phase_belongs_to_its_data_set(process, golden_retrieval, tmp_path):
+    phases = [
+        {"name": "import", "seconds": 3.5},
+        {"name": "budget", "seconds": 2.5, "dataset": "scifact", "role": "query", "tokens_per_batch": 512,
+         "tokens_per_second": {"256": 80.0, "512": 90.5}},
+        {"name": "open", "seconds": 0.5, "dataset": "second", "role": "query"},
+        {"name": "open", "seconds": 0.5, "dataset": "second", "role": "query", "tokens_per_second": {"256": "many"}},
+    ]  # fmt: skip
+    said = "".join(f"FMWORK PHASE {json.dumps(phase)}\n" for phase in phases)
+    before, enc, after = golden_retrieval.read_text().partition("FMWORK ENC")
+    (tmp_path / "phases.log").write_text(f"{before}{said}{enc}{after}")
+    printed = process("--path", tmp_path / "phases.log")
+    assert [row["phases"] for row in printed.rows] == [phases[:2], [phases[0], phases[2]]]
+    assert len(printed.warnings) == 1 and "tokens_per_second" in printed.warnings[0]
+
+
 def test_a_damaged_line_is_a_complaint_and_not_a_figure(process, golden_retrieval, tmp_path):
     text = (golden_retrieval).read_text().replace('"metrics": {"ndcg_cut_10": 0.6451', '"metrics": {"x": "y"')
     (tmp_path / "damaged.log").write_text(text)
