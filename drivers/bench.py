@@ -28,6 +28,7 @@ class Reading:
 
     energy: Counter
     preemptions: int
+    waited: int | None
 
 
 @dataclass
@@ -70,7 +71,7 @@ class Bench:
 
     def read(self) -> Reading:
         """Read the counters of the process and of A's device."""
-        return Reading(self.variants[0].platform.energy(), contention.preemptions())
+        return Reading(self.variants[0].platform.energy(), contention.preemptions(), contention.waited())
 
     def measure(self, blocks: Sequence[Block]) -> str | None:
         """Run the one-off phases and the repetitions of a shape; return what ended it."""
@@ -154,6 +155,7 @@ class Bench:
         start = self._warm or end
         counted = not any(variant.platform.yields for variant in self.variants)
         rate = contention.rate(end.preemptions - start.preemptions, measurement.warm_seconds) if counted else None
+        waiting = None if counted else contention.waiting(start.waited, end.waited, measurement.warm_seconds)
         summary = Summary.of(measurement.durations, measurement.recompiled, rate)
         standing = report.stand(block, self.ceilings.get(variant.label), measurement)
         self.log.write(report.memory_line(block, self._host_counted))
@@ -162,7 +164,7 @@ class Bench:
         self.log.write(report.result_line(measurement, variant))
         if standing is not None:
             self.log.write(report.ceiling_line(block, standing))
-        self.log.write(report.statistics_line(block, measurement, summary, standing))
+        self.log.write(report.statistics_line(block, measurement, summary, standing, waiting))
 
     def trace(self, shape: Shape, path: Path) -> None:
         """Write a profiler trace of one extra repetition of A."""

@@ -1,4 +1,7 @@
-"""`--isolate`: each shape in a process of its own, so that a crash or a leak cannot spoil the next one."""
+"""`--isolate`: each shape in a process of its own, so that a crash or a leak cannot spoil the next one.
+
+`--repeat` measures each in several of them.
+"""
 
 import os
 import signal
@@ -17,22 +20,25 @@ from fmbench.log import LogWriter
 from fmbench.options import named_values
 from fmbench.suboptions import split_argv
 
+from .report import processes_lines
+
 CHILD = "import sys; from fmbench.drivers.embed import main; sys.exit(main())"
 CHILD_VARIABLE = "FMBENCH_CHILD"
 CEILING_VARIABLE = "FMBENCH_CEILING"  # what the first child measured holds for all
-REPLACED = ("input_sizes", "batch_sizes", "isolate", "resume", "profile")
+REPLACED = ("input_sizes", "batch_sizes", "isolate", "repeat", "resume", "profile")
 USAGE_ERRORS = (2, 3)
 
 
 def measure_in_children(
-    argv: Sequence[str], shapes: Sequence[tuple[int, int]], log: LogWriter, history: History | None
+    argv: Sequence[str], shapes: Sequence[tuple[int, int]], log: LogWriter, history: History | None, repeat: int
 ) -> int:
-    """Run a child for every shape and pass its lines on; return 1 where a shape failed, else 0.
+    """Run `repeat` children for every shape and pass their lines on; return 1 where a shape failed, else 0.
 
     Raises UsageError where a child refuses the command line, which the others would do too.
     """
-    failed, ceiling = False, None
-    for number, shape in enumerate(shapes):
+    failed, ceiling, begun = False, None, 0
+    for number, shape in enumerate(shape for shape in shapes for _ in range(repeat)):
+        begun = begun if number % repeat else len(log.outcomes)
         child = Child(argv, shape, log, history, ceiling, first=number == 0, alone=len(shapes) == 1)
         code = child.run()
         ceiling = child.ceiling
@@ -43,6 +49,9 @@ def measure_in_children(
         if code < 0:
             report_signal(log, shape, -code)
         failed = failed or code != 0
+        if repeat > 1 and (number + 1) % repeat == 0:
+            for line in processes_lines(log.outcomes[begun:], repeat):
+                log.write(line)
     return 1 if failed else 0
 
 

@@ -77,7 +77,9 @@ def plan(argv: Sequence[str], arguments: SpeedArguments, program: str) -> list[V
     if len(arguments.vs) >= len(LABELS):
         raise UsageError(f"--vs: at most {len(LABELS) - 1} variants beside the first")
     if arguments.vs and arguments.isolate:
-        raise UsageError("--vs with --isolate: variants are compared inside one process; leave one of them out")
+        raise UsageError(
+            "--vs with --isolate or --repeat: variants are compared inside one process; leave one of them out"
+        )
     if arguments.vs and arguments.resume:
         raise UsageError("--vs with --resume: a comparison is measured in one run; leave one of them out")
     every = [("", arguments), *((overrides, override(argv, overrides, program)) for overrides in arguments.vs)]

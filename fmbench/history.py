@@ -1,5 +1,6 @@
 """What a log already holds: for a run that goes on where another stopped."""
 
+import contextlib
 import fcntl
 import os
 from collections.abc import Iterable, Mapping
@@ -12,7 +13,10 @@ from fmbench.errors import UsageError, first_line
 from fmbench.facts import differences
 
 # These say what is measured how often, not what is measured.
-FREE = ("input_sizes", "batch_sizes", "reps", "precision", "max_seconds", "resume", "isolate", "profile", "disclose")
+FREE = (
+    "input_sizes", "batch_sizes", "reps", "precision", "max_seconds", "repeat", "resume", "isolate", "profile",
+    "disclose",
+)  # fmt: skip
 SHOWN = 4
 
 
@@ -23,6 +27,7 @@ class Past:
     arguments: dict[str, str] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
     shapes: set[tuple[int, int]] = field(default_factory=set)
+    processes: dict[tuple[int, int], int] = field(default_factory=dict)  # that a PROC line says measured a shape
 
 
 class History:
@@ -57,6 +62,10 @@ class History:
     def shapes(self) -> set[tuple[int, int]]:
         """Every (input size, batch size) that has a result."""
         return {shape for run in self._runs for shape in run.shapes}
+
+    def has(self, shape: tuple[int, int], repeat: int) -> bool:
+        """Whether a shape has a result, or where several processes measure it, the result of so many."""
+        return shape in self.shapes if repeat == 1 else any(run.processes.get(shape, 0) >= repeat for run in self._runs)
 
     def check_arguments(self, given: Iterable[tuple[str, str]]) -> None:
         """Raise UsageError where an earlier run was asked for something else."""
@@ -98,4 +107,7 @@ def read_runs(texts: Iterable[str]) -> list[Past]:
             runs[-1].facts |= line.data
         elif isinstance(line, lines.Res):
             runs[-1].shapes.add((line.input_size, line.batch_size))
+        elif isinstance(line, lines.Proc):
+            with contextlib.suppress(KeyError, TypeError):
+                runs[-1].processes[line.data["input_size"], line.data["batch_size"]] = int(line.data["n"])
     return runs

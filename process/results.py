@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fmbench import lines
+from fmbench.contention import weightiest
 from fmbench.summary import Summary
 
 from .runs import Run, Shape
@@ -78,6 +79,7 @@ def row_of(run: Run, shape: Shape, metadata_id: str | None) -> dict[str, Any]:
         "error": error(shape),
         "retrieval": None,
         "distillation": None,
+        "processes": shape.processes,
     }
 
 
@@ -157,6 +159,8 @@ def statistics(shape: Shape, summary: Summary | None) -> dict[str, Any] | None:
     """Return the statistics of a shape's repetitions, in milliseconds; without repetitions, what its STAT line says."""
     if summary is None:
         return shape.statistics
+    said = shape.statistics or {}
+    doubt = weightiest(summary.reason, said.get("waiting")) or (shape.processes or {}).get("reason")
     return {
         "n": summary.n,
         "dropped": summary.dropped,
@@ -167,11 +171,13 @@ def statistics(shape: Shape, summary: Summary | None) -> dict[str, Any] | None:
         "outliers": summary.outliers,
         "recompiled": summary.recompiled,
         "preemptions": summary.preemptions,
-        "stable": summary.stable,
-        "reason": summary.reason,
-        "ended": (shape.statistics or {}).get("ended"),
+        "stable": doubt is None,
+        "reason": doubt,
+        "ended": said.get("ended"),
         "repetitions": shape.repetitions,
         "requested": shape.requested,
+        "graph": said.get("graph"),
+        "waiting": said.get("waiting"),
     }
 
 

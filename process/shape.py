@@ -33,6 +33,7 @@ class Shape:
     energy: dict[str, Any] | None = None
     standing: dict[str, Any] | None = None
     pair: dict[str, Any] | None = None
+    processes: dict[str, Any] | None = None
     result: lines.Res | None = None
     failure: dict[str, Any] | None = None
     figures: Summary | None = None

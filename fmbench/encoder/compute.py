@@ -5,7 +5,6 @@ import threading
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from fmbench.compilation import allow_shapes
 from fmbench.errors import UsageError, first_line
 from fmbench.options import Arguments
 
@@ -75,8 +74,6 @@ class Compute:
         self.budget = None if isinstance(budget, str) else budget
         self.dimension = self._dimension(loaded)
         self._forward = platform.prepare(loaded, arguments)
-        if self._lengths:
-            allow_shapes(len(self._lengths))
         self._warm: set[tuple[int, int] | None] = set()
         self._lock = threading.Lock()
 
