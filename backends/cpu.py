@@ -62,6 +62,10 @@ class CpuBackend(Backend):
         if self._compiler:
             self._compiler.observe()
 
+    def graph(self) -> str | None:
+        """Return which graph the compiler computed with."""
+        return self._compiler.graph() if self._compiler else super().graph()
+
     def model_facts(self) -> dict[str, Any]:
         """Return what the compiler chose."""
         return self._compiler.model_facts() if self._compiler else {}

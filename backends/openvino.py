@@ -108,7 +108,7 @@ class OpenvinoBackend(Backend):
         inner = dict(options.get("options", {}))
         if self._device == "CPU":
             inner["config"] = {"INFERENCE_NUM_THREADS": str(torch.get_num_threads()), **self._config}
-        compiled = self._compile(model, {**options, "options": inner})
+        self.model = compiled = self._compile(model, {**options, "options": inner})
         graphs = compiled_graphs()
 
         def forward(batch: dict[str, Any]) -> Any:
@@ -155,6 +155,10 @@ class OpenvinoBackend(Backend):
         if len(graphs) > len(self._claimed):
             self._graphs.update({key: graph for key, graph in graphs.items() if key not in self._claimed})
             self._claimed.update(graphs)
+
+    def graph(self) -> str | None:
+        """Return `dynamic` for a converted model, of which one graph computes every shape; else what Dynamo says."""
+        return "dynamic" if self._converted else super().graph()
 
     def model_facts(self) -> dict[str, Any]:
         """Return the precision and the threads that OpenVINO chose.

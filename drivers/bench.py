@@ -30,6 +30,7 @@ class Reading:
     energy: Counter
     preemptions: int
     periods: Periods | None
+    waited: int | None
 
 
 @dataclass
@@ -72,7 +73,8 @@ class Bench:
 
     def read(self) -> Reading:
         """Read the counters of the process and of A's device."""
-        return Reading(self.variants[0].platform.energy(), contention.preemptions(), ControlGroups().periods())
+        energy, periods = self.variants[0].platform.energy(), ControlGroups().periods()
+        return Reading(energy, contention.preemptions(), periods, contention.waited())
 
     def measure(self, blocks: Sequence[Block]) -> str | None:
         """Run the one-off phases and the repetitions of a shape; return what ended it."""
@@ -157,8 +159,9 @@ class Bench:
         counted = not any(variant.platform.yields for variant in self.variants)
         rate = contention.rate(end.preemptions - start.preemptions, measurement.warm_seconds) if counted else None
         throttled = start.periods.share_until(end.periods) if start.periods and end.periods else None
+        waiting = None if counted else contention.waiting(start.waited, end.waited, measurement.warm_seconds)
         limit = self.rule.precision or INTERVAL_LIMIT
-        summary = Summary.of(measurement.durations, measurement.recompiled, rate, throttled, limit)
+        summary = Summary.of(measurement.durations, measurement.recompiled, rate, throttled, limit, waiting)
         standing = report.stand(block, self.ceilings.get(variant.label), measurement)
         self.log.write(report.memory_line(block, self._host_counted))
         self.log.write(report.energy_line(block, start.energy, end.energy, measurement))

@@ -32,6 +32,7 @@ class Block:
     repetitions: list[Repetition] = field(default_factory=list)
     recompiled: list[int] = field(default_factory=list)
     compiled_first: bool = False
+    graph: str | None = None
     failure: dict[str, Any] | None = None
     _waiting: list[lines.Line] = field(default_factory=list)
     _compilations: int = 0
@@ -74,9 +75,12 @@ class Block:
     def after(self, watch: CompilationWatch | None) -> None:
         """Note it where the compiler ran inside the call."""
         self.variant.platform.observe()
-        if watch is None or watch.count == self._compilations:
-            return
         position = len(self.repetitions)
+        compiled = watch is not None and watch.count != self._compilations
+        if compiled or not position:
+            self.graph = self.variant.platform.graph()
+        if watch is None or not compiled:
+            return
         if position:
             self.recompiled.append(position)
         else:

@@ -48,7 +48,7 @@ def drive(argv: Sequence[str]) -> int:
     history = History(arguments.resume) if arguments.resume else None
     if history is not None:
         history.check_arguments(given(arguments))
-    shapes = [shape for shape in arguments.shapes if history is None or shape not in history.shapes]
+    shapes = [shape for shape in arguments.shapes if history is None or not history.has(shape, arguments.repeat)]
     if history is not None:
         note(f"{arguments.resume} holds {len(arguments.shapes) - len(shapes)} of {len(arguments.shapes)} shapes")
     if not shapes:
@@ -60,7 +60,7 @@ def drive(argv: Sequence[str]) -> int:
         if arguments.isolate:
             write_arguments(log, arguments, "embed")
             try:
-                return measure_in_children(command, variants, shapes, log, history)
+                return measure_in_children(command, variants, shapes, log, history, arguments.repeat)
             finally:
                 show_overview(log, command)
         return measure_all(command, variants, shapes, log, history)

@@ -1,4 +1,7 @@
-"""`--isolate`: each shape in a process of its own, so that a crash or a leak cannot spoil the next one."""
+"""`--isolate`: each shape in a process of its own, so that a crash or a leak cannot spoil the next one.
+
+`--repeat` measures each in several of them.
+"""
 
 import contextlib
 import json
@@ -18,28 +21,30 @@ from fmbench.errors import UsageError
 from fmbench.history import FIRST_VARIANT, History
 from fmbench.log import LogWriter
 
+from .report import processes_lines
 from .variant import Variant
 
 CHILD = "import sys; from fmbench.drivers.embed import main; sys.exit(main())"
 CHILD_VARIABLE = "FMBENCH_CHILD"
 CEILING_VARIABLE = "FMBENCH_CEILING"  # what the first child measured holds for all: an object, a variant a key
-NOT_OF_A_CHILD = ("isolate", "resume", "profile")
+NOT_OF_A_CHILD = ("isolate", "repeat", "resume", "profile")
 USAGE_ERRORS = (2, 3)
 HEEDED = tuple(f"{lines.PREFIX}{kind.KIND} " for kind in (lines.Env, lines.Ceil, lines.Res, lines.Err))
 
 
 def measure_in_children(
     command: CommandLine, variants: Sequence[Variant], shapes: Sequence[tuple[int, int]], log: LogWriter,
-    history: History | None,
+    history: History | None, repeat: int,
 ) -> int:  # fmt: skip
-    """Run a child for every shape and pass its lines on; return 1 where a shape failed, else 0.
+    """Run `repeat` children for every shape and pass their lines on; return 1 where a shape failed, else 0.
 
     A child measures all variants of its shape. Raises UsageError where one refuses the command line, which the others
     would do too.
     """
-    failed = False
+    failed, begun = False, 0
     ceilings: dict[str, dict[str, Any]] = {}
-    for number, shape in enumerate(shapes):
+    for number, shape in enumerate(shape for shape in shapes for _ in range(repeat)):
+        begun = begun if number % repeat else len(log.outcomes)
         child = Child(command, shape, log, history, ceilings, first=number == 0, alone=len(shapes) == 1)
         code = child.run()
         if code == INTERRUPTED:
@@ -49,6 +54,9 @@ def measure_in_children(
         if code < 0:
             report_signal(log, shape, [variant.marks for variant in variants[child.outcomes :]], -code)
         failed = failed or code != 0
+        if repeat > 1 and (number + 1) % repeat == 0:
+            for line in processes_lines(log.outcomes[begun:], repeat):
+                log.write(line)
     return 1 if failed else 0
 
 

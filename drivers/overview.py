@@ -18,11 +18,13 @@ def overview(outcomes: Sequence[lines.JsonLine], command: CommandLine, program: 
     """Return the table of a run, the comparisons, and the command that would settle what is unstable."""
     if not outcomes:
         return ""
-    rows = [row(line) for line in outcomes if not isinstance(line, lines.Pair)]
+    rows = [row(line) for line in outcomes if not isinstance(line, (lines.Pair, lines.Proc))]
     text = table(HEADER, rows, right=(0, 1, 3, 4, 5))
     for line in outcomes:
         if isinstance(line, lines.Pair):
             text += comparison(line.data) + "\n"
+        elif isinstance(line, lines.Proc):
+            text += agreement(line.data) + "\n"
     doubtful = [line.data for line in outcomes if isinstance(line, lines.Stat) and not line.data["stable"]]
     if any(str(data["reason"]).startswith("throttled") for data in doubtful):
         text += "a CPU quota decides these figures: raise it (`fmbench doctor` says how many threads it has use for)\n"
@@ -54,6 +56,13 @@ def comparison(data: dict[str, Any]) -> str:
     if data["verdict"] in ("faster", "slower"):
         ratio += f" ({significant(1 / data['ratio'])} times the speed)"
     return f"{named}: {data['verdict'] or data['reason']}, {ratio}"
+
+
+def agreement(data: dict[str, Any]) -> str:
+    """Return how the processes that measured one shape differ."""
+    size = " ".join([f"{data['input_size']} / {data['batch_size']}", data.get("variant", "")]).rstrip()
+    trust = "stable" if data["stable"] else f"unstable: {data['reason']}"
+    return f"{size}: {data['n']} processes, {plus_minus(data['p50'], *data['interval'])} ms between them, {trust}"
 
 
 def contended(doubtful: Sequence[dict[str, Any]]) -> bool:

@@ -1,5 +1,6 @@
 """What closes a shape in the log: memory, energy, result, roofline, statistics, comparison."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -7,6 +8,7 @@ from fmbench import energy, lines, memory, roofline
 from fmbench.energy import Counter
 from fmbench.measure import Measurement
 from fmbench.pairs import LEAST, Pair
+from fmbench.processes import Processes
 from fmbench.roofline import Ceiling
 from fmbench.secrets import masked_text
 from fmbench.summary import Summary
@@ -79,7 +81,7 @@ def statistics_line(
     data["interval"] = [round(end / 1e6, 6) for end in summary.interval]
     data.update(drift=round(summary.drift, 6), drift_p=round(summary.drift_p, 6))
     data["throttled"] = None if summary.throttled is None else round(summary.throttled, 6)
-    data.update(recompiled_at=list(measurement.recompiled), ended=measurement.ended)
+    data.update(recompiled_at=list(measurement.recompiled), ended=measurement.ended, graph=block.graph)
     if standing is not None:
         data["achieved_flops_per_second"] = round(standing.achieved_flops_per_second)
         data["roofline_share"] = round(standing.share, 6)
@@ -111,3 +113,19 @@ def pair_line(a: Block, b: Block, seed: int) -> lines.Pair:
         reason = f"too few pairs to tell: {pair.n}, and {LEAST} is the least"
         return lines.Pair({**data, "n": pair.n, **figures, "verdict": None, "reason": reason})
     return lines.Pair({**data, "n": pair.n, **figures, "verdict": pair.verdict})
+
+
+def processes_lines(outcomes: Sequence[lines.JsonLine], requested: int) -> Iterator[lines.Proc]:
+    """Yield how the processes that measured one shape differ, a line a variant; none where all of them failed."""
+    by_variant: dict[str | None, list[dict[str, Any]]] = {}
+    for line in outcomes:
+        if isinstance(line, lines.Stat):
+            by_variant.setdefault(line.data.get("variant"), []).append(line.data)
+    for found in by_variant.values():
+        place: dict[str, Any] = {
+            key: found[0][key] for key in ("input_size", "batch_size", "variant") if key in found[0]
+        }
+        processes = asdict(Processes.of([(data["p50"], *data["interval"]) for data in found], requested))
+        ratio = processes["ratio"]
+        rounded = {"p50": round(processes["p50"], 6), "ratio": None if ratio is None else round(ratio, 6)}
+        yield lines.Proc({**place, **processes, **rounded, "requested": requested})

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from fmbench import plugins
+from fmbench.compilation import compile_options, graph_of, never_fall_back
 from fmbench.console import warn
 from fmbench.energy import NO_COUNTER, Counter
 from fmbench.errors import PlatformError, UsageError, first_line, nearest
@@ -17,7 +18,6 @@ from fmbench.options import Arguments
 from fmbench.suboptions import Expression
 
 GROUP = "fmbench.backends"
-MOST_COMPILATIONS = 4096  # of one function
 
 Model = Any  # a torch.nn.Module, or what torch.compile makes of one
 Forward = Callable[[Any], Any]  # takes a placed batch, returns the output where the device left it
@@ -53,6 +53,7 @@ class Backend(ABC):
     length_step: ClassVar[int] = 32  # where shapes are fixed, texts are padded to a multiple of this many tokens
     in_subprocess: ClassVar[bool] = True  # False where the device wants the process that was started
     numbered: ClassVar[bool] = False  # True where --device chooses one of several, and ranks take one each
+    model: Model = None  # after `prepare`: the model as it is called
     device: Any = None  # after `setup`: the torch.device of the platform, or None where tensors stay on the host
 
     @classmethod
@@ -72,7 +73,9 @@ class Backend(ABC):
                 f"--batch_sizes, not {inputs} and {batches}, or add --isolate"
             )
         if arguments.isolate and not self.in_subprocess:
-            raise UsageError(f"--isolate: --platform {self.name} needs the process that was started; leave it out")
+            raise UsageError(
+                f"--isolate, --repeat: --platform {self.name} needs the process that was started; leave them out"
+            )
         for key in arguments.options["platform"]:
             if key not in self.options:
                 known = f"its options are {', '.join(self.options)}" if self.options else "it has none"
@@ -132,7 +135,7 @@ class Backend(ABC):
         """Place the model, wrap it for compilation where asked, and return the call that is timed."""
         model = self._place_model(model)
         if arguments.compile:
-            model = self._compile(model, arguments.options["compile"])
+            model = self._compile(model, compile_options(arguments))
         self.model = model
         return lambda batch: model(**batch)
 
@@ -164,6 +167,10 @@ class Backend(ABC):
 
     def observe(self) -> None:
         """Look at what the last call did. Called after every call, outside of what is timed."""
+
+    def graph(self) -> str | None:
+        """Return which graph computed the last call: `static`, of that shape alone, or `dynamic`; None for none."""
+        return graph_of(self.model)
 
     def recover(self) -> None:
         """Free what a failed shape left behind, so that the next one starts clean."""
@@ -197,18 +204,6 @@ class Backend(ABC):
     def energy(self) -> Counter:
         """Return the device's own energy counter."""
         return NO_COUNTER
-
-
-def never_fall_back() -> None:
-    """Let Dynamo compile as often as a sweep has shapes, and let it fail where it would go on without the compiler.
-
-    It gives up after 8 compilations of a function and then runs that eagerly: such figures would not be the compiler's.
-    """
-    import torch._dynamo.config as dynamo
-
-    dynamo.recompile_limit = max(dynamo.recompile_limit, MOST_COMPILATIONS)
-    dynamo.accumulated_recompile_limit = max(dynamo.accumulated_recompile_limit, MOST_COMPILATIONS)
-    dynamo.fail_on_recompile_limit_hit = True
 
 
 def find(name: str) -> Backend:

@@ -13,7 +13,10 @@ from fmbench.errors import UsageError, first_line
 from fmbench.facts import DIGEST, MODEL, differences, said_of, unsaid
 
 # These say what is measured how often, not what is measured.
-FREE = ("input_sizes", "batch_sizes", "reps", "precision", "max_seconds", "resume", "isolate", "profile", "disclose")
+FREE = (
+    "input_sizes", "batch_sizes", "reps", "precision", "max_seconds", "repeat", "resume", "isolate", "profile",
+    "disclose",
+)  # fmt: skip
 SHOWN = 4
 FIRST_VARIANT = "A"
 
@@ -29,6 +32,28 @@ class Past:
     facts: dict[str, dict[str, Any]] = field(default_factory=dict)
     results: dict[Size, set[str]] = field(default_factory=dict)  # variants that have a result
     answers: dict[Size, set[str]] = field(default_factory=dict)  # variants that were compared with the first
+    processes: dict[Size, dict[str, int]] = field(default_factory=dict)  # how many measured a variant, by its PROC line
+
+    open: str = FIRST_VARIANT  # the variant whose block is being read
+
+    def take(self, line: lines.Line) -> None:
+        """Take over what one line says."""
+        place: Any = (
+            (line.data.get("input_size"), line.data.get("batch_size")) if isinstance(line, lines.JsonLine) else ()
+        )
+        if isinstance(line, lines.Arg):
+            self.given.append((line.key, line.value))
+        elif isinstance(line, lines.Env):
+            facts = dict(line.data)
+            self.facts.setdefault(facts.pop("variant", FIRST_VARIANT), {}).update(facts)
+        elif isinstance(line, lines.Case):
+            self.open = str(line.data.get("variant", FIRST_VARIANT))
+        elif isinstance(line, lines.Res):
+            self.results.setdefault((line.input_size, line.batch_size), set()).add(self.open)
+        elif isinstance(line, lines.Pair):
+            self.answers.setdefault(place, set()).add(str(line.data.get("b")))
+        elif isinstance(line, lines.Proc) and isinstance(line.data.get("n"), int):
+            self.processes.setdefault(place, {})[str(line.data.get("variant", FIRST_VARIANT))] = line.data["n"]
 
     @property
     def shapes(self) -> set[Size]:
@@ -39,6 +64,16 @@ class Past:
             for size, found in self.results.items()
             if len(found) == 1 + further and len(self.answers.get(size, ())) == further
         }
+
+    def whole(self, repeat: int) -> set[Size]:
+        """Return the shapes that are whole, each measured by so many processes where that is more than one."""
+        further = sum(name == "vs" for name, _ in self.given)
+        measured = {
+            size
+            for size, counts in self.processes.items()
+            if len(counts) == 1 + further and min(counts.values()) >= repeat
+        }
+        return self.shapes if repeat == 1 else self.shapes & measured
 
 
 class History:
@@ -76,6 +111,10 @@ class History:
     def shapes(self) -> set[Size]:
         """Every (input size, batch size) that is whole."""
         return {shape for run in self._runs for shape in run.shapes}
+
+    def has(self, shape: Size, repeat: int) -> bool:
+        """Whether a shape has a result, or where several processes measure it, the result of so many."""
+        return any(shape in run.whole(repeat) for run in self._runs)
 
     def check_arguments(self, given: Iterable[tuple[str, str]]) -> None:
         """Raise UsageError where an earlier run was asked for something else."""
@@ -122,7 +161,6 @@ def binding(given: Iterable[tuple[str, str]]) -> dict[str, str]:
 def read_runs(texts: Iterable[str]) -> list[Past]:
     """Return the runs of a log's lines. What does not parse is passed over: only whole results count."""
     runs: list[Past] = []
-    variant = FIRST_VARIANT
     for text in texts:
         try:
             line = lines.parse_line(text)
@@ -130,19 +168,6 @@ def read_runs(texts: Iterable[str]) -> list[Past]:
             continue
         if isinstance(line, lines.Log):
             runs.append(Past(driver=line.data.get("driver")))
-            variant = FIRST_VARIANT
-        elif not runs:
-            continue
-        elif isinstance(line, lines.Arg):
-            runs[-1].given.append((line.key, line.value))
-        elif isinstance(line, lines.Env):
-            facts = dict(line.data)
-            runs[-1].facts.setdefault(facts.pop("variant", FIRST_VARIANT), {}).update(facts)
-        elif isinstance(line, lines.Case):
-            variant = str(line.data.get("variant", FIRST_VARIANT))
-        elif isinstance(line, lines.Res):
-            runs[-1].results.setdefault((line.input_size, line.batch_size), set()).add(variant)
-        elif isinstance(line, lines.Pair):
-            place: Any = (line.data.get("input_size"), line.data.get("batch_size"))
-            runs[-1].answers.setdefault(place, set()).add(str(line.data.get("b")))
+        elif runs and line is not None:
+            runs[-1].take(line)
     return runs

@@ -248,6 +248,12 @@ class Pair(JsonLine):
     KIND = "PAIR"
 
 
+class Proc(JsonLine):
+    """Closes a shape that several processes measured: `medians`, their `p50` and `interval`, in milliseconds."""
+
+    KIND = "PROC"
+
+
 class Stat(JsonLine):
     """Closes a shape: statistics of its repetitions, in milliseconds."""
 
@@ -294,8 +300,8 @@ Line = Arg | Setup | Rep | Res | Exp | JsonLine
 KINDS: dict[str, type[Any]] = {
     kind.KIND: kind
     for kind in (
-        Arg, Setup, Rep, Res, Exp, Log, Env, Case, Phase, Mem, Energy, Ceil, Stat, Pair, Err, Enc, Search, Irm,
-        Fid, Dst,
+        Arg, Setup, Rep, Res, Exp, Log, Env, Case, Phase, Mem, Energy, Ceil, Stat, Proc, Pair, Err, Enc, Search,
+        Irm, Fid, Dst,
     )
 }  # fmt: skip
 FIRST = re.compile(rf"FMWORK ({'|'.join(KINDS)})(?= |$)")

@@ -4,7 +4,7 @@ from typing import TextIO
 
 from fmbench import lines
 
-OUTCOMES = (lines.Stat, lines.Err, lines.Pair)
+OUTCOMES = (lines.Stat, lines.Err, lines.Pair, lines.Proc)
 OUTCOME_STARTS = tuple(f"{lines.PREFIX}{kind.KIND} " for kind in OUTCOMES)
 
 

@@ -88,6 +88,7 @@ class SpeedArguments(Arguments):
     profile: Path | None = None
     precision: float | None = None
     max_seconds: float | None = None
+    repeat: int = 1
     vs: tuple[str, ...] = ()
     ceiling: bool = False
     resume: Path | None = None
@@ -238,6 +239,14 @@ def add_method_arguments(parser: Parser) -> None:
         f"(default: {MAX_SECONDS:.0f} without --reps, else none)",
     )
     group.add_argument(
+        "--repeat",
+        action=Once,
+        type=positive,
+        default=1,
+        metavar="N",
+        help="measure each shape in N processes of its own, one after the other, and say how they differ",
+    )
+    group.add_argument(
         "--vs",
         action="append",
         default=[],
@@ -275,7 +284,8 @@ def add_method_arguments(parser: Parser) -> None:
 def parse_arguments(argv: Sequence[str], program: str = "driver") -> SpeedArguments:
     """Read the speed driver's command line without importing torch. Raises UsageError; `--help` exits with 0."""
     values = read(build_parser(program), argv)
-    return SpeedArguments(**{**values, **repetitions(values), "vs": tuple(values["vs"])})
+    isolate = values["isolate"] or values["repeat"] > 1
+    return SpeedArguments(**{**values, **repetitions(values), "isolate": isolate, "vs": tuple(values["vs"])})
 
 
 def repetitions(values: Mapping[str, Any]) -> dict[str, Any]:

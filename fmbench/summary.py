@@ -12,6 +12,7 @@ INTERVAL_LIMIT = 0.02  # half the interval's width, as a share of the median, wh
 DRIFT_LIMIT = 0.03  # change from the first third to the last
 DRIFT_SURE = 0.01
 PREEMPTION_LIMIT = 100  # a second; a quiet machine's own housekeeping stays below 40
+WAITING_LIMIT = 0.2  # threads in line for a CPU, on average; of two threads on two idle CPUs it stays below a tenth
 THROTTLE_LIMIT = 0.01  # of the periods of a CPU quota, usually of a tenth of a second each
 
 
@@ -22,6 +23,7 @@ class Summary:
     `interval` is the 95% bootstrap interval of the median. `drift` is the change over the run as a share, `drift_p`
     how likely chance makes such a trend. `recompiled` counts kept repetitions in which the compiler ran.
     `preemptions` is how often a second the system took a CPU away from the process; None where nobody counted.
+    `waiting` is how many threads stood in line for a CPU, on average; None where preemptions are counted instead.
     `throttled` is the share of the periods of a CPU quota in which it stopped the process; None without a quota.
     `interval_limit` is half the interval's width, as a share of the median, up to which the median counts as known.
     """
@@ -44,13 +46,14 @@ class Summary:
     preemptions: float | None
     throttled: float | None
     interval_limit: float
+    waiting: float | None
     stable: bool
     reason: str | None
 
     @classmethod
     def of(
         cls, values: Sequence[float], recompiled: Sequence[int] = (), preemptions: float | None = None,
-        throttled: float | None = None, interval_limit: float = INTERVAL_LIMIT,
+        throttled: float | None = None, interval_limit: float = INTERVAL_LIMIT, waiting: float | None = None,
     ) -> "Summary":  # fmt: skip
         """Summarise all repetitions of a shape, the first one (cold) included. Raises ValueError for none.
 
@@ -59,17 +62,18 @@ class Summary:
         """
         figures = figures_of(values) if len(values) <= stats.MANY else many.figures_of(values)
         quiet = cls(**figures, recompiled=0, preemptions=None, throttled=None, interval_limit=interval_limit,
-                    stable=True, reason=None)  # fmt: skip
-        return quiet.disturbed(recompiled, preemptions, throttled, interval_limit)
+                    waiting=None, stable=True, reason=None)  # fmt: skip
+        return quiet.disturbed(recompiled, preemptions, throttled, interval_limit, waiting)
 
     def disturbed(
-        self, recompiled: Sequence[int], preemptions: float | None, throttled: float | None, interval_limit: float
-    ) -> "Summary":
+        self, recompiled: Sequence[int], preemptions: float | None, throttled: float | None, interval_limit: float,
+        waiting: float | None,
+    ) -> "Summary":  # fmt: skip
         """Return the summary with what happened around the repetitions, judged by the limit of its interval."""
         again = sum(position >= max(self.dropped, 1) for position in recompiled)
-        reason = outside_cause(again, preemptions, throttled) or why_unstable(self, interval_limit)
-        return replace(self, recompiled=again, preemptions=preemptions, throttled=throttled,
-                       interval_limit=interval_limit, stable=reason is None, reason=reason)  # fmt: skip
+        reason = outside_cause(again, preemptions, throttled, waiting) or why_unstable(self, interval_limit)
+        around: Any = {"recompiled": again, "preemptions": preemptions, "throttled": throttled, "waiting": waiting}
+        return replace(self, **around, interval_limit=interval_limit, stable=reason is None, reason=reason)
 
 
 def figures_of(values: Sequence[float]) -> dict[str, Any]:
@@ -99,7 +103,9 @@ def figures_of(values: Sequence[float]) -> dict[str, Any]:
     }
 
 
-def outside_cause(recompiled: int, preemptions: float | None, throttled: float | None) -> str | None:
+def outside_cause(
+    recompiled: int, preemptions: float | None, throttled: float | None, waiting: float | None
+) -> str | None:
     """Return what happened around the repetitions that the figures need not show, or None."""
     if recompiled:
         return f"recompiled: the compiler ran in {recompiled} of the repetitions that count"
@@ -107,6 +113,8 @@ def outside_cause(recompiled: int, preemptions: float | None, throttled: float |
         return f"throttled: the CPU quota stopped the process in {throttled:.0%} of its periods"
     if preemptions is not None and preemptions > PREEMPTION_LIMIT:
         return f"contended: the system took a CPU away {preemptions:.0f} times a second, for other work"
+    if waiting is not None and waiting > WAITING_LIMIT:
+        return f"contended: {waiting:.1f} threads on average waited for a CPU that was busy"
     return None
 
 

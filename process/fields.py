@@ -135,11 +135,11 @@ def checked_seconds(value: Any) -> float:
 STATISTICS: dict[str, Check] = {
     **dict.fromkeys(("n", "dropped"), known_count),
     **dict.fromkeys(("cold", "min", "p50", "p90", "p95", "p99", "mad"), known_number),
-    **dict.fromkeys(("mean", "drift", "drift_p", "preemptions", "throttled", "interval_limit"), number),
+    **dict.fromkeys(("mean", "drift", "drift_p", "preemptions", "throttled", "interval_limit", "waiting"), number),
     **dict.fromkeys(("outliers", "recompiled"), whole_number),
     "interval": interval,
     "stable": truth,
-    **dict.fromkeys(("reason", "ended"), text),
+    **dict.fromkeys(("reason", "ended", "graph"), text),
 }
 MEMORY: dict[str, Check] = {
     **dict.fromkeys(("device_peak_bytes", "host_peak_bytes", "model_bytes"), whole_number),
@@ -201,4 +201,12 @@ PAIR: dict[str, Check] = {
     **dict.fromkeys(("ratio", "p"), number),
     "interval": interval,
     **dict.fromkeys(("a", "overrides", "verdict", "reason", "same_as"), text),
+}
+PROCESSES: dict[str, Check] = {
+    **dict.fromkeys(("n", "requested"), known_count),
+    "p50": known_number,
+    "ratio": number,
+    "interval": interval,
+    "stable": truth,
+    "reason": text,
 }

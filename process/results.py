@@ -78,6 +78,7 @@ def row_of(run: Run, shape: Shape, metadata_id: str | None) -> dict[str, Any]:
         "error": error(shape),
         "retrieval": None,
         "distillation": None,
+        "processes": shape.processes,
     }
 
 
@@ -157,6 +158,8 @@ def statistics(shape: Shape, summary: Summary | None) -> dict[str, Any] | None:
     """Return the statistics of a shape's repetitions, in milliseconds; without repetitions, what its STAT line says."""
     if summary is None:
         return shape.statistics
+    said = shape.statistics or {}
+    doubt = summary.reason or (shape.processes or {}).get("reason")
     return {
         "n": summary.n,
         "dropped": summary.dropped,
@@ -167,13 +170,15 @@ def statistics(shape: Shape, summary: Summary | None) -> dict[str, Any] | None:
         "outliers": summary.outliers,
         "recompiled": summary.recompiled,
         "preemptions": summary.preemptions,
-        "stable": summary.stable,
-        "reason": summary.reason,
-        "ended": (shape.statistics or {}).get("ended"),
+        "stable": doubt is None,
+        "reason": doubt,
+        "ended": said.get("ended"),
         "repetitions": shape.repetitions,
         "requested": shape.requested,
         "throttled": summary.throttled,
         "interval_limit": summary.interval_limit,
+        "graph": said.get("graph"),
+        "waiting": summary.waiting,
     }
 
 

@@ -128,6 +128,7 @@ class RunReader:
             lines.Energy: self._energy,
             lines.Ceil: self._ceil,
             lines.Pair: self._pair,
+            lines.Proc: self._proc,
             lines.Enc: self._enc,
             lines.Search: self._search,
             lines.Irm: self._irm,
@@ -316,6 +317,14 @@ class RunReader:
         shape = self._shape_at((input_size, batch_size, b))
         if shape is not None and shape.variant == b:
             shape.pair = fields.without_place(line.data)
+
+    def _proc(self, line: lines.Proc) -> None:
+        fields.check(line.data, fields.PROCESSES)
+        place, said = fields.place_of(line.data), fields.without_place(line.data)
+        said.pop("medians", None)  # each is its process's own
+        measured = [shape for shape in self.run.shapes if shape.place == place and shape.result is not None]
+        for shape in measured[max(0, len(measured) - said["n"]) :]:
+            shape.processes = said
 
     def _enc(self, line: lines.Enc) -> None:
         self._take_retrieval(line, fields.ENCODING, "queries" if line.data.get("role") == "query" else "passages")

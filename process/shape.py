@@ -33,6 +33,7 @@ class Shape:
     energy: dict[str, Any] | None = None
     standing: dict[str, Any] | None = None
     pair: dict[str, Any] | None = None
+    processes: dict[str, Any] | None = None
     result: lines.Res | None = None
     failure: dict[str, Any] | None = None
     figures: Summary | None = None
@@ -75,6 +76,7 @@ class Shape:
             said.get("preemptions"),
             said.get("throttled"),
             said.get("interval_limit") or INTERVAL_LIMIT,
+            said.get("waiting"),
         )
 
     def matches(self, place: Place) -> bool:

@@ -41,7 +41,7 @@ def approximately(expected: dict[str, object]) -> dict[str, object]:
     }
 
 
-ALONE = {"recompiled": 0, "preemptions": None, "throttled": None, "interval_limit": 0.02}
+ALONE = {"recompiled": 0, "preemptions": None, "throttled": None, "interval_limit": 0.02, "waiting": None}
 QUIET = {
     "drift": 0.0,
     "drift_p": 1.0,
@@ -50,6 +50,7 @@ QUIET = {
     "preemptions": None,
     "throttled": None,
     "interval_limit": 0.02,
+    "waiting": None,
     "stable": True,
     "reason": None,
 }
@@ -264,3 +265,22 @@ WIDE = [100.0] * 3 + [96.0, 104.0] * 6  # 12 are kept, their median known to 4%
 def test_a_median_is_known_well_enough_by_what_was_asked_for(limit: float, reason: str | None) -> None:
     summary = Summary.of(WIDE, interval_limit=limit)
     assert (summary.reason, summary.stable, summary.interval_limit) == (reason, reason is None, limit)
+
+
+@pytest.mark.parametrize(
+    ("values", "recompiled", "waiting", "reason"),
+    [
+        (CONSTANT, (), None, None),
+        (CONSTANT, (), 0.2, None),
+        (CONSTANT, (), 1.0, "contended"),
+        (BIMODAL, (), 1.0, "contended"),
+        (BIMODAL, (), 0.1, "spread"),
+        (CONSTANT, (7,), 1.0, "recompiled"),
+    ],
+)
+def test_threads_that_wait_for_a_cpu(
+    values: Sequence[float], recompiled: Sequence[int], waiting: float | None, reason: str | None
+) -> None:
+    summary = Summary.of(values, recompiled, waiting=waiting)
+    assert summary.waiting == waiting
+    assert summary.reason is None if reason is None else str(summary.reason).startswith(f"{reason}:")

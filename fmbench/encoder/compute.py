@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from fmbench.compilation import CompilationWatch, allow_shapes
+from fmbench.compilation import CompilationWatch
 from fmbench.errors import UsageError, first_line
 from fmbench.options import Arguments
 
@@ -90,8 +90,6 @@ class Compute:
         self.budgets: dict[Role, int] = {} if isinstance(budget, str) else dict.fromkeys(ROLES, budget)
         self.dimension = self._dimension(loaded)
         self._forward = platform.prepare(loaded, arguments)
-        if self._lengths:
-            allow_shapes(len(self._lengths))
         self.tried: dict[Role, dict[int, float]] = {}  # tokens a second by budget, where the budget was searched
         self._watch = CompilationWatch()
         if arguments.compile or platform.always_compiles:
@@ -221,7 +219,7 @@ class Compute:
     def _warm_up(self, tokens: Tokens, batch: Batch, excluded: int, timings: Timings) -> None:
         """Do the one-off work of a new shape, or of all of them at once where shapes are not fixed."""
         compiled, start = self._watch.count, time.perf_counter()
-        inputs = collate(tokens, batch, self._padding_id, self._left)
+        inputs = collate(tokens, batch, self._padding_id)
         phases = self._platform.warm_up(self._forward, self._platform.place(inputs))
         self._batch(tokens, batch, excluded, Timings())
         self._platform.synchronize()

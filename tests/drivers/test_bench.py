@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from fmbench import contention
 from fmbench.backend import Backend
 from fmbench.backends.null import NullBackend
 from fmbench.clock import FakeClock
@@ -259,3 +260,28 @@ def test_a_repetition_in_which_a_compiler_runs_takes_no_time_of_the_cap() -> Non
     run.run(Shape(16, 4))
     (stat,) = [json.loads(line.removeprefix("FMWORK STAT ")) for line in fmwork(log) if line.startswith("FMWORK STAT")]
     assert (stat["ended"], stat["n"] + stat["dropped"], stat["p50"]) == ("seconds", 6, 400.0)
+
+
+class Yielding(NullBackend):
+    """Has threads that give their CPU away themselves, of which preemptions say nothing."""
+
+    yields = True
+
+
+@pytest.mark.parametrize(
+    ("platform", "waiting", "reason"),
+    [
+        (Yielding(), 1.5, "contended: 1.5 threads on average waited for a CPU that was busy"),
+        (NullBackend(), None, None),
+    ],
+)
+def test_a_platform_whose_threads_yield_is_contended_where_they_wait(
+    monkeypatch, platform: Backend, waiting: float | None, reason: str | None
+) -> None:
+    readings = iter([0, 1_500_000_000])
+    monkeypatch.setattr(contention, "waited", lambda: next(readings))
+    monkeypatch.setattr(contention, "preemptions", lambda: 0)
+    run, log = bench([100_000_000] * 11, platform)  # ten of them after the first: a second
+    run.run(Shape(16, 4))
+    (stat,) = [json.loads(line.removeprefix("FMWORK STAT ")) for line in fmwork(log) if line.startswith("FMWORK STAT")]
+    assert (stat["waiting"], stat["stable"], stat["reason"]) == (waiting, reason is None, reason)

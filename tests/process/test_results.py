@@ -12,7 +12,7 @@ from .log_lines import LOG, case
 KEYS = [
     "timestamp", "metadata_id", "engine", "model", "precision", "input", "output", "batch", "tp", "opts", "warmup",
     "setup", "ttft", "itl", "thp", "model_class", "status", "statistics", "memory", "energy", "roofline",
-    "environment", "schema", "variant", "pair", "phases", "error", "retrieval", "distillation",
+    "environment", "schema", "variant", "pair", "phases", "error", "retrieval", "distillation", "processes",
 ]  # fmt: skip
 
 
@@ -165,7 +165,7 @@ def test_the_keys_of_statistics(process, golden):
             assert list(row["statistics"]) == [
                 "n", "dropped", "cold", "min", "p50", "p90", "p95", "p99", "mean", "mad", "interval", "drift",
                 "drift_p", "outliers", "recompiled", "preemptions", "stable", "reason", "ended", "repetitions",
-                "requested", "throttled", "interval_limit",
+                "requested", "throttled", "interval_limit", "graph", "waiting",
             ]  # fmt: skip
 
 
@@ -256,3 +256,33 @@ def test_what_a_result_says_and_its_repetitions_do_not_bear_out_stays_as_it_is_s
     fast = [lines.Rep(k, 9, k * 10**9, k * 10**9 + 10**6, 10**6).format() for k in range(1, 10)]
     (row,) = read(LOG, case(), *fast, "FMWORK RES 1.000000000 2.000000000 m C 8 4 0.050 5.0").rows
     assert (row["itl"], row["thp"]) == (0.05, 5.0)
+
+
+def test_the_golden_log_of_several_processes(process, golden):
+    rows = process("--path", golden.parent / "golden-processes" / "format-1.log").rows
+    assert [(row["itl"], row["thp"], row["statistics"]["graph"]) for row in rows] == [
+        (36.25, 220.7, "static"), (51.5, 155.3, "static"),
+    ]  # fmt: skip
+    for row in rows:
+        found, statistics = row["processes"], row["statistics"]
+        assert (found["n"], found["requested"], found["p50"], found["ratio"]) == (2, 2, 43.875, 1.42069)
+        assert (statistics["stable"], statistics["reason"]) == (False, found["reason"])
+
+
+@pytest.mark.parametrize("n", [0, 1, 5])
+def test_a_line_of_processes_speaks_of_no_more_shapes_than_there_are(process, golden, tmp_path, n):
+    text = (golden.parent / "golden-processes" / "format-1.log").read_text()
+    (tmp_path / "run.log").write_text(text.replace('"n": 2', f'"n": {n}'))
+    rows = process("--path", tmp_path / "run.log").rows
+    assert [row["processes"] is not None for row in rows] == [n > 1, n > 0]
+
+
+def test_threads_that_waited_are_a_doubt_on_read_too(process, golden, tmp_path):
+    text = (golden.parent / "golden-processes" / "format-1.log").read_text()
+    (tmp_path / "run.log").write_text(text.replace('"graph"', '"waiting": 0.91, "graph"', 1))
+    first, second = (row["statistics"] for row in process("--path", tmp_path / "run.log").rows)
+    assert (first["waiting"], first["reason"]) == (
+        0.91,
+        "contended: 0.9 threads on average waited for a CPU that was busy",
+    )
+    assert (second["waiting"], second["reason"].partition(":")[0]) == (None, "processes")
