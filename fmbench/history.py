@@ -1,15 +1,16 @@
 """What a log already holds: for a run that goes on where another stopped."""
 
-import fcntl
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from fmbench import lines
+from fmbench import lines, stats
+from fmbench.consistency import Repetitions, result_doubt
 from fmbench.errors import UsageError, first_line
 from fmbench.facts import differences
+from fmbench.log import claim
 
 # These say what is measured how often, not what is measured.
 FREE = ("input_sizes", "batch_sizes", "reps", "precision", "max_seconds", "resume", "isolate", "profile", "disclose")
@@ -37,19 +38,19 @@ class History:
             raw = path.read_bytes() if path.exists() else b""
         except OSError as error:
             raise UsageError(f"--resume {path}: {first_line(error)}") from None
+        if lines.UTF16.match(raw):
+            raise UsageError(
+                f"--resume {path}: is UTF-16, as PowerShell's > writes it, and a run writes UTF-8; use a log of its own"
+            )
         if raw and not raw.startswith(b"FMWORK LOG ") and b"\nFMWORK LOG " not in raw:
             raise UsageError(f"--resume {path}: no log of fmbench (a compressed one has to be unpacked first)")
-        text = raw.decode("utf-8", "replace")
         self._size = len(raw)
-        self.torn = bool(text) and not text.endswith("\n")
-        self._runs = [run for run in read_runs(text.splitlines()) if run.shapes]
+        self.torn = bool(raw) and not raw.endswith(b"\n")
+        self._runs = [run for run in read_runs(raw) if run.shapes]
 
     def claim(self, stream: IO[str]) -> None:
         """Make the log this run's own while it writes. Raises UsageError where another run has it, or had meanwhile."""
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise UsageError(f"--resume {self.path}: another run writes to it; wait, or use a log of its own") from None
+        claim(stream, f"--resume {self.path}")
         if os.fstat(stream.fileno()).st_size != self._size:
             raise UsageError(f"--resume {self.path}: another run has written to it meanwhile; try again")
 
@@ -80,22 +81,75 @@ class History:
             raise UsageError(f"--resume {self.path}: measured under another fingerprint ({named}{more}); use a new log")
 
 
-def read_runs(texts: Iterable[str]) -> list[Past]:
-    """Return the runs of a log's lines. What does not parse is passed over: only whole results count."""
+class Block(Repetitions):
+    """The lines between two CASE lines of an earlier run, as far as they tell whether its result counts."""
+
+    def __init__(self, place: tuple[Any, Any] | None = None) -> None:
+        super().__init__()
+        self.place = place
+        self.durations: list[int] = []
+        self.result: lines.Res | None = None
+        self.said: dict[str, Any] | None = None
+
+    def take(self, repetition: tuple[int, int, int, int, int]) -> None:
+        """Take over one repetition."""
+        index, _, _, end, duration = repetition
+        self.compare(*repetition)
+        self.expected, self.latest = index + 1, end
+        self.durations.append(duration)
+
+    @property
+    def shape(self) -> tuple[int, int] | None:
+        """The sizes that the block is a result of; None where it has none, or one that its repetitions contradict."""
+        if self.result is None:
+            return None
+        sizes = self.result.input_size, self.result.batch_size
+        median = stats.median(stats.settled(self.durations)) if self.durations else None
+        doubt = result_doubt(self, len(self.durations), median, self.result, self.said)
+        return None if doubt or self.place not in (None, sizes) else sizes
+
+
+def read_runs(raw: bytes) -> list[Past]:
+    """Return the runs of a log. Only whole results count, by the rule that `process` has too."""
     runs: list[Past] = []
-    for text in texts:
-        try:
-            line = lines.parse_line(text)
-        except lines.LineError:
+    block = Block()
+
+    def close(following: Block) -> None:
+        nonlocal block
+        if runs and block.shape is not None:
+            runs[-1].shapes.add(block.shape)
+        block = following
+
+    for text in raw.splitlines(keepends=True):
+        repetition = lines.parse_rep(text)
+        if repetition is not None:
+            block.take(repetition)
             continue
+        line = lines.parse_whole(text.decode("utf-8", "replace").rstrip("\r\n"), text.endswith(b"\n"), True, ignore)
         if isinstance(line, lines.Log):
+            close(Block())
             runs.append(Past())
-        elif not runs:
-            continue
-        elif isinstance(line, lines.Arg):
-            runs[-1].arguments[line.key] = line.value
-        elif isinstance(line, lines.Env):
-            runs[-1].facts |= line.data
-        elif isinstance(line, lines.Res):
-            runs[-1].shapes.add((line.input_size, line.batch_size))
+        elif isinstance(line, lines.Case):
+            close(Block((line.data.get("input_size"), line.data.get("batch_size"))))
+        elif runs:
+            take(line, runs[-1], block)
+    close(Block())
     return runs
+
+
+def take(line: lines.Line | None, run: Past, block: Block) -> None:
+    """Take over a line of a run."""
+    if isinstance(line, lines.Arg):
+        run.arguments[line.key] = line.value
+    elif isinstance(line, lines.Env):
+        run.facts |= line.data
+    elif isinstance(line, lines.Rep):
+        block.take((line.index, line.count, line.start, line.end, line.duration))
+    elif isinstance(line, lines.Res):
+        block.result = line
+    elif isinstance(line, lines.Stat):
+        block.said = line.data
+
+
+def ignore(_: str) -> None:
+    """Take no notice of a line that is not whole: `process` complains."""

@@ -2,8 +2,9 @@
 
 import argparse
 import re
+import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from fmbench.errors import UsageError, nearest
 
@@ -29,6 +30,10 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raise instead of printing a usage block."""
         raise UsageError(f"{message} (see {self.prog} --help)")
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """Print; argparse itself would swallow that a disk is full."""
+        (file or sys.stderr).write(message or "")
 
     def parse_known(self, argv: Sequence[str]) -> argparse.Namespace:
         """Parse every token, or raise UsageError that names the nearest argument."""

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from .doubts import retrieval_doubt
 from .results import Record, row_of
 from .runs import Run, Shape
 
@@ -23,7 +24,8 @@ def retrieval_records(run: Run, source: str, metadata_id: str | None) -> Iterato
             "model": (row["environment"] or {}).get("model") or row["model"],
             "status": status(row["environment"] or {}, parts),
             "retrieval": {"dataset": dataset, **{name: parts[name] for name in PARTS if name in parts}},
-        }, source)  # fmt: skip
+            "doubt": run.doubt or run.doubts.get(dataset) or retrieval_doubt(parts),
+        }, source, line=run.starts.get(dataset))  # fmt: skip
 
 
 def status(environment: dict[str, Any], parts: dict[str, dict[str, Any]]) -> str:

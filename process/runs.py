@@ -4,6 +4,7 @@ import itertools
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from fmbench import lines
@@ -16,10 +17,10 @@ from .reader import Complaints
 from .shape import Shape
 from .spool import Spool
 
-RECOMPILED_AT = "recompiled_at"  # positions, from 0, of the repetitions in which the compiler ran
-LOAD = "load"  # the phase that SETUP repeats
+RECOMPILED_AT, LOAD = "recompiled_at", "load"  # repetitions in which the compiler ran; the phase that SETUP repeats
 # What a reader that needs no repetitions has in memory at most.
 REPETITIONS = 2**20
+OF_DATASET = (lines.Enc, lines.Search, lines.Irm, lines.Dst)
 SHAPES = 20_000
 
 
@@ -43,10 +44,31 @@ class Run:
     format: int | None = None
     speaks: bool = False  # a FMWORK line was read, not only a banner that any program may print
     measures: bool = False  # it is past its arguments
+    announces: bool = False  # it has a CASE line
+    doubt: str | None = None  # why nothing of it is to be believed
+    doubts: dict[str, str] = field(default_factory=dict)  # the same of a data set
+    starts: dict[str, int] = field(default_factory=dict)  # the first line of each data set
+
+    def raise_doubt(self, reason: str) -> None:
+        """Take a reason not to believe the run; the first one stays."""
+        self.doubt = self.doubt or reason
 
     def every_shape(self) -> Iterable[Shape]:
-        """Return all shapes in order."""
+        """Return all shapes."""
         return itertools.chain(self.earlier or (), self.shapes)
+
+    @property
+    def asked(self) -> set[tuple[int, int]]:
+        """The (input size, batch size) that its command line asks for; empty where that is not known."""
+        if self.format is None:
+            return set()
+        try:
+            inputs, batches = (
+                [int(part) for part in self.arguments[key].split(",")] for key in ("input_sizes", "batch_sizes")
+            )
+        except (KeyError, ValueError):
+            return set()
+        return {(size, batch) for size in inputs for batch in batches}
 
     def environment_of(self, variant: str | None) -> dict[str, Any]:
         """Return the facts that hold for a variant's shapes."""
@@ -86,10 +108,9 @@ def read_runs(raw_lines: Iterable[bytes], complaints: Complaints, repetitions: b
     for number, raw in enumerate(raw_lines, start=1):
         repetition = parse_rep(raw)
         if repetition is not None:  # a million times: few calls
-            _, count, start, _, duration = repetition
             shape = reader.open or reader.open_shape()
             try:
-                shape.add(count, start, duration)
+                shape.add(*repetition)
             except OverflowError as error:
                 complaints.add(number, f"FMWORK REP: {error}")
             if len(shape.durations) >= most:
@@ -110,7 +131,7 @@ class RunReader:
 
     def __init__(self, complaints: Complaints, repetitions: bool = True) -> None:
         self.run, self.open = Run(), None
-        self._keeps, self._held = repetitions, 0
+        self._keeps, self._held, self._number = repetitions, 0, 0
         self._by_place: dict[Place, Shape] = {}
         self._complaints = complaints
         self._handlers: dict[type, Callable[[Any], None]] = {
@@ -136,6 +157,7 @@ class RunReader:
 
     def read(self, number: int, raw: bytes) -> Run | None:
         """Take one line in; return the run before it where this line begins another."""
+        self._number = number
         text = raw.decode("utf-8", "replace").rstrip("\r\n")
         line = self._parse(number, text, whole=raw.endswith(b"\n"))
         if line is None:
@@ -151,6 +173,7 @@ class RunReader:
                 raise UsageError(f"{self._complaints.name}:{number}: {error}") from None
             except (LineError, OverflowError) as error:
                 self._complaints.add(number, f"FMWORK {line.KIND}: {error}")
+                self._blame(line, str(error))
         return finished
 
     def open_shape(self) -> Shape:
@@ -161,7 +184,7 @@ class RunReader:
         if self.run.shapes and not self._keeps:
             self._held += self.run.shapes[-1].repetitions
             self._make_room()
-        self.open = Shape()
+        self.open = Shape(line=self._number)
         self.run.shapes.append(self.open)
         return self.open
 
@@ -182,20 +205,24 @@ class RunReader:
         del self.run.shapes[: SHAPES // 2]
 
     def _parse(self, number: int, text: str, whole: bool) -> lines.Line | None:
-        """Return the first FMWORK line in a text that parses, with a complaint about what comes before it.
+        """Return the first FMWORK line in a text that is whole, with a complaint about what comes before it."""
+        return lines.parse_whole(text, whole, self.run.format is not None, partial(self._complaints.add, number))
 
-        A killed run leaves half a line, and the next run in the same file begins right behind it.
-        """
-        while found := lines.FIRST.search(text):
-            try:
-                line = lines.parse_line(text)
-                if line is None or whole or isinstance(line, lines.JsonLine) or text.rstrip().endswith(line.format()):
-                    return line
-                raise LineError(f"{found[0]}: the log ends within the line")
-            except LineError as error:
-                self._complaints.add(number, str(error))
-                text = text[found.end() :]
-        return None
+    def _blame(self, line: lines.Line, reason: str) -> None:
+        """Say it in the rows that a line speaks of that something of it was refused."""
+        reason = f"damaged: {line.KIND}: {reason}"
+        if isinstance(line, OF_DATASET):
+            if isinstance(dataset := line.data.get("dataset"), str):
+                self.run.doubts.setdefault(dataset, reason)
+            else:
+                self.run.raise_doubt(reason)
+            return
+        try:
+            shape = self._shape_at(fields.place_of(line.data)) if isinstance(line, lines.JsonLine) else self.open
+        except LineError:
+            shape = self.run.shapes[-1] if self.run.shapes else None
+        if shape:
+            shape.raise_doubt(reason)
 
     def _begins_run(self, line: lines.Line) -> bool:
         """Whether a line opens a run. Logs of old have no LOG line: there, arguments do that."""
@@ -211,11 +238,16 @@ class RunReader:
         self._held = 0
         return finished
 
-    def _close_shape(self, place: Place) -> Shape:
+    def _close_shape(self, place: Place, kind: str) -> Shape:
         """Close and return the open shape where it has this place, else a new one: figures never change shapes."""
         shape = self.open_shape()
         if not shape.matches(place):
+            reason = f"mixed: {kind} of {place[0]} / {place[1]} stands behind CASE of "
+            reason += f"{shape.input_size} / {shape.batch_size}"
+            if shape.repetitions:
+                shape.raise_doubt(reason)
             shape = self._new_shape()
+            shape.raise_doubt(reason)
         self._put(shape, place)
         self.open = None
         return shape
@@ -251,6 +283,7 @@ class RunReader:
 
     def _env(self, line: lines.Env) -> None:
         variant = fields.text(line.data, "variant")
+        self._refuse(line, fields.FACTS)
         facts = {key: value for key, value in line.data.items() if key != "variant"}
         self.run.environments.setdefault(variant, {}).update(facts)
 
@@ -260,14 +293,14 @@ class RunReader:
 
     def _case(self, line: lines.Case) -> None:
         place = fields.place_of(line.data)
-        if place[0] is None or place[1] is None:
-            raise LineError("no sizes")
+        refused = fields.refuse(line.data, fields.CASE)
         shape = self._announce(place)
-        shape.requested = fields.whole_number(line.data, "reps")
+        self.run.announces = True
+        shape.requested, shape.announced = line.data.get("reps"), fields.without_place(line.data)
+        self._tell(line, refused)
 
     def _phase(self, line: lines.Phase) -> None:
-        fields.known_text(line.data, "name")
-        fields.seconds(line.data, "seconds")
+        self._refuse(line, fields.PHASE)
         place, phase = fields.place_of(line.data), fields.without_place(line.data)
         if not self.run.shapes:
             self.run.phases.append((place[2], phase))
@@ -275,17 +308,20 @@ class RunReader:
             shape.phases.append(phase)
 
     def _rep(self, line: lines.Rep) -> None:
-        self.open_shape().add(line.count, line.start, line.duration)
+        self.open_shape().add(line.index, line.count, line.start, line.end, line.duration)
 
     def _res(self, line: lines.Res) -> None:
-        self._close_shape((line.input_size, line.batch_size, None)).result = line
+        self._close_shape((line.input_size, line.batch_size, None), line.KIND).result = line
 
     def _err(self, line: lines.Err) -> None:
-        self._close_shape(fields.place_of(line.data)).failure = fields.without_place(line.data)
+        place = fields.place_of(line.data)
+        refused = fields.refuse(line.data, fields.FAILURE)
+        self._close_shape(place, line.KIND).failure = fields.without_place(line.data)
+        self._tell(line, refused)
 
     def _stat(self, line: lines.Stat) -> None:
         shape, said = self._said(line, fields.STATISTICS)
-        recompiled = fields.positions(said, RECOMPILED_AT)
+        recompiled = said.get(RECOMPILED_AT) or []
         if shape is not None:
             known = {key: value for key, value in said.items() if value is not None and key != RECOMPILED_AT}
             shape.statistics, shape.recompiled = known, recompiled
@@ -303,7 +339,7 @@ class RunReader:
     def _ceil(self, line: lines.Ceil) -> None:
         place = fields.place_of(line.data)
         if place[:2] == (None, None):
-            fields.check(line.data, fields.CEILING)
+            self._refuse(line, fields.CEILING)
             self.run.ceilings[place[2]] = fields.without_place(line.data)
             return
         shape, said = self._said(line, fields.STANDING)
@@ -311,12 +347,14 @@ class RunReader:
             shape.standing = said
 
     def _pair(self, line: lines.Pair) -> None:
-        fields.check(line.data, fields.PAIR)
         input_size, batch_size, _ = fields.place_of(line.data)
         b = fields.known_text(line.data, "b")
+        refused = fields.refuse(line.data, fields.PAIR)
         shape = self._shape_at((input_size, batch_size, b))
         if shape is not None and shape.variant == b:
-            shape.pair = fields.without_place(line.data)
+            other = self._by_place.get((input_size, batch_size, line.data.get("a")))
+            shape.take_pair(fields.without_place(line.data), other)
+        self._tell(line, refused)
 
     def _enc(self, line: lines.Enc) -> None:
         self._take_retrieval(line, fields.ENCODING, "queries" if line.data.get("role") == "query" else "passages")
@@ -328,20 +366,32 @@ class RunReader:
         self._take_retrieval(line, fields.QUALITY, "quality")
 
     def _dst(self, line: lines.Dst) -> None:
-        fields.check(line.data, fields.STAGE)
+        self._refuse(line, fields.STAGE)
         if line.data["stage"] in ("reference", "evaluate"):
-            fields.check(line.data, fields.QUERY_ENCODER)
+            self._refuse(line, fields.QUERY_ENCODER)
             self.run.distillations.append(line.data)
 
     def _take_retrieval(self, line: lines.JsonLine, checks: dict[str, Check], part: str) -> None:
-        fields.check(line.data, checks)
+        self._refuse(line, checks)
         said = {key: value for key, value in line.data.items() if key not in ("dataset", "role")}
-        self.run.retrievals.setdefault(line.data["dataset"], {})[part] = said
+        dataset = line.data["dataset"]
+        self.run.starts.setdefault(dataset, self._number)
+        self.run.retrievals.setdefault(dataset, {})[part] = said
 
     def _said(self, line: lines.JsonLine, checks: dict[str, Check]) -> tuple[Shape | None, dict[str, Any]]:
         """Return the shape that a line speaks of and what it says of it. Raises LineError for a field that is wrong."""
-        fields.check(line.data, checks)
-        return self._shape_at(fields.place_of(line.data)), fields.without_place(line.data)
+        place = fields.place_of(line.data)
+        self._refuse(line, checks)
+        return self._shape_at(place), fields.without_place(line.data)
+
+    def _refuse(self, line: lines.JsonLine, checks: dict[str, Check]) -> None:
+        """Take out of a line what is wrong, and say so, in its row too."""
+        self._tell(line, fields.refuse(line.data, checks))
+
+    def _tell(self, line: lines.JsonLine, refused: list[str]) -> None:
+        for reason in refused:
+            self._complaints.add(self._number, f"FMWORK {line.KIND}: {reason}")
+            self._blame(line, reason)
 
     def _shape_at(self, place: Place) -> Shape | None:
         """Return the last shape that a line before or after its result speaks of, or None where there is none."""

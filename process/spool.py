@@ -13,7 +13,7 @@ from .shape import Shape
 
 PLAIN = (
     "input_size", "batch_size", "variant", "requested", "start", "phases", "statistics", "recompiled", "memory",
-    "energy", "standing", "pair", "failure", "settled",
+    "energy", "standing", "pair", "failure", "settled", "expected", "latest", "doubt", "lost", "line", "announced",
 )  # fmt: skip
 
 

@@ -64,9 +64,8 @@ class Watch:
         self._number += 1
         repetition = lines.parse_rep(raw)
         if repetition is not None:
-            _, count, start, _, duration = repetition
             with contextlib.suppress(OverflowError):  # `process --path` complains
-                self._reader.open_shape().add(count, start, duration)
+                self._reader.open_shape().add(*repetition)
         elif b"FMWORK " in raw or b"RUN " in raw:
             if self._reader.read(self._number, raw) is not None:
                 self._told = 0
