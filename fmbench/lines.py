@@ -368,9 +368,11 @@ def parse_rep(raw: bytes) -> tuple[int, int, int, int, int] | None:
     A log of a million repetitions spends its time here.
     """
     parts = raw.split()
-    if len(parts) != 7 or parts[1] != b"REP" or parts[0] != b"FMWORK":
+    if len(parts) != 7:
         return None
-    _, _, index, count, start, end, duration = parts
+    prefix, kind, index, count, start, end, duration = parts
+    if kind != b"REP" or prefix != b"FMWORK":
+        return None
     if not (start[-10:-9] == end[-10:-9] == duration[-10:-9] == b"."):
         return None
     try:

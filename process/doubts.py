@@ -7,12 +7,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from fmbench import stats
-from fmbench.consistency import SAME, ascending, disagree, holds, result_doubt, statistics_doubt
+from fmbench.consistency import LATENCY_ROUNDING, SAME, ascending, disagree, holds, result_doubt, statistics_doubt
 from fmbench.summary import Summary
 
 from .runs import Run
 from .shape import Shape
 
+DISAGREEMENT = 0.05  # a share: logs of old leave other repetitions out
 METRIC_ROUNDING = 1e-4  # of a metric and the ends of its interval
 PERCENTILES = ("p50", "p95", "p99")
 SHARES = ("precision", "ceiling", "success", "recall")
@@ -27,8 +28,7 @@ def shape_doubt(run: Run, shape: Shape, summary: Summary | None, found: Said | N
     """
     count = shape.repetitions
     if run.format is None or run.doubt or shape.doubt:
-        too_many = shape.requested is not None and count > shape.requested
-        return run.doubt or shape.doubt or (f"mixed: {count} repetitions of {shape.requested}" if too_many else None)
+        return run.doubt or shape.doubt or old_doubt(shape, count, summary)
     if shape.announced is None and (count or (run.announces and shape.result is not None)):
         return "mixed: it stands behind no CASE line of its own"
     asked = run.asked
@@ -40,6 +40,18 @@ def shape_doubt(run: Run, shape: Shape, summary: Summary | None, found: Said | N
         or (statistics_doubt(shape.statistics, None if summary is None else found) if shape.statistics else None)
         or next(side_doubts(shape, found), None)
     )
+
+
+def old_doubt(shape: Shape, count: int, summary: Summary | None) -> str | None:
+    """Return what no log may hold: too many repetitions, or a result that is far from all of them."""
+    if shape.requested is not None and count > shape.requested:
+        return f"mixed: {count} repetitions of {shape.requested}"
+    if summary is None or shape.result is None or count != shape.requested:
+        return None
+    said, found = shape.result.latency, summary.p50 / 1e6
+    if abs(said - found) > DISAGREEMENT * found + LATENCY_ROUNDING:
+        return f"contradicted: RES says {said:.3f} ms, and its repetitions {found:.3f} ms"
+    return None
 
 
 def side_doubts(shape: Shape, found: Said | None) -> Iterator[str]:

@@ -106,11 +106,11 @@ def read_runs(raw_lines: Iterable[bytes], complaints: Complaints, repetitions: b
     most = sys.maxsize if repetitions else REPETITIONS
     parse_rep = lines.parse_rep
     for number, raw in enumerate(raw_lines, start=1):
-        repetition = parse_rep(raw)
-        if repetition is not None:  # a million times: few calls
+        if (repetition := parse_rep(raw)) is not None:  # a million times: few calls
+            index, count, start, end, duration = repetition
             shape = reader.open or reader.open_shape()
             try:
-                shape.add(*repetition)
+                shape.add(index, count, start, end, duration)
             except OverflowError as error:
                 complaints.add(number, f"FMWORK REP: {error}")
             if len(shape.durations) >= most:

@@ -79,8 +79,8 @@ def current(facts: Facts, name: str) -> Facts:
         facts = upgraded(facts, "store", FORMAT, ENTRY)
         for key, kind in SHAPE.items():
             value: Any = facts
-            for name in key.split("."):
-                value = value.get(name)  # those above come first, and are objects
+            for word in key.split("."):
+                value = value.get(word)  # those above come first, and are objects
             if not isinstance(value, kind):
                 raise ValueError(f"{key} is missing or not what it should be")
     except ValueError as error:
