@@ -263,7 +263,7 @@ def test_points_of_the_roofline_lie_below_it(drawn):
     roof = next(line for line in axes.lines if line.get_label().startswith("limit"))
     assert max(roof.get_ydata()) == pytest.approx(1000)
     x, y = zip(*[place for line in axes.lines if line is not roof for place in line.get_xydata()], strict=True)
-    assert set(x) == {16, 64} and set(y) == {16, 64}
+    assert set(x) == {16, 64} and set(y) == {25, 50, 100}
 
 
 def test_no_colour_twice_before_the_style_changes(drawn):
