@@ -18,7 +18,7 @@ from fmbench.errors import UsageError, first_line
 from fmbench.history import History
 from fmbench.identity import identify
 from fmbench.inputs import TokenGenerator
-from fmbench.log import LogWriter
+from fmbench.log import LogWriter, open_log
 from fmbench.measure import Shape, interrupt_deferred
 from fmbench.opening import given, platform_facts, run_facts, write_arguments
 from fmbench.options import build_parser, parse_arguments
@@ -76,10 +76,11 @@ def check_model(history: History, variant: Variant) -> None:
 @contextlib.contextmanager
 def log_stream(history: History | None) -> Iterator[TextIO]:
     """Yield where the log goes: stdout, or the end of the log that the run goes on with."""
-    with reserved_stdout() as stdout:
-        if history is None:
+    if history is None:
+        with open_log() as stdout:
             yield stdout
-            return
+        return
+    with reserved_stdout():
         try:
             stream = history.path.open("a", encoding="utf-8")
         except OSError as error:

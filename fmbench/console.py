@@ -1,6 +1,7 @@
 """What a program says to its user. stdout carries results only; everything here goes to stderr."""
 
 import contextlib
+import errno
 import os
 import signal
 import sys
@@ -8,15 +9,16 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TextIO
 
 from fmbench.errors import FmbenchError, first_line
+from fmbench.whole_file import written
 
 INTERRUPTED = 130
 BROKEN_PIPE = 141
-
-
 TERMINATED = 143
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Terminated(KeyboardInterrupt):
@@ -87,18 +89,27 @@ def run_main(program: str, body: Callable[[], int]) -> int:
 
     The variable FMBENCH_DEBUG asks for the traceback as well.
     """
+    if sys.stderr is None:  # closed; what is said goes nowhere, and no file that is opened takes its place
+        sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 (lives as long as the process)
+    if sys.stdout is None:
+        say(f"{program}: error: standard output is closed; send it to /dev/null where nobody wants it")
+        return FmbenchError.exit_code
     try:
-        return body()
+        try:
+            return body()
+        finally:
+            with written("standard output"):
+                sys.stdout.flush()
     except KeyboardInterrupt as interruption:
         say(f"{program}: interrupted; what was printed so far is whole")
         return TERMINATED if isinstance(interruption, Terminated) else INTERRUPTED
     except BrokenPipeError:
-        # The reader went away (`driver | head`). Python would complain once more when it closes stdout.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        mute()  # the reader went away (`driver | head`)
         return BROKEN_PIPE
     except FmbenchError as error:
         debug()
         say(f"{program}: error: {' '.join(str(error).split())}")
+        mute()
         return error.exit_code
     except ModuleNotFoundError as error:
         debug()
@@ -106,8 +117,20 @@ def run_main(program: str, body: Callable[[], int]) -> int:
         return 1
     except Exception as error:
         debug()
+        if isinstance(error, OSError) and error.errno in NO_SPACE:
+            say(f"{program}: error: not written ({error.strerror})")
+            mute()
+            return FmbenchError.exit_code
         say(f"{program}: error: {type(error).__name__}: {first_line(error)} (FMBENCH_DEBUG=1 shows the traceback)")
         return 1
+
+
+def mute() -> None:
+    """Let Python close a stdout that nothing can be written to any more without another complaint."""
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def debug() -> None:
@@ -133,10 +156,14 @@ def reserved_stdout() -> Iterator[TextIO]:
     sys.stdout.flush()
     real = os.dup(1)
     os.dup2(2, 1)
+    stream = open(real, "w", encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
     try:
-        with open(real, "w", encoding="utf-8", errors="backslashreplace", closefd=False) as stream:
-            yield stream
+        yield stream
+        with written("standard output"):
+            stream.flush()
     finally:
+        with contextlib.suppress(OSError):  # what could not be written was said
+            stream.close()
         sys.stdout.flush()
         os.dup2(real, 1)
         os.close(real)

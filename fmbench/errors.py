@@ -1,7 +1,7 @@
 """What can go wrong, and the exit code that a script may trust.
 
 0 all measured, 1 a shape or the program failed, 2 the command line is wrong,
-3 the platform is not usable here, 130 interrupted, 143 terminated.
+3 the platform is not usable here, 130 interrupted, 141 the reader of the output went away, 143 terminated.
 """
 
 import difflib

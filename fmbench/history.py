@@ -1,16 +1,17 @@
 """What a log already holds: for a run that goes on where another stopped."""
 
-import fcntl
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from fmbench import lines
+from fmbench import lines, stats
+from fmbench.consistency import Repetitions, result_doubt
 from fmbench.console import warn
 from fmbench.errors import UsageError, first_line
 from fmbench.facts import DIGEST, MODEL, differences, said_of, unsaid
+from fmbench.log import claim
 
 # These say what is measured how often, not what is measured.
 FREE = (
@@ -34,10 +35,8 @@ class Past:
     answers: dict[Size, set[str]] = field(default_factory=dict)  # variants that were compared with the first
     processes: dict[Size, dict[str, int]] = field(default_factory=dict)  # how many measured a variant, by its PROC line
 
-    open: str = FIRST_VARIANT  # the variant whose block is being read
-
     def take(self, line: lines.Line) -> None:
-        """Take over what one line says."""
+        """Take over what one line says of the run, or of its shapes beside their results."""
         place: Any = (
             (line.data.get("input_size"), line.data.get("batch_size")) if isinstance(line, lines.JsonLine) else ()
         )
@@ -46,10 +45,6 @@ class Past:
         elif isinstance(line, lines.Env):
             facts = dict(line.data)
             self.facts.setdefault(facts.pop("variant", FIRST_VARIANT), {}).update(facts)
-        elif isinstance(line, lines.Case):
-            self.open = str(line.data.get("variant", FIRST_VARIANT))
-        elif isinstance(line, lines.Res):
-            self.results.setdefault((line.input_size, line.batch_size), set()).add(self.open)
         elif isinstance(line, lines.Pair):
             self.answers.setdefault(place, set()).add(str(line.data.get("b")))
         elif isinstance(line, lines.Proc) and isinstance(line.data.get("n"), int):
@@ -88,22 +83,22 @@ class History:
             raw = path.read_bytes() if path.exists() else b""
         except OSError as error:
             raise UsageError(f"--resume {path}: {first_line(error)}") from None
+        if lines.UTF16.match(raw):
+            raise UsageError(
+                f"--resume {path}: is UTF-16, as PowerShell's > writes it, and a run writes UTF-8; use a log of its own"
+            )
         if raw and not raw.startswith(b"FMWORK LOG ") and b"\nFMWORK LOG " not in raw:
             raise UsageError(f"--resume {path}: no log of fmbench (a compressed one has to be unpacked first)")
-        text = raw.decode("utf-8", "replace")
         self._size = len(raw)
         self._told: set[str] = set()
-        self.torn = bool(text) and not text.endswith("\n")
-        runs = read_runs(text.splitlines())
+        self.torn = bool(raw) and not raw.endswith(b"\n")
+        runs = read_runs(raw)
         self.last = runs[-1] if runs else None
         self._runs = [run for run in runs if run.shapes]
 
     def claim(self, stream: IO[str]) -> None:
         """Make the log this run's own while it writes. Raises UsageError where another run has it, or had meanwhile."""
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise UsageError(f"--resume {self.path}: another run writes to it; wait, or use a log of its own") from None
+        claim(stream, f"--resume {self.path}")
         if os.fstat(stream.fileno()).st_size != self._size:
             raise UsageError(f"--resume {self.path}: another run has written to it meanwhile; try again")
 
@@ -158,16 +153,71 @@ def binding(given: Iterable[tuple[str, str]]) -> dict[str, str]:
     return found
 
 
-def read_runs(texts: Iterable[str]) -> list[Past]:
-    """Return the runs of a log's lines. What does not parse is passed over: only whole results count."""
+class Block(Repetitions):
+    """The lines between two CASE lines of an earlier run, as far as they tell whether its result counts."""
+
+    def __init__(self, case: Mapping[str, Any] | None = None) -> None:
+        super().__init__()
+        self.place = None if case is None else (case.get("input_size"), case.get("batch_size"))
+        self.variant = str((case or {}).get("variant", FIRST_VARIANT))
+        self.durations: list[int] = []
+        self.result: lines.Res | None = None
+        self.said: dict[str, Any] | None = None
+
+    def repeat(self, repetition: tuple[int, int, int, int, int]) -> None:
+        """Take over one repetition."""
+        index, _, _, end, duration = repetition
+        self.compare(*repetition)
+        self.expected, self.latest = index + 1, end
+        self.durations.append(duration)
+
+    def take(self, line: lines.Line | None) -> None:
+        """Take over any other line."""
+        if isinstance(line, lines.Rep):
+            self.repeat((line.index, line.count, line.start, line.end, line.duration))
+        elif isinstance(line, lines.Res):
+            self.result = line
+        elif isinstance(line, lines.Stat):
+            self.said = line.data
+
+    @property
+    def shape(self) -> Size | None:
+        """The sizes that the block is a result of; None where it has none, or one that its repetitions contradict."""
+        if self.result is None:
+            return None
+        sizes = self.result.input_size, self.result.batch_size
+        median = stats.median(stats.settled(self.durations)) if self.durations else None
+        doubt = result_doubt(self, len(self.durations), median, self.result, self.said)
+        return None if doubt or self.place not in (None, sizes) else sizes
+
+
+def read_runs(raw: bytes) -> list[Past]:
+    """Return the runs of a log. Only whole results count, by the rule that `process` has too."""
     runs: list[Past] = []
-    for text in texts:
-        try:
-            line = lines.parse_line(text)
-        except lines.LineError:
+    block = Block()
+    for text in raw.splitlines(keepends=True):
+        repetition = lines.parse_rep(text)
+        if repetition is not None:
+            block.repeat(repetition)
             continue
+        line = lines.parse_whole(text.decode("utf-8", "replace").rstrip("\r\n"), text.endswith(b"\n"), True, ignore)
+        if isinstance(line, (lines.Log, lines.Case)):
+            close(block, runs)
+            block = Block(line.data if isinstance(line, lines.Case) else None)
         if isinstance(line, lines.Log):
             runs.append(Past(driver=line.data.get("driver")))
         elif runs and line is not None:
             runs[-1].take(line)
+            block.take(line)
+    close(block, runs)
     return runs
+
+
+def close(block: Block, runs: list[Past]) -> None:
+    """Take over the result of a block into the run that it is of."""
+    if runs and block.shape is not None:
+        runs[-1].results.setdefault(block.shape, set()).add(block.variant)
+
+
+def ignore(_: str) -> None:
+    """Take no notice of a line that is not whole: `process` complains."""

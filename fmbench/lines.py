@@ -297,6 +297,7 @@ class Dst(JsonLine):
 
 
 Line = Arg | Setup | Rep | Res | Exp | JsonLine
+EXACT = (Rep, Res)  # their last figure has so many decimals and no others
 KINDS: dict[str, type[Any]] = {
     kind.KIND: kind
     for kind in (
@@ -305,6 +306,7 @@ KINDS: dict[str, type[Any]] = {
     )
 }  # fmt: skip
 FIRST = re.compile(rf"FMWORK ({'|'.join(KINDS)})(?= |$)")
+UTF16 = re.compile(rb"\xff\xfe[\x01-\x7f]\x00|\xfe\xff\x00[\x01-\x7f]")  # a byte order mark, and a plain letter
 BANNER = re.compile(r"^RUN (\d{1,12}) / (\d{1,12})$")
 
 
@@ -342,6 +344,29 @@ def parse_line(text: str) -> Line | None:
         raise LineError(f"{found[0]}: a field is no number ({error})") from None
 
 
+def parse_whole(text: str, ended: bool, exact: bool, complain: Callable[[str], None]) -> Line | None:
+    """Return the first FMWORK line of a text that is whole, or None; `complain` hears why one before it is none.
+
+    A killed run leaves half a line, and the next run in the same file begins right behind it. `ended` says that the
+    text has its line end, `exact` that the log is one of ours, where a line's last figure has all its decimals:
+    `270.9` cut to `27` would still be a number. Who reads a log and who adds to it ask here what counts.
+    """
+    while found := FIRST.search(text):
+        try:
+            line = parse_line(text)
+            if line is None or isinstance(line, JsonLine):
+                return line
+            said, whole = text.rstrip(), line.format()
+            torn = exact and isinstance(line, EXACT) and said.split()[-1] != whole.split()[-1]
+            if said.endswith(whole) or (ended and not torn):
+                return line
+            raise LineError(f"{found[0]}: {'the figures are cut off' if ended else 'the log ends within the line'}")
+        except LineError as error:
+            complain(str(error))
+            text = text[found.end() :]
+    return None
+
+
 def parse_rep(raw: bytes) -> tuple[int, int, int, int, int] | None:
     """Read `FMWORK REP ...` from undecoded bytes, fast, as (index, count, start, end, duration).
 
@@ -349,9 +374,11 @@ def parse_rep(raw: bytes) -> tuple[int, int, int, int, int] | None:
     A log of a million repetitions spends its time here.
     """
     parts = raw.split()
-    if len(parts) != 7 or parts[1] != b"REP" or parts[0] != b"FMWORK":
+    if len(parts) != 7:
         return None
-    _, _, index, count, start, end, duration = parts
+    prefix, kind, index, count, start, end, duration = parts
+    if kind != b"REP" or prefix != b"FMWORK":
+        return None
     if not (start[-10:-9] == end[-10:-9] == duration[-10:-9] == b"."):
         return None
     try:

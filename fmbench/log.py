@@ -1,15 +1,55 @@
 """Writing the log: FMWORK lines and banners, flushed as they are made, so that a killed run keeps what it had."""
 
-from typing import TextIO
+import contextlib
+import fcntl
+import os
+import stat
+from collections.abc import Iterator
+from typing import IO, TextIO
 
 from fmbench import lines
+from fmbench.console import reserved_stdout
+from fmbench.errors import UsageError
+from fmbench.whole_file import written
 
 OUTCOMES = (lines.Stat, lines.Err, lines.Pair, lines.Proc)
 OUTCOME_STARTS = tuple(f"{lines.PREFIX}{kind.KIND} " for kind in OUTCOMES)
 
 
+@contextlib.contextmanager
+def open_log() -> Iterator[TextIO]:
+    """Yield standard output for a log. Raises UsageError where it is a file that another driver writes to.
+
+    The file is this driver's for as long as it writes; what shares the shell's redirect with it (the ranks of a
+    launcher, the next command of a script) shares that.
+    """
+    with reserved_stdout() as stream:
+        claimed = claim(stream, "standard output")
+        try:
+            yield stream
+        finally:
+            if claimed:
+                fcntl.flock(stream, fcntl.LOCK_UN)
+
+
+def claim(stream: IO[str], name: str) -> bool:
+    """Make a file the caller's own, and return whether it is one that can be.
+
+    Raises UsageError, with what messages call it, where another driver has it.
+    """
+    try:
+        if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+            return False
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise UsageError(f"{name}: another run writes to it; wait, or use a log of its own") from None
+    except OSError:  # no file at all, or a file system without locks
+        return False
+    return True
+
+
 class LogWriter:
-    """Writes to one stream."""
+    """Writes to one stream. Raises FmbenchError where it cannot be written to (a full disk)."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -19,22 +59,23 @@ class LogWriter:
         """Write one FMWORK line."""
         if isinstance(line, OUTCOMES):
             self.outcomes.append(line)
-        self._stream.write(line.format() + "\n")
-        self._stream.flush()
+        self._put(line.format() + "\n")
 
     def text(self, text: str) -> None:
         """Pass a line on that another process wrote, its line break included."""
         if text.startswith(OUTCOME_STARTS) and isinstance(line := lines.parse_line(text), OUTCOMES):
             self.outcomes.append(line)
-        self._stream.write(text)
-        self._stream.flush()
+        self._put(text)
 
     def banner(self, *words: object) -> None:
         """Write a title between two rules."""
-        self._stream.write(lines.banner(*words) + "\n")
-        self._stream.flush()
+        self._put(lines.banner(*words) + "\n")
 
     def space(self) -> None:
         """Write a blank line."""
-        self._stream.write("\n")
-        self._stream.flush()
+        self._put("\n")
+
+    def _put(self, text: str) -> None:
+        with written("the log"):
+            self._stream.write(text)
+            self._stream.flush()

@@ -2,8 +2,9 @@
 
 import argparse
 import re
+import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from fmbench.errors import UsageError, folded
 from fmbench.suggestions import DTYPES, nearest_argument
@@ -40,6 +41,10 @@ class Parser(argparse.ArgumentParser):
     def required(self) -> set[str]:
         """The names of the arguments that a command line cannot do without."""
         return {action.dest for action in self._actions if action.required}
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """Print; argparse itself would swallow that a disk is full."""
+        (file or sys.stderr).write(message or "")
 
     def parse_known(self, argv: Sequence[str]) -> argparse.Namespace:
         """Parse every token, or raise UsageError that names the nearest argument."""

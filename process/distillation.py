@@ -5,15 +5,17 @@ from typing import Any
 
 from fmbench.figures import significant
 
+from .doubts import distillation_doubt
 from .results import Record, row_of
 from .retrieval_view import metric
-from .runs import Run, Shape
-from .view import Lines, harmless, text
+from .run import Run
+from .shape import Shape
+from .view import Lines, harmless, text, trust
 
 ENGINE = "fmbench/distill"
 HEADER = (
     "query encoder", "platform", "data set", "p50 ms", "p95 ms", "p99 ms", "queries/s", "speed-up", "nDCG@10",
-    "kept", "95% interval", "parameters",
+    "kept", "95% interval", "parameters", "note",
 )  # fmt: skip
 RIGHT = (*range(3, 10), 11)
 QUALITY = ("queries", "ignore_identical_ids", "metrics", "intervals")
@@ -39,6 +41,7 @@ def distillation_records(run: Run, source: str, metadata_id: str | None) -> Iter
                 "quality": {name: said[name] for name in QUALITY if name in said},
             },
             "distillation": {name: said.get(name) for name in MEASURED},
+            "doubt": run.doubt or run.doubts.get(said["dataset"]) or distillation_doubt(run, said),
         }, source, said.get("nanoseconds") or ())  # fmt: skip
 
 
@@ -69,4 +72,5 @@ def line_of(row: dict[str, Any]) -> list[str]:
         "" if share is None else f"{share:.1%}",
         "" if interval is None else f"{interval[0]:.1%} to {interval[1]:.1%}",
         text(found.get("parameters")),
+        trust(row),
     ]

@@ -1,11 +1,13 @@
 """Fields of JSON lines: read, or refused where the published schema would refuse them. What is absent is None."""
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from fmbench.lines import LineError
 
 PLACE = ("input_size", "batch_size", "variant")
+TIME = re.compile(r"-?[0-9]{1,18}\.[0-9]{9}")
 # Beyond these, a line is damaged.
 LONGEST = 1e10  # seconds: three centuries
 LARGEST = 2**63 - 1  # anything counted
@@ -24,6 +26,23 @@ def place_of(data: dict[str, Any]) -> Place:
 def without_place(data: dict[str, Any]) -> dict[str, Any]:
     """Return what a line says besides its sizes and its variant, which its shape has."""
     return {key: value for key, value in data.items() if key not in PLACE}
+
+
+def refuse(data: dict[str, Any], checks: Mapping[str, Check]) -> list[str]:
+    """Take every field out of a line that is not what it should be, and return why, a text each.
+
+    Raises LineError where the line says nothing without it.
+    """
+    refused = []
+    for key, read in checks.items():
+        try:
+            read(data, key)
+        except LineError as error:
+            if read in NEEDED:
+                raise
+            del data[key]
+            refused.append(str(error))
+    return refused
 
 
 def check(data: dict[str, Any], checks: Mapping[str, Check]) -> None:
@@ -109,6 +128,75 @@ def numbers_by_name(data: dict[str, Any], key: str) -> dict[str, float] | None:
     return value
 
 
+def intervals_by_name(data: dict[str, Any], key: str) -> dict[str, list[float]] | None:
+    """Return an object whose values are all pairs of numbers."""
+    value = data.get(key)
+    if value is None:
+        return None
+    if not isinstance(value, dict):
+        raise LineError(f"{key} is no object of pairs of numbers")
+    for name in value:
+        if interval(value, name) is None:
+            raise LineError(f"{key}: {name} is no pair of numbers")
+    return value
+
+
+def time(data: dict[str, Any], key: str) -> str | None:
+    """Return seconds since the epoch with nine decimals, as text."""
+    value = text(data, key)
+    if value is not None and not TIME.fullmatch(value):
+        raise LineError(f"{key} is no time")
+    return value
+
+
+def part(checks: Mapping[str, Check]) -> Check:
+    """Return what reads an object that has checks of its own."""
+
+    def read(data: dict[str, Any], key: str) -> dict[str, Any] | None:
+        value = data.get(key)
+        if value is None:
+            return None
+        if not isinstance(value, dict):
+            raise LineError(f"{key} is no object")
+        try:
+            check(value, checks)
+        except LineError as error:
+            raise LineError(f"{key}: {error}") from None
+        return value
+
+    return read
+
+
+def parts_by_name(checks: Mapping[str, Check]) -> Check:
+    """Return what reads an object of objects that have checks of their own."""
+    one = part(checks)
+
+    def read(data: dict[str, Any], key: str) -> dict[str, Any] | None:
+        value = data.get(key)
+        if value is None:
+            return None
+        if not isinstance(value, dict):
+            raise LineError(f"{key} is no object")
+        for name in value:
+            try:
+                found = one(value, name)
+            except LineError as error:
+                raise LineError(f"{key}: {error}") from None
+            if found is None:
+                raise LineError(f"{key}: {name} is no object")
+        return value
+
+    return read
+
+
+def shares(data: dict[str, Any], key: str) -> list[float] | None:
+    """Return a list of numbers."""
+    value = data.get(key)
+    if value is not None and not (isinstance(value, list) and all(map(is_number, value))):
+        raise LineError(f"{key} is no list of numbers")
+    return value
+
+
 def positions(data: dict[str, Any], key: str) -> list[int]:
     """Return a list of whole numbers; an empty one where the key is absent."""
     value = data.get(key)
@@ -131,7 +219,26 @@ def checked_seconds(value: Any) -> float:
     raise LineError(f"{value!r} is no number of seconds")
 
 
+# Without these, a line says nothing.
+NEEDED = (known_count, known_number, known_text, seconds)
 # What each kind of line must look like, as results.schema.json has it.
+CASE: dict[str, Check] = {
+    **dict.fromkeys(("input_size", "batch_size"), known_count),
+    **dict.fromkeys(("reps", "tokens", "flops", "bytes"), whole_number),
+    **dict.fromkeys(("precision", "max_seconds"), number),
+    "overrides": text,
+}
+PHASE: dict[str, Check] = {
+    "name": known_text,
+    "seconds": seconds,
+    **dict.fromkeys(("inside", "dataset", "role"), text),
+    "tokens_per_batch": whole_number,
+    "tokens_per_second": numbers_by_name,
+}
+FAILURE: dict[str, Check] = {**dict.fromkeys(("type", "message", "where", "signal"), text), "out_of_memory": truth}
+FACTS: dict[str, Check] = dict.fromkeys(
+    ("platform", "model", "model_class", "dtype", "precision", "weights", "device", "task", "timed", "fmbench"), text
+)
 STATISTICS: dict[str, Check] = {
     **dict.fromkeys(("n", "dropped"), known_count),
     **dict.fromkeys(("cold", "min", "p50", "p90", "p95", "p99", "mad"), known_number),
@@ -139,6 +246,7 @@ STATISTICS: dict[str, Check] = {
     **dict.fromkeys(("outliers", "recompiled"), whole_number),
     "interval": interval,
     "stable": truth,
+    "recompiled_at": positions,
     **dict.fromkeys(("reason", "ended", "graph"), text),
 }
 MEMORY: dict[str, Check] = {
@@ -158,20 +266,13 @@ STANDING: dict[str, Check] = {
     **dict.fromkeys(("achieved_flops_per_second", "attainable_flops_per_second", "share"), number),
     **dict.fromkeys(("bound", "reason"), text),
 }
-PHASE: dict[str, Check] = {
-    "name": known_text,
-    "seconds": seconds,
-    **dict.fromkeys(("dataset", "role"), text),
-    "tokens_per_batch": whole_number,
-    "tokens_per_second": numbers_by_name,
-}
 ENCODING: dict[str, Check] = {
     **dict.fromkeys(("dataset", "role"), known_text),
     "texts": known_count,
     **dict.fromkeys(("empty", "cached", "tokens", "tokens_per_batch", "dimensions"), whole_number),
     **dict.fromkeys(("padding_share", "texts_per_second", "tokens_per_second"), number),
     **dict.fromkeys(("seconds", "latency_ms"), numbers_by_name),
-    "start": text,
+    "start": time,
 }
 SEARCHING: dict[str, Check] = {
     "dataset": known_text,
@@ -181,20 +282,25 @@ SEARCHING: dict[str, Check] = {
     "latency_ms": numbers_by_name,
     "ignore_identical_ids": truth,
 }
+CURVE: dict[str, Check] = {
+    "k": positions,
+    **dict.fromkeys(("precision", "ceiling", "success", "recall"), shares),
+    **dict.fromkeys(("queries", "without_gold", "retrieved_depth", "shortest"), whole_number),
+    "level": text,
+}
+MINED: dict[str, Check] = {
+    **dict.fromkeys(("queries", "negatives", "unjudged", "short"), whole_number),
+    "removed": numbers_by_name,
+}
 QUALITY: dict[str, Check] = {
     "dataset": known_text,
-    **dict.fromkeys(("queries", "without_results", "other_documents"), whole_number),
+    **dict.fromkeys(("queries", "without_results", "without_relevant", "unjudged", "other_documents"), whole_number),
+    "relevance_threshold": number,
     "metrics": numbers_by_name,
     "ignore_identical_ids": truth,
-}
-STAGE: dict[str, Check] = {"stage": known_text}
-QUERY_ENCODER: dict[str, Check] = {
-    **dict.fromkeys(("dataset", "query_model"), known_text),
-    **dict.fromkeys(("queries", "parameters", "bytes", "tokens_at_most"), whole_number),
-    **dict.fromkeys(("metrics", "latency_ms", "after_last_word_ms"), numbers_by_name),
-    "ignore_identical_ids": truth,
-    "queries_per_second": number,
-    "nanoseconds": positions,
+    "intervals": intervals_by_name,
+    "precision_curve": part(CURVE),
+    "mined": part(MINED),
 }
 PAIR: dict[str, Check] = {
     "n": whole_number,
@@ -210,3 +316,39 @@ PROCESSES: dict[str, Check] = {
     "stable": truth,
     "reason": text,
 }
+KEPT: dict[str, Check] = {**dict.fromkeys(("share", "p"), number), "interval": interval}
+STAGE: dict[str, Check] = {
+    "stage": known_text,
+    **dict.fromkeys(("texts", "dimensions", "tokens", "cached", "step", "steps", "best_step"), whole_number),
+    **dict.fromkeys(("parameters", "bytes"), whole_number),
+    **dict.fromkeys(("epoch", "loss", "held_out", "learning_rate", "seconds"), number),
+    **dict.fromkeys(("kinds", "dropped"), numbers_by_name),
+    "ended": text,
+}
+QUERY_ENCODER: dict[str, Check] = {
+    **dict.fromkeys(("dataset", "query_model"), known_text),
+    **dict.fromkeys(("queries", "parameters", "bytes", "tokens_at_most"), whole_number),
+    **dict.fromkeys(("metrics", "latency_ms", "after_last_word_ms"), numbers_by_name),
+    "ignore_identical_ids": truth,
+    "queries_per_second": number,
+    "nanoseconds": positions,
+    "start": time,
+    "intervals": intervals_by_name,
+    "kept": parts_by_name(KEPT),
+    "pair": part({"b": known_text, **PAIR}),
+}
+
+
+def without(checks: Mapping[str, Check], *keys: str) -> dict[str, Check]:
+    """Return checks but for those of some keys."""
+    return {key: read for key, read in checks.items() if key not in keys}
+
+
+# What a row has of the lines of a data set, and of a query encoder.
+RETRIEVAL: dict[str, Check] = {
+    "dataset": known_text,
+    **dict.fromkeys(("passages", "queries"), part(without(ENCODING, "dataset", "role"))),
+    "search": part(without(SEARCHING, "dataset")),
+    "quality": part(without(QUALITY, "dataset")),
+}
+DISTILLATION: dict[str, Check] = without(QUERY_ENCODER, "dataset", "query_model", "queries", "metrics", "intervals")

@@ -9,6 +9,7 @@ from typing import BinaryIO
 
 from fmbench.console import Progress, note
 from fmbench.errors import UsageError, first_line
+from fmbench.lines import UTF16
 
 from .output import standard_output
 from .reader import GZIP_MAGIC
@@ -45,16 +46,20 @@ def follow(path: str, warn: Callable[[str], None], every: float = EVERY) -> None
 
 def check_source(path: str) -> None:
     """Raise UsageError for what is no file that can be followed."""
+    if path == "-" and sys.stdin is None:
+        raise UsageError("--follow -: standard input is closed")
     if path == "-":
         return
     if not Path(path).is_file():
         raise UsageError(f"--follow {path}: no such file; a driver's log, or - for standard input")
     try:
         with Path(path).open("rb") as stream:
-            packed = stream.read(len(GZIP_MAGIC)) == GZIP_MAGIC
+            begin = stream.read(4)
     except OSError as error:
         raise UsageError(f"--follow {path}: cannot be read ({first_line(error)})") from None
-    if packed:
+    if UTF16.match(begin):
+        raise UsageError(f"--follow {path}: is UTF-16, as PowerShell's > writes it; `process --path` reads it")
+    if begin.startswith(GZIP_MAGIC):
         raise UsageError(f"--follow {path}: is packed, so its run has ended; `process --path` reads it")
 
 

@@ -105,6 +105,7 @@ def values_of(row: dict[str, Any]) -> dict[str, float]:
     known = cells(row)
     low, high = known.get("statistics.interval") or (None, None)
     known |= {"statistics.low": low, "statistics.high": high}
+    known |= {"statistics.stable": False} if known.get("doubt") else {}
     found = {metric.name: (metric, known.get(metric.column)) for metric in METRICS}
     return {name: metric.convert(value) for name, (metric, value) in found.items() if value is not None}
 

@@ -1,5 +1,6 @@
 """Where logs come from: files, folders, standard input, packed or not. Yields undecoded lines."""
 
+import codecs
 import contextlib
 import gzip
 import io
@@ -9,9 +10,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from fmbench.errors import UsageError
+from fmbench.lines import UTF16
 
 GZIP_MAGIC = b"\x1f\x8b"
 # What a folder is searched for: logs, and where it has none, results.
@@ -60,13 +62,38 @@ class Source:
     @contextlib.contextmanager
     def _open(self) -> Iterator[io.BufferedReader]:
         with contextlib.ExitStack() as stack:
+            if self.path is None and sys.stdin is None:
+                raise UsageError("standard input is closed")
             found = sys.stdin.buffer if self.path is None else stack.enter_context(self.path.open("rb"))
             stream = cast(io.BufferedReader, found)
             named_gzip = self.path is not None and self.path.suffix == ".gz"
             if named_gzip or stream.peek(2)[:2] == GZIP_MAGIC:
                 # gzip's own line reading is slow; a buffer over it is not.
                 stream = stack.enter_context(io.BufferedReader(gzip.GzipFile(fileobj=stream)))
+            if UTF16.match(stream.peek(4)):
+                stream = io.BufferedReader(Recoded(stream))
             yield stream
+
+
+class Recoded(io.RawIOBase):
+    """A UTF-16 stream with a byte order mark, as PowerShell's `>` writes it, as UTF-8."""
+
+    def __init__(self, stream: io.BufferedReader) -> None:
+        self._stream = stream
+        self._decoder = codecs.getincrementaldecoder("utf-16")("replace")
+        self._waiting = b""
+
+    def readable(self) -> bool:
+        """Say that it can be read."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Put the next bytes into a buffer, and return how many; 0 at the end."""
+        while not self._waiting and (raw := self._stream.read1(io.DEFAULT_BUFFER_SIZE)):
+            self._waiting = self._decoder.decode(raw).encode("utf-8", "surrogatepass")
+        part, self._waiting = self._waiting[: len(buffer)], self._waiting[len(buffer) :]
+        buffer[: len(part)] = part
+        return len(part)
 
 
 def find_sources(paths: Iterable[str], option: str = "") -> list[Source]:

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 from fmbench.errors import UsageError
 
@@ -9,8 +10,12 @@ from .distillation import distillation_records
 from .reader import Complaints, Source
 from .results import Record, disagrees, records
 from .retrieval import retrieval_records
+from .run import Run
 from .runs import read_runs
 from .saved import is_saved, read_saved
+
+SHOWN = 4
+DAMAGED = "damaged:"  # these reasons were given when the line was read
 
 
 def read_records(
@@ -43,19 +48,27 @@ def read_records(
 
 
 def doubted(found: Iterable[Record], warn: Callable[[str], None]) -> Iterator[Record]:
-    """Pass results on, with a warning for each that its own repetitions do not bear out."""
+    """Pass results on, with a warning for each that its own log does not bear out."""
     for record in found:
-        if disagrees(record.row):
+        row = record.row
+        if row["doubt"] is not None and not row["doubt"].startswith(DAMAGED):
+            warn(f"{record.origin}: {name_of(record)}: {row['doubt']}")
+        elif disagrees(row):
             warn(disagreement(record))
         yield record
 
 
+def name_of(record: Record) -> str:
+    """Return what a message calls a result: its data set, or its sizes."""
+    row = record.row
+    return str(row["retrieval"]["dataset"]) if row["retrieval"] else f"{row['input']} / {row['batch']}"
+
+
 def disagreement(record: Record) -> str:
     """Return what a result line says, and what its repetitions do."""
-    row = record.row
-    size = f"{row['input']} / {row['batch']}"
-    median = row["statistics"]["p50"]
-    return f"{record.source}: RES of {size} says {row['itl']} ms, its repetitions say {median:.3f} ms"
+    median = record.row["statistics"]["p50"]
+    said = f"RES of {name_of(record)} says {record.row['itl']} ms"
+    return f"{record.source}: {said}, its repetitions say {median:.3f} ms"
 
 
 def read_source(
@@ -70,7 +83,53 @@ def read_source(
             named = row if metadata_id is None else {**row, "metadata_id": metadata_id}
             yield Record(named, source.name)
         return
-    for run in read_runs(whole, Complaints(source.name, warn), repetitions):
-        yield from records(run, source.name, metadata_id)
-        yield from retrieval_records(run, source.name, metadata_id)
-        yield from distillation_records(run, source.name, metadata_id)
+    asked: set[tuple[int, int]] = set()
+    found: set[tuple[int | None, int | None]] = set()
+
+    def every_run() -> Iterator[tuple[Run, Iterator[Record]]]:
+        for run in read_runs(whole, Complaints(source.name, warn), repetitions):
+            asked.update(run.asked)
+            found.update(shape.place[:2] for shape in run.every_shape())
+            yield run, records_of(run, source.name, metadata_id)
+
+    yield from resumed(every_run())
+    if missing := sorted(asked.difference(found)):
+        some = ", ".join(f"{size} / {batch}" for size, batch in missing[:SHOWN])
+        more = ", ..." if len(missing) > SHOWN else ""
+        warn(f"{source.name}: {len(missing)} of {len(asked)} shapes that were asked for are missing: {some}{more}")
+
+
+def records_of(run: Run, source: str, metadata_id: str | None) -> Iterator[Record]:
+    """Yield everything that was measured in a run."""
+    yield from records(run, source, metadata_id)
+    yield from retrieval_records(run, source, metadata_id)
+    yield from distillation_records(run, source, metadata_id)
+
+
+def resumed(runs: Iterable[tuple[Run, Iterable[Record]]]) -> Iterator[Record]:
+    """Pass on the results of a log's runs, in order, but for those that a run with --resume had to measure again."""
+    waiting: list[Record] = []
+    for run, found in runs:
+        if "resume" not in run.arguments:
+            yield from waiting
+            waiting = []
+        held: list[Record] = []
+        for record in found:
+            waiting = [one for one in waiting if place_of(one) != place_of(record)]
+            if held or to_measure_again(record.row):
+                held.append(record)
+            else:
+                yield record
+        waiting += held
+    yield from waiting
+
+
+def to_measure_again(row: dict[str, Any]) -> bool:
+    """Whether a run with --resume measures this again."""
+    return row["status"] == "PARTIAL" or (row["doubt"] is not None and not row["doubt"].startswith(DAMAGED))
+
+
+def place_of(record: Record) -> tuple[object, ...]:
+    """Return what a run with --resume knows a result by."""
+    row = record.row
+    return row["input"], row["batch"], row["variant"], name_of(record)

@@ -9,7 +9,9 @@ from typing import Any
 from fmbench import lines
 from fmbench.summary import Summary
 
-from .runs import Run, Shape
+from .doubts import shape_doubt
+from .run import Run
+from .shape import Shape
 
 SCHEMA_VERSION = 1
 ENGINE = "fmwork/embed/tf"
@@ -33,17 +35,25 @@ class Record:
     row: dict[str, Any]
     source: str
     durations: Sequence[int] = ()
+    line: int | None = None  # of the log, where it begins
+
+    @property
+    def origin(self) -> str:
+        """What messages call it: file and line."""
+        return self.source if self.line is None else f"{self.source}:{self.line}"
 
 
 def records(run: Run, source: str, metadata_id: str | None) -> Iterator[Record]:
     """Yield the results of a run, one a shape."""
     for shape in run.every_shape():
-        yield Record(row_of(run, shape, metadata_id), source, shape.durations)
+        yield Record(row_of(run, shape, metadata_id), source, shape.durations, shape.line)
 
 
 def row_of(run: Run, shape: Shape, metadata_id: str | None) -> dict[str, Any]:
     """Return the record of a shape. The first fifteen keys and their order are what dashboards read."""
     summary = shape.summary()
+    said = statistics(shape, summary)
+    doubt = shape_doubt(run, shape, summary, said)
     itl, thp = figures(shape, summary)
     start = shape.result.start if shape.result else shape.start
     environment = run.environment_of(shape.variant)
@@ -66,7 +76,7 @@ def row_of(run: Run, shape: Shape, metadata_id: str | None) -> dict[str, Any]:
         "thp": thp,
         "model_class": model_class,
         "status": status(environment, shape),
-        "statistics": statistics(shape, summary),
+        "statistics": said and {**said, "stable": False, "reason": doubt} if doubt else said,
         "memory": shape.memory,
         "energy": shape.energy,
         "roofline": roofline(run, shape),
@@ -79,6 +89,7 @@ def row_of(run: Run, shape: Shape, metadata_id: str | None) -> dict[str, Any]:
         "retrieval": None,
         "distillation": None,
         "processes": shape.processes,
+        "doubt": doubt,
     }
 
 

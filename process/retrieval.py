@@ -3,8 +3,10 @@
 from collections.abc import Iterator
 from typing import Any
 
+from .doubts import retrieval_doubt
 from .results import Record, row_of
-from .runs import Run, Shape
+from .run import Run
+from .shape import Shape
 
 ENGINE = "fmbench/retrieve"
 LAST = {"encode": "passages", "search": "search", "evaluate": "quality", "mine": "search"}  # what each task ends with
@@ -24,7 +26,8 @@ def retrieval_records(run: Run, source: str, metadata_id: str | None) -> Iterato
             "status": status(row["environment"] or {}, parts),
             "phases": [phase for phase in row["phases"] if phase.get("dataset") in (None, dataset)],
             "retrieval": {"dataset": dataset, **{name: parts[name] for name in PARTS if name in parts}},
-        }, source)  # fmt: skip
+            "doubt": run.doubt or run.doubts.get(dataset) or retrieval_doubt(parts),
+        }, source, line=run.starts.get(dataset))  # fmt: skip
 
 
 def status(environment: dict[str, Any], parts: dict[str, dict[str, Any]]) -> str:

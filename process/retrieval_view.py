@@ -68,7 +68,7 @@ def note(row: dict[str, Any], passages: dict[str, Any], quality: dict[str, Any])
     """Return what a reader should know: not finished, simulated, vectors from the cache, queries without results."""
     doubts = [doubt for doubt in (trust(row),) if doubt]
     if row["status"] == "PARTIAL":
-        doubts = ["partial: the run did not end"]
+        doubts = ["partial: the run did not end", *(doubt for doubt in (row.get("doubt"),) if doubt)]
     if passages.get("cached"):
         doubts.append(f"{passages['cached']} of {passages['texts']} vectors were cached")
     if quality.get("without_results"):

@@ -1,9 +1,8 @@
 """Lines in, runs out: what each run measured, shape by shape, and in which setting."""
 
-import itertools
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from fmbench import lines
@@ -13,65 +12,15 @@ from fmbench.lines import LineError
 from . import fields
 from .fields import Check, Place
 from .reader import Complaints
+from .run import Run
 from .shape import Shape
 from .spool import Spool
 
 RECOMPILED_AT = "recompiled_at"  # positions, from 0, of the repetitions in which the compiler ran
-LOAD = "load"  # the phase that SETUP repeats
 # What a reader that needs no repetitions has in memory at most.
 REPETITIONS = 2**20
+OF_DATASET = (lines.Enc, lines.Search, lines.Irm, lines.Dst)
 SHAPES = 20_000
-
-
-@dataclass(slots=True)
-class Run:
-    """One run of a driver: its arguments and facts, and every shape that it came to, in order.
-
-    Facts and ceilings are kept by variant; those of None hold for all of them.
-    """
-
-    arguments: dict[str, str] = field(default_factory=dict)
-    options: list[str] = field(default_factory=list)
-    environments: dict[str | None, dict[str, Any]] = field(default_factory=dict)
-    ceilings: dict[str | None, dict[str, Any]] = field(default_factory=dict)
-    phases: list[tuple[str | None, dict[str, Any]]] = field(default_factory=list)
-    setup: float | None = None
-    shapes: list[Shape] = field(default_factory=list)
-    retrievals: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)  # by data set, then part
-    earlier: Spool | None = None  # the shapes before these, where there are too many
-    distillations: list[dict[str, Any]] = field(default_factory=list)  # what was measured of each query encoder
-    format: int | None = None
-    speaks: bool = False  # a FMWORK line was read, not only a banner that any program may print
-    measures: bool = False  # it is past its arguments
-
-    def every_shape(self) -> Iterable[Shape]:
-        """Return all shapes in order."""
-        return itertools.chain(self.earlier or (), self.shapes)
-
-    def environment_of(self, variant: str | None) -> dict[str, Any]:
-        """Return the facts that hold for a variant's shapes."""
-        return {**self.environments.get(None, {}), **self.environments.get(variant, {})}
-
-    def ceiling_of(self, variant: str | None) -> dict[str, Any] | None:
-        """Return the ceilings that hold for a variant's shapes."""
-        return self.ceilings.get(variant, self.ceilings.get(None))
-
-    def phases_of(self, variant: str | None) -> list[dict[str, Any]]:
-        """Return what was done once for the run, and for this variant, in order."""
-        return [phase for owner, phase in self.phases if owner in (None, variant)]
-
-    def setup_of(self, variant: str | None) -> float | None:
-        """Return the seconds of loading a variant: its own phase, since SETUP speaks of the first variant."""
-        loads = [phase for owner, phase in self.phases if owner == variant and phase["name"] == LOAD]
-        return self.setup if variant is None or not loads else float(loads[-1]["seconds"])
-
-    def finished(self) -> "Run":
-        """Drop the shapes of which nothing was read, but for a last one: the run was killed in its warm-up."""
-        measured = [shape for shape in self.shapes if not shape.empty]
-        if self.shapes and self.shapes[-1].empty and (self.speaks or measured or self.earlier):
-            measured.append(self.shapes[-1])
-        self.shapes = measured
-        return self
 
 
 def read_runs(raw_lines: Iterable[bytes], complaints: Complaints, repetitions: bool = True) -> Iterator[Run]:
@@ -84,12 +33,11 @@ def read_runs(raw_lines: Iterable[bytes], complaints: Complaints, repetitions: b
     most = sys.maxsize if repetitions else REPETITIONS
     parse_rep = lines.parse_rep
     for number, raw in enumerate(raw_lines, start=1):
-        repetition = parse_rep(raw)
-        if repetition is not None:  # a million times: few calls
-            _, count, start, _, duration = repetition
+        if (repetition := parse_rep(raw)) is not None:  # a million times: few calls
+            index, count, start, end, duration = repetition
             shape = reader.open or reader.open_shape()
             try:
-                shape.add(count, start, duration)
+                shape.add(index, count, start, end, duration)
             except OverflowError as error:
                 complaints.add(number, f"FMWORK REP: {error}")
             if len(shape.durations) >= most:
@@ -110,7 +58,7 @@ class RunReader:
 
     def __init__(self, complaints: Complaints, repetitions: bool = True) -> None:
         self.run, self.open = Run(), None
-        self._keeps, self._held = repetitions, 0
+        self._keeps, self._held, self._number = repetitions, 0, 0
         self._by_place: dict[Place, Shape] = {}
         self._complaints = complaints
         self._handlers: dict[type, Callable[[Any], None]] = {
@@ -137,6 +85,7 @@ class RunReader:
 
     def read(self, number: int, raw: bytes) -> Run | None:
         """Take one line in; return the run before it where this line begins another."""
+        self._number = number
         text = raw.decode("utf-8", "replace").rstrip("\r\n")
         line = self._parse(number, text, whole=raw.endswith(b"\n"))
         if line is None:
@@ -152,6 +101,7 @@ class RunReader:
                 raise UsageError(f"{self._complaints.name}:{number}: {error}") from None
             except (LineError, OverflowError) as error:
                 self._complaints.add(number, f"FMWORK {line.KIND}: {error}")
+                self._blame(line, str(error))
         return finished
 
     def open_shape(self) -> Shape:
@@ -162,7 +112,7 @@ class RunReader:
         if self.run.shapes and not self._keeps:
             self._held += self.run.shapes[-1].repetitions
             self._make_room()
-        self.open = Shape()
+        self.open = Shape(line=self._number)
         self.run.shapes.append(self.open)
         return self.open
 
@@ -183,20 +133,24 @@ class RunReader:
         del self.run.shapes[: SHAPES // 2]
 
     def _parse(self, number: int, text: str, whole: bool) -> lines.Line | None:
-        """Return the first FMWORK line in a text that parses, with a complaint about what comes before it.
+        """Return the first FMWORK line in a text that is whole, with a complaint about what comes before it."""
+        return lines.parse_whole(text, whole, self.run.format is not None, partial(self._complaints.add, number))
 
-        A killed run leaves half a line, and the next run in the same file begins right behind it.
-        """
-        while found := lines.FIRST.search(text):
-            try:
-                line = lines.parse_line(text)
-                if line is None or whole or isinstance(line, lines.JsonLine) or text.rstrip().endswith(line.format()):
-                    return line
-                raise LineError(f"{found[0]}: the log ends within the line")
-            except LineError as error:
-                self._complaints.add(number, str(error))
-                text = text[found.end() :]
-        return None
+    def _blame(self, line: lines.Line, reason: str) -> None:
+        """Say it in the rows that a line speaks of that something of it was refused."""
+        reason = f"damaged: {line.KIND}: {reason}"
+        if isinstance(line, OF_DATASET):
+            if isinstance(dataset := line.data.get("dataset"), str):
+                self.run.doubts.setdefault(dataset, reason)
+            else:
+                self.run.raise_doubt(reason)
+            return
+        try:
+            shape = self._shape_at(fields.place_of(line.data)) if isinstance(line, lines.JsonLine) else self.open
+        except LineError:
+            shape = self.run.shapes[-1] if self.run.shapes else None
+        if shape:
+            shape.raise_doubt(reason)
 
     def _begins_run(self, line: lines.Line) -> bool:
         """Whether a line opens a run. Logs of old have no LOG line: there, arguments do that."""
@@ -212,11 +166,16 @@ class RunReader:
         self._held = 0
         return finished
 
-    def _close_shape(self, place: Place) -> Shape:
+    def _close_shape(self, place: Place, kind: str) -> Shape:
         """Close and return the open shape where it has this place, else a new one: figures never change shapes."""
         shape = self.open_shape()
         if not shape.matches(place):
+            reason = f"mixed: {kind} of {place[0]} / {place[1]} stands behind CASE of "
+            reason += f"{shape.input_size} / {shape.batch_size}"
+            if shape.repetitions:
+                shape.raise_doubt(reason)
             shape = self._new_shape()
+            shape.raise_doubt(reason)
         self._put(shape, place)
         self.open = None
         return shape
@@ -252,6 +211,7 @@ class RunReader:
 
     def _env(self, line: lines.Env) -> None:
         variant = fields.text(line.data, "variant")
+        self._refuse(line, fields.FACTS)
         facts = {key: value for key, value in line.data.items() if key != "variant"}
         self.run.environments.setdefault(variant, {}).update(facts)
 
@@ -261,13 +221,14 @@ class RunReader:
 
     def _case(self, line: lines.Case) -> None:
         place = fields.place_of(line.data)
-        if place[0] is None or place[1] is None:
-            raise LineError("no sizes")
+        refused = fields.refuse(line.data, fields.CASE)
         shape = self._announce(place)
-        shape.requested = fields.whole_number(line.data, "reps")
+        self.run.announces = True
+        shape.requested, shape.announced = line.data.get("reps"), fields.without_place(line.data)
+        self._tell(line, refused)
 
     def _phase(self, line: lines.Phase) -> None:
-        fields.check(line.data, fields.PHASE)
+        self._refuse(line, fields.PHASE)
         place, phase = fields.place_of(line.data), fields.without_place(line.data)
         if not self.run.shapes:
             self.run.phases.append((place[2], phase))
@@ -275,17 +236,20 @@ class RunReader:
             shape.phases.append(phase)
 
     def _rep(self, line: lines.Rep) -> None:
-        self.open_shape().add(line.count, line.start, line.duration)
+        self.open_shape().add(line.index, line.count, line.start, line.end, line.duration)
 
     def _res(self, line: lines.Res) -> None:
-        self._close_shape((line.input_size, line.batch_size, None)).result = line
+        self._close_shape((line.input_size, line.batch_size, None), line.KIND).result = line
 
     def _err(self, line: lines.Err) -> None:
-        self._close_shape(fields.place_of(line.data)).failure = fields.without_place(line.data)
+        place = fields.place_of(line.data)
+        refused = fields.refuse(line.data, fields.FAILURE)
+        self._close_shape(place, line.KIND).failure = fields.without_place(line.data)
+        self._tell(line, refused)
 
     def _stat(self, line: lines.Stat) -> None:
         shape, said = self._said(line, fields.STATISTICS)
-        recompiled = fields.positions(said, RECOMPILED_AT)
+        recompiled = said.get(RECOMPILED_AT) or []
         if shape is not None:
             known = {key: value for key, value in said.items() if value is not None and key != RECOMPILED_AT}
             shape.statistics, shape.recompiled = known, recompiled
@@ -303,7 +267,7 @@ class RunReader:
     def _ceil(self, line: lines.Ceil) -> None:
         place = fields.place_of(line.data)
         if place[:2] == (None, None):
-            fields.check(line.data, fields.CEILING)
+            self._refuse(line, fields.CEILING)
             self.run.ceilings[place[2]] = fields.without_place(line.data)
             return
         shape, said = self._said(line, fields.STANDING)
@@ -311,15 +275,17 @@ class RunReader:
             shape.standing = said
 
     def _pair(self, line: lines.Pair) -> None:
-        fields.check(line.data, fields.PAIR)
         input_size, batch_size, _ = fields.place_of(line.data)
         b = fields.known_text(line.data, "b")
+        refused = fields.refuse(line.data, fields.PAIR)
         shape = self._shape_at((input_size, batch_size, b))
         if shape is not None and shape.variant == b:
-            shape.pair = fields.without_place(line.data)
+            other = self._by_place.get((input_size, batch_size, line.data.get("a")))
+            shape.take_pair(fields.without_place(line.data), other)
+        self._tell(line, refused)
 
     def _proc(self, line: lines.Proc) -> None:
-        fields.check(line.data, fields.PROCESSES)
+        self._refuse(line, fields.PROCESSES)
         place, said = fields.place_of(line.data), fields.without_place(line.data)
         said.pop("medians", None)  # each is its process's own
         measured = [shape for shape in self.run.shapes if shape.place == place and shape.result is not None]
@@ -336,20 +302,32 @@ class RunReader:
         self._take_retrieval(line, fields.QUALITY, "quality")
 
     def _dst(self, line: lines.Dst) -> None:
-        fields.check(line.data, fields.STAGE)
+        self._refuse(line, fields.STAGE)
         if line.data["stage"] in ("reference", "evaluate"):
-            fields.check(line.data, fields.QUERY_ENCODER)
+            self._refuse(line, fields.QUERY_ENCODER)
             self.run.distillations.append(line.data)
 
     def _take_retrieval(self, line: lines.JsonLine, checks: dict[str, Check], part: str) -> None:
-        fields.check(line.data, checks)
+        self._refuse(line, checks)
         said = {key: value for key, value in line.data.items() if key not in ("dataset", "role")}
-        self.run.retrievals.setdefault(line.data["dataset"], {})[part] = said
+        dataset = line.data["dataset"]
+        self.run.starts.setdefault(dataset, self._number)
+        self.run.retrievals.setdefault(dataset, {})[part] = said
 
     def _said(self, line: lines.JsonLine, checks: dict[str, Check]) -> tuple[Shape | None, dict[str, Any]]:
         """Return the shape that a line speaks of and what it says of it. Raises LineError for a field that is wrong."""
-        fields.check(line.data, checks)
-        return self._shape_at(fields.place_of(line.data)), fields.without_place(line.data)
+        place = fields.place_of(line.data)
+        self._refuse(line, checks)
+        return self._shape_at(place), fields.without_place(line.data)
+
+    def _refuse(self, line: lines.JsonLine, checks: dict[str, Check]) -> None:
+        """Take out of a line what is wrong, and say so, in its row too."""
+        self._tell(line, fields.refuse(line.data, checks))
+
+    def _tell(self, line: lines.JsonLine, refused: list[str]) -> None:
+        for reason in refused:
+            self._complaints.add(self._number, f"FMWORK {line.KIND}: {reason}")
+            self._blame(line, reason)
 
     def _shape_at(self, place: Place) -> Shape | None:
         """Return the last shape that a line before or after its result speaks of, or None where there is none."""

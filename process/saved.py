@@ -10,6 +10,7 @@ from typing import Any
 from fmbench.errors import UsageError
 from fmbench.lines import finite
 
+from . import fields
 from .columns import OPEN, Kind, known_columns, objects
 from .fields import LARGEST, is_number
 from .results import SCHEMA_VERSION
@@ -102,9 +103,23 @@ def checked(row: Any) -> dict[str, Any]:
         value = below(row, name)
         if value is not None and not (isinstance(value, list) if name == "phases" else FITS[kind](value)):
             raise ValueError(f"{name} is not what the schema says")
+    check_parts(row)
     keys = [*OPEN, *(name.partition(".")[0] for name in known_columns())]
     missing: dict[str, Any] = {key: [] if key in LISTS else None for key in keys if row.get(key) is None}
     return {**row, **missing}
+
+
+def check_parts(row: dict[str, Any]) -> None:
+    """Raise ValueError for what is wrong below the keys whose objects differ from row to row."""
+    for phase in row.get("phases") or ():
+        if not isinstance(phase, dict):
+            raise ValueError("phases: one is no object")
+        fields.check(phase, fields.PHASE)
+    fields.check(row.get("environment") or {}, fields.FACTS)
+    if row.get("retrieval") is not None:
+        fields.check(row["retrieval"], fields.RETRIEVAL)
+    if row.get("distillation") is not None:
+        fields.check(row["distillation"], fields.DISTILLATION)
 
 
 def below(row: dict[str, Any], name: str) -> Any:

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from fmbench import lines
+from fmbench import lines, stats
+from fmbench.consistency import SAME, Repetitions, disagree
 from fmbench.summary import INTERVAL_LIMIT, Summary
 
 from .fields import Place
@@ -13,7 +14,7 @@ from .on_disk import OnDisk
 
 
 @dataclass(slots=True)
-class Shape:
+class Shape(Repetitions):
     """What a log says of one (input size, batch size, variant): its repetitions, and how it ended.
 
     Times in nanoseconds. What other lines say of it is kept as their JSON objects, without the place. A shape that
@@ -23,9 +24,9 @@ class Shape:
     input_size: int | None = None
     batch_size: int | None = None
     variant: str | None = None
-    requested: int | None = None
+    line: int | None = None  # of the log, where it begins
+    announced: dict[str, Any] | None = None  # what its CASE line says
     durations: "array[int]" = field(default_factory=lambda: array("q"))
-    start: int | None = None
     phases: list[dict[str, Any]] = field(default_factory=list)
     statistics: dict[str, Any] | None = None
     recompiled: list[int] = field(default_factory=list)
@@ -79,6 +80,14 @@ class Shape:
             said.get("waiting"),
         )
 
+    def median(self) -> float | None:
+        """Return the median of the repetitions that count, in nanoseconds; None without any."""
+        if self.unloaded is not None:
+            self.settle()
+        if self.figures is not None:
+            return self.figures.p50
+        return stats.median(stats.settled(self.durations)) if self.durations else None
+
     def matches(self, place: Place) -> bool:
         """Whether the place on another line may be this shape's; what is not known matches all."""
         pairs = zip(self.place, place, strict=True)
@@ -91,12 +100,19 @@ class Shape:
         self.batch_size = self.batch_size if batch_size is None else batch_size
         self.variant = self.variant if variant is None else variant
 
-    def add(self, count: int, start: int, duration: int) -> None:
+    def add(self, index: int, count: int, start: int, end: int, duration: int) -> None:
         """Take over one repetition. Raises OverflowError for a duration that no clock measures."""
         self.durations.append(duration)
-        self.requested = count
-        if self.start is None:
-            self.start = start
+        if index != self.expected or start < self.latest or end - start != duration or count != self.requested:
+            self.compare(index, count, start, end, duration)
+        self.expected, self.latest = index + 1, end
+
+    def take_pair(self, said: dict[str, Any], other: "Shape | None") -> None:
+        """Take over how this shape compares with another variant's."""
+        self.pair = said
+        doubt = None if other is None or other is self else pair_doubt(other, self, said)
+        if doubt is not None:
+            self.raise_doubt(doubt)
 
     def unload(self) -> None:
         """Move the repetitions so far to disk."""
@@ -112,3 +128,16 @@ class Shape:
         if values:
             self.figures, self.settled = Summary.of(values), len(values)
             self.durations, self.unloaded = array("q"), None
+
+
+def pair_doubt(a: Shape, b: Shape, said: dict[str, Any]) -> str | None:
+    """Return what a PAIR line says that the repetitions of its variants do not, or None."""
+    count = min(a.repetitions, b.repetitions)
+    first, second = a.median(), b.median()
+    if first is None or second is None or said.get("ratio") is None:
+        return None
+    if said.get("n") not in (None, count - stats.dropped(count)):
+        return f"contradicted: PAIR counts {said['n']} pairs, and {count - stats.dropped(count)} count"
+    if a.repetitions == b.repetitions and first and disagree(said["ratio"], second / first, SAME * second / first):
+        return f"contradicted: PAIR's ratio {said['ratio']} is not that of the medians"
+    return None

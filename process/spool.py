@@ -13,7 +13,8 @@ from .shape import Shape
 
 PLAIN = (
     "input_size", "batch_size", "variant", "requested", "start", "phases", "statistics", "recompiled", "memory",
-    "energy", "standing", "pair", "processes", "failure", "settled",
+    "energy", "standing", "pair", "processes", "failure", "settled", "expected", "latest", "doubt", "lost", "line",
+    "announced",
 )  # fmt: skip
 
 

@@ -56,6 +56,8 @@ def trust(row: dict[str, Any]) -> str:
         doubts.append("simulated: no hardware computed it")
     if statistics.get("stable") is False:
         doubts.append(f"unstable: {statistics.get('reason')}")
+    elif row.get("doubt"):
+        doubts.append(row["doubt"])
     return "; ".join(doubts) or ("stable" if statistics.get("stable") else "")
 
 

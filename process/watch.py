@@ -11,7 +11,9 @@ from fmbench.figures import significant
 from fmbench.markdown import harmless
 
 from .reader import Complaints
-from .runs import Run, RunReader, Shape
+from .run import Run
+from .runs import RunReader
+from .shape import Shape
 
 HEADER = f"{'shape':>9}  {'input':>6}  {'batch':>6}  {'latency ms':>10}  {'sequences/s':>11}  {'left':>7}"
 LAST_FACT = "load_average_end"  # a driver prints it when all is measured
@@ -64,9 +66,8 @@ class Watch:
         self._number += 1
         repetition = lines.parse_rep(raw)
         if repetition is not None:
-            _, count, start, _, duration = repetition
             with contextlib.suppress(OverflowError):  # `process --path` complains
-                self._reader.open_shape().add(count, start, duration)
+                self._reader.open_shape().add(*repetition)
         elif b"FMWORK " in raw or b"RUN " in raw:
             if self._reader.read(self._number, raw) is not None:
                 self._told = 0

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from fmbench import lines
 from fmbench.errors import UsageError
 from fmbench.history import History
+from fmbench.process.cli import main as process
 
 LOG = """FMWORK LOG {"format": 1}
 FMWORK ARG --model_name m
@@ -13,10 +15,10 @@ FMWORK ARG --reps 5
 FMWORK ENV {"threads": 2, "packages": {"torch": "2.13"}, "load_average_start": 1.0}
 FMWORK ENV {"dtype": "float32"}
 FMWORK CASE {"input_size": 8, "batch_size": 1}
-FMWORK RES 1.0 2.0 m C 8 1 1.0 1.0
+FMWORK RES 1.000000000 2.000000000 m C 8 1 1.000 1000.0
 FMWORK CASE {"input_size": 16, "batch_size": 1}
-FMWORK REP 1 5 1.0 2.0 1.0
-FMWORK RES 1.0 2.0 m C 16 """
+FMWORK REP 1 5 1.000000000 2.000000000 1.000000000
+FMWORK RES 1.000000000 2.000000000 m C 16 """
 
 
 @pytest.fixture
@@ -128,3 +130,53 @@ def test_two_runs_do_not_share_a_log(tmp_path: Path) -> None:
         mine.write("\nFMWORK REP\n")
     with path.open("a") as later, pytest.raises(UsageError, match="has written to it meanwhile"):
         second.claim(later)
+
+
+def shape(size: int, at: int) -> str:
+    times = [(at + index) * 10**9 for index in range(5)]
+    result = lines.Res(times[0], times[-1] + 2_000_000, "m", "C", size, 1, 2.0, 500.0)
+    said = [lines.Rep(index, 5, start, start + 2_000_000, 2_000_000) for index, start in enumerate(times, start=1)]
+    head = lines.Case({"input_size": size, "batch_size": 1, "reps": 5})
+    times_ms = dict.fromkeys(("cold", "min", "p50", "p90", "p95", "p99"), 2.0)
+    tail = lines.Stat({"input_size": size, "batch_size": 1, "n": 4, "dropped": 1, **times_ms, "mad": 0.0})
+    return "".join(f"{line.format()}\n" for line in (head, *said, result, tail))
+
+
+HEAD = 'FMWORK LOG {"format": 1}\nFMWORK ARG --input_sizes 8,16\nFMWORK ARG --batch_sizes 1\n'
+
+
+def processed(path: Path, capsys: pytest.CaptureFixture[str]) -> tuple[list[dict], list[str]]:
+    assert process(["--path", str(path)]) == 0
+    out, err = capsys.readouterr()
+    return json.loads(out), err.splitlines()
+
+
+@pytest.mark.parametrize("cut", range(1, len(shape(16, 20)), 7))
+def test_resume_and_process_agree_wherever_a_log_is_cut(cut: int, tmp_path: Path, capsys) -> None:
+    """What --resume holds for measured, process prints as a result; the rest is measured again, and all is well."""
+    path = tmp_path / "run.log"
+    path.write_text((HEAD + shape(8, 1) + shape(16, 20))[:-cut])
+    past = History(path)
+    rows, _ = processed(path, capsys)
+    assert past.shapes == {(row["input"], row["batch"]) for row in rows if row["status"] == "OK" and not row["doubt"]}
+    if (16, 1) in past.shapes:
+        return
+    again = HEAD + "FMWORK ARG --resume run.log\n" + shape(16, 40)
+    path.write_text(path.read_text() + ("\n" if past.torn else "") + again)
+    rows, warnings = processed(path, capsys)
+    assert [(row["input"], row["status"], row["doubt"]) for row in rows] == [(8, "OK", None), (16, "OK", None)]
+    assert [text for text in warnings if "cut off" not in text and "JSON" not in text and "fields" not in text] == []
+
+
+def test_a_result_that_its_repetitions_contradict_does_not_count(tmp_path: Path) -> None:
+    path = tmp_path / "run.log"
+    path.write_text(HEAD + shape(8, 1).replace(" 2.000 500.0", " 3.000 333.3") + shape(16, 20))
+    assert History(path).shapes == {(16, 1)}
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_a_log_of_power_shell_is_refused(encoding: str, tmp_path: Path) -> None:
+    path = tmp_path / "run.log"
+    path.write_bytes(("\ufeff" + LOG).encode(encoding))
+    with pytest.raises(UsageError, match="is UTF-16"):
+        History(path)

@@ -8,13 +8,13 @@ from typing import Any
 
 from fmbench import host, lines
 from fmbench.clock import Clock
-from fmbench.console import reserved_stdout, terminable
+from fmbench.console import terminable
 from fmbench.distill.published import POOLINGS, read_query_side
 from fmbench.distill.ranks import Ranks
 from fmbench.encoder import EncoderPlan
 from fmbench.encoder.folder import warn_of_plain
 from fmbench.errors import UsageError, first_line
-from fmbench.log import LogWriter
+from fmbench.log import LogWriter, open_log
 from fmbench.opening import platform_facts, run_facts, write_arguments
 from fmbench.options import Arguments
 from fmbench.waiting import spin_briefly
@@ -77,7 +77,7 @@ def run(step: str, target: str, argv: Sequence[str]) -> int:
         raise UsageError(f"{step} runs in one process; start it without torchrun")
     for folder in (arguments.teacher_dir, arguments.output_dir):
         make(folder)
-    with terminable(), reserved_stdout() as stdout, Path(os.devnull).open("w") as nowhere:
+    with terminable(), open_log() as stdout, Path(os.devnull).open("w") as nowhere:
         log = LogWriter(stdout if ranks.leads else nowhere)
         write_arguments(log, arguments, "distill")
         log.banner("DISTILL", step.upper())

@@ -5,14 +5,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from fmbench import host, lines
-from fmbench.console import Progress, note, reserved_stdout, run_main, terminable, warn
+from fmbench.console import Progress, note, run_main, terminable, warn
 from fmbench.encoder import EncoderPlan
 from fmbench.errors import UsageError
 from fmbench.fidelity.manifest import Manifest
 from fmbench.fidelity.probe import Probe, available, choose
 from fmbench.fidelity.subject import Subject
 from fmbench.fidelity.writer import ArtifactWriter, check_free
-from fmbench.log import LogWriter
+from fmbench.log import LogWriter, open_log
 
 from .arguments import (
     CaptureArguments,
@@ -52,7 +52,7 @@ def run(argv: Sequence[str]) -> int:
     subject = arguments.subject()
     plan = EncoderPlan.of(arguments, arguments.recipe)
     probes = visible(plan, probes, arguments.probes is not None)
-    with terminable(), reserved_stdout() as stdout:
+    with terminable(), open_log() as stdout:
         log = LogWriter(stdout)
         session = Session(arguments, plan, subject, log, "capture")
         capture(session, probes, arguments)

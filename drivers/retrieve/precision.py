@@ -1,14 +1,13 @@
 """`fmbench retrieve precision`: the precision@k curve of a file of predicted page titles, without any model."""
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from fmbench import __version__, lines
 from fmbench.console import warn
 from fmbench.errors import UsageError
-from fmbench.log import LogWriter
+from fmbench.log import LogWriter, open_log
 from fmbench.parsing import Once, Parser, sizes
 from fmbench.ranking.pages import NONE, STEPS, normaliser, read_pages
 from fmbench.ranking.precision_curve import K_VALUES, page_curve
@@ -56,9 +55,11 @@ def precision(argv: Sequence[str]) -> int:
             f"{arguments.predictions_path}: the shortest line has {curve.shortest} titles; beyond, up to k = "
             f"{curve.k[-1]}, what it does not have counts as wrong"
         )
-    log = LogWriter(sys.stdout)
-    log.write(lines.Log({"format": lines.FORMAT_VERSION, "program": f"fmbench {__version__}", "driver": "retrieve"}))
-    log.write(lines.Irm({"dataset": arguments.predictions_path.stem, "precision_curve": curve.row()}))
+    with open_log() as stdout:
+        log = LogWriter(stdout)
+        said = {"format": lines.FORMAT_VERSION, "program": f"fmbench {__version__}", "driver": "retrieve"}
+        log.write(lines.Log(said))
+        log.write(lines.Irm({"dataset": arguments.predictions_path.stem, "precision_curve": curve.row()}))
     return 0
 
 

@@ -9,12 +9,12 @@ from typing import TextIO
 
 from fmbench import backend, host, lines
 from fmbench.collection import Dataset
-from fmbench.console import reserved_stdout, terminable, warn
+from fmbench.console import terminable, warn
 from fmbench.distributed import Group
 from fmbench.distributed.environment import Launch, read_launch, said_once
 from fmbench.encoder import EncoderPlan
 from fmbench.errors import UsageError
-from fmbench.log import LogWriter
+from fmbench.log import LogWriter, open_log
 from fmbench.ranking.evaluation import Evaluation
 from fmbench.ranking.measures import evaluate as judge
 from fmbench.ranking.mined_files import write_mined
@@ -72,7 +72,7 @@ def run_here(task: str, work: Work, argv: Sequence[str]) -> int:
     with (
         terminable(),
         output_folder(arguments, launch),
-        reserved_stdout() as stdout,
+        open_log() as stdout,
         Group(launch) as group,
         log_of(group, stdout) as log,
     ):

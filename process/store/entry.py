@@ -20,6 +20,9 @@ SHAPE: dict[str, type] = {
     "run": dict,
     "log": dict,
     "results": dict,
+    "results.statuses": dict,
+    "results.models": list,
+    "results.platforms": list,
     "files": dict,
     "environments": list,
 }
@@ -75,7 +78,10 @@ def current(facts: Facts, name: str) -> Facts:
     try:
         facts = upgraded(facts, "store", FORMAT, ENTRY)
         for key, kind in SHAPE.items():
-            if not isinstance(facts.get(key), kind):
+            value: Any = facts
+            for word in key.split("."):
+                value = value.get(word)  # those above come first, and are objects
+            if not isinstance(value, kind):
                 raise ValueError(f"{key} is missing or not what it should be")
     except ValueError as error:
         raise UsageError(f"{name}/{COMMIT}: {error}") from None

@@ -55,10 +55,17 @@ def write_shape(stream, input_size: int, clock: int, repetitions: int) -> int:
     figures = (summary.p50, 8e3 / summary.p50)
     memory = {"device_peak_bytes": None, "host_peak_bytes": 2 * 10**9, "model_bytes": 10**8, "reason": None}
     print(lines.Mem({**sizes, **memory}).format(), file=stream)
-    energy = {"joules": 9.5, "joules_per_sequence": 0.01, "seconds": 0.6, "source": "counter", "reason": None}
+    energy = {
+        "joules": 9.5,
+        "joules_per_sequence": 9.5 / (8 * repetitions),
+        "seconds": 0.6,
+        "source": "counter",
+        "reason": None,
+    }
     print(lines.Energy({**sizes, **energy}).format(), file=stream)
-    print(lines.Res(start, clock, "org/model", "BertModel", input_size, 8, *figures).format(), file=stream)
-    speeds = {"achieved_flops_per_second": 5 * 10**11, "attainable_flops_per_second": 10**12}
+    print(lines.Res(start, clock - 200_000, "org/model", "BertModel", input_size, 8, *figures).format(), file=stream)
+    achieved = work["flops"] / summary.p50 * 1e3
+    speeds = {"achieved_flops_per_second": achieved, "attainable_flops_per_second": 2 * achieved}
     print(lines.Ceil({**sizes, **work, **speeds, "share": 0.5, "bound": "compute"}).format(), file=stream)
     print(lines.Stat({**sizes, **asdict(summary), "recompiled_at": [], "ended": "reps"}).format(), file=stream)
     return clock

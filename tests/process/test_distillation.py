@@ -60,11 +60,18 @@ def test_every_format_says_it(log, capsys):
 
 @pytest.mark.parametrize(
     ("damage", "message"),
-    [({"stage": None}, "stage is missing"), ({"dataset": 3}, "dataset is no text"),
-     ({"metrics": {"x": "y"}}, "metrics is no object of numbers")],
-)  # fmt: skip
+    [({"stage": None}, "stage is missing"), ({"dataset": 3}, "dataset is no text")],
+)
 def test_a_damaged_line_is_a_complaint_and_not_a_row(damage, message, read):
     printed = read(LOG, lines.Dst({**STUDENT, **damage}).format(), lines.Dst(TEACHER).format())
     assert [row["model"] for row in printed.rows] == ["minilm"]
     assert len(printed.warnings) == 1
     assert message in printed.warnings[0]
+
+
+def test_a_damaged_field_is_left_out_and_its_row_says_so(read):
+    printed = read(LOG, lines.Dst({**STUDENT, "metrics": {"x": "y"}}).format(), lines.Dst(TEACHER).format())
+    assert [row["model"] for row in printed.rows] == ["lookup", "minilm"]
+    assert printed.rows[0]["doubt"] == "damaged: DST: metrics is no object of numbers"
+    assert "metrics" not in printed.rows[0]["retrieval"]["quality"]
+    assert len(printed.warnings) == 1

@@ -10,7 +10,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from fmbench import lines
+from fmbench import lines, stats
 from fmbench.process import plots
 from fmbench.process.canvas import COLOURS
 from fmbench.process.cli import main
@@ -34,14 +34,20 @@ def log_text(platform="cpu", inputs=(16, 64), batches=(1, 2, 4), model="org/m", 
             place = {"input_size": size, "batch_size": batch}
             out.append(lines.Case({**place, "reps": n}))
             millis = size * batch / 100
-            durations = [int(millis * 1e6 * (5 if k == 0 else 2 if k == 7 else 1 + k / 1000)) for k in range(n)]
-            out += [lines.Rep(k + 1, n, 10**18 + k, 10**18 + k + d, d) for k, d in enumerate(durations)]
+            durations = [int(millis * 1e6 * (5 if k == 0 else 2 if k == 7 else 1 + (k - 5.5) / 1000)) for k in range(n)]
+            starts = [10**18 + k * 10**9 for k in range(n)]
+            out += [lines.Rep(k, n, t, t + d, d) for k, (t, d) in enumerate(zip(starts, durations, strict=True), 1)]
             if extras:
                 out.append(lines.Mem({**place, "device_peak_bytes": 2**20 * size * batch, "model_bytes": 2**20}))
-                out.append(lines.Energy({**place, "joules": 9.0, "joules_per_sequence": size / 4, "source": "x"}))
-            out.append(lines.Res(10**18, 10**18, model, "C", size, batch, millis, 1e3 * batch / millis))
+                out.append(
+                    lines.Energy(
+                        {**place, "joules": size / 4 * n * batch, "joules_per_sequence": size / 4, "source": "x"}
+                    )
+                )
+            median, end = stats.median(stats.settled(durations)) / 1e6, starts[-1] + durations[-1]
+            out.append(lines.Res(10**18, end, model, "C", size, batch, median, 1e3 * batch / median))
             if extras:
-                rates = {"achieved_flops_per_second": size * 10**9, "attainable_flops_per_second": 10**12}
+                rates = {"achieved_flops_per_second": 10**11 // batch, "attainable_flops_per_second": 10**12}
                 out.append(lines.Ceil({**place, "flops": size * 10**6, "bytes": 10**6, **rates}))
     return "\n".join(line.format() for line in out) + "\n"
 
@@ -257,7 +263,7 @@ def test_points_of_the_roofline_lie_below_it(drawn):
     roof = next(line for line in axes.lines if line.get_label().startswith("limit"))
     assert max(roof.get_ydata()) == pytest.approx(1000)
     x, y = zip(*[place for line in axes.lines if line is not roof for place in line.get_xydata()], strict=True)
-    assert set(x) == {16, 64} and set(y) == {16, 64}
+    assert set(x) == {16, 64} and set(y) == {25, 50, 100}
 
 
 def test_no_colour_twice_before_the_style_changes(drawn):

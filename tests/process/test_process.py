@@ -191,7 +191,9 @@ def test_a_result_that_its_repetitions_do_not_bear_out_is_a_warning(tmp_path, ca
     reps = "".join(f"FMWORK REP {n} 3 {n}.000000000 {n}.500000000 0.500000000\n" for n in (1, 2, 3))
     (tmp_path / "edited.log").write_text(reps + "FMWORK RES 1.0 3.5 m C 8 1 1.000 1000.0\n")
     assert main(["--path", str(tmp_path / "edited.log")]) == 0
-    assert "RES of 8 / 1 says 1.0 ms, its repetitions say 500.000 ms" in capsys.readouterr().err
+    captured = capsys.readouterr()
+    assert "contradicted: RES says 1.000 ms, and its repetitions 500.000 ms" in captured.err
+    assert json.loads(captured.out)[0]["statistics"]["stable"] is False
 
 
 def test_one_bad_log_does_not_spoil_the_others(tmp_path, capsys):

@@ -12,7 +12,7 @@ from .log_lines import LOG, case
 KEYS = [
     "timestamp", "metadata_id", "engine", "model", "precision", "input", "output", "batch", "tp", "opts", "warmup",
     "setup", "ttft", "itl", "thp", "model_class", "status", "statistics", "memory", "energy", "roofline",
-    "environment", "schema", "variant", "pair", "phases", "error", "retrieval", "distillation", "processes",
+    "environment", "schema", "variant", "pair", "phases", "error", "retrieval", "distillation", "processes", "doubt",
 ]  # fmt: skip
 
 

@@ -44,7 +44,8 @@ def test_a_damaged_line_is_a_complaint_and_not_a_figure(process, golden_retrieva
     text = (golden_retrieval).read_text().replace('"metrics": {"ndcg_cut_10": 0.6451', '"metrics": {"x": "y"')
     (tmp_path / "damaged.log").write_text(text)
     printed = process("--path", tmp_path / "damaged.log")
-    assert printed.rows[0]["status"] == "PARTIAL"
+    assert "metrics" not in printed.rows[0]["retrieval"]["quality"]
+    assert printed.rows[0]["doubt"] == "damaged: IRM: metrics is no object of numbers"
     assert len(printed.warnings) == 1
     assert "metrics is no object of numbers" in printed.warnings[0]
 

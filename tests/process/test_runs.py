@@ -4,7 +4,7 @@ import pytest
 
 from fmbench import lines
 
-from .log_lines import LOG, RES, STAT, case, pair, phase, rep, sizes
+from .log_lines import LOG, RES, case, pair, phase, rep, sizes
 
 # -- shapes
 
@@ -90,9 +90,13 @@ def test_memory_of_another_shape_is_not_taken(read):
 
 
 def test_a_recompilation_is_counted_where_its_repetition_counts(read):
-    repetitions = [rep(index, 5) for index in range(1, 11)]  # the first two are left out
-    stat = STAT.replace("}", ', "recompiled_at": [0, 1, 2, 9], "ended": "precision"}')
-    statistics = read(LOG, case(), *repetitions, RES, stat).rows[0]["statistics"]
+    repetitions = [
+        rep(index, 5).replace(f"REP {index} 9", f"REP {index} 10") for index in range(1, 11)
+    ]  # the first two are left out
+    times = dict.fromkeys(("cold", "min", "p50", "p90", "p95", "p99"), 5.0)
+    said = {"n": 8, "dropped": 2, **times, "mad": 0.0, "recompiled_at": [0, 1, 2, 9], "ended": "precision"}
+    result = "FMWORK RES 1.000000000 10.005000000 m C 8 4 5.000 800.0"
+    statistics = read(LOG, case(reps=10), *repetitions, result, lines.Stat(said).format()).rows[0]["statistics"]
     assert (statistics["recompiled"], statistics["stable"], statistics["ended"]) == (2, False, "precision")
     assert statistics["reason"] == "recompiled: the compiler ran in 2 of the repetitions that count"
 

@@ -1,9 +1,9 @@
 """Logs of any size: what is too much for memory waits on disk, and the results are the same."""
 
-import json
 import random
 import subprocess
 import sys
+from dataclasses import asdict
 
 import pytest
 
@@ -11,8 +11,11 @@ from fmbench import lines
 from fmbench.process import reader, runs
 from fmbench.process.reader import find_sources
 from fmbench.process.records import read_records
+from fmbench.summary import Summary
 
-from .log_lines import LOG, RES, STAT, case, rep
+from .log_lines import LOG, RES, case, rep
+
+SECOND, MILLI = 10**9, 10**6
 
 PEAK = """
 import re, sys
@@ -45,12 +48,20 @@ def sweep(shapes, repetitions):
     draw = random.Random(shapes)
     yield LOG
     for size in range(1, shapes + 1):
-        yield case(size, 4)
-        yield from (rep(index, draw.randint(3, 9)) for index in range(1, draw.randint(0, repetitions) + 1))
-        if size % 5:
-            yield RES.replace(" 8 4 ", f" {size} 4 ")
-            said = {**json.loads(STAT.partition("STAT ")[2]), "preemptions": draw.choice([None, 1.5, 500.0])}
+        yield case(size, 4, reps=repetitions)
+        durations = [draw.randint(3, 9) for _ in range(draw.randint(0, repetitions))]
+        yield from (
+            lines.Rep(k, repetitions, k * SECOND, k * SECOND + d * MILLI, d * MILLI).format()
+            for k, d in enumerate(durations, start=1)
+        )
+        if size % 5 and durations:
+            said = asdict(Summary.of(durations))
+            end = len(durations) * SECOND + durations[-1] * MILLI
+            yield lines.Res(SECOND, end, "m", "C", size, 4, said["p50"], 4e3 / said["p50"]).format()
+            said["preemptions"] = draw.choice([None, 1.5, 500.0])
             yield lines.Stat({"input_size": size, "batch_size": 4, **said, "recompiled_at": [size % 7]}).format()
+        elif size % 5:
+            yield RES.replace(" 8 4 ", f" {size} 4 ")
         elif size % 10:
             yield lines.Err({"input_size": size, "batch_size": 4, "type": "X", "message": "m"}).format()
     yield lines.Env({"platform": "late"}).format()

@@ -22,8 +22,12 @@ def log_text(model="org/m", dtype="float32", slower=1.0, inputs=(16, 64), batche
                 continue
             base = size * batch * slower * 1e5
             durations = [int(base * (1 + wave / 1000)) for wave in WAVE]
-            out += [lines.Rep(k + 1, len(WAVE), 10**18 + k, 10**18 + k + d, d) for k, d in enumerate(durations)]
-            out.append(lines.Res(10**18, 10**18, model, "C", size, batch, base / 1e6, 1e9 * batch / base))
+            starts = [10**18 + k * 10**9 for k in range(len(WAVE))]
+            out += [
+                lines.Rep(k, len(WAVE), t, t + d, d) for k, (t, d) in enumerate(zip(starts, durations, strict=True), 1)
+            ]
+            end = starts[-1] + durations[-1]
+            out.append(lines.Res(10**18, end, model, "C", size, batch, base / 1e6, 1e9 * batch / base))
     return "\n".join(line.format() for line in out) + "\n"
 
 

@@ -1,0 +1,172 @@
+"""Why a row should not be believed: what its log says twice does not agree, or a field of it was refused.
+
+A reason begins with a word of docs/reference/lines.md: mixed, lost, contradicted, damaged.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from fmbench import stats
+from fmbench.consistency import LATENCY_ROUNDING, SAME, ascending, disagree, holds, result_doubt, statistics_doubt
+from fmbench.summary import Summary
+
+from .run import Run
+from .shape import Shape
+
+DISAGREEMENT = 0.05  # a share: logs of old leave other repetitions out
+METRIC_ROUNDING = 1e-4  # of a metric and the ends of its interval
+PERCENTILES = ("p50", "p95", "p99")
+SHARES = ("precision", "ceiling", "success", "recall")
+
+Said = Mapping[str, Any]
+
+
+def shape_doubt(run: Run, shape: Shape, summary: Summary | None, found: Said | None) -> str | None:
+    """Return why the lines of a shape are not to be believed, or None. `found` are its statistics in milliseconds.
+
+    Logs of old may be abridged, and count by rules of their own: of these, only what no log may hold is a reason.
+    """
+    count = shape.repetitions
+    if run.format is None or run.doubt or shape.doubt:
+        return run.doubt or shape.doubt or old_doubt(shape, count, summary)
+    if shape.announced is None and (count or (run.announces and shape.result is not None)):
+        return "mixed: it stands behind no CASE line of its own"
+    asked = run.asked
+    if asked and None not in (shape.input_size, shape.batch_size) and shape.place[:2] not in asked:
+        return f"mixed: {shape.input_size} / {shape.batch_size} is none of the shapes that were asked for"
+    median = None if summary is None else summary.p50
+    return (
+        result_doubt(shape, count, median, shape.result, shape.statistics)
+        or (statistics_doubt(shape.statistics, None if summary is None else found) if shape.statistics else None)
+        or next(side_doubts(shape, found), None)
+    )
+
+
+def old_doubt(shape: Shape, count: int, summary: Summary | None) -> str | None:
+    """Return what no log may hold: too many repetitions, or a result that is far from all of them."""
+    if shape.requested is not None and count > shape.requested:
+        return f"mixed: {count} repetitions of {shape.requested}"
+    if summary is None or shape.result is None or count != shape.requested:
+        return None
+    said, found = shape.result.latency, summary.p50 / 1e6
+    if abs(said - found) > DISAGREEMENT * found + LATENCY_ROUNDING:
+        return f"contradicted: RES says {said:.3f} ms, and its repetitions {found:.3f} ms"
+    return None
+
+
+def side_doubts(shape: Shape, found: Said | None) -> Iterator[str]:
+    """Yield what CASE, CEIL, ENERGY and PAIR say of a shape that its other lines do not."""
+    standing, announced = shape.standing or {}, shape.announced or {}
+    for key in ("flops", "bytes"):
+        if None not in (standing.get(key), announced.get(key)) and standing[key] != announced[key]:
+            yield f"contradicted: CEIL says {standing[key]} {key}, and CASE {announced[key]}"
+    achieved, attainable = standing.get("achieved_flops_per_second"), standing.get("attainable_flops_per_second")
+    if differ(standing.get("share"), quotient(achieved, attainable)):
+        yield f"contradicted: CEIL's share {standing['share']} is not its achieved over its attainable"
+    median = (found or {}).get("p50")
+    if differ(achieved, quotient(standing.get("flops"), median and median / 1e3)):
+        yield "contradicted: CEIL's achieved FLOP/s are not its flops over the latency"
+    energy = shape.energy or {}
+    sequences = quotient(energy.get("joules"), energy.get("joules_per_sequence"))
+    if sequences and shape.batch_size and shape.repetitions:
+        # Those of the cold repetition are in it or not.
+        possible = [shape.batch_size * count for count in (shape.repetitions, shape.repetitions - 1)]
+        if all(differ(sequences, float(count)) for count in possible):
+            yield "contradicted: ENERGY's joules_per_sequence are not its joules over the sequences"
+    if shape.pair is not None and not holds(shape.pair.get("interval"), shape.pair.get("ratio")):
+        yield "contradicted: PAIR's interval does not hold its ratio"
+
+
+def retrieval_doubt(parts: Mapping[str, Said]) -> str | None:
+    """Return why the lines of a data set are not to be believed, or None."""
+    return next(retrieval_doubts(parts), None)
+
+
+def retrieval_doubts(parts: Mapping[str, Said]) -> Iterator[str]:
+    """Yield what the lines of a data set say that cannot be, or that its other lines do not."""
+    search = parts.get("search", {})
+    for part, name, counted in (("queries", "query", "queries"), ("passages", "passage", "documents")):
+        if part in parts:
+            yield from encoding_doubts(parts[part], f"ENC of role {name}")
+            if search.get(counted) not in (None, parts[part]["texts"]):
+                yield f"contradicted: SEARCH has {search[counted]} {counted}, and ENC {parts[part]['texts']}"
+    if differ(search.get("queries_per_second"), quotient(search.get("queries"), search.get("seconds"))):
+        yield "contradicted: SEARCH's queries_per_second are not its queries over its seconds"
+    yield from latency_doubts(search.get("latency_ms"), "SEARCH's latency_ms")
+    yield from quality_doubts(parts.get("quality", {}), "IRM")
+
+
+def encoding_doubts(said: Said, line: str) -> Iterator[str]:
+    """Yield what an ENC line says that cannot be."""
+    texts, total = said["texts"], (said.get("seconds") or {}).get("total")
+    for key in ("empty", "cached"):
+        if (said.get(key) or 0) > texts:
+            yield f"contradicted: {line} has {said[key]} {key} texts of {texts}"
+    if not within(said.get("padding_share")):
+        yield f"contradicted: {line} has a padding_share that is no share"
+    for key, count in (("texts", texts - (said.get("cached") or 0)), ("tokens", said.get("tokens"))):
+        if count and differ(said.get(f"{key}_per_second"), quotient(count, total)):
+            yield f"contradicted: {line} has {key}_per_second that are not its {key} over its seconds"
+    yield from latency_doubts(said.get("latency_ms"), f"{line}: latency_ms")
+
+
+def latency_doubts(said: Said | None, name: str) -> Iterator[str]:
+    """Yield that percentiles do not ascend."""
+    if said and not ascending([said.get(key) for key in PERCENTILES]):
+        yield f"contradicted: {name} does not ascend from p50 to p99"
+
+
+def quality_doubts(said: Said, line: str) -> Iterator[str]:
+    """Yield what is wrong with means, their intervals and the counts of queries."""
+    for name, value in (said.get("metrics") or {}).items():
+        interval = (said.get("intervals") or {}).get(name)
+        if not within(value) or not holds(interval, value, METRIC_ROUNDING):
+            yield f"contradicted: {line}: {name} {value} is no share, or its interval does not hold it"
+    for key in ("without_results", "without_relevant"):
+        if None not in (said.get(key), said.get("queries")) and said[key] > said["queries"]:
+            yield f"contradicted: {line} has {said[key]} queries {key} of {said['queries']}"
+    curve = said.get("precision_curve") or {}
+    if not all(within(value) for key in SHARES for value in curve.get(key) or ()):
+        yield f"contradicted: {line}: the precision_curve holds what is no share"
+
+
+def distillation_doubt(run: Run, said: Said) -> str | None:
+    """Return why a query encoder's line is not to be believed, or None."""
+    return next(distillation_doubts(run, said), None)
+
+
+def distillation_doubts(run: Run, said: Said) -> Iterator[str]:
+    """Yield what the line of a query encoder says that cannot be, or that the teacher's line does not."""
+    yield from quality_doubts(said, "DST")
+    for key in ("latency_ms", "after_last_word_ms"):
+        yield from latency_doubts(said.get(key), f"DST: {key}")
+    teacher: Said = next((
+        (one.get("metrics") or {}) for one in run.distillations
+        if one["stage"] == "reference" and one["dataset"] == said["dataset"]
+    ), {})  # fmt: skip
+    for name, kept in (said.get("kept") or {}).items():
+        if not holds(kept.get("interval"), kept.get("share"), METRIC_ROUNDING):
+            yield f"contradicted: DST: the interval of kept {name} does not hold its share"
+        if differ(kept.get("share"), quotient((said.get("metrics") or {}).get(name), teacher.get(name))):
+            yield f"contradicted: DST: kept {name} is not its share of the teacher's"
+    pair, latency = said.get("pair") or {}, said.get("latency_ms") or {}
+    if not holds(pair.get("interval"), pair.get("ratio")):
+        yield "contradicted: DST: the pair's interval does not hold its ratio"
+    settled = stats.settled(said.get("nanoseconds") or ())
+    if settled and latency.get("n") == len(settled) and differ(latency.get("p50"), stats.median(settled) / 1e6):
+        yield f"contradicted: DST says {latency['p50']} ms, and its nanoseconds {stats.median(settled) / 1e6} ms"
+
+
+def within(value: float | None) -> bool:
+    """Whether a value is a share; what is not known passes."""
+    return value is None or -METRIC_ROUNDING <= value <= 1 + METRIC_ROUNDING
+
+
+def quotient(one: float | None, other: float | None) -> float | None:
+    """Return one over other, where both are known and that can be."""
+    return None if one is None or not other else one / other
+
+
+def differ(said: float | None, computed: float | None) -> bool:
+    """Whether a figure differs from what others give by more than rounding; what is not known does not."""
+    return said is not None and computed is not None and disagree(said, computed, SAME * abs(computed) + 0.001)

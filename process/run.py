@@ -1,0 +1,83 @@
+"""One run of a driver, as its log tells it."""
+
+import itertools
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from .shape import Shape
+from .spool import Spool
+
+LOAD = "load"  # the phase that SETUP repeats
+
+
+@dataclass(slots=True)
+class Run:
+    """One run of a driver: its arguments and facts, and every shape that it came to, in order.
+
+    Facts and ceilings are kept by variant; those of None hold for all of them.
+    """
+
+    arguments: dict[str, str] = field(default_factory=dict)
+    options: list[str] = field(default_factory=list)
+    environments: dict[str | None, dict[str, Any]] = field(default_factory=dict)
+    ceilings: dict[str | None, dict[str, Any]] = field(default_factory=dict)
+    phases: list[tuple[str | None, dict[str, Any]]] = field(default_factory=list)
+    setup: float | None = None
+    shapes: list[Shape] = field(default_factory=list)
+    retrievals: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)  # by data set, then part
+    earlier: Spool | None = None  # the shapes before these, where there are too many
+    distillations: list[dict[str, Any]] = field(default_factory=list)  # what was measured of each query encoder
+    format: int | None = None
+    speaks: bool = False  # a FMWORK line was read, not only a banner that any program may print
+    measures: bool = False  # it is past its arguments
+    announces: bool = False  # it has a CASE line
+    doubt: str | None = None  # why nothing of it is to be believed
+    doubts: dict[str, str] = field(default_factory=dict)  # the same of a data set
+    starts: dict[str, int] = field(default_factory=dict)  # the first line of each data set
+
+    def raise_doubt(self, reason: str) -> None:
+        """Take a reason not to believe the run; the first one stays."""
+        self.doubt = self.doubt or reason
+
+    def every_shape(self) -> Iterable[Shape]:
+        """Return all shapes."""
+        return itertools.chain(self.earlier or (), self.shapes)
+
+    @property
+    def asked(self) -> set[tuple[int, int]]:
+        """The (input size, batch size) that its command line asks for; empty where that is not known."""
+        if self.format is None:
+            return set()
+        try:
+            inputs, batches = (
+                [int(part) for part in self.arguments[key].split(",")] for key in ("input_sizes", "batch_sizes")
+            )
+        except (KeyError, ValueError):
+            return set()
+        return {(size, batch) for size in inputs for batch in batches}
+
+    def environment_of(self, variant: str | None) -> dict[str, Any]:
+        """Return the facts that hold for a variant's shapes."""
+        return {**self.environments.get(None, {}), **self.environments.get(variant, {})}
+
+    def ceiling_of(self, variant: str | None) -> dict[str, Any] | None:
+        """Return the ceilings that hold for a variant's shapes."""
+        return self.ceilings.get(variant, self.ceilings.get(None))
+
+    def phases_of(self, variant: str | None) -> list[dict[str, Any]]:
+        """Return what was done once for the run, and for this variant, in order."""
+        return [phase for owner, phase in self.phases if owner in (None, variant)]
+
+    def setup_of(self, variant: str | None) -> float | None:
+        """Return the seconds of loading a variant: its own phase, since SETUP speaks of the first variant."""
+        loads = [phase for owner, phase in self.phases if owner == variant and phase["name"] == LOAD]
+        return self.setup if variant is None or not loads else float(loads[-1]["seconds"])
+
+    def finished(self) -> "Run":
+        """Drop the shapes of which nothing was read, but for a last one: the run was killed in its warm-up."""
+        measured = [shape for shape in self.shapes if not shape.empty]
+        if self.shapes and self.shapes[-1].empty and (self.speaks or measured or self.earlier):
+            measured.append(self.shapes[-1])
+        self.shapes = measured
+        return self
