@@ -74,7 +74,9 @@ class Variant:
         drawn = self.arguments.weights == other.arguments.weights == "random"
         if drawn and self.configuration() != other.configuration():
             return False
-        untold = {"options", "model_digest"} if drawn else {"options"}  # random weights follow from the rest
+        untold = (
+            {"options", "model_digest", "model_parts"} if drawn else {"options"}
+        )  # random weights follow from the rest
         mine, theirs = ({key: value for key, value in one.facts.items() if key not in untold} for one in (self, other))
         return not differences(mine, theirs) and self.settings() == other.settings()
 

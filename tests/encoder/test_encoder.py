@@ -357,11 +357,14 @@ def test_a_folder_that_wants_more_tokens_than_the_model_takes(load: Load, tmp_pa
         {"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"},
         {"idx": 1, "name": "1", "path": "1_Pooling", "type": "sentence_transformers.models.Pooling"},
     ])  # fmt: skip
-    write_json(folder / "1_Pooling" / "config.json", {"pooling_mode_mean_tokens": True})
+    write_json(folder / "1_Pooling" / "config.json", {"pooling_mode_mean_tokens": True, "word_embedding_dimension": 32})
     write_json(folder / "sentence_bert_config.json", {"max_seq_length": 40, "query_length": 39, "document_length": 9})
     encoder = load(folder)
     assert (encoder.recipe.query_max_length, encoder.recipe.passage_max_length) == (38, 9)
-    assert "texts are cut at 38 tokens, which is all the model takes, not at 39" in capsys.readouterr().err
+    assert (
+        "its maximum length of 39 tokens is beyond the model's 38 positions; texts are cut at 38"
+        in capsys.readouterr().err
+    )
     assert np.isfinite(encoder.encode(["z" * 99], "query")).all()
     with pytest.raises(UsageError, match="--query_max_len 39: .* has 38 positions"):
         load(folder, recipe=Recipe(query_max_length=39))
