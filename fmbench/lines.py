@@ -382,13 +382,8 @@ def parse_rep(raw: bytes) -> tuple[int, int, int, int, int] | None:
     if not (start[-10:-9] == end[-10:-9] == duration[-10:-9] == b"."):
         return None
     try:
-        return (
-            int(index),
-            int(count),
-            int(start.replace(b".", b"", 1)),
-            int(end.replace(b".", b"", 1)),
-            int(duration.replace(b".", b"", 1)),
-        )
+        times = (int(start.replace(b".", b"", 1)), int(end.replace(b".", b"", 1)), int(duration.replace(b".", b"", 1)))
+        return (int(index), int(count), *times)
     except ValueError:
         return None
 

@@ -50,6 +50,8 @@ class Parser(argparse.ArgumentParser):
         """Parse every token, or raise UsageError that names the nearest argument."""
         known = [option for action in self._actions for option in action.option_strings if option.startswith("--")]
         for option in (word.partition("=")[0] for word in argv):  # before argparse misses what was misspelt
+            if option == "--":  # from here on nothing is an option
+                break
             if option.startswith("--") and " " not in option and option not in known:
                 self.error(f"unknown argument {option!r}{nearest_argument(option, known)}")
         namespace, unknown = self.parse_known_args(list(argv))

@@ -274,7 +274,7 @@ def test_a_median_is_known_well_enough_by_what_was_asked_for(limit: float, reaso
         (CONSTANT, (), 0.2, None),
         (CONSTANT, (), 1.0, "contended"),
         (BIMODAL, (), 1.0, "contended"),
-        (BIMODAL, (), 0.1, "spread"),
+        (BIMODAL, (), 0.1, "interval"),
         (CONSTANT, (7,), 1.0, "recompiled"),
     ],
 )

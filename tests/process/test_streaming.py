@@ -105,12 +105,16 @@ def test_a_line_without_end_is_read_in_parts(tmp_path, monkeypatch):
 
 def write_log(path, megabytes, repetitions):
     """A log of shapes that have so many repetitions each."""
-    few = "".join(rep(index, 2) + "\n" for index in range(1, min(repetitions, 1000) + 1))
-    block = few * (repetitions // min(repetitions, 1000))
+    two = 2 * 10**6
+    block = "".join(
+        lines.Rep(index, repetitions, index * 10**9, index * 10**9 + two, two).format() + "\n"
+        for index in range(1, repetitions + 1)
+    )
     with path.open("w") as stream:
         stream.write(LOG + "\n")
         for size in range(1, megabytes * 10**6 // len(block) + 2):
-            stream.write(f"{case(size, 4)}\n{block}{RES.replace(' 8 4 ', f' {size} 4 ')}\n")
+            result = lines.Res(10**9, repetitions * 10**9 + two, "m", "C", size, 4, 2.0, 2000.0)
+            stream.write(f"{case(size, 4, reps=repetitions)}\n{block}{result.format()}\n")
 
 
 @pytest.mark.slow

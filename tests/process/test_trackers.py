@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 
 from fmbench.errors import FmbenchError
+from fmbench.lines import Rep, Res
 from fmbench.process import tracker_tensorboard, trackers
 from fmbench.process.cli import main
 from fmbench.process.reader import find_sources
 from fmbench.process.records import read_records
 from fmbench.process.tracked import runs_in, tracked
 
-from .log_lines import GOLDEN, LOG, case, rep
+from .log_lines import GOLDEN, LOG, case
 
 NAMES = ("mlflow", "tensorboard", "wandb")
 FACTS = 'FMWORK ENV {"platform": "cpu", "dtype": "float32", "threads": 1, "packages": {"torch": "2.13.0"}}'
@@ -24,8 +25,14 @@ FAILED = 'FMWORK ERR {"input_size": 128, "batch_size": 4, "type": "OutOfMemory",
 START = 1_795_000_000  # seconds
 
 
-def res(size, batch, milliseconds, start=START):
-    return f"FMWORK RES {start}.000000000 {start}.500000000 org/m C {size} {batch} {milliseconds:.3f} 500.0"
+def measured(size, batch, milliseconds, start=START):
+    """Lines of nine repetitions, a second apart, and of their result."""
+    starts = [(start + number) * 10**9 for number in range(9)]
+    taken = milliseconds * 10**6
+    reps = [Rep(number, 9, begin, begin + taken, taken) for number, begin in enumerate(starts, start=1)]
+    rate = batch * 1e3 / milliseconds
+    result = Res(starts[0], starts[-1] + taken, "org/m", "C", size, batch, float(milliseconds), rate)
+    return [line.format() for line in (*reps, result)]
 
 
 def shapes(inputs=(16, 64), batches=(1, 2, 4), variant=None):
@@ -33,8 +40,7 @@ def shapes(inputs=(16, 64), batches=(1, 2, 4), variant=None):
     out = []
     for number, (batch, size) in enumerate((batch, size) for batch in batches for size in inputs):
         more = {} if variant is None else {"variant": variant}
-        out += [case(size, batch, **more), *(rep(k, size * batch) for k in range(1, 10))]
-        out.append(res(size, batch, size * batch, START + number))
+        out += [case(size, batch, **more), *measured(size, batch, size * batch, START + number)]
     return out
 
 
