@@ -27,13 +27,15 @@ SHAPES = 20_000
 class Run:
     """One run of a driver: its arguments and facts, and every shape that it came to, in order.
 
-    Facts and ceilings are kept by variant; those of None hold for all of them.
+    Facts and ceilings are kept by variant; those of None hold for all of them. `overrides` are what the command line of
+    a variant has besides that of the first one.
     """
 
     arguments: dict[str, str] = field(default_factory=dict)
     options: list[str] = field(default_factory=list)
     environments: dict[str | None, dict[str, Any]] = field(default_factory=dict)
     ceilings: dict[str | None, dict[str, Any]] = field(default_factory=dict)
+    overrides: dict[str | None, str] = field(default_factory=dict)
     phases: list[tuple[str | None, dict[str, Any]]] = field(default_factory=list)
     setup: float | None = None
     shapes: list[Shape] = field(default_factory=list)
@@ -262,7 +264,10 @@ class RunReader:
         place = fields.place_of(line.data)
         if place[0] is None or place[1] is None:
             raise LineError("no sizes")
+        overrides = fields.text(line.data, "overrides")
         shape = self._announce(place)
+        if overrides is not None:
+            self.run.overrides[place[2]] = overrides
         shape.requested = fields.whole_number(line.data, "reps")
 
     def _phase(self, line: lines.Phase) -> None:
@@ -314,6 +319,8 @@ class RunReader:
         fields.check(line.data, fields.PAIR)
         input_size, batch_size, _ = fields.place_of(line.data)
         b = fields.known_text(line.data, "b")
+        if line.data.get("overrides") is not None:
+            self.run.overrides[b] = line.data["overrides"]
         shape = self._shape_at((input_size, batch_size, b))
         if shape is not None and shape.variant == b:
             shape.pair = fields.without_place(line.data)

@@ -9,10 +9,11 @@ from typing import Any
 
 from fmbench.errors import UsageError
 from fmbench.lines import finite
+from fmbench.precision import spelled
 
 from .columns import OPEN, Kind, known_columns, objects
 from .fields import LARGEST, is_number
-from .results import SCHEMA_VERSION
+from .results import SCHEMA_VERSION, machine, plainly_spelled
 from .upgrades import RESULT, upgraded
 
 # A log may begin with any text of another program; this is how `process` begins.
@@ -104,7 +105,19 @@ def checked(row: Any) -> dict[str, Any]:
             raise ValueError(f"{name} is not what the schema says")
     keys = [*OPEN, *(name.partition(".")[0] for name in known_columns())]
     missing: dict[str, Any] = {key: [] if key in LISTS else None for key in keys if row.get(key) is None}
-    return {**row, **missing}
+    return completed({**row, **missing})
+
+
+def completed(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row with what results of today say and older ones left to be derived."""
+    environment, pair = row["environment"] and plainly_spelled(row["environment"]), row["pair"] or {}
+    return {
+        **row,
+        "precision": row["precision"] and spelled(row["precision"]),
+        "environment": environment,
+        "machine": row["machine"] or (machine([environment]) if environment else None),
+        "overrides": pair.get("overrides") if row["overrides"] is None else row["overrides"],
+    }
 
 
 def below(row: dict[str, Any], name: str) -> Any:
