@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from fmbench.console import run_main, warn
-from fmbench.errors import UsageError, nearest
 from fmbench.markdown import harmless
 from fmbench.parsing import Parser
 from fmbench.table import table
@@ -21,6 +20,7 @@ from .results import Record
 from .retrieval_view import cells as retrieval_cells
 from .retrieval_view import is_retrieval
 from .view import Fastest, by_speed, cells
+from .vocabulary import resolve
 
 PROGRAM = "fmbench show"
 LONGEST = 64  # letters of a log's path in a table
@@ -161,17 +161,3 @@ def grouped(records: Iterable[Record], by: Sequence[str]) -> str:
 def is_numeric(text: str) -> bool:
     """Whether a cell is a number or empty."""
     return not text or text.replace(".", "", 1).isdigit()
-
-
-def resolve(key: str, names: Sequence[str]) -> str:
-    """Return the column that a key names: all of it, or its last part where that is one column's only."""
-    if key in names:
-        return key
-    ending = [name for name in names if name.endswith(f".{key}")]
-    preferred = [name for name in ending if name.startswith("environment.")] or ending
-    if len(preferred) == 1:
-        return preferred[0]
-    if preferred:
-        raise UsageError(f"--by {key}: which one: {', '.join(preferred)}?")
-    words = {name.rpartition(".")[2] for name in names} | set(names)
-    raise UsageError(f"--by {key}: no result has such a key{nearest(key, sorted(words))}")
