@@ -12,6 +12,7 @@ from fmbench.errors import PlatformError, UsageError, nearest
 from fmbench.expressions import Expression
 from fmbench.measure import Phase
 from fmbench.options import Arguments
+from fmbench.precision import spelled
 
 from .rapl import Rapl
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from .openvino_convert import ConvertedModel
 
 BACKEND = "openvino"
+COMPUTED = ("bfloat16", "float16", "float32")  # of other hints the model's own type decides
 # OpenVINO's Dynamo backend hands what it cannot take back to torch and says so in a debug log alone.
 NOT_COMPILED = (
     "OpenVINO compiled nothing, and torch would have computed instead (it takes no bfloat16 weights this way); "
@@ -147,7 +149,7 @@ class OpenvinoBackend(Backend):
         hint = openvino.Core().get_property(self._device, "INFERENCE_PRECISION_HINT")
         named = self._config.get("INFERENCE_PRECISION_HINT", hint)
         short = named if isinstance(named, str) else named.to_string()
-        return {"bf16": "bfloat16", "f16": "float16", "f32": "float32"}.get(short, dtype)
+        return spelled(short) if spelled(short) in COMPUTED else dtype
 
     def observe(self) -> None:
         """Take over the graphs that the last call compiled: several models may compile in one process."""
@@ -169,11 +171,12 @@ class OpenvinoBackend(Backend):
         shared = {} if self._converted else compiled_graphs() or {}
         graphs = list(self._graphs.values() or shared.values())  # none of its own: it shares another's
         try:
-            precisions = sorted({graph.get_property("INFERENCE_PRECISION_HINT").to_string() for graph in graphs})
+            hints = {graph.get_property("INFERENCE_PRECISION_HINT").to_string() for graph in graphs}
             threads = max(int(graph.get_property("INFERENCE_NUM_THREADS")) for graph in graphs)
         except (AttributeError, RuntimeError, ValueError):
             return {"precision": None}
-        return {"precision": ",".join(precisions), "openvino_graphs": len(graphs), "openvino_threads": threads}
+        precision = ",".join(sorted(map(spelled, hints)))
+        return {"precision": precision, "openvino_graphs": len(graphs), "openvino_threads": threads}
 
 
 def frontend(arguments: Arguments) -> str:

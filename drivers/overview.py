@@ -4,12 +4,14 @@ import shlex
 from collections.abc import Sequence
 from typing import Any
 
-from fmbench import lines
+from fmbench import lines, variants
 from fmbench.command_line import CommandLine
 from fmbench.figures import plus_minus, significant
 from fmbench.table import table
 
-HEADER = ("input", "batch", "variant", "latency ms", "sequences/s", "n", "trust")
+HEADER = ("input", "batch", "variant", "latency ms", "sequences/s", "n", "against A", "trust")
+RIGHT = (0, 1, 3, 4, 5)
+ONLY_OF_VARIANTS = (2, 6)  # columns
 LEAST_REPS = 100
 ANSWERED = ("reps", "precision", "max_seconds", "resume")  # what the settling command says anew, or must not repeat
 
@@ -18,12 +20,9 @@ def overview(outcomes: Sequence[lines.JsonLine], command: CommandLine, program: 
     """Return the table of a run, the comparisons, and the command that would settle what is unstable."""
     if not outcomes:
         return ""
-    rows = [row(line) for line in outcomes if not isinstance(line, (lines.Pair, lines.Proc))]
-    text = table(HEADER, rows, right=(0, 1, 3, 4, 5))
+    text = variants_table(outcomes)
     for line in outcomes:
-        if isinstance(line, lines.Pair):
-            text += comparison(line.data) + "\n"
-        elif isinstance(line, lines.Proc):
+        if isinstance(line, lines.Proc):
             text += agreement(line.data) + "\n"
     doubtful = [line.data for line in outcomes if isinstance(line, lines.Stat) and not line.data["stable"]]
     if any(str(data["reason"]).startswith("throttled") for data in doubtful):
@@ -34,28 +33,42 @@ def overview(outcomes: Sequence[lines.JsonLine], command: CommandLine, program: 
     return text
 
 
-def row(line: lines.JsonLine) -> list[str]:
+def variants_table(outcomes: Sequence[lines.JsonLine]) -> str:
+    """Return the table, the variants of a shape in the order of their speed, and which of them is the fastest."""
+    pairs = {place(line): line.data for line in outcomes if isinstance(line, lines.Pair)}
+    shapes: dict[tuple[int, int], list[lines.JsonLine]] = {}
+    for line in outcomes:
+        if not isinstance(line, (lines.Pair, lines.Proc)):
+            shapes.setdefault(place(line)[:2], []).append(line)
+    rows = [row(line, pairs.get(place(line))) for shape in shapes.values() for line in sorted(shape, key=milliseconds)]
+    shown = [column for column in range(len(HEADER)) if column not in ONLY_OF_VARIANTS or any(r[column] for r in rows)]
+    right = [position for position, column in enumerate(shown) if column in RIGHT]
+    text = table([HEADER[column] for column in shown], [[cells[column] for column in shown] for cells in rows], right)
+    said = variants.fastest([[pair for key, pair in pairs.items() if key[:2] == shape] for shape in shapes])
+    return f"{text}{said}\n" if said else text
+
+
+def place(line: lines.JsonLine) -> tuple[int, int, str | None]:
+    """Return what a line is of: input size, batch size and variant, of two variants the one that is compared."""
+    return line.data["input_size"], line.data["batch_size"], line.data.get("b", line.data.get("variant"))
+
+
+def milliseconds(line: lines.JsonLine) -> float:
+    """Return the median latency; what failed is the slowest of all."""
+    return float("inf") if isinstance(line, lines.Err) else float(line.data["p50"])
+
+
+def row(line: lines.JsonLine, pair: dict[str, Any] | None) -> list[str]:
     """Return one line of the table."""
     data = line.data
-    head = [str(data["input_size"]), str(data["batch_size"]), data.get("variant", "")]
+    overrides = None if pair is None else pair["overrides"]
+    head = [str(data["input_size"]), str(data["batch_size"]), variants.label(data.get("variant"), overrides)]
     if isinstance(line, lines.Err):
-        return [*head, "-", "-", "-", f"failed: {data['type']}: {data['message']}"]
+        return [*head, "-", "-", "-", "", f"failed: {data['type']}: {data['message']}"]
+    compared = variants.against(pair) if pair else ""
     trust = "stable" if data["stable"] else f"unstable: {data['reason']}"
     throughput = significant(data["batch_size"] / data["p50"] * 1e3) if data["p50"] else "-"
-    return [*head, plus_minus(data["p50"], *data["interval"]), throughput, str(data["n"]), trust]
-
-
-def comparison(data: dict[str, Any]) -> str:
-    """Return what one variant is against the first."""
-    size = f"{data['input_size']} / {data['batch_size']}"
-    same = f", the same configuration as {data['same_as']}" if data.get("same_as") else ""
-    named = f"{size}: {data['b']} ({data['overrides'] or 'the same command'}{same}) against {data['a']}"
-    if data["ratio"] is None:
-        return f"{named}: no answer, {data['reason']}"
-    ratio = f"latency ratio {plus_minus(data['ratio'], *data['interval'])}"
-    if data["verdict"] in ("faster", "slower"):
-        ratio += f" ({significant(1 / data['ratio'])} times the speed)"
-    return f"{named}: {data['verdict'] or data['reason']}, {ratio}"
+    return [*head, plus_minus(data["p50"], *data["interval"]), throughput, str(data["n"]), compared, trust]
 
 
 def agreement(data: dict[str, Any]) -> str:

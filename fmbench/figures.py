@@ -30,3 +30,11 @@ def plus_minus(value: float, low: float, high: float) -> str:
     if not half:
         return significant(value)
     return f"{significant(value, half)} ± {significant(half, half)}"
+
+
+def decimal(value: float, uncertainty: float) -> str:
+    """Return a number near 1 with as many decimals as its uncertainty leaves, two at least and four at most."""
+    if not (uncertainty and math.isfinite(uncertainty) and math.isfinite(value)):
+        return significant(value)
+    place = leading(uncertainty) - (f"{uncertainty:e}"[0] == "1")
+    return f"{value:.{min(4, max(2, -place))}f}"

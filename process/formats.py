@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TextIO
 
-from fmbench.markdown import markdown
+from fmbench.markdown import markdown, plain
 
 from .columns import Table, text_of
 from .distillation import cells as distillation_cells
@@ -14,7 +14,7 @@ from .openmetrics import write_openmetrics
 from .parquet import write_parquet
 from .retrieval_view import cells as retrieval_cells
 from .retrieval_view import is_retrieval
-from .view import cells
+from .view import Fastest, by_speed, cells, text
 
 Rows = Iterable[dict[str, Any]]
 Writer = Callable[[Rows, TextIO], None]
@@ -53,7 +53,10 @@ def write_markdown(rows: Rows, stream: TextIO) -> None:
     encoders: list[dict[str, Any]] = []
     for row in rows:
         (encoders if is_distillation(row) else retrieval if is_retrieval(row) else shapes).append(row)
-    parts = [markdown(*cells(shapes))] if shapes or not (retrieval or encoders) else []
+    fastest = Fastest()
+    speed = fastest.watched(shapes, lambda row: row, lambda row: text(row["machine"]))
+    parts = [markdown(*cells(by_speed(speed, lambda row: row)))] if shapes or not (retrieval or encoders) else []
+    parts += [f"{plain(line)}\n" for line in fastest.lines()]
     parts += [markdown(*retrieval_cells(retrieval))] if retrieval else []
     parts += [markdown(*distillation_cells(encoders))] if encoders else []
     stream.write("\n".join(parts))

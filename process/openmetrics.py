@@ -10,14 +10,18 @@ from typing import Any, TextIO
 
 from fmbench.console import warn
 from fmbench.markdown import CONTROLS, sayable
+from fmbench.variants import short_name
 
 from .columns import cells
+from .view import CONFIGURATION
 
+# What tells two results of one set of logs apart: columns, and what tables show of the configuration (CONFIGURATION).
 LABELS = {
     "model": "model", "model_class": "model_class", "platform": "environment.platform", "device": "environment.device",
     "precision": "precision", "input": "input", "batch": "batch", "variant": "variant", "dataset": "retrieval.dataset",
     "metadata_id": "metadata_id",
 }  # fmt: skip
+FURTHER = tuple(name for name in CONFIGURATION if name not in LABELS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +118,8 @@ def labels_of(row: dict[str, Any]) -> str:
     """Return `{name="value",...}`; what is not known is no label."""
     known = cells(row)
     found = {label: known.get(column) for label, column in LABELS.items()}
+    found |= {name: CONFIGURATION[name](row) or None for name in FURTHER}
+    found["overrides"] = None if row["overrides"] is None else short_name(row["overrides"])
     return "{" + ",".join(f'{label}="{escaped(str(v))}"' for label, v in found.items() if v is not None) + "}"
 
 

@@ -8,6 +8,7 @@ import pandas as pd
 from fmbench.figures import significant
 
 from .columns import Cells, text_of
+from .view import median, rate
 
 FIGURES = ("itl", "thp")
 
@@ -18,7 +19,7 @@ def pivot(rows: Iterable[Cells], by: Sequence[str]) -> list[list[Any]]:
     The counts are the shapes that have a latency, those of them in doubt, and those that failed.
     """
     wanted = dict.fromkeys([*by, *FIGURES, "status", "statistics.stable"])
-    kept = [{name: hashable(row.get(name)) for name in wanted} for row in rows]
+    kept = [{name: hashable({**row, **exact(row)}.get(name)) for name in wanted} for row in rows]
     if not kept:
         return []
     frame = pd.DataFrame(kept)
@@ -32,6 +33,13 @@ def pivot(rows: Iterable[Cells], by: Sequence[str]) -> list[list[Any]]:
         [*map(shown, index if isinstance(index, tuple) else (index,)), *map(figure, values), *map(int, numbers)]
         for index, values, numbers in zip(medians.index, medians.to_numpy(), counts.to_numpy(), strict=True)
     ]
+
+
+def exact(row: Cells) -> dict[str, float | None]:
+    """Return both figures in all digits that the repetitions give."""
+    statistics = {"p50": row.get("statistics.p50")}
+    whole = {"itl": row.get("itl"), "thp": row.get("thp"), "batch": row.get("batch"), "statistics": statistics}
+    return {"itl": median(whole), "thp": rate(whole)}
 
 
 def hashable(value: Any) -> Any:

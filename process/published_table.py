@@ -4,12 +4,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from fmbench import variants
 from fmbench.figures import plus_minus, significant
 from fmbench.markdown import harmless, markdown
 
 from .columns import text_of
 from .results import Record
-from .view import text
+from .view import compiler, median, text
 
 GIBIBYTE = 2**30
 SETTING = (
@@ -17,7 +18,7 @@ SETTING = (
     "weights",
     "platform",
     "device",
-    "dtype",
+    "precision",
     "compile",
     "threads",
     "torch",
@@ -84,19 +85,12 @@ def setting(row: Mapping[str, Any], day: str) -> tuple[Any, ...]:
     packages = facts.get("packages") or {}
     name = text(row["model"]).rpartition("/")[2]
     return (
-        name if row["variant"] is None else f"{name} ({row['variant']})", text(facts.get("weights")),
+        name if row["variant"] is None else f"{name}, {variants.label(row['variant'], row['overrides'])}",
+        text(facts.get("weights")),
         text(facts.get("platform")),
-        text(facts.get("device_name") or facts.get("cpu")), text(row["precision"]), compiler(row),
+        text(facts.get("device_name") or facts.get("cpu")), text(row["precision"]), compiler(row) or "eager",
         text(facts.get("threads")), text(packages.get("torch")), text(packages.get("transformers")), day, row["input"],
     )  # fmt: skip
-
-
-def compiler(row: Mapping[str, Any]) -> str:
-    """Return which compiler a model went through: `no`, its name, or `yes` where the platform brings its own."""
-    if not (row["environment"] or {}).get("compile"):
-        return "no"
-    named = [option.split(" ", 1)[1] for option in row["opts"] if option.startswith("--compile:backend ")]
-    return named[0] if named else "yes"
 
 
 def date(records: Iterable[Record]) -> str:
@@ -128,10 +122,11 @@ def cell(row: Mapping[str, Any] | None, figure: Figure) -> str:
 
 def latency(row: Mapping[str, Any]) -> tuple[float, float, float] | None:
     """Return milliseconds a batch with the interval."""
-    if row["itl"] is None:
+    value = median(row)
+    if value is None:
         return None
-    low, high = (row["statistics"] or {}).get("interval") or (row["itl"], row["itl"])
-    return row["itl"], low, high
+    low, high = (row["statistics"] or {}).get("interval") or (value, value)
+    return value, low, high
 
 
 def throughput(row: Mapping[str, Any]) -> tuple[float, float, float] | None:

@@ -12,6 +12,7 @@ from fmbench.table import table
 from .comparison import Comparison, matrix
 from .resampling import GeometricMean, Interval
 from .sides import KEYS, Facts, Key, Side
+from .variant_names import FIRST
 from .verdicts import NO_DIFFERENCE, SIGNIFICANT, Change, Measured
 from .view import text
 
@@ -99,9 +100,15 @@ def rows_of(comparison: Comparison) -> tuple[list[str], list[list[str]], list[in
         place for place, name in enumerate(KEYS) if name in ("input", "batch") or len({key[place] for key in keys}) > 1
     ]
     header = [*(KEYS[place] for place in shown), *FIGURES]
-    lines = [[*(text(change.key[place]) for place in shown), *figures(change)] for change in comparison.changes]
+    lines = [[*(key_text(KEYS[place], change.key[place]) for place in shown), *figures(change)]
+             for change in comparison.changes]  # fmt: skip
     numeric = [index for index, name in enumerate(header) if name in ("input", "batch", *FIGURES[:5])]
     return header, [[harmless(cell) for cell in line] for line in lines], numeric
+
+
+def key_text(name: str, value: Any) -> str:
+    """Return a part of a shape's key as text; the variant without a name is the first one."""
+    return FIRST if name == "variant" and value is None else text(value)
 
 
 def figures(change: Change) -> list[str]:

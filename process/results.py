@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from fmbench import lines
+from fmbench.errors import UsageError
+from fmbench.precision import spelled
 from fmbench.summary import Summary
 
 from .doubts import shape_doubt
 from .run import Run
 from .shape import Shape
+from .store.machine import hardware_of, name_of
 
 SCHEMA_VERSION = 1
 ENGINE = "fmwork/embed/tf"
@@ -19,6 +22,7 @@ NANOSECONDS_PER_MILLISECOND = 1_000_000
 ROUNDING = 0.001  # milliseconds: a RES line has three decimals
 THROUGHPUT_ROUNDING = 0.1  # sequences a second: it has one
 DIGITS = 6
+TYPES = ("precision", "dtype")  # facts
 DISAGREEMENT = 0.05
 TIMES = ("cold", "min", "p50", "p90", "p95", "p99", "mean", "mad")
 
@@ -56,7 +60,7 @@ def row_of(run: Run, shape: Shape, metadata_id: str | None) -> dict[str, Any]:
     doubt = shape_doubt(run, shape, summary, said)
     itl, thp = figures(shape, summary)
     start = shape.result.start if shape.result else shape.start
-    environment = run.environment_of(shape.variant)
+    environment = plainly_spelled(run.environment_of(shape.variant))
     model, model_class = identity(run, shape, environment)
     return {
         "timestamp": None if start is None else lines.format_time(start),
@@ -90,6 +94,8 @@ def row_of(run: Run, shape: Shape, metadata_id: str | None) -> dict[str, Any]:
         "distillation": None,
         "processes": shape.processes,
         "doubt": doubt,
+        "machine": machine([run.environment_of(variant) for variant in run.environments]),
+        "overrides": run.overrides.get(shape.variant),
     }
 
 
@@ -111,6 +117,21 @@ def text_or_none(value: object) -> str | None:
 def precision(environment: dict[str, Any]) -> str | None:
     """Return what was really computed in, where the platform says so; else the dtype of the weights."""
     return text_or_none(environment.get("precision") or environment.get("dtype"))
+
+
+def machine(environments: Sequence[dict[str, Any]]) -> str | None:
+    """Return the name of the machine, as a store has it; None where no fact of its hardware is known, or two differ."""
+    try:
+        hardware = hardware_of(environments)
+    except UsageError:
+        return None
+    return name_of(hardware) if hardware else None
+
+
+def plainly_spelled(environment: dict[str, Any]) -> dict[str, Any]:
+    """Return facts in which types of numbers are called as torch calls them, whatever the platform said."""
+    named = {name: spelled(environment[name]) for name in TYPES if isinstance(environment.get(name), str)}
+    return {**environment, **named}
 
 
 def status(environment: dict[str, Any], shape: Shape) -> str:

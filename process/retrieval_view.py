@@ -4,15 +4,12 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from fmbench.figures import significant
-from fmbench.markdown import harmless
 
-from .view import Lines, text, trust
+from .view import CONFIGURATION, Lines, table_of, text, trust
 
-HEADER = (
-    "model", "platform", "dtype", "data set", "documents/s", "queries/s", "query ms", "search ms", "nDCG@10",
-    "Recall@100", "queries", "note",
-)  # fmt: skip
-RIGHT = range(4, 11)
+FIGURES = ("documents/s", "queries/s", "query ms", "search ms", "nDCG@10", "Recall@100", "queries")
+HEADER = (*CONFIGURATION, "data set", *FIGURES, "note")
+RIGHT = frozenset({"threads", *FIGURES})
 LEAST = 1e-9  # below, an interval is the rounding of equal values
 
 
@@ -23,7 +20,7 @@ def is_retrieval(row: dict[str, Any]) -> bool:
 
 def cells(rows: Iterable[dict[str, Any]]) -> tuple[Sequence[str], Lines, Sequence[int]]:
     """Return a header, a line a data set, and which columns are flush right."""
-    return HEADER, [[harmless(cell) for cell in line_of(row)] for row in rows], RIGHT
+    return table_of(HEADER, [line_of(row) for row in rows], ("data set",), RIGHT)
 
 
 def line_of(row: dict[str, Any]) -> list[str]:
@@ -32,11 +29,8 @@ def line_of(row: dict[str, Any]) -> list[str]:
     passages, queries, search, quality = (
         found.get(part) or {} for part in ("passages", "queries", "search", "quality")
     )
-    environment = row["environment"] or {}
     return [
-        text(row["model"]),
-        text(environment.get("platform")),
-        text(row["precision"]),
+        *(read(row) for read in CONFIGURATION.values()),
         text(found["dataset"]),
         number(passages.get("texts_per_second")),
         number(queries.get("texts_per_second")),

@@ -22,6 +22,7 @@ class Run:
     options: list[str] = field(default_factory=list)
     environments: dict[str | None, dict[str, Any]] = field(default_factory=dict)
     ceilings: dict[str | None, dict[str, Any]] = field(default_factory=dict)
+    overrides: dict[str | None, str] = field(default_factory=dict)  # of each variant, over the first one's command
     phases: list[tuple[str | None, dict[str, Any]]] = field(default_factory=list)
     setup: float | None = None
     shapes: list[Shape] = field(default_factory=list)

@@ -223,6 +223,8 @@ class RunReader:
         place = fields.place_of(line.data)
         refused = fields.refuse(line.data, fields.CASE)
         shape = self._announce(place)
+        if line.data.get("overrides") is not None:
+            self.run.overrides[place[2]] = line.data["overrides"]
         self.run.announces = True
         shape.requested, shape.announced = line.data.get("reps"), fields.without_place(line.data)
         self._tell(line, refused)
@@ -278,6 +280,8 @@ class RunReader:
         input_size, batch_size, _ = fields.place_of(line.data)
         b = fields.known_text(line.data, "b")
         refused = fields.refuse(line.data, fields.PAIR)
+        if line.data.get("overrides") is not None:
+            self.run.overrides[b] = line.data["overrides"]
         shape = self._shape_at((input_size, batch_size, b))
         if shape is not None and shape.variant == b:
             other = self._by_place.get((input_size, batch_size, line.data.get("a")))

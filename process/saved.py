@@ -9,11 +9,12 @@ from typing import Any
 
 from fmbench.errors import UsageError
 from fmbench.lines import finite
+from fmbench.precision import spelled
 
 from . import fields
 from .columns import OPEN, Kind, known_columns, objects
 from .fields import LARGEST, is_number
-from .results import SCHEMA_VERSION
+from .results import SCHEMA_VERSION, machine, plainly_spelled
 from .upgrades import RESULT, upgraded
 
 # A log may begin with any text of another program; this is how `process` begins.
@@ -106,7 +107,19 @@ def checked(row: Any) -> dict[str, Any]:
     check_parts(row)
     keys = [*OPEN, *(name.partition(".")[0] for name in known_columns())]
     missing: dict[str, Any] = {key: [] if key in LISTS else None for key in keys if row.get(key) is None}
-    return {**row, **missing}
+    return completed({**row, **missing})
+
+
+def completed(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row with what results of today say and older ones left to be derived."""
+    environment, pair = row["environment"] and plainly_spelled(row["environment"]), row["pair"] or {}
+    return {
+        **row,
+        "precision": row["precision"] and spelled(row["precision"]),
+        "environment": environment,
+        "machine": row["machine"] or (machine([environment]) if environment else None),
+        "overrides": pair.get("overrides") if row["overrides"] is None else row["overrides"],
+    }
 
 
 def check_parts(row: dict[str, Any]) -> None:

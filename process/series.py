@@ -8,12 +8,15 @@ from fmbench.markdown import harmless
 
 from .columns import cells, text_of
 from .results import Record
+from .variant_names import FIRST, VariantNames
+from .view import median
 
 # What may tell two configurations apart, with how it is written, the plainest first; the rest of the fingerprint has
 # no room in a legend.
 SIMULATED = "simulated"
+VARIANT = "variant"  # by name: a letter means something in its own run only
 TELLING = {
-    "model": "{}", "environment.platform": "{}", "environment.device": "{}", "precision": "{}", "variant": "variant {}",
+    "model": "{}", "environment.platform": "{}", "environment.device": "{}", "precision": "{}", VARIANT: "variant {}",
     "environment.threads": "{} threads", "environment.compile": "{}", "environment.attention": "{} attention",
     "environment.packages.torch": "torch {}", "metadata_id": "{}", SIMULATED: "{}",
 }  # fmt: skip
@@ -76,14 +79,16 @@ def is_measured(row: dict[str, Any]) -> bool:
 def point(record: Record, name: str) -> Point:
     """Return a result as a point."""
     row, statistics = record.row, record.row["statistics"] or {}
-    low, high = statistics.get("interval") or (row["itl"], row["itl"])
+    itl = median(row) or row["itl"]
+    low, high = statistics.get("interval") or (itl, itl)
     sure = statistics.get("stable") is True and row["status"] == "OK"
-    return Point(record, name, row["input"], row["batch"], row["itl"], (low, high), sure)
+    return Point(record, name, row["input"], row["batch"], itl, (low, high), sure)
 
 
 def named(records: Sequence[Record]) -> list[tuple[Record, str]]:
     """Return each result with what tells its configuration from the others; nothing where there is only one."""
-    rows = [facts_of(record) for record in records]
+    variants = VariantNames()
+    rows = [facts_of(record, variants) for record in records]
     telling = telling_keys(rows)
     names = [", ".join(shown(key, row[key]) for key in telling if row.get(key) is not None) for row in rows]
     places = {
@@ -98,9 +103,11 @@ def named(records: Sequence[Record]) -> list[tuple[Record, str]]:
     return list(zip(records, names, strict=True))
 
 
-def facts_of(record: Record) -> dict[str, Any]:
+def facts_of(record: Record, variants: VariantNames) -> dict[str, Any]:
     """Return what may tell a configuration; a shape that was cut off is of the same one as the others."""
-    return {**cells(record.row), SIMULATED: SIMULATED if record.row["status"] == "SIMULATED" else None}
+    simulated = SIMULATED if record.row["status"] == "SIMULATED" else None
+    variant = None if record.row["variant"] is None else variants.name(record) or FIRST
+    return {**cells(record.row), VARIANT: variant, SIMULATED: simulated}
 
 
 def telling_keys(rows: Sequence[dict[str, Any]]) -> list[str]:

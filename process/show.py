@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from fmbench.console import run_main, warn
-from fmbench.errors import UsageError, nearest
 from fmbench.markdown import harmless
 from fmbench.parsing import Parser
 from fmbench.table import table
@@ -20,9 +19,11 @@ from .records import read_records
 from .results import Record
 from .retrieval_view import cells as retrieval_cells
 from .retrieval_view import is_retrieval
-from .view import cells
+from .view import Fastest, by_speed, cells
+from .vocabulary import resolve
 
 PROGRAM = "fmbench show"
+LONGEST = 64  # letters of a log's path in a table
 
 EPILOG = """\
 what is shown:
@@ -30,6 +31,9 @@ what is shown:
   trust says "stable", or why the median should not be trusted yet, or why the shape failed.
   A data set of `fmbench retrieve` is a row of a second table: documents and queries encoded a second, milliseconds
   to encode and to search one query, and how good the ranking is.
+  Of the configuration, model, platform and precision are always shown; machine, dtype (of the weights), compile,
+  threads, attention, options and others where they tell rows apart. The variants of --vs are called after what they
+  override and stand in the order of their speed, with their speed against that of A; a sentence names the fastest.
 
   --by gives one row a group instead: the medians over the shapes of the group, how many there are, how many of
   them are in doubt (unstable, cut off, simulated), and how many failed. A key is a column of
@@ -99,8 +103,11 @@ def one_by_one(records: Iterable[Record], origin: str) -> str:
             else:
                 yield record
 
-    above, count = one_table(cells, shapes(), origin)
+    fastest = Fastest()
+    speed = fastest.watched(shapes(), lambda record: record.row, lambda record: record.source)
+    above, count = one_table(cells, by_speed(speed, lambda record: record.row), origin)
     parts = [above] if count or not (retrieval or encoders) else []
+    parts += [f"{line}\n" for line in fastest.lines()]
     parts += [one_table(retrieval_cells, retrieval, origin)[0]] if retrieval else []
     parts += [one_table(distillation_cells, encoders, origin)[0]] if encoders else []
     return "\n".join(parts)
@@ -118,9 +125,24 @@ def one_table(make: Callable[..., Any], records: Iterable[Record], origin: str) 
     header, lines, right = make(rows())
     if len(set(sources)) > 1:
         header = [origin, *header]
-        lines = [[harmless(source), *line] for source, line in zip(sources, lines, strict=True)]
+        short = without_common(sources)
+        lines = [[harmless(short[source]), *line] for source, line in zip(sources, lines, strict=True)]
         right = [column + 1 for column in right]
     return table(header, lines, right), len(sources)
+
+
+def without_common(paths: Iterable[str]) -> dict[str, str]:
+    """Return paths without the folders that all of them begin with, and without what all of them end with."""
+    parts = {path: path.split("/") for path in paths}
+    for step in (1, -1):
+        while min(map(len, parts.values())) > 1 and len({words[::step][0] for words in parts.values()}) == 1:
+            parts = {path: words[1:] if step == 1 else words[:-1] for path, words in parts.items()}
+    found = {path: "/".join(words) for path, words in parts.items()}
+    cut = {
+        path: text if len(text) <= LONGEST else f"\N{HORIZONTAL ELLIPSIS}{text[1 - LONGEST :]}"
+        for path, text in found.items()
+    }
+    return cut if len(set(cut.values())) == len(cut) else found
 
 
 def grouped(records: Iterable[Record], by: Sequence[str]) -> str:
@@ -139,17 +161,3 @@ def grouped(records: Iterable[Record], by: Sequence[str]) -> str:
 def is_numeric(text: str) -> bool:
     """Whether a cell is a number or empty."""
     return not text or text.replace(".", "", 1).isdigit()
-
-
-def resolve(key: str, names: Sequence[str]) -> str:
-    """Return the column that a key names: all of it, or its last part where that is one column's only."""
-    if key in names:
-        return key
-    ending = [name for name in names if name.endswith(f".{key}")]
-    preferred = [name for name in ending if name.startswith("environment.")] or ending
-    if len(preferred) == 1:
-        return preferred[0]
-    if preferred:
-        raise UsageError(f"--by {key}: which one: {', '.join(preferred)}?")
-    words = {name.rpartition(".")[2] for name in names} | set(names)
-    raise UsageError(f"--by {key}: no result has such a key{nearest(key, sorted(words))}")

@@ -10,6 +10,7 @@ from fmbench.facts import DIGEST, MODEL, differences, flat, short, unsaid
 from .reader import find_sources
 from .records import read_records
 from .results import Record
+from .variant_names import FIRST, VariantNames
 
 SHOWN = 4
 KEYS = ("model", "model_class", "input", "batch", "variant")
@@ -28,16 +29,34 @@ class Side:
 
 
 def read_side(path: str, across: Collection[str], warn: Callable[[str], None]) -> Side:
-    """Read one side; of a shape that was measured twice, the last result counts."""
+    """Read one side; of a shape that was measured twice, the last result counts.
+
+    Raises UsageError where several models or variants would be one, since they may differ.
+    """
     found: dict[Key, Record] = {}
+    names = VariantNames()
     twice = 0
     for record in read_records(find_sources([path]), warn):
-        key = tuple(None if name in across else record.row[name] for name in KEYS)
-        twice += key in found
+        values = {**record.row, "variant": names.name(record)}
+        key = tuple(None if name in across else values[name] for name in KEYS)
+        if key in found:
+            twice += 1
+            check_same(path, {**found[key].row, "variant": names.name(found[key])}, values, across)
         found[key] = record
     if twice:
         warn(f"{path}: {twice} results are of a shape that was measured again later; the last one counts")
     return Side(path, found)
+
+
+def check_same(path: str, one: Mapping[str, Any], other: Mapping[str, Any], across: Collection[str]) -> None:
+    """Raise UsageError where two results of one side differ in what need not match the other side."""
+    for name in KEYS:
+        if name in across and one[name] != other[name]:
+            said = " and ".join(map(str, (one[name] or FIRST, other[name] or FIRST)))
+            raise UsageError(
+                f"{path}: holds several results of one shape ({name} {said}), and with --across {name} any of them "
+                "could be meant; leave that out, or give logs that hold one of them"
+            )
 
 
 def check_comparable(base: Side, new: Side, across: Collection[str]) -> Facts:
@@ -45,8 +64,9 @@ def check_comparable(base: Side, new: Side, across: Collection[str]) -> Facts:
     common = [key for key in base.records if key in new.records]
     if not common:
         raise UsageError(
-            f"{base.name} and {new.name}: no shape is in both (model, class, sizes and variant must match; "
-            "--across model,model_class,variant lets the first, the second and the last differ)"
+            f"{base.name} and {new.name}: no shape is in both (model, class, sizes and variant must match"
+            f"{variants_of(base, new)}; --across model,model_class,variant lets the first, the second and the last "
+            "differ)"
         )
     differing: Facts = {}
     for key in common:
@@ -63,6 +83,17 @@ def check_comparable(base: Side, new: Side, across: Collection[str]) -> Facts:
             f"if these may differ: --across {wanted}"
         )
     return differing
+
+
+def variants_of(base: Side, new: Side) -> str:
+    """Return which variants two sides have, where these differ."""
+    place = KEYS.index("variant")
+    found = [sorted({str(key[place] or FIRST) for key in side.records}) for side in (base, new)]
+    if found[0] == found[1]:
+        return ""
+    return "; " + " and ".join(
+        f"{side.name} has {', '.join(names)}" for side, names in zip((base, new), found, strict=True)
+    )
 
 
 def facts_of(record: Record) -> dict[str, Any]:

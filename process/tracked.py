@@ -10,6 +10,7 @@ from typing import Any
 
 from .columns import cells, text_of
 from .results import Record
+from .variant_names import VariantNames
 
 PROJECT = "fmbench"  # where nobody names another
 Parameter = str | int | float | bool
@@ -108,7 +109,8 @@ def parameters(records: Sequence[Record]) -> dict[str, Parameter]:
     """
     found: dict[str, Parameter] = {"log": Path(records[0].source).name}
     found |= {parameter_name(f"argument.{key}"): text for key, text in arguments(records[0].row["opts"]).items()}
-    rows = {record.row["variant"]: cells(record.row) for record in records}
+    variants = VariantNames()
+    rows = {variants.label(record): cells(record.row) for record in records}
     names = dict.fromkeys(name for row in rows.values() for name in row if is_fact(name))
     for name in names:
         values = {variant: row.get(name) for variant, row in rows.items()}
@@ -161,11 +163,13 @@ def trusted(record: Record) -> bool:
 
 def figures(records: Sequence[Record]) -> Iterator[Figure]:
     """Yield every figure of every shape over both sizes, from the smallest size on."""
+    variants = VariantNames()
     for axis, (over, each) in AXES.items():
         for record in sorted(records, key=lambda record: (record.row[over] or 0, record.row[each] or 0)):
             row, time = record.row, time_of(record)
             if row[over] is not None and row[each] is not None:
-                variant = "" if row["variant"] is None else f"variant_{parameter_name(row['variant'])}/"
+                label = variants.label(record)
+                variant = "" if label is None else f"variant_{parameter_name(label)}/"
                 for name, value in figures_of(row):
                     yield Figure(f"{name}/{variant}{each}_{row[each]}", axis, row[over], value, time)
 

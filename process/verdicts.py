@@ -13,6 +13,7 @@ from .rank_test import holm, mann_whitney_p
 from .resampling import Interval, interval, resampled_medians
 from .results import Record
 from .sides import Key
+from .view import median
 
 SIGNIFICANT = 0.05
 FEW = 40  # repetitions; with more, any number of shapes can be told apart
@@ -67,7 +68,7 @@ def measured(record: Record, kept: np.ndarray) -> Measured:
     """Return one side of a shape."""
     statistics = record.row["statistics"] or {}
     doubt = statistics.get("reason") if statistics.get("stable") is False else None
-    itl = record.row["itl"]
+    itl = median(record.row)
     return Measured(itl, len(kept), doubt)
 
 

@@ -10,9 +10,10 @@ from typing import Any
 from fmbench import __version__
 from fmbench.facts import CIRCUMSTANCES
 
-from ..columns import Cells, Kind, Table, cells, text_of
+from ..columns import Cells, Kind, Table, text_of
 from ..results import Record
-from ..series import TELLING, shown
+from ..series import TELLING, VARIANT, facts_of, shown
+from ..variant_names import VariantNames
 from ..view import harmless
 
 EXACT = 2**53 - 1  # JavaScript keeps whole numbers up to here
@@ -72,6 +73,7 @@ class Runs:
         self._places: dict[tuple[str, ...], int] = {}
         self._logs: list[str] = []
         self._first: list[Cells] = []
+        self._variants = VariantNames()
 
     def watched(self, records: Iterable[Record]) -> Iterator[dict[str, Any]]:
         """Yield the rows of records, and remember which run each is of."""
@@ -80,7 +82,7 @@ class Runs:
             if key not in self._places:
                 self._places[key] = len(self._places)
                 self._logs.append(record.source)
-                self._first.append(cells(record.row))
+                self._first.append(facts_of(record, self._variants))
             self.of_rows.append(self._places[key])
             yield record.row
 
@@ -105,7 +107,7 @@ def telling(runs: list[Cells]) -> list[str]:
     """Return the facts that tell runs apart: no more of them than that takes."""
     keys: list[str] = []
     apart = 1
-    for key in ("variant", *TELLING):
+    for key in (VARIANT, *TELLING):
         found = len({tuple(text_of(run.get(name)) for name in (*keys, key)) for run in runs})
         if found > apart:
             keys.append(key)

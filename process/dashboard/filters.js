@@ -2,8 +2,11 @@
 const FACETS = [
   ["model", "Model"],
   ["environment.platform", "Platform"],
-  ["precision", "Dtype"],
+  ["precision", "Precision"],
+  ["environment.dtype", "Dtype of the weights"],
+  ["machine", "Machine"],
   ["variant", "Variant"],
+  ["overrides", "Overrides"],
   ["environment.device", "Device"],
   ["environment.cpu", "CPU"],
   ["environment.threads", "Threads"],
@@ -195,6 +198,8 @@ class Words {
       "environment.device",
       "precision",
       "variant",
+      "overrides",
+      "machine",
       "metadata_id",
     ];
     const texts = names.map((name) => this._shapes.value(row, name) ?? "");

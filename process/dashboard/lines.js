@@ -2,7 +2,7 @@ const NOUNS = {
   run: "run",
   model: "model",
   "environment.platform": "platform",
-  precision: "dtype",
+  precision: "precision",
   variant: "variant",
   batch: "batch size",
   input: "input size",

@@ -39,7 +39,8 @@ examples:
 QUERY = """\
 tables:
   results   a row a shape: machine, run, and the columns of `process --format csv`. Names with dots go in quotes:
-            "statistics.p50", "environment.threads". DESCRIBE results lists them all.
+            "statistics.p50". Facts of runs have short names too: threads is "environment.threads", as in
+            `show --by threads`. DESCRIBE results lists them all.
   runs      a row an entry: machine, run, started, driver, models, platforms, results, failed, log_bytes, log_sha256,
             fmbench (the version that added it)
 

@@ -11,6 +11,7 @@ from typing import Any
 from fmbench.errors import UsageError, one_line
 
 from ..parquet import arrow_tables, kinds_of, library, schema_of
+from ..vocabulary import short_names
 from .rows import RUNS, results_table, runs, with_place_first
 from .store import Store, Warn
 
@@ -76,7 +77,10 @@ def fill(connection: Any, store: Store, warn: Warn) -> None:
     names = store.names()
     with results_table(store, names, warn) as table:
         kinds = with_place_first(kinds_of(table))
-        insert(connection, "results", itertools.chain([schema_of(kinds).empty_table()], arrow_tables(table, kinds)))
+        short = short_names(kinds)
+        kinds |= {name: kinds[long] for name, long in short.items()}
+        rows = ({**row, **{name: row.get(long) for name, long in short.items()}} for row in table)
+        insert(connection, "results", itertools.chain([schema_of(kinds).empty_table()], arrow_tables(rows, kinds)))
     insert(
         connection,
         "runs",

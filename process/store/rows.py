@@ -22,7 +22,7 @@ def placed(store: Store, names: Iterable[str], warn: Warn) -> Iterator[dict[str,
     """Yield results with their machine and their run."""
     for record in store.results(names, warn):
         machine, _, run = record.source.partition("/")
-        yield {"machine": machine, "run": run, **record.row}
+        yield {"run": run, **record.row, "machine": machine}
 
 
 def with_place_first(kinds: dict[str, Kind]) -> dict[str, Kind]:

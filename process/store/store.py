@@ -167,7 +167,7 @@ class Store:
             with self.place.file(f"{name}/{RESULTS}") as path:
                 source = Source(path, f"{self.name}/{name}/{RESULTS}")
                 for row in read_saved(source.lines(warn), source.name):
-                    yield Record(row, name)
+                    yield Record({**row, "machine": name.partition("/")[0]}, name)
         progress.clear()
 
 

@@ -53,7 +53,7 @@ def test_the_graph_runs_in_openvino_and_agrees_with_eager(small) -> None:
         expected = small(**batch)[0]
     assert torch.allclose(found, expected, atol=1e-4)
     facts = platform.model_facts()
-    assert facts["precision"] == "f32" and facts["openvino_graphs"] >= 1
+    assert facts["precision"] == "float32" and facts["openvino_graphs"] >= 1
 
 
 def test_the_driver_records_the_precision_really_used(minilm, capsys) -> None:
@@ -64,7 +64,7 @@ def test_the_driver_records_the_precision_really_used(minilm, capsys) -> None:
     lines = [parse_line(line) for line in capsys.readouterr().out.splitlines()]
     facts = {key: value for line in lines if isinstance(line, Env) for key, value in line.data.items()}
     assert facts["dtype"] == "float32"
-    assert facts["precision"] in ("f32", "bf16", "f16")
+    assert facts["precision"] in ("float32", "bfloat16", "float16")
     assert facts["packages"]["openvino"] and facts["openvino_devices"]["CPU"]
     kinds = [type(line).__name__ for line in lines if line]
     assert kinds.index("Env", kinds.index("Case")) < kinds.index("Res")
@@ -100,7 +100,7 @@ def test_the_cpu_with_this_compiler_records_the_precision_too(minilm, capsys) ->
     lines = [parse_line(line) for line in capsys.readouterr().out.splitlines()]
     late = [line.data for line in lines if isinstance(line, Env) and "precision" in line.data]
     assert [facts.get("variant", "A") for facts in late] == ["A", "B"]
-    assert late[0]["precision"] in ("f32", "bf16", "f16") and late[1]["precision"] == "f32"
+    assert late[0]["precision"] in ("float32", "bfloat16", "float16") and late[1]["precision"] == "float32"
     assert [facts["openvino_graphs"] for facts in late] == [1, 1]
 
 
@@ -110,7 +110,7 @@ def test_a_variant_that_shares_the_other_ones_graph_has_its_facts(minilm, capsys
     assert main(argv) == 0
     lines = [parse_line(line) for line in capsys.readouterr().out.splitlines()]
     late = [line.data["precision"] for line in lines if isinstance(line, Env) and "precision" in line.data]
-    assert len(late) == 2 and late[0] == late[1] in ("f32", "bf16", "f16")
+    assert len(late) == 2 and late[0] == late[1] in ("float32", "bfloat16", "float16")
 
 
 CONVERT = ["--platform:frontend", "convert_model"]

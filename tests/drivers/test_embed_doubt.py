@@ -50,7 +50,10 @@ def test_a_comparison_on_the_real_part(drive, tiny: list[str]) -> None:
     facts_of = {line.data.get("variant"): line.data for line in of(Env, lines) if "parameters" in line.data}
     assert facts_of["B"]["parameters"] < facts_of[None]["parameters"]
     assert facts_of["C"]["threads"] == 1
-    assert "8 / 2: B (--model:num_hidden_layers@ 1) against A: " in said
+    header, *rows = [line for line in said.splitlines() if line.lstrip().startswith(("input", "8 "))]
+    assert "against A" in header and len(rows) == 3
+    assert sum(" times A (" in line for line in rows) == 2
+    assert "B (--model:num_hidden_layers@ 1)" in said and "C (--threads 1)" in said
 
 
 def test_variants_that_are_the_same_configuration_are_said_to_be(drive, tiny: list[str]) -> None:

@@ -202,11 +202,13 @@ def test_parquet_is_not_written_to_a_terminal(golden, capsys, monkeypatch):
 
 
 def test_markdown_shows_what_matters(golden, written):
-    header, rule, *rows = written("markdown", golden).splitlines()
+    table, _, said = written("markdown", golden).partition("\n\n")
+    assert said == "fastest: B (bfloat16), 1.3434 times A (1.3425 to 1.3448)\n"
+    header, rule, *rows = table.splitlines()
     assert "latency ms" in header and "sequences/s" in header
     assert set(rule) == set("| -:")
     assert len({line.count("|") for line in (header, rule, *rows)}) == 1
-    assert any("8.204 ± 0.012 | 244 | 10 | stable" in row for row in rows)
+    assert any("8.204 ± 0.012 | 244 | 10 |  | stable" in row for row in rows)
     assert any("failed: OutOfMemoryError" in row for row in rows)
     assert any("unstable: interval" in row for row in rows)
     assert any("partial: 3 of 5 repetitions" in row for row in rows)
@@ -261,6 +263,37 @@ def test_openmetrics_keeps_the_newest_of_what_was_measured_twice(log, capsys):
     printed = capsys.readouterr()
     assert samples(printed.out)["fmbench_latency_seconds", "m", "8"].value == 0.005
     assert "1 results have the labels of a newer one" in printed.err
+
+
+def run_of(facts, arguments="", overrides="", **more):
+    """A run whose only result has these facts."""
+    text = json.dumps({"platform": "cpu", "dtype": "float32", **facts})
+    return f'FMWORK LOG {{"format": 1}}\n{arguments}FMWORK ENV {text}\n{overrides}{res("m", **more)}'
+
+
+TELLING = [
+    {"compile": True, "options": ["--compile:backend inductor"]}, {"threads": 1}, {"attention": "eager"},
+    {"cpu": "Y"}, {"weights": "random"}, {"dtype": "bfloat16"}, {"precision": "bf16"}, {"openvino_frontend": "x"},
+    {"options": ["--torch:a 1"]}, {"packages": {"torch": "3"}},
+]  # fmt: skip
+PLAIN = {
+    "compile": False,
+    "threads": 2,
+    "attention": "sdpa",
+    "cpu": "X",
+    "weights": "pretrained",
+    "packages": {"torch": "2"},
+}
+
+
+def test_whatever_tells_two_results_apart_is_a_label_and_a_column(log, capsys):
+    path = log(run_of(PLAIN), *(run_of({**PLAIN, **facts}) for facts in TELLING))
+    assert main(["--format", "openmetrics", "--path", str(path)]) == 0
+    printed = capsys.readouterr()
+    assert printed.out.count("fmbench_latency_seconds{") == 1 + len(TELLING) and not printed.err
+    assert main(["--format", "markdown", "--path", str(path)]) == 0
+    _, _, *rows = capsys.readouterr().out.splitlines()
+    assert len(set(rows)) == 1 + len(TELLING)
 
 
 def test_openmetrics_without_results(log, written):

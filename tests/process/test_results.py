@@ -5,14 +5,17 @@ import json
 import pytest
 
 from fmbench import lines
+from fmbench.process.reader import find_sources
+from fmbench.process.records import read_records
 from fmbench.process.results import schema_text
 
-from .log_lines import LOG, case
+from .log_lines import LOG, RES, case
 
 KEYS = [
     "timestamp", "metadata_id", "engine", "model", "precision", "input", "output", "batch", "tp", "opts", "warmup",
     "setup", "ttft", "itl", "thp", "model_class", "status", "statistics", "memory", "energy", "roofline",
     "environment", "schema", "variant", "pair", "phases", "error", "retrieval", "distillation", "processes", "doubt",
+    "machine", "overrides",
 ]  # fmt: skip
 
 
@@ -227,7 +230,39 @@ def test_precision(read, fact, precision):
 
 def test_the_precision_really_used_comes_before_the_weights_dtype(read):
     row = read('FMWORK ENV {"dtype": "float32", "precision": "bf16"}', "FMWORK RES 1.0 2.0 m C 8 1 2.000 500.0").rows[0]
-    assert row["precision"] == "bf16"
+    assert (row["precision"], row["environment"]["dtype"]) == ("bfloat16", "float32")
+    assert row["environment"]["precision"] == "bfloat16"
+
+
+@pytest.mark.parametrize(
+    ("said", "spelling"),
+    [("f32", "float32"), ("fp16", "float16"), ("torch.bfloat16", "bfloat16"), ("bf16,f32", "bfloat16,float32"),
+     ("int4", "int4")],
+)  # fmt: skip
+def test_a_type_has_one_spelling(said, spelling, read):
+    (row,) = read(f'FMWORK ENV {{"precision": "{said}"}}', "FMWORK RES 1.0 2.0 m C 8 1 2.000 500.0").rows
+    assert row["precision"] == spelling
+
+
+def test_results_of_before_are_spelled_and_completed_when_read(tmp_path):
+    old = {
+        "status": "OK", "precision": "bf16", "environment": {"precision": "bf16", "cpu": "X", "cpus": 2},
+        "variant": "B", "pair": {"a": "A", "b": "B", "overrides": "--threads 1"},
+    }  # fmt: skip
+    (tmp_path / "old.jsonl").write_text(json.dumps(old) + "\n")
+    (record,) = read_records(find_sources([str(tmp_path / "old.jsonl")]), print)
+    assert record.row["precision"] == record.row["environment"]["precision"] == "bfloat16"
+    assert record.row["overrides"] == "--threads 1" and record.row["machine"].startswith("x-2-cores-")
+
+
+def test_the_machine_is_what_a_store_calls_it(read):
+    facts = (
+        'FMWORK ENV {"cpu": "X", "cpus": 2, "machine": "x86_64"}',
+        'FMWORK ENV {"device_name": "D", "variant": "B"}',
+    )
+    rows = read(LOG, *facts, case(variant="A"), RES, case(variant="B", overrides="--x 1"), RES).rows
+    assert len({row["machine"] for row in rows}) == 1 and rows[0]["machine"].startswith("d-")
+    assert [row["overrides"] for row in rows] == [None, "--x 1"]
 
 
 def test_figures_that_json_cannot_say_are_null(read):

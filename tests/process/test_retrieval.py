@@ -59,7 +59,7 @@ def test_results_in_json_read_back_as_they_are(process, golden_retrieval, tmp_pa
 def test_show_has_a_table_of_its_own(golden_retrieval, capsys):
     assert show_main([str(golden_retrieval)]) == 0
     header, first, second = capsys.readouterr().out.splitlines()
-    assert header.split()[:3] == ["model", "platform", "dtype"]
+    assert header.split()[:3] == ["model", "platform", "precision"]
     assert "0.6451 ± 0.0457" in first
     assert "5183 of 5183 vectors were cached" in first
     assert second.endswith("partial: the run did not end")

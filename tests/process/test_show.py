@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from fmbench.process.cli import main as process_main
-from fmbench.process.show import main
+from fmbench.process.show import main, without_common
 
 RES = "FMWORK RES 1.000000000 2.000000000 {model} C {size} {batch} {latency:.3f} {rate:.1f}\n"
 
@@ -46,9 +46,9 @@ def test_a_row_a_shape(show, golden):
     header, *lines = show(golden / "format-1.log")
     assert header.split("  ")[0] == "model"
     assert "latency ms" in header and "sequences/s" in header
-    assert len(lines) == 7
-    assert "8.204 ± 0.012" in row(lines, "float32", " A ")
-    assert row(lines, " A ").endswith("stable")
+    assert lines.index("") == 7  # the sentence on the fastest follows
+    assert "8.204 ± 0.012" in row(lines, "float32", "  A  ")
+    assert row(lines, "  A  ").endswith("stable")
 
 
 def test_doubt_is_marked_with_its_reason(show, golden):
@@ -72,8 +72,55 @@ def test_a_simulated_figure_is_marked(show, log):
 def test_the_log_is_named_where_there_are_several(show, golden):
     header, *lines = show(golden)
     assert header.split()[0] == "log"
-    assert all(line.startswith(str(golden)) for line in lines)
+    assert {line.split()[0] for line in lines[: lines.index("")]} == {"format-1.log", "seed-example.log"}
     assert show(golden / "format-1.log")[0].split()[0] == "model"
+
+
+def test_variants_have_names_and_stand_in_the_order_of_their_speed(show, golden):
+    lines = show(golden / "format-1.log")
+    of_variants = [line for line in lines if " 64 " in line]
+    assert [name in line for name, line in zip(
+        ("B (bfloat16)", " A ", "C (--model_name org/huge)"), of_variants, strict=True
+    )] == [True] * 3  # fmt: skip
+    assert "1.3434 times A (1.3425 to 1.3448)" in of_variants[0]
+    assert lines[-1] == "fastest: B (bfloat16), 1.3434 times A (1.3425 to 1.3448)"
+
+
+def run(facts, latency=2.0, **sizes):
+    return f'FMWORK LOG {{"format": 1}}\nFMWORK ENV {json.dumps({"platform": "cpu", **facts})}\n{res(latency, **sizes)}'
+
+
+def test_what_tells_rows_apart_is_a_column_and_nothing_else_is(show, log):
+    same = {"threads": 2, "attention": "sdpa", "dtype": "float32"}
+    path = log(
+        run({**same, "compile": False}),
+        run({**same, "compile": True, "options": ["--compile:backend inductor"]}),
+    )
+    header, *lines = show(path)
+    assert header.split()[:5] == ["model", "platform", "precision", "compile", "input"]
+    assert [line.split()[3] for line in lines] == ["eager", "inductor"]
+
+
+def test_machines_are_told_apart_and_named_as_in_a_store(show, log):
+    facts = {"cpus": 4, "machine": "x86_64", "dtype": "float32"}
+    path = log(run({**facts, "cpu": "X 9"}), run({**facts, "cpu": "Y 7"}))
+    header, *lines = show(path)
+    assert header.split()[3] == "machine" and [line.split()[3][:11] for line in lines] == ["x-9-4-cores", "y-7-4-cores"]
+
+
+@pytest.mark.parametrize(
+    ("paths", "short"),
+    [
+        (["r/m/one/driver.log.gz", "r/m/two/driver.log.gz"], ["one", "two"]),
+        (["/a/b.log", "/a/c.log"], ["b.log", "c.log"]),
+        (["a/b/x.log", "b/x.log"], ["a/b", "b"]),
+        (["-", "x/-"], ["-", "x/-"]),
+    ],
+)
+def test_paths_are_said_without_what_they_share(paths, short):
+    assert list(without_common(paths).values()) == short
+    long = without_common([f"{'d' * 90}/{number}" for number in range(2)] + [f"{'e' * 90}/2"])
+    assert max(map(len, long.values())) <= 64
 
 
 @pytest.mark.parametrize("form", ["json", "jsonl"])

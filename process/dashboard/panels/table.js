@@ -6,13 +6,18 @@ const MARKS = { failed: "✖ ", unstable: "▲ ", partial: "▲ ", simulated: "�
 const COLUMNS = [
   { head: "model", name: "model" },
   { head: "platform", name: "environment.platform" },
-  { head: "dtype", name: "precision" },
+  { head: "precision", name: "precision" },
+  { head: "machine", name: "machine" },
+  { head: "threads", name: "environment.threads" },
+  { head: "compiled", name: "environment.compile" },
+  { head: "attention", name: "environment.attention" },
   { head: "input", name: "input", always: true },
   { head: "batch", name: "batch", always: true },
-  { head: "variant", name: "variant" },
+  { head: "variant", differing: "variant", text: variantText },
   { head: "latency ms", always: true, figure: "itl" },
   { head: "sequences/s", always: true, figure: "thp" },
   { head: "n", name: "statistics.n", always: true },
+  { head: "times A", differing: "pair.ratio", look: "number", text: speedText },
   { head: "trust", always: true, look: "trust", text: trustText },
   { head: "run", differing: "run", look: "run", text: (shapes, row) => shapes.run(row) },
 ];
@@ -144,7 +149,7 @@ function ofColumn(shapes, column) {
 
 /** A figure with half its interval for latency, to three digits for throughput; as `fmbench show` says it. */
 function figureText(shapes, row, name) {
-  const value = shapes.value(row, name);
+  const value = name === "itl" ? shapes.median(row) : shapes.rate(row);
   if (value === null) return "";
   const interval = name === "itl" ? shapes.interval(row) : null;
   return interval ? plusMinus([value, ...interval]) : significant(value);
@@ -154,4 +159,18 @@ function figureText(shapes, row, name) {
 function trustText(shapes, row) {
   const { kind, text } = trust(shapes, row);
   return (MARKS[kind] ?? "") + text;
+}
+
+/** A variant with what it overrides: a letter means something in its own run only. */
+function variantText(shapes, row) {
+  const [letter, overrides] = [shapes.value(row, "variant"), shapes.value(row, "overrides")];
+  return overrides === null ? (letter ?? "") : `${letter} (${overrides || "the same command"})`;
+}
+
+/** How many times the speed of A a variant has, with its interval. */
+function speedText(shapes, row) {
+  const [ratio, text] = [shapes.value(row, "pair.ratio"), shapes.value(row, "pair.interval")];
+  if (!(ratio > 0)) return "";
+  const [low, high] = text === null ? [] : JSON.parse(text);
+  return ratioText(low > 0 ? [1 / ratio, 1 / high, 1 / low] : [1 / ratio]);
 }

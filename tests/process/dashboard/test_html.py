@@ -111,8 +111,8 @@ def test_a_run_is_a_log_a_variant_and_a_fingerprint(golden, written):
     assert [run["name"] for run in held["runs"]] == [
         "format-1.log",
         "format-1.log, variant A",
-        "format-1.log, variant B",
-        "format-1.log, variant C",
+        "format-1.log, variant bfloat16",
+        "format-1.log, variant --model_name org/huge",
     ]
     assert found["run"] == [0, 0, 0, 0, 1, 2, 3]
 

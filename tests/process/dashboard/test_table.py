@@ -18,8 +18,8 @@ pytestmark = pytest.mark.xdist_group("browser")
 def test_filters_leave_what_was_chosen(page):
     page.find("#filters label", "bfloat16").click()
     page.find("#filters fieldset", "Batch size").find_element("xpath", ".//label[contains(., '8')]").click()
-    assert page.text("#shown") == "2 of 40 shapes shown; 38 shapes hidden by: dtype, batch size."
-    assert set(page.column("table", "dtype")) == {"bfloat16"} and page.column("table", "batch") == ["8", "8"]
+    assert page.text("#shown") == "2 of 40 shapes shown; 38 shapes hidden by: precision, batch size."
+    assert set(page.column("table", "precision")) == {"bfloat16"} and page.column("table", "batch") == ["8", "8"]
     page.until("document.getElementById('chart-latency').data.length === 2")
     page.find("#filters button", "Clear all filters").click()
     assert page.text("#shown") == "40 of 40 shapes shown."

@@ -1,0 +1,127 @@
+"""The variants of `--vs`: what each is called, and which of them is the fastest."""
+
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from typing import Any
+
+from fmbench.command_line import CommandLine
+from fmbench.errors import UsageError
+from fmbench.figures import decimal, significant
+from fmbench.options import build_parser
+
+# Said by its value alone: no other option has such values.
+PLAIN = ("--model:dtype", "--platform")
+SAME = "the same command"
+
+Pair = Mapping[str, Any]  # what a PAIR line says
+
+
+def settings(overrides: str) -> dict[str, str | None]:
+    """Return overrides as values by option, sorted: two texts that say the same are equal.
+
+    `--threads=2` is `--threads 2`, and of an option that stands there twice the last counts, as on a command line. The
+    text of a foreign log that no shell would read stays one word.
+    """
+    try:
+        command = CommandLine.parse(shlex.split(overrides), flags())
+    except (ValueError, UsageError):
+        return {overrides: None}
+    return dict(sorted({one.option: one.value for one in command.arguments}.items()))
+
+
+@cache
+def flags() -> set[str]:
+    """Return the driver's options that take no value."""
+    return build_parser("driver").flags
+
+
+def short_name(overrides: str) -> str:
+    """Return what overrides are called in a table: `bfloat16`, `--threads 1`, `openvino, --threads 1`."""
+    found = settings(overrides)
+    named = sorted(found, key=lambda name: plain_name(name) not in PLAIN)
+    return ", ".join(said(name, found[name]) for name in named) or SAME
+
+
+def plain_name(option: str) -> str:
+    """Return an option without the sign that its value is an expression."""
+    return option.removesuffix("@")
+
+
+def said(option: str, value: str | None) -> str:
+    """Return one option with its value, in short."""
+    if value is None:
+        return option
+    return value.removeprefix("torch.") if plain_name(option) in PLAIN else f"{option} {shlex.quote(value)}"
+
+
+def label(variant: str | None, overrides: str | None) -> str:
+    """Return a variant as tables show it: `A`, `B (bfloat16)`; nothing outside of a run that compares."""
+    if variant is None:
+        return ""
+    return variant if overrides is None else f"{variant} ({short_name(overrides)})"
+
+
+def speed(pair: Pair) -> tuple[float, float, float] | None:
+    """Return how many times the speed of A a variant has, with its interval; None where there is no ratio."""
+    if not pair.get("ratio") or not pair.get("interval") or not all(bound > 0 for bound in pair["interval"]):
+        return None
+    low, high = pair["interval"]
+    return 1 / pair["ratio"], 1 / high, 1 / low
+
+
+def against(pair: Pair) -> str:
+    """Return one variant against A: `2.94 times A (2.90 to 2.98)`, and a verdict where that is not a clear one."""
+    found = speed(pair)
+    verdict = pair.get("verdict") or pair.get("reason") or "no verdict"
+    if found is None:
+        return f"no answer: {verdict}"
+    text = times(found, pair.get("a") or "A")
+    if pair.get("same_as"):
+        return f"{text}: the same configuration as {pair['same_as']}"
+    return text if verdict in ("faster", "slower") else f"{text}: {verdict}"
+
+
+def times(found: tuple[float, float, float], base: str = "A") -> str:
+    """Return a ratio of speeds with its interval, no more digits than that has: `2.94 times A (2.90 to 2.98)`."""
+    value, low, high = (decimal(number, (found[2] - found[1]) / 2) for number in found)
+    return f"{value} times {base} ({low} to {high})"
+
+
+def fastest(shapes: Iterable[Sequence[Pair]]) -> str:
+    """Return one sentence on which variant is the fastest; nothing where no pair of variants could be judged.
+
+    `shapes` are the PAIR lines of each shape. A is the fastest where no variant is faster beyond doubt.
+    """
+    best = [winner for pairs in shapes if (winner := winner_of(pairs)) is not None]
+    if not best:
+        return ""
+    names = [name_of(pairs[0]) if pairs else "A" for pairs in best]
+    name = max(dict.fromkeys(names), key=names.count)
+    wins = [pairs for pairs, other in zip(best, names, strict=True) if other == name]
+    head = "fastest" if len(best) == 1 else f"fastest in {len(wins)} of {len(best)} shapes"
+    if not wins[0]:
+        return f"{head}: A; no variant is faster"
+    speeds = sorted(found for pairs in wins if (found := speed(pairs[0])) is not None)
+    if len(speeds) > 1:
+        return f"{head}: {name}, {significant(speeds[0][0])} to {significant(speeds[-1][0])} times A"
+    rivals = [name_of(pair) for pair in wins[0][1:]] if len(best) == 1 else []
+    doubt = f"; {' and '.join(rivals)} may be as fast" if rivals else ""
+    return f"{head}: {name}, {times(speeds[0])}{doubt}"
+
+
+def winner_of(pairs: Sequence[Pair]) -> list[Pair] | None:
+    """Return the fastest variant of a shape, then those whose intervals reach into its own; none of them: it is A.
+
+    None where no variant was judged.
+    """
+    if not any(pair.get("verdict") for pair in pairs):
+        return None
+    found = [(speeds, pair) for pair in pairs if pair.get("verdict") == "faster" and (speeds := speed(pair))]
+    found.sort(key=lambda item: -item[0][0])
+    return [pair for speeds, pair in found if speeds[2] >= found[0][0][1]]
+
+
+def name_of(pair: Pair) -> str:
+    """Return what the variant of a pair is called."""
+    return label(pair["b"], pair.get("overrides") or "")
