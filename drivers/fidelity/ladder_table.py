@@ -4,17 +4,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from fmbench import stats
 from fmbench.backend import Backend
 from fmbench.collection import Qrels
 from fmbench.errors import FmbenchError
 from fmbench.fidelity.subject import Subject
 from fmbench.markdown import markdown, plain
 from fmbench.pairs import Pair
+from fmbench.ranking.evaluation import Evaluation
 from fmbench.ranking.measures import evaluate
 from fmbench.ranking.paired import compare
 from fmbench.search import Block, TopK, choose_engine, search
 
-from .rungs import ROLES, Rung
+from .rungs import ROLES, Rung, part_of
 from .tables import cosine_text
 
 if TYPE_CHECKING:
@@ -35,7 +37,8 @@ the first turns, which are left out.
 class Standing:
     """One variant against the reference; figures are None where it could not run, or where there are no judgements.
 
-    `speed` is how many times as fast, with its 95% interval; `ndcg_change` is in nDCG@10.
+    `passages` is how many of them the figures are of; before it is all, nothing is ranked. `speed` is how many times as
+    fast, with its 95% interval; `ndcg_change` is in nDCG@10; `latency_ms` is that of `batch` passages, the median.
     """
 
     name: str
@@ -51,20 +54,34 @@ class Standing:
     speed: float | None = None
     speed_interval: tuple[float, float] | None = None
     speed_verdict: str | None = None
+    passages: int = 0
+    batch: int | None = None
+    latency_ms: float | None = None
+    texts_per_second: float | None = None
 
 
 def standings(rungs: Sequence[Rung], subject: Subject) -> list[Standing]:
-    """Hold every variant against the first one."""
+    """Hold every variant against the first one, on what is encoded so far; only failures before anything is."""
     reference = rungs[0]
     if reference.encoder is None:
         raise FmbenchError(f"the reference {reference.name} did not run")
     platform, similarity = reference.encoder.platform, reference.encoder.similarity or "cosine"
-    runs = {id(rung): found(rung, subject, platform, similarity) for rung in rungs if rung.works}
+    working = [rung for rung in rungs if rung.works and rung.parts["query"]]
+    whole = passages_of(reference) == len(subject.passages)
+    runs = {id(rung): found(rung, subject, platform, similarity) for rung in working if whole}
     qualities = quality_of({key: run.run() for key, run in runs.items()}, subject)
     return [
-        standing(reference, rung, runs, qualities) if rung.works else Standing(rung.name, "unsupported", rung.failure)
+        standing(reference, rung, runs, qualities, part_of(len(subject.passages)))
+        if rung.works
+        else Standing(rung.name, "unsupported", rung.failure)
         for rung in rungs
+        if rung in working or not rung.works
     ]
+
+
+def passages_of(rung: Rung) -> int:
+    """Return how many passages a variant has encoded."""
+    return sum(map(len, rung.parts["passage"]))
 
 
 def found(rung: Rung, subject: Subject, platform: Backend, similarity: Any) -> TopK:
@@ -84,41 +101,56 @@ def quality_of(runs: Mapping[int, Any], subject: Subject) -> dict[int, Any]:
     return {key: evaluate(run, qrels, [DEPTH]) for key, run in runs.items()}
 
 
-def standing(reference: Rung, rung: Rung, runs: Mapping[int, TopK], qualities: Mapping[int, Any]) -> Standing:
+def standing(
+    reference: Rung, rung: Rung, runs: Mapping[int, TopK], qualities: Mapping[int, Any], batch: int
+) -> Standing:
     """Hold one variant against the reference."""
     cosines = cosines_of(reference, rung)
-    quality: dict[str, Any] = {}
-    if qualities:
-        metric = f"ndcg_cut_{DEPTH}"
-        paired = compare(qualities[id(reference)], qualities[id(rung)])[metric]
-        quality = {
-            "ndcg": qualities[id(rung)].means()[metric],
-            "ndcg_change": paired.mean,
-            "ndcg_interval": paired.interval,
-            "ndcg_p": paired.p,
-        }
-    pair = Pair.of(reference.seconds, rung.seconds)
-    same = all((reference.vectors(role) == rung.vectors(role)).all() for role in ROLES)
+    roles = [role for role in ROLES if reference.parts[role]]
+    same = all((reference.vectors(role) == rung.vectors(role)).all() for role in roles)
     return Standing(
         name=rung.name,
         verdict="equal" if same else "different",
         min_cosine=float(cosines.min()),
         mean_cosine=float(cosines.mean()),
-        overlap=overlap(runs[id(reference)], runs[id(rung)]),
-        speed=1 / pair.ratio,
-        speed_interval=(1 / pair.interval[1], 1 / pair.interval[0]) if pair.verdict else None,
-        speed_verdict=pair.verdict,
-        **quality,
+        overlap=overlap(runs[id(reference)], runs[id(rung)]) if runs else None,
+        passages=passages_of(rung),
+        **(quality(qualities[id(reference)], qualities[id(rung)]) if qualities else {}),
+        **(speed(reference, rung, batch) if rung.durations else {}),
     )
+
+
+def quality(reference: Evaluation, own: Evaluation) -> dict[str, Any]:
+    """Return how well a variant ranks, beside the reference."""
+    metric = f"ndcg_cut_{DEPTH}"
+    paired = compare(reference, own)[metric]
+    return {
+        "ndcg": own.means()[metric],
+        "ndcg_change": paired.mean,
+        "ndcg_interval": paired.interval,
+        "ndcg_p": paired.p,
+    }
+
+
+def speed(reference: Rung, rung: Rung, batch: int) -> dict[str, Any]:
+    """Return how fast a variant is, beside the reference."""
+    pair = Pair.of(reference.durations, rung.durations)
+    latency = stats.median(stats.settled(rung.durations))
+    return {
+        "speed": 1 / pair.ratio,
+        "speed_interval": (1 / pair.interval[1], 1 / pair.interval[0]) if pair.verdict else None,
+        "speed_verdict": pair.verdict,
+        "batch": batch,
+        "latency_ms": latency / 1e6,
+        "texts_per_second": batch * 1e9 / latency,
+    }
 
 
 def cosines_of(one: Rung, other: Rung) -> "np.ndarray":
     """Return the cosine of each text's two vectors, queries first; two zero vectors have 1, one alone 0."""
     import numpy as np
 
-    sides = [
-        np.concatenate([rung.vectors("query"), rung.vectors("passage")]).astype(np.float64) for rung in (one, other)
-    ]
+    sides = [np.concatenate([*rung.parts["query"], *rung.parts["passage"]]).astype(np.float64) for rung in (one, other)]
     lengths = [np.linalg.norm(side, axis=1) for side in sides]
     size = lengths[0] * lengths[1]
     products = (sides[0] * sides[1]).sum(axis=1)
@@ -135,25 +167,27 @@ def overlap(one: TopK, other: TopK) -> float:
 def as_markdown(rows: Sequence[Standing], subject: Subject, reference: str, model_name: str) -> str:
     """Return the table."""
     title = f"### Fidelity ladder against {reference}: {plain(subject.title(model_name))}\n"
-    table = markdown(HEADER, [cells(row) for row in rows], tuple(range(1, 10)))
+    total = len(subject.passages)
+    table = markdown(HEADER, [cells(row, total) for row in rows], tuple(range(1, 10)))
     failed = [f"- {plain(row.name)} cannot run here: {plain(row.failure or '')}" for row in rows if row.failure]
     return "\n".join([title, table, *([*failed, ""] if failed else []), NOTES])
 
 
-def cells(row: Standing) -> list[str]:
+def cells(row: Standing, total: int) -> list[str]:
     """Return a variant's cells."""
     if row.failure is not None:
         return [row.name, *[""] * 9, row.verdict]
     return [
         row.name, cosine_text(row.min_cosine), cosine_text(row.mean_cosine), number(row.overlap, ".2%"),
         number(row.ndcg, ".4f"), number(row.ndcg_change, "+.4f"), span(row.ndcg_interval, "+.4f"),
-        number(row.ndcg_p, ".3f"), number(row.speed, ".2f"), span(row.speed_interval, ".2f"), verdict(row),
+        number(row.ndcg_p, ".3f"), number(row.speed, ".2f"), span(row.speed_interval, ".2f"), verdict(row, total),
     ]  # fmt: skip
 
 
-def verdict(row: Standing) -> str:
+def verdict(row: Standing, total: int) -> str:
     """Return what to make of a variant."""
-    return "; ".join(filter(None, (row.verdict, row.speed_verdict or "too few turns to tell the speed")))
+    parts = [row.verdict, row.speed_verdict or "too few turns to tell the speed"]
+    return "; ".join([*parts, *([f"{row.passages:,} of {total:,} passages"] if row.passages < total else [])])
 
 
 def number(value: float | None, form: str) -> str:
