@@ -57,7 +57,8 @@ def comparison(data: dict[str, Any]) -> str:
     ratio = f"latency ratio {plus_minus(data['ratio'], *data['interval'])}"
     if data["verdict"] in ("faster", "slower"):
         ratio += f" ({significant(1 / data['ratio'])} times the speed)"
-    return f"{named}: {data['verdict'] or data['reason']}, {ratio}"
+    said = f"{data['verdict']} ({data['reason']})" if data["verdict"] and data.get("reason") else data["verdict"]
+    return f"{named}: {said or data['reason']}, {ratio}"
 
 
 def contended(doubtful: Sequence[dict[str, Any]]) -> bool:
