@@ -30,3 +30,17 @@ def plus_minus(value: float, low: float, high: float) -> str:
     if not half:
         return significant(value)
     return f"{significant(value, half)} ± {significant(half, half)}"
+
+
+def share_text(share: float | None) -> str:
+    """Return a share in per cent; what is not all of them is never rounded to 100%."""
+    if share is None:
+        return ""
+    return f"{min(100 * share, 99.99):.2f}%" if share < 1 else "100%"
+
+
+def cosine_text(cosine: float | None) -> str:
+    """Return a cosine; of one that is near 1, what it lacks."""
+    if cosine is None or cosine == 1:
+        return "" if cosine is None else "1"
+    return f"1 - {1 - cosine:.1e}" if cosine > 0.999 else f"{cosine:.6f}"

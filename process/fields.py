@@ -189,6 +189,22 @@ QUERY_ENCODER: dict[str, Check] = {
     "queries_per_second": number,
     "nanoseconds": positions,
 }
+ARTIFACT: dict[str, Check] = {
+    **dict.fromkeys(("artifact", "kind", "verdict"), known_text),
+    **dict.fromkeys(("share_equal", "mean_abs", "max_abs", "min_cosine"), number),
+    **dict.fromkeys(("different_ids", "replaced", "tau", "rbo", "max_score"), number),
+    **dict.fromkeys(("probe", "missing_in"), text),
+    **dict.fromkeys(("depth", "queries", "changed", "max_ulp", "mismatched", "first_row"), whole_number),
+}
+VARIANT: dict[str, Check] = {
+    "name": known_text,
+    **dict.fromkeys(("mean_cosine", "overlap", "ndcg", "ndcg_change", "ndcg_p", "speed"), number),
+    **dict.fromkeys(("latency_ms", "texts_per_second"), number),
+    **dict.fromkeys(("ndcg_interval", "speed_interval"), interval),
+    **dict.fromkeys(("failure", "speed_verdict", "speed_reason", "start"), text),
+    **dict.fromkeys(("passages", "of_passages", "batch"), whole_number),
+    "nanoseconds": positions,
+}
 PAIR: dict[str, Check] = {
     "n": whole_number,
     **dict.fromkeys(("ratio", "p"), number),

@@ -8,13 +8,9 @@ from typing import Any, TextIO
 from fmbench.markdown import markdown
 
 from .columns import Table, text_of
-from .distillation import cells as distillation_cells
-from .distillation import is_distillation
 from .openmetrics import write_openmetrics
 from .parquet import write_parquet
-from .retrieval_view import cells as retrieval_cells
-from .retrieval_view import is_retrieval
-from .view import cells
+from .tables import OTHERS, SHAPES, Maker, table_of
 
 Rows = Iterable[dict[str, Any]]
 Writer = Callable[[Rows, TextIO], None]
@@ -48,15 +44,11 @@ def write_csv(rows: Rows, stream: TextIO) -> None:
 
 def write_markdown(rows: Rows, stream: TextIO) -> None:
     """Write a table for people: the figures that matter, with their units. Each driver has a table of its own."""
-    shapes: list[dict[str, Any]] = []
-    retrieval: list[dict[str, Any]] = []
-    encoders: list[dict[str, Any]] = []
+    found: dict[Maker, list[dict[str, Any]]] = {make: [] for make in (SHAPES, *OTHERS)}
     for row in rows:
-        (encoders if is_distillation(row) else retrieval if is_retrieval(row) else shapes).append(row)
-    parts = [markdown(*cells(shapes))] if shapes or not (retrieval or encoders) else []
-    parts += [markdown(*retrieval_cells(retrieval))] if retrieval else []
-    parts += [markdown(*distillation_cells(encoders))] if encoders else []
-    stream.write("\n".join(parts))
+        found[table_of(row)].append(row)
+    filled = [make for make, members in found.items() if members]
+    stream.write("\n".join(markdown(*make(found[make])) for make in filled or [SHAPES]))
 
 
 WRITERS: Mapping[str, Writer] = {

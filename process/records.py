@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from fmbench.errors import UsageError
 
 from .distillation import distillation_records
+from .fidelity import fidelity_records
 from .reader import Complaints, Source
 from .results import Record, disagrees, records
 from .retrieval import retrieval_records
@@ -39,7 +40,9 @@ def read_records(
             bad.append(str(error))
             continue
         if not found:
-            warn(f"{source.name}: no results; logs of `driver`, `fmbench retrieve` and `distill evaluate` have some")
+            warn(
+                f"{source.name}: no results; logs of `driver`, `retrieve`, `distill evaluate` and `fidelity` have some"
+            )
 
 
 def doubted(found: Iterable[Record], warn: Callable[[str], None]) -> Iterator[Record]:
@@ -74,3 +77,4 @@ def read_source(
         yield from records(run, source.name, metadata_id)
         yield from retrieval_records(run, source.name, metadata_id)
         yield from distillation_records(run, source.name, metadata_id)
+        yield from fidelity_records(run, source.name, metadata_id)

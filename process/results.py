@@ -78,6 +78,7 @@ def row_of(run: Run, shape: Shape, metadata_id: str | None) -> dict[str, Any]:
         "error": error(shape),
         "retrieval": None,
         "distillation": None,
+        "fidelity": None,
     }
 
 

@@ -40,6 +40,7 @@ class Run:
     retrievals: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)  # by data set, then part
     earlier: Spool | None = None  # the shapes before these, where there are too many
     distillations: list[dict[str, Any]] = field(default_factory=list)  # what was measured of each query encoder
+    fidelities: dict[str, dict[str, Any]] = field(default_factory=dict)  # by artifact, what was said of it last
     format: int | None = None
     speaks: bool = False  # a FMWORK line was read, not only a banner that any program may print
     measures: bool = False  # it is past its arguments
@@ -132,6 +133,7 @@ class RunReader:
             lines.Search: self._search,
             lines.Irm: self._irm,
             lines.Dst: self._dst,
+            lines.Fid: self._fid,
         }
 
     def read(self, number: int, raw: bytes) -> Run | None:
@@ -332,6 +334,12 @@ class RunReader:
         if line.data["stage"] in ("reference", "evaluate"):
             fields.check(line.data, fields.QUERY_ENCODER)
             self.run.distillations.append(line.data)
+
+    def _fid(self, line: lines.Fid) -> None:
+        fields.check(line.data, fields.ARTIFACT)
+        if line.data["kind"] == "variant":
+            fields.check(line.data, fields.VARIANT)
+        self.run.fidelities[line.data["artifact"]] = line.data
 
     def _take_retrieval(self, line: lines.JsonLine, checks: dict[str, Check], part: str) -> None:
         fields.check(line.data, checks)

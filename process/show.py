@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from fmbench.console import run_main, warn
@@ -13,14 +13,10 @@ from fmbench.table import table
 
 from . import output
 from .columns import Table, text_of
-from .distillation import cells as distillation_cells
-from .distillation import is_distillation
 from .reader import find_sources
 from .records import read_records
 from .results import Record
-from .retrieval_view import cells as retrieval_cells
-from .retrieval_view import is_retrieval
-from .view import cells
+from .tables import OTHERS, SHAPES, Maker, table_of
 
 PROGRAM = "fmbench show"
 
@@ -29,7 +25,8 @@ what is shown:
   One row a shape. Latency is the median with half the width of its 95% interval; digits end where doubt begins.
   trust says "stable", or why the median should not be trusted yet, or why the shape failed.
   A data set of `fmbench retrieve` is a row of a second table: documents and queries encoded a second, milliseconds
-  to encode and to search one query, and how good the ranking is.
+  to encode and to search one query, and how good the ranking is. A variant of `fmbench fidelity ladder`, and an
+  artifact of `fmbench fidelity compare`, is a row of a table of its own too.
 
   --by gives one row a group instead: the medians over the shapes of the group, how many there are, how many of
   them are in doubt (unstable, cut off, simulated), and how many failed. A key is a column of
@@ -86,27 +83,23 @@ def drawn(records: Iterable[Record], by: Sequence[str] | None, origin: str = "lo
 
 
 def one_by_one(records: Iterable[Record], origin: str) -> str:
-    """Return a row a shape; what the retrieval and distillation drivers measured has tables of its own."""
-    retrieval: list[Record] = []
-    encoders: list[Record] = []
+    """Return a row a shape; what other drivers measured has tables of its own."""
+    others: dict[Maker, list[Record]] = {make: [] for make in OTHERS}
 
     def shapes() -> Iterator[Record]:
         for record in records:
-            if is_distillation(record.row):
-                encoders.append(record)
-            elif is_retrieval(record.row):
-                retrieval.append(record)
-            else:
+            make = table_of(record.row)
+            if make is SHAPES:
                 yield record
+            else:
+                others[make].append(record)
 
-    above, count = one_table(cells, shapes(), origin)
-    parts = [above] if count or not (retrieval or encoders) else []
-    parts += [one_table(retrieval_cells, retrieval, origin)[0]] if retrieval else []
-    parts += [one_table(distillation_cells, encoders, origin)[0]] if encoders else []
-    return "\n".join(parts)
+    above, count = one_table(SHAPES, shapes(), origin)
+    below = [one_table(make, found, origin)[0] for make, found in others.items() if found]
+    return "\n".join([above, *below] if count or not below else below)
 
 
-def one_table(make: Callable[..., Any], records: Iterable[Record], origin: str) -> tuple[str, int]:
+def one_table(make: Maker, records: Iterable[Record], origin: str) -> tuple[str, int]:
     """Return a table and how many rows it has; with the log that each is from where there are several."""
     sources: list[str] = []
 
@@ -117,9 +110,8 @@ def one_table(make: Callable[..., Any], records: Iterable[Record], origin: str) 
 
     header, lines, right = make(rows())
     if len(set(sources)) > 1:
-        header = [origin, *header]
         lines = [[harmless(source), *line] for source, line in zip(sources, lines, strict=True)]
-        right = [column + 1 for column in right]
+        return table([origin, *header], lines, [column + 1 for column in right]), len(sources)
     return table(header, lines, right), len(sources)
 
 

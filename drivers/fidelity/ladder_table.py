@@ -9,6 +9,7 @@ from fmbench.backend import Backend
 from fmbench.collection import Qrels
 from fmbench.errors import FmbenchError
 from fmbench.fidelity.subject import Subject
+from fmbench.figures import cosine_text
 from fmbench.markdown import markdown, plain
 from fmbench.pairs import Pair
 from fmbench.ranking.evaluation import Evaluation
@@ -17,7 +18,6 @@ from fmbench.ranking.paired import compare
 from fmbench.search import Block, TopK, choose_engine, search
 
 from .rungs import ROLES, Rung, part_of
-from .tables import cosine_text
 
 if TYPE_CHECKING:
     import numpy as np

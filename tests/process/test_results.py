@@ -13,6 +13,7 @@ KEYS = [
     "timestamp", "metadata_id", "engine", "model", "precision", "input", "output", "batch", "tp", "opts", "warmup",
     "setup", "ttft", "itl", "thp", "model_class", "status", "statistics", "memory", "energy", "roofline",
     "environment", "schema", "variant", "pair", "phases", "error", "retrieval", "distillation",
+    "fidelity",
 ]  # fmt: skip
 
 
