@@ -1,6 +1,7 @@
 """Numbers as a person should see them: no more digits than are known."""
 
 import math
+from collections.abc import Sequence
 
 
 def significant(value: float, uncertainty: float | None = None, digits: int = 3) -> str:
@@ -44,3 +45,13 @@ def cosine_text(cosine: float | None) -> str:
     if cosine is None or cosine == 1:
         return "" if cosine is None else "1"
     return f"1 - {1 - cosine:.1e}" if cosine > 0.999 else f"{cosine:.6f}"
+
+
+def formatted(value: float | None, form: str) -> str:
+    """Return a figure, or nothing."""
+    return "" if value is None else format(value, form)
+
+
+def span(interval: Sequence[float] | None, form: str) -> str:
+    """Return an interval, or nothing."""
+    return "" if interval is None else f"{interval[0]:{form}} to {interval[1]:{form}}"

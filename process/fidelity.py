@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from fmbench.figures import cosine_text, share_text
+from fmbench.figures import cosine_text, formatted, share_text, span
 
 from .results import Record, row_of
 from .retrieval_view import number
@@ -136,13 +136,3 @@ def note(row: dict[str, Any]) -> str:
     if row["status"] == "SIMULATED":
         parts.append(trust(row))
     return "; ".join(part for part in parts if part)
-
-
-def formatted(value: float | None, form: str) -> str:
-    """Return a figure, or nothing."""
-    return "" if value is None else format(value, form)
-
-
-def span(interval: Sequence[float] | None, form: str) -> str:
-    """Return an interval, or nothing."""
-    return "" if interval is None else f"{interval[0]:{form}} to {interval[1]:{form}}"

@@ -9,7 +9,7 @@ from fmbench.backend import Backend
 from fmbench.collection import Qrels
 from fmbench.errors import FmbenchError
 from fmbench.fidelity.subject import Subject
-from fmbench.figures import cosine_text
+from fmbench.figures import cosine_text, formatted, span
 from fmbench.markdown import markdown, plain
 from fmbench.pairs import Pair
 from fmbench.ranking.evaluation import Evaluation
@@ -182,9 +182,9 @@ def cells(row: Standing, total: int) -> list[str]:
     if row.failure is not None:
         return [row.name, *[""] * 9, row.verdict]
     return [
-        row.name, cosine_text(row.min_cosine), cosine_text(row.mean_cosine), number(row.overlap, ".2%"),
-        number(row.ndcg, ".4f"), number(row.ndcg_change, "+.4f"), span(row.ndcg_interval, "+.4f"),
-        number(row.ndcg_p, ".3f"), number(row.speed, ".2f"), span(row.speed_interval, ".2f"), verdict(row, total),
+        row.name, cosine_text(row.min_cosine), cosine_text(row.mean_cosine), formatted(row.overlap, ".2%"),
+        formatted(row.ndcg, ".4f"), formatted(row.ndcg_change, "+.4f"), span(row.ndcg_interval, "+.4f"),
+        formatted(row.ndcg_p, ".3f"), formatted(row.speed, ".2f"), span(row.speed_interval, ".2f"), verdict(row, total),
     ]  # fmt: skip
 
 
@@ -193,13 +193,3 @@ def verdict(row: Standing, total: int) -> str:
     speed = row.speed_verdict or "too few turns to tell the speed"
     parts = [row.verdict, f"{speed} ({row.speed_reason})" if row.speed_reason else speed]
     return "; ".join([*parts, *([f"{row.passages:,} of {total:,} passages"] if row.passages < total else [])])
-
-
-def number(value: float | None, form: str) -> str:
-    """Return a figure, or nothing."""
-    return "" if value is None else format(value, form)
-
-
-def span(interval: tuple[float, float] | None, form: str) -> str:
-    """Return an interval, or nothing."""
-    return "" if interval is None else f"{interval[0]:{form}} to {interval[1]:{form}}"
