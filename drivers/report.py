@@ -112,7 +112,8 @@ def pair_line(a: Block, b: Block, seed: int) -> lines.Pair:
     if pair.verdict is None:
         reason = f"too few pairs to tell: {pair.n}, and {LEAST} is the least"
         return lines.Pair({**data, "n": pair.n, **figures, "verdict": None, "reason": reason})
-    return lines.Pair({**data, "n": pair.n, **figures, "verdict": pair.verdict})
+    why = {} if pair.reason is None else {"reason": pair.reason}
+    return lines.Pair({**data, "n": pair.n, **figures, "verdict": pair.verdict, **why})
 
 
 def processes_lines(outcomes: Sequence[lines.JsonLine], requested: int) -> Iterator[lines.Proc]:

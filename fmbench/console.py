@@ -59,21 +59,23 @@ def say(text: str) -> None:
 
 
 class Progress:
-    """One line on a terminal that is written over; nothing where stderr is no terminal."""
+    """How far a program is: on a terminal one line that is written over, elsewhere a line now and then."""
 
-    def __init__(self, stream: TextIO | None = None, every: float = 0.2) -> None:
+    def __init__(self, stream: TextIO | None = None, every: float = 0.2, apart: float = 10.0) -> None:
+        """Take where it goes, and the seconds between two texts: `every` on a terminal, `apart` elsewhere."""
         self._stream = stream or sys.stderr
-        self._every = every
-        self._next = 0.0 if self._stream.isatty() else float("inf")
+        self._terminal = self._stream.isatty()
+        self._every = every if self._terminal else apart
+        self._next = 0.0 if self._terminal else time.monotonic() + apart
         self._shown = False
 
     def show(self, text: str) -> None:
-        """Write the line, at most once in `every` seconds."""
+        """Say how far it is, if it is time to."""
         now = time.monotonic()
         if now >= self._next:
             self._next = now + self._every
-            self._shown = True
-            self._stream.write(f"\r\x1b[K{text}")
+            self._shown = self._terminal
+            self._stream.write(f"\r\x1b[K{text}" if self._terminal else f"{text}\n")
             self._stream.flush()
 
     def clear(self) -> None:

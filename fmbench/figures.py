@@ -1,6 +1,7 @@
 """Numbers as a person should see them: no more digits than are known."""
 
 import math
+from collections.abc import Sequence
 
 
 def significant(value: float, uncertainty: float | None = None, digits: int = 3) -> str:
@@ -38,3 +39,27 @@ def decimal(value: float, uncertainty: float) -> str:
         return significant(value)
     place = leading(uncertainty) - (f"{uncertainty:e}"[0] == "1")
     return f"{value:.{min(4, max(2, -place))}f}"
+
+
+def share_text(share: float | None) -> str:
+    """Return a share in per cent; what is not all of them is never rounded to 100%."""
+    if share is None:
+        return ""
+    return f"{min(100 * share, 99.99):.2f}%" if share < 1 else "100%"
+
+
+def cosine_text(cosine: float | None) -> str:
+    """Return a cosine; of one that is near 1, what it lacks."""
+    if cosine is None or cosine == 1:
+        return "" if cosine is None else "1"
+    return f"1 - {1 - cosine:.1e}" if cosine > 0.999 else f"{cosine:.6f}"
+
+
+def formatted(value: float | None, form: str) -> str:
+    """Return a figure, or nothing."""
+    return "" if value is None else format(value, form)
+
+
+def span(interval: Sequence[float] | None, form: str) -> str:
+    """Return an interval, or nothing."""
+    return "" if interval is None else f"{interval[0]:{form}} to {interval[1]:{form}}"

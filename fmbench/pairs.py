@@ -16,6 +16,7 @@ EXACT = 25  # up to so many pairs the test counts every case
 BLOCK = 4_000_000  # values resampled at once
 
 Verdict = Literal["faster", "slower", "no significant difference"]
+NO_DIFFERENCE: Verdict = "no significant difference"
 LEAST = 8  # with fewer pairs the test cannot reach that p, whatever they are
 
 
@@ -28,6 +29,15 @@ class Pair:
     interval: tuple[float, float]
     p: float
     verdict: Verdict | None  # None: too few pairs to tell
+
+    @property
+    def reason(self) -> str | None:
+        """What keeps the verdict from being what the interval says; None where they agree."""
+        if self.verdict != NO_DIFFERENCE or self.interval[0] <= 1 <= self.interval[1]:
+            return None
+        if self.p >= SURE:
+            return f"the test decides, and its p is {self.p:.2g}: not below {SURE:.0%}"
+        return f"not above {NEGLIGIBLE:.1%}"
 
     @classmethod
     def of(cls, a: Sequence[float], b: Sequence[float], seed: int = 0) -> "Pair":
@@ -49,7 +59,7 @@ class Pair:
         low, high = bootstrap_ratio(kept_a, kept_b, seed)
         p = signed_rank_p(np.log(kept_b / kept_a))
         ratio = float(np.median(kept_b) / np.median(kept_a))
-        verdict: Verdict | None = "no significant difference" if len(kept_a) >= LEAST else None
+        verdict: Verdict | None = NO_DIFFERENCE if len(kept_a) >= LEAST else None
         if verdict and p < SURE and not low <= 1 <= high and abs(ratio - 1) > NEGLIGIBLE:
             verdict = "faster" if ratio < 1 else "slower"
         return cls(len(kept_a), ratio, (low, high), p, verdict)

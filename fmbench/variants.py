@@ -79,7 +79,8 @@ def against(pair: Pair) -> str:
     text = times(found, pair.get("a") or "A")
     if pair.get("same_as"):
         return f"{text}: the same configuration as {pair['same_as']}"
-    return text if verdict in ("faster", "slower") else f"{text}: {verdict}"
+    decided = f" ({pair['reason']})" if pair.get("verdict") and pair.get("reason") else ""
+    return text if verdict in ("faster", "slower") and not decided else f"{text}: {verdict}{decided}"
 
 
 def times(found: tuple[float, float, float], base: str = "A") -> str:

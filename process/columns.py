@@ -17,7 +17,7 @@ Cells = dict[str, Any]
 OF_SCHEMA: dict[str, Kind] = {
     "boolean": "truth", "integer": "integer", "number": "number", "string": "text", "null": "number",
 }  # fmt: skip
-OPEN = ("environment", "retrieval", "distillation")  # objects whose keys differ from row to row
+OPEN = ("environment", "retrieval", "distillation", "fidelity")  # objects whose keys differ from row to row
 LARGEST = 2**63 - 1
 
 
@@ -25,7 +25,7 @@ LARGEST = 2**63 - 1
 def known_columns() -> dict[str, Kind]:
     """Return the columns that every table has, with their kinds, in the order of results.schema.json.
 
-    What is below environment, retrieval and distillation differs from row to row, and is not among them.
+    What is below environment, retrieval, distillation and fidelity differs from row to row, and is not among them.
     """
     schema = json.loads(schema_text())
     return dict(columns_below(schema["$defs"]["result"], schema["$defs"]))

@@ -337,6 +337,23 @@ QUERY_ENCODER: dict[str, Check] = {
     "kept": parts_by_name(KEPT),
     "pair": part({"b": known_text, **PAIR}),
 }
+ARTIFACT: dict[str, Check] = {
+    **dict.fromkeys(("artifact", "kind", "verdict"), known_text),
+    **dict.fromkeys(("share_equal", "mean_abs", "max_abs", "min_cosine"), number),
+    **dict.fromkeys(("different_ids", "replaced", "tau", "rbo", "max_score"), number),
+    **dict.fromkeys(("probe", "missing_in"), text),
+    **dict.fromkeys(("depth", "queries", "changed", "max_ulp", "mismatched", "first_row"), whole_number),
+}
+VARIANT: dict[str, Check] = {
+    "name": known_text,
+    **dict.fromkeys(("mean_cosine", "overlap", "ndcg", "ndcg_change", "ndcg_p", "speed"), number),
+    **dict.fromkeys(("latency_ms", "texts_per_second"), number),
+    **dict.fromkeys(("ndcg_interval", "speed_interval"), interval),
+    **dict.fromkeys(("failure", "speed_verdict", "speed_reason"), text),
+    "start": time,
+    **dict.fromkeys(("passages", "of_passages", "batch"), whole_number),
+    "nanoseconds": positions,
+}
 
 
 def without(checks: Mapping[str, Check], *keys: str) -> dict[str, Check]:

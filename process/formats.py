@@ -8,13 +8,10 @@ from typing import Any, TextIO
 from fmbench.markdown import markdown, plain
 
 from .columns import Table, text_of
-from .distillation import cells as distillation_cells
-from .distillation import is_distillation
 from .openmetrics import write_openmetrics
 from .parquet import write_parquet
-from .retrieval_view import cells as retrieval_cells
-from .retrieval_view import is_retrieval
-from .view import Fastest, by_speed, cells, text
+from .tables import OTHERS, SHAPES, Maker, table_of
+from .view import Fastest, by_speed, text
 
 Rows = Iterable[dict[str, Any]]
 Writer = Callable[[Rows, TextIO], None]
@@ -48,18 +45,15 @@ def write_csv(rows: Rows, stream: TextIO) -> None:
 
 def write_markdown(rows: Rows, stream: TextIO) -> None:
     """Write a table for people: the figures that matter, with their units. Each driver has a table of its own."""
-    shapes: list[dict[str, Any]] = []
-    retrieval: list[dict[str, Any]] = []
-    encoders: list[dict[str, Any]] = []
+    found: dict[Maker, list[dict[str, Any]]] = {make: [] for make in (SHAPES, *OTHERS)}
     for row in rows:
-        (encoders if is_distillation(row) else retrieval if is_retrieval(row) else shapes).append(row)
+        found[table_of(row)].append(row)
     fastest = Fastest()
-    speed = fastest.watched(shapes, lambda row: row, lambda row: text(row["machine"]))
-    parts = [markdown(*cells(by_speed(speed, lambda row: row)))] if shapes or not (retrieval or encoders) else []
-    parts += [f"{plain(line)}\n" for line in fastest.lines()]
-    parts += [markdown(*retrieval_cells(retrieval))] if retrieval else []
-    parts += [markdown(*distillation_cells(encoders))] if encoders else []
-    stream.write("\n".join(parts))
+    speed = fastest.watched(found[SHAPES], lambda row: row, lambda row: text(row["machine"]))
+    shapes = list(by_speed(speed, lambda row: row))
+    below = [markdown(*make(members)) for make, members in found.items() if members and make is not SHAPES]
+    above = [markdown(*SHAPES(shapes)), *(f"{plain(line)}\n" for line in fastest.lines())]
+    stream.write("\n".join([*above, *below] if shapes or not below else below))
 
 
 WRITERS: Mapping[str, Writer] = {

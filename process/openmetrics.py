@@ -19,7 +19,7 @@ from .view import CONFIGURATION
 LABELS = {
     "model": "model", "model_class": "model_class", "platform": "environment.platform", "device": "environment.device",
     "precision": "precision", "input": "input", "batch": "batch", "variant": "variant", "dataset": "retrieval.dataset",
-    "metadata_id": "metadata_id",
+    "artifact": "fidelity.artifact", "metadata_id": "metadata_id",
 }  # fmt: skip
 FURTHER = tuple(name for name in CONFIGURATION if name not in LABELS)
 
@@ -72,6 +72,13 @@ METRICS = (
            "retrieval.search.queries_per_second"),
     Metric("ndcg_at_10", "", "nDCG@10, mean over the judged queries.", "retrieval.quality.metrics.ndcg_cut_10"),
     Metric("recall_at_100", "", "Recall@100, mean over the judged queries.", "retrieval.quality.metrics.recall_100"),
+    Metric("cosine_least", "", "Least cosine of a text's vector with its vector in the reference.",
+           "fidelity.min_cosine"),
+    Metric("cosine_mean", "", "Mean cosine of a text's vector with its vector in the reference.",
+           "fidelity.mean_cosine"),
+    Metric("top_10_overlap", "ratio", "Share of the reference's ten documents that are still found.",
+           "fidelity.overlap"),
+    Metric("ndcg_at_10_change", "", "Change of nDCG@10 against the reference.", "fidelity.ndcg_change"),
     Metric("roofline", "ratio", "Achieved over attainable FLOP/s.", "roofline.share"),
 )  # fmt: skip
 

@@ -56,7 +56,8 @@ class Published:
     @property
     def speed(self) -> list[Record]:
         """The results of the speed driver."""
-        return [record for record in self.records if record.row["retrieval"] is None]
+        others = ("retrieval", "fidelity")
+        return [record for record in self.records if all(record.row[name] is None for name in others)]
 
 
 @dataclass(frozen=True, slots=True)

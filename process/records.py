@@ -7,6 +7,7 @@ from typing import Any
 from fmbench.errors import UsageError
 
 from .distillation import distillation_records
+from .fidelity import fidelity_records
 from .reader import Complaints, Source
 from .results import Record, disagrees, records
 from .retrieval import retrieval_records
@@ -44,7 +45,9 @@ def read_records(
             bad.append(str(error))
             continue
         if not found:
-            warn(f"{source.name}: no results; logs of `driver`, `fmbench retrieve` and `distill evaluate` have some")
+            warn(
+                f"{source.name}: no results; logs of `driver`, `retrieve`, `distill evaluate` and `fidelity` have some"
+            )
 
 
 def doubted(found: Iterable[Record], warn: Callable[[str], None]) -> Iterator[Record]:
@@ -61,6 +64,8 @@ def doubted(found: Iterable[Record], warn: Callable[[str], None]) -> Iterator[Re
 def name_of(record: Record) -> str:
     """Return what a message calls a result: its data set, or its sizes."""
     row = record.row
+    if row["fidelity"]:
+        return str(row["fidelity"]["artifact"])
     return str(row["retrieval"]["dataset"]) if row["retrieval"] else f"{row['input']} / {row['batch']}"
 
 
@@ -104,6 +109,7 @@ def records_of(run: Run, source: str, metadata_id: str | None) -> Iterator[Recor
     yield from records(run, source, metadata_id)
     yield from retrieval_records(run, source, metadata_id)
     yield from distillation_records(run, source, metadata_id)
+    yield from fidelity_records(run, source, metadata_id)
 
 
 def resumed(runs: Iterable[tuple[Run, Iterable[Record]]]) -> Iterator[Record]:

@@ -96,6 +96,7 @@ def row_of(run: Run, shape: Shape, metadata_id: str | None) -> dict[str, Any]:
         "doubt": doubt,
         "machine": machine([run.environment_of(variant) for variant in run.environments]),
         "overrides": run.overrides.get(shape.variant),
+        "fidelity": None,
     }
 
 

@@ -81,6 +81,7 @@ class RunReader:
             lines.Search: self._search,
             lines.Irm: self._irm,
             lines.Dst: self._dst,
+            lines.Fid: self._fid,
         }
 
     def read(self, number: int, raw: bytes) -> Run | None:
@@ -310,6 +311,12 @@ class RunReader:
         if line.data["stage"] in ("reference", "evaluate"):
             self._refuse(line, fields.QUERY_ENCODER)
             self.run.distillations.append(line.data)
+
+    def _fid(self, line: lines.Fid) -> None:
+        self._refuse(line, fields.ARTIFACT)
+        if line.data["kind"] == "variant":
+            self._refuse(line, fields.VARIANT)
+        self.run.fidelities[line.data["artifact"]] = line.data
 
     def _take_retrieval(self, line: lines.JsonLine, checks: dict[str, Check], part: str) -> None:
         self._refuse(line, checks)

@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from fmbench.console import run_main, warn
@@ -12,14 +12,11 @@ from fmbench.table import table
 
 from . import output
 from .columns import Table, text_of
-from .distillation import cells as distillation_cells
-from .distillation import is_distillation
 from .reader import find_sources
 from .records import read_records
 from .results import Record
-from .retrieval_view import cells as retrieval_cells
-from .retrieval_view import is_retrieval
-from .view import Fastest, by_speed, cells
+from .tables import OTHERS, SHAPES, Maker, table_of
+from .view import Fastest, by_speed
 from .vocabulary import resolve
 
 PROGRAM = "fmbench show"
@@ -30,7 +27,8 @@ what is shown:
   One row a shape. Latency is the median with half the width of its 95% interval; digits end where doubt begins.
   trust says "stable", or why the median should not be trusted yet, or why the shape failed.
   A data set of `fmbench retrieve` is a row of a second table: documents and queries encoded a second, milliseconds
-  to encode and to search one query, and how good the ranking is.
+  to encode and to search one query, and how good the ranking is. A variant of `fmbench fidelity ladder`, and an
+  artifact of `fmbench fidelity compare`, is a row of a table of its own too.
   Of the configuration, model, platform and precision are always shown; machine, dtype (of the weights), compile,
   threads, attention, options and others where they tell rows apart. The variants of --vs are called after what they
   override and stand in the order of their speed, with their speed against that of A; a sentence names the fastest.
@@ -90,30 +88,26 @@ def drawn(records: Iterable[Record], by: Sequence[str] | None, origin: str = "lo
 
 
 def one_by_one(records: Iterable[Record], origin: str) -> str:
-    """Return a row a shape; what the retrieval and distillation drivers measured has tables of its own."""
-    retrieval: list[Record] = []
-    encoders: list[Record] = []
+    """Return a row a shape; what other drivers measured has tables of its own."""
+    others: dict[Maker, list[Record]] = {make: [] for make in OTHERS}
 
     def shapes() -> Iterator[Record]:
         for record in records:
-            if is_distillation(record.row):
-                encoders.append(record)
-            elif is_retrieval(record.row):
-                retrieval.append(record)
-            else:
+            make = table_of(record.row)
+            if make is SHAPES:
                 yield record
+            else:
+                others[make].append(record)
 
     fastest = Fastest()
     speed = fastest.watched(shapes(), lambda record: record.row, lambda record: record.source)
-    above, count = one_table(cells, by_speed(speed, lambda record: record.row), origin)
-    parts = [above] if count or not (retrieval or encoders) else []
-    parts += [f"{line}\n" for line in fastest.lines()]
-    parts += [one_table(retrieval_cells, retrieval, origin)[0]] if retrieval else []
-    parts += [one_table(distillation_cells, encoders, origin)[0]] if encoders else []
-    return "\n".join(parts)
+    above, count = one_table(SHAPES, by_speed(speed, lambda record: record.row), origin)
+    said = [f"{line}\n" for line in fastest.lines()]
+    below = [one_table(make, found, origin)[0] for make, found in others.items() if found]
+    return "\n".join([above, *said, *below] if count or not below else below)
 
 
-def one_table(make: Callable[..., Any], records: Iterable[Record], origin: str) -> tuple[str, int]:
+def one_table(make: Maker, records: Iterable[Record], origin: str) -> tuple[str, int]:
     """Return a table and how many rows it has; with the log that each is from where there are several."""
     sources: list[str] = []
 
@@ -124,10 +118,9 @@ def one_table(make: Callable[..., Any], records: Iterable[Record], origin: str) 
 
     header, lines, right = make(rows())
     if len(set(sources)) > 1:
-        header = [origin, *header]
         short = without_common(sources)
         lines = [[harmless(short[source]), *line] for source, line in zip(sources, lines, strict=True)]
-        right = [column + 1 for column in right]
+        return table([origin, *header], lines, [column + 1 for column in right]), len(sources)
     return table(header, lines, right), len(sources)
 
 

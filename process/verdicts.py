@@ -94,7 +94,7 @@ def judge(changes: Sequence[Change], threshold: float) -> list[Change]:
     """Return the changes with their verdicts.
 
     A difference counts where its p, corrected over all these shapes, is below 5%, and the ratio (or its inverse,
-    for an improvement) is beyond the threshold.
+    for an improvement) is beyond the threshold. Where the interval leaves 1 out all the same, the reason says so.
     """
     known = [change.p for change in changes if change.p is not None]
     corrected = iter(holm(known))
@@ -112,6 +112,8 @@ def with_verdict(change: Change, p_holm: float, threshold: float, shapes: int) -
     if p_holm >= SIGNIFICANT:
         if too_few(change, shapes):
             reason = f"{change.base.n} and {change.new.n} repetitions are too few to tell"
+        elif change.interval is not None and not change.interval[0] <= 1 <= change.interval[1]:
+            reason = f"the test decides, and its p is {p_holm:.2g} over all shapes"
     elif 1 / (1 + threshold) <= ratio <= 1 + threshold:
         reason = f"below the threshold of {100 * threshold:g}%"
     else:

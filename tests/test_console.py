@@ -36,7 +36,7 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_progress_is_for_terminals_only() -> None:
+def test_progress_is_written_over_on_a_terminal_and_waits_elsewhere() -> None:
     file, terminal = io.StringIO(), Terminal()
     for stream in (file, terminal):
         progress = Progress(stream, every=0)
@@ -44,6 +44,15 @@ def test_progress_is_for_terminals_only() -> None:
         progress.clear()
     assert file.getvalue() == ""
     assert terminal.getvalue() == "\r\x1b[K1 of 2\r\x1b[K"
+
+
+def test_progress_is_a_line_now_and_then_elsewhere() -> None:
+    file = io.StringIO()
+    progress = Progress(file, apart=0)
+    progress.show("1 of 2")
+    progress.show("2 of 2")
+    progress.clear()
+    assert file.getvalue() == "1 of 2\n2 of 2\n"
 
 
 def test_progress_does_not_write_at_every_step() -> None:

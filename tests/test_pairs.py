@@ -213,3 +213,19 @@ def test_few_signed_ranks_are_counted_one_by_one(levels: int) -> None:
 def test_no_difference_at_all_is_no_evidence() -> None:
     assert signed_rank_p(np.zeros(10)) == 1.0
     assert signed_rank_p(np.array([])) == 1.0
+
+
+def test_a_verdict_that_the_interval_contradicts_says_which_one_decides() -> None:
+    generator = np.random.default_rng(1)
+    found = []
+    for _ in range(200):
+        a, b = generator.normal(1, 0.02, 30), generator.normal(1.015, 0.02, 30)
+        found.append(Pair.of(list(a), list(b)))
+    for pair in found:
+        contradicted = pair.verdict == "no significant difference" and not pair.interval[0] <= 1 <= pair.interval[1]
+        assert (pair.reason is not None) == contradicted
+        if pair.reason is not None:
+            assert f"p is {pair.p:.2g}: not below 1%" in pair.reason
+    assert 10 < sum(pair.reason is not None for pair in found) < 190
+    tiny = [1.0 + 1e-5 * place for place in range(40)]
+    assert Pair.of(tiny, [1.002 * value for value in tiny]).reason == "not above 0.5%"

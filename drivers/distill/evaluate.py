@@ -202,7 +202,8 @@ def report(
 
 def paired(a: Sequence[int], b: Sequence[int], seed: int) -> dict[str, Any]:
     """Return B's latency against A's."""
-    found = dataclasses.asdict(Pair.of(a, b, seed))
+    pair = Pair.of(a, b, seed)
+    found = dataclasses.asdict(pair) | ({"reason": pair.reason} if pair.reason else {})
     return {name: list(value) if isinstance(value, tuple) else value for name, value in found.items()}
 
 

@@ -4,24 +4,24 @@ import argparse
 import contextlib
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
-from fmbench import __version__, lines
-from fmbench.console import Progress, reserved_stdout, run_main, warn
+from fmbench.console import Progress, note, reserved_stdout, run_main, terminable, warn
 from fmbench.errors import FmbenchError, UsageError
 from fmbench.fidelity.subject import Subject
-from fmbench.opening import given, platform_facts, run_facts
 from fmbench.overrides import merged
 from fmbench.parsing import Parser
 from fmbench.waiting import spin_briefly
-from fmbench.whole_file import whole_file
 
 from .arguments import CaptureArguments, add_format, add_subject_arguments, build_parser, check_subject, one, parse
-from .ladder_table import Standing, as_markdown, standings
+from .ladder_log import LadderLog, about, log_file
+from .ladder_table import Standing, as_markdown
 from .records import finite
-from .rungs import Rung, climb
+from .rungs import Climb, Rung
+from .turns import KeptTurns
 
 PROGRAM = "fmbench fidelity ladder"
 REFERENCE = "fp32"
@@ -36,8 +36,8 @@ VARIANTS = {
     "openvino": "--model:dtype@ torch.float32 --platform openvino",
 }
 SHARED = (
-    "texts", "dataset", "documents", "other_documents", "split", "seed", "threads", "format", "log", "variants", "vs",
-    "colbert", "model_name", "model_root",
+    "texts", "dataset", "documents", "other_documents", "split", "seed", "threads", "format", "log", "out", "variants",
+    "vs", "colbert", "model_name", "model_root",
 )  # fmt: skip
 EPILOG = """\
 what is compared:
@@ -47,6 +47,11 @@ what is compared:
   interval. A variant that this machine cannot run is a row that says why.
 
   --vs OVERRIDES adds a variant, in the grammar of the command line.
+
+while it runs:
+  --log FILE has a FID line a variant whenever the turns done have doubled, of what is encoded so far, and one at the
+  end; a later one takes the place of an earlier one. Ctrl-C and SIGTERM print where each variant stands. --out DIR
+  keeps every turn: the same command goes on with the next one.
 
 exit codes:
   0 every variant ran, 1 one of them could not (the others are in the table), 2 the command line is wrong,
@@ -72,15 +77,49 @@ def run(argv: Sequence[str]) -> int:
     rungs = planned(known, options)
     subject = arguments.subject()
     spin_briefly()
-    with reserved_stdout() as stdout:
-        found = measured(rungs, subject)
-        drawn = as_markdown(found, subject, REFERENCE, arguments.model_name)
-        text = as_json(found) if arguments.format == "json" else drawn
-        with contextlib.ExitStack() as files:
-            if options.log is not None:
-                files.enter_context(whole_file(options.log)).write(log_text(found, rungs[0], subject))
-        stdout.write(text)
+    with terminable(), reserved_stdout() as stdout:
+        found = climbed(rungs, subject, options, lambda found: stdout.write(drawn(found, subject, arguments)))
+        stdout.write(drawn(found, subject, arguments))
     return int(any(item.failure is not None for item in found))
+
+
+def climbed(
+    rungs: Sequence[Rung], subject: Subject, options: argparse.Namespace, interrupted: Callable[[list[Standing]], Any]
+) -> list[Standing]:
+    """Run every variant, and log where each stands when that is known; `interrupted` gets what there is after Ctrl-C.
+
+    Raises what the reference raises where that cannot run.
+    """
+    progress = Progress()
+    try:
+        climb = Climb(rungs, progress.show)
+        with contextlib.ExitStack() as files:
+            kept = KeptTurns(options.out, about(rungs, subject)) if options.out else None
+            log = LadderLog(files.enter_context(log_file(options)), rungs, subject)
+            try:
+                climb.run(subject, kept, log.turn)
+            except KeyboardInterrupt:
+                progress.clear()
+                interrupted(log.stand())
+                note(
+                    f"the turns so far are kept in {options.out}; the same command goes on"
+                    if kept
+                    else "with --out DIR, the same command would go on where it stopped"
+                )
+                raise
+            found = log.stand()
+    finally:
+        progress.clear()
+    for failed in (item for item in rungs if not item.works):
+        warn(f"{failed.name}: {failed.failure}")
+    return found
+
+
+def drawn(found: Sequence[Standing], subject: Subject, arguments: CaptureArguments) -> str:
+    """Return the table, or JSON."""
+    if arguments.format == "json":
+        return json.dumps([finite(asdict(item)) for item in found], indent=2, allow_nan=False) + "\n"
+    return as_markdown(found, subject, REFERENCE, arguments.model_name)
 
 
 def the_parser() -> Parser:
@@ -99,7 +138,11 @@ def add_own(group: "argparse._ActionsContainer") -> None:
     group.add_argument(
         "--vs", action="append", default=argparse.SUPPRESS, metavar="OVERRIDES", help="one more variant; repeatable"
     )
-    one(group, "--log", type=Path, metavar="FILE", help="write FMWORK FID lines as well")
+    one(group, "--log", type=Path, metavar="FILE", help="write FMWORK FID lines as well, while it runs")
+    one(
+        group, "--out", type=Path, metavar="DIR",
+        help="keep every turn, and ladder.log, in a folder: the same command goes on where it stopped",
+    )  # fmt: skip
 
 
 def taken(argv: Sequence[str]) -> tuple[list[str], argparse.Namespace]:
@@ -107,7 +150,7 @@ def taken(argv: Sequence[str]) -> tuple[list[str], argparse.Namespace]:
     parser = Parser(prog=PROGRAM, add_help=False, allow_abbrev=False)
     add_own(parser)
     own, left = parser.parse_known_args(list(argv))
-    for name in ("variants", "vs", "log"):
+    for name in ("variants", "vs", "log", "out"):
         if not hasattr(own, name):
             setattr(own, name, None)
     return left, own
@@ -133,42 +176,3 @@ def rung(name: str, argv: Sequence[str], overrides: str) -> Rung:
             raise
         return Rung(name, None, error)
     return Rung(name, arguments)
-
-
-def measured(rungs: Sequence[Rung], subject: Subject) -> list[Standing]:
-    """Run every variant. Raises what the reference raises where that cannot run."""
-    progress = Progress()
-    total = len(subject.passages)
-    climb(rungs, subject.passages, subject.queries, lambda count: progress.show(f"{count:,} of {total:,} passages"))
-    progress.clear()
-    if rungs[0].error is not None:
-        raise rungs[0].error
-    for failed in (item for item in rungs if not item.works):
-        warn(f"{failed.name}: {failed.failure}")
-    return standings(rungs, subject)
-
-
-def as_json(found: Sequence[Standing]) -> str:
-    """Return a JSON list, a variant an object."""
-    return json.dumps([finite(asdict(item)) for item in found], indent=2, allow_nan=False) + "\n"
-
-
-def log_text(found: Sequence[Standing], reference: Rung, subject: Subject) -> str:
-    """Return the log: what the run is, as of the reference, and a FID line a variant."""
-    encoder = reference.encoder
-    if encoder is None:
-        raise FmbenchError(f"the reference {reference.name} did not run")
-    arguments = encoder.arguments
-    texts = {"passages": len(subject.passages), "queries": len(subject.queries), "texts": subject.digest}
-    said: list[lines.Line] = [
-        lines.Log({"format": lines.FORMAT_VERSION, "program": f"fmbench {__version__}", "driver": "fidelity"}),
-        *(lines.Arg(name, value) for name, value in given(arguments)),
-        lines.Env({"task": "ladder", **run_facts(arguments, encoder.platform.distributions, "encode"), **texts}),
-        lines.Env({**platform_facts(encoder.platform, arguments), **encoder.facts, "seed": arguments.seed}),
-        *(
-            lines.Fid({"artifact": f"ladder/{item.name}", "kind": "variant", "verdict": item.verdict}
-                      | finite(asdict(item)))
-            for item in found
-        ),
-    ]  # fmt: skip
-    return "".join(line.format() + "\n" for line in said)

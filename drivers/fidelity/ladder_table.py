@@ -4,18 +4,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from fmbench import stats
 from fmbench.backend import Backend
 from fmbench.collection import Qrels
 from fmbench.errors import FmbenchError
 from fmbench.fidelity.subject import Subject
+from fmbench.figures import cosine_text, formatted, span
 from fmbench.markdown import markdown, plain
 from fmbench.pairs import Pair
+from fmbench.ranking.evaluation import Evaluation
 from fmbench.ranking.measures import evaluate
 from fmbench.ranking.paired import compare
 from fmbench.search import Block, TopK, choose_engine, search
 
-from .rungs import ROLES, Rung
-from .tables import cosine_text
+from .rungs import ROLES, Rung, part_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,9 +27,11 @@ HEADER = ("variant", "min cosine", "mean cosine", "top-10 overlap", "nDCG@10", "
           "speed", "95% interval", "verdict")  # fmt: skip
 NOTES = """\
 Cosine: of each text's vector with its vector in the reference, passages and queries. Overlap: share of the reference's
-ten documents that are still among the ten. Change: of nDCG@10, paired over queries, with the p of a randomisation test.
-Speed: how many times as fast as the reference, medians of turns on the same texts; what was compiled on the way is in
-the first turns, which are left out.
+ten documents that are still among the ten. Change: of nDCG@10, paired over queries; interval and p are of one
+randomisation test, and p is below 0.05 exactly where the interval leaves 0 out. Speed: how many times as fast as the
+reference, medians of turns on the same texts, which all variants take one after the other; what was compiled on the way
+is in the first turns, which are left out. Faster and slower are said by a signed-rank test of the turns (p below 1%) of
+more than 0.5%, and never against the interval.
 """
 
 
@@ -35,7 +39,8 @@ the first turns, which are left out.
 class Standing:
     """One variant against the reference; figures are None where it could not run, or where there are no judgements.
 
-    `speed` is how many times as fast, with its 95% interval; `ndcg_change` is in nDCG@10.
+    `passages` is how many of them the figures are of; before it is all, nothing is ranked. `speed` is how many times as
+    fast, with its 95% interval; `ndcg_change` is in nDCG@10; `latency_ms` is that of `batch` passages, the median.
     """
 
     name: str
@@ -51,20 +56,35 @@ class Standing:
     speed: float | None = None
     speed_interval: tuple[float, float] | None = None
     speed_verdict: str | None = None
+    speed_reason: str | None = None  # why the verdict is not what the interval says
+    passages: int = 0
+    batch: int | None = None
+    latency_ms: float | None = None
+    texts_per_second: float | None = None
 
 
 def standings(rungs: Sequence[Rung], subject: Subject) -> list[Standing]:
-    """Hold every variant against the first one."""
+    """Hold every variant against the first one, on what is encoded so far; only failures before anything is."""
     reference = rungs[0]
     if reference.encoder is None:
         raise FmbenchError(f"the reference {reference.name} did not run")
     platform, similarity = reference.encoder.platform, reference.encoder.similarity or "cosine"
-    runs = {id(rung): found(rung, subject, platform, similarity) for rung in rungs if rung.works}
+    working = [rung for rung in rungs if rung.works and rung.parts["query"]]
+    whole = passages_of(reference) == len(subject.passages)
+    runs = {id(rung): found(rung, subject, platform, similarity) for rung in working if whole}
     qualities = quality_of({key: run.run() for key, run in runs.items()}, subject)
     return [
-        standing(reference, rung, runs, qualities) if rung.works else Standing(rung.name, "unsupported", rung.failure)
+        standing(reference, rung, runs, qualities, part_of(len(subject.passages)))
+        if rung.works
+        else Standing(rung.name, "unsupported", rung.failure)
         for rung in rungs
+        if rung in working or not rung.works
     ]
+
+
+def passages_of(rung: Rung) -> int:
+    """Return how many passages a variant has encoded."""
+    return sum(map(len, rung.parts["passage"]))
 
 
 def found(rung: Rung, subject: Subject, platform: Backend, similarity: Any) -> TopK:
@@ -84,41 +104,57 @@ def quality_of(runs: Mapping[int, Any], subject: Subject) -> dict[int, Any]:
     return {key: evaluate(run, qrels, [DEPTH]) for key, run in runs.items()}
 
 
-def standing(reference: Rung, rung: Rung, runs: Mapping[int, TopK], qualities: Mapping[int, Any]) -> Standing:
+def standing(
+    reference: Rung, rung: Rung, runs: Mapping[int, TopK], qualities: Mapping[int, Any], batch: int
+) -> Standing:
     """Hold one variant against the reference."""
     cosines = cosines_of(reference, rung)
-    quality: dict[str, Any] = {}
-    if qualities:
-        metric = f"ndcg_cut_{DEPTH}"
-        paired = compare(qualities[id(reference)], qualities[id(rung)])[metric]
-        quality = {
-            "ndcg": qualities[id(rung)].means()[metric],
-            "ndcg_change": paired.mean,
-            "ndcg_interval": paired.interval,
-            "ndcg_p": paired.p,
-        }
-    pair = Pair.of(reference.seconds, rung.seconds)
-    same = all((reference.vectors(role) == rung.vectors(role)).all() for role in ROLES)
+    roles = [role for role in ROLES if reference.parts[role]]
+    same = all((reference.vectors(role) == rung.vectors(role)).all() for role in roles)
     return Standing(
         name=rung.name,
         verdict="equal" if same else "different",
         min_cosine=float(cosines.min()),
         mean_cosine=float(cosines.mean()),
-        overlap=overlap(runs[id(reference)], runs[id(rung)]),
-        speed=1 / pair.ratio,
-        speed_interval=(1 / pair.interval[1], 1 / pair.interval[0]) if pair.verdict else None,
-        speed_verdict=pair.verdict,
-        **quality,
+        overlap=overlap(runs[id(reference)], runs[id(rung)]) if runs else None,
+        passages=passages_of(rung),
+        **(quality(qualities[id(reference)], qualities[id(rung)]) if qualities else {}),
+        **(speed(reference, rung, batch) if rung.durations else {}),
     )
+
+
+def quality(reference: Evaluation, own: Evaluation) -> dict[str, Any]:
+    """Return how well a variant ranks, beside the reference."""
+    metric = f"ndcg_cut_{DEPTH}"
+    paired = compare(reference, own)[metric]
+    return {
+        "ndcg": own.means()[metric],
+        "ndcg_change": paired.mean,
+        "ndcg_interval": paired.interval,
+        "ndcg_p": paired.p,
+    }
+
+
+def speed(reference: Rung, rung: Rung, batch: int) -> dict[str, Any]:
+    """Return how fast a variant is, beside the reference."""
+    pair = Pair.of(reference.durations, rung.durations)
+    latency = stats.median(stats.settled(rung.durations))
+    return {
+        "speed": 1 / pair.ratio,
+        "speed_interval": (1 / pair.interval[1], 1 / pair.interval[0]) if pair.verdict else None,
+        "speed_verdict": pair.verdict,
+        "speed_reason": pair.reason,
+        "batch": batch,
+        "latency_ms": latency / 1e6,
+        "texts_per_second": batch * 1e9 / latency,
+    }
 
 
 def cosines_of(one: Rung, other: Rung) -> "np.ndarray":
     """Return the cosine of each text's two vectors, queries first; two zero vectors have 1, one alone 0."""
     import numpy as np
 
-    sides = [
-        np.concatenate([rung.vectors("query"), rung.vectors("passage")]).astype(np.float64) for rung in (one, other)
-    ]
+    sides = [np.concatenate([*rung.parts["query"], *rung.parts["passage"]]).astype(np.float64) for rung in (one, other)]
     lengths = [np.linalg.norm(side, axis=1) for side in sides]
     size = lengths[0] * lengths[1]
     products = (sides[0] * sides[1]).sum(axis=1)
@@ -135,32 +171,25 @@ def overlap(one: TopK, other: TopK) -> float:
 def as_markdown(rows: Sequence[Standing], subject: Subject, reference: str, model_name: str) -> str:
     """Return the table."""
     title = f"### Fidelity ladder against {reference}: {plain(subject.title(model_name))}\n"
-    table = markdown(HEADER, [cells(row) for row in rows], tuple(range(1, 10)))
+    total = len(subject.passages)
+    table = markdown(HEADER, [cells(row, total) for row in rows], tuple(range(1, 10)))
     failed = [f"- {plain(row.name)} cannot run here: {plain(row.failure or '')}" for row in rows if row.failure]
     return "\n".join([title, table, *([*failed, ""] if failed else []), NOTES])
 
 
-def cells(row: Standing) -> list[str]:
+def cells(row: Standing, total: int) -> list[str]:
     """Return a variant's cells."""
     if row.failure is not None:
         return [row.name, *[""] * 9, row.verdict]
     return [
-        row.name, cosine_text(row.min_cosine), cosine_text(row.mean_cosine), number(row.overlap, ".2%"),
-        number(row.ndcg, ".4f"), number(row.ndcg_change, "+.4f"), span(row.ndcg_interval, "+.4f"),
-        number(row.ndcg_p, ".3f"), number(row.speed, ".2f"), span(row.speed_interval, ".2f"), verdict(row),
+        row.name, cosine_text(row.min_cosine), cosine_text(row.mean_cosine), formatted(row.overlap, ".2%"),
+        formatted(row.ndcg, ".4f"), formatted(row.ndcg_change, "+.4f"), span(row.ndcg_interval, "+.4f"),
+        formatted(row.ndcg_p, ".3f"), formatted(row.speed, ".2f"), span(row.speed_interval, ".2f"), verdict(row, total),
     ]  # fmt: skip
 
 
-def verdict(row: Standing) -> str:
+def verdict(row: Standing, total: int) -> str:
     """Return what to make of a variant."""
-    return "; ".join(filter(None, (row.verdict, row.speed_verdict or "too few turns to tell the speed")))
-
-
-def number(value: float | None, form: str) -> str:
-    """Return a figure, or nothing."""
-    return "" if value is None else format(value, form)
-
-
-def span(interval: tuple[float, float] | None, form: str) -> str:
-    """Return an interval, or nothing."""
-    return "" if interval is None else f"{interval[0]:{form}} to {interval[1]:{form}}"
+    speed = row.speed_verdict or "too few turns to tell the speed"
+    parts = [row.verdict, f"{speed} ({row.speed_reason})" if row.speed_reason else speed]
+    return "; ".join([*parts, *([f"{row.passages:,} of {total:,} passages"] if row.passages < total else [])])

@@ -3,13 +3,12 @@
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from fmbench.console import note, run_main, warn
+from fmbench.console import note, run_main, terminable, warn
 from fmbench.encoder import EncoderPlan
 from fmbench.errors import FmbenchError, UsageError, first_line
 from fmbench.fidelity.comparison import Comparison, compare
@@ -104,13 +103,34 @@ def run(argv: Sequence[str]) -> int:
         column.check(left)
     subject = arguments.subject()
     present = Present(plan, subject, arguments.colbert)
-    for column in columns:
-        fill(column, left, present)
-    steps = [compared(a, b, left, arguments) for a, b in pairwise(working(columns))]
-    about = subject.title(arguments.model_name)
-    sys.stdout.write(as_json(columns, steps) if own.format == "json" else as_markdown(columns, steps, about))
-    failures = [column.failure for column in columns] + [step.failure for step in steps]
+    done: list[Column] = []
+    steps: list[Step] = []
+
+    def said() -> None:
+        about = subject.title(arguments.model_name)
+        sys.stdout.write(as_json(done, steps) if own.format == "json" else as_markdown(done, steps, about))
+
+    try:
+        with terminable():
+            for column in columns:
+                take(column, left, present, done, steps)
+    except KeyboardInterrupt:
+        said()
+        note(f"{len(done)} of {len(columns)} versions are done; the same command goes on with the next one")
+        raise
+    said()
+    failures = [column.failure for column in done] + [step.failure for step in steps]
     return int(any(failure is not None for failure in failures))
+
+
+def take(column: Column, words: Sequence[str], present: Present, done: list[Column], steps: list[Step]) -> None:
+    """Capture with one version, and compare it with the one before that works."""
+    fill(column, words, present)
+    before = next((other for other in reversed(done) if other.failure is None), None)
+    done.append(column)
+    if column.failure is None and before is not None:
+        note(f"{column.environment.requirement}: is compared with {before.environment.requirement}")
+        steps.append(compared(before, column, words))
 
 
 def own_parser() -> Parser:
@@ -176,6 +196,7 @@ def checked(arguments: CaptureArguments, columns: Sequence[Column]) -> EncoderPl
 def fill(column: Column, words: Sequence[str], present: Present) -> None:
     """Make a version's environment and its capture, or keep why not."""
     environment = column.environment
+    note(f"{environment.requirement}: prepares its environment")
     try:
         environment.make()
     except FmbenchError as error:
@@ -192,6 +213,7 @@ def fill(column: Column, words: Sequence[str], present: Present) -> None:
             return
         note(f"{environment.requirement}: is captured again: {why}")
         column.discard()
+    note(f"{environment.requirement}: captures")
     done = environment.run(["fidelity", "capture", *words, "--out", str(column.folder)])
     if done.returncode:
         column.failure = f"cannot capture: {last_line(done.stderr)}"
@@ -208,12 +230,7 @@ def last_line(text: str) -> str:
     return rows[-1] if rows else "it said nothing"
 
 
-def working(columns: Sequence[Column]) -> Iterator[Column]:
-    """Yield the versions that have a capture."""
-    return (column for column in columns if column.failure is None)
-
-
-def compared(a: Column, b: Column, words: Sequence[str], arguments: CaptureArguments) -> Step:
+def compared(a: Column, b: Column, words: Sequence[str]) -> Step:
     """Compare two neighbours, and let the later one search the earlier one's index."""
     step = Step(a, b)
     readers = [ArtifactReader(column.folder) for column in (a, b)]

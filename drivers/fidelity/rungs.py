@@ -1,18 +1,24 @@
 """The variants of one model side by side: their vectors, and how long each part of the corpus took each of them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from fmbench import lines
 from fmbench.clock import Clock
 from fmbench.encoder import Encoder, EncoderPlan, Role, Timings
 from fmbench.errors import FmbenchError, first_line
+from fmbench.facts import software_facts
+from fmbench.fidelity.subject import Subject
+from fmbench.opening import platform_facts
 from fmbench.torch_settings import Settings
 
 from .arguments import CaptureArguments
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from .turns import KeptTurns
 
 ROLES: tuple[Role, ...] = ("query", "passage")
 PART = 64  # texts that one variant encodes before it is the next one's turn, at most
@@ -27,8 +33,10 @@ class Rung:
     arguments: CaptureArguments | None
     error: Exception | None = None
     encoder: Encoder | None = None
+    facts: dict[str, Any] | None = None  # of its platform and its model; None where it cannot be set up
     parts: "dict[Role, list[np.ndarray]]" = field(default_factory=lambda: {"query": [], "passage": []})
-    seconds: list[float] = field(default_factory=list)  # a part of the passages
+    durations: list[int] = field(default_factory=list)  # nanoseconds, a part of the passages
+    start: str | None = None  # of its first part of passages: seconds since the epoch, as a log has them
 
     @property
     def works(self) -> bool:
@@ -44,7 +52,7 @@ class Rung:
         return kind + first_line(self.error)
 
     def vectors(self, role: Role) -> "np.ndarray":
-        """Return the vectors of a role, float32 (n, d)."""
+        """Return the vectors of a role so far, float32 (n, d); n is at least 1."""
         import numpy as np
 
         return np.concatenate(self.parts[role])
@@ -66,40 +74,125 @@ class Rung:
 
     def encode(self, texts: Sequence[str], role: Role, clock: Clock) -> None:
         """Encode a part, and note how long that took."""
-        if self.encoder is None:
+        timings = Timings()
+        if self.encoder is not None:
+            self.encoder.timings = timings
+        start = clock.now()
+        vectors = self.encoded(texts, role)
+        if vectors is None:
             return
-        try:
-            timings = self.encoder.timings = Timings()
-            start = clock.now()
-            vectors = self.encoder.encode(texts, role)
-            seconds = (clock.now() - start) / 1e9 - timings.one_off  # what compiles does so in some parts only
-        except Exception as error:  # compilers fail with the first call, in their own ways
-            self.fail(error)
-            return
+        duration = clock.now() - start - round(timings.one_off * 1e9)  # what compiles does so in some parts only
         self.parts[role].append(vectors)
         if role == "passage":
-            self.seconds.append(seconds)
+            self.start = self.start or lines.format_time(start)
+            self.durations.append(duration)
+
+    def encoded(self, texts: Sequence[str], role: Role) -> "np.ndarray | None":
+        """Return the vectors of texts; None where it has failed, now or earlier."""
+        if self.encoder is None:
+            return None
+        try:
+            return self.encoder.encode(texts, role)
+        except Exception as error:  # compilers fail with the first call, in their own ways
+            self.fail(error)
+            return None
 
 
-def climb(rungs: Sequence[Rung], passages: Sequence[str], queries: Sequence[str], done: Callable[[int], None]) -> None:
-    """Load every variant, and encode all texts with each: part after part, each part with all of them in turn.
+def facts_of(encoder: Encoder) -> dict[str, Any]:
+    """Return what decides a variant's figures, its settings being in force."""
+    platform = encoder.platform
+    software = software_facts(tuple(platform.distributions))
+    return {**software, **platform_facts(platform, encoder.arguments), **encoder.facts, **encoder.recipe_facts()}
 
-    The order alternates, so that no variant always follows the same one. `done` is told how many passages are encoded.
-    Raises what the first one, the reference, raises when it is set up: nothing could be held against it.
-    """
-    for rung in rungs:
-        rung.load()
-        if rungs[0].error is not None:
-            raise rungs[0].error
-    there = [rung for rung in rungs if rung.encoder is not None]
-    known = [rung.encoder.arguments for rung in there if rung.encoder is not None]
-    settings = Settings([(arguments.options, arguments.threads) for arguments in known])
-    clock = Clock()
-    for role, texts in zip(ROLES, (queries, passages), strict=True):
-        size = max(1, min(PART, len(texts) // TURNS))
-        for turn, start in enumerate(range(0, len(texts), size)):
-            order = list(enumerate(there))
-            for index, rung in order if turn % 2 == 0 else reversed(order):
-                settings.activate(index)
-                rung.encode(texts[start : start + size], role, clock)
-            done(start if role == "passage" else 0)
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A part of the texts of one role, which every variant encodes before the next part is anybody's turn."""
+
+    role: Role
+    texts: Sequence[str]
+
+
+def turns_of(subject: Subject) -> Iterator[Turn]:
+    """Yield the turns in order: the queries', then the passages'."""
+    for role, texts in zip(ROLES, (subject.queries, subject.passages), strict=True):
+        size = part_of(len(texts))
+        yield from (Turn(role, texts[start : start + size]) for start in range(0, len(texts), size))
+
+
+def part_of(count: int) -> int:
+    """Return how many of so many texts one variant encodes before it is the next one's turn."""
+    return max(1, min(PART, count // TURNS))
+
+
+class Climb:
+    """Variants of one model, the reference first, and what they encode in turns."""
+
+    def __init__(self, rungs: Sequence[Rung], said: Callable[[str], None]) -> None:
+        """Set every variant up; `said` is told what goes on.
+
+        Raises what the reference raises when it is set up: nothing could be held against it.
+        """
+        self.rungs = rungs
+        for rung in rungs:
+            said(f"sets up {rung.name}")
+            rung.load()
+            if rungs[0].error is not None:
+                raise rungs[0].error
+        self._said = said
+        self._there = [rung for rung in rungs if rung.encoder is not None]
+        known = [rung.encoder.arguments for rung in self._there if rung.encoder is not None]
+        self._settings = Settings([(arguments.options, arguments.threads) for arguments in known])
+        for index, rung in enumerate(self._there):
+            self._settings.activate(index)
+            if rung.encoder is not None:
+                rung.facts = facts_of(rung.encoder)
+
+    def run(self, subject: Subject, kept: "KeptTurns | None", done: Callable[[int], None]) -> None:
+        """Encode all texts: part after part, each part with every variant in turn.
+
+        The order alternates, so that no variant always follows the same one. A turn that an earlier run kept is not
+        taken again. `done` is told how many turns are done, of kept ones once. However it ends, every variant that
+        works has the same turns. Raises what the reference raises.
+        """
+        clock = Clock()
+        turns = list(turns_of(subject))
+        first = kept.restore(self.rungs, turns) if kept else 0
+        try:
+            if first:
+                self._warm(turns[first:])
+                done(first)
+            for number, turn in enumerate(turns[first:], start=first):
+                for rung in self._in_order(number):
+                    self._said(f"{number:,} of {len(turns):,} turns, {turn.role}: {rung.name}")
+                    rung.encode(turn.texts, turn.role, clock)
+                    if self.rungs[0].error is not None:
+                        raise self.rungs[0].error
+                if kept:
+                    kept.keep(number, self.rungs, turn.role)
+                done(number + 1)
+        finally:
+            self._level()
+
+    def _in_order(self, number: int) -> Iterator[Rung]:
+        """Yield the variants as this turn has them, each with its settings."""
+        order = list(enumerate(self._there))
+        for index, rung in order if number % 2 == 0 else reversed(order):
+            self._settings.activate(index)
+            yield rung
+
+    def _warm(self, turns: Sequence[Turn]) -> None:
+        """Encode what is next without keeping it: what a compiler does first belongs to no turn of an earlier run."""
+        for turn in turns[:1]:
+            for rung in self._in_order(0):
+                rung.encoded(turn.texts, turn.role)
+
+    def _level(self) -> None:
+        """Cut off the part of a turn that not every variant came to."""
+        working = [rung for rung in self.rungs if rung.works]
+        for role in ROLES:
+            count = min((len(rung.parts[role]) for rung in working), default=0)
+            for rung in working:
+                del rung.parts[role][count:]
+                if role == "passage":
+                    del rung.durations[count:]

@@ -7,7 +7,7 @@ from typing import Any
 from fmbench.fidelity.comparison import Comparison, Row
 from fmbench.fidelity.difference import Difference
 from fmbench.fidelity.drift import Drift, MetricDrift
-from fmbench.figures import significant
+from fmbench.figures import cosine_text, share_text, significant
 
 EQUAL = "equal"
 SIGNIFICANT = 0.05
@@ -108,20 +108,6 @@ def note(found: Difference) -> str:
 def shape_text(shape: Sequence[int]) -> str:
     """Return a shape as text."""
     return " x ".join(map(str, shape))
-
-
-def share_text(share: float | None) -> str:
-    """Return a share in per cent; what is not all of them is never rounded to 100%."""
-    if share is None:
-        return ""
-    return f"{min(100 * share, 99.99):.2f}%" if share < 1 else "100%"
-
-
-def cosine_text(cosine: float | None) -> str:
-    """Return a cosine; of one that is near 1, what it lacks."""
-    if cosine is None or cosine == 1:
-        return "" if cosine is None else "1"
-    return f"1 - {1 - cosine:.1e}" if cosine > 0.999 else f"{cosine:.6f}"
 
 
 def small(value: float | None) -> str:

@@ -24,8 +24,8 @@ METRICS = {"Recall": "recall", "MRR": "mrr_cut"}  # and what fmbench.ranking cal
 class MetricDrift:
     """One metric of two runs, over the judged queries: means, their change (b - a), and the queries by direction.
 
-    `p` is two-sided, of the paired randomisation test over queries; `interval` is the 95% bootstrap interval of the
-    change (None for one query alone).
+    `p` is two-sided, of the paired randomisation test over queries, and `interval` the 95% interval of the change by
+    the same test (None for fewer than six queries): p is below 5% exactly where it leaves 0 out.
     """
 
     name: str  # such as MRR@10

@@ -2,6 +2,7 @@
 
 import json
 from array import array
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from fmbench import lines
 from fmbench.process.cli import main as process_main
 from fmbench.process.compare import main
 from fmbench.process.results import Record
-from fmbench.process.verdicts import judge, measure_change
+from fmbench.process.verdicts import Change, Measured, judge, measure_change
 
 ROW = {"status": "OK", "statistics": None, "itl": 1.0, "error": None}
 
@@ -392,3 +393,12 @@ def test_across_variant_needs_one_variant_a_side(compare):
     one = variants_text({"B": ("--compile", 5)})
     found = told(compare(log_text({8: noisy()}, '{"device": "d0"}'), one, words=["--across", "variant", *JSON]))
     assert found["shapes"][0]["ratio"] == pytest.approx(0.5, abs=0.01)
+
+
+def test_where_test_and_interval_disagree_the_test_is_said_to_decide():
+    measured = Measured(10.0, 100, None)
+    change = Change((), measured, measured, ratio=1.05, interval=(1.01, 1.09), p=0.03)
+    first, second = judge([change, change], 0.03)
+    assert first.verdict == second.verdict == "no significant difference"
+    assert first.reason == "the test decides, and its p is 0.06 over all shapes"
+    assert judge([replace(change, interval=(0.99, 1.09), p=0.3)], 0.03)[0].reason is None

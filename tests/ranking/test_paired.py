@@ -9,7 +9,7 @@ from fmbench.errors import UsageError
 from fmbench.ranking import intervals, paired
 from fmbench.ranking.intervals import mean_intervals
 from fmbench.ranking.measures import evaluate
-from fmbench.ranking.paired import compare, differences, randomisation_p
+from fmbench.ranking.paired import compare, differences
 
 pytest.importorskip("ir_measures", reason="pip install 'fmbench[retrieval]'")
 
@@ -36,6 +36,12 @@ def test_constant_and_single_values():
     assert mean_intervals(np.ones((1, 3))) is None
 
 
+def p_of(changes):
+    """The p of some changes of one metric."""
+    (found,) = differences(np.zeros((len(changes), 1)), changes[:, None])
+    return found.p
+
+
 @pytest.mark.parametrize("count", [2, 5, 12])
 def test_few_queries_are_tested_exactly(count):
     generator = np.random.default_rng(count)
@@ -44,21 +50,21 @@ def test_few_queries_are_tested_exactly(count):
         (changes, np.zeros(count)), lambda x, y, axis: np.mean(x - y, axis), permutation_type="samples", vectorized=True
     )
     padded = np.concatenate([changes, np.zeros(100)])  # queries that do not differ change nothing
-    assert randomisation_p(changes[:, None])[0] == pytest.approx(expected.pvalue)
-    assert randomisation_p(padded[:, None])[0] == pytest.approx(expected.pvalue)
+    assert p_of(changes) == pytest.approx(expected.pvalue)
+    assert p_of(padded) == pytest.approx(expected.pvalue)
 
 
 def test_many_queries_are_tested_by_drawing():
     generator = np.random.default_rng(7)
     changes = generator.normal(0.15, 1, 200)
     z = changes.sum() / np.sqrt((changes**2).sum())
-    assert randomisation_p(changes[:, None])[0] == pytest.approx(2 * scipy.stats.norm.sf(abs(z)), abs=0.02)
-    assert 0 < randomisation_p(changes[:, None] + 5)[0] < 0.001
+    assert p_of(changes) == pytest.approx(2 * scipy.stats.norm.sf(abs(z)), abs=0.02)
+    assert 0 < p_of(changes + 5) < 0.001
 
 
 def test_equal_sums_in_another_order_are_as_extreme():
     # 0.1 + 0.2 + 0.3 and its other orders differ in the last bit: rounding must not make them less extreme
-    assert randomisation_p(np.array([[0.1], [0.2], [0.3]]))[0] == 2 / 8
+    assert p_of(np.array([0.1, 0.2, 0.3])) == 2 / 8
 
 
 def test_one_in_twenty_differences_is_found_where_there_is_none():
@@ -69,6 +75,31 @@ def test_one_in_twenty_differences_is_found_where_there_is_none():
     assert 0.025 < (p < 0.05).mean() < 0.075
     covered = np.mean([difference.interval[0] <= 0 <= difference.interval[1] for difference in found])
     assert 0.91 < covered < 0.97
+
+
+@pytest.mark.parametrize(("queries", "share"), [(6, 1), (9, 0.5), (40, 0.3), (60, 1), (300, 0.05)])
+def test_p_and_both_intervals_say_the_same(queries, share):
+    generator = np.random.default_rng(queries)
+    a = generator.beta(0.5, 0.5, (queries, 200))
+    moved = (generator.random(a.shape) < share) * generator.normal(generator.uniform(0, 0.4, 200), 0.3, a.shape)
+    found = differences(a, (a + moved).clip(0, 1))
+    significant = np.array([difference.p < 0.05 for difference in found])
+    assert 0 < significant.sum() < 200
+    for difference, sure in zip(found, significant, strict=True):
+        assert difference.interval[0] <= difference.mean <= difference.interval[1]
+        assert sure == (not difference.interval[0] <= 0 <= difference.interval[1])
+        if difference.share_interval is not None:
+            assert sure == (not difference.share_interval[0] <= 1 <= difference.share_interval[1])
+            assert difference.share_interval[0] <= difference.share <= difference.share_interval[1]
+
+
+def test_an_interval_is_as_wide_as_the_bootstraps():
+    generator = np.random.default_rng(11)
+    a = generator.beta(0.5, 0.5, (200, 1))
+    b = (a + generator.normal(0.02, 0.2, a.shape)).clip(0, 1)
+    (found,) = differences(a, b)
+    expected = scipy.stats.bootstrap(((b - a)[:, 0],), np.mean, method="percentile", n_resamples=20_000, rng=1)
+    assert found.interval == pytest.approx(tuple(expected.confidence_interval), abs=0.003)
 
 
 def test_a_difference_has_its_mean_share_and_intervals():
@@ -88,6 +119,8 @@ def test_what_cannot_be_known_is_none():
     assert (found.share, found.share_interval, found.mean) == (None, None, 1)
     (alone,) = differences(np.ones((1, 1)), np.zeros((1, 1)))
     assert (alone.interval, alone.share, alone.share_interval, alone.p) == (None, 0, None, 1)
+    (five,) = differences(np.ones((5, 1)), np.full((5, 1), 0.5))
+    assert (five.interval, five.share_interval, five.share, five.p) == (None, None, 0.5, 2 / 32)
     with pytest.raises(ValueError, match="are no pairs"):
         differences(np.ones((2, 1)), np.ones((3, 1)))
     with pytest.raises(ValueError, match="are no pairs"):

@@ -5,7 +5,9 @@ import json
 
 import pytest
 
-from fmbench import cli, lines
+from fmbench import cli, lines, stats
+from fmbench.console import Terminated
+from fmbench.drivers.fidelity.rungs import Rung
 from tests.tiny_model import write_collection, write_model
 
 
@@ -53,9 +55,91 @@ def test_each_variant_stands_against_fp32(ladder, tmp_path):
     written = [lines.parse_line(text) for text in (tmp_path / "log").read_text().splitlines()]
     env = {name: value for line in written if isinstance(line, lines.Env) for name, value in line.data.items()}
     assert (env["task"], env["platform"], env["queries"]) == ("ladder", "cpu", 6) and env["packages"]["torch"]
-    fids = [line.data for line in written if isinstance(line, lines.Fid)]
-    assert [fid["artifact"] for fid in fids][:2] == ["ladder/fp32", "ladder/bf16"]
-    assert [fid["verdict"] for fid in fids] == ["equal", "different", "equal", "unsupported"]
+    fids = last_of(written)
+    assert {name: fid["verdict"] for name, fid in fids.items()} == {
+        "ladder/fp32": "equal", "ladder/bf16": "different", "ladder/--model:dtype@ torch.float32": "equal",
+        "ladder/--platform hpu": "unsupported",
+    }  # fmt: skip
+    fid, durations = fids["ladder/bf16"], stats.settled(fids["ladder/bf16"]["nanoseconds"])
+    assert fid["passages"] == fid["of_passages"] == env["passages"] and float(fid["start"]) > 1e9
+    assert fid["latency_ms"] == pytest.approx(stats.median(durations) / 1e6)
+    assert fid["texts_per_second"] == pytest.approx(1000 * fid["batch"] / fid["latency_ms"])
+    dtypes = {line.data["variant"]: line.data["dtype"] for line in written if is_of_variant(line)}
+    assert (dtypes["fp32"], dtypes["bf16"]) == ("float32", "bfloat16")
+
+
+def last_of(written):
+    return {line.data["artifact"]: line.data for line in written if isinstance(line, lines.Fid)}
+
+
+def is_of_variant(line):
+    return isinstance(line, lines.Env) and "variant" in line.data
+
+
+@pytest.fixture
+def stop_at(monkeypatch):
+    """stop_at(n, error) -> the n-th part that a variant encodes raises; returns what was encoded since, by role."""
+    real = Rung.encode
+
+    def install(number, error=KeyboardInterrupt):
+        encoded = []
+
+        def encode(rung, texts, role, clock):
+            if len(encoded) == number:
+                raise error
+            encoded.append(role)
+            real(rung, texts, role, clock)
+
+        monkeypatch.setattr(Rung, "encode", encode)
+        return encoded
+
+    return install
+
+
+@pytest.mark.parametrize(("error", "expected"), [(KeyboardInterrupt, 130), (Terminated, 143)])
+def test_what_is_stopped_says_how_variants_stand_and_goes_on(error, expected, ladder, stop_at, tmp_path):
+    words = ("--variants", "bf16", "--format", "json", "--out", tmp_path / "kept")
+    stop_at(21, error)  # 6 turns of queries, 4 of passages, and one variant's part of the next
+    code, out, err = ladder(*words)
+    assert code == expected and "the same command goes on" in err
+    bf16 = json.loads(out)[1]
+    assert bf16["passages"] == 8 and 0.9 < bf16["min_cosine"] < 1 and bf16["ndcg"] is None and bf16["speed"] > 0
+    parsed = [lines.parse_line(text) for text in (tmp_path / "kept" / "ladder.log").read_text().splitlines()]
+    assert last_of(parsed)["ladder/bf16"]["passages"] == 8
+    rest = stop_at(None)
+    code, out, err = ladder(*words)
+    assert (code, rest) == (0, ["passage"] * 22), err  # 11 turns of two
+    whole = json.loads(ladder(*words[:-2])[1])
+    faithful = ("passages", "min_cosine", "mean_cosine", "overlap", "ndcg_change", "ndcg_interval", "ndcg_p")
+    for found, wanted in zip(json.loads(out), whole, strict=True):
+        assert [found[name] for name in faithful] == [wanted[name] for name in faithful]
+
+
+def test_a_log_says_how_variants_stand_before_the_end(ladder, stop_at, tmp_path):
+    stop_at(19, RuntimeError("killed"))
+    code, _, _ = ladder("--variants", "bf16", "--log", tmp_path / "log")
+    assert code == 1
+    found = last_of([lines.parse_line(text) for text in (tmp_path / "log").read_text().splitlines()])
+    assert found["ladder/bf16"]["passages"] == 4  # after 8 turns
+
+
+def test_turns_of_another_run_are_refused(ladder, tmp_path):
+    assert ladder("--variants", "fp32", "--out", tmp_path / "kept")[0] == 0
+    turns = sorted((tmp_path / "kept").glob("*.npz"))
+    for words, message in (
+        (["--variants", "bf16"], "holds the variants fp32"),
+        (["--variants", "fp32", "--passage_prompt", "passage: "], "made under another fingerprint"),
+        (["--variants", "fp32", "--split", "gone"], "gone"),
+    ):
+        code, out, err = ladder(*words, "--out", tmp_path / "kept")
+        assert (code, out) == (2, "") and message in err, err
+    turns[-1].write_bytes(b"torn")
+    code, _, err = ladder("--variants", "fp32", "--out", tmp_path / "kept")
+    assert code == 1 and f"{turns[-1]}: is damaged" in err
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "file").touch()
+    code, _, err = ladder("--variants", "fp32", "--out", tmp_path / "other")
+    assert code == 2 and "holds something else than a ladder" in err
 
 
 def test_the_table_says_why_a_variant_is_not_there(ladder):

@@ -7,6 +7,7 @@ import zipfile
 import pytest
 
 from fmbench import cli
+from fmbench.console import Terminated
 from fmbench.drivers.fidelity.environments import Environment, InstallError, reason_of
 from fmbench.drivers.fidelity.matrix import without
 from fmbench.errors import UsageError
@@ -177,6 +178,22 @@ def test_the_table_keeps_the_order_of_the_command_line_and_a_failure_is_a_1(matr
     rows = [line for line in out.splitlines() if "a==" in line]
     assert code == 1 and [line.split("|")[2].strip() for line in rows] == ["a==2", "a==3", "a==4"]
     assert "cannot be installed: no such version" in rows[0]
+
+
+def test_what_is_stopped_prints_the_versions_that_are_done_and_goes_on(matrix, monkeypatch):
+    def make(environment):
+        if environment.requirement == "a==3":
+            raise Terminated
+
+    versions = ("a==1", "a==2", "a==3", "a==4")
+    with monkeypatch.context() as patched:
+        patched.setattr(Environment, "make", make)
+        code, out, err = matrix(versions=versions)
+    assert code == 143 and "2 of 4 versions are done; the same command goes on" in err
+    assert [line.split("|")[2].strip() for line in out.splitlines() if "a==" in line] == ["a==2"]
+    code, out, err = matrix(versions=versions)
+    assert code == 0 and err.count("by the same command, and is kept") == 2
+    assert out.count("| a==") == 6  # three pairs
 
 
 @pytest.mark.parametrize(

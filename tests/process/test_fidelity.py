@@ -1,0 +1,155 @@
+"""What `process`, `fmbench show` and the store make of the lines of fidelity."""
+
+import pytest
+
+from fmbench import lines
+from fmbench.process.cli import main as process_main
+from fmbench.process.show import main as show_main
+from fmbench.process.store.cli import main as results_main
+
+from .conftest import GOLDEN
+from .log_lines import LOG
+
+SHARED = {"task": "ladder", "python": "3.12", "passages": 24, "queries": 6, "seed": 0}
+FP32 = {
+    "artifact": "ladder/fp32", "kind": "variant", "verdict": "equal", "name": "fp32", "failure": None,
+    "min_cosine": 1.0,
+    "mean_cosine": 1.0, "overlap": 1.0, "ndcg": 0.6, "ndcg_change": 0.0, "ndcg_interval": [0.0, 0.0], "ndcg_p": 1.0,
+    "speed": 1.0, "speed_interval": [1.0, 1.0], "speed_verdict": "no significant difference", "speed_reason": None,
+    "passages": 24, "of_passages": 24, "batch": 2, "latency_ms": 4.0, "texts_per_second": 500.0,
+    "start": "1700000000.000000000", "nanoseconds": [4000000] * 12,
+}  # fmt: skip
+BF16 = FP32 | {
+    "artifact": "ladder/bf16", "name": "bf16", "verdict": "different", "min_cosine": 0.99992, "overlap": 0.95,
+    "ndcg": 0.59, "ndcg_change": -0.01, "ndcg_interval": [-0.03, 0.01], "ndcg_p": 0.31, "speed": 2.0,
+    "speed_interval": [1.9, 2.1], "speed_verdict": "faster", "latency_ms": 2.0, "texts_per_second": 1000.0,
+}  # fmt: skip
+EARLY = BF16 | {
+    "passages": 8,
+    "overlap": None,
+    "ndcg": None,
+    "ndcg_change": None,
+    "ndcg_interval": None,
+    "ndcg_p": None,
+}
+HPU = {
+    "artifact": "ladder/hpu", "kind": "variant", "verdict": "unsupported", "name": "hpu", "failure": "no such card",
+    "passages": 0, "of_passages": 24,
+}  # fmt: skip
+FACTS = (
+    lines.Arg("model_name", "models/minilm"),
+    lines.Env(SHARED),
+    lines.Env({"variant": "fp32", "platform": "cpu", "dtype": "float32", "model": "models/minilm"}),
+    lines.Env({"variant": "bf16", "platform": "cpu", "dtype": "bfloat16", "model": "models/minilm"}),
+    lines.Fid(HPU),
+)
+
+
+def text(*said):
+    return "\n".join([LOG, *(line.format() for line in FACTS), *(lines.Fid(one).format() for one in said), ""])
+
+
+@pytest.fixture
+def log(tmp_path):
+    path = tmp_path / "ladder.log"
+    path.write_text(text(FP32, EARLY, FP32, BF16))
+    return path
+
+
+def test_a_variant_is_a_row_of_what_was_said_last(process, log):
+    printed = process("--path", log)
+    assert printed.warnings == []
+    hpu, fp32, bf16 = printed.rows
+    assert [row["engine"] for row in printed.rows] == ["fmbench/fidelity"] * 3
+    assert [row["model"] for row in printed.rows] == ["models/minilm"] * 3
+    assert [row["status"] for row in printed.rows] == ["ERR", "OK", "OK"]
+    assert [row["precision"] for row in printed.rows] == [None, "float32", "bfloat16"]
+    assert hpu["error"] == {"type": "unsupported", "message": "no such card"} and "platform" not in hpu["environment"]
+    assert (bf16["variant"], bf16["batch"], bf16["itl"], bf16["thp"]) == ("bf16", 2, 2.0, 1000.0)
+    assert bf16["timestamp"] == fp32["timestamp"] == "1700000000.000000000"
+    assert bf16["environment"]["python"] == "3.12"
+    found = bf16["fidelity"]
+    assert (found["overlap"], found["ndcg_interval"], found["speed"]) == (0.95, [-0.03, 0.01], 2.0)
+    assert "nanoseconds" not in found and "latency_ms" not in found
+
+
+def test_a_ladder_that_was_killed_is_partial(read, tmp_path, capsys):
+    (_, bf16) = read(*text(EARLY).splitlines()).rows
+    assert (bf16["status"], bf16["fidelity"]["overlap"], bf16["itl"]) == ("PARTIAL", None, 2.0)
+    (tmp_path / "run.log").write_text(text(EARLY))
+    assert show_main([str(tmp_path / "run.log")]) == 0
+    assert "partial: 8 of 24 passages" in capsys.readouterr().out
+
+
+def test_show_has_a_table_of_its_own(log, capsys):
+    assert show_main([str(log)]) == 0
+    header, hpu, fp32, bf16 = capsys.readouterr().out.splitlines()
+    assert header.split()[:4] == ["model", "platform", "dtype", "variant"] and "latency" not in header
+    assert "failed: unsupported: no such card" in hpu and "1.00 to 1.00" in fp32
+    for cell in (
+        "bfloat16",
+        "1 - 8.0e-05",
+        "95.00%",
+        "-0.0100",
+        "-0.0300 to +0.0100",
+        "0.310",
+        "1000",
+        "different; fas",
+    ):
+        assert cell in bf16
+
+
+def test_every_format_says_it(log, tmp_path, capsys):
+    words = {
+        "csv": "fidelity.ndcg_interval", "markdown": "-0.0300 to +0.0100", "jsonl": '"overlap": 0.95',
+        "openmetrics": 'artifact="ladder/bf16"} 0.95',
+    }  # fmt: skip
+    for name, word in words.items():
+        assert process_main(["--path", str(log), "--format", name]) == 0
+        assert word in capsys.readouterr().out, name
+    again = tmp_path / "again.json"
+    assert process_main(["--path", str(log), "--out", str(again)]) == 0
+    assert show_main([str(again)]) == 0
+    of_json = capsys.readouterr().out
+    assert show_main([str(log)]) == 0
+    assert capsys.readouterr().out == of_json
+
+
+def test_a_store_keeps_and_shows_it(log, tmp_path, capsys):
+    store = ["--store", str(tmp_path / "store")]
+    assert results_main(["add", str(log), *store]) == 0
+    assert results_main(["show", *store]) == 0
+    assert "1 - 8.0e-05" in capsys.readouterr().out
+    pytest.importorskip("duckdb", reason="pip install 'fmbench[sql]'")
+    asked = "SELECT variant, \"fidelity.overlap\" FROM results WHERE engine = 'fmbench/fidelity' ORDER BY variant"
+    assert results_main(["query", *store, "--format", "csv", asked]) == 0
+    assert capsys.readouterr().out.splitlines() == ["variant,fidelity.overlap", "bf16,0.95", "fp32,1.0", "hpu,"]
+
+
+def test_artifacts_of_captures_are_rows(process, capsys):
+    printed = process("--path", GOLDEN.parent / "golden-fidelity" / "format-1.log")
+    assert printed.warnings == []
+    assert [row["fidelity"]["verdict"] for row in printed.rows] == ["close", "different", "missing"]
+    assert {row["status"] for row in printed.rows} == {"OK"} and printed.rows[0]["fidelity"]["max_ulp"] == 12
+    assert show_main([str(GOLDEN.parent / "golden-fidelity" / "format-1.log")]) == 0
+    _, layer, exact, pooler = capsys.readouterr().out.splitlines()
+    assert "87.50%" in layer and "0.9999" in exact and "not in B" in pooler
+
+
+def test_a_log_that_says_the_references_facts_alone_says_nothing_of_the_others(read):
+    facts = lines.Env({**SHARED, "platform": "cpu", "dtype": "float32", "threads": 1})
+    fp32, bf16 = read(LOG, facts.format(), *(lines.Fid(one).format() for one in (FP32, BF16))).rows
+    assert (fp32["precision"], fp32["environment"]["platform"]) == ("float32", "cpu")
+    assert bf16["precision"] is None and bf16["environment"] == SHARED
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [({"artifact": None}, "artifact is missing"), ({"verdict": 3}, "verdict is no text"),
+     ({"name": None}, "name is missing"), ({"min_cosine": "1"}, "min_cosine is no number"),
+     ({"ndcg_interval": [1]}, "ndcg_interval is no pair"), ({"nanoseconds": [-1]}, "nanoseconds is no list")],
+)  # fmt: skip
+def test_a_damaged_line_is_a_complaint_and_not_a_row(damage, message, read):
+    printed = read(LOG, lines.Fid({**BF16, **damage}).format(), lines.Fid(FP32).format())
+    assert [row["variant"] for row in printed.rows] == ["fp32"]
+    assert len(printed.warnings) == 1 and message in printed.warnings[0]
