@@ -102,7 +102,7 @@ def test_show_has_a_table_of_its_own(log, capsys):
 def test_every_format_says_it(log, tmp_path, capsys):
     words = {
         "csv": "fidelity.ndcg_interval", "markdown": "-0.0300 to +0.0100", "jsonl": '"overlap": 0.95',
-        "openmetrics": 'artifact="ladder/bf16"} 0.95',
+        "openmetrics": 'artifact="ladder/bf16",',
     }  # fmt: skip
     for name, word in words.items():
         assert process_main(["--path", str(log), "--format", name]) == 0
@@ -144,12 +144,13 @@ def test_a_log_that_says_the_references_facts_alone_says_nothing_of_the_others(r
 
 
 @pytest.mark.parametrize(
-    ("damage", "message"),
-    [({"artifact": None}, "artifact is missing"), ({"verdict": 3}, "verdict is no text"),
-     ({"name": None}, "name is missing"), ({"min_cosine": "1"}, "min_cosine is no number"),
-     ({"ndcg_interval": [1]}, "ndcg_interval is no pair"), ({"nanoseconds": [-1]}, "nanoseconds is no list")],
+    ("damage", "message", "variants"),
+    [({"artifact": None}, "artifact is missing", ["fp32"]), ({"verdict": 3}, "verdict is no text", ["fp32"]),
+     ({"name": None}, "name is missing", ["fp32"]), ({"min_cosine": "1"}, "min_cosine is no number", ["bf16", "fp32"]),
+     ({"ndcg_interval": [1]}, "ndcg_interval is no pair", ["bf16", "fp32"]),
+     ({"nanoseconds": [-1]}, "nanoseconds is no list", ["bf16", "fp32"])],
 )  # fmt: skip
-def test_a_damaged_line_is_a_complaint_and_not_a_row(damage, message, read):
+def test_a_damaged_field_is_a_complaint_and_not_a_figure(damage, message, variants, read):
     printed = read(LOG, lines.Fid({**BF16, **damage}).format(), lines.Fid(FP32).format())
-    assert [row["variant"] for row in printed.rows] == ["fp32"]
+    assert [row["variant"] for row in printed.rows] == variants
     assert len(printed.warnings) == 1 and message in printed.warnings[0]
