@@ -71,16 +71,16 @@ def speed(pair: Pair) -> tuple[float, float, float] | None:
 
 
 def against(pair: Pair) -> str:
-    """Return one variant against A: `2.94 times A (2.90 to 2.98)`, and a verdict where that is not a clear one."""
+    """Return one variant against A: `2.94 times A (2.90 to 2.98)`, and the verdict where that is not a clear one."""
     found = speed(pair)
-    verdict = pair.get("verdict") or pair.get("reason") or "no verdict"
+    verdict, reason = pair.get("verdict"), pair.get("reason")
     if found is None:
-        return f"no answer: {verdict}"
+        return f"no answer: {verdict or reason or 'no verdict'}"
+    notes = [verdict or reason or "no verdict"] if reason or verdict not in ("faster", "slower") else []
+    notes += [str(reason)] if verdict and reason else []
+    notes += [f"the same configuration as {pair['same_as']}"] if pair.get("same_as") else []
     text = times(found, pair.get("a") or "A")
-    if pair.get("same_as"):
-        return f"{text}: the same configuration as {pair['same_as']}"
-    decided = f" ({pair['reason']})" if pair.get("verdict") and pair.get("reason") else ""
-    return text if verdict in ("faster", "slower") and not decided else f"{text}: {verdict}{decided}"
+    return f"{text}: {'; '.join(notes)}" if notes else text
 
 
 def times(found: tuple[float, float, float], base: str = "A") -> str:

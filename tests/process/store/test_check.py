@@ -191,7 +191,7 @@ def test_old_entries_are_told_and_left_alone(results, future):
 
 
 def test_old_entries_are_read_as_new_ones(results, future):
-    assert len(results("show").out) == 8
+    assert len(results("show").out) == 10
     (row, *_) = results("query", "select distinct metadata_id, schema from results", "--format", "csv").out[1:]
     assert row == '"step 1, step 2",3'
 
