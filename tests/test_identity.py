@@ -37,7 +37,8 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
     listed.insert(2, {"idx": 2, "name": "2", "path": "2_Dense", "type": "sentence_transformers.models.Dense"})
     (folder / "modules.json").write_text(json.dumps(listed))
     (folder / "2_Dense").mkdir()
-    (folder / "2_Dense" / "config.json").write_text('{"activation_function": "torch.nn.Identity"}')
+    dense = {"in_features": 32, "out_features": 32, "bias": False, "activation_function": "torch.nn.Identity"}
+    (folder / "2_Dense" / "config.json").write_text(json.dumps(dense))
     save_file({"linear.weight": torch.eye(32)}, folder / "2_Dense" / "model.safetensors")
     return folder
 
