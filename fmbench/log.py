@@ -1,8 +1,10 @@
 """Writing the log: FMWORK lines and banners, flushed as they are made, so that a killed run keeps what it had."""
 
+from dataclasses import replace
 from typing import TextIO
 
 from fmbench import lines
+from fmbench.secrets import hidden, masked_looks, masked_values
 
 OUTCOMES = (lines.Stat, lines.Err, lines.Pair, lines.Proc)
 OUTCOME_STARTS = tuple(f"{lines.PREFIX}{kind.KIND} " for kind in OUTCOMES)
@@ -19,7 +21,7 @@ class LogWriter:
         """Write one FMWORK line."""
         if isinstance(line, OUTCOMES):
             self.outcomes.append(line)
-        self._stream.write(line.format() + "\n")
+        self._stream.write(without_secrets(line).format() + "\n")
         self._stream.flush()
 
     def text(self, text: str) -> None:
@@ -38,3 +40,12 @@ class LogWriter:
         """Write a blank line."""
         self._stream.write("\n")
         self._stream.flush()
+
+
+def without_secrets(line: lines.Line) -> lines.Line:
+    """Return a line without the secrets that a library's error, or an address for a model's name, may bring into it."""
+    if isinstance(line, lines.JsonLine):
+        return type(line)(masked_values(line.data))
+    if isinstance(line, lines.Res):
+        return replace(line, model=masked_looks(line.model, hidden))
+    return line

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from fmbench.errors import UsageError, folded
+from fmbench.secrets import remember
 from fmbench.suggestions import DTYPES, nearest_argument
 
 MOST = 2**31 - 1
@@ -43,6 +44,7 @@ class Parser(argparse.ArgumentParser):
 
     def parse_known(self, argv: Sequence[str]) -> argparse.Namespace:
         """Parse every token, or raise UsageError that names the nearest argument."""
+        remember(argv)
         known = [option for action in self._actions for option in action.option_strings if option.startswith("--")]
         for option in (word.partition("=")[0] for word in argv):  # before argparse misses what was misspelt
             if option.startswith("--") and " " not in option and option not in known:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, TextIO
 
 from fmbench.console import warn
-from fmbench.markdown import CONTROLS, sayable
+from fmbench.markdown import visible
 
 from .columns import cells
 
@@ -118,5 +118,4 @@ def labels_of(row: dict[str, Any]) -> str:
 
 def escaped(text: str) -> str:
     """Return a label's value or a help text: backslash, quote and line feed escaped, other controls replaced."""
-    text = CONTROLS.sub("\N{REPLACEMENT CHARACTER}", sayable(text))
-    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return visible(text).replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
