@@ -11,7 +11,7 @@ from fmbench.cost import Cost
 from fmbench.errors import first_line
 from fmbench.log import LogWriter
 from fmbench.measure import Measurement, Repetition, Shape
-from fmbench.secrets import masked_text
+from fmbench.secrets import masked_text, sealed
 from fmbench.stopping import Rule
 
 from .variant import Variant
@@ -43,7 +43,7 @@ class Block:
         if self.live:
             self._banner()
         work = {"flops": self.cost.flops, "bytes": self.cost.bytes} if self.cost else {"flops": None, "bytes": None}
-        overrides = {"overrides": masked_text(self.variant.overrides)} if self.variant.index else {}
+        overrides = {"overrides": masked_text(self.variant.overrides, sealed)} if self.variant.index else {}
         size = {**asdict(self.shape), "tokens": self.shape.tokens, **asdict(rule)}
         self.write(lines.Case({**size, **work, **self.variant.marks, **overrides}))
 

@@ -11,7 +11,7 @@ from fmbench.console import note
 from fmbench.errors import UsageError
 from fmbench.history import History, binding
 from fmbench.parsing import Parser
-from fmbench.secrets import MASK
+from fmbench.secrets import MASK, sealed
 
 DRIVER = "embed"
 NAMED = re.compile(
@@ -37,7 +37,8 @@ def recall(words: Sequence[str], parser: Parser) -> CommandLine:
     if history.last.driver not in (DRIVER, None):
         raise UsageError(f"--resume {history.path}: its last run is of another program ({history.last.driver})")
     then = command_line(history.last.given, parser.flags).without(["resume"])
-    past, now = binding(then.given), binding(typed.masked().given)
+    past, now = binding(then.given), binding(typed.masked(sealed).given)
+    history.refuse_untold({name: past[name] for name in now.keys() & past.keys()}, "the log does not tell them apart")
     history.refuse({name: (past.get(name), value) for name, value in now.items()})
     missing = sorted({one.option for one in then.arguments if one.name not in typed.names and not is_data(one, parser)})
     if missing:

@@ -10,7 +10,7 @@ from fmbench.measure import Measurement
 from fmbench.pairs import LEAST, Pair
 from fmbench.processes import Processes
 from fmbench.roofline import Ceiling
-from fmbench.secrets import masked_text
+from fmbench.secrets import masked_text, sealed
 from fmbench.summary import Summary
 
 from .block import Block
@@ -95,7 +95,7 @@ def pair_line(a: Block, b: Block, seed: int) -> lines.Pair:
         **asdict(a.shape),
         "a": a.variant.label,
         "b": b.variant.label,
-        "overrides": masked_text(b.variant.overrides),
+        "overrides": masked_text(b.variant.overrides, sealed),
         **({"same_as": b.variant.twin} if b.variant.twin else {}),
     }
     failed = next((block for block in (a, b) if block.failure is not None), None)

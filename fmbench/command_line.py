@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from fmbench.errors import UsageError
-from fmbench.secrets import masked
+from fmbench.secrets import Hide, hidden, masked, remember
 from fmbench.suboptions import SUBOPTION, split_assignment, split_key
 
 VALUES_OF_ANY_KIND = ("--vs",)  # the value is itself a command line, and may begin with dashes
@@ -61,6 +61,7 @@ class CommandLine:
 
         Raises UsageError for a quote that is not closed, and for `--`, which says nothing here.
         """
+        remember(words)
         found: list[Argument] = []
         left = list(reversed(words))
         while left:
@@ -119,11 +120,11 @@ class CommandLine:
         kept = (one for one in self.arguments if not {one.name, f"{one.path[0]}:" * one.is_suboption} & {*names})
         return dataclasses.replace(self, arguments=tuple(kept))
 
-    def masked(self) -> Self:
-        """Return this command line as it may be printed: without secrets."""
+    def masked(self, hide: Hide = hidden) -> Self:
+        """Return this command line as it may be printed: without secrets, or with what `hide` makes of them."""
         return type(self)(
             tuple(
-                one if one.value is None else Argument(one.option, masked(one.name, one.value))
+                one if one.value is None else Argument(one.option, masked(one.name, one.value, hide))
                 for one in self.arguments
             )
         )

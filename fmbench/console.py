@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import TextIO
 
 from fmbench.errors import FmbenchError, first_line
+from fmbench.markdown import visible
+from fmbench.secrets import masked_message
 from fmbench.whole_file import written
 
 INTERRUPTED = 130
@@ -44,18 +46,23 @@ def terminable() -> Iterator[None]:
 
 def note(text: str) -> None:
     """Say something that the user may want to know."""
-    say(f"note: {text}")
+    say(f"note: {one_line(text)}")
 
 
 def warn(text: str) -> None:
     """Say something that the user should know."""
-    say(f"warning: {text}")
+    say(f"warning: {one_line(text)}")
 
 
 def say(text: str) -> None:
-    """Write one line to stderr."""
-    sys.stderr.write(f"{text}\n")
+    """Write text to stderr: without secrets, and without what a terminal obeys."""
+    sys.stderr.write(f"{visible(masked_message(text).expandtabs())}\n")
     sys.stderr.flush()
+
+
+def one_line(text: str) -> str:
+    """Return a text whose line breaks are blanks: nothing in it can pass for another message."""
+    return text.replace("\n", " ")
 
 
 class Progress:
@@ -75,7 +82,8 @@ class Progress:
         if now >= self._next:
             self._next = now + self._every
             self._shown = self._terminal
-            self._stream.write(f"\r\x1b[K{text}" if self._terminal else f"{text}\n")
+            shown = one_line(visible(masked_message(text)))
+            self._stream.write(f"\r\x1b[K{shown}" if self._terminal else f"{shown}\n")
             self._stream.flush()
 
     def clear(self) -> None:
@@ -138,7 +146,7 @@ def mute() -> None:
 def debug() -> None:
     """Print the current exception's traceback where the user asked for it."""
     if os.environ.get("FMBENCH_DEBUG"):
-        traceback.print_exc()
+        say(traceback.format_exc().rstrip())
 
 
 @contextlib.contextmanager

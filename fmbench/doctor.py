@@ -12,7 +12,9 @@ from fmbench import __version__, backend, facts, host, memory, plugins, torch_se
 from fmbench.cgroup import read
 from fmbench.console import run_main
 from fmbench.errors import first_line
+from fmbench.markdown import harmless
 from fmbench.parsing import Parser
+from fmbench.secrets import masked_message
 
 PROGRAM = "fmbench doctor"
 MEASURING = ("torch", "transformers", "numpy", "pyyaml")  # the others read results
@@ -44,7 +46,7 @@ def diagnose(argv: Sequence[str] | None) -> int:
     failed = False
     for check in CHECKS:
         for finding in check():
-            sys.stdout.write(f"{finding.level:5} {finding.text}\n")
+            sys.stdout.write(f"{finding.level:5} {harmless(masked_message(finding.text))}\n")
             sys.stdout.flush()
             failed = failed or finding.level == "FAIL"
     return 1 if failed else 0

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from fmbench import __version__
+from fmbench.secrets import masked, sealed
 
 PACKAGES = ("torch", "transformers", "numpy", "tokenizers", "safetensors")
 
@@ -104,7 +105,7 @@ def disclosed_facts() -> dict[str, Any]:
 def variables(beginnings: tuple[str, ...] = (*ARITHMETIC, *PACE)) -> dict[str, str]:
     """Return the environment variables that decide a figure, as far as they are set; of paths, the last name."""
     return {
-        name: FOLDERS.sub("", value)
+        name: FOLDERS.sub("", masked(name, value, sealed))
         for name, value in sorted(os.environ.items())
         if name.startswith(beginnings) and name not in UNSEEN and not ELSEWHERE.fullmatch(name)
     }

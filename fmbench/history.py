@@ -12,6 +12,7 @@ from fmbench.console import warn
 from fmbench.errors import UsageError, first_line
 from fmbench.facts import DIGEST, MODEL, differences, said_of, unsaid
 from fmbench.log import claim
+from fmbench.secrets import UNTOLD, key_file, masked_values
 
 # These say what is measured how often, not what is measured.
 FREE = (
@@ -112,14 +113,17 @@ class History:
         return any(shape in run.whole(repeat) for run in self._runs)
 
     def check_arguments(self, given: Iterable[tuple[str, str]]) -> None:
-        """Raise UsageError where an earlier run was asked for something else."""
+        """Raise UsageError where an earlier run was asked for something else; `given` has its secrets sealed."""
         now = binding(given)
         for run in self._runs:
             then = binding(run.given)
+            self.refuse_untold(then, "the log does not tell them from others; use a new log")
+            self.refuse_untold(now, f"{key_file()}, whose key tells them from others, cannot be kept; use a new log")
             self.refuse({key: (then.get(key), now.get(key)) for key in then.keys() | now.keys()})
 
     def check_facts(self, facts: Mapping[str, Any], variant: str = FIRST_VARIANT) -> None:
         """Raise UsageError where an earlier run has another fingerprint; facts that are not known yet pass."""
+        facts = masked_values(facts)  # as the log has them
         for run in self._runs:
             then = run.facts.get(variant, {})
             known = {key: value for key, value in then.items() if key in facts}
@@ -133,6 +137,12 @@ class History:
         self._told.update(new)
         if new:
             warn(f"--resume {self.path}: an earlier version wrote it, which did not say {', '.join(new)}")
+
+    def refuse_untold(self, given: Mapping[str, str], why: str) -> None:
+        """Raise UsageError where a secret is masked without a digest: it could be any."""
+        names = sorted(name for name, value in given.items() if UNTOLD.search(value))
+        if names:
+            raise UsageError(f"--resume {self.path}: secrets in {', '.join(f'--{name}' for name in names)}: {why}")
 
     def refuse(self, pairs: Mapping[str, tuple[Any, Any]]) -> None:
         """Raise UsageError that names what differs."""

@@ -14,6 +14,7 @@ from fmbench.digest import digest_of_files, digest_of_json, weights_files
 from fmbench.errors import UsageError
 from fmbench.facts import DIGEST, MODEL
 from fmbench.options import Arguments
+from fmbench.secrets import hidden, masked_tree
 from fmbench.sentence_folder import MODULES, ROOT, TRANSFORMER_CONFIGS, listed
 from fmbench.source import Source, snapshot
 
@@ -61,11 +62,11 @@ def identify(source: Source, arguments: Arguments, root: Path | None = None) -> 
     Raises UsageError for a file that cannot be read.
     """
     folder = folder_of(source, arguments, root)
-    said = dict(arguments.options["model"])
+    said = masked_tree(arguments.options["model"], hidden)  # a digest would tell who guesses a secret that he is right
     try:
         return Identity(
             {
-                "weights": weights(source, arguments, folder),
+                "weights": weights(source, arguments, said, folder),
                 "configuration": digest_of_json(configuration(source, said, folder)),
                 "code": code(source, arguments, folder),
                 "tokenizer": digest_of_contents(folder, found(folder, TOKENIZER_FILES)) if folder else None,
@@ -83,11 +84,14 @@ def folder_of(source: Source, arguments: Arguments, root: Path | None) -> Path |
     return None if source.kind == "catalogue" else root or snapshot(source.location, arguments)
 
 
-def weights(source: Source, arguments: Arguments, folder: Path | None) -> str | None:
+def weights(source: Source, arguments: Arguments, said: Mapping[str, Any], folder: Path | None) -> str | None:
     """Return the digest of the weights' files, or of what random ones are drawn from."""
-    said = arguments.options["model"]
     if arguments.weights == "random":
-        return digest_of_json([without(source.config, ORIGIN), arguments.model_class, arguments.seed, said])
+        config = {
+            key: masked_tree({key: value}, hidden)[key] if key in said else value
+            for key, value in source.config.items()
+        }
+        return digest_of_json([without(config, ORIGIN), arguments.model_class, arguments.seed, said])
     inside = (folder or Path()) / str(said.get("subfolder") or "")
     files = weights_files(inside) if folder else []
     if said.get("gguf_file"):

@@ -11,11 +11,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
+from fmbench.markdown import CONTROLS
+
 FORMAT_VERSION = 1
 PREFIX = "FMWORK "
 RULE = "-" * 80
 
-BREAKS = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029\ud800-\udfff]|%(?=[0-9A-Fa-f]{2})|^ | $")
+BREAKS = re.compile(rf"{CONTROLS.pattern}|[\n\ud800-\udfff]|%(?=[0-9A-Fa-f]{{2}})|^ | $")  # a terminal obeys them, too
 BLANKS = re.compile(r"\s|" + BREAKS.pattern)
 ESCAPED = re.compile(r"%[0-9A-Fa-f]{2}(?:%[0-9A-Fa-f]{2})*")
 

@@ -5,11 +5,13 @@ import fcntl
 import os
 import stat
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import IO, TextIO
 
 from fmbench import lines
 from fmbench.console import reserved_stdout
 from fmbench.errors import UsageError
+from fmbench.secrets import hidden, masked_looks, masked_values
 from fmbench.whole_file import written
 
 OUTCOMES = (lines.Stat, lines.Err, lines.Pair, lines.Proc)
@@ -59,7 +61,7 @@ class LogWriter:
         """Write one FMWORK line."""
         if isinstance(line, OUTCOMES):
             self.outcomes.append(line)
-        self._put(line.format() + "\n")
+        self._put(without_secrets(line).format() + "\n")
 
     def text(self, text: str) -> None:
         """Pass a line on that another process wrote, its line break included."""
@@ -79,3 +81,12 @@ class LogWriter:
         with written("the log"):
             self._stream.write(text)
             self._stream.flush()
+
+
+def without_secrets(line: lines.Line) -> lines.Line:
+    """Return a line without the secrets that a library's error, or an address for a model's name, may bring into it."""
+    if isinstance(line, lines.JsonLine):
+        return type(line)(masked_values(line.data))
+    if isinstance(line, lines.Res):
+        return replace(line, model=masked_looks(line.model, hidden))
+    return line

@@ -3,7 +3,13 @@
 import re
 from collections.abc import Iterable, Sequence
 
-CONTROLS = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029]")  # all but the line feed
+# What no reader sees and a terminal or a browser obeys: controls but the line feed, what turns the direction of
+# writing, what has no width, tags.
+CONTROLS = re.compile(
+    r"[\x00-\x09\x0b-\x1f\x7f-\x9f\xad\u034f\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u115f\u1160\u17b4"
+    r"\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff0-\ufffb\U000110bd\U000110cd"
+    r"\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+)
 MARKUP = re.compile(r"([\\`*\[\]<>|&~])")
 
 
@@ -12,9 +18,14 @@ def sayable(text: str) -> str:
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
+def visible(text: str) -> str:
+    """Return a text of any number of lines in which what nobody sees is replaced: what reads it shall not obey it."""
+    return CONTROLS.sub("\N{REPLACEMENT CHARACTER}", sayable(text))
+
+
 def harmless(cell: str) -> str:
-    """Return a text on one line, without control characters."""
-    return CONTROLS.sub("\N{REPLACEMENT CHARACTER}", " ".join(sayable(cell).split()))
+    """Return a text on one line, without what nobody sees."""
+    return visible(" ".join(cell.split()))
 
 
 def plain(cell: str) -> str:

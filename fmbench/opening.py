@@ -8,12 +8,12 @@ from fmbench.backend import Backend
 from fmbench.console import note
 from fmbench.log import LogWriter
 from fmbench.options import Arguments
-from fmbench.secrets import masked
+from fmbench.secrets import masked, sealed
 
 
 def given(arguments: Arguments) -> list[tuple[str, str]]:
-    """Return the arguments as typed, secrets masked: a log is published."""
-    return [(name, masked(name, value)) for name, value in arguments.given]
+    """Return the arguments as typed, secrets sealed: a log is published."""
+    return [(name, masked(name, value, sealed)) for name, value in arguments.given]
 
 
 def write_arguments(log: LogWriter, arguments: Arguments, driver: str) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from fmbench.errors import UsageError, folded
+from fmbench.secrets import remember
 from fmbench.suggestions import DTYPES, nearest_argument
 
 MOST = 2**31 - 1
@@ -48,6 +49,7 @@ class Parser(argparse.ArgumentParser):
 
     def parse_known(self, argv: Sequence[str]) -> argparse.Namespace:
         """Parse every token, or raise UsageError that names the nearest argument."""
+        remember(argv)
         known = [option for action in self._actions for option in action.option_strings if option.startswith("--")]
         for option in (word.partition("=")[0] for word in argv):  # before argparse misses what was misspelt
             if option == "--":  # from here on nothing is an option

@@ -3,10 +3,12 @@
 import unicodedata
 from collections.abc import Sequence
 
+from fmbench.markdown import harmless
+
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
-    """Return aligned columns; those whose index is in `right` are flush right. Cells hold no line breaks."""
-    cells = [[" ".join(str(cell).split()) for cell in row] for row in (header, *rows)]
+    """Return aligned columns; those whose index is in `right` are flush right. A cell is one line, and harmless."""
+    cells = [[harmless(str(cell)) for cell in row] for row in (header, *rows)]
     widths = [max(columns(row[column]) for row in cells) for column in range(len(header))]
     lines = [
         "  ".join(

@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TextIO
 
-from fmbench.markdown import markdown, plain
+from fmbench.markdown import markdown, plain, visible
 
 from .columns import Table, text_of
 from .openmetrics import write_openmetrics
@@ -36,11 +36,12 @@ def write_jsonl(rows: Rows, stream: TextIO) -> None:
 
 
 def write_csv(rows: Rows, stream: TextIO) -> None:
-    """Write a header and a line a shape. Lists are JSON, null is empty."""
+    """Write a header and a line a shape. Lists are JSON, null is empty. Any text stays as it is, but on a terminal."""
+    shown = visible if stream.isatty() else str
     with Table(rows) as table:
         writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(table.columns)
-        writer.writerows([text_of(row.get(name)) for name in table.columns] for row in table)
+        writer.writerow(map(shown, table.columns))
+        writer.writerows([shown(text_of(row.get(name))) for name in table.columns] for row in table)
 
 
 def write_markdown(rows: Rows, stream: TextIO) -> None:

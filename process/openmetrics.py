@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, TextIO
 
 from fmbench.console import warn
-from fmbench.markdown import CONTROLS, sayable
+from fmbench.markdown import visible
 from fmbench.variants import short_name
 
 from .columns import cells
@@ -132,5 +132,4 @@ def labels_of(row: dict[str, Any]) -> str:
 
 def escaped(text: str) -> str:
     """Return a label's value or a help text: backslash, quote and line feed escaped, other controls replaced."""
-    text = CONTROLS.sub("\N{REPLACEMENT CHARACTER}", sayable(text))
-    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return visible(text).replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from fmbench.secrets import is_masked, masked
+
 from .columns import cells, text_of
 from .results import Record
 from .variant_names import VariantNames
@@ -131,7 +133,7 @@ def arguments(options: Iterable[str]) -> dict[str, str]:
     found: dict[str, list[str]] = {}
     for option in options:
         key, _, value = option.removeprefix("--").partition(" ")
-        found.setdefault(key, []).append(value)
+        found.setdefault(key, []).append(value if is_masked(value) else masked(key, value))
     return {key: "; ".join(values) for key, values in found.items()}
 
 

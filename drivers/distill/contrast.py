@@ -22,6 +22,7 @@ from fmbench.embeddings import open_or_encode
 from fmbench.encoder import Encoder
 from fmbench.errors import UsageError
 from fmbench.identity import digest_of_folder, identify
+from fmbench.secrets import apart, masked_tree
 
 from ..retrieve.data import open_datasets
 from .arguments import DistillArguments
@@ -176,7 +177,7 @@ def identity(run: Run, pairs: Pairs, corpus: Texts) -> dict[str, object]:
         "pairs": digest_of_json([list(row) for row in pairs.rows]),
         "corpus": corpus.digest(),
         "teacher": identify(run.plan.source, evaluated, run.plan.folder.path).digest,
-        "recipe": digest_of_json([dataclasses.asdict(arguments.recipe), evaluated.options]),
+        "recipe": digest_of_json([dataclasses.asdict(arguments.recipe), masked_tree(evaluated.options, apart)]),
         "temperature": arguments.temperature,
         "passages": [arguments.train_passages, arguments.passage_length, arguments.passage_rate],
         "length": arguments.student_length,

@@ -9,6 +9,7 @@ from fmbench import lines
 from fmbench.console import note, warn
 from fmbench.distill.frontier import Point, frontier_table, plot
 from fmbench.errors import UsageError, first_line
+from fmbench.markdown import harmless
 from fmbench.parsing import Once, Parser, nonempty
 
 METRIC = "ndcg_cut_10"
@@ -27,7 +28,7 @@ def frontier(argv: Sequence[str]) -> int:
         raise UsageError("the logs hold no result of `fmbench distill evaluate`")
     for dataset in datasets:
         chosen = [point for point in points if point.dataset == dataset]
-        sys.stdout.write(f"{dataset}, {values.metric}\n\n{frontier_table(chosen)}\n")
+        sys.stdout.write(f"{harmless(dataset)}, {harmless(values.metric)}\n\n{frontier_table(chosen)}\n")
         if values.plot is not None:
             target = named(values.plot, dataset, alone=len(datasets) == 1)
             draw(chosen, f"{dataset}: {values.metric}", target)

@@ -17,6 +17,7 @@ from pathlib import Path
 from fmbench.digest import digest_of_json
 from fmbench.errors import FmbenchError, UsageError
 from fmbench.facts import package_version
+from fmbench.secrets import masked_text, sealed
 from fmbench.whole_file import whole_file
 
 READY = "fmbench-ready.json"
@@ -49,6 +50,11 @@ class Environment:
         return words
 
     @property
+    def label(self) -> str:
+        """What it is called before people: the requirement without the secrets of its address."""
+        return masked_text(self.requirement)
+
+    @property
     def brings(self) -> list[str]:
         """The packages of which no version is installed here: nobody knows here which plug-ins they have."""
         named = [NAME.match(word) for word in self.words]
@@ -58,7 +64,7 @@ class Environment:
     @property
     def name(self) -> str:
         """What files and tables call it."""
-        return re.sub(r"[^\w.+-]+", "-", self.requirement).strip("-")
+        return re.sub(r"[^\w.+-]+", "-", masked_text(self.requirement, sealed)).strip("-")
 
     @property
     def folder(self) -> Path:
@@ -83,7 +89,7 @@ class Environment:
             raise UsageError(f"--environments {self.cache}: {error.strerror or error}") from None
         self.install()
         with whole_file(self.folder / READY) as stream:
-            json.dump({"requirements": self.words}, stream)
+            json.dump({"requirements": [masked_text(word) for word in self.words]}, stream)
 
     def install(self) -> None:
         """Install the requirements with this environment's pip, which sees what lies below and leaves it alone."""

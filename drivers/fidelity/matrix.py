@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from fmbench.command_line import CommandLine
 from fmbench.console import note, run_main, terminable, warn
 from fmbench.encoder import EncoderPlan
 from fmbench.errors import FmbenchError, UsageError, first_line
@@ -15,6 +16,7 @@ from fmbench.fidelity.comparison import Comparison, compare
 from fmbench.fidelity.reader import ArtifactReader
 from fmbench.fidelity.writer import check_free, discard
 from fmbench.parsing import Once, Parser
+from fmbench.secrets import apart
 from fmbench.whole_file import whole_file
 
 from .arguments import CaptureArguments, add_probes, add_subject_arguments, build_parser
@@ -62,7 +64,7 @@ class Column:
         """Raise UsageError where the folder is taken by anything but an earlier capture of the same command."""
         if not self.command.is_file():
             check_free(self.folder)
-        elif self.command.read_text(encoding="utf-8") != json.dumps(list(words)):
+        elif self.command.read_text(encoding="utf-8") != said(words):
             raise UsageError(f"{self.folder}: was captured by another command; name another --out, or delete it")
 
     def discard(self) -> None:
@@ -205,7 +207,7 @@ def fill(column: Column, words: Sequence[str], present: Present) -> None:
         column.failure = f"cannot be installed: {first_line(error)}"
         warn(f"{environment.requirement} {column.failure}")
         return
-    asked = json.dumps(list(words))
+    asked = said(words)
     if column.command.is_file():
         why = present.stale(column.folder, environment.versions)
         if why is None:
@@ -222,6 +224,13 @@ def fill(column: Column, words: Sequence[str], present: Present) -> None:
     with whole_file(column.command) as stream:
         stream.write(asked)
     note(f"{environment.requirement}: captured in {column.folder}")
+
+
+def said(words: Sequence[str]) -> str:
+    """Return a command as JSON, its secrets sealed."""
+    command = CommandLine.parse(words, ())
+    kept = command.masked(apart)
+    return json.dumps(list(words) if kept == command else kept.words)
 
 
 def last_line(text: str) -> str:

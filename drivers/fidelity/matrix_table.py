@@ -35,13 +35,13 @@ def version_lines(columns: "Sequence[Column]", steps: "Sequence[Step]") -> Itera
     """Yield a line a version, in order: what it changed against the one before, or why it is not there."""
     for column in columns:
         if column.failure is not None:
-            yield ["", column.environment.requirement, *[""] * 5, column.failure]
+            yield ["", column.environment.label, *[""] * 5, column.failure]
         yield from (pair_line(step) for step in steps if step.b is column)
 
 
 def names_of(step: "Step") -> tuple[str, str]:
     """Return what both sides are called."""
-    return step.a.environment.requirement, step.b.environment.requirement
+    return step.a.environment.label, step.b.environment.label
 
 
 def pair_line(step: "Step") -> list[str]:
@@ -75,7 +75,7 @@ def change_text(change: float | None) -> str:
 def as_json(columns: "Sequence[Column]", steps: "Sequence[Step]") -> str:
     """Return one JSON object: the versions, and each pair."""
     record = {
-        "versions": [{"requirement": column.environment.requirement, "failure": column.failure} for column in columns],
+        "versions": [{"requirement": column.environment.label, "failure": column.failure} for column in columns],
         "pairs": [
             {
                 "a": names_of(step)[0],

@@ -7,6 +7,7 @@ from fmbench import facts, torch_settings
 from fmbench.errors import UsageError
 from fmbench.identity import WITHOUT_EFFECT
 from fmbench.options import Arguments
+from fmbench.secrets import apart, masked_tree
 
 from . import tokens
 from .plan import EncoderPlan
@@ -51,7 +52,7 @@ def options(arguments: Arguments) -> dict[str, Any]:
     trees = {name: dict(tree) for name, tree in arguments.options.items()}
     trees["model"] = {key: value for key, value in trees["model"].items() if key not in WITHOUT_EFFECT}
     trees["torch.call"].pop("set_grad_enabled", None)
-    said = {name: plain(tree) for name, tree in trees.items() if tree}
+    said = {name: masked_tree(plain(tree), apart) for name, tree in trees.items() if tree}
     return {**said, "compile": said.get("compile", {})} if arguments.compile else said
 
 

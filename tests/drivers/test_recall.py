@@ -10,6 +10,7 @@ from fmbench.drivers.recall import recall
 from fmbench.errors import UsageError
 from fmbench.lines import Arg, Case, Pair, Res, Stat
 from fmbench.options import build_parser, parse_arguments
+from fmbench.secrets import sealed
 
 from .conftest import of, parsed
 
@@ -34,7 +35,7 @@ def log_of(tmp_path: Path) -> Callable[..., Path]:
 
     def write(*words: str, driver: str = "embed") -> Path:
         path = tmp_path / "run.log"
-        given = CommandLine.parse(words, PARSER.flags).masked().given
+        given = CommandLine.parse(words, PARSER.flags).masked(sealed).given
         head = f'FMWORK LOG {{"format": 1, "program": "fmbench 0.1.0", "driver": "{driver}"}}\n'
         path.write_text(head + "".join(Arg(name, value).format() + "\n" for name, value in given))
         return path
