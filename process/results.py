@@ -28,11 +28,15 @@ def schema_text() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One result: its row, the log that it is from, and every repetition in nanoseconds, as far as that is known."""
+    """One result: its row, the log that it is from, and every repetition in nanoseconds, as far as that is known.
+
+    `medians` are those of the processes, in nanoseconds, where the result is of several.
+    """
 
     row: dict[str, Any]
     source: str
     durations: Sequence[int] = ()
+    medians: Sequence[float] = ()
 
 
 def records(run: Run, source: str, metadata_id: str | None) -> Iterator[Record]:

@@ -7,6 +7,7 @@ from typing import Any
 from fmbench.markdown import harmless
 
 from .columns import cells, text_of
+from .joined import joined
 from .results import Record
 
 # What may tell two configurations apart, with how it is written, the plainest first; the rest of the fingerprint has
@@ -63,7 +64,7 @@ class Line:
 
 def points_of(records: Sequence[Record]) -> tuple[list[Point], str]:
     """Return every shape that has a latency, the last of those that are the same, and what all have in common."""
-    measured = [record for record in records if is_measured(record.row)]
+    measured = [record for record in joined(records) if is_measured(record.row)]
     found = {(name, record.row["input"], record.row["batch"]): point(record, name) for record, name in named(measured)}
     return list(found.values()), shared(measured)
 

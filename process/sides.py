@@ -7,6 +7,7 @@ from typing import Any
 from fmbench.errors import UsageError, nearest
 from fmbench.facts import DIGEST, MODEL, differences, flat, short, unsaid
 
+from .joined import joined
 from .reader import find_sources
 from .records import read_records
 from .results import Record
@@ -31,7 +32,7 @@ def read_side(path: str, across: Collection[str], warn: Callable[[str], None]) -
     """Read one side; of a shape that was measured twice, the last result counts."""
     found: dict[Key, Record] = {}
     twice = 0
-    for record in read_records(find_sources([path]), warn):
+    for record in joined(read_records(find_sources([path]), warn)):
         key = tuple(None if name in across else record.row[name] for name in KEYS)
         twice += key in found
         found[key] = record
