@@ -26,6 +26,7 @@ SETTING = (
     "input",
 )
 DOUBT = "*"
+COMPILERS = ("--compile:backend ", "--platform:frontend ")  # options that name one
 
 Runs = Sequence[tuple[str, Sequence[Record]]]  # the name of each run, and its results
 Line = tuple[str, tuple[Any, ...], dict[int, Mapping[str, Any]]]  # run, setting, results by batch size
@@ -95,7 +96,7 @@ def compiler(row: Mapping[str, Any]) -> str:
     """Return which compiler a model went through: `no`, its name, or `yes` where the platform brings its own."""
     if not (row["environment"] or {}).get("compile"):
         return "no"
-    named = [option.split(" ", 1)[1] for option in row["opts"] if option.startswith("--compile:backend ")]
+    named = [option.split(" ", 1)[1] for option in row["opts"] if option.startswith(COMPILERS)]
     return named[0] if named else "yes"
 
 

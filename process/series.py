@@ -15,8 +15,9 @@ from .results import Record
 SIMULATED = "simulated"
 TELLING = {
     "model": "{}", "environment.platform": "{}", "environment.device": "{}", "precision": "{}", "variant": "variant {}",
-    "environment.threads": "{} threads", "environment.compile": "{}", "environment.attention": "{} attention",
-    "environment.packages.torch": "torch {}", "metadata_id": "{}", SIMULATED: "{}",
+    "environment.threads": "{} threads", "environment.compile": "{}", "environment.openvino_frontend": "{}",
+    "environment.attention": "{} attention", "environment.packages.torch": "torch {}", "metadata_id": "{}",
+    SIMULATED: "{}",
 }  # fmt: skip
 MAIN = ("model", "environment.platform", "precision")
 SHARED = ("model", "environment.platform", "environment.device", "precision", "environment.threads")
