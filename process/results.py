@@ -183,6 +183,7 @@ def statistics(shape: Shape, summary: Summary | None) -> dict[str, Any] | None:
         "interval_limit": summary.interval_limit,
         "graph": said.get("graph"),
         "waiting": summary.waiting,
+        "handover": said.get("handover"),
     }
 
 
