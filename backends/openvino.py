@@ -26,6 +26,7 @@ NOT_COMPILED = (
     "OpenVINO compiled nothing, and torch would have computed instead (it takes no bfloat16 weights this way); "
     "add --platform:frontend convert_model, or take --platform cpu"
 )
+COUNTS = ("INFERENCE_NUM_THREADS", "NUM_STREAMS")
 TORCH_COMPILE, CONVERT_MODEL = FRONTENDS = ("torch.compile", "convert_model")
 
 
@@ -163,7 +164,7 @@ class OpenvinoBackend(Backend):
         return "dynamic" if self._converted else super().graph()
 
     def model_facts(self) -> dict[str, Any]:
-        """Return the precision and the threads that OpenVINO chose.
+        """Return the precision and the threads that OpenVINO chose, and whether each is kept on a CPU of its own.
 
         It may compute in bfloat16 what torch calls float32. Read from the compiled graphs; null where this version
         of OpenVINO does not show them.
@@ -172,11 +173,17 @@ class OpenvinoBackend(Backend):
         graphs = list(self._graphs.values() or shared.values())  # none of its own: it shares another's
         try:
             hints = {graph.get_property("INFERENCE_PRECISION_HINT").to_string() for graph in graphs}
-            threads = max(int(graph.get_property("INFERENCE_NUM_THREADS")) for graph in graphs)
+            threads, streams = (max(int(graph.get_property(name)) for graph in graphs) for name in COUNTS)
+            pinning = any(bool(graph.get_property("ENABLE_CPU_PINNING")) for graph in graphs)
         except (AttributeError, RuntimeError, ValueError):
             return {"precision": None}
-        precision = ",".join(sorted(map(spelled, hints)))
-        return {"precision": precision, "openvino_graphs": len(graphs), "openvino_threads": threads}
+        return {
+            "precision": ",".join(sorted(map(spelled, hints))),
+            "openvino_graphs": len(graphs),
+            "openvino_threads": threads,
+            "openvino_streams": streams,
+            "openvino_pinning": pinning,
+        }
 
 
 def frontend(arguments: Arguments) -> str:

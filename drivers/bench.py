@@ -11,6 +11,7 @@ from fmbench.compilation import CompilationWatch
 from fmbench.console import Progress, warn
 from fmbench.energy import Counter
 from fmbench.errors import first_line
+from fmbench.handover import handover
 from fmbench.inputs import TokenGenerator
 from fmbench.log import LogWriter
 from fmbench.measure import Shape, Subject, SubjectError, repeat
@@ -169,7 +170,8 @@ class Bench:
         self.log.write(report.result_line(measurement, variant))
         if standing is not None:
             self.log.write(report.ceiling_line(block, standing))
-        self.log.write(report.statistics_line(block, measurement, summary, standing))
+        between_cpus = None if counted else handover()
+        self.log.write(report.statistics_line(block, measurement, summary, standing, between_cpus))
 
     def trace(self, shape: Shape, path: Path) -> None:
         """Write a profiler trace of one extra repetition of A."""

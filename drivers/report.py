@@ -73,15 +73,23 @@ def ceiling_line(block: Block, standing: roofline.Standing) -> lines.Ceil:
 
 
 def statistics_line(
-    block: Block, measurement: Measurement, summary: Summary, standing: roofline.Standing | None
+    block: Block,
+    measurement: Measurement,
+    summary: Summary,
+    standing: roofline.Standing | None,
+    between_cpus: float | None,
 ) -> lines.Stat:
-    """Return the statistics of a shape: times in milliseconds, to the nanosecond that the clock shows."""
+    """Return the statistics of a shape: times in milliseconds, to the nanosecond that the clock shows.
+
+    `between_cpus` is the handover right after the repetitions, in nanoseconds a cache line.
+    """
     data: dict[str, Any] = {**asdict(block.shape), **block.variant.marks, **asdict(summary)}
     data.update({name: round(data[name] / 1e6, 6) for name in TIMES})
     data["interval"] = [round(end / 1e6, 6) for end in summary.interval]
     data.update(drift=round(summary.drift, 6), drift_p=round(summary.drift_p, 6))
     data["throttled"] = None if summary.throttled is None else round(summary.throttled, 6)
     data.update(recompiled_at=list(measurement.recompiled), ended=measurement.ended, graph=block.graph)
+    data["handover"] = between_cpus
     if standing is not None:
         data["achieved_flops_per_second"] = round(standing.achieved_flops_per_second)
         data["roofline_share"] = round(standing.share, 6)

@@ -21,6 +21,7 @@ PACKAGES = ("torch", "transformers", "numpy", "tokenizers", "safetensors")
 CIRCUMSTANCES = {
     "load_average_start", "load_average_end", "steal_seconds_start", "steal_seconds_end", "cpu_mhz_start",
     "cpu_mhz_end", "clock_sm_mhz", "host", "user", "folder", "precision", "openvino_graphs", "openvino_threads",
+    "openvino_pinning", "openvino_streams",
 }  # fmt: skip
 
 # Environment variables that decide a figure, by how their names begin, and of those the ones that change what is
@@ -39,7 +40,7 @@ THREADS = re.compile(r".*_NUM_THREADS")
 FOLDERS = re.compile(r"(?<![^\s:,;=])[~/][^\s:,;]*/")
 
 # The first versions did not print these; nobody knows what they were.
-LATER = ("variables", "torch_settings", "recipe", "head_digest", "data", "query_models")
+LATER = ("cpu_stepping", "variables", "torch_settings", "recipe", "head_digest", "data", "query_models")
 SHA256 = re.compile("[0-9a-f]{64}")
 DIGEST, MODEL = "model_digest", "model_parts"
 

@@ -11,6 +11,8 @@ from fmbench.cgroup import ControlGroups, read
 
 CPU_FOLDER = Path("/sys/devices/system/cpu")
 NODES = Path("/sys/devices/system/node")
+# What tells processors of one name apart (a virtual machine may call every generation "AMD EPYC"), in x86 and in Arm.
+STEPPING = ("cpu family", "model", "stepping", "CPU implementer", "CPU part", "CPU variant", "CPU revision")
 
 
 def host_facts() -> dict[str, Any]:
@@ -19,6 +21,7 @@ def host_facts() -> dict[str, Any]:
         "system": f"{platform.system()} {platform.release()}",
         "machine": platform.machine(),
         "cpu": cpu_model(),
+        "cpu_stepping": cpu_stepping(),
         "cpu_cores": physical_cores(),
         "cpus": os.cpu_count(),
         "cpus_usable": usable_cpus(),
@@ -43,6 +46,11 @@ def load_facts(moment: str) -> dict[str, Any]:
 def cpu_model() -> str | None:
     """Return the processor's name."""
     return cpuinfo("model name") or platform.processor() or None
+
+
+def cpu_stepping() -> str | None:
+    """Return family, model and stepping, as in `26/2/1`; of Arm implementer, part, variant and revision."""
+    return "/".join(found for key in STEPPING if (found := cpuinfo(key))) or None
 
 
 def cpuinfo(key: str) -> str | None:

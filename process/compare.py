@@ -24,11 +24,12 @@ DRAW = {"table": report.as_table, "markdown": report.as_markdown, "json": report
 EPILOG = """\
 what is compared:
   The same shapes (model, class, input size, batch size, variant) of both logs, on their raw repetitions without the
-  first fifth. Variants of --vs are the same where they override the same, whatever their letters; A is what a run
-  without --vs measures. Each row has the ratio of the medians, new over base, with a 95% bootstrap interval, and a
-  verdict: regression or improvement where the Mann-Whitney U test says so (p below 5%, Holm-corrected over all shapes)
-  and the ratio is beyond --threshold; else no significant difference. A shape that was measured and fails now is a
-  regression. The overall ratio is the geometric mean.
+  first fifth; where either log has several processes a shape (--repeat), on the medians of processes. Variants of --vs
+  are the same where they override the same, whatever their letters; A is what a run without --vs measures. Each row has
+  the ratio of the medians, new over base, with a 95% bootstrap interval, and a verdict: regression or improvement where
+  the Mann-Whitney U test says so (p below 5%, Holm-corrected over all shapes) and the ratio is beyond --threshold; else
+  no significant difference. A shape that was measured and fails now is a regression. The overall ratio is the geometric
+  mean.
 
   Logs of different fingerprints (device, versions, threads, dtype, options, ...) are refused, naming what differs.
   --across names the facts that may differ: threads, device, torch_version, packages (all below it), or all; also

@@ -242,7 +242,9 @@ FACTS: dict[str, Check] = dict.fromkeys(
 STATISTICS: dict[str, Check] = {
     **dict.fromkeys(("n", "dropped"), known_count),
     **dict.fromkeys(("cold", "min", "p50", "p90", "p95", "p99", "mad"), known_number),
-    **dict.fromkeys(("mean", "drift", "drift_p", "preemptions", "throttled", "interval_limit", "waiting"), number),
+    **dict.fromkeys(
+        ("mean", "drift", "drift_p", "preemptions", "throttled", "interval_limit", "waiting", "handover"), number
+    ),
     **dict.fromkeys(("outliers", "recompiled"), whole_number),
     "interval": interval,
     "stable": truth,

@@ -13,6 +13,8 @@ from fmbench.markdown import visible
 from fmbench.variants import short_name
 
 from .columns import cells
+from .joined import joined
+from .results import Record
 from .view import CONFIGURATION
 
 # What tells two results of one set of logs apart: columns, and what tables show of the configuration (CONFIGURATION).
@@ -84,10 +86,10 @@ METRICS = (
 
 
 def write_openmetrics(rows: Iterable[dict[str, Any]], stream: TextIO) -> None:
-    """Write every figure as a gauge. Of shapes with the same labels, only the newest is written."""
+    """Write every figure as a gauge, one a shape. Of shapes with the same labels, only the newest is written."""
     shapes: dict[str, dict[str, float]] = {}
     twice = 0
-    for row in rows:
+    for row in (record.row for record in joined(Record(row, "") for row in rows)):
         labels, values = labels_of(row), values_of(row)
         older = shapes.get(labels)
         twice += older is not None

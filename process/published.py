@@ -15,6 +15,7 @@ from fmbench.errors import UsageError
 from fmbench.markdown import plain
 
 from . import output
+from .joined import joined
 from .published_plots import write_machine_plots
 from .published_quality import reports, retrieval_sections, student_sections, write_student_plots
 from .published_table import machine_facts, tables
@@ -38,8 +39,9 @@ measure` measures the speed, and `results/measure_quality.sh` the quality, on yo
 LEGEND = """\
 Speed: a row is a model as it was set up, on one input size; a column is a batch size. Random weights have the
 architecture of the published ones, and a forward pass costs the same. Timed is the forward pass. Each figure is the
-median repetition ± half the width of its 95 % interval. One with a \\* should not be trusted: the last column says why
-(`fmbench show` on the log says it in full, and [trust a figure](../docs/how-to/trust-a-figure.md) what that means).
+median repetition ± half the width of its 95 % interval; where several processes measured it, the median of theirs ±
+half the width of the interval between them. One with a \\* should not be trusted: the last column says why (`fmbench
+show` on the log says it in full, and [trust a figure](../docs/how-to/trust-a-figure.md) what that means).
 
 """
 NONE = "None is published yet.\n"
@@ -92,7 +94,7 @@ def published_runs(folder: Path) -> list[Published]:
     """Return every run of a results folder, by machine and name. Raises UsageError for a log that cannot be read."""
     found = []
     for path in sorted(folder.glob(f"*/*/{LOG}")):
-        records = list(read_records([Source(path)], warn))
+        records = list(joined(read_records([Source(path)], warn)))
         if records:
             found.append(Published(path.parent.parent.name, path.parent.name, records))
     return found

@@ -57,7 +57,8 @@ def section(comparison: Comparison, threshold: float, style: Style) -> list[str]
     title = f"{comparison.new.name} against {comparison.base.name}: {headline(comparison)}"
     notes = [
         f"ratio: new over base, above 1 is slower. A regression or an improvement is beyond {100 * threshold:g}% with "
-        f"p below {100 * SIGNIFICANT:g}% (Mann-Whitney U on the repetitions, Holm-corrected)."
+        f"p below {100 * SIGNIFICANT:g}% (Mann-Whitney U on the repetitions, with --repeat on the processes; "
+        "Holm-corrected)."
     ]
     if comparison.differing:
         notes.append(f"Facts that differ: {facts(comparison.differing)}.")

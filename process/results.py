@@ -34,11 +34,15 @@ def schema_text() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One result: its row, the log that it is from, and every repetition in nanoseconds, as far as that is known."""
+    """One result: its row, the log that it is from, and every repetition in nanoseconds, as far as that is known.
+
+    `medians` are those of the processes, in nanoseconds, where the result is of several.
+    """
 
     row: dict[str, Any]
     source: str
     durations: Sequence[int] = ()
+    medians: Sequence[float] = ()
     line: int | None = None  # of the log, where it begins
 
     @property
@@ -50,7 +54,7 @@ class Record:
 def records(run: Run, source: str, metadata_id: str | None) -> Iterator[Record]:
     """Yield the results of a run, one a shape."""
     for shape in run.every_shape():
-        yield Record(row_of(run, shape, metadata_id), source, shape.durations, shape.line)
+        yield Record(row_of(run, shape, metadata_id), source, shape.durations, line=shape.line)
 
 
 def row_of(run: Run, shape: Shape, metadata_id: str | None) -> dict[str, Any]:
@@ -212,6 +216,7 @@ def statistics(shape: Shape, summary: Summary | None) -> dict[str, Any] | None:
         "interval_limit": summary.interval_limit,
         "graph": said.get("graph"),
         "waiting": summary.waiting,
+        "handover": said.get("handover"),
     }
 
 

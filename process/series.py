@@ -7,6 +7,7 @@ from typing import Any
 from fmbench.markdown import harmless
 
 from .columns import cells, text_of
+from .joined import joined
 from .results import Record
 from .variant_names import FIRST, VariantNames
 from .view import median
@@ -17,7 +18,8 @@ SIMULATED = "simulated"
 VARIANT = "variant"  # by name: a letter means something in its own run only
 TELLING = {
     "model": "{}", "environment.platform": "{}", "environment.device": "{}", "precision": "{}", VARIANT: "variant {}",
-    "environment.threads": "{} threads", "environment.compile": "{}", "environment.attention": "{} attention",
+    "environment.threads": "{} threads", "environment.compile": "{}", "environment.openvino_frontend": "{}",
+    "environment.attention": "{} attention",
     "environment.packages.torch": "torch {}", "metadata_id": "{}", SIMULATED: "{}",
 }  # fmt: skip
 MAIN = ("model", "environment.platform", "precision")
@@ -66,7 +68,7 @@ class Line:
 
 def points_of(records: Sequence[Record]) -> tuple[list[Point], str]:
     """Return every shape that has a latency, the last of those that are the same, and what all have in common."""
-    measured = [record for record in records if is_measured(record.row)]
+    measured = [record for record in joined(records) if is_measured(record.row)]
     found = {(name, record.row["input"], record.row["batch"]): point(record, name) for record, name in named(measured)}
     return list(found.values()), shared(measured)
 

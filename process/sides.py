@@ -7,6 +7,7 @@ from typing import Any
 from fmbench.errors import UsageError, nearest
 from fmbench.facts import DIGEST, MODEL, differences, flat, short, unsaid
 
+from .joined import joined
 from .reader import find_sources
 from .records import read_records
 from .results import Record
@@ -36,7 +37,7 @@ def read_side(path: str, across: Collection[str], warn: Callable[[str], None]) -
     found: dict[Key, Record] = {}
     names = VariantNames()
     twice = 0
-    for record in read_records(find_sources([path]), warn):
+    for record in joined(read_records(find_sources([path]), warn)):
         values = {**record.row, "variant": names.name(record)}
         key = tuple(None if name in across else values[name] for name in KEYS)
         if key in found:

@@ -24,7 +24,7 @@ NO_DIFFERENCE: Verdict = "no significant difference"
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One side of a shape: median in milliseconds, repetitions that count, and its doubt."""
+    """One side of a shape: median in milliseconds, repetitions that count (or processes), and its doubt."""
 
     itl: float | None
     n: int
@@ -35,12 +35,13 @@ class Measured:
 class Change:
     """A shape in both sides. `ratio` is new over base: above 1, new is slower. None where there is no answer.
 
-    `p` is of the Mann-Whitney test; `p_holm` is corrected for the number of shapes.
+    `p` is of the Mann-Whitney test on what `compared` names; `p_holm` is corrected for the number of shapes.
     """
 
     key: Key
     base: Measured
     new: Measured
+    compared: Literal["repetitions", "processes"] = "repetitions"
     ratio: float | None = None
     interval: Interval | None = None
     p: float | None = None
@@ -53,8 +54,11 @@ def measure_change(
     key: Key, base: Record, new: Record, seeds: tuple[Sequence[int], Sequence[int]]
 ) -> tuple[Change, np.ndarray | None]:
     """Return how a shape changed, and the ratio's bootstrap; no verdict, which depends on the other shapes too."""
-    kept = [np.asarray(stats.settled(record.durations), dtype=float) for record in (base, new)]
-    change = Change(key, measured(base, kept[0]), measured(new, kept[1]))
+    several = bool(base.medians or new.medians)
+    read = of_processes if several else of_repetitions
+    kept = [np.asarray(read(record), dtype=float) for record in (base, new)]
+    compared: Literal["repetitions", "processes"] = "processes" if several else "repetitions"
+    change = Change(key, measured(base, kept[0]), measured(new, kept[1]), compared)
     hindrance = why_not(base, new, kept)
     if hindrance is not None:
         return replace(change, verdict="regression" if newly_failed(base, new) else None, reason=hindrance), None
@@ -62,6 +66,20 @@ def measure_change(
     samples = resampled_medians(kept[1], seeds[1]) / resampled_medians(kept[0], seeds[0])
     p = mann_whitney_p(kept[0], kept[1])
     return replace(change, ratio=ratio, interval=interval(samples), p=p), samples
+
+
+def of_repetitions(record: Record) -> Sequence[float]:
+    """Return the repetitions that count, in nanoseconds."""
+    return stats.settled(record.durations)
+
+
+def of_processes(record: Record) -> Sequence[float]:
+    """Return the medians of a result's processes in nanoseconds; of one that is of one process, its median.
+
+    Repetitions of one process do not say how far another would be from it.
+    """
+    kept = of_repetitions(record)
+    return record.medians or ([float(np.median(kept))] if len(kept) else [])
 
 
 def measured(record: Record, kept: np.ndarray) -> Measured:
@@ -111,7 +129,7 @@ def with_verdict(change: Change, p_holm: float, threshold: float, shapes: int) -
     reason: str | None = None
     if p_holm >= SIGNIFICANT:
         if too_few(change, shapes):
-            reason = f"{change.base.n} and {change.new.n} repetitions are too few to tell"
+            reason = f"{change.base.n} and {change.new.n} {change.compared} are too few to tell"
         elif change.interval is not None and not change.interval[0] <= 1 <= change.interval[1]:
             reason = f"the test decides, and its p is {p_holm:.2g} over all shapes"
     elif 1 / (1 + threshold) <= ratio <= 1 + threshold:

@@ -4,8 +4,10 @@
 #
 #   results/measure.sh [FOLDER]    logs go to FOLDER (default: build/measured); one that was interrupted is gone on with
 #
-# Give it a quiet machine: `fmbench doctor` says what is not. SHAPE_SECONDS bounds a shape, so that all takes some half an
-# hour on two cores; what takes longer than that is repeated less often, and the results say so.
+# Give it a quiet machine: `fmbench doctor` says what is not. SHAPE_SECONDS bounds a shape in a process; what takes longer
+# than that is repeated less often, and the results say so. OpenVINO is fast or slow as a whole process, so that each of its
+# shapes is measured by PROCESSES of them. On two cores all takes two to three hours, most of that for OpenVINO. ONLY is a
+# pattern of the logs to measure, as in ONLY='*-openvino-*'.
 set -euo pipefail
 
 folder=${1:-build/measured}
@@ -19,6 +21,8 @@ common=(
 # measure NAME ARGUMENT...: one run of the driver, into one log.
 measure() {
     local name=$1 log=$folder/$1.log begun=$SECONDS code=0
+    # shellcheck disable=SC2053 # a pattern
+    [[ $name == ${ONLY:-*} ]] || return 0
     shift
     if [ -s "$log" ]; then
         driver "${common[@]}" "$@" --resume "$log" || code=$?
@@ -29,14 +33,17 @@ measure() {
     [ "$code" -lt 128 ] || exit "$code" # interrupted
 }
 
-# sweep NAME ARGUMENT...: the four settings of one model.
+# sweep NAME ARGUMENT...: the settings of one model.
 sweep() {
     local name=$1
     shift
     measure "$name-eager-float32" --platform cpu "$@" --model:dtype@ torch.float32
     measure "$name-eager-bfloat16" --platform cpu "$@" --model:dtype@ torch.bfloat16
     measure "$name-inductor-float32" --platform cpu "$@" --model:dtype@ torch.float32 --compile:backend inductor
-    measure "$name-openvino" --platform openvino "$@" --model:dtype@ torch.float32
+    for frontend in torch.compile convert_model; do
+        measure "$name-openvino-$frontend" --platform openvino --platform:frontend "$frontend" "$@" \
+            --model:dtype@ torch.float32 --repeat "${PROCESSES:-3}"
+    done
 }
 
 mkdir -p "$folder"

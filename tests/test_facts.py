@@ -112,6 +112,21 @@ def test_the_processors_name(cpuinfo: str, name: str | None, monkeypatch: pytest
     assert host.cpu_model() == name
 
 
+X86 = "cpu family\t: 26\nmodel\t\t: 2\nmodel name\t: AMD EPYC\nstepping\t: 1\n\nprocessor : 1\nstepping\t: 9\n"
+ARM = "CPU implementer\t: 0x41\nCPU architecture: 8\nCPU variant\t: 0x1\nCPU part\t: 0xd40\nCPU revision\t: 1\n"
+
+
+@pytest.mark.parametrize(("cpuinfo", "stepping"), [(X86, "26/2/1"), (ARM, "0x41/0xd40/0x1/1"), ("", None)])
+def test_processors_of_one_name_are_told_apart(
+    cpuinfo: str, stepping: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(host, "read", lambda path: cpuinfo)
+    assert host.cpu_stepping() == stepping
+    facts_here, others = {"cpu": "AMD EPYC", "cpu_stepping": stepping}, {"cpu": "AMD EPYC", "cpu_stepping": "25/17/1"}
+    assert list(facts.differences(facts_here, others)) == ["cpu_stepping"]
+    assert facts.differences(facts_here, {"cpu": "AMD EPYC"}) == {}  # the first versions did not say
+
+
 def test_steal_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(host, "read", lambda path: "cpu  10 0 20 30 0 0 5 250 0 0\ncpu0 ...\n")
     monkeypatch.setattr(host.os, "sysconf", lambda name: 100)

@@ -8,7 +8,7 @@ from fmbench.digest import digest_of_json
 from fmbench.errors import UsageError
 
 # A log is of one machine, which may have several devices.
-HOST = ("machine", "cpu", "cpu_cores", "cpus", "numa_nodes", "memory_gib")
+HOST = ("machine", "cpu", "cpu_stepping", "cpu_cores", "cpus", "numa_nodes", "memory_gib")
 DEVICE = ("device_name", "device_memory_bytes", "device_count", "compute_capability", "multiprocessors")
 NOISE = re.compile(r"\((r|tm|c)\)|@ *[\d.]+ *[GM]hz|\b(cpu|processor)\b", re.IGNORECASE)
 LONGEST = 48

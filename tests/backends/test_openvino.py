@@ -179,7 +179,9 @@ def test_a_converted_model_has_the_threads_of_torch(small, threads: int) -> None
     platform, forward = converted(small)
     torch.set_num_threads(threads)
     forward(tokens(2, 16))
-    assert platform.model_facts()["openvino_threads"] == threads
+    facts = platform.model_facts()
+    assert (facts["openvino_threads"], facts["openvino_streams"]) == (threads, 1)
+    assert isinstance(facts["openvino_pinning"], bool)
 
 
 class OneTensor(torch.nn.Module):

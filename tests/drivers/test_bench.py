@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 
 import pytest
 
@@ -285,3 +286,4 @@ def test_a_platform_whose_threads_yield_is_contended_where_they_wait(
     run.run(Shape(16, 4))
     (stat,) = [json.loads(line.removeprefix("FMWORK STAT ")) for line in fmwork(log) if line.startswith("FMWORK STAT")]
     assert (stat["waiting"], stat["stable"], stat["reason"]) == (waiting, reason is None, reason)
+    assert (stat["handover"] is None) == (waiting is None or len(os.sched_getaffinity(0)) < 2)

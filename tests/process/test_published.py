@@ -204,13 +204,21 @@ def test_what_is_published_is_measured_with_the_driver(measure, tmp_path):
         for model in ("BertModel", "RobertaModel")
         for setting in (("cpu", None), ("cpu", "inductor"), ("openvino", None))
     }
-    assert len(found) == 8
+    assert len(found) == 10
+    assert {(each.platform, each.literal("platform", "frontend"), each.repeat) for each in found} == {
+        ("cpu", None, 1), ("openvino", "torch.compile", 3), ("openvino", "convert_model", 3),
+    }  # fmt: skip
     assert all(
         max(each.input_sizes) == 512 and max(each.batch_sizes) == 32 and len(each.shapes) == 36 for each in found
     )
     assert all(each.weights == "random" and each.ceiling and each.max_seconds for each in found)
     names = {path.stem for path in (tmp_path / "logs").iterdir()}
-    assert "granite-eager-bfloat16" in names and "minilm-openvino" in names and len(names) == 8
+    assert "granite-eager-bfloat16" in names and "minilm-openvino-convert_model" in names and len(names) == 10
+
+
+def test_a_part_can_be_measured(measure, tmp_path, monkeypatch):
+    monkeypatch.setenv("ONLY", "minilm-openvino-*")
+    assert [each.platform for each in measure()] == ["openvino"] * 2
 
 
 def test_what_was_interrupted_is_gone_on_with(measure):
