@@ -1,6 +1,7 @@
 """What a program says to its user. stdout carries results only; everything here goes to stderr."""
 
 import contextlib
+import errno
 import os
 import signal
 import sys
@@ -10,7 +11,8 @@ import traceback
 from collections.abc import Callable, Iterator
 from typing import TextIO
 
-from fmbench.errors import FmbenchError, first_line
+from fmbench.errors import FmbenchError, UsageError, first_line
+from fmbench.whole_file import written
 
 INTERRUPTED = 130
 BROKEN_PIPE = 141
@@ -88,26 +90,45 @@ def run_main(program: str, body: Callable[[], int]) -> int:
     The variable FMBENCH_DEBUG asks for the traceback as well.
     """
     try:
-        return body()
+        code = body()
+        with written("standard output"):
+            sys.stdout.flush()
+        return code
     except KeyboardInterrupt as interruption:
         say(f"{program}: interrupted; what was printed so far is whole")
         return TERMINATED if isinstance(interruption, Terminated) else INTERRUPTED
     except BrokenPipeError:
         # The reader went away (`driver | head`). Python would complain once more when it closes stdout.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        discard_output()
         return BROKEN_PIPE
     except FmbenchError as error:
         debug()
         say(f"{program}: error: {' '.join(str(error).split())}")
+        discard_output()
         return error.exit_code
     except ModuleNotFoundError as error:
         debug()
         say(f"{program}: error: the package {error.name} is missing; `fmbench doctor` says what to install")
         return 1
+    except OSError as error:
+        debug()
+        discard_output()
+        where = error.filename if error.filename is not None else "standard output, or another file without a name"
+        fix = "; name a shorter path" if error.errno == errno.ENAMETOOLONG else ""
+        say(f"{program}: error: {where}: {error.strerror or first_line(error)}{fix} (FMBENCH_DEBUG=1 shows where)")
+        return UsageError.exit_code if fix else 1
     except Exception as error:
         debug()
         say(f"{program}: error: {type(error).__name__}: {first_line(error)} (FMBENCH_DEBUG=1 shows the traceback)")
         return 1
+
+
+def discard_output() -> None:
+    """Write what is left for stdout, or drop it: Python would try again in the end, and complain."""
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def debug() -> None:
@@ -134,8 +155,12 @@ def reserved_stdout() -> Iterator[TextIO]:
     real = os.dup(1)
     os.dup2(2, 1)
     try:
-        with open(real, "w", encoding="utf-8", errors="backslashreplace", closefd=False) as stream:
+        stream = open(real, "w", encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
+        try:
             yield stream
+        finally:
+            with written("standard output"):
+                stream.close()
     finally:
         sys.stdout.flush()
         os.dup2(real, 1)

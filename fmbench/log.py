@@ -3,6 +3,7 @@
 from typing import TextIO
 
 from fmbench import lines
+from fmbench.whole_file import written
 
 OUTCOMES = (lines.Stat, lines.Err, lines.Pair, lines.Proc)
 OUTCOME_STARTS = tuple(f"{lines.PREFIX}{kind.KIND} " for kind in OUTCOMES)
@@ -19,22 +20,27 @@ class LogWriter:
         """Write one FMWORK line."""
         if isinstance(line, OUTCOMES):
             self.outcomes.append(line)
-        self._stream.write(line.format() + "\n")
-        self._stream.flush()
+        self._put(line.format() + "\n")
 
     def text(self, text: str) -> None:
         """Pass a line on that another process wrote, its line break included."""
         if text.startswith(OUTCOME_STARTS) and isinstance(line := lines.parse_line(text), OUTCOMES):
             self.outcomes.append(line)
-        self._stream.write(text)
-        self._stream.flush()
+        self._put(text)
 
     def banner(self, *words: object) -> None:
         """Write a title between two rules."""
-        self._stream.write(lines.banner(*words) + "\n")
-        self._stream.flush()
+        self._put(lines.banner(*words) + "\n")
 
     def space(self) -> None:
         """Write a blank line."""
-        self._stream.write("\n")
-        self._stream.flush()
+        self._put("\n")
+
+    def _put(self, text: str) -> None:
+        """Write at once. Raises FmbenchError where there is no room: what was written before is a log still."""
+        name = getattr(self._stream, "name", None)
+        with written(
+            name if isinstance(name, str) and name[:1] != "<" else "the log", "what was written before is kept"
+        ):
+            self._stream.write(text)
+            self._stream.flush()

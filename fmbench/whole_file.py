@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TextIO
 
 from fmbench.errors import FmbenchError, UsageError, first_line
+from fmbench.walk import inside
 
 # No fault of who named the file.
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
@@ -69,6 +70,15 @@ def part_beside(path: Path, prefix: str = ".") -> Iterator[Path]:
         yield part
     finally:
         part.unlink(missing_ok=True)
+
+
+def share(folder: Path) -> None:
+    """Give a new folder's files the permissions that a new file gets: what safetensors writes is its owner's alone."""
+    with part_beside(folder / "mode") as usual:
+        mode = usual.stat().st_mode & 0o777
+    for entry in inside(folder):
+        if entry.is_file(follow_symlinks=False):
+            Path(entry.path).chmod(mode)
 
 
 @contextlib.contextmanager
