@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TextIO
 
-from fmbench.errors import FmbenchError, first_line
+from fmbench.errors import FmbenchError, UsageError, first_line
 from fmbench.markdown import visible
 from fmbench.secrets import masked_message
 from fmbench.whole_file import written
@@ -20,7 +20,6 @@ from fmbench.whole_file import written
 INTERRUPTED = 130
 BROKEN_PIPE = 141
 TERMINATED = 143
-NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Terminated(KeyboardInterrupt):
@@ -125,12 +124,15 @@ def run_main(program: str, body: Callable[[], int]) -> int:
         debug()
         say(f"{program}: error: the package {error.name} is missing; `fmbench doctor` says what to install")
         return 1
+    except OSError as error:
+        debug()
+        mute()
+        where = error.filename if error.filename is not None else "standard output, or another file without a name"
+        fix = "; name a shorter path" if error.errno == errno.ENAMETOOLONG else ""
+        say(f"{program}: error: {where}: {error.strerror or first_line(error)}{fix} (FMBENCH_DEBUG=1 shows where)")
+        return UsageError.exit_code if fix else 1
     except Exception as error:
         debug()
-        if isinstance(error, OSError) and error.errno in NO_SPACE:
-            say(f"{program}: error: not written ({error.strerror})")
-            mute()
-            return FmbenchError.exit_code
         say(f"{program}: error: {type(error).__name__}: {first_line(error)} (FMBENCH_DEBUG=1 shows the traceback)")
         return 1
 

@@ -78,7 +78,10 @@ class LogWriter:
         self._put("\n")
 
     def _put(self, text: str) -> None:
-        with written("the log"):
+        """Write at once. Raises FmbenchError where there is no room: what was written before is a log still."""
+        name = getattr(self._stream, "name", None)
+        named = name if isinstance(name, str) and name[:1] != "<" else "the log"
+        with written(named, "what was written before is kept"):
             self._stream.write(text)
             self._stream.flush()
 

@@ -1,13 +1,18 @@
 """A file that is there whole or not at all."""
 
 import contextlib
+import errno
 import os
-import tempfile
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
 from fmbench.errors import FmbenchError, UsageError, first_line
+from fmbench.walk import inside
+
+# No fault of who named the file.
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 @contextlib.contextmanager
@@ -15,7 +20,7 @@ def whole_file(target: Path) -> Iterator[TextIO]:
     """Yield a stream to a new file beside the target that takes its place when all went well.
 
     A device or a pipe is written to: there is nothing to take the place of. Raises UsageError for a target that cannot
-    be written, FmbenchError where writing fails half-way (a full disk).
+    be written, FmbenchError where writing fails half-way (a full disk): what was there is there still.
     """
     if target.exists() and not target.is_file() and not target.is_dir():
         with written(target), target.open("w", encoding="utf-8", newline="") as stream:
@@ -24,38 +29,70 @@ def whole_file(target: Path) -> Iterator[TextIO]:
     real = target.resolve()  # a link stays one
     if real.is_dir():
         raise UsageError(f"{target}: is a folder; name a file")
+    with written(target), part_beside(real, f".{cut(real.name, 100)}.") as part:
+        with part.open("w", encoding="utf-8", newline="") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        if real.exists():
+            part.chmod(real.stat().st_mode & 0o777)
+        part.replace(real)
+
+
+def write_whole(path: Path, content: bytes, prefix: str = ".", kept: str = "") -> None:
+    """Write a file beside its place and move it there, so that nobody ever sees half of it.
+
+    `prefix` begins its name until it is whole. Raises FmbenchError, which says what is `kept`, where there is no room.
+    """
+    with written(path, kept), part_beside(path, prefix) as part:
+        with part.open("wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        part.replace(path)
+
+
+@contextlib.contextmanager
+def part_beside(path: Path, prefix: str = ".") -> Iterator[Path]:
+    """Yield a new file in a path's folder; it is gone afterwards where nobody moved it.
+
+    Its permissions are those that the umask leaves; the files of `tempfile` can be read by their owner alone.
+    Raises UsageError where no file can be made there.
+    """
+    part = path.with_name(f"{prefix}{uuid.uuid4().hex}.part")
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{real.name[:100]}.", suffix=".part", dir=real.parent)
+        part.touch(exist_ok=False)
     except OSError as error:
-        raise UsageError(f"{target}: cannot be written ({error.strerror or first_line(error)})") from None
-    part = Path(name)
+        if error.errno in NO_ROOM:
+            raise
+        raise UsageError(f"{path}: cannot be written ({error.strerror or first_line(error)})") from None
     try:
-        with written(target):
-            with os.fdopen(handle, "w", encoding="utf-8", newline="") as stream:
-                yield stream
-                stream.flush()
-                os.fsync(stream.fileno())
-            part.chmod(mode_of(real))
-            part.replace(real)
+        yield part
     finally:
         part.unlink(missing_ok=True)
 
 
+def share(folder: Path) -> None:
+    """Give a new folder's files the permissions that a new file gets: what safetensors writes is its owner's alone."""
+    with part_beside(folder / "mode") as usual:
+        mode = usual.stat().st_mode & 0o777
+    for entry in inside(folder):
+        if entry.is_file(follow_symlinks=False):
+            Path(entry.path).chmod(mode)
+
+
 @contextlib.contextmanager
-def written(target: object) -> Iterator[None]:
-    """Turn what the system says of a failed write into one line."""
+def written(target: object, kept: str = "") -> Iterator[None]:
+    """Turn what the system says of a failed write into one line, and say behind it what is `kept`."""
     try:
         yield
     except BrokenPipeError:
         raise
     except OSError as error:
-        raise FmbenchError(f"{target}: not written ({error.strerror or first_line(error)})") from None
+        reason = error.strerror or first_line(error)
+        raise FmbenchError(f"{target}: not written ({reason}){'; ' if kept else ''}{kept}") from None
 
 
-def mode_of(path: Path) -> int:
-    """Return the permissions that a file has, or that a new one gets: others may have to read it."""
-    if path.exists():
-        return path.stat().st_mode & 0o777
-    mask = os.umask(0)
-    os.umask(mask)
-    return 0o666 & ~mask
+def cut(name: str, most: int) -> str:
+    """Return the beginning of a name, of at most so many bytes: that is what file systems count."""
+    return os.fsencode(name)[:most].decode("utf-8", "ignore")

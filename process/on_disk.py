@@ -5,6 +5,8 @@ from array import array
 from collections.abc import Sequence
 from typing import overload
 
+from fmbench.whole_file import written
+
 WIDTH = array("q").itemsize
 
 
@@ -17,8 +19,9 @@ class OnDisk(Sequence[int]):
 
     def extend(self, values: "array[int]") -> None:
         """Append numbers of 64 bits."""
-        self._file.seek(self._count * WIDTH)
-        values.tofile(self._file)
+        with written(tempfile.gettempdir()):
+            self._file.seek(self._count * WIDTH)
+            values.tofile(self._file)
         self._count += len(values)
 
     def __len__(self) -> int:

@@ -123,7 +123,7 @@ def write_plots(folder: Path, runs: Sequence[Published]) -> dict[str, Plots]:
     kept = {path for plots in made.values() for path in (*plots.speed, *plots.students.values())}
     for path in target.glob("*.png"):
         if path not in kept:
-            path.unlink()
+            path.unlink(missing_ok=True)
     return made
 
 

@@ -4,6 +4,7 @@ import codecs
 import contextlib
 import gzip
 import io
+import os
 import sys
 import zlib
 from collections.abc import Callable, Iterable, Iterator
@@ -14,6 +15,7 @@ from typing import Any, cast
 
 from fmbench.errors import UsageError
 from fmbench.lines import UTF16
+from fmbench.walk import files_below
 
 GZIP_MAGIC = b"\x1f\x8b"
 # What a folder is searched for: logs, and where it has none, results.
@@ -25,10 +27,14 @@ LONGEST = 2**24  # bytes of a line
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One log: a file, or standard input where there is no path. `label` is what messages call it, if not its path."""
+    """One log: a file, or standard input where there is no path. `label` is what messages call it, if not its path.
+
+    One that was `found` in a folder, and not named, may be gone again.
+    """
 
     path: Path | None
     label: str | None = None
+    found: bool = False
 
     @property
     def name(self) -> str:
@@ -38,7 +44,8 @@ class Source:
     def lines(self, warn: Callable[[str], None]) -> Iterator[bytes]:
         """Yield every line with its line end; one without end (a binary file) in parts, as memory has to hold it.
 
-        A packed log that was cut off (its run was killed) gives what can be read of it, and a warning.
+        A packed log that was cut off (its run was killed) gives what can be read of it, and a warning; one that was
+        found in a folder, and is gone again, gives a warning alone.
         Raises UsageError for a file that cannot be read, or is damaged.
         """
         with self._reading(warn) as stream:
@@ -51,6 +58,10 @@ class Source:
 
     @contextlib.contextmanager
     def _reading(self, warn: Callable[[str], None]) -> Iterator[io.BufferedReader]:
+        if self.found and self.path is not None and not os.path.lexists(self.path):
+            warn(f"{self.name}: was deleted after it was found; it is left out")
+            yield io.BufferedReader(io.BytesIO())
+            return
         try:
             with self._open() as stream:
                 yield stream
@@ -125,21 +136,15 @@ def logs_below(folder: Path, option: str) -> list[Source]:
 
     What is hidden, or below a hidden folder, is not looked at: a store keeps what is not whole yet in such folders.
     """
+    try:
+        files = [path for path in files_below(folder) if path.name not in OF_A_STORE]
+    except OSError as error:
+        raise UsageError(f"{option}{error.filename}: cannot be read ({error.strerror})") from None
     for patterns in PATTERNS:
-        found = {
-            path
-            for pattern in patterns
-            for path in folder.rglob(pattern)
-            if path.name not in OF_A_STORE and not path.is_dir() and not is_hidden(path.relative_to(folder))
-        }
+        found = [path for path in files if any(path.match(pattern) for pattern in patterns)]
         if found:
-            return [Source(path) for path in sorted(found)]
+            return [Source(path, found=True) for path in sorted(found)]
     raise UsageError(f"{option}{folder}: the folder holds no {' or '.join(PATTERNS[0])}; name a file")
-
-
-def is_hidden(path: Path) -> bool:
-    """Whether a relative path, or a folder that it goes through, begins with a dot."""
-    return any(part.startswith(".") for part in path.parts)
 
 
 class Complaints:

@@ -8,6 +8,7 @@ from typing import Any
 
 from fmbench import lines
 from fmbench.summary import Summary
+from fmbench.whole_file import written
 
 from .shape import Shape
 
@@ -30,10 +31,12 @@ class Spool:
         parts: dict[str, Any] = {name: getattr(shape, name) for name in PLAIN}
         parts["result"] = shape.result and astuple(shape.result)
         parts["figures"] = shape.figures and astuple(shape.figures)
-        self._file.write(json.dumps(parts) + "\n")
+        with written(tempfile.gettempdir()):
+            self._file.write(json.dumps(parts) + "\n")
 
     def __iter__(self) -> Iterator[Shape]:
-        self._file.seek(0)
+        with written(tempfile.gettempdir()):
+            self._file.seek(0)
         for text in self._file:
             parts = json.loads(text)
             result, figures = parts.pop("result"), parts.pop("figures")

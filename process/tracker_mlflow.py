@@ -6,13 +6,18 @@ import itertools
 import logging
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
+
+from fmbench.errors import UsageError
+from fmbench.whole_file import part_beside
 
 from .tracked import PROJECT, TrackedRun
 
 # What the server takes at once.
 MOST_METRICS = 1000
 MOST_PARAMETERS = 100
+SQLITE = "sqlite:///"
 EXPERIMENT = ("MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME")
 
 
@@ -33,12 +38,24 @@ class MlflowTracker:
 
         for library in ("mlflow", "alembic"):
             logging.getLogger(library).setLevel(logging.WARNING)  # it speaks of the tables that it makes
+        check_database(mlflow.get_tracking_uri())
         client = mlflow.MlflowClient()
         experiment = experiment_of(mlflow, project)
         made = client.create_run(experiment.experiment_id, start_time=milliseconds(run.started), run_name=run.name)
         with ending(client, made.info.run_id, milliseconds(run.ended)):
             log(client, made.info.run_id, run)
         return f"experiment {experiment.name} at {mlflow.get_tracking_uri()}"
+
+
+def check_database(uri: str) -> None:
+    """Raise UsageError for a database in a file that cannot be written: MLflow would try for 100 seconds."""
+    if not uri.startswith(SQLITE):
+        return
+    path = Path(uri.removeprefix(SQLITE).partition("?")[0]).absolute()
+    above = next(folder for folder in path.parents if folder.exists())  # MLflow makes those that are missing
+    with part_beside(above / path.name):  # SQLite needs such a file too
+        if path.exists() and not os.access(path, os.W_OK):
+            raise UsageError(f"{path}: cannot be written; name another database with MLFLOW_TRACKING_URI")
 
 
 def experiment_of(mlflow: Any, project: str | None) -> Any:

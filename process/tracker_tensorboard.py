@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from fmbench.whole_file import cut
+
 from .tracked import PROJECT, TrackedRun
 
 FOLDER = "TENSORBOARD_LOGGING_DIR"  # the variable that transformers reads
@@ -39,7 +41,7 @@ class TensorboardTracker:
 
 def folder_of(project: str) -> str:
     """Return a project's name as that of one folder."""
-    return project.replace("/", "-").replace(os.sep, "-").lstrip(".") or PROJECT
+    return cut(project.replace("/", "-").replace(os.sep, "-").lstrip("."), 200) or PROJECT
 
 
 def new_folder(above: Path, name: str) -> Path:

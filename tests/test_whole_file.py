@@ -4,7 +4,7 @@ import stat
 import pytest
 
 from fmbench.errors import FmbenchError, UsageError
-from fmbench.whole_file import whole_file
+from fmbench.whole_file import share, whole_file
 
 
 def test_a_failure_leaves_what_was_there(tmp_path):
@@ -58,3 +58,19 @@ def test_a_pipe_is_written_to_and_stays_one(tmp_path):
     finally:
         os.close(reader)
     assert pipe.is_fifo()
+
+
+def test_long_names_are_written(tmp_path):
+    for name in ("n" * 250, "\N{CJK UNIFIED IDEOGRAPH-6A21}" * 83):
+        with whole_file(tmp_path / name) as stream:
+            stream.write("text")
+        assert (tmp_path / name).read_text() == "text"
+
+
+def test_files_that_a_library_made_get_the_usual_permissions(tmp_path):
+    (tmp_path / "usual").touch()
+    usual = stat.S_IMODE((tmp_path / "usual").stat().st_mode)
+    (tmp_path / "usual").chmod(0o600)
+    share(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["usual"]
+    assert stat.S_IMODE((tmp_path / "usual").stat().st_mode) == usual

@@ -234,6 +234,9 @@ def check(arguments: DistillArguments) -> None:
     files = bool(arguments.corpus or arguments.queries or arguments.qrels)
     if arguments.task != "align" and bool(arguments.dataset) == files:
         raise UsageError("name the data with --dataset DIR, or with --corpus, --queries and --qrels")
+    if arguments.task == "teacher" and not (arguments.split or arguments.queries or arguments.pseudo_queries):
+        raise UsageError("nothing to train on is named: queries with --split train, texts of the corpus with "
+                         "--pseudo_queries titles,sentences, or both")  # fmt: skip
     if arguments.held_out_split and not arguments.dataset:
         raise UsageError("--held_out_split: is a split of --dataset; name files with --held_out_queries")
     if arguments.task == "contrast" and len(arguments.query_model) != 1:

@@ -18,10 +18,11 @@ from fmbench.digest import digest_of_json
 from fmbench.errors import FmbenchError, UsageError
 from fmbench.facts import package_version
 from fmbench.secrets import masked_text, sealed
-from fmbench.whole_file import whole_file
+from fmbench.whole_file import cut, whole_file
 
 READY = "fmbench-ready.json"
 LAYER = "fmbench-layer.pth"
+LONGEST = 100  # bytes of a name: files have endings behind it
 OPTION = re.compile(r"\s*-")
 NAME = re.compile(r"[A-Za-z0-9._-]+")  # of a package, where a requirement begins
 
@@ -64,7 +65,9 @@ class Environment:
     @property
     def name(self) -> str:
         """What files and tables call it."""
-        return re.sub(r"[^\w.+-]+", "-", masked_text(self.requirement, sealed)).strip("-")
+        plain = re.sub(r"[^\w.+-]+", "-", masked_text(self.requirement, sealed)).strip("-")
+        short = cut(plain, LONGEST)
+        return plain if short == plain else f"{short}-{digest_of_json(plain)[:8]}"
 
     @property
     def folder(self) -> Path:

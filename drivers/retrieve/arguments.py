@@ -133,7 +133,11 @@ def add_data_arguments(parser: Parser, cache: str = "") -> None:
         "--dataset", type=paths, metavar="DIR,...", help="folders in BEIR's layout: corpus.jsonl, queries.jsonl, qrels/"
     )
     add(
-        "--split", type=nonempty, metavar="NAME", help="which of a folder's qrels, and so which queries (default: test)"
+        "--split",
+        type=nonempty,
+        metavar="NAME",
+        help="which of a folder's qrels, and so which queries (default: "
+        "test; `distill contrast`: train; `distill teacher`: none, so that it takes texts of the corpus alone)",
     )
     add("--corpus", type=paths, metavar="FILE,...", help="JSONL or TSV, packed or not; one corpus")
     add("--queries", type=paths, metavar="FILE,...", help="the same, without titles")

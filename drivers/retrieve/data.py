@@ -21,7 +21,7 @@ def open_datasets(arguments: RetrieveArguments) -> list[Dataset]:
     if arguments.corpus:
         found = [Dataset.from_files(arguments.corpus, arguments.queries, arguments.qrels, **chosen)]
     else:
-        found = [Dataset.from_folder(folder, arguments.split, **chosen) for folder in arguments.dataset]
+        found = [Dataset.from_folder(folder, arguments.split or None, **chosen) for folder in arguments.dataset]
     names = [dataset.name for dataset in found]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:

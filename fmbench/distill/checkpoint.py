@@ -1,30 +1,27 @@
 """Checkpoints: everything that a training run needs to go on, in one safetensors file that is whole or not there."""
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from fmbench.errors import UsageError, first_line
+from fmbench.whole_file import write_whole
 
 FORMAT = 2  # 1 knew of models by their weights alone
 
 
 def write(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
     """Write tensors and facts (JSON values) beside the path, and rename: a killed run leaves the file before."""
-    part = path.with_name(f".{path.name}.part")
     whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    save_file(whole, part, metadata={"format": "pt", "fmbench": json.dumps({"version": FORMAT, **facts})})
-    with part.open("rb+") as stream:
-        os.fsync(stream.fileno())
-    part.replace(path)
+    metadata = {"format": "pt", "fmbench": json.dumps({"version": FORMAT, **facts})}
+    write_whole(path, save(whole, metadata), kept="the checkpoint before it is kept, and --resume goes on from there")
 
 
 def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

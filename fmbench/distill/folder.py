@@ -10,9 +10,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save_file
+from safetensors.torch import save
+from torch import Tensor
 
 from fmbench.sentence_folder import MODULES, ROOT, Module, listed
+from fmbench.whole_file import share, write_whole, written
 
 from .lookup import FoldedStudent, LookupStudent
 from .published import RECURRENT, read_query_side
@@ -56,7 +58,7 @@ def save_student(
 def write_lookup(folder: Path, student: LookupStudent | FoldedStudent, tokenizer: QueryTokenizer) -> Module:
     """Write the folded table as a StaticEmbedding, which averages a text's rows."""
     folder.mkdir(exist_ok=True)
-    save_file({"embedding.weight": student.folded().contiguous()}, folder / "model.safetensors")
+    write_tensors(folder / "model.safetensors", {"embedding.weight": student.folded().contiguous()})
     tokenizer.backend.save(str(folder / "tokenizer.json"))
     return Module(f"{PACKAGE}.StaticEmbedding", folder.name)
 
@@ -64,7 +66,9 @@ def write_lookup(folder: Path, student: LookupStudent | FoldedStudent, tokenizer
 def write_transformer(folder: Path, student: TransformerStudent, tokenizer: QueryTokenizer) -> list[Module]:
     """Write the transformer, its pooling and, where it has one, its projection."""
     inner = folder / "0_Transformer"
-    student.model.save_pretrained(inner)
+    with written(inner):
+        student.model.save_pretrained(inner)
+    share(inner)
     write_tokenizer(inner, tokenizer)
     write_json(inner / "sentence_bert_config.json", {"max_seq_length": tokenizer.length, "do_lower_case": False})
     width = student.model.config.hidden_size
@@ -81,7 +85,7 @@ def write_transformer(folder: Path, student: TransformerStudent, tokenizer: Quer
         }  # fmt: skip
         modules.append(write_module(folder / "2_Dense", "Dense", dense))
         weights = {"linear.weight": student.projection.weight.detach().contiguous()}
-        save_file(weights, folder / "2_Dense" / "model.safetensors")
+        write_tensors(folder / "2_Dense" / "model.safetensors", weights)
     return modules
 
 
@@ -95,7 +99,7 @@ def write_recurrent(folder: Path, student: RecurrentStudent, tokenizer: QueryTok
     """Write a recurrent student for our own module."""
     folder.mkdir(exist_ok=True)
     tensors = {name: tensor.contiguous() for name, tensor in student.state_dict().items()}
-    save_file(tensors, folder / "model.safetensors")
+    write_tensors(folder / "model.safetensors", tensors)
     tokenizer.backend.save(str(folder / "tokenizer.json"))
     write_json(folder / "config.json", student.settings())
     return Module(RECURRENT, folder.name)
@@ -157,4 +161,9 @@ def write_list(folder: Path, modules: Sequence[Module]) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Write JSON that a person can read."""
-    path.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+    write_whole(path, f"{json.dumps(value, indent=2)}\n".encode())
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Write tensors; `save_file` of safetensors makes files that their owner alone can read."""
+    write_whole(path, save(dict(tensors)))

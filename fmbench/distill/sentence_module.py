@@ -55,11 +55,10 @@ class RecurrentModule(Module):
 
     def save(self, output_path: str, *_: Any, **__: Any) -> None:
         """Write a module's folder; `load` reads it."""
-        from safetensors.torch import save_file
+        from .folder import write_tensors
 
         folder = Path(output_path)
-        save_file(
-            {name: one.contiguous() for name, one in self.student.state_dict().items()}, folder / "model.safetensors"
-        )
+        tensors = {name: one.contiguous() for name, one in self.student.state_dict().items()}
+        write_tensors(folder / "model.safetensors", tensors)
         (folder / "config.json").write_text(json.dumps(self.student.settings(), indent=2), encoding="utf-8")
         self.tokenizer.save(str(folder / "tokenizer.json"))

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 IDENTITY = (DIGEST, MODEL)
+STORED = "float32"
 TEXTS, FACTS, VECTORS = "texts.jsonl", "teacher.json", "vectors"
 
 
@@ -70,7 +71,7 @@ def write_facts(
     `model` is what a fingerprint says of it.
     """
     name = model["model"]
-    stored = manifest.folder_name({"input": texts.digest(), "role": "query", "stored": "float32", **key}, name, "query")
+    stored = manifest.folder_name({"input": texts.digest(), "role": "query", "stored": STORED, **key}, name, "query")
     facts = {"model": name, "key": dict(key), "store": stored, "texts": texts.digest(), **counts}
     facts |= {known: model[known] for known in IDENTITY}
     with whole_file(folder / FACTS) as stream:
@@ -127,9 +128,11 @@ def open_vectors(folder: Path) -> Embeddings:
     """Open a store of the embedding cache without its encoder. Raises UsageError for one that is not whole."""
     found = manifest.read(folder)
     files = shard.find(folder) if found else {}
-    whole = [next((one for one in files.get(index, ()) if one.is_whole()), None) for index in range(found.shards)] \
-        if found else []  # fmt: skip
+    whole = [
+        next((one for one in files.get(index, ()) if not one.fault(found.size(index), found.dimension, STORED)), None)
+        for index in range(found.shards)
+    ] if found else []  # fmt: skip
     kept = [one for one in whole if one is not None]
     if found is None or len(kept) < len(whole):
         raise UsageError(f"{folder}: vectors are missing or damaged; `fmbench distill teacher` encodes them again")
-    return Embeddings(kept, found.dimension, "float32", found.tokens_per_batch)
+    return Embeddings(kept, found.dimension, STORED, found.tokens_per_batch)

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,8 @@ from typing import Any
 from fmbench import facts
 from fmbench.digest import digest_of_json
 from fmbench.errors import UsageError, first_line
+from fmbench.walk import inside
+from fmbench.whole_file import cut, part_beside, written
 
 FORMAT = 1
 FILE = "manifest.json"
@@ -39,20 +40,23 @@ class Manifest:
         """How many files there are when all is encoded."""
         return -(-self.texts // self.texts_per_shard)
 
+    def size(self, index: int) -> int:
+        """Return how many texts a file holds."""
+        return min(self.texts_per_shard, self.texts - index * self.texts_per_shard)
+
     def write_new(self, folder: Path) -> bool:
         """Write the manifest where there is none; return whether it was written. Another process's is left alone."""
         text = json.dumps(asdict(self), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
-        handle, name = tempfile.mkstemp(prefix=".", suffix=".part", dir=folder)
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as stream:
+        path = folder / FILE
+        with written(path), part_beside(path) as part:
+            with part.open("w", encoding="utf-8") as stream:
                 stream.write(text)
                 stream.flush()
                 os.fsync(stream.fileno())
-            os.link(name, folder / FILE)
-        except FileExistsError:
-            return False
-        finally:
-            Path(name).unlink(missing_ok=True)
+            try:
+                path.hardlink_to(part)
+            except FileExistsError:
+                return False
         return True
 
 
@@ -70,7 +74,7 @@ def read(folder: Path) -> Manifest | None:
 
 def folder_name(key: dict[str, Any], model: str, role: str) -> str:
     """Return a folder's name: what a person wants to know, and the digest of the key."""
-    return f"{UNSAFE.sub('-', model)[-60:].strip('-.')}-{role}-{digest_of_json(key)[:20]}"
+    return f"{cut(UNSAFE.sub('-', model)[-60:], 120).strip('-.')}-{role}-{digest_of_json(key)[:20]}"
 
 
 def texts_per_shard(texts: int, chunk: int) -> int:
@@ -81,9 +85,10 @@ def texts_per_shard(texts: int, chunk: int) -> int:
 def what_changed(key: dict[str, Any], directory: Path) -> str | None:
     """Return in what a key differs from the most similar one in a cache, or None where nothing there is like it."""
     nearest: tuple[dict[str, tuple[Any, Any]], Path] | None = None
-    for folder in sorted(directory.iterdir()):
+    for entry in inside(directory):
+        folder = Path(entry.path)
         try:
-            other = read(folder) if folder.is_dir() else None
+            other = read(folder) if entry.is_dir() else None
         except UsageError:
             continue
         alike = other is not None and any(other.key.get(name) == key[name] for name in ("input", "weights"))

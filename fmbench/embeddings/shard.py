@@ -3,19 +3,21 @@
 import functools
 import hashlib
 import json
-import os
 import re
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from fmbench.walk import inside
+from fmbench.whole_file import write_whole
 
 if TYPE_CHECKING:
     import numpy as np
 
 NAME = re.compile(r"(?P<index>\d{6})-(?P<checksum>[0-9a-f]{32})\.safetensors")
 DTYPES = {"F32": "float32", "F16": "float16"}  # as safetensors and as numpy call them
+KEPT = "what was written before is kept, and the same command goes on from there"
 SIZE_BYTES = 8  # a safetensors file begins with the length of its header
 
 
@@ -49,13 +51,27 @@ class Shard:
         """What the file says of its tensors, and where their bytes begin."""
         with self.path.open("rb") as stream:
             size = int.from_bytes(stream.read(SIZE_BYTES), "little")
+            if size > self.path.stat().st_size:
+                raise ValueError(f"{self.path}: is no safetensors file")
             return json.loads(stream.read(size)), SIZE_BYTES + size
 
     def is_whole(self) -> bool:
-        """Whether the bytes are those that were written."""
+        """Whether the bytes are those that were written. Raises FileNotFoundError where another process deleted it."""
         with self.path.open("rb") as stream:
             found = hashlib.file_digest(stream, "sha256").hexdigest()
         return self.path.name.partition("-")[2].startswith(found[:32])
+
+    def fault(self, texts: int, dimension: int, dtype: str) -> str | None:
+        """Return why these are not the vectors (texts, dimension) of a type with their ids; None where they are."""
+        try:
+            if not self.is_whole():
+                return "its checksum is wrong"
+            held = (self.vectors.shape, self.vectors.dtype.name, len(self.ids))
+        except FileNotFoundError:
+            return "it is gone"
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
+            return "it holds no vectors"
+        return None if held == ((texts, dimension), dtype, texts) else "it holds other vectors"
 
 
 def write(folder: Path, index: int, ids: Sequence[str], vectors: "np.ndarray", prefix: str = ".") -> Shard:
@@ -76,29 +92,15 @@ def write_checked(folder: Path, name: str, suffix: str, tensors: "dict[str, np.n
 
     content = save(tensors)
     path = folder / f"{name}-{hashlib.sha256(content).hexdigest()[:32]}{suffix}"
-    write_whole(path, content, prefix)
+    write_whole(path, content, prefix, KEPT)
     return path
-
-
-def write_whole(path: Path, content: bytes, prefix: str) -> None:
-    """Write a file beside its place and move it there, so that nobody ever sees half of it."""
-    handle, name = tempfile.mkstemp(prefix=prefix, suffix=".part", dir=path.parent)
-    part = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def find(folder: Path) -> dict[int, list[Shard]]:
     """Return the shards in a folder by number; two where two processes came to other last bits."""
     found: dict[int, list[Shard]] = {}
-    for path in sorted(folder.iterdir()):
-        match = NAME.fullmatch(path.name)
+    for entry in inside(folder):
+        match = NAME.fullmatch(entry.name)
         if match:
-            found.setdefault(int(match["index"]), []).append(Shard(path))
+            found.setdefault(int(match["index"]), []).append(Shard(Path(entry.path)))
     return found

@@ -162,10 +162,10 @@ class Store:
                 missing = [index for index in mine if index not in whole]
                 parts = self._unfinished(mine, missing)
                 self._tell(mine, missing, sum(map(len, parts)))
-            done = sum(self._size(index) for index in whole)
+            done = sum(self.manifest.size(index) for index in whole)
             for unfinished, shard in self._encoded(parts):
                 whole[unfinished.index] = shard
-                done += self._size(unfinished.index)
+                done += self.manifest.size(unfinished.index)
                 if progress:
                     progress(done, self.manifest.texts)
         return [whole[index] for index in mine]
@@ -187,15 +187,10 @@ class Store:
             return
         try:
             for part in self.folder.glob(f".{mine.start}-{mine.stop}.*.part"):
-                part.unlink()  # what a killed process left
+                part.unlink(missing_ok=True)  # what a killed process left
             yield
         finally:
             lock.release()
-
-    def _size(self, index: int) -> int:
-        """Return how many texts a file holds."""
-        each = self.manifest.texts_per_shard
-        return min(each, self.manifest.texts - index * each)
 
     def _check(self, mine: range) -> dict[int, Shard]:
         """Return the files of a share that are whole; the others are deleted, and that is said."""
@@ -204,20 +199,21 @@ class Store:
             if index not in mine:
                 continue
             for shard in found:
-                if shard.is_whole():
+                fault = shard.fault(self.manifest.size(index), self.manifest.dimension, self._dtype)
+                if fault is None:
                     whole.setdefault(index, shard)
                 else:
-                    warn(f"{shard.path}: damaged (its checksum is wrong); its texts are encoded anew")
-                    shard.path.unlink()
+                    warn(f"{shard.path}: damaged ({fault}); its texts are encoded anew")
+                    shard.path.unlink(missing_ok=True)
         return whole
 
     def _unfinished(self, mine: range, missing: Sequence[int]) -> list[Unfinished]:
         """Return what is there of each missing file; what is left of files that are whole is deleted."""
         found = find_unfinished(self.folder)
-        prefix = f".{mine.start}-{mine.stop}."
+        prefix, size = f".{mine.start}-{mine.stop}.", self.manifest.dimension
         for index in found.keys() & (set(mine) - set(missing)):
-            Unfinished(self.folder, index, prefix, found[index]).clear()
-        return [Unfinished(self.folder, index, prefix, found.get(index, ())) for index in missing]
+            Unfinished(self.folder, index, prefix, size, found[index]).clear()
+        return [Unfinished(self.folder, index, prefix, size, found.get(index, ())) for index in missing]
 
     def _tell(self, mine: range, missing: Sequence[int], started: int) -> None:
         """Say what is taken from the cache; `started` is how many vectors there are of missing files."""
@@ -239,7 +235,7 @@ class Store:
         for unfinished in parts:
             ids: list[str] = []
             found: list[np.ndarray] = []
-            while len(ids) < self._size(unfinished.index):
+            while len(ids) < self.manifest.size(unfinished.index):
                 found.append(self._next(vectors, names))
                 ids += names.popleft()
             with self._encoder.timings.phase("write"):
@@ -249,14 +245,14 @@ class Store:
 
     def _firsts(self, index: int) -> range:
         """Return where the chunks of a file begin, counted from its first text."""
-        return range(0, self._size(index), self.manifest.chunk)
+        return range(0, self.manifest.size(index), self.manifest.chunk)
 
     def _chunks(self, missing: Sequence[int], names: "deque[list[str]]") -> Iterator[list[str]]:
         """Yield the texts of files, a chunk at a time, and note their ids. Runs in the tokenising thread."""
         texts, position = iter(self._texts), 0
         for index in missing:
             start = index * self.manifest.texts_per_shard
-            end = start + self._size(index)
+            end = start + self.manifest.size(index)
             for _ in islice(texts, start - position):
                 pass  # what another rank encodes, or what is there already
             for first in self._firsts(index):

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fmbench.walk import inside
+
 from .shard import Shard, write_checked
 
 if TYPE_CHECKING:
@@ -22,10 +24,10 @@ class Unfinished:
     Texts are told by their positions in the file. `prefix` begins the name of what is being written.
     """
 
-    def __init__(self, folder: Path, index: int, prefix: str, paths: Iterable[Path] = ()) -> None:
+    def __init__(self, folder: Path, index: int, prefix: str, dimension: int, paths: Iterable[Path] = ()) -> None:
         """Read what an earlier process left; a damaged file of it counts for nothing."""
         self.index, self.prefix = index, prefix
-        self._folder = folder
+        self._folder, self._dimension = folder, dimension
         self._paths = list(paths)
         self._known: dict[int, np.ndarray] = {}
         for path in self._paths:
@@ -37,14 +39,16 @@ class Unfinished:
         return len(self._known)
 
     def _read(self, path: Path) -> None:
+        from safetensors import SafetensorError
         from safetensors.numpy import load
 
         try:
-            found = load(path.read_bytes()) if Shard(path).is_whole() else None
-        except FileNotFoundError:  # another process has finished this file
+            found = load(path.read_bytes()) if Shard(path).is_whole() else {}
+        except (FileNotFoundError, SafetensorError):  # another process has finished this file; or nobody wrote it
             return
-        if found is not None:
-            self._known.update(zip(found["positions"].tolist(), found["vectors"], strict=True))
+        positions, vectors = found.get("positions"), found.get("vectors")
+        if positions is not None and vectors is not None and vectors.shape == (len(positions), self._dimension):
+            self._known.update(zip(positions.tolist(), vectors, strict=True))
 
     def take(self, positions: "np.ndarray") -> "np.ndarray | None":
         """Return the vectors (n, d) at positions (n,), or None where one of them is not there."""
@@ -111,8 +115,8 @@ class Part:
 def find_unfinished(folder: Path) -> dict[int, list[Path]]:
     """Return the files of batches in a folder, by the number of the file of vectors that they are of."""
     found: dict[int, list[Path]] = {}
-    for path in sorted(folder.iterdir()):
-        match = NAME.fullmatch(path.name)
+    for entry in inside(folder):
+        match = NAME.fullmatch(entry.name)
         if match:
-            found.setdefault(int(match["index"]), []).append(path)
+            found.setdefault(int(match["index"]), []).append(Path(entry.path))
     return found

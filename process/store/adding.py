@@ -81,10 +81,8 @@ def add(store: Store, source: Source, warn: Warn, tell: Warn) -> Added:
     with store.place.workspace() as folder:
         packed = pack(source, folder / LOG, warn, tell)
         known = store.holding(packed.sha256, warn)
-        if known is not None:
-            if all(store.has(f"{known}/{file}") for file in FILES):
-                return Added(known, new=False)
-            store.place.remove(known)  # it has lost a file; what it was made of is here again
+        if known is not None and all(store.place.has(f"{known}/{file}") for file in FILES):
+            return Added(known, new=False)
         seen = Seen(tell)
         records = read_source(Source(folder / LOG, source.name), warn, repetitions=False)
         with (folder / RESULTS).open("w", encoding="utf-8") as stream:
@@ -97,7 +95,10 @@ def add(store: Store, source: Source, warn: Warn, tell: Warn) -> Added:
             raise UsageError(f"{source.name}: {error}") from None
         name = f"{facts['machine']['name']}/{facts['run']['name']}"
         (folder / COMMIT).write_bytes(encode(facts))
-        return Added(name, store.publish(folder, name))
+        new = store.publish(folder, name)
+        if known not in (None, name):
+            store.place.remove(known)  # it has lost a file, and an earlier version named it otherwise
+        return Added(name, new)
 
 
 def pack(source: Source, target: Path, warn: Warn, tell: Warn) -> Packed:

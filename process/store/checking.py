@@ -34,7 +34,7 @@ def problems(store: Store, name: str) -> Iterator[str]:
     if named != name:
         yield f"{COMMIT}: is that of {named}"
     for file, check in ((LOG, log_problems), (RESULTS, results_problems)):
-        if not store.has(f"{name}/{file}"):
+        if not store.place.has(f"{name}/{file}"):
             yield f"{file}: is missing; add the log of this run again, or remove the entry"
             continue
         with store.place.file(f"{name}/{file}") as path:

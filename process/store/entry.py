@@ -57,13 +57,15 @@ def seal_of(facts: Facts) -> str:
     return digest_of_json({key: value for key, value in facts.items() if key != "digest"})
 
 
-def decode(content: bytes, name: str) -> Entry:
+def decode(content: bytes | None, name: str) -> Entry:
     """Read an environment.json of any version. Raises UsageError for what is none."""
     return Entry(name, current(parse(content, name), name))
 
 
-def parse(content: bytes, name: str) -> Facts:
-    """Return what an environment.json says, of the version that it has. Raises UsageError for what is none."""
+def parse(content: bytes | None, name: str) -> Facts:
+    """Return what an environment.json says, of the version that it has. Raises UsageError for none."""
+    if content is None:
+        raise UsageError(f"{name}/{COMMIT}: is missing")
     try:
         facts = json.loads(content)
     except (ValueError, RecursionError) as error:

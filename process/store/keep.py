@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 
 from fmbench.console import Progress, note, warn
-from fmbench.errors import UsageError
+from fmbench.errors import FmbenchError, UsageError
 from fmbench.options import nonempty
 
 from ..reader import find_sources
@@ -12,7 +12,7 @@ from ..view import harmless
 from .adding import add
 from .arguments import ENTRIES, parser_of
 from .checking import is_old, problems, upgrade
-from .entry import FORMAT, LOG
+from .entry import COMMIT, FORMAT, LOG
 from .store import Store, Warn
 
 ADD = """\
@@ -105,9 +105,16 @@ def check(argv: Sequence[str]) -> int:
     old = 0
     for number, name in enumerate(names, start=1):
         progress.show(f"{number} of {len(names)}: {harmless(name)}")
-        wrong = [f"{name}: {text}" for text in problems(store, name)]
+        try:
+            wrong = [f"{name}: {text}" for text in problems(store, name)]
+            of_before = not wrong and is_old(store, name)
+        except (FmbenchError, OSError):
+            if not store.gone(name):
+                raise
+        if store.gone(name):  # removed while it was checked
+            continue
         found += wrong
-        if not wrong and is_old(store, name):
+        if of_before:
             old += 1
             if arguments.upgrade:
                 upgrade(store, name)
@@ -126,6 +133,10 @@ def loose_ends(store: Store) -> list[str]:
     """Return what is in a store and is no entry, a line each."""
     halves = []
     for name in store.halves():
+        if store.gone(name) or store.place.has(
+            f"{name}/{COMMIT}"
+        ):  # another program was at it when the store was listed
+            continue
         kept = store.has(f"{name}/{LOG}")
         way = f"add its {LOG} again, or remove it" if kept else "remove it"
         halves.append(f"{name}: is half an entry, left by a program that was killed; {way}")

@@ -10,12 +10,14 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from fmbench.errors import FmbenchError, UsageError, first_line
+from fmbench.walk import files_below, inside
 
-from .entry import COMMIT
+from .entry import FILES
 from .place import Place
 
 TEMPORARY = ".unfinished-"
-ATTEMPTS = 5
+DEPTH = 3  # a machine, a run, a file
+ATTEMPTS = 100  # of which each fails only because another program has got on
 OCCUPIED = (errno.ENOTEMPTY, errno.EEXIST)
 
 
@@ -29,22 +31,29 @@ class LocalPlace(Place):
     def paths(self) -> list[str] | None:
         """Return the paths of all files three levels down and above, sorted; None where nothing is there at all.
 
-        The deepest first: who adds an entry writes the store's marker before it, so whoever sees one sees the other.
+        The root is looked at once more in the end: who adds an entry writes the store's marker before it, so whoever
+        sees one sees the other.
         """
         with self._told():
             if not self.root.exists():
                 return None
             if not self.root.is_dir():
                 raise UsageError(f"{self.name}: is no folder")
-            found = (path for pattern in ("*/*/*", "*/*", "*") for path in self.root.glob(pattern) if path.is_file())
-            paths = (path.relative_to(self.root) for path in found)
-            return sorted(path.as_posix() for path in paths if not any(part[0] == "." for part in path.parts))
+            found = [*files_below(self.root, DEPTH, links=True), *files_below(self.root, 1)]
+            return sorted({path.relative_to(self.root).as_posix() for path in found})
 
-    def read(self, paths: Iterable[str]) -> Iterator[bytes]:
-        """Yield the contents of small files, in order."""
+    def read(self, paths: Iterable[str]) -> Iterator[bytes | None]:
+        """Yield the contents of small files, in order; None for one that is gone."""
         for path in paths:
-            with self._told():
-                yield (self.root / path).read_bytes()
+            content = None
+            with self._told(), contextlib.suppress(FileNotFoundError):
+                content = (self.root / path).read_bytes()
+            yield content
+
+    def has(self, path: str) -> bool:
+        """Whether a file is there now."""
+        with self._told():
+            return (self.root / path).is_file()
 
     @contextlib.contextmanager
     def file(self, path: str) -> Iterator[Path]:
@@ -54,14 +63,14 @@ class LocalPlace(Place):
     def put(self, source: Path, path: str) -> None:
         """Write a file: whole, or not at all."""
         target = self.root / path
-        with self._told():
-            target.parent.mkdir(parents=True, exist_ok=True)
-        with self._lockable() as handle, self._told():
-            with contextlib.suppress(OSError):  # or who cleans up takes the part for one of a program that was killed
-                fcntl.flock(handle, fcntl.LOCK_SH)
+        with self._shared(), self._told(target):  # or who cleans up takes the part for one of a program that was killed
             part = target.with_name(f"{TEMPORARY}{uuid.uuid4().hex}")
             try:
-                shutil.copyfile(source, part)
+                for _ in range(ATTEMPTS):
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    with contextlib.suppress(FileNotFoundError):  # somebody deleted the folder, which was empty
+                        shutil.copyfile(source, part)
+                        break
                 synced(part)
                 part.replace(target)
             finally:
@@ -85,33 +94,26 @@ class LocalPlace(Place):
         The place is made where there is none; it goes again where nothing is put into it.
         """
         new = not self.root.exists()
-        with self._told():
-            self.root.mkdir(parents=True, exist_ok=True)
-        with self._lockable() as handle:
-            with contextlib.suppress(OSError):
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                for path in self._unfinished():
-                    discard(path)
-            with contextlib.suppress(OSError):  # a file system without locks is never cleaned
-                fcntl.flock(handle, fcntl.LOCK_SH)
+        with self._shared(clean=True) as handle:
             folder = self.root / f"{TEMPORARY}{uuid.uuid4().hex}"
-            with self._told():
+            with self._told(folder):
                 folder.mkdir()
             try:
-                with self._told():
+                with self._told(self.root, "nothing was added by this, and what was there is kept"):
                     yield folder
             finally:
                 discard(folder)
                 if new:
-                    with contextlib.suppress(OSError):
+                    with contextlib.suppress(OSError):  # only who is alone may: others have their folder in it
+                        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
                         self.root.rmdir()
 
     def publish(self, prepared: Path, folder: str) -> bool:
-        """Rename a workspace; False where an entry has its name already. Half an entry makes room."""
+        """Rename a workspace; False where a whole entry has its name already. Half an entry makes room."""
         target = self.root / folder
         with self._told():
-            for path in prepared.iterdir():
-                synced(path)
+            for entry in inside(prepared):
+                synced(Path(entry.path))
             synced(prepared)
             for _ in range(ATTEMPTS):
                 target.parent.mkdir(exist_ok=True)
@@ -122,11 +124,12 @@ class LocalPlace(Place):
                 except OSError as error:
                     if error.errno not in OCCUPIED:
                         raise
-                    if (target / COMMIT).exists():
+                    if all((target / file).exists() for file in FILES):
                         return False
                     self._take_away(target)
                 else:
-                    synced(target.parent)
+                    with contextlib.suppress(FileNotFoundError):  # somebody has removed it already
+                        synced(target.parent)
                     synced(self.root)
                     return True
         raise FmbenchError(f"{target}: not written (others write to it)")
@@ -140,38 +143,69 @@ class LocalPlace(Place):
 
     def leftovers(self) -> list[str]:
         """Return the hidden folders of programs that were killed; none are known while one is at work."""
-        with self._lockable() as handle:
+        with self._told():
+            handle = os.open(self.root, os.O_RDONLY)  # the lock is on the folder itself, so that no file is needed
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
+                return [path.name for path in leftovers_in(self.root)]
+            except BlockingIOError:
                 return []
-            return [path.name for path in self._unfinished()]
+            finally:
+                os.close(handle)
 
     def _take_away(self, target: Path) -> None:
         hidden = self.root / f"{TEMPORARY}{uuid.uuid4().hex}"
-        target.rename(hidden)
+        with contextlib.suppress(FileNotFoundError):  # somebody was faster
+            target.rename(hidden)
         discard(hidden)
 
-    def _unfinished(self) -> list[Path]:
-        return sorted(path for depth in ("", "*/", "*/*/") for path in self.root.glob(f"{depth}{TEMPORARY}*"))
-
     @contextlib.contextmanager
-    def _lockable(self) -> Iterator[int]:
-        """Open what the lock is on: the folder itself, so that no file is needed for it."""
-        with self._told():
-            handle = os.open(self.root, os.O_RDONLY)
+    def _shared(self, clean: bool = False) -> Iterator[int]:
+        """Make the place where there is none, and hold the shared lock on it; yield what the lock is on.
+
+        With `clean`, delete before what programs left that were killed, where nobody else is at work.
+        """
+        handle = self._lock(clean)
         try:
             yield handle
         finally:
             os.close(handle)
 
+    def _lock(self, clean: bool) -> int:
+        for _ in range(ATTEMPTS):
+            with self._told(), contextlib.suppress(FileNotFoundError):
+                self.root.mkdir(parents=True, exist_ok=True)
+                handle = os.open(self.root, os.O_RDONLY)
+                if clean:
+                    with contextlib.suppress(OSError):
+                        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                        for path in leftovers_in(self.root):
+                            discard(path)
+                with contextlib.suppress(OSError):  # a file system without locks is never cleaned
+                    fcntl.flock(handle, fcntl.LOCK_SH)
+                if self.root.exists() and os.path.samestat(os.fstat(handle), self.root.stat()):
+                    return handle
+                os.close(handle)  # of a folder that another program made, and deleted again since it had nothing to add
+        raise FmbenchError(f"{self.name}: not written (others make and delete it)")
+
     @contextlib.contextmanager
-    def _told(self) -> Iterator[None]:
-        """Turn what the system says into one line."""
+    def _told(self, path: Path | None = None, kept: str = "") -> Iterator[None]:
+        """Turn what the system says into one line: of a path, the root where it names none, and what is `kept`."""
         try:
             yield
         except OSError as error:
-            raise FmbenchError(f"{self.name}: {error.strerror or first_line(error)}") from None
+            where = error.filename or path or self.root
+            reason = error.strerror or first_line(error)
+            raise FmbenchError(f"{where}: {reason}{'; ' if kept else ''}{kept}") from None
+
+
+def leftovers_in(folder: Path, depth: int = DEPTH) -> Iterator[Path]:
+    """Yield what is unfinished in a folder and in those below it. What lies behind a link is somebody else's."""
+    for entry in inside(folder):
+        if entry.name.startswith(TEMPORARY):
+            yield Path(entry.path)
+        elif depth > 1 and entry.is_dir(follow_symlinks=False):
+            yield from leftovers_in(Path(entry.path), depth - 1)
 
 
 def synced(path: Path) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+from fmbench.whole_file import written
+
 
 class Place(ABC):
     """A folder of files, by relative paths with slashes. What begins with a dot is never seen.
@@ -20,8 +22,12 @@ class Place(ABC):
         """Return the paths of all files three levels down and above, sorted; None where nothing is there at all."""
 
     @abstractmethod
-    def read(self, paths: Iterable[str]) -> Iterator[bytes]:
-        """Yield the contents of small files, in order."""
+    def read(self, paths: Iterable[str]) -> Iterator[bytes | None]:
+        """Yield the contents of small files, in order; None for one that is not there."""
+
+    @abstractmethod
+    def has(self, path: str) -> bool:
+        """Whether a file is there now."""
 
     @abstractmethod
     def file(self, path: str) -> AbstractContextManager[Path]:
@@ -34,8 +40,9 @@ class Place(ABC):
     def write(self, path: str, content: bytes) -> None:
         """Write a small file: whole, or not at all."""
         with tempfile.NamedTemporaryFile() as stream:
-            stream.write(content)
-            stream.flush()
+            with written(tempfile.gettempdir()):
+                stream.write(content)
+                stream.flush()
             self.put(Path(stream.name), path)
 
     def holds(self, path: Path) -> bool:
@@ -52,11 +59,11 @@ class Place(ABC):
 
     @abstractmethod
     def publish(self, prepared: Path, folder: str) -> bool:
-        """Make the files of a workspace an entry, all at once for whoever reads; False where there is one already."""
+        """Make the files of a workspace an entry, all at once for whoever reads; False where a whole one is there."""
 
     @abstractmethod
     def remove(self, folder: str) -> None:
-        """Remove an entry, at once for whoever reads."""
+        """Remove an entry, at once for whoever reads; it is no error where there is none."""
 
     @abstractmethod
     def leftovers(self) -> list[str]:

@@ -46,14 +46,22 @@ class RemotePlace(Place):
         seen = sorted(path for path in paths if path.count("/") < 3 and not any(p[:1] == "." for p in path.split("/")))
         return seen or None
 
-    def read(self, paths: Iterable[str]) -> Iterator[bytes]:
-        """Yield the contents of small files, in order, many of them asked for at once."""
+    def read(self, paths: Iterable[str]) -> Iterator[bytes | None]:
+        """Yield the contents of small files, in order, many of them asked for at once; None for one that is gone."""
         whole = [self._full(path) for path in paths]
         for start in range(0, len(whole), BATCH):
             batch = whole[start : start + BATCH]
             with self._told():
-                found = self._system.cat(batch)
-            yield from (found[path] for path in batch)
+                found = self._system.cat(batch, on_error="return")
+                for error in found.values():
+                    if isinstance(error, Exception) and not isinstance(error, FileNotFoundError):
+                        raise error
+            yield from (None if isinstance(found[path], Exception) else found[path] for path in batch)
+
+    def has(self, path: str) -> bool:
+        """Whether a file is there now."""
+        with self._told():
+            return bool(self._system.exists(self._full(path)))
 
     @contextlib.contextmanager
     def file(self, path: str) -> Iterator[Path]:
@@ -84,10 +92,11 @@ class RemotePlace(Place):
                 raise FmbenchError(f"{folder}: not written ({error.strerror or first_line(error)})") from None
 
     def publish(self, prepared: Path, folder: str) -> bool:
-        """Upload the files; False where there is an entry. Of two at once the files are the same, and one is first."""
-        with self._told():
-            if self._system.exists(self._full(f"{folder}/{COMMIT}")):
+        """Upload the files; False where a whole entry is. Of two at once the files are the same, and one is first."""
+        if self.has(f"{folder}/{COMMIT}"):
+            if all(self.has(f"{folder}/{file}") for file in FILES):
                 return False
+            self.delete(f"{folder}/{COMMIT}")  # it has lost a file
         for file in FILES[:-1]:
             self.put(prepared / file, f"{folder}/{file}")
         return self._commit((prepared / COMMIT).read_bytes(), self._full(f"{folder}/{COMMIT}"))

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from fmbench.console import Progress, note
-from fmbench.errors import UsageError, nearest
+from fmbench.errors import FmbenchError, UsageError, nearest
 
 from ..reader import Source
 from ..results import Record
@@ -67,7 +67,7 @@ class Store:
     def format(self) -> int:
         """The version that its marker has. Raises UsageError where it has none."""
         try:
-            version = json.loads(next(iter(self.place.read([MARKER]))))["store"]
+            version = json.loads(next(iter(self.place.read([MARKER]))) or b"")["store"]
         except (ValueError, TypeError, KeyError):
             version = None
         if type(version) is not int:
@@ -97,6 +97,10 @@ class Store:
     def has(self, path: str) -> bool:
         """Whether a file was there when the store was opened."""
         return path in self._paths
+
+    def gone(self, name: str) -> bool:
+        """Whether an entry was removed since the store was opened: it had files, and has none now."""
+        return not any(self.place.has(f"{name}/{file}") for file in FILES)
 
     def _folders_with(self, files: Sequence[str]) -> list[str]:
         found = (path.rpartition("/") for path in self._paths)
@@ -133,12 +137,13 @@ class Store:
         raise UsageError(f"{text}: no entry of {self.name} is called so, or begins so{nearest(word, known)}")
 
     def entries(self, names: Iterable[str], warn: Warn) -> Iterator[Entry]:
-        """Yield entries; one whose environment.json cannot be read is left out, with a warning."""
+        """Yield entries, but those that were removed meanwhile; one that cannot be read is left out, with a warning."""
         names = list(names)
         contents = self.place.read(f"{name}/{COMMIT}" for name in names)
         for name, content in zip(names, contents, strict=True):
             try:
-                yield decode(content, name)
+                if content is not None or not self.gone(name):
+                    yield decode(content, name)
             except UsageError as error:
                 warn(f"{error}; `fmbench results check` says more")
 
@@ -160,15 +165,22 @@ class Store:
         return new
 
     def results(self, names: Iterable[str], warn: Warn) -> Iterator[Record]:
-        """Yield the results of entries. Raises UsageError for a file that cannot be read."""
+        """Yield the results of entries, but those that were removed meanwhile. Raises UsageError for other trouble."""
         names, progress = list(names), Progress()
         for number, name in enumerate(names, start=1):
             progress.show(f"reading {number} of {len(names)}")
-            with self.place.file(f"{name}/{RESULTS}") as path:
-                source = Source(path, f"{self.name}/{name}/{RESULTS}")
-                for row in read_saved(source.lines(warn), source.name):
-                    yield Record({**row, "machine": name.partition("/")[0]}, name)
+            try:
+                yield from self._results(name, warn)
+            except FmbenchError:
+                if not self.gone(name):
+                    raise
         progress.clear()
+
+    def _results(self, name: str, warn: Warn) -> Iterator[Record]:
+        with self.place.file(f"{name}/{RESULTS}") as path:
+            source = Source(path, f"{self.name}/{name}/{RESULTS}")
+            for row in read_saved(source.lines(warn), source.name):
+                yield Record({**row, "machine": name.partition("/")[0]}, name)
 
 
 def marker() -> str:

@@ -287,3 +287,14 @@ def test_a_query_is_no_negative_of_its_own():
     mined = {"q": {"q": 0.9, "d1": 0.8, "d2": 0.7, "d3": 0.6}}
     ((query, positive, negatives),) = drawn({"q": "text"}, {"q": {"d1"}}, mined, 2, 0)
     assert (query, positive, set(negatives)) == ("q", "d1", {"d2", "d3"})
+
+
+def test_a_teacher_without_a_split_takes_texts_of_the_corpus_alone(place, tmp_path, capsys):
+    held_out = ("--held_out_split", "test")
+    assert run(place, "teacher", *held_out, "--pseudo_queries", "titles", "--teacher_dir", tmp_path / "work") == 0
+    assert json.loads((tmp_path / "work" / "teacher.json").read_text())["counts"].keys() == {"titles"}
+    assert run(place, "teacher", *held_out, "--teacher_dir", tmp_path / "none") == 2
+    assert "nothing to train on is named: queries with --split train" in capsys.readouterr().err
+    assert not (tmp_path / "none").exists()
+    modes = {path.stat().st_mode & 0o777 for path in (tmp_path / "work").rglob("*") if path.is_file()}
+    assert modes == {(tmp_path / "work" / "teacher.json").stat().st_mode & 0o777}

@@ -1,6 +1,9 @@
 import gc
+import hashlib
 import json
 import os
+import resource
+import stat
 import subprocess
 import sys
 from dataclasses import replace
@@ -10,11 +13,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.numpy import save
 
 from fmbench.embeddings import Embeddings, open_or_encode, share
 from fmbench.embeddings.manifest import texts_per_shard
 from fmbench.encoder import CHUNK, BadVectorError
-from fmbench.errors import UsageError
+from fmbench.errors import FmbenchError, UsageError
 
 from .conftest import DIMENSION, FakeEncoder, Lines, files, vector
 
@@ -261,3 +265,63 @@ def test_texts_that_become_fewer_are_noticed(tmp_path: Path, encoder: FakeEncode
 
     with pytest.raises(UsageError, match="the passage texts became fewer while they were encoded"):
         open_or_encode(tmp_path, Shrinking(3), encoder, "passage")
+
+
+# -- a cache that others use too
+
+
+def usual_mode(folder: Path) -> int:
+    """The permissions that a new file gets here."""
+    (folder / "usual").touch()
+    return stat.S_IMODE((folder / "usual").stat().st_mode)
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o007, 0o077])
+def test_files_have_the_permissions_that_the_umask_leaves(tmp_path: Path, encoder: FakeEncoder, mask: int) -> None:
+    before = os.umask(mask)
+    try:
+        open_or_encode(tmp_path / "cache", THREE, encoder, "passage")
+        usual = usual_mode(tmp_path)
+    finally:
+        os.umask(before)
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "cache").rglob("*") if path.is_file()}
+    assert set(modes.values()) == {usual}, modes
+
+
+@pytest.mark.parametrize(("tensors", "said"), [
+    ({"other": np.zeros((CHUNK, DIMENSION), np.float32)}, "it holds no vectors"),
+    ({"vectors": np.zeros((CHUNK, DIMENSION), np.float32)}, "it holds no vectors"),
+    ({"vectors": np.zeros((CHUNK, DIMENSION + 1), np.float32), "ids": []}, "it holds other vectors"),
+    ({"vectors": np.zeros((CHUNK, DIMENSION), np.float16), "ids": []}, "it holds other vectors"),
+    ({"vectors": np.zeros((CHUNK - 1, DIMENSION), np.float32), "ids": []}, "it holds other vectors"),
+    (None, "it holds no vectors"),
+])  # fmt: skip
+def test_a_planted_file_of_the_right_checksum(tmp_path: Path, encoder: FakeEncoder, capsys, tensors, said) -> None:
+    open_or_encode(tmp_path, THREE, encoder, "passage")
+    before, path = files(tmp_path), shard_files(tmp_path)[1]
+    names = np.frombuffer(json.dumps([str(number) for number in range(CHUNK)]).encode(), np.uint8)
+    content = b"nothing" if tensors is None else save({key: names if key == "ids" else each
+                                                       for key, each in tensors.items()})  # fmt: skip
+    path.unlink()
+    planted = path.with_name(f"000001-{hashlib.sha256(content).hexdigest()[:32]}.safetensors")
+    planted.write_bytes(content)
+    right(open_or_encode(tmp_path, THREE, encoder, "passage"))
+    assert files(tmp_path) == before and f"{planted}: damaged ({said})" in capsys.readouterr().err
+
+
+def test_a_long_name_of_a_model(tmp_path: Path) -> None:
+    for name in ("org/" + "m" * 300, "\N{CJK UNIFIED IDEOGRAPH-6A21}" * 300):
+        right(open_or_encode(tmp_path, Lines(3), FakeEncoder(name), "passage"), Lines(3))
+
+
+def test_no_room_is_one_line_that_says_what_is_kept(tmp_path: Path, encoder: FakeEncoder) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, hard))
+    try:
+        kept = "safetensors: not written .File too large.; what was written before is kept"
+        with pytest.raises(FmbenchError, match=kept) as found:
+            open_or_encode(tmp_path, THREE, encoder, "passage")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert found.value.exit_code == 1 and not list(tmp_path.glob("*/.*.part"))
+    right(open_or_encode(tmp_path, THREE, encoder, "passage"))

@@ -78,12 +78,12 @@ def loaded_tokens(folder: Path) -> int:
 
 
 def test_batches_come_back(at_once: None, tmp_path: Path) -> None:
-    kept = Part(Unfinished(tmp_path, 3, "."), 512)
+    kept = Part(Unfinished(tmp_path, 3, ".", 2), 512)
     assert kept.due() and kept.take(np.array([4])) is None
     vectors = np.arange(6, dtype=np.float32).reshape(3, 2)
     kept.keep(np.array([4, 0, 2]), vectors)
     assert not list(tmp_path.glob(".*")) and list(find_unfinished(tmp_path)) == [3]
-    again = Unfinished(tmp_path, 3, ".", find_unfinished(tmp_path)[3])
+    again = Unfinished(tmp_path, 3, ".", 2, find_unfinished(tmp_path)[3])
     part = Part(again, 512)
     assert len(again) == 3
     assert np.array_equal(part.take(np.array([2, 4])), vectors[[2, 0]])
@@ -93,20 +93,20 @@ def test_batches_come_back(at_once: None, tmp_path: Path) -> None:
 
 
 def test_nothing_is_written_before_its_time(tmp_path: Path) -> None:
-    kept = Unfinished(tmp_path, 0, ".")
+    kept = Unfinished(tmp_path, 0, ".", 2)
     assert not kept.due()
     kept.keep(np.array([0]), np.zeros((1, 2), np.float32))
     assert not list(tmp_path.iterdir())
 
 
 def test_what_is_damaged_or_no_number_counts_for_nothing(at_once: None, tmp_path: Path) -> None:
-    kept = Unfinished(tmp_path, 0, ".")
+    kept = Unfinished(tmp_path, 0, ".", 2)
     kept.keep(np.array([1]), np.full((1, 2), np.nan, np.float32))
     assert not list(tmp_path.iterdir())
     kept.keep(np.array([0]), np.ones((1, 2), np.float32))
     (path,) = find_unfinished(tmp_path)[0]
     path.write_bytes(path.read_bytes()[:-1] + b"x")
-    assert len(Unfinished(tmp_path, 0, ".", [path, tmp_path / "gone"])) == 0
+    assert len(Unfinished(tmp_path, 0, ".", 2, [path, tmp_path / "gone"])) == 0
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fmbench.errors import FmbenchError
+from fmbench.errors import FmbenchError, UsageError
 from fmbench.lines import Rep, Res
 from fmbench.process import tracker_tensorboard, trackers
 from fmbench.process.cli import main
@@ -354,3 +354,16 @@ def test_the_same_again_is_another_run(tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize(("project", "folder"), [("x/../../y z", "x-..-..-y z"), ("..", "fmbench"), ("mine", "mine")])
 def test_a_project_is_one_folder(project, folder):
     assert tracker_tensorboard.folder_of(project) == folder
+
+
+def test_a_database_that_cannot_be_written_is_found_before_mlflow_tries_for_minutes(tmp_path, monkeypatch):
+    from fmbench.process.tracker_mlflow import check_database
+
+    check_database(f"sqlite:///{tmp_path}/new/mlflow.db")
+    check_database("http://127.0.0.1:1")
+    with pytest.raises(UsageError, match="/proc/mlflow.db: cannot be written"):
+        check_database("sqlite:////proc/mlflow.db")
+
+
+def test_a_long_name_of_a_project_is_the_name_of_a_folder(tmp_path):
+    (tmp_path / tracker_tensorboard.folder_of("\N{CJK UNIFIED IDEOGRAPH-6A21}" * 300)).mkdir()

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from fmbench import walk
+
 from .conftest import COMMAND, files, start
 
 ROOT = Path(__file__).parents[3]
@@ -31,6 +33,8 @@ setattr(owner, name, fatal)
 from fmbench.process.store.cli import main
 sys.exit(main(sys.argv[3:]))
 """
+
+KEPT = "nothing was added by this, and what was there is kept"
 
 
 def hidden(store="results"):
@@ -178,15 +182,16 @@ def test_different_logs_at_once_are_all_kept(results, log):
 def test_a_store_that_begins_while_it_is_listed_is_one(results, log, monkeypatch):
     """Another program adds the first entry between two looks into the folder."""
     Path("results").mkdir()
-    other, real, seen = log("other.log", latency=5.0), Path.glob, []
+    other, real, seen = log("other.log", latency=5.0), walk.inside, []
 
-    def glob(folder, pattern):
-        yield from list(real(folder, pattern))
-        if not seen and pattern.startswith("*"):
-            seen.append(pattern)
+    def inside(folder):
+        found = real(folder)
+        if not seen:
+            seen.append(folder)
             assert start("add", str(other)).wait(60) == 0
+        return found
 
-    monkeypatch.setattr(Path, "glob", glob)
+    monkeypatch.setattr(walk, "inside", inside)
     results("add", log())
     assert seen and len(results("list").out) == 3
 
@@ -223,7 +228,7 @@ def test_a_full_disk_leaves_the_store_as_it_was(results, log, tmp_path):
     if done.returncode == 77 or "unshare" in done.stderr:
         pytest.skip("no file system of one's own here")
     assert done.returncode == 0, done.stderr
-    assert "fmbench results add: error: disk/results: No space left on device\n" in done.stderr
+    assert f"fmbench results add: error: disk/results: No space left on device; {KEPT}\n" in done.stderr
     first, code, *listed = done.stdout.splitlines()
     assert code == "exit 1"
     assert [f"{row['machine']}/{row['run']}" for row in json.loads("\n".join(listed))] == [first]
@@ -237,7 +242,7 @@ def test_a_file_that_grows_too_large_leaves_the_store_as_it_was(results, store, 
     before = files("results")
     done = subprocess.run([sys.executable, "-c", code, "add", golden_log], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (1, ""), done.stderr
-    assert done.stderr == "fmbench results add: error: results: File too large\n"
+    assert done.stderr == f"fmbench results add: error: results: File too large; {KEPT}\n"
     assert files("results") == before
 
 
