@@ -22,6 +22,7 @@ from fmbench.log import LogWriter, open_log
 from fmbench.measure import Shape, interrupt_deferred
 from fmbench.opening import given, platform_facts, run_facts, write_arguments
 from fmbench.options import build_parser, parse_arguments
+from fmbench.source import Source
 from fmbench.stopping import Rule
 
 from .bench import Bench
@@ -44,7 +45,7 @@ def drive(argv: Sequence[str]) -> int:
     command = recall(argv, build_parser(PROGRAM))
     arguments = parse_arguments(command.words, PROGRAM)
     variants = plan(command, arguments, PROGRAM, say=(lambda text: None) if CHILD_VARIABLE in os.environ else note)
-    check_profile(arguments.profile)
+    check_profile(arguments.profile, arguments.resume)
     history = History(arguments.resume) if arguments.resume else None
     if history is not None:
         history.check_arguments(given(arguments))
@@ -70,7 +71,15 @@ def check_model(history: History, variant: Variant) -> None:
     """Raise UsageError where a log that has every shape has them of another model: none is loaded to find that out."""
     if variant.source is not None:
         found = identify(variant.source, variant.arguments.evaluated())
-        history.check_facts({**found.facts(), "variables": facts.variables()})
+        history.check_facts({**found.facts(), **published(variant.source), "variables": facts.variables()})
+
+
+def published(source: Source) -> dict[str, Any]:
+    """Return the facts that a configuration settles before a model is loaded."""
+    keys = {"dtype": ("dtype", "torch_dtype"), "attention": ("attn_implementation", "_attn_implementation")}
+    named = {fact: next(filter(None, map(source.config.get, names)), None) for fact, names in keys.items()}
+    said = {fact: value for fact, value in named.items() if isinstance(value, str) and value != "auto"}
+    return {fact: value.removeprefix("torch.") for fact, value in said.items()}
 
 
 @contextlib.contextmanager
@@ -219,12 +228,16 @@ def measure_ceilings(log: LogWriter, variants: Sequence[Variant]) -> dict[str, r
     return found
 
 
-def check_profile(path: Path | None) -> None:
-    """Raise UsageError for a trace that could not be written."""
+def check_profile(path: Path | None, log: Path | None) -> None:
+    """Raise UsageError for a trace that could not be written, or would take the place of what is no trace."""
     if path is None:
         return
+    if log is not None and path.resolve() == log.resolve():
+        raise UsageError(f"--profile {path}: is the log that --resume goes on with; name another file")
     if path.is_dir() or not path.name:
         raise UsageError(f"--profile {path}: name a file, not a folder")
+    if path.exists() and not path.is_file():
+        raise UsageError(f"--profile {path}: is no file that could be written anew; name another one")
     if not path.absolute().parent.is_dir():
         raise UsageError(f"--profile {path}: the folder does not exist")
     if not os.access(path.absolute().parent, os.W_OK):

@@ -27,14 +27,17 @@ CIRCUMSTANCES = {
 # Environment variables that decide a figure, by how their names begin, and of those the ones that change what is
 # computed; where things are cached, found or logged, and which of equal devices is seen, decides nothing.
 ARITHMETIC = (
-    "ATEN_", "BLIS_", "CUBLAS_", "CUDNN_", "DNNL_", "MIOPEN_", "MKL_", "NVIDIA_TF32_OVERRIDE", "ONEDNN_", "OPENBLAS_",
-    "PYTORCH_", "ROCBLAS_", "TORCH_", "TORCHDYNAMO_", "TORCHINDUCTOR_", "TRITON_",
+    "ATEN_", "BLIS_", "CUBLAS_", "CUDNN_", "DNNL_", "HIPBLASLT_",
+    "HSA_OVERRIDE_GFX_VERSION", "MIOPEN_", "MKL_", "NVIDIA_TF32_OVERRIDE", "ONEDNN_", "OPENBLAS_",
+    "PYTORCH_", "PT_HPU_", "ROCBLAS_", "TORCH_", "TORCHDYNAMO_", "TORCHINDUCTOR_", "TRITON_", "USE_HUB_KERNELS",
 )  # fmt: skip
 PACE = (
-    "CUDA_", "GLIBC_TUNABLES", "GOMP_", "HIP_", "HSA_", "KMP_", "LD_PRELOAD", "MALLOC_", "NCCL_", "OMP_", "RAYON_",
-    "TOKENIZERS_PARALLELISM",
+    "CUDA_", "GLIBC_TUNABLES", "GOMP_", "HABANA_", "HIP_", "HSA_", "KMP_", "LD_PRELOAD", "MALLOC_", "NCCL_", "OMP_",
+    "OPENVINO_", "OV_", "RAYON_", "TOKENIZERS_PARALLELISM",
 )  # fmt: skip
-ELSEWHERE = re.compile(r".*_(CACHE|CACHE_DIR|CACHE_PATH|DIR|HOME|LOGS|LOGS_FORMAT|LOGS_OUT|PATH|ROOT|TRACE|VERSION)")
+ELSEWHERE = re.compile(
+    r"(?!HSA_OVERRIDE).*_(CACHE|CACHE_DIR|CACHE_PATH|DIR|HOME|LOGS|LOGS_FORMAT|LOGS_OUT|PATH|ROOT|TRACE|VERSION)"
+)
 UNSEEN = {"CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER"}
 THREADS = re.compile(r".*_NUM_THREADS")
 FOLDERS = re.compile(r"(?<![^\s:,;=])[~/][^\s:,;]*/")

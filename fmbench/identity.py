@@ -35,6 +35,8 @@ TOKENIZER_FILES = (
     "*.codes", "*.tiktoken", "tekken.json",
 )  # fmt: skip
 CONFIGURATION_FILES = ("*.index.json", "adapter_config.json")  # which file a weight is in; what is put over them
+# Weights, which are a part of their own, what others made of them, and texts on the model.
+NOT_READ = (".safetensors", ".bin", ".pt", ".pth", ".gguf", ".onnx", ".h5", ".msgpack", ".ot", ".md", ".pyc", "")
 FOLDER_FILES = (".json", ".safetensors", ".txt", ".model", ".py")
 MODULE_FILES = ("*.json", "*.safetensors", "*.bin")
 
@@ -127,7 +129,14 @@ def code(source: Source, arguments: Arguments, folder: Path | None) -> str | Non
         first = code_folder(name, folder, said) / f"{local(name).partition('.')[0]}.py"
         files = sorted({first, *map(Path, get_relative_import_files(first) if first.is_file() else ())})
         parts += [[path.name, digest_of_files([path]) if path.is_file() else None] for path in files]
-    return digest_of_json(parts)
+    return digest_of_json([*parts, digest_of_contents(folder, readable(folder))])
+
+
+def readable(folder: Path) -> list[Path]:
+    """Return the files that a folder's code may read, but for weights, texts on the model and what other parts hold."""
+    others = {*found(folder, (*TOKENIZER_FILES, *CONFIGURATION_FILES)), folder / "config.json"}
+    below = (path for path in sorted(folder.rglob("*")) if path.is_file() and path not in others)
+    return [path for path in below if path.suffix not in NOT_READ and not path.name.startswith(".")]
 
 
 def names(value: Any) -> list[str]:

@@ -1,8 +1,9 @@
 """Loading a model: pretrained weights, or random ones in the real architecture."""
 
 import inspect
+import re
 import sys
-from collections.abc import Container
+from collections.abc import Container, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ PRETRAINED_ONLY = {
     "revision", "subfolder", "token", "use_safetensors", "variant", "weights_only",
 }  # fmt: skip
 AUTO = "auto"  # what from_pretrained calls the configuration's dtype, else the checkpoint's
+NUMBER = re.compile(r"\.\d+\.")
 DTYPE_SINCE = (4, 56)  # from here on from_pretrained says dtype; it said torch_dtype before
 # Published configurations are those of training and generating. Nothing reads what these would keep beside the vectors.
 ENCODING = {
@@ -141,8 +143,20 @@ def load_pretrained(model_class: Any, source: Source, options: dict[str, Any]) -
     if missing:
         shown = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
         warn(f"{len(missing)} weights are not in the checkpoint and are random now: {shown}")
+    layers = left_out_layers(report.get("unexpected_keys", ()), loaded.state_dict())
+    if layers:
+        warn(f"{len(layers)} weights of the checkpoint are of layers that config.json does not have: {layers[0]}, ...")
     loaded.fmbench_missing_weights = len(missing)
     return loaded
+
+
+def left_out_layers(unexpected: Iterable[str], known: Iterable[str]) -> list[str]:
+    """Return the weights of a checkpoint that are named like the model's own but for the number of their layer."""
+    numbered = {NUMBER.sub(".N.", name) for name in known if NUMBER.search(name)}
+    return sorted(
+        name for name in unexpected
+        if NUMBER.search(name) and any(NUMBER.sub(".N.", name).endswith(own) for own in numbered)
+    )  # fmt: skip
 
 
 def encoder_options(model_class: Any) -> dict[str, Any]:

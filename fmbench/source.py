@@ -1,5 +1,6 @@
 """Where a model comes from: a folder, the hub, or the catalogue. Decided before torch is imported."""
 
+import importlib.util
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from fmbench.options import Arguments
 
 HUB_ID = re.compile(r"(?!\.{1,2}(/|$))[\w.-]+(/[\w.-]+)?")  # ./name and ../name are folders
 SAFE_WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
+ADAPTER = "adapter_config.json"
 PICKLED_WEIGHTS = ("pytorch_model.bin", "pytorch_model.bin.index.json")
 PROBE_SECONDS = 5.0
 # What a hub model's folder is read from, beside the weights that transformers fetches itself.
@@ -119,7 +121,12 @@ def read_config(path: Path) -> dict[str, Any]:
 
 
 def check_weights(folder: Path, arguments: Arguments) -> None:
-    """Raise UsageError where a folder holds no weights that may be read."""
+    """Raise UsageError where a folder holds no weights that may be read, or an adapter that nobody would apply."""
+    if (folder / ADAPTER).is_file() and importlib.util.find_spec("peft") is None:
+        raise UsageError(
+            f"{folder / ADAPTER}: an adapter belongs to this model, and the library that applies it is missing: pip "
+            "install peft, or merge it into the weights (merge_and_unload)"
+        )
     if any((folder / name).is_file() for name in SAFE_WEIGHTS):
         check_shards(folder)
         return

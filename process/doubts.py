@@ -3,11 +3,12 @@
 A reason begins with a word of docs/reference/lines.md: mixed, lost, contradicted, damaged.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from fmbench import stats
 from fmbench.consistency import LATENCY_ROUNDING, SAME, ascending, disagree, holds, result_doubt, statistics_doubt
+from fmbench.processes import Processes
 from fmbench.summary import Summary
 
 from .run import Run
@@ -31,6 +32,8 @@ def shape_doubt(run: Run, shape: Shape, summary: Summary | None, found: Said | N
         return run.doubt or shape.doubt or old_doubt(shape, count, summary)
     if shape.announced is None and (count or (run.announces and shape.result is not None)):
         return "mixed: it stands behind no CASE line of its own"
+    if shape.processes is None and shape.result is not None and run.arguments.get("repeat", "1") != "1":
+        return "lost: no PROC line says how the processes of --repeat differ"
     asked = run.asked
     if asked and None not in (shape.input_size, shape.batch_size) and shape.place[:2] not in asked:
         return f"mixed: {shape.input_size} / {shape.batch_size} is none of the shapes that were asked for"
@@ -75,6 +78,32 @@ def side_doubts(shape: Shape, found: Said | None) -> Iterator[str]:
             yield "contradicted: ENERGY's joules_per_sequence are not its joules over the sequences"
     if shape.pair is not None and not holds(shape.pair.get("interval"), shape.pair.get("ratio")):
         yield "contradicted: PAIR's interval does not hold its ratio"
+    pair = shape.pair or {}
+    if not clear(pair.get("verdict"), pair.get("interval")):
+        yield f"contradicted: PAIR says {pair['verdict']}, and its interval holds 1"
+
+
+def clear(verdict: object, interval: Sequence[float] | None) -> bool:
+    """Whether an interval of a ratio leaves 1 out where a verdict says faster or slower."""
+    if interval is None or verdict not in ("faster", "slower"):
+        return True
+    return interval[1] < 1 if verdict == "faster" else interval[0] > 1
+
+
+def processes_doubt(said: Said, medians: Any, found: Sequence[Said]) -> str | None:
+    """Return how a PROC line contradicts the STAT lines (`found`) of the processes that it sums up, or None."""
+    if len(found) != said["n"] or not found or said["n"] > said["requested"]:
+        return f"lost: PROC counts {said['n']} of {said['requested']} processes, and the log has {len(found)}"
+    known = [(one["p50"], *one["interval"]) for one in found if "p50" in one and "interval" in one]
+    if len(known) != len(found):
+        return "lost: a process that PROC counts has no STAT line"
+    true = Processes.of(known, said["requested"])
+    figures = [(said["p50"], true.p50), (said.get("ratio"), true.ratio)]
+    figures += zip(said.get("interval") or (), true.interval, strict=False)
+    figures += zip(medians if isinstance(medians, list) else (), true.medians, strict=False)
+    if any(differ(one, other) for one, other in figures) or said.get("stable") is not true.stable:
+        return "contradicted: PROC says of its processes what their STAT lines do not"
+    return None
 
 
 def retrieval_doubt(parts: Mapping[str, Said]) -> str | None:
@@ -93,6 +122,9 @@ def retrieval_doubts(parts: Mapping[str, Said]) -> Iterator[str]:
     if differ(search.get("queries_per_second"), quotient(search.get("queries"), search.get("seconds"))):
         yield "contradicted: SEARCH's queries_per_second are not its queries over its seconds"
     yield from latency_doubts(search.get("latency_ms"), "SEARCH's latency_ms")
+    judged = parts.get("quality", {}).get("queries")
+    if judged is not None and search.get("queries") is not None and judged > search["queries"]:
+        yield f"contradicted: IRM judges {judged} queries, and SEARCH has {search['queries']}"
     yield from quality_doubts(parts.get("quality", {}), "IRM")
 
 

@@ -10,6 +10,7 @@ from fmbench.errors import UsageError
 from fmbench.lines import LineError
 
 from . import fields
+from .doubts import processes_doubt
 from .fields import Check, Place
 from .reader import Complaints
 from .run import Run
@@ -292,10 +293,14 @@ class RunReader:
     def _proc(self, line: lines.Proc) -> None:
         self._refuse(line, fields.PROCESSES)
         place, said = fields.place_of(line.data), fields.without_place(line.data)
-        said.pop("medians", None)  # each is its process's own
+        medians = said.pop("medians", None)  # each is its process's own
         measured = [shape for shape in self.run.shapes if shape.place == place and shape.result is not None]
-        for shape in measured[max(0, len(measured) - said["n"]) :]:
+        theirs = measured[max(0, len(measured) - said["n"]) :]
+        doubt = processes_doubt(said, medians, [shape.statistics or {} for shape in theirs])
+        for shape in theirs:
             shape.processes = said
+            if doubt is not None:
+                shape.raise_doubt(doubt)
 
     def _enc(self, line: lines.Enc) -> None:
         self._take_retrieval(line, fields.ENCODING, "queries" if line.data.get("role") == "query" else "passages")
@@ -323,13 +328,20 @@ class RunReader:
         said = {key: value for key, value in line.data.items() if key not in ("dataset", "role")}
         dataset = line.data["dataset"]
         self.run.starts.setdefault(dataset, self._number)
-        self.run.retrievals.setdefault(dataset, {})[part] = said
+        parts = self.run.retrievals.setdefault(dataset, {})
+        if part in parts:
+            self.run.doubts.setdefault(dataset, f"mixed: {line.KIND} of {dataset} comes twice")
+        parts[part] = said
 
     def _said(self, line: lines.JsonLine, checks: dict[str, Check]) -> tuple[Shape | None, dict[str, Any]]:
         """Return the shape that a line speaks of and what it says of it. Raises LineError for a field that is wrong."""
         place = fields.place_of(line.data)
         self._refuse(line, checks)
-        return self._shape_at(place), fields.without_place(line.data)
+        shape = self._shape_at(place)
+        if shape is None and self.run.format is not None and self.run.shapes:
+            other = f"{place[0]} / {place[1]}"
+            self.run.shapes[-1].raise_doubt(f"mixed: {line.KIND} of {other} stands where no such shape was measured")
+        return shape, fields.without_place(line.data)
 
     def _refuse(self, line: lines.JsonLine, checks: dict[str, Check]) -> None:
         """Take out of a line what is wrong, and say so, in its row too."""

@@ -122,6 +122,10 @@ def judged(
 ) -> Qrels:
     """Return the judgements that are asked for. Raises UsageError where there is none, and says what left none."""
     loaded = Qrels.load(paths)
+    disguise = loaded.run_in_disguise()
+    if disguise is not None:
+        names = ", ".join(map(str, paths))
+        raise UsageError(f"{names}: has {disguise} where gains should be: it is a run; name the judgements")
     if not loaded.gains:
         raise UsageError(f"{', '.join(map(str, paths))}: holds no judgement")
     found = loaded.between(min_score, max_score)

@@ -16,6 +16,7 @@ from .rows import DOCUMENT_IDS, QUERY_IDS, column_names, id_of, json_object, quo
 SAMPLE = 12  # lines that decide on the separator
 QUERY_NAMES = {*QUERY_IDS}
 DOCUMENT_NAMES = {*DOCUMENT_IDS, "corpus_id", "doc_id", "pid"}
+RANK = "rank"  # a column of runs
 GAIN_NAMES = {"score", "gain", "label", "rel", "relevance"}
 NAMES = (QUERY_NAMES, DOCUMENT_NAMES, GAIN_NAMES)
 Split = Callable[[str], list[str]]
@@ -57,6 +58,8 @@ def judgements_of(path: Path) -> Iterator[tuple[int, Judgement]]:
 def grouped(line: str) -> list[Judgement]:
     """Return the judgements of a JSON line: those of one query, or one alone. Raises RowError."""
     row = json_object(line)
+    if RANK in row:
+        raise RowError("names a rank: is it a run? Judgements have query, document and gain")
     query = id_of(named(row, QUERY_NAMES))
     documents, gains = named(row, DOCUMENT_NAMES), named(row, GAIN_NAMES)
     if not isinstance(documents, list) and not isinstance(gains, list):
@@ -166,6 +169,8 @@ def columns_by(split: Split, first: str) -> Columns | None:
     """Return the columns that one separator makes of the first line, or None where there are not three or four."""
     fields = split(first)
     names = column_names(fields)
+    if RANK in names:
+        raise RowError("is a header that names a rank: is it a run? Judgements have query, document and gain")
     places = [[place for place, name in enumerate(names) if name in known] for known in NAMES]
     if all(len(found) == 1 for found in places):
         split = quoted_fields if split is by_tab else split

@@ -14,6 +14,8 @@ from .judgements import judgements_of
 Gains = Mapping[str, Mapping[str, float]]
 Form = Literal["tsv", "grouped"]
 HEADER = "query-id\tcorpus-id\tscore"
+STEPS = 20  # gains are whole numbers, or steps such as a half
+LEAST = 2  # fewer say nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,19 @@ class Qrels:
     def only(self, queries: Collection[str]) -> "Qrels":
         """Return the judgements of some queries."""
         return Qrels({query: found for query, found in self.gains.items() if query in queries}, self.repeated)
+
+    def run_in_disguise(self) -> str | None:
+        """Return what makes these look like a run rather than judgements, in the order of the file; None where nothing.
+
+        A run has the same columns: its scores, or its ranks, would be gains, and one ranking be judged by another.
+        """
+        gains = [gain for documents in self.gains.values() for gain in documents.values()]
+        fine = sum(gain * STEPS != round(gain * STEPS) for gain in gains)
+        if len(gains) > LEAST and 2 * fine > len(gains):
+            return "scores with many digits"
+        long = [list(documents.values()) for documents in self.gains.values() if len(documents) > LEAST]
+        ranked = long and all(values == list(range(1, len(values) + 1)) for values in long)
+        return "the ranks 1, 2, 3, ... of every query" if ranked else None
 
     def relevant(self, threshold: float = 1.0) -> dict[str, set[str]]:
         """Return, for every query, the documents with a gain of at least `threshold`; perhaps none."""

@@ -14,11 +14,28 @@ from .files import RowError, full_lines_of, refuse_no_file, some
 from .rows import IDS, column_names, json_document, quoted_fields
 
 CHUNK = 2**20
-TSV_IDS = {*IDS, "corpus_id", "doc_id", "id", "pid"}
+TSV_IDS = {
+    *IDS,
+    "corpus_id",
+    "doc-id",
+    "doc_id",
+    "doc_no",
+    "docno",
+    "document-id",
+    "document_id",
+    "id",
+    "identifier",
+    "pid",
+    "query id",
+    "topic",
+    "topic-id",
+    "topic_id",
+}
 # Words that a first line may consist of and be a header all the same: one that is not understood.
 OTHER_WORDS = {
-    "answer", "answers", "body", "content", "contents", "document", "headline", "label", "passage", "query",
-    "question", "score", "sentence", "text", "title", "url",
+    "answer", "answers", "body", "content", "contents", "description", "doc", "doc-text", "doc_text", "document",
+    "headline", "label", "num", "number", "passage", "query", "query text", "question", "score", "sentence", "text",
+    "title", "url",
 }  # fmt: skip
 Parse = Callable[[str], Document]
 Split = Callable[[str], list[str]]
@@ -144,6 +161,8 @@ def header_of(line: str) -> Parse | None:
 
     A header is what names an id, or has nothing but names of columns. Raises RowError for one that is not understood.
     """
+    if line.startswith("#"):
+        raise RowError("begins with #, as comments and headers do: take it out, or name the columns (id<TAB>text)")
     names = column_names(line.split("\t"))
     ids = [place for place, name in enumerate(names) if name in TSV_IDS]
     if not ids and not OTHER_WORDS.issuperset(names):

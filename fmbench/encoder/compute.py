@@ -12,6 +12,7 @@ from fmbench.options import Arguments
 
 from .batches import Batch, batches, buckets
 from .budget import measure_budgets
+from .padding import reads_types
 from .plan import EncoderPlan
 from .pooling import pool
 from .recipe import ROLES, Recipe, Role
@@ -86,6 +87,7 @@ class Compute:
         self._cut = len(steps)  # truncating comes after the folder's modules and before our own normalising
         self._padding_id = tokenizer.pad_token_id or 0
         self._lengths = lengths
+        self.types = "token_type_ids" in tokenizer.model_input_names and reads_types(loaded, self._padding_id)
         budget = recipe.tokens_per_batch or platform.tokens_per_batch
         self.budgets: dict[Role, int] = {} if isinstance(budget, str) else dict.fromkeys(ROLES, budget)
         self.dimension = self._dimension(loaded)
@@ -199,7 +201,7 @@ class Compute:
     def _batch(self, tokens: Tokens, batch: Batch, excluded: int, timings: Timings) -> "torch.Tensor":
         """Compute one batch."""
         with timings.stage("collate"):
-            inputs = collate(tokens, batch, self._padding_id)
+            inputs = collate(tokens, batch, self._padding_id, self.types)
             placed = self._platform.place(inputs)
         with timings.stage("forward"):
             hidden = hidden_states(self._forward(placed))
@@ -219,7 +221,7 @@ class Compute:
     def _warm_up(self, tokens: Tokens, batch: Batch, excluded: int, timings: Timings) -> None:
         """Do the one-off work of a new shape, or of all of them at once where shapes are not fixed."""
         compiled, start = self._watch.count, time.perf_counter()
-        inputs = collate(tokens, batch, self._padding_id)
+        inputs = collate(tokens, batch, self._padding_id, self.types)
         phases = self._platform.warm_up(self._forward, self._platform.place(inputs))
         self._batch(tokens, batch, excluded, Timings())
         self._platform.synchronize()
@@ -247,11 +249,12 @@ def fetch(
             kept.keep(positions, result[positions])
 
 
-def collate(tokens: Tokens, batch: Batch, padding_id: int) -> "dict[str, torch.Tensor]":
+def collate(tokens: Tokens, batch: Batch, padding_id: int, types: bool = False) -> "dict[str, torch.Tensor]":
     """Return a batch as a model takes it: int64 tensors of shape (rows, length), padding where no token is.
 
     Padding is on the right, whatever the tokenizer prefers for generation: models count positions from the left, and
     those of a text must not depend on the texts beside it.
+    `types` asks for token types where all of them are zero.
     Rows beyond the texts hold one padding token that counts, because no model likes a sequence without any.
     """
     import numpy as np
@@ -259,16 +262,16 @@ def collate(tokens: Tokens, batch: Batch, padding_id: int) -> "dict[str, torch.T
 
     shape = (batch.rows, batch.length)
     ids, mask = np.full(shape, padding_id, dtype=np.int64), np.zeros(shape, dtype=np.int64)
-    types = None if tokens.types is None else np.zeros(shape, dtype=np.int64)
+    kinds = np.zeros(shape, dtype=np.int64) if types or tokens.types is not None else None
     for row, position in enumerate(batch.positions):
         start, end = tokens.starts[position], tokens.starts[position + 1]
         inside = slice(end - start)
         ids[row, inside] = tokens.ids[start:end]
         mask[row, inside] = 1
-        if types is not None:
-            types[row, inside] = tokens.types[start:end]  # type: ignore[index]
+        if kinds is not None and tokens.types is not None:
+            kinds[row, inside] = tokens.types[start:end]
     mask[len(batch.positions) :, 0] = 1
-    arrays = {"input_ids": ids, "attention_mask": mask, **({} if types is None else {"token_type_ids": types})}
+    arrays = {"input_ids": ids, "attention_mask": mask, **({} if kinds is None else {"token_type_ids": kinds})}
     return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
 

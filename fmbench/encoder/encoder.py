@@ -108,7 +108,7 @@ class Encoder:
 
     def collate(self, tokens: Tokens, batch: Batch) -> "dict[str, torch.Tensor]":
         """Return one batch as the model takes it, on the host."""
-        return collate(tokens, batch, self._compute._padding_id)
+        return collate(tokens, batch, self._compute._padding_id, self._compute.types)
 
     def hidden_states(self, inputs: "dict[str, torch.Tensor]") -> "torch.Tensor":
         """Return the last hidden states (rows, tokens, d) of a batch, where the device left them."""

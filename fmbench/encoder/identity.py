@@ -39,6 +39,7 @@ def identity(
         "modules": [step.key() for step in steps],
         "backend": platform.name,
         "dtype": described["dtype"],
+        "attention": described["attention"],
         "precision": platform.computes_in(described["dtype"].partition(",")[0]),
         "options": options(arguments),
         "torch": torch_settings.settings(),

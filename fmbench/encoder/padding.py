@@ -9,6 +9,25 @@ FIRST = 5  # the ids before are special ones in many vocabularies
 LEAST_COSINE, LEAST_OF_HALVES = 0.9999, 0.98  # half precision rounds other shapes in other places
 
 
+def reads_types(model: Any, padding_id: int) -> bool:
+    """Whether token types that are all zero change what a model makes of a text: then leaving them out is no default.
+
+    BERT takes none for zeros. GPT-2 adds the word embedding of token 0, and XLNet attends by segments.
+    """
+    import torch
+
+    words = [number for number in range(FIRST, FIRST + TOKENS + 1) if number != padding_id][:TOKENS]
+    batch = {"input_ids": torch.tensor([words], device=model.device)}
+    batch["attention_mask"] = torch.ones_like(batch["input_ids"])
+    try:
+        with torch.no_grad():
+            without = model(**batch).last_hidden_state
+            zeros = model(**batch, token_type_ids=torch.zeros_like(batch["input_ids"])).last_hidden_state
+    except Exception:  # it takes none
+        return False
+    return not torch.equal(without, zeros)
+
+
 def check_padding(model: Any, padding_id: int) -> None:
     """Raise UsageError where a text's hidden states are others beside a longer text. The model is on the host.
 

@@ -168,3 +168,27 @@ def test_what_is_written_is_read_back(tmp_path, content, form):
 def test_a_file_that_cannot_be_written_is_one_line(tmp_path):
     with pytest.raises(FmbenchError, match="cannot be written"):
         write_qrels(GAINS, tmp_path / "no" / "file")
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("1 a 0.932\n1 b 0.871\n2 a 0.544\n", "scores with many digits"),
+        ('{"qid": "1", "docid": ["a", "b", "c"], "score": [0.932, 0.871, 0.544]}\n', "scores with many digits"),
+        ("1\ta\t1\n1\tb\t2\n1\tc\t3\n2\td\t1\n", "the ranks 1, 2, 3, ... of every query"),
+        ("1\ta\t1\n1\tb\t1\n1\tc\t2\n", None),
+        ("1\ta\t0.5\n1\tb\t0.25\n1\tc\t1\n", None),
+        ("1\ta\t1\n2\tb\t1\n3\tc\t1\n", None),
+        ("1\ta\t1\n1\tb\t2\n", None),
+    ],
+)
+def test_a_run_does_not_pass_for_judgements(file, content, words):
+    assert Qrels.load([file(content)]).run_in_disguise() == words
+
+
+@pytest.mark.parametrize(
+    "content", ["qid\tpid\trank\tscore\n1\ta\t1\t3\n", '{"qid": "1", "docid": "a", "rank": 1, "score": 2}\n']
+)
+def test_a_rank_is_of_a_run(file, content):
+    with pytest.raises(UsageError, match="line 1: .*rank: is it a run"):
+        Qrels.load([file(content)])

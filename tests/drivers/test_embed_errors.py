@@ -45,6 +45,8 @@ pytestmark = pytest.mark.usefixtures("restore_torch")
         (["--platform:noise", "1"], 2, "--platform:noise: no option of cpu"),
         (["--profile", "/no/such/folder/x.json"], 2, "--profile"),
         (["--profile", "/"], 2, "name a file, not a folder"),
+        (["--profile", "/dev/null"], 2, "is no file that could be written anew"),
+        (["--profile", "x.log", "--resume", "x.log"], 2, "is the log that --resume goes on with"),
         (["--seed", "99999999999999999999"], 2, "too large"),
         (["--threads", "100000"], 2, "too large; the most is 1024"),
         (["--reps", "1_0"], 2, "'1_0' is not a whole number"),

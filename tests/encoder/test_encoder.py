@@ -368,3 +368,22 @@ def test_a_folder_that_wants_more_tokens_than_the_model_takes(load: Load, tmp_pa
     assert np.isfinite(encoder.encode(["z" * 99], "query")).all()
     with pytest.raises(UsageError, match="--query_max_len 39: .* has 38 positions"):
         load(folder, recipe=Recipe(query_max_length=39))
+
+
+@pytest.mark.parametrize(("family", "given"), [("gpt2", True), ("bert", False)])
+def test_token_types_that_a_model_reads_are_given_where_all_are_zero(
+    load: Load, tmp_path: Path, family: str, given: bool
+) -> None:
+    """GPT-2 adds the word embedding of token 0 for them; BERT takes none for zeros."""
+    folder = save_family(tmp_path / family, family)
+    config = json.loads((folder / "tokenizer_config.json").read_text())
+    write_json(folder / "tokenizer_config.json", {
+        **config, "model_input_names": ["input_ids", "token_type_ids", "attention_mask"],
+    })  # fmt: skip
+    encoder = load(folder, recipe=Recipe(pooling=("mean",)))
+    assert encoder._compute.types is given
+    ids = torch.tensor([encoder.tokenise(["abc"]).ids])
+    with torch.no_grad():
+        kinds = {"token_type_ids": torch.zeros_like(ids)}
+        expected = encoder.module(ids, attention_mask=torch.ones_like(ids), **kinds).last_hidden_state.mean(1)
+    np.testing.assert_allclose(encoder.encode(["abc"]), expected.numpy(), atol=1e-6)

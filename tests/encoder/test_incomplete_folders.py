@@ -230,3 +230,17 @@ def test_damaged_folders_are_refused_in_one_line_or_read(folder: Path) -> None:
             except Exception as error:
                 raise AssertionError(f"{damage}: {type(error).__name__}") from error
     assert 100 < refused < 1100
+
+
+def test_an_adapter_that_nobody_would_apply_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_json(folder / "adapter_config.json", {"peft_type": "LORA"})
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "peft" else True)
+    with pytest.raises(UsageError, match=r"adapter_config.json: an adapter belongs to this model, .* pip install peft"):
+        EncoderPlan.of(text_arguments(folder))
+
+
+def test_layers_that_the_configuration_leaves_out_are_said(folder: Path, load: Load, capsys: Any) -> None:
+    layers = json.loads((folder / "config.json").read_text())["num_hidden_layers"]
+    changed(folder / "config.json", num_hidden_layers=layers - 1)
+    load(folder)
+    assert "of layers that config.json does not have" in capsys.readouterr().err

@@ -212,3 +212,24 @@ def test_a_shape_that_a_resumed_run_measured_again_is_there_once(read):
 
 def test_repetitions_of_a_test_log_are_sound():
     assert lines.parse_line(rep(1, 3)).duration == 3_000_000
+
+
+def test_a_line_of_a_shape_that_was_not_measured_is_a_doubt(read):
+    printed = read(LOG, *measured(), stat(input_size=9))
+    assert doubt_of(printed) == "mixed: STAT of 9 / 4 stands where no such shape was measured"
+
+
+def test_a_data_set_that_is_judged_twice_is_a_doubt(process, golden_retrieval, tmp_path):
+    text = golden_retrieval.read_text()
+    (line,) = [line for line in text.splitlines() if line.startswith("FMWORK IRM")]
+    (tmp_path / "twice.log").write_text(text.replace(line, f"{line}\n{line}"))
+    (row, *_) = process("--path", tmp_path / "twice.log").rows
+    assert row["doubt"] == "mixed: IRM of scifact comes twice"
+
+
+def test_processes_that_were_asked_for_and_not_summed_up_are_a_doubt(process, golden, tmp_path):
+    text = (golden.parent / "golden-processes" / "format-1.log").read_text()
+    kept = [line for line in text.splitlines() if not line.startswith("FMWORK PROC")]
+    (tmp_path / "run.log").write_text("\n".join(kept) + "\n")
+    rows = process("--path", tmp_path / "run.log").rows
+    assert {row["doubt"] for row in rows} == {"lost: no PROC line says how the processes of --repeat differ"}

@@ -310,6 +310,21 @@ def test_a_line_of_processes_speaks_of_no_more_shapes_than_there_are(process, go
     (tmp_path / "run.log").write_text(text.replace('"n": 2', f'"n": {n}'))
     rows = process("--path", tmp_path / "run.log").rows
     assert [row["processes"] is not None for row in rows] == [n > 1, n > 0]
+    assert all(row["doubt"] is not None for row in rows if row["processes"])
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [('"p50": 43.875', '"p50": 33.875'), ('"ratio": 1.42069', '"ratio": 1.02'),
+     ('[36.25, 51.5], "p50"', '[36.25, 37.5], "p50"'),
+     ('"interval": [36.25, 51.5], "ratio"', '"interval": [36.25, 37.5], "ratio"')],
+)  # fmt: skip
+def test_a_line_of_processes_that_contradicts_them_is_a_doubt(process, golden, tmp_path, old, new):
+    text = (golden.parent / "golden-processes" / "format-1.log").read_text()
+    assert old in text
+    (tmp_path / "run.log").write_text(text.replace(old, new))
+    rows = process("--path", tmp_path / "run.log").rows
+    assert {row["doubt"] for row in rows} == {"contradicted: PROC says of its processes what their STAT lines do not"}
 
 
 def test_threads_that_waited_are_a_doubt_on_read_too(process, golden, tmp_path):
