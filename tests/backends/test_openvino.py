@@ -148,7 +148,7 @@ def test_a_converted_model_agrees_with_eager_for_every_shape(small, recwarn, cap
         kept.append((found[0], expected))
     assert all(torch.allclose(found, expected, atol=1e-4) for found, expected in kept)  # no call writes over another
     facts = platform.model_facts()
-    assert (facts["precision"], facts["openvino_graphs"]) == ("f32", 1)
+    assert (facts["precision"], facts["openvino_graphs"]) == ("float32", 1)
     assert platform.facts()["openvino_frontend"] == "convert_model"
     assert platform.computes_in("float32") == "float32"
     assert not recwarn.list and capfd.readouterr() == ("", "")

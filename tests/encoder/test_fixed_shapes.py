@@ -113,7 +113,7 @@ def test_openvino(load: Load, tiny_text_model: Path, tmp_path: Path, monkeypatch
     found = encoder.encode(TEXTS)
     np.testing.assert_allclose(found, load(tiny_text_model).encode(TEXTS), atol=1e-4)
     assert set(shapes.seen) == {(4, 32), (2, 64)}
-    assert encoder._compute._platform.model_facts()["precision"] == "f32"
+    assert encoder._compute._platform.model_facts()["precision"] == "float32"
     assert (encoder.key("query")["backend"], encoder.key("query")["precision"]) == ("openvino", "float32")
     # A second model of the same architecture in this process has vectors of its own.
     other = save_bert(tmp_path / "other", seed=5)
