@@ -349,9 +349,8 @@ def parse_line(text: str) -> Line | None:
 def parse_whole(text: str, ended: bool, exact: bool, complain: Callable[[str], None]) -> Line | None:
     """Return the first FMWORK line of a text that is whole, or None; `complain` hears why one before it is none.
 
-    A killed run leaves half a line, and the next run in the same file begins right behind it. `ended` says that the
-    text has its line end, `exact` that the log is one of ours, where a line's last figure has all its decimals:
-    `270.9` cut to `27` would still be a number. Who reads a log and who adds to it ask here what counts.
+    A killed run leaves half a line, and the next run begins right behind it. `ended` says that the text has its line
+    end, `exact` that the log is one of ours, where a line's last figure has all its decimals (`270.9` may be cut).
     """
     while found := FIRST.search(text):
         try:
