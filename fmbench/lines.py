@@ -372,7 +372,6 @@ def parse_rep(raw: bytes) -> tuple[int, int, int, int, int] | None:
     """Read `FMWORK REP ...` from undecoded bytes, fast, as (index, count, start, end, duration).
 
     Returns None for anything but a whole REP line at the start of `raw`; `parse_line` then says what it is.
-    A log of a million repetitions spends its time here.
     """
     parts = raw.split()
     if len(parts) != 7:
