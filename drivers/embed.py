@@ -98,7 +98,11 @@ def log_stream(history: History | None) -> Iterator[TextIO]:
             history.claim(stream)
             if history.torn:
                 stream.write("\n")
-            yield stream
+            try:
+                yield stream
+            except UsageError:
+                history.restore(stream)
+                raise
 
 
 def measure_all(

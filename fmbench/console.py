@@ -127,14 +127,21 @@ def run_main(program: str, body: Callable[[], int]) -> int:
     except OSError as error:
         debug()
         mute()
-        where = error.filename if error.filename is not None else "standard output, or another file without a name"
-        fix = "; name a shorter path" if error.errno == errno.ENAMETOOLONG else ""
-        say(f"{program}: error: {where}: {error.strerror or first_line(error)}{fix} (FMBENCH_DEBUG=1 shows where)")
-        return UsageError.exit_code if fix else 1
+        say(f"{program}: error: {told(error)}")
+        return UsageError.exit_code if error.errno == errno.ENAMETOOLONG else 1
     except Exception as error:
         debug()
         say(f"{program}: error: {type(error).__name__}: {first_line(error)} (FMBENCH_DEBUG=1 shows the traceback)")
         return 1
+
+
+def told(error: OSError) -> str:
+    """Return what the system refused, with the name of the file where it has one."""
+    if error.filename is None and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"not written ({error.strerror})"
+    where = error.filename if error.filename is not None else "a file without a name"
+    fix = "; name a shorter path" if error.errno == errno.ENAMETOOLONG else ""
+    return f"{where}: {error.strerror or first_line(error)}{fix} (FMBENCH_DEBUG=1 shows where)"
 
 
 def mute() -> None:

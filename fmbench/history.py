@@ -103,6 +103,15 @@ class History:
         if os.fstat(stream.fileno()).st_size != self._size:
             raise UsageError(f"--resume {self.path}: another run has written to it meanwhile; try again")
 
+    def restore(self, stream: IO[str]) -> None:
+        """Take out what a run wrote that was refused before it had a result: the log is what it was."""
+        stream.flush()
+        with self.path.open("rb") as log:
+            log.seek(self._size)
+            measured = b"FMWORK RES " in log.read()
+        if not measured:
+            os.ftruncate(stream.fileno(), self._size)
+
     @property
     def shapes(self) -> set[Size]:
         """Every (input size, batch size) that is whole."""

@@ -35,8 +35,23 @@ TOKENIZER_FILES = (
     "*.codes", "*.tiktoken", "tekken.json",
 )  # fmt: skip
 CONFIGURATION_FILES = ("*.index.json", "adapter_config.json")  # which file a weight is in; what is put over them
-# Weights, which are a part of their own, what others made of them, and texts on the model.
-NOT_READ = (".safetensors", ".bin", ".pt", ".pth", ".gguf", ".onnx", ".h5", ".msgpack", ".ot", ".md", ".pyc", "")
+# Weights, which are a part of their own, what others made of them, texts on the model, and what other parts hold.
+NOT_READ = (
+    ".safetensors",
+    ".bin",
+    ".pt",
+    ".pth",
+    ".gguf",
+    ".onnx",
+    ".h5",
+    ".msgpack",
+    ".ot",
+    ".md",
+    ".pyc",
+    "",
+    ".json",
+    ".py",
+)
 FOLDER_FILES = (".json", ".safetensors", ".txt", ".model", ".py")
 MODULE_FILES = ("*.json", "*.safetensors", "*.bin")
 

@@ -62,11 +62,15 @@ class Source:
             warn(f"{self.name}: was deleted after it was found; it is left out")
             yield io.BufferedReader(io.BytesIO())
             return
+        begun = False
         try:
             with self._open() as stream:
+                begun = True
                 yield stream
         except EOFError:
             warn(f"{self.name}: the gzip file is cut off; what comes before the cut is used")
+            if not begun:  # before its first block
+                yield io.BufferedReader(io.BytesIO())
         except (OSError, zlib.error) as error:
             raise UsageError(f"{self.name}: cannot be read ({error})") from None
 

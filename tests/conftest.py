@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from fmbench import secrets
+
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 SCRIPTS = Path(sys.executable).parent
 
@@ -59,6 +61,12 @@ def tiny_text_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from .text_models import save_bert
 
     return save_bert(tmp_path_factory.mktemp("text") / "tiny-bert")
+
+
+@pytest.fixture(autouse=True)
+def no_secrets_of_other_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program masks the secrets of its own command line wherever they turn up; a test is a program of its own."""
+    monkeypatch.setattr(secrets, "_typed", set())
 
 
 @pytest.fixture

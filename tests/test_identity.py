@@ -72,7 +72,6 @@ DECIDING = {
     "weights": ("weights", edit_weights),
     "hidden_act": ("configuration", lambda folder: edit(folder / "config.json", hidden_act="relu")),
     "layer_norm_eps": ("configuration", lambda folder: edit(folder / "config.json", layer_norm_eps=0.5)),
-    "adapter": ("configuration", lambda folder: (folder / "adapter_config.json").write_text('{"r": 4}')),
     "modeling": ("code", lambda folder: (folder / "modeling_own.py").write_text(CODE + "# other\n")),
     "imported": ("code", lambda folder: (folder / "helper.py").write_text("scale = 3\n")),
     "auto_map": ("code", lambda folder: edit(folder / "config.json", auto_map={"AutoModel": "modeling_own.Other"})),

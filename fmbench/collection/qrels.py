@@ -104,12 +104,12 @@ def write_tsv(gains: Gains, stream: TextIO) -> None:
 
 
 def tsv_field(identifier: str) -> str:
-    """Return an id. Raises UsageError where it would not be one field of one line."""
+    """Return an id, in CSV's quotes where it begins with one. Raises UsageError where a line could not hold it."""
     if any(character in identifier for character in "\t\n\r\0"):
         raise UsageError(
             f"the id {identifier!r} holds a tab, a line break or a NUL, which a TSV cannot hold: choose grouped"
         )
-    return identifier
+    return '"' + identifier.replace('"', '""') + '"' if identifier.startswith('"') else identifier
 
 
 def write_grouped(gains: Gains, stream: TextIO) -> None:

@@ -1,5 +1,6 @@
 """What happens to lines that are not what they should be, and to other programs' output between them."""
 
+import gzip
 import json
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 
 from fmbench import lines
 from fmbench.process import fields
+from fmbench.process.cli import main
 from fmbench.process.reader import Complaints
 from fmbench.process.results import records
 from fmbench.process.runs import read_runs
@@ -181,3 +183,11 @@ def test_whatever_lines_say_what_is_printed_fits_the_schema(said):
     text, _ = parsed([(line + "\n").encode() for line in content])
     validator().validate(json.loads(text))
     assert [row["itl"] for row in json.loads(text)].count(2.0) == 1
+
+
+@pytest.mark.parametrize("size", [10, 300])
+def test_a_packed_log_that_is_cut_off_in_its_first_block_is_a_warning(tmp_path, capsys, size):
+    packed = gzip.compress(GOLDEN.read_bytes())
+    (tmp_path / "cut.log.gz").write_bytes(packed[:size])
+    assert main(["--path", str(tmp_path)]) == 0
+    assert "the gzip file is cut off" in capsys.readouterr().err
