@@ -264,7 +264,9 @@ def test_resume_refuses_a_model_that_was_edited_and_names_the_part(
     known = facts([line for line in map(whole, log.read_text().splitlines()) if line])
     assert known["model_parts"]["configuration"] and known["torch_settings"]["float32_matmul_precision"] == "highest"
     monkeypatch.setenv("KMP_BLOCKTIME", "7")
+    before = log.read_bytes()
     code, _, said = drive(*words, "--input_sizes", "8,16")
+    assert log.read_bytes() == before
     assert code == 2 and "variables.KMP_BLOCKTIME: None then, 7 now" in said
     monkeypatch.delenv("KMP_BLOCKTIME")
     config = folder / "config.json"
