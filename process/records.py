@@ -119,15 +119,33 @@ def resumed(runs: Iterable[tuple[Run, Iterable[Record]]]) -> Iterator[Record]:
         if "resume" not in run.arguments:
             yield from waiting
             waiting = []
+        further = sum(option.startswith("--vs ") for option in run.options)
         held: list[Record] = []
-        for record in found:
-            waiting = [one for one in waiting if place_of(one) != place_of(record)]
-            if held or to_measure_again(record.row):
-                held.append(record)
+        for shape in together(found, further):
+            places = {place_of(record) for record in shape}
+            waiting = [one for one in waiting if place_of(one) not in places]
+            if held or any(to_measure_again(record.row) for record in shape) or not compared(shape, further):
+                held += shape
             else:
-                yield record
+                yield from shape
         waiting += held
     yield from waiting
+
+
+def together(found: Iterable[Record], further: int) -> Iterator[list[Record]]:
+    """Yield results one by one, those of the variants of a shape as one: --resume measures all of them or none."""
+    if not further:
+        yield from ([record] for record in found)
+        return
+    for _, shape in itertools.groupby(found, key=lambda record: (record.row["input"], record.row["batch"])):
+        yield list(shape)
+
+
+def compared(shape: Sequence[Record], further: int) -> bool:
+    """Whether every variant of a shape is there, each further one with how it compares with the first."""
+    variants = {record.row["variant"] for record in shape}
+    paired = sum(record.row["pair"] is not None for record in shape)
+    return not further or (len(variants) == 1 + further and paired >= further)
 
 
 def to_measure_again(row: dict[str, Any]) -> bool:

@@ -233,3 +233,19 @@ def test_processes_that_were_asked_for_and_not_summed_up_are_a_doubt(process, go
     (tmp_path / "run.log").write_text("\n".join(kept) + "\n")
     rows = process("--path", tmp_path / "run.log").rows
     assert {row["doubt"] for row in rows} == {"lost: no PROC line says how the processes of --repeat differ"}
+
+
+@pytest.mark.parametrize("cut", ['"variant": "B", ', "FMWORK PAIR", '"b": "C"'])
+def test_variants_that_a_resumed_run_measured_again_are_there_once(process, golden, tmp_path, cut):
+    """A comparison that was killed in B's block, or before all PAIR lines, starts over with A."""
+    text = golden.joinpath("format-1.log").read_text()
+    run = text[text.rindex("FMWORK LOG") :].splitlines(keepends=True)
+    assert any(line.startswith("FMWORK ARG --vs ") for line in run)
+    place = next(number for number, line in enumerate(run) if cut in line and not line.startswith("FMWORK ENV"))
+    again = [line.replace("FMWORK ARG --platform", "FMWORK ARG --resume x.log\nFMWORK ARG --platform") for line in run]
+    (tmp_path / "once.log").write_text("".join(run))
+    (tmp_path / "twice.log").write_text("".join([*run[:place], *again]))
+    once, twice = (process("--path", tmp_path / name).rows for name in ("once.log", "twice.log"))
+    assert [row["variant"] for row in once] == ["A", "B", "C"]
+    assert [row["variant"] for row in twice] == ["A", "B", "C"]
+    assert [row["itl"] for row in twice] == [row["itl"] for row in once]
