@@ -138,7 +138,7 @@ def run_main(program: str, body: Callable[[], int]) -> int:
 def told(error: OSError) -> str:
     """Return what the system refused, with the name of the file where it has one."""
     if error.filename is None and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"not written ({error.strerror})"
+        return f"standard output: not written ({error.strerror})"
     where = error.filename if error.filename is not None else "a file without a name"
     fix = "; name a shorter path" if error.errno == errno.ENAMETOOLONG else ""
     return f"{where}: {error.strerror or first_line(error)}{fix} (FMBENCH_DEBUG=1 shows where)"
