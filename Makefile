@@ -54,7 +54,7 @@ measure: $(VENV)/.test ## measure what results/ publishes, on this machine (an h
 	@PATH="$(CURDIR)/$(BIN):$$PATH" results/measure.sh
 
 results: $(VENV)/.run ## rewrite results/README.md and its plots from the published logs
-	@$(BIN)/python -m fmbench.process.published results
+	@$(BIN)/python -m fmbench.process.publishing.page results
 
 clean: ## remove the virtual environment and caches
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -10,11 +10,12 @@ from fmbench.console import run_main, warn
 from fmbench.errors import UsageError
 from fmbench.parsing import Parser, nonempty, words
 
-from . import formats, output, trackers
-from .follow import follow
-from .reader import find_sources
-from .records import read_records
-from .results import Record, schema_text
+from .reading.results import read_records
+from .reading.row import Record, schema_text
+from .reading.sources import find_sources
+from .trackers import report as trackers
+from .writing import formats, output
+from .writing.follow import follow
 
 PROGRAM = "process"
 
@@ -146,7 +147,7 @@ def drawn(records: Iterable[Record], folder: Path | None, page: Path | None) -> 
     kept = list(records)
     paths: list[Path] = []
     if folder is not None:
-        from .plots import write_plots
+        from .plots.draw import write_plots
 
         paths += write_plots(kept, folder)
     if page is not None:

@@ -76,9 +76,9 @@ def test_the_core_imports_the_cards_packages_only() -> None:
         "query.py": {"duckdb"},
         "remote.py": {"fsspec"},
         "sentence_module.py": {"sentence_transformers"},  # by that library only, when it loads a folder of ours
-        "tracker_mlflow.py": {"mlflow"},
-        "tracker_tensorboard.py": {"tensorboard"},
-        "tracker_wandb.py": {"wandb"},
+        "mlflow.py": {"mlflow"},
+        "tensorboard.py": {"tensorboard"},
+        "wandb.py": {"wandb"},
         "zst.py": {"zstandard"},
     }
     standard = set(sys.stdlib_module_names)

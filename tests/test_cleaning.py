@@ -12,9 +12,9 @@ from fmbench.errors import UsageError
 from fmbench.lines import Arg, Env, Err, Log, Res, Stat, parse_line
 from fmbench.markdown import CONTROLS, harmless, markdown, visible
 from fmbench.process.cli import main as process
-from fmbench.process.compare import main as compare
-from fmbench.process.show import main as show
+from fmbench.process.comparing.compare import main as compare
 from fmbench.process.store.cli import main as results
+from fmbench.process.writing.show import main as show
 from fmbench.table import table
 
 # Clear the screen, a link (OSC 8), a bell, a return, a turn of direction, no width, C1's own ESC [, an isolate, a tag.

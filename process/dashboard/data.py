@@ -10,11 +10,11 @@ from typing import Any
 from fmbench import __version__
 from fmbench.facts import CIRCUMSTANCES
 
-from ..columns import Cells, Kind, Table, text_of
-from ..results import Record
-from ..series import TELLING, VARIANT, facts_of, shown
-from ..variant_names import VariantNames
-from ..view import harmless
+from ..comparing.variant_names import VariantNames
+from ..plots.points import TELLING, VARIANT, facts_of, shown
+from ..reading.row import Record
+from ..writing.columns import Cells, Kind, Table, text_of
+from ..writing.view import harmless
 
 EXACT = 2**53 - 1  # JavaScript keeps whole numbers up to here
 STANDARD_INPUT = "standard input"

@@ -12,8 +12,8 @@ from pathlib import Path
 from fmbench.console import warn
 from fmbench.errors import UsageError
 
-from ..output import opened
-from ..results import Record
+from ..reading.row import Record
+from ..writing.output import opened
 from .data import data_of
 
 # A panel is one file: it calls panel(...), which is described in panels.js. They stand in this order.

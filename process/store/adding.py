@@ -14,11 +14,11 @@ from fmbench import __version__, lines
 from fmbench.digest import CHUNK, digest_of_json
 from fmbench.errors import UsageError
 
-from .. import formats
-from ..reader import Source
-from ..records import doubted, read_source
-from ..results import SCHEMA_VERSION, Record
-from ..saved import is_saved
+from ..reading.results import doubted, read_source
+from ..reading.row import SCHEMA_VERSION, Record
+from ..reading.saved import is_saved
+from ..reading.sources import Source
+from ..writing import formats
 from .entry import COMMIT, FILES, FORMAT, LOG, RESULTS, SHORT, Facts, encode
 from .machine import hardware_of, name_of, slug
 from .store import Store, Warn

@@ -11,9 +11,9 @@ from fmbench.errors import UsageError
 from fmbench.markdown import harmless, markdown
 from fmbench.table import table
 
-from .. import formats
-from ..columns import text_of
-from ..parquet import library
+from ..writing import formats
+from ..writing.columns import text_of
+from ..writing.parquet import library
 
 
 def plain(value: Any) -> Any:

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from fmbench.errors import UsageError
 
-from .. import formats
-from ..reader import Source
-from ..records import read_source
-from ..results import SCHEMA_VERSION
-from ..saved import read_saved
+from ..reading.results import read_source
+from ..reading.row import SCHEMA_VERSION
+from ..reading.saved import read_saved
+from ..reading.sources import Source
+from ..writing import formats
 from .adding import digest_of
 from .entry import COMMIT, FORMAT, LOG, RESULTS, SHORT, Facts, current, encode, parse, seal_of
 from .store import Store

@@ -7,7 +7,7 @@ from typing import Any
 from fmbench.digest import digest_of_json
 from fmbench.errors import UsageError
 
-from ..upgrades import ENTRY, upgraded
+from ..reading.upgrades import ENTRY, upgraded
 
 FORMAT = 1  # of environment.json and of the store's layout: the key `store`
 LOG, RESULTS, COMMIT = "driver.log.gz", "results.json", "environment.json"

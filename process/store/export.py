@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fmbench.errors import UsageError
 
-from ..parquet import kinds_of, write_cells
+from ..writing.parquet import kinds_of, write_cells
 from .local import LocalPlace
 from .place import Place
 from .rows import results_table, with_place_first

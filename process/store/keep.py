@@ -7,8 +7,8 @@ from fmbench.console import Progress, note, warn
 from fmbench.errors import FmbenchError, UsageError
 from fmbench.options import nonempty
 
-from ..reader import find_sources
-from ..view import harmless
+from ..reading.sources import find_sources
+from ..writing.view import harmless
 from .adding import add
 from .arguments import ENTRIES, parser_of
 from .checking import is_old, problems, upgrade

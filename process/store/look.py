@@ -9,10 +9,10 @@ from fmbench.errors import UsageError
 from fmbench.options import nonempty
 from fmbench.table import table
 
-from .. import formats, output
-from ..columns import text_of
-from ..show import drawn, keys
-from ..view import harmless
+from ..writing import formats, output
+from ..writing.columns import text_of
+from ..writing.show import drawn, keys
+from ..writing.view import harmless
 from . import answers
 from .arguments import ENTRIES, parser_of
 from .export import export

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from ..columns import Cells, Kind, Table
+from ..writing.columns import Cells, Kind, Table
 from .store import Store, Warn
 
 RUNS: dict[str, Kind] = {

@@ -7,9 +7,9 @@ from pathlib import Path
 from fmbench.console import Progress, note
 from fmbench.errors import FmbenchError, UsageError, nearest
 
-from ..reader import Source
-from ..results import Record
-from ..saved import read_saved
+from ..reading.row import Record
+from ..reading.saved import read_saved
+from ..reading.sources import Source
 from .entry import COMMIT, FILES, FORMAT, LOG, RESULTS, SHORT, Entry, decode
 from .local import LocalPlace
 from .place import Place

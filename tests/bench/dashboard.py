@@ -12,8 +12,8 @@ from pathlib import Path
 
 from fmbench import lines
 from fmbench.process.dashboard.page import write_dashboard
-from fmbench.process.reader import find_sources
-from fmbench.process.records import read_records
+from fmbench.process.reading.results import read_records
+from fmbench.process.reading.sources import find_sources
 from tests.browser import browser, why_not
 
 # Name, class and how much work a token is.

@@ -9,7 +9,7 @@ import jsonschema
 import pytest
 
 from fmbench.process.cli import main
-from fmbench.process.results import schema_text
+from fmbench.process.reading.row import schema_text
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 

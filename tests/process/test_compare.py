@@ -9,9 +9,9 @@ import pytest
 
 from fmbench import lines
 from fmbench.process.cli import main as process_main
-from fmbench.process.compare import main
-from fmbench.process.results import Record
-from fmbench.process.verdicts import Change, Measured, judge, measure_change
+from fmbench.process.comparing.compare import main
+from fmbench.process.comparing.verdicts import Change, Measured, judge, measure_change
+from fmbench.process.reading.row import Record
 
 ROW = {"status": "OK", "statistics": None, "itl": 1.0, "error": None}
 

@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fmbench import lines
-from fmbench.process import fields
 from fmbench.process.cli import main
-from fmbench.process.reader import Complaints
-from fmbench.process.results import records
-from fmbench.process.runs import read_runs
+from fmbench.process.reading import fields
+from fmbench.process.reading.log_reader import read_runs
+from fmbench.process.reading.row import records
+from fmbench.process.reading.sources import Complaints
 
 from .conftest import validator
 from .log_lines import GOLDEN, LOG, RES, STAT, case, rep

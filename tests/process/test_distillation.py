@@ -4,7 +4,7 @@ import pytest
 
 from fmbench import lines
 from fmbench.process.cli import main as process_main
-from fmbench.process.show import main as show_main
+from fmbench.process.writing.show import main as show_main
 
 from .log_lines import LOG
 

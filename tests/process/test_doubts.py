@@ -9,7 +9,7 @@ import pytest
 from fmbench import lines
 from fmbench.consistency import Repetitions
 from fmbench.process.cli import main as process_main
-from fmbench.process.show import main as show
+from fmbench.process.writing.show import main as show
 
 from .log_lines import LOG, case, rep
 

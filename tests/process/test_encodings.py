@@ -5,7 +5,7 @@ import json
 import pytest
 
 from fmbench.process.cli import main
-from fmbench.process.compare import main as compare
+from fmbench.process.comparing.compare import main as compare
 from fmbench.process.store.cli import main as results
 
 from .log_lines import GOLDEN

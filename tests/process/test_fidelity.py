@@ -4,8 +4,8 @@ import pytest
 
 from fmbench import lines
 from fmbench.process.cli import main as process_main
-from fmbench.process.show import main as show_main
 from fmbench.process.store.cli import main as results_main
+from fmbench.process.writing.show import main as show_main
 
 from .conftest import GOLDEN
 from .log_lines import LOG

@@ -15,8 +15,8 @@ import pyarrow.parquet
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-from fmbench.process import columns, formats
 from fmbench.process.cli import main
+from fmbench.process.writing import columns, formats
 
 COMMAND = (sys.executable, "-c", "import sys; from fmbench.process.cli import main; sys.exit(main())")
 HOSTILE = 'a|b "c" \\ <script>\n\u2028é,=1+1%41'

@@ -7,12 +7,12 @@ import pytest
 
 from fmbench.consistency import TIMES
 from fmbench.lines import Arg, Case, Env, Log, Proc, Rep, Res, Stat
-from fmbench.process.compare import main as compare_main
-from fmbench.process.joined import joined
-from fmbench.process.published import main as published_main
-from fmbench.process.reader import find_sources
-from fmbench.process.records import read_records
-from fmbench.process.series import points_of
+from fmbench.process.comparing.compare import main as compare_main
+from fmbench.process.plots.points import points_of
+from fmbench.process.publishing.page import main as published_main
+from fmbench.process.reading.joined import joined
+from fmbench.process.reading.results import read_records
+from fmbench.process.reading.sources import find_sources
 from fmbench.processes import Processes
 from fmbench.summary import Summary
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 
-from fmbench.process import canvas
-from fmbench.process.plot_precision import precision
+from fmbench.process.plots import canvas
+from fmbench.process.plots.precision_at_k import precision
 from fmbench.ranking.precision_curve import precision_curve
 
 

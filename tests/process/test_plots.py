@@ -11,12 +11,12 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from fmbench import lines, stats
-from fmbench.process import plots
-from fmbench.process.canvas import COLOURS
 from fmbench.process.cli import main
-from fmbench.process.reader import find_sources
-from fmbench.process.records import read_records
-from fmbench.process.series import latency, lines_over, points_of
+from fmbench.process.plots import draw as plots
+from fmbench.process.plots.canvas import COLOURS
+from fmbench.process.plots.points import latency, lines_over, points_of
+from fmbench.process.reading.results import read_records
+from fmbench.process.reading.sources import find_sources
 
 ALL = {
     "latency_over_batch", "latency_over_input", "throughput_over_batch", "serving_curve", "memory", "energy",

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from fmbench.options import parse_arguments
-from fmbench.process import published_table, view
-from fmbench.process.published import main
+from fmbench.process.publishing import speed_table as published_table
+from fmbench.process.publishing.page import main
+from fmbench.process.writing import view
 
 from .test_plots import log_text
 
@@ -52,7 +53,7 @@ def published(tmp_path_factory):
     copy = folder.parent / f"{folder.name}-copy"
     shutil.copytree(folder, copy)
     for place, seed in ((folder, "1"), (copy, "2")):
-        command = [sys.executable, "-m", "fmbench.process.published", place]
+        command = [sys.executable, "-m", "fmbench.process.publishing.page", place]
         subprocess.run(command, check=True, env={**os.environ, "PYTHONHASHSEED": seed})
     return folder, copy
 

@@ -5,9 +5,9 @@ import json
 import pytest
 
 from fmbench import lines
-from fmbench.process.reader import find_sources
-from fmbench.process.records import read_records
-from fmbench.process.results import schema_text
+from fmbench.process.reading.results import read_records
+from fmbench.process.reading.row import schema_text
+from fmbench.process.reading.sources import find_sources
 
 from .log_lines import LOG, RES, case
 

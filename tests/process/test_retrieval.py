@@ -3,7 +3,7 @@
 import json
 
 from fmbench.process.cli import main as process_main
-from fmbench.process.show import main as show_main
+from fmbench.process.writing.show import main as show_main
 
 
 def test_a_data_set_is_a_row_with_speed_and_quality(process, golden_retrieval):

@@ -5,8 +5,9 @@ import json
 import pytest
 
 from fmbench.errors import UsageError
-from fmbench.process import results, saved, upgrades
-from fmbench.process.saved import read_saved
+from fmbench.process.reading import row as results
+from fmbench.process.reading import saved, upgrades
+from fmbench.process.reading.saved import read_saved
 
 ONE, TWO = '{"status": "OK", "itl": 1.0}', '{"status": "OK", "itl": 2.0, "opts": ["},", "]"]}'
 OLD = '{"status": "OK", "itl": 1.0, "schema": 1}'

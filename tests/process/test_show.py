@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from fmbench.process.cli import main as process_main
-from fmbench.process.show import main, without_common
+from fmbench.process.writing.show import main, without_common
 
 RES = "FMWORK RES 1.000000000 2.000000000 {model} C {size} {batch} {latency:.3f} {rate:.1f}\n"
 
@@ -238,7 +238,7 @@ def test_groups_of_nothing(show, log):
 
 def test_pandas_is_imported_for_groups_only(golden):
     code = (
-        "import sys; from fmbench.process.show import main; main(sys.argv[1:]);"
+        "import sys; from fmbench.process.writing.show import main; main(sys.argv[1:]);"
         "print(sorted({'torch', 'pandas', 'matplotlib', 'pyarrow'} & set(sys.modules)), file=sys.stderr)"
     )
     for words, imported in ([], "[]"), (["--by", "model"], "'pandas'"):

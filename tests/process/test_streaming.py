@@ -8,9 +8,10 @@ from dataclasses import asdict
 import pytest
 
 from fmbench import lines
-from fmbench.process import reader, runs
-from fmbench.process.reader import find_sources
-from fmbench.process.records import read_records
+from fmbench.process.reading import log_reader as runs
+from fmbench.process.reading import sources as reader
+from fmbench.process.reading.results import read_records
+from fmbench.process.reading.sources import find_sources
 from fmbench.summary import Summary
 
 from .log_lines import LOG, RES, case, rep

@@ -11,11 +11,12 @@ import pytest
 
 from fmbench.errors import FmbenchError, UsageError
 from fmbench.lines import Rep, Res
-from fmbench.process import tracker_tensorboard, trackers
 from fmbench.process.cli import main
-from fmbench.process.reader import find_sources
-from fmbench.process.records import read_records
-from fmbench.process.tracked import runs_in, tracked
+from fmbench.process.reading.results import read_records
+from fmbench.process.reading.sources import find_sources
+from fmbench.process.trackers import report as trackers
+from fmbench.process.trackers import tensorboard as tracker_tensorboard
+from fmbench.process.trackers.tracked_run import runs_in, tracked
 
 from .log_lines import GOLDEN, LOG, case
 
@@ -265,7 +266,8 @@ def test_an_old_log_is_told_too():
 
 def test_listing_them_imports_none():
     code = (
-        "import sys, fmbench.process.trackers as t; assert list(t.TRACKERS) == ['mlflow', 'tensorboard', 'wandb'];"
+        "import sys, fmbench.process.trackers.report as t;"
+        "assert list(t.TRACKERS) == ['mlflow', 'tensorboard', 'wandb'];"
         "[tracker.available() for tracker in t.TRACKERS.values()];"
         "sys.exit(any(name in sys.modules for name in ('mlflow', 'tensorboard', 'wandb', 'torch', 'matplotlib')))"
     )
@@ -357,7 +359,7 @@ def test_a_project_is_one_folder(project, folder):
 
 
 def test_a_database_that_cannot_be_written_is_found_before_mlflow_tries_for_minutes(tmp_path, monkeypatch):
-    from fmbench.process.tracker_mlflow import check_database
+    from fmbench.process.trackers.mlflow import check_database
 
     check_database(f"sqlite:///{tmp_path}/new/mlflow.db")
     check_database("http://127.0.0.1:1")

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from fmbench.process.cli import main as process
-from fmbench.process.compare import main as compare
-from fmbench.process.show import main as show
+from fmbench.process.comparing.compare import main as compare
 from fmbench.process.store.cli import main as results
+from fmbench.process.writing.show import main as show
 
 GOLDEN = sorted(path for path in Path(__file__).parent.parent.glob("golden*/*.log"))
 VALUES = ("null", '"x"', "{}", "[]", "-1", "1e400", "true", '{"a": {"b": [1]}}', "1e300", '["x", null]', "0")

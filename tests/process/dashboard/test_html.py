@@ -10,12 +10,12 @@ from html.parser import HTMLParser
 
 import pytest
 
-from fmbench.process import columns
 from fmbench.process.cli import main
 from fmbench.process.dashboard import data, page
-from fmbench.process.reader import find_sources
-from fmbench.process.records import read_records
-from fmbench.process.results import Record
+from fmbench.process.reading.results import read_records
+from fmbench.process.reading.row import Record
+from fmbench.process.reading.sources import find_sources
+from fmbench.process.writing import columns
 
 from ..log_lines import LOG, RES
 

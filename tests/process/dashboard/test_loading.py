@@ -2,9 +2,9 @@
 
 import pytest
 
-from fmbench.process import view
-from fmbench.process.reader import find_sources
-from fmbench.process.records import read_records
+from fmbench.process.reading.results import read_records
+from fmbench.process.reading.sources import find_sources
+from fmbench.process.writing import view
 
 from .page import HOSTILE
 

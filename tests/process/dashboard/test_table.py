@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from fmbench.process import columns
 from fmbench.process.cli import main
+from fmbench.process.writing import columns
 
 pytestmark = pytest.mark.xdist_group("browser")
 

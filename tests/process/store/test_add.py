@@ -13,7 +13,7 @@ import pytest
 
 from fmbench import lines
 from fmbench.process.cli import main as process_main
-from fmbench.process.show import main as show_main
+from fmbench.process.writing.show import main as show_main
 
 from ...conftest import SCRIPTS
 from ..log_lines import LOG, RES, case, rep
@@ -242,7 +242,7 @@ def test_an_entry_is_a_log_for_the_other_commands(results, golden_log, tmp_path,
 
 
 def test_entries_are_compared(tmp_path, results, log):
-    from fmbench.process.compare import main as compare_main
+    from fmbench.process.comparing.compare import main as compare_main
 
     for name, milliseconds in (("a.log", 3), ("b.log", 4)):
         repetitions = [rep(index, milliseconds) for index in range(1, 30)]

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from fmbench.process import results as records
-from fmbench.process import saved, upgrades
+from fmbench.process.reading import row as records
+from fmbench.process.reading import saved, upgrades
 from fmbench.process.store import adding, checking, entry, keep
 from fmbench.process.store import store as store_module
 from fmbench.process.store.entry import encode

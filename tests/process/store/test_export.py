@@ -8,7 +8,7 @@ import pyarrow.dataset
 import pyarrow.parquet
 import pytest
 
-from fmbench.process.columns import known_columns
+from fmbench.process.writing.columns import known_columns
 
 from ..log_lines import GOLDEN
 from .conftest import files

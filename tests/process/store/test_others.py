@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fmbench.process.reader import find_sources
+from fmbench.process.reading.sources import find_sources
 from fmbench.process.store.keep import loose_ends
 from fmbench.process.store.local import LocalPlace
 from fmbench.process.store.store import Store

@@ -1,0 +1,1 @@
+"""Is the new one slower, and how sure is that?"""

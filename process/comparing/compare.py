@@ -1,0 +1,135 @@
+"""`fmbench compare`: is the new one slower, and how sure is that?"""
+
+import argparse
+import sys
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
+
+from fmbench.console import run_main, warn
+from fmbench.errors import UsageError
+from fmbench.parsing import Parser, words
+
+from ..reading.sources import find_sources
+from ..writing import output
+from . import report
+from .comparison import Comparison, compare_sides
+from .sides import Facts, Side, check_comparable, check_names, read_side, tell_unsaid
+
+PROGRAM = "fmbench compare"
+FAILURES: Mapping[str, Callable[[Comparison], bool]] = {
+    "regression": lambda comparison: comparison.count("regression") > 0,
+    "missing": lambda comparison: bool(comparison.only_base or comparison.unfinished),
+}
+DRAW = {"table": report.as_table, "markdown": report.as_markdown, "json": report.as_json}
+
+EPILOG = """\
+what is compared:
+  The same shapes (model, class, input size, batch size, variant) of both logs, on their raw repetitions without the
+  first fifth; where either log has several processes a shape (--repeat), on the medians of processes. Variants of --vs
+  are the same where they override the same, whatever their letters; A is what a run without --vs measures. Each row has
+  the ratio of the medians, new over base, with a 95% bootstrap interval, and a verdict: regression or improvement where
+  the Mann-Whitney U test says so (p below 5%, Holm-corrected over all shapes) and the ratio is beyond --threshold; else
+  no significant difference. A shape that was measured and fails now is a regression. The overall ratio is the geometric
+  mean.
+
+  Logs of different fingerprints (device, versions, threads, dtype, options, ...) are refused, naming what differs.
+  --across names the facts that may differ: threads, device, torch_version, packages (all below it), or all; also
+  model, model_class and variant, which then need not match.
+
+  With more than one new log, each is compared with the first, and a matrix sets all against all.
+
+exit codes:
+  0 done, 1 what --fail-on names, 2 the command line or a file is wrong, or the logs are not comparable
+  --fail-on regression: a shape regressed; missing: NEW lacks a shape of BASE, or was killed in the middle of one
+
+examples:
+  fmbench compare main.log branch.log
+  fmbench compare main.log branch.log --threshold 5% --fail-on regression,missing
+  fmbench compare main.log branch.log --format markdown > comment.md
+  fmbench compare torch-2.12.log torch-2.13.log --across torch_version
+  fmbench compare cpu.log openvino.log cuda.log --across all
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the program and return its exit code."""
+    return run_main(PROGRAM, lambda: compare(sys.argv[1:] if argv is None else argv))
+
+
+def compare(argv: Sequence[str]) -> int:
+    """Compare what the command line names; return 1 for a regression where that was asked for."""
+    arguments = build_parser().parse_known(argv)
+    paths = (arguments.base, *arguments.new)
+    output.check_targets({"--out": arguments.out}, [source for path in paths for source in find_sources([path])])
+    sides = [read_side(path, arguments.across, warn) for path in paths]
+    comparisons = compare_sides(sides, checked(sides, arguments.across), arguments.threshold)
+    for comparison in comparisons:
+        complain(comparison)
+    text = DRAW[arguments.format](comparisons, arguments.threshold)
+    with output.opened(arguments.out) as stream:
+        stream.write(text)
+    return int(any(FAILURES[name](comparison) for name in arguments.fail_on for comparison in comparisons))
+
+
+def checked(sides: Sequence[Side], across: Collection[str]) -> list[Facts]:
+    """Return how each side's facts differ from the first side's, all of them allowed."""
+    check_names(sides, across, warn)
+    for side in sides[1:]:
+        tell_unsaid(sides[0], side, warn)
+    return [check_comparable(sides[0], side, across) for side in sides[1:]]
+
+
+def complain(comparison: Comparison) -> None:
+    """Warn of shapes that are missing. Raises UsageError where nothing could be compared."""
+    unknown = [change for change in comparison.changes if change.verdict is None]
+    if len(unknown) == len(comparison.changes):
+        names = f"{comparison.base.name} and {comparison.new.name}"
+        raise UsageError(f"{names}: no shape could be compared ({unknown[0].reason})")
+    for keys, what in ((comparison.only_base, "lacks"), (comparison.unfinished, "was killed in the middle of")):
+        if keys:
+            shapes = "1 shape" if len(keys) == 1 else f"{len(keys)} shapes"
+            warn(f"{comparison.new.name}: {what} {shapes} of {comparison.base.name}")
+
+
+def failures(text: str) -> tuple[str, ...]:
+    """Read what makes a comparison fail."""
+    found = words(text)
+    if not found or set(found) - set(FAILURES):
+        raise argparse.ArgumentTypeError(f"{text!r} is not among {', '.join(FAILURES)}")
+    return found
+
+
+def build_parser() -> Parser:
+    """Return the parser of the command line."""
+    parser = Parser(
+        prog=PROGRAM,
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Compare logs shape by shape, and say which differences are real.",
+        epilog=EPILOG,
+    )
+    parser.add_argument("base", metavar="BASE", help="log to compare with, or a folder of logs")
+    parser.add_argument("new", nargs="+", metavar="NEW", help="log to judge; several make a matrix")
+    parser.add_argument(
+        "--threshold", type=threshold, default=0.03, metavar="SHARE", help="what is no concern (default: 3%%)"
+    )
+    parser.add_argument(
+        "--fail-on", type=failures, default=(), metavar="WHAT,...", help="exit with 1 for: regression, missing"
+    )
+    parser.add_argument(
+        "--across", type=words, default=(), metavar="FACT,FACT", help="facts of the fingerprint that may differ"
+    )
+    parser.add_argument("--format", choices=list(DRAW), default="table", help="how to say it (default: table)")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write to a file, whole or not at all")
+    return parser
+
+
+def threshold(text: str) -> float:
+    """Read a share from zero to below one: `3%` or `0.03`."""
+    try:
+        number = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no share such as 3%") from None
+    if not 0 <= number < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not between 0% and 100%")
+    return number

@@ -1,0 +1,145 @@
+"""How one shape changed from a base to a new result, and what to call that."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from fmbench import stats
+
+from ..reading.row import Record
+from ..writing.view import median
+from .mann_whitney import holm, mann_whitney_p
+from .resampling import Interval, interval, resampled_medians
+from .sides import Key
+
+SIGNIFICANT = 0.05
+FEW = 40  # repetitions; with more, any number of shapes can be told apart
+
+Verdict = Literal["regression", "improvement", "no significant difference"]
+NO_DIFFERENCE: Verdict = "no significant difference"
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One side of a shape: median in milliseconds, repetitions that count (or processes), and its doubt."""
+
+    itl: float | None
+    n: int
+    doubt: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A shape in both sides. `ratio` is new over base: above 1, new is slower. None where there is no answer.
+
+    `p` is of the Mann-Whitney test on what `compared` names; `p_holm` is corrected for the number of shapes.
+    """
+
+    key: Key
+    base: Measured
+    new: Measured
+    compared: Literal["repetitions", "processes"] = "repetitions"
+    ratio: float | None = None
+    interval: Interval | None = None
+    p: float | None = None
+    p_holm: float | None = None
+    verdict: Verdict | None = None
+    reason: str | None = None
+
+
+def measure_change(
+    key: Key, base: Record, new: Record, seeds: tuple[Sequence[int], Sequence[int]]
+) -> tuple[Change, np.ndarray | None]:
+    """Return how a shape changed, and the ratio's bootstrap; no verdict, which depends on the other shapes too."""
+    several = bool(base.medians or new.medians)
+    read = of_processes if several else of_repetitions
+    kept = [np.asarray(read(record), dtype=float) for record in (base, new)]
+    compared: Literal["repetitions", "processes"] = "processes" if several else "repetitions"
+    change = Change(key, measured(base, kept[0]), measured(new, kept[1]), compared)
+    hindrance = why_not(base, new, kept)
+    if hindrance is not None:
+        return replace(change, verdict="regression" if newly_failed(base, new) else None, reason=hindrance), None
+    ratio = float(np.median(kept[1]) / np.median(kept[0]))
+    samples = resampled_medians(kept[1], seeds[1]) / resampled_medians(kept[0], seeds[0])
+    p = mann_whitney_p(kept[0], kept[1])
+    return replace(change, ratio=ratio, interval=interval(samples), p=p), samples
+
+
+def of_repetitions(record: Record) -> Sequence[float]:
+    """Return the repetitions that count, in nanoseconds."""
+    return stats.settled(record.durations)
+
+
+def of_processes(record: Record) -> Sequence[float]:
+    """Return the medians of a result's processes in nanoseconds; of one that is of one process, its median.
+
+    Repetitions of one process do not say how far another would be from it.
+    """
+    kept = of_repetitions(record)
+    return record.medians or ([float(np.median(kept))] if len(kept) else [])
+
+
+def measured(record: Record, kept: np.ndarray) -> Measured:
+    """Return one side of a shape."""
+    statistics = record.row["statistics"] or {}
+    doubt = statistics.get("reason") if statistics.get("stable") is False else None
+    itl = median(record.row)
+    return Measured(itl, len(kept), doubt)
+
+
+def why_not(base: Record, new: Record, kept: Sequence[np.ndarray]) -> str | None:
+    """Return why two results cannot be compared, or None."""
+    for name, record, values in zip(("base", "new"), (base, new), kept, strict=True):
+        if record.row["status"] == "ERR":
+            error = record.row["error"] or {}
+            return f"failed in {name}: {error.get('type')}"
+        if len(values) == 0:
+            return f"no repetitions in {name}: compare the log itself, which has them; its JSON does not"
+        if values.min() <= 0:
+            return f"a repetition in {name} took no time"
+    return None
+
+
+def newly_failed(base: Record, new: Record) -> bool:
+    """Whether a shape that was measured fails now."""
+    return new.row["status"] == "ERR" and base.row["status"] in ("OK", "SIMULATED")
+
+
+def judge(changes: Sequence[Change], threshold: float) -> list[Change]:
+    """Return the changes with their verdicts.
+
+    A difference counts where its p, corrected over all these shapes, is below 5%, and the ratio (or its inverse,
+    for an improvement) is beyond the threshold. Where the interval leaves 1 out all the same, the reason says so.
+    """
+    known = [change.p for change in changes if change.p is not None]
+    corrected = iter(holm(known))
+    return [
+        change if change.p is None else with_verdict(change, next(corrected), threshold, len(known))
+        for change in changes
+    ]
+
+
+def with_verdict(change: Change, p_holm: float, threshold: float, shapes: int) -> Change:
+    """Return a change with its verdict."""
+    ratio = change.ratio or 1.0
+    verdict: Verdict = NO_DIFFERENCE
+    reason: str | None = None
+    if p_holm >= SIGNIFICANT:
+        if too_few(change, shapes):
+            reason = f"{change.base.n} and {change.new.n} {change.compared} are too few to tell"
+        elif change.interval is not None and not change.interval[0] <= 1 <= change.interval[1]:
+            reason = f"the test decides, and its p is {p_holm:.2g} over all shapes"
+    elif 1 / (1 + threshold) <= ratio <= 1 + threshold:
+        reason = f"below the threshold of {100 * threshold:g}%"
+    else:
+        verdict = "regression" if ratio > 1 else "improvement"
+    return replace(change, p_holm=p_holm, verdict=verdict, reason=reason)
+
+
+def too_few(change: Change, shapes: int) -> bool:
+    """Whether even the clearest difference would not be significant."""
+    total = change.base.n + change.new.n
+    return total <= FEW and 2 * shapes / math.comb(total, change.new.n) >= SIGNIFICANT

@@ -1,0 +1,1 @@
+"""`make results`: the page of the published runs."""

@@ -1,0 +1,42 @@
+"""The plots of the published results: how the settings of each model compare on a machine."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..plots.points import Point, points_of
+from ..reading.row import Record
+from ..writing.view import text
+
+INPUT = 128  # tokens of the plot over batch sizes
+ODD = re.compile(r"[^\w.\-]+", re.ASCII)
+
+
+def write_machine_plots(machine: str, records: Sequence[Record], folder: Path) -> list[Path]:
+    """Write the plots of a machine as PNG and return their paths, by model."""
+    from ..plots import canvas
+    from ..plots.sweep import SWEEPS
+
+    found: list[Path] = []
+    with canvas.look():
+        for model in sorted({text(record.row["model"]) for record in records}):
+            points, subtitle = points_of([record for record in records if text(record.row["model"]) == model])
+            for name, chosen in selections(points).items():
+                made = SWEEPS[name](chosen, subtitle)
+                if not isinstance(made, str):
+                    stem = ODD.sub("-", f"{machine}-{model.rpartition('/')[2]}-{name}")
+                    found += canvas.save(made, folder, stem, ("png",))
+    return found
+
+
+def selections(points: Sequence[Point]) -> dict[str, list[Point]]:
+    """Return the points of each plot: one input size over batches, and the smallest batch size over inputs."""
+    inputs = sorted({point.input for point in points})
+    if not inputs:
+        return {}
+    usual = INPUT if INPUT in inputs else inputs[len(inputs) // 2]
+    least = min(point.batch for point in points)
+    return {
+        "throughput_over_batch": [point for point in points if point.input == usual],
+        "latency_over_input": [point for point in points if point.batch == least],
+    }

@@ -1,0 +1,1 @@
+"""Logs and files of results in; results out."""

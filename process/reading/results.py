@@ -1,0 +1,159 @@
+"""Results from logs and from JSON files alike."""
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+from fmbench.errors import UsageError
+
+from ..workloads.distillation import distillation_records
+from ..workloads.fidelity import fidelity_records
+from ..workloads.retrieval import retrieval_records
+from .log_reader import read_runs
+from .row import Record, disagrees, records
+from .run import Run
+from .saved import is_saved, read_saved
+from .sources import Complaints, Source
+
+SHOWN = 4
+DAMAGED = "damaged:"  # these reasons were given when the line was read
+
+
+def read_records(
+    sources: Sequence[Source],
+    warn: Callable[[str], None],
+    metadata_id: str | None = None,
+    bad: list[str] | None = None,
+    repetitions: bool = True,
+) -> Iterator[Record]:
+    """Yield the results of every log and file of results, in order, with a warning for one without any.
+
+    Without `repetitions` the records have none, and a log of any size fits into memory. Raises UsageError for what
+    cannot be read; where `bad` is given, the reason goes there instead and the others are read all the same.
+    """
+    for source in sources:
+        found = False
+        try:
+            for record in doubted(read_source(source, warn, metadata_id, repetitions), warn):
+                found = True
+                yield record
+        except UsageError as error:
+            if bad is None:
+                raise
+            if len(sources) > 1:
+                warn(str(error))
+            bad.append(str(error))
+            continue
+        if not found:
+            warn(
+                f"{source.name}: no results; logs of `driver`, `retrieve`, `distill evaluate` and `fidelity` have some"
+            )
+
+
+def doubted(found: Iterable[Record], warn: Callable[[str], None]) -> Iterator[Record]:
+    """Pass results on, with a warning for each that its own log does not bear out."""
+    for record in found:
+        row = record.row
+        if row["doubt"] is not None and not row["doubt"].startswith(DAMAGED):
+            warn(f"{record.origin}: {name_of(record)}: {row['doubt']}")
+        elif disagrees(row):
+            warn(disagreement(record))
+        yield record
+
+
+def name_of(record: Record) -> str:
+    """Return what a message calls a result: its data set, or its sizes."""
+    row = record.row
+    if row["fidelity"]:
+        return str(row["fidelity"]["artifact"])
+    return str(row["retrieval"]["dataset"]) if row["retrieval"] else f"{row['input']} / {row['batch']}"
+
+
+def disagreement(record: Record) -> str:
+    """Return what a result line says, and what its repetitions do."""
+    median = record.row["statistics"]["p50"]
+    said = f"RES of {name_of(record)} says {record.row['itl']} ms"
+    return f"{record.source}: {said}, its repetitions say {median:.3f} ms"
+
+
+def read_source(
+    source: Source, warn: Callable[[str], None], metadata_id: str | None = None, repetitions: bool = True
+) -> Iterator[Record]:
+    """Yield the results of one file: of a log, or those that `process` wrote as JSON."""
+    lines = source.lines(warn)
+    first = next(lines, b"")
+    whole = itertools.chain([first], lines)
+    if is_saved(source.name, first):
+        for row in read_saved(whole, source.name):
+            named = row if metadata_id is None else {**row, "metadata_id": metadata_id}
+            yield Record(named, source.name)
+        return
+    asked: set[tuple[int, int]] = set()
+    found: set[tuple[int | None, int | None]] = set()
+
+    def every_run() -> Iterator[tuple[Run, Iterator[Record]]]:
+        for run in read_runs(whole, Complaints(source.name, warn), repetitions):
+            asked.update(run.asked)
+            found.update(shape.place[:2] for shape in run.every_shape())
+            yield run, records_of(run, source.name, metadata_id)
+
+    yield from resumed(every_run())
+    if missing := sorted(asked.difference(found)):
+        some = ", ".join(f"{size} / {batch}" for size, batch in missing[:SHOWN])
+        more = ", ..." if len(missing) > SHOWN else ""
+        warn(f"{source.name}: {len(missing)} of {len(asked)} shapes that were asked for are missing: {some}{more}")
+
+
+def records_of(run: Run, source: str, metadata_id: str | None) -> Iterator[Record]:
+    """Yield everything that was measured in a run."""
+    yield from records(run, source, metadata_id)
+    yield from retrieval_records(run, source, metadata_id)
+    yield from distillation_records(run, source, metadata_id)
+    yield from fidelity_records(run, source, metadata_id)
+
+
+def resumed(runs: Iterable[tuple[Run, Iterable[Record]]]) -> Iterator[Record]:
+    """Pass on the results of a log's runs, in order, but for those that a run with --resume had to measure again."""
+    waiting: list[Record] = []
+    for run, found in runs:
+        if "resume" not in run.arguments:
+            yield from waiting
+            waiting = []
+        further = sum(option.startswith("--vs ") for option in run.options)
+        held: list[Record] = []
+        for shape in together(found, further):
+            places = {place_of(record) for record in shape}
+            waiting = [one for one in waiting if place_of(one) not in places]
+            if held or any(to_measure_again(record.row) for record in shape) or not compared(shape, further):
+                held += shape
+            else:
+                yield from shape
+        waiting += held
+    yield from waiting
+
+
+def together(found: Iterable[Record], further: int) -> Iterator[list[Record]]:
+    """Yield results one by one, those of the variants of a shape as one: --resume measures all of them or none."""
+    if not further:
+        yield from ([record] for record in found)
+        return
+    for _, shape in itertools.groupby(found, key=lambda record: (record.row["input"], record.row["batch"])):
+        yield list(shape)
+
+
+def compared(shape: Sequence[Record], further: int) -> bool:
+    """Whether every variant of a shape is there, each further one with how it compares with the first."""
+    variants = {record.row["variant"] for record in shape}
+    paired = sum(record.row["pair"] is not None for record in shape)
+    return not further or (len(variants) == 1 + further and paired >= further)
+
+
+def to_measure_again(row: dict[str, Any]) -> bool:
+    """Whether a run with --resume measures this again."""
+    return row["status"] == "PARTIAL" or (row["doubt"] is not None and not row["doubt"].startswith(DAMAGED))
+
+
+def place_of(record: Record) -> tuple[object, ...]:
+    """Return what a run with --resume knows a result by."""
+    row = record.row
+    return row["input"], row["batch"], row["variant"], name_of(record)

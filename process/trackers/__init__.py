@@ -1,0 +1,1 @@
+"""`process --report_to`: driver runs to experiment trackers."""

@@ -1,0 +1,186 @@
+"""What an experiment tracker is told of one driver run: parameters, figures, plots."""
+
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from fmbench.secrets import is_masked, masked
+
+from ..comparing.variant_names import VariantNames
+from ..reading.row import Record
+from ..writing.columns import cells, text_of
+
+PROJECT = "fmbench"  # where nobody names another
+Parameter = str | int | float | bool
+
+# A figure's name, with its unit, and the column that it shows. Not all shapes have all of them.
+FIGURES = {
+    "latency_ms": "itl",
+    "latency_low_ms": "statistics.low",
+    "latency_high_ms": "statistics.high",
+    "throughput_sequences_per_second": "thp",
+    "stable": "statistics.stable",
+    "device_peak_bytes": "memory.device_peak_bytes",
+    "host_peak_bytes": "memory.host_peak_bytes",
+    "joules_per_sequence": "energy.joules_per_sequence",
+    "roofline_share": "roofline.share",
+}
+# Each figure is told twice: over batch sizes, a name an input size, and over input sizes, a name a batch size.
+AXES = {"batch_size": ("batch", "input"), "input_size": ("input", "batch")}
+NAMED = ("model", "model_class", "precision", "metadata_id")
+ODD = re.compile(r"[^\w.\- ]+", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One point of a chart: `step` is the size that `axis` names, `time` when it was measured (epoch seconds)."""
+
+    name: str
+    axis: str
+    step: int
+    value: float
+    time: float
+
+
+@dataclass(frozen=True, slots=True)
+class TrackedRun:
+    """One driver run, as every tracker shows it. `started` and `ended` are seconds since the epoch."""
+
+    name: str
+    started: float
+    ended: float
+    parameters: Mapping[str, Parameter]
+    totals: Mapping[str, float]
+    figures: Sequence[Figure]
+    plots: Sequence[Path] = ()
+
+
+def runs_in(records: Iterable[Record]) -> Iterator[list[Record]]:
+    """Yield the results of each driver run: those that follow each other with the same log and command line.
+
+    A shape that comes again begins another run.
+    """
+    run: list[Record] = []
+    seen: set[tuple[Any, ...]] = set()
+    for record in records:
+        place = tuple(record.row[key] for key in ("input", "batch", "variant"))
+        other = run and (run[-1].source, run[-1].row["opts"]) != (record.source, record.row["opts"])
+        if other or place in seen:
+            yield run
+            run, seen = [], set()
+        run.append(record)
+        seen.add(place)
+    if run:
+        yield run
+
+
+def tracked(records: Sequence[Record], plots: Sequence[Path] = ()) -> TrackedRun:
+    """Return what is told of one run, which has a result at least."""
+    times = [time_of(record) for record in records]
+    known = [time for time in times if time] or [datetime.now(UTC).timestamp()]
+    ended = max(time + sum(record.durations) / 1e9 for time, record in zip(times, records, strict=True))
+    return TrackedRun(
+        name_of(records, known[0]), known[0], max(ended, known[0]), parameters(records), totals(records),
+        list(figures(records)), plots,
+    )  # fmt: skip
+
+
+def time_of(record: Record) -> float:
+    """Return when a shape was begun, in seconds since the epoch; 0 where that is not known."""
+    timestamp = record.row["timestamp"]
+    return 0.0 if timestamp is None else float(timestamp)
+
+
+def name_of(records: Sequence[Record], started: float) -> str:
+    """Return what a run is called: model, platform, dtype and start. It can be the name of a folder."""
+    row = records[0].row
+    moment = datetime.fromtimestamp(started, UTC).strftime("%Y%m%dT%H%M%SZ")
+    platform = (row["environment"] or {}).get("platform")
+    parts = [text_of(row["model"]).rpartition("/")[2], text_of(platform), text_of(row["precision"]), moment]
+    return "_".join(ODD.sub("-", part)[:60].lstrip(".") for part in parts if part)
+
+
+def parameters(records: Sequence[Record]) -> dict[str, Parameter]:
+    """Return arguments and facts under flat names that every tracker takes; null is left out.
+
+    A fact that differs between the variants of a run has the variant's name behind its own.
+    """
+    found: dict[str, Parameter] = {"log": Path(records[0].source).name}
+    found |= {parameter_name(f"argument.{key}"): text for key, text in arguments(records[0].row["opts"]).items()}
+    variants = VariantNames()
+    rows = {variants.label(record): cells(record.row) for record in records}
+    names = dict.fromkeys(name for row in rows.values() for name in row if is_fact(name))
+    for name in names:
+        values = {variant: row.get(name) for variant, row in rows.items()}
+        alike = len({text_of(value) for value in values.values()}) == 1
+        for variant, value in values.items():
+            if value is not None:
+                found[parameter_name(name if alike else f"{name}.variant_{variant}")] = plain(value)
+    return found
+
+
+def is_fact(name: str) -> bool:
+    """Whether a column holds something that is a parameter."""
+    return name in NAMED or name.startswith("environment.")
+
+
+def arguments(options: Iterable[str]) -> dict[str, str]:
+    """Return the command line by key; what was said several times is told in one text."""
+    found: dict[str, list[str]] = {}
+    for option in options:
+        key, _, value = option.removeprefix("--").partition(" ")
+        found.setdefault(key, []).append(value if is_masked(value) else masked(key, value))
+    return {key: "; ".join(values) for key, values in found.items()}
+
+
+def parameter_name(text: str) -> str:
+    """Return a name of letters, digits, dots, blanks and dashes: `torch.call:x@` becomes `torch.call.x`."""
+    return ODD.sub("_", text.replace(":", ".").rstrip("@"))[:250]
+
+
+def plain(value: Any) -> Parameter:
+    """Return a value as trackers keep it: a list as JSON, and a number beyond all measures as text."""
+    if isinstance(value, float) or (isinstance(value, int) and abs(value) < 2**53):
+        return value
+    return text_of(value)
+
+
+def totals(records: Sequence[Record]) -> dict[str, float]:
+    """Return the figures of the run as a whole."""
+    failed = sum(record.row["status"] == "ERR" for record in records)
+    doubted = sum(record.row["itl"] is not None and not trusted(record) for record in records)
+    found = {"shapes": float(len(records)), "shapes_failed": float(failed), "shapes_in_doubt": float(doubted)}
+    setup = records[0].row["setup"]
+    return found if setup is None else {**found, "setup_seconds": float(setup)}
+
+
+def trusted(record: Record) -> bool:
+    """Whether a median can be trusted."""
+    return record.row["status"] == "OK" and (record.row["statistics"] or {}).get("stable") is True
+
+
+def figures(records: Sequence[Record]) -> Iterator[Figure]:
+    """Yield every figure of every shape over both sizes, from the smallest size on."""
+    variants = VariantNames()
+    for axis, (over, each) in AXES.items():
+        for record in sorted(records, key=lambda record: (record.row[over] or 0, record.row[each] or 0)):
+            row, time = record.row, time_of(record)
+            if row[over] is not None and row[each] is not None:
+                label = variants.label(record)
+                variant = "" if label is None else f"variant_{parameter_name(label)}/"
+                for name, value in figures_of(row):
+                    yield Figure(f"{name}/{variant}{each}_{row[each]}", axis, row[over], value, time)
+
+
+def figures_of(row: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+    """Yield the figures of one shape."""
+    known = cells(row)
+    known["statistics.low"], known["statistics.high"] = known.get("statistics.interval") or (None, None)
+    for name, column in FIGURES.items():
+        value = known.get(column)
+        if value is not None and abs(value) < math.inf:
+            yield name, float(value)

@@ -1,0 +1,1 @@
+"""What is measured, one workload a file: its lines, rows, tables and pictures."""

@@ -1,0 +1,1 @@
+"""Results out: formats, tables, gauges."""
