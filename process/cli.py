@@ -10,8 +10,8 @@ from fmbench.console import run_main, warn
 from fmbench.errors import UsageError
 from fmbench.parsing import Parser, nonempty, words
 
-from .reading.results import read_records
-from .reading.row import Record, schema_text
+from .reading.results import read_results
+from .reading.row import Result, schema_text
 from .reading.sources import find_sources
 from .trackers import report as trackers
 from .writing import formats, output
@@ -87,8 +87,8 @@ def process(argv: Sequence[str]) -> int:
         output.check_targets(targets, sources)
         alone = len(sources) == 1 and any(targets.values())  # then the file that is there stays as it is
         raw = arguments.plots is not None or bool(arguments.report_to)  # plots show the repetitions themselves
-        records = read_records(sources, warn, arguments.metadata_id, None if alone else bad, repetitions=raw)
-        deliver(records, arguments)
+        results = read_results(sources, warn, arguments.metadata_id, None if alone else bad, repetitions=raw)
+        deliver(results, arguments)
         if bad:
             sys.stdout.flush()
             several = f"{len(bad)} of the logs could not be read, as said above; the output holds the others"
@@ -106,19 +106,19 @@ def check_alone(parser: Parser, arguments: argparse.Namespace) -> None:
             parser.error(f"--{name} stands alone; leave out {others}")
 
 
-def deliver(records: Iterable[Record], arguments: argparse.Namespace) -> None:
+def deliver(results: Iterable[Result], arguments: argparse.Namespace) -> None:
     """Write, draw and report the results. Trackers come last: one that fails takes nothing away."""
     told = trackers_of(arguments)
     if told:
-        records = list(records)
+        results = list(results)
     pictures = arguments.plots is not None or arguments.dashboard is not None
     if pictures:
-        records = drawn(records, arguments.plots, arguments.dashboard)
+        results = drawn(results, arguments.plots, arguments.dashboard)
     if not pictures or arguments.out is not None:
-        write(records, arguments.format, arguments.out)
+        write(results, arguments.format, arguments.out)
     if told:
         sys.stdout.flush()
-        trackers.report(records, told, arguments.report_project)
+        trackers.report(results, told, arguments.report_project)
 
 
 def trackers_of(arguments: argparse.Namespace) -> list[trackers.Tracker]:
@@ -130,21 +130,21 @@ def trackers_of(arguments: argparse.Namespace) -> list[trackers.Tracker]:
     return trackers.chosen(name for names in arguments.report_to for name in names)
 
 
-def write(records: Iterable[Record], form: str, target: Path | None) -> None:
+def write(results: Iterable[Result], form: str, target: Path | None) -> None:
     """Write results in a format."""
     with output.opened(target) as stream:
-        formats.WRITERS[form]((record.row for record in records), stream)
+        formats.WRITERS[form]((result.row for result in results), stream)
 
 
-def drawn(records: Iterable[Record], folder: Path | None, page: Path | None) -> list[Record]:
+def drawn(results: Iterable[Result], folder: Path | None, page: Path | None) -> list[Result]:
     """Draw the plots and the dashboard, print their paths, and return the results for whoever else wants them."""
     if page is not None:
         from .dashboard.page import plotly_script, write_dashboard
 
         plotly_script()  # where it is missing, that is said before any log is read
     if folder is None:  # then nobody needs the repetitions
-        records = (Record(record.row, record.source) for record in records)
-    kept = list(records)
+        results = (Result(result.row, result.source) for result in results)
+    kept = list(results)
     paths: list[Path] = []
     if folder is not None:
         from .plots.draw import write_plots

@@ -21,21 +21,21 @@ class Comparison:
     @property
     def only_base(self) -> list[Key]:
         """Shapes that only the base has."""
-        return [key for key in self.base.records if key not in self.new.records]
+        return [key for key in self.base.results if key not in self.new.results]
 
     @property
     def only_new(self) -> list[Key]:
         """Shapes that only the new side has."""
-        return [key for key in self.new.records if key not in self.base.records]
+        return [key for key in self.new.results if key not in self.base.results]
 
     @property
     def unfinished(self) -> list[Key]:
         """Shapes that the base measured to the end and the new side did not: its run was killed."""
         return [
             key
-            for key, record in self.new.records.items()
-            if record.row["status"] == "PARTIAL" and key in self.base.records
-            and self.base.records[key].row["status"] != "PARTIAL"
+            for key, result in self.new.results.items()
+            if result.row["status"] == "PARTIAL" and key in self.base.results
+            and self.base.results[key].row["status"] != "PARTIAL"
         ]  # fmt: skip
 
     def count(self, verdict: str | None) -> int:
@@ -57,9 +57,9 @@ def compare_sides(sides: Sequence[Side], differing: Sequence[Facts], threshold: 
 def changes_between(base: Side, new: Side, places: tuple[int, int]) -> tuple[list[Change], GeometricMean]:
     """Return the changes of the shapes in both, in the order of the base, without verdicts; and their mean."""
     changes, mean = [], GeometricMean()
-    for number, key in enumerate(key for key in base.records if key in new.records):
+    for number, key in enumerate(key for key in base.results if key in new.results):
         seeds = ((places[0], number), (places[1], number))
-        change, samples = measure_change(key, base.records[key], new.records[key], seeds)
+        change, samples = measure_change(key, base.results[key], new.results[key], seeds)
         changes.append(change)
         if change.ratio is not None and samples is not None:
             mean.add(change.ratio, samples)

@@ -8,8 +8,8 @@ from fmbench.errors import UsageError, nearest
 from fmbench.facts import DIGEST, MODEL, differences, flat, short, unsaid
 
 from ..reading.joined import joined
-from ..reading.results import read_records
-from ..reading.row import Record
+from ..reading.results import read_results
+from ..reading.row import Result
 from ..reading.sources import find_sources
 from .variant_names import FIRST, VariantNames
 
@@ -26,7 +26,7 @@ class Side:
     """The results of one path, by model, class, input size, batch size and variant."""
 
     name: str
-    records: Mapping[Key, Record]
+    results: Mapping[Key, Result]
 
 
 def read_side(path: str, across: Collection[str], warn: Callable[[str], None]) -> Side:
@@ -34,16 +34,16 @@ def read_side(path: str, across: Collection[str], warn: Callable[[str], None]) -
 
     Raises UsageError where several models or variants would be one, since they may differ.
     """
-    found: dict[Key, Record] = {}
+    found: dict[Key, Result] = {}
     names = VariantNames()
     twice = 0
-    for record in joined(read_records(find_sources([path]), warn)):
-        values = {**record.row, "variant": names.name(record)}
+    for result in joined(read_results(find_sources([path]), warn)):
+        values = {**result.row, "variant": names.name(result)}
         key = tuple(None if name in across else values[name] for name in KEYS)
         if key in found:
             twice += 1
             check_same(path, {**found[key].row, "variant": names.name(found[key])}, values, across)
-        found[key] = record
+        found[key] = result
     if twice:
         warn(f"{path}: {twice} results are of a shape that was measured again later; the last one counts")
     return Side(path, found)
@@ -62,7 +62,7 @@ def check_same(path: str, one: Mapping[str, Any], other: Mapping[str, Any], acro
 
 def check_comparable(base: Side, new: Side, across: Collection[str]) -> Facts:
     """Return the facts that differ and may. Raises UsageError where others differ, or no shape is in both."""
-    common = [key for key in base.records if key in new.records]
+    common = [key for key in base.results if key in new.results]
     if not common:
         raise UsageError(
             f"{base.name} and {new.name}: no shape is in both (model, class, sizes and variant must match"
@@ -71,7 +71,7 @@ def check_comparable(base: Side, new: Side, across: Collection[str]) -> Facts:
         )
     differing: Facts = {}
     for key in common:
-        differing |= differences(facts_of(base.records[key]), facts_of(new.records[key]))
+        differing |= differences(facts_of(base.results[key]), facts_of(new.results[key]))
     refused = {name: pair for name, pair in differing.items() if not allowed(name, across)}
     if refused:
         named = "; ".join(
@@ -89,7 +89,7 @@ def check_comparable(base: Side, new: Side, across: Collection[str]) -> Facts:
 def variants_of(base: Side, new: Side) -> str:
     """Return which variants two sides have, where these differ."""
     place = KEYS.index("variant")
-    found = [sorted({str(key[place] or FIRST) for key in side.records}) for side in (base, new)]
+    found = [sorted({str(key[place] or FIRST) for key in side.results}) for side in (base, new)]
     if found[0] == found[1]:
         return ""
     return "; " + " and ".join(
@@ -97,9 +97,9 @@ def variants_of(base: Side, new: Side) -> str:
     )
 
 
-def facts_of(record: Record) -> dict[str, Any]:
+def facts_of(result: Result) -> dict[str, Any]:
     """Return the fingerprint of a result."""
-    return record.row["environment"] or {}
+    return result.row["environment"] or {}
 
 
 def allowed(name: str, across: Collection[str]) -> bool:
@@ -114,15 +114,15 @@ def tell_unsaid(base: Side, new: Side, warn: Callable[[str], None]) -> None:
     """Warn of what one side, which an earlier version measured, does not say: it cannot be compared."""
     for one, other in ((base, new), (new, base)):
         names: dict[str, None] = {}
-        for key in one.records.keys() & other.records.keys():
-            names |= dict.fromkeys(unsaid(facts_of(one.records[key]), facts_of(other.records[key])))
+        for key in one.results.keys() & other.results.keys():
+            names |= dict.fromkeys(unsaid(facts_of(one.results[key]), facts_of(other.results[key])))
         if names:
             warn(f"{one.name}: an earlier version wrote it, which did not say {', '.join(names)}: not compared")
 
 
 def check_names(sides: Collection[Side], across: Collection[str], warn: Callable[[str], None]) -> None:
     """Warn of names in --across that no fact has."""
-    names = {name for side in sides for record in side.records.values() for name in flat(facts_of(record))}
+    names = {name for side in sides for result in side.results.values() for name in flat(facts_of(result))}
     words = {*names, *(name.rpartition(".")[2] for name in names), *KEYS}
     for word in across:
         if word not in (*KEYS, DIGEST) and not any(allowed(name, [word]) for name in names):

@@ -9,7 +9,7 @@ import numpy as np
 
 from fmbench import stats
 
-from ..reading.row import Record
+from ..reading.row import Result
 from ..writing.view import median
 from .mann_whitney import holm, mann_whitney_p
 from .resampling import Interval, interval, resampled_medians
@@ -51,12 +51,12 @@ class Change:
 
 
 def measure_change(
-    key: Key, base: Record, new: Record, seeds: tuple[Sequence[int], Sequence[int]]
+    key: Key, base: Result, new: Result, seeds: tuple[Sequence[int], Sequence[int]]
 ) -> tuple[Change, np.ndarray | None]:
     """Return how a shape changed, and the ratio's bootstrap; no verdict, which depends on the other shapes too."""
     several = bool(base.medians or new.medians)
     read = of_processes if several else of_repetitions
-    kept = [np.asarray(read(record), dtype=float) for record in (base, new)]
+    kept = [np.asarray(read(result), dtype=float) for result in (base, new)]
     compared: Literal["repetitions", "processes"] = "processes" if several else "repetitions"
     change = Change(key, measured(base, kept[0]), measured(new, kept[1]), compared)
     hindrance = why_not(base, new, kept)
@@ -68,33 +68,33 @@ def measure_change(
     return replace(change, ratio=ratio, interval=interval(samples), p=p), samples
 
 
-def of_repetitions(record: Record) -> Sequence[float]:
+def of_repetitions(result: Result) -> Sequence[float]:
     """Return the repetitions that count, in nanoseconds."""
-    return stats.settled(record.durations)
+    return stats.settled(result.durations)
 
 
-def of_processes(record: Record) -> Sequence[float]:
+def of_processes(result: Result) -> Sequence[float]:
     """Return the medians of a result's processes in nanoseconds; of one that is of one process, its median.
 
     Repetitions of one process do not say how far another would be from it.
     """
-    kept = of_repetitions(record)
-    return record.medians or ([float(np.median(kept))] if len(kept) else [])
+    kept = of_repetitions(result)
+    return result.medians or ([float(np.median(kept))] if len(kept) else [])
 
 
-def measured(record: Record, kept: np.ndarray) -> Measured:
+def measured(result: Result, kept: np.ndarray) -> Measured:
     """Return one side of a shape."""
-    statistics = record.row["statistics"] or {}
+    statistics = result.row["statistics"] or {}
     doubt = statistics.get("reason") if statistics.get("stable") is False else None
-    itl = median(record.row)
+    itl = median(result.row)
     return Measured(itl, len(kept), doubt)
 
 
-def why_not(base: Record, new: Record, kept: Sequence[np.ndarray]) -> str | None:
+def why_not(base: Result, new: Result, kept: Sequence[np.ndarray]) -> str | None:
     """Return why two results cannot be compared, or None."""
-    for name, record, values in zip(("base", "new"), (base, new), kept, strict=True):
-        if record.row["status"] == "ERR":
-            error = record.row["error"] or {}
+    for name, result, values in zip(("base", "new"), (base, new), kept, strict=True):
+        if result.row["status"] == "ERR":
+            error = result.row["error"] or {}
             return f"failed in {name}: {error.get('type')}"
         if len(values) == 0:
             return f"no repetitions in {name}: compare the log itself, which has them; its JSON does not"
@@ -103,7 +103,7 @@ def why_not(base: Record, new: Record, kept: Sequence[np.ndarray]) -> str | None
     return None
 
 
-def newly_failed(base: Record, new: Record) -> bool:
+def newly_failed(base: Result, new: Result) -> bool:
     """Whether a shape that was measured fails now."""
     return new.row["status"] == "ERR" and base.row["status"] in ("OK", "SIMULATED")
 

@@ -12,7 +12,7 @@ from fmbench.facts import CIRCUMSTANCES
 
 from ..comparing.variant_names import VariantNames
 from ..plots.points import TELLING, VARIANT, facts_of, shown
-from ..reading.row import Record
+from ..reading.row import Result
 from ..writing.columns import Cells, Kind, Table, text_of
 from ..writing.view import harmless
 
@@ -20,10 +20,10 @@ EXACT = 2**53 - 1  # JavaScript keeps whole numbers up to here
 STANDARD_INPUT = "standard input"
 
 
-def data_of(records: Iterable[Record]) -> dict[str, Any]:
+def data_of(results: Iterable[Result]) -> dict[str, Any]:
     """Return what the page's script reads: a table of shapes, and the runs that they are of."""
     runs = Runs()
-    with Table(runs.watched(records)) as table:
+    with Table(runs.watched(results)) as table:
         columns = columns_of(table)
     size = len(runs.of_rows)
     shapes = {"size": size, "columns": [*columns, {"name": "run", "kind": None, **packed(runs.of_rows)}]}
@@ -75,16 +75,16 @@ class Runs:
         self._first: list[Cells] = []
         self._variants = VariantNames()
 
-    def watched(self, records: Iterable[Record]) -> Iterator[dict[str, Any]]:
+    def watched(self, results: Iterable[Result]) -> Iterator[dict[str, Any]]:
         """Yield the rows of records, and remember which run each is of."""
-        for record in records:
-            key = key_of(record)
+        for result in results:
+            key = key_of(result)
             if key not in self._places:
                 self._places[key] = len(self._places)
-                self._logs.append(record.source)
-                self._first.append(facts_of(record, self._variants))
+                self._logs.append(result.source)
+                self._first.append(facts_of(result, self._variants))
             self.of_rows.append(self._places[key])
-            yield record.row
+            yield result.row
 
     def names(self) -> list[tuple[str, str]]:
         """Return a name for each run, no two alike, and the log that it is from.
@@ -115,13 +115,13 @@ def telling(runs: list[Cells]) -> list[str]:
     return keys
 
 
-def key_of(record: Record) -> tuple[str, ...]:
+def key_of(result: Result) -> tuple[str, ...]:
     """Return what the results of one run have in common."""
-    row = record.row
+    row = result.row
     facts = {name: fact for name, fact in (row["environment"] or {}).items() if name not in CIRCUMSTANCES}
     model = row["model"] or facts.get("model")  # a shape that failed may not say it
     parts = (row["metadata_id"], row["variant"], model, row["precision"], row["opts"], facts)
-    return (record.source, *(json.dumps(part, sort_keys=True) for part in parts))
+    return (result.source, *(json.dumps(part, sort_keys=True) for part in parts))
 
 
 def shortened(logs: list[str]) -> list[str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from fmbench.console import warn
 from fmbench.errors import UsageError
 
-from ..reading.row import Record
+from ..reading.row import Result
 from ..writing.output import opened
 from .data import data_of
 
@@ -26,13 +26,13 @@ PLACEHOLDER = re.compile(r"\{\{(\w+)\}\}")
 MANY = 50_000  # results; beyond, a browser needs seconds for every choice
 
 
-def write_dashboard(records: Iterable[Record], target: Path) -> None:
+def write_dashboard(results: Iterable[Result], target: Path) -> None:
     """Write the page, whole or not at all. The same results make the same bytes.
 
     Raises UsageError where plotly is missing or the target cannot be written.
     """
     plotly = plotly_script()
-    data = data_of(records)
+    data = data_of(results)
     if data["shapes"]["size"] > MANY:
         warn(f"{target}: {data['shapes']['size']} results are many for one page; name fewer logs if it is slow")
     text = page(json.dumps(data, allow_nan=False, separators=(",", ":")), plotly)

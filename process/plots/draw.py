@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from fmbench.console import note
 from fmbench.errors import UsageError, first_line
 
-from ..reading.row import Record
+from ..reading.row import Result
 from ..workloads.retrieval_view import is_retrieval
 from . import canvas
 from .points import Point, points_of
@@ -31,7 +31,7 @@ RETRIEVAL_PLOTS: dict[str, Callable[[Sequence[Mapping[str, Any]], str], Figure |
 }
 
 
-def write_plots(records: Iterable[Record], folder: Path) -> list[Path]:
+def write_plots(results: Iterable[Result], folder: Path) -> list[Path]:
     """Write the plots and return their paths; say on stderr which are left out, and why.
 
     Raises UsageError for a folder that cannot be made.
@@ -40,16 +40,16 @@ def write_plots(records: Iterable[Record], folder: Path) -> list[Path]:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"{folder}: cannot be made ({error.strerror or first_line(error)})") from None
-    return draw_plots(records, folder, canvas.FORMATS, note)
+    return draw_plots(results, folder, canvas.FORMATS, note)
 
 
 def draw_plots(
-    records: Iterable[Record], folder: Path, formats: Sequence[str], say: Callable[[str], None]
+    results: Iterable[Result], folder: Path, formats: Sequence[str], say: Callable[[str], None]
 ) -> list[Path]:
     """Write the plots into a folder that is there, and return their paths; `say` is told which are left out."""
-    records = list(records)
-    points, subtitle = points_of(records)
-    rows = [record.row for record in records if is_retrieval(record.row)]
+    results = list(results)
+    points, subtitle = points_of(results)
+    rows = [result.row for result in results if is_retrieval(result.row)]
     if not points and not rows:
         say("no plots: no result has a latency")
         return []

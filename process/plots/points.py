@@ -8,7 +8,7 @@ from fmbench.markdown import harmless
 
 from ..comparing.variant_names import FIRST, VariantNames
 from ..reading.joined import joined
-from ..reading.row import Record
+from ..reading.row import Result
 from ..writing.columns import cells, text_of
 from ..writing.view import median
 
@@ -32,7 +32,7 @@ Value = Callable[["Point"], tuple[float, float, float] | None]
 class Point:
     """One measured shape. `name` says what configuration it is of, where there are several."""
 
-    record: Record
+    result: Result
     name: str
     input: int
     batch: int
@@ -66,10 +66,10 @@ class Line:
         self.notes.append(note)
 
 
-def points_of(records: Sequence[Record]) -> tuple[list[Point], str]:
+def points_of(results: Sequence[Result]) -> tuple[list[Point], str]:
     """Return every shape that has a latency, the last of those that are the same, and what all have in common."""
-    measured = [record for record in joined(records) if is_measured(record.row)]
-    found = {(name, record.row["input"], record.row["batch"]): point(record, name) for record, name in named(measured)}
+    measured = [result for result in joined(results) if is_measured(result.row)]
+    found = {(name, result.row["input"], result.row["batch"]): point(result, name) for result, name in named(measured)}
     return list(found.values()), shared(measured)
 
 
@@ -78,38 +78,38 @@ def is_measured(row: dict[str, Any]) -> bool:
     return row["status"] != "ERR" and all((row[key] or 0) > 0 for key in ("itl", "input", "batch"))
 
 
-def point(record: Record, name: str) -> Point:
+def point(result: Result, name: str) -> Point:
     """Return a result as a point."""
-    row, statistics = record.row, record.row["statistics"] or {}
+    row, statistics = result.row, result.row["statistics"] or {}
     itl = median(row) or row["itl"]
     low, high = statistics.get("interval") or (itl, itl)
     sure = statistics.get("stable") is True and row["status"] == "OK"
-    return Point(record, name, row["input"], row["batch"], itl, (low, high), sure)
+    return Point(result, name, row["input"], row["batch"], itl, (low, high), sure)
 
 
-def named(records: Sequence[Record]) -> list[tuple[Record, str]]:
+def named(results: Sequence[Result]) -> list[tuple[Result, str]]:
     """Return each result with what tells its configuration from the others; nothing where there is only one."""
     variants = VariantNames()
-    rows = [facts_of(record, variants) for record in records]
+    rows = [facts_of(result, variants) for result in results]
     telling = telling_keys(rows)
     names = [", ".join(shown(key, row[key]) for key in telling if row.get(key) is not None) for row in rows]
     places = {
-        (name, record.source, record.row["input"], record.row["batch"])
-        for name, record in zip(names, records, strict=True)
+        (name, result.source, result.row["input"], result.row["batch"])
+        for name, result in zip(names, results, strict=True)
     }
     if len({(name, size, batch) for name, _, size, batch in places}) < len(places):  # the same again, in another log
         names = [
-            ", ".join(part for part in (name, harmless(record.source)) if part)
-            for name, record in zip(names, records, strict=True)
+            ", ".join(part for part in (name, harmless(result.source)) if part)
+            for name, result in zip(names, results, strict=True)
         ]
-    return list(zip(records, names, strict=True))
+    return list(zip(results, names, strict=True))
 
 
-def facts_of(record: Record, variants: VariantNames) -> dict[str, Any]:
+def facts_of(result: Result, variants: VariantNames) -> dict[str, Any]:
     """Return what may tell a configuration; a shape that was cut off is of the same one as the others."""
-    simulated = SIMULATED if record.row["status"] == "SIMULATED" else None
-    variant = None if record.row["variant"] is None else variants.name(record) or FIRST
-    return {**cells(record.row), VARIANT: variant, SIMULATED: simulated}
+    simulated = SIMULATED if result.row["status"] == "SIMULATED" else None
+    variant = None if result.row["variant"] is None else variants.name(result) or FIRST
+    return {**cells(result.row), VARIANT: variant, SIMULATED: simulated}
 
 
 def telling_keys(rows: Sequence[dict[str, Any]]) -> list[str]:
@@ -126,9 +126,9 @@ def telling_keys(rows: Sequence[dict[str, Any]]) -> list[str]:
     return keys
 
 
-def shared(records: Sequence[Record]) -> str:
+def shared(results: Sequence[Result]) -> str:
     """Return what all results have in common, as a subtitle."""
-    rows = [cells(record.row) for record in records]
+    rows = [cells(result.row) for result in results]
     common = [key for key in SHARED if len({text_of(row.get(key)) for row in rows}) == 1]
     words = dict.fromkeys(shown(key, rows[0][key]) for key in common if rows[0].get(key) is not None)
     return ", ".join(words)
@@ -197,7 +197,7 @@ def exact(section: str, key: str, scale: float = 1.0) -> Value:
     """Return how to read a figure that has no interval."""
 
     def read(point: Point) -> tuple[float, float, float] | None:
-        value = (point.record.row[section] or {}).get(key)
+        value = (point.result.row[section] or {}).get(key)
         return None if value is None else (value * scale,) * 3
 
     return read

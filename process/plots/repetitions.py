@@ -22,7 +22,7 @@ NO_REPETITIONS = "no result has its repetitions; logs have them, JSON does not"
 
 def chosen(points: Sequence[Point], most: int) -> list[Point]:
     """Return the points that have repetitions, some of them evenly spread where there are many."""
-    return spread([point for point in points if len(point.record.durations) > 1], most)
+    return spread([point for point in points if len(point.result.durations) > 1], most)
 
 
 def series(points: Sequence[Point], subtitle: str) -> Figure | str:
@@ -48,13 +48,13 @@ def series(points: Sequence[Point], subtitle: str) -> Figure | str:
 
 def counted(shown: Sequence[Point], points: Sequence[Point]) -> str:
     """Return how many shapes are shown, of how many."""
-    known = sum(len(point.record.durations) > 1 for point in points)
+    known = sum(len(point.result.durations) > 1 for point in points)
     return f"{len(shown)} of {known} shapes" if len(shown) < known else f"{known} shape{'s' if known > 1 else ''}"
 
 
 def draw_series(axes: Axes, point: Point) -> None:
     """Draw the repetitions of one shape."""
-    values = np.asarray(point.record.durations, dtype=float) / MILLISECOND
+    values = np.asarray(point.result.durations, dtype=float) / MILLISECOND
     numbers = np.arange(1, len(values) + 1)
     dropped = stats.dropped(len(values))
     kept = values[dropped:]
@@ -94,7 +94,7 @@ def distribution(points: Sequence[Point], subtitle: str) -> Figure | str:
     made, (axes,) = canvas.figure(f"Distribution of repetitions: {counted(shown, points)}", subtitle)
     last = 1.0
     for number, point in enumerate(shown):
-        kept = np.sort(np.asarray(stats.settled(point.record.durations), dtype=float)) / MILLISECOND
+        kept = np.sort(np.asarray(stats.settled(point.result.durations), dtype=float)) / MILLISECOND
         relative = kept / np.median(kept)
         last = max(last, float(np.quantile(relative, 0.99)))
         look = {key: value for key, value in canvas.style(number).items() if key != "marker"}

@@ -44,14 +44,14 @@ def roofline(points: Sequence[Point], subtitle: str) -> Figure | str:
 
 def place_of(point: Point) -> tuple[float, float] | None:
     """Return intensity and GFLOP/s of a shape."""
-    standing = point.record.row["roofline"] or {}
+    standing = point.result.row["roofline"] or {}
     flops, moved, achieved = (standing.get(key) for key in ("flops", "bytes", "achieved_flops_per_second"))
     return (flops / moved, achieved / GIGA) if flops and moved and achieved else None
 
 
 def limits_of(point: Point) -> Limits | None:
     """Return the ceiling above a shape."""
-    ceiling: dict[str, Any] = (point.record.row["roofline"] or {}).get("ceiling") or {}
+    ceiling: dict[str, Any] = (point.result.row["roofline"] or {}).get("ceiling") or {}
     flops, moved = ceiling.get("flops_per_second"), ceiling.get("bytes_per_second")
     return (harmless(text_of(ceiling.get("dtype"))), flops, moved) if flops and moved else None
 

@@ -92,7 +92,7 @@ def memory(points: Sequence[Point], subtitle: str) -> Figure | str:
         value = exact("memory", key, 1 / MEBIBYTE)
         if any(value(point) is not None for point in points):
             title = f"Peak memory of the {place} over batch size"
-            points = [replace(point, sure=point.record.row["status"] == "OK") for point in points]  # no matter of time
+            points = [replace(point, sure=point.result.row["status"] == "OK") for point in points]  # no matter of time
             return Sweep(title, "batch", BATCH, "input", "peak memory (MiB)", value)(points, subtitle)
     return "no result has it"
 
@@ -101,7 +101,7 @@ def energy(points: Sequence[Point], subtitle: str) -> Figure | str:
     """Return energy a sequence over batch size."""
     value = exact("energy", "joules_per_sequence")
     if not any(value(point) is not None for point in points):
-        reasons = [(point.record.row["energy"] or {}).get("reason") for point in points]
+        reasons = [(point.result.row["energy"] or {}).get("reason") for point in points]
         return next((reason for reason in reasons if reason), "no result has it")
     title = "Energy a sequence over batch size"
     return Sweep(title, "batch", BATCH, "input", "energy (joules a sequence)", value)(points, subtitle)

@@ -15,8 +15,8 @@ from fmbench.errors import UsageError
 from fmbench.markdown import plain
 
 from ..reading.joined import joined
-from ..reading.results import read_records
-from ..reading.row import Record
+from ..reading.results import read_results
+from ..reading.row import Result
 from ..reading.sources import Source
 from ..writing import output
 from .plots import write_machine_plots
@@ -53,13 +53,13 @@ class Published:
 
     machine: str
     run: str
-    records: Sequence[Record]
+    results: Sequence[Result]
 
     @property
-    def speed(self) -> list[Record]:
+    def speed(self) -> list[Result]:
         """The results of the speed driver."""
         others = ("retrieval", "fidelity")
-        return [record for record in self.records if all(record.row[name] is None for name in others)]
+        return [result for result in self.results if all(result.row[name] is None for name in others)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +94,9 @@ def published_runs(folder: Path) -> list[Published]:
     """Return every run of a results folder, by machine and name. Raises UsageError for a log that cannot be read."""
     found = []
     for path in sorted(folder.glob(f"*/*/{LOG}")):
-        records = list(joined(read_records([Source(path)], warn)))
-        if records:
-            found.append(Published(path.parent.parent.name, path.parent.name, records))
+        results = list(joined(read_results([Source(path)], warn)))
+        if results:
+            found.append(Published(path.parent.parent.name, path.parent.name, results))
     return found
 
 
@@ -115,7 +115,7 @@ def write_plots(folder: Path, runs: Sequence[Published]) -> dict[str, Plots]:
         target.mkdir(exist_ok=True)
     made = {
         machine: Plots(
-            write_machine_plots(machine, [record for run in members for record in run.speed], target),
+            write_machine_plots(machine, [result for run in members for result in run.speed], target),
             write_student_plots(machine, rows_of(members), target),
         )
         for machine, members in machines_of(runs).items()
@@ -129,7 +129,7 @@ def write_plots(folder: Path, runs: Sequence[Published]) -> dict[str, Plots]:
 
 def rows_of(runs: Iterable[Published]) -> list[Mapping[str, Any]]:
     """Return the rows of some runs."""
-    return [record.row for run in runs for record in run.records]
+    return [result.row for run in runs for result in run.results]
 
 
 def page(folder: Path, runs: Sequence[Published], plots: Mapping[str, Plots]) -> str:
@@ -145,8 +145,8 @@ def page(folder: Path, runs: Sequence[Published], plots: Mapping[str, Plots]) ->
 
 def section(machine: str, runs: Sequence[Published], plots: Plots, said: Sequence[str]) -> str:
     """Return what is said of one machine."""
-    records = [record for run in runs for record in run.records]
-    parts = [f"## {plain(machine)}", f"{plain(machine_facts(records))}. {counts(runs)}."]
+    results = [result for run in runs for result in run.results]
+    parts = [f"## {plain(machine)}", f"{plain(machine_facts(results))}. {counts(runs)}."]
     parts.append(
         "Logs: " + ", ".join(f"[{plain(run.run)}]({quote(f'{machine}/{run.run}')}/{LOG})" for run in runs) + "."
     )
@@ -160,7 +160,7 @@ def section(machine: str, runs: Sequence[Published], plots: Plots, said: Sequenc
 
 def counts(runs: Sequence[Published]) -> str:
     """Return how many shapes were measured, and how many of them are in doubt or failed."""
-    rows = [record.row for run in runs for record in run.speed]
+    rows = [result.row for run in runs for result in run.speed]
     failed = sum(row["status"] == "ERR" for row in rows)
     doubted = sum(row["status"] != "ERR" and (row["statistics"] or {}).get("stable") is not True for row in rows)
     return f"{len(runs)} run{'s' if len(runs) > 1 else ''}, {len(rows)} shapes: {doubted} in doubt, {failed} failed"

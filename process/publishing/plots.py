@@ -5,22 +5,22 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..plots.points import Point, points_of
-from ..reading.row import Record
+from ..reading.row import Result
 from ..writing.view import text
 
 INPUT = 128  # tokens of the plot over batch sizes
 ODD = re.compile(r"[^\w.\-]+", re.ASCII)
 
 
-def write_machine_plots(machine: str, records: Sequence[Record], folder: Path) -> list[Path]:
+def write_machine_plots(machine: str, results: Sequence[Result], folder: Path) -> list[Path]:
     """Write the plots of a machine as PNG and return their paths, by model."""
     from ..plots import canvas
     from ..plots.sweep import SWEEPS
 
     found: list[Path] = []
     with canvas.look():
-        for model in sorted({text(record.row["model"]) for record in records}):
-            points, subtitle = points_of([record for record in records if text(record.row["model"]) == model])
+        for model in sorted({text(result.row["model"]) for result in results}):
+            points, subtitle = points_of([result for result in results if text(result.row["model"]) == model])
             for name, chosen in selections(points).items():
                 made = SWEEPS[name](chosen, subtitle)
                 if not isinstance(made, str):

@@ -8,7 +8,7 @@ from fmbench import variants
 from fmbench.figures import plus_minus, significant
 from fmbench.markdown import harmless, markdown
 
-from ..reading.row import Record
+from ..reading.row import Result
 from ..writing.columns import text_of
 from ..writing.view import compiler, median, text
 
@@ -29,14 +29,14 @@ SETTING = (
 DOUBT = "*"
 COMPILERS = ("--compile:backend ", "--platform:frontend ")  # options that name one
 
-Runs = Sequence[tuple[str, Sequence[Record]]]  # the name of each run, and its results
+Runs = Sequence[tuple[str, Sequence[Result]]]  # the name of each run, and its results
 Line = tuple[str, tuple[Any, ...], dict[int, Mapping[str, Any]]]  # run, setting, results by batch size
 Figure = Callable[[Mapping[str, Any]], tuple[float, float, float] | None]
 
 
-def machine_facts(records: Sequence[Record]) -> str:
+def machine_facts(results: Sequence[Result]) -> str:
     """Return what the machine is, from the facts of its runs."""
-    environments = [record.row["environment"] or {} for record in records]
+    environments = [result.row["environment"] or {} for result in results]
     memory = [facts.get("memory_bytes") for facts in environments]
     parts = [
         together(facts.get("device_name") for facts in environments),
@@ -62,7 +62,7 @@ def together(values: Iterable[Any]) -> str:
 
 def tables(runs: Runs) -> dict[str, str]:
     """Return the tables in Markdown by their titles."""
-    batches = sorted({record.row["batch"] for _, records in runs for record in records if record.row["batch"]})
+    batches = sorted({result.row["batch"] for _, results in runs for result in results if result.row["batch"]})
     lines = sorted((line for run in runs for line in lines_of(*run)), key=lambda line: (line[1], line[0]))
     return {
         "Latency, milliseconds a batch": table(lines, batches, latency),
@@ -70,11 +70,11 @@ def tables(runs: Runs) -> dict[str, str]:
     }
 
 
-def lines_of(name: str, records: Sequence[Record]) -> list[Line]:
+def lines_of(name: str, results: Sequence[Result]) -> list[Line]:
     """Return the lines of one run: its results by setting and batch size."""
     found: dict[tuple[Any, ...], dict[int, Mapping[str, Any]]] = {}
-    day = date(records)
-    for row in (record.row for record in records):
+    day = date(results)
+    for row in (result.row for result in results):
         if row["batch"] and row["input"]:
             found.setdefault(setting(row, day), {})[row["batch"]] = row
     return [(name, key, cells) for key, cells in found.items()]
@@ -94,9 +94,9 @@ def setting(row: Mapping[str, Any], day: str) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-def date(records: Iterable[Record]) -> str:
+def date(results: Iterable[Result]) -> str:
     """Return the day on which a run began, in universal time."""
-    stamps = [float(record.row["timestamp"]) for record in records if record.row["timestamp"] is not None]
+    stamps = [float(result.row["timestamp"]) for result in results if result.row["timestamp"] is not None]
     return datetime.fromtimestamp(min(stamps), UTC).date().isoformat() if stamps else "unknown"
 
 

@@ -6,11 +6,11 @@ from typing import Any
 
 from fmbench.errors import UsageError
 
-from ..workloads.distillation import distillation_records
-from ..workloads.fidelity import fidelity_records
-from ..workloads.retrieval import retrieval_records
+from ..workloads.distillation import distillation_results
+from ..workloads.fidelity import fidelity_results
+from ..workloads.retrieval import retrieval_results
 from .log_reader import read_runs
-from .row import Record, disagrees, records
+from .row import Result, disagrees, results
 from .run import Run
 from .saved import is_saved, read_saved
 from .sources import Complaints, Source
@@ -19,13 +19,13 @@ SHOWN = 4
 DAMAGED = "damaged:"  # these reasons were given when the line was read
 
 
-def read_records(
+def read_results(
     sources: Sequence[Source],
     warn: Callable[[str], None],
     metadata_id: str | None = None,
     bad: list[str] | None = None,
     repetitions: bool = True,
-) -> Iterator[Record]:
+) -> Iterator[Result]:
     """Yield the results of every log and file of results, in order, with a warning for one without any.
 
     Without `repetitions` the records have none, and a log of any size fits into memory. Raises UsageError for what
@@ -34,9 +34,9 @@ def read_records(
     for source in sources:
         found = False
         try:
-            for record in doubted(read_source(source, warn, metadata_id, repetitions), warn):
+            for result in doubted(read_source(source, warn, metadata_id, repetitions), warn):
                 found = True
-                yield record
+                yield result
         except UsageError as error:
             if bad is None:
                 raise
@@ -50,35 +50,35 @@ def read_records(
             )
 
 
-def doubted(found: Iterable[Record], warn: Callable[[str], None]) -> Iterator[Record]:
+def doubted(found: Iterable[Result], warn: Callable[[str], None]) -> Iterator[Result]:
     """Pass results on, with a warning for each that its own log does not bear out."""
-    for record in found:
-        row = record.row
+    for result in found:
+        row = result.row
         if row["doubt"] is not None and not row["doubt"].startswith(DAMAGED):
-            warn(f"{record.origin}: {name_of(record)}: {row['doubt']}")
+            warn(f"{result.origin}: {name_of(result)}: {row['doubt']}")
         elif disagrees(row):
-            warn(disagreement(record))
-        yield record
+            warn(disagreement(result))
+        yield result
 
 
-def name_of(record: Record) -> str:
+def name_of(result: Result) -> str:
     """Return what a message calls a result: its data set, or its sizes."""
-    row = record.row
+    row = result.row
     if row["fidelity"]:
         return str(row["fidelity"]["artifact"])
     return str(row["retrieval"]["dataset"]) if row["retrieval"] else f"{row['input']} / {row['batch']}"
 
 
-def disagreement(record: Record) -> str:
+def disagreement(result: Result) -> str:
     """Return what a result line says, and what its repetitions do."""
-    median = record.row["statistics"]["p50"]
-    said = f"RES of {name_of(record)} says {record.row['itl']} ms"
-    return f"{record.source}: {said}, its repetitions say {median:.3f} ms"
+    median = result.row["statistics"]["p50"]
+    said = f"RES of {name_of(result)} says {result.row['itl']} ms"
+    return f"{result.source}: {said}, its repetitions say {median:.3f} ms"
 
 
 def read_source(
     source: Source, warn: Callable[[str], None], metadata_id: str | None = None, repetitions: bool = True
-) -> Iterator[Record]:
+) -> Iterator[Result]:
     """Yield the results of one file: of a log, or those that `process` wrote as JSON."""
     lines = source.lines(warn)
     first = next(lines, b"")
@@ -86,16 +86,16 @@ def read_source(
     if is_saved(source.name, first):
         for row in read_saved(whole, source.name):
             named = row if metadata_id is None else {**row, "metadata_id": metadata_id}
-            yield Record(named, source.name)
+            yield Result(named, source.name)
         return
     asked: set[tuple[int, int]] = set()
     found: set[tuple[int | None, int | None]] = set()
 
-    def every_run() -> Iterator[tuple[Run, Iterator[Record]]]:
+    def every_run() -> Iterator[tuple[Run, Iterator[Result]]]:
         for run in read_runs(whole, Complaints(source.name, warn), repetitions):
             asked.update(run.asked)
             found.update(shape.place[:2] for shape in run.every_shape())
-            yield run, records_of(run, source.name, metadata_id)
+            yield run, results_of(run, source.name, metadata_id)
 
     yield from resumed(every_run())
     if missing := sorted(asked.difference(found)):
@@ -104,27 +104,27 @@ def read_source(
         warn(f"{source.name}: {len(missing)} of {len(asked)} shapes that were asked for are missing: {some}{more}")
 
 
-def records_of(run: Run, source: str, metadata_id: str | None) -> Iterator[Record]:
+def results_of(run: Run, source: str, metadata_id: str | None) -> Iterator[Result]:
     """Yield everything that was measured in a run."""
-    yield from records(run, source, metadata_id)
-    yield from retrieval_records(run, source, metadata_id)
-    yield from distillation_records(run, source, metadata_id)
-    yield from fidelity_records(run, source, metadata_id)
+    yield from results(run, source, metadata_id)
+    yield from retrieval_results(run, source, metadata_id)
+    yield from distillation_results(run, source, metadata_id)
+    yield from fidelity_results(run, source, metadata_id)
 
 
-def resumed(runs: Iterable[tuple[Run, Iterable[Record]]]) -> Iterator[Record]:
+def resumed(runs: Iterable[tuple[Run, Iterable[Result]]]) -> Iterator[Result]:
     """Pass on the results of a log's runs, in order, but for those that a run with --resume had to measure again."""
-    waiting: list[Record] = []
+    waiting: list[Result] = []
     for run, found in runs:
         if "resume" not in run.arguments:
             yield from waiting
             waiting = []
         further = sum(option.startswith("--vs ") for option in run.options)
-        held: list[Record] = []
+        held: list[Result] = []
         for shape in together(found, further):
-            places = {place_of(record) for record in shape}
+            places = {place_of(result) for result in shape}
             waiting = [one for one in waiting if place_of(one) not in places]
-            if held or any(to_measure_again(record.row) for record in shape) or not compared(shape, further):
+            if held or any(to_measure_again(result.row) for result in shape) or not compared(shape, further):
                 held += shape
             else:
                 yield from shape
@@ -132,19 +132,19 @@ def resumed(runs: Iterable[tuple[Run, Iterable[Record]]]) -> Iterator[Record]:
     yield from waiting
 
 
-def together(found: Iterable[Record], further: int) -> Iterator[list[Record]]:
+def together(found: Iterable[Result], further: int) -> Iterator[list[Result]]:
     """Yield results one by one, those of the variants of a shape as one: --resume measures all of them or none."""
     if not further:
-        yield from ([record] for record in found)
+        yield from ([result] for result in found)
         return
-    for _, shape in itertools.groupby(found, key=lambda record: (record.row["input"], record.row["batch"])):
+    for _, shape in itertools.groupby(found, key=lambda result: (result.row["input"], result.row["batch"])):
         yield list(shape)
 
 
-def compared(shape: Sequence[Record], further: int) -> bool:
+def compared(shape: Sequence[Result], further: int) -> bool:
     """Whether every variant of a shape is there, each further one with how it compares with the first."""
-    variants = {record.row["variant"] for record in shape}
-    paired = sum(record.row["pair"] is not None for record in shape)
+    variants = {result.row["variant"] for result in shape}
+    paired = sum(result.row["pair"] is not None for result in shape)
     return not further or (len(variants) == 1 + further and paired >= further)
 
 
@@ -153,7 +153,7 @@ def to_measure_again(row: dict[str, Any]) -> bool:
     return row["status"] == "PARTIAL" or (row["doubt"] is not None and not row["doubt"].startswith(DAMAGED))
 
 
-def place_of(record: Record) -> tuple[object, ...]:
+def place_of(result: Result) -> tuple[object, ...]:
     """Return what a run with --resume knows a result by."""
-    row = record.row
-    return row["input"], row["batch"], row["variant"], name_of(record)
+    row = result.row
+    return row["input"], row["batch"], row["variant"], name_of(result)

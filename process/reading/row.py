@@ -33,7 +33,7 @@ def schema_text() -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class Result:
     """One result: its row, the log that it is from, and every repetition in nanoseconds, as far as that is known.
 
     `medians` are those of the processes, in nanoseconds, where the result is of several.
@@ -51,10 +51,10 @@ class Record:
         return self.source if self.line is None else f"{self.source}:{self.line}"
 
 
-def records(run: Run, source: str, metadata_id: str | None) -> Iterator[Record]:
+def results(run: Run, source: str, metadata_id: str | None) -> Iterator[Result]:
     """Yield the results of a run, one a shape."""
     for shape in run.every_shape():
-        yield Record(row_of(run, shape, metadata_id), source, shape.durations, line=shape.line)
+        yield Result(row_of(run, shape, metadata_id), source, shape.durations, line=shape.line)
 
 
 def row_of(run: Run, shape: Shape, metadata_id: str | None) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from fmbench.digest import CHUNK, digest_of_json
 from fmbench.errors import UsageError
 
 from ..reading.results import doubted, read_source
-from ..reading.row import SCHEMA_VERSION, Record
+from ..reading.row import SCHEMA_VERSION, Result
 from ..reading.saved import is_saved
 from ..reading.sources import Source
 from ..writing import formats
@@ -56,11 +56,11 @@ class Seen:
     environments: dict[str, dict[str, Any]] = field(default_factory=dict)  # by digest, in order
     started: float | None = None
 
-    def rows(self, records: Iterator[Record]) -> Iterator[dict[str, Any]]:
+    def rows(self, results: Iterator[Result]) -> Iterator[dict[str, Any]]:
         """Pass rows on, and take note."""
         last: dict[str, Any] | None = None
-        for record in records:
-            row = record.row
+        for result in results:
+            row = result.row
             self.statuses[row["status"]] += 1
             self.tell(f"{self.statuses.total()} results")
             self.models.update([row["model"]] if row["model"] else [])
@@ -84,9 +84,9 @@ def add(store: Store, source: Source, warn: Warn, tell: Warn) -> Added:
         if known is not None and all(store.place.has(f"{known}/{file}") for file in FILES):
             return Added(known, new=False)
         seen = Seen(tell)
-        records = read_source(Source(folder / LOG, source.name), warn, repetitions=False)
+        results = read_source(Source(folder / LOG, source.name), warn, repetitions=False)
         with (folder / RESULTS).open("w", encoding="utf-8") as stream:
-            formats.write_json(seen.rows(doubted(records, warn)), stream)
+            formats.write_json(seen.rows(doubted(results, warn)), stream)
         if not seen.statuses:
             raise UsageError(f"{source.name}: holds no results; a driver's log has FMWORK RES lines")
         try:

@@ -86,7 +86,7 @@ def upgrade(store: Store, name: str) -> None:
     facts = current(parse(next(iter(place.read([f"{name}/{COMMIT}"]))), name), name)
     with place.workspace() as folder:
         with (folder / RESULTS).open("w", encoding="utf-8") as stream:
-            formats.write_json((record.row for record in store.results([name], ignore)), stream)
+            formats.write_json((result.row for result in store.results([name], ignore)), stream)
         upgraded = {
             **facts,
             "results": {**facts["results"], "schema": SCHEMA_VERSION},

@@ -20,9 +20,9 @@ def results_table(store: Store, names: Iterable[str], warn: Warn) -> Table:
 
 def placed(store: Store, names: Iterable[str], warn: Warn) -> Iterator[dict[str, Any]]:
     """Yield results with their machine and their run."""
-    for record in store.results(names, warn):
-        machine, _, run = record.source.partition("/")
-        yield {"run": run, **record.row, "machine": machine}
+    for result in store.results(names, warn):
+        machine, _, run = result.source.partition("/")
+        yield {"run": run, **result.row, "machine": machine}
 
 
 def with_place_first(kinds: dict[str, Kind]) -> dict[str, Kind]:

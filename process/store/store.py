@@ -7,7 +7,7 @@ from pathlib import Path
 from fmbench.console import Progress, note
 from fmbench.errors import FmbenchError, UsageError, nearest
 
-from ..reading.row import Record
+from ..reading.row import Result
 from ..reading.saved import read_saved
 from ..reading.sources import Source
 from .entry import COMMIT, FILES, FORMAT, LOG, RESULTS, SHORT, Entry, decode
@@ -164,7 +164,7 @@ class Store:
         self._paths |= {f"{name}/{file}" for file in FILES} if new else set()
         return new
 
-    def results(self, names: Iterable[str], warn: Warn) -> Iterator[Record]:
+    def results(self, names: Iterable[str], warn: Warn) -> Iterator[Result]:
         """Yield the results of entries, but those that were removed meanwhile. Raises UsageError for other trouble."""
         names, progress = list(names), Progress()
         for number, name in enumerate(names, start=1):
@@ -176,11 +176,11 @@ class Store:
                     raise
         progress.clear()
 
-    def _results(self, name: str, warn: Warn) -> Iterator[Record]:
+    def _results(self, name: str, warn: Warn) -> Iterator[Result]:
         with self.place.file(f"{name}/{RESULTS}") as path:
             source = Source(path, f"{self.name}/{name}/{RESULTS}")
             for row in read_saved(source.lines(warn), source.name):
-                yield Record({**row, "machine": name.partition("/")[0]}, name)
+                yield Result({**row, "machine": name.partition("/")[0]}, name)
 
 
 def marker() -> str:

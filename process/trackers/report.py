@@ -8,7 +8,7 @@ from typing import Protocol
 from fmbench.console import note, reserved_stdout
 from fmbench.errors import FmbenchError, UsageError, nearest, one_line
 
-from ..reading.row import Record
+from ..reading.row import Result
 from .mlflow import MlflowTracker
 from .tensorboard import TensorboardTracker
 from .tracked_run import TrackedRun, runs_in, tracked
@@ -47,13 +47,13 @@ def chosen(names: Iterable[str]) -> list[Tracker]:
     return found
 
 
-def report(records: Iterable[Record], trackers: Sequence[Tracker], project: str | None) -> None:
+def report(results: Iterable[Result], trackers: Sequence[Tracker], project: str | None) -> None:
     """Tell every tracker of every run. Raises FmbenchError in the end where one of them failed.
 
     One that failed is told no more: a server that is down can take a minute to say so.
     """
     failures: dict[str, str] = {}
-    for run in runs_in(records):
+    for run in runs_in(results):
         with tempfile.TemporaryDirectory(prefix="fmbench-") as folder:
             told = tracked(run, plots_of(run, Path(folder)))
             for tracker in trackers:
@@ -74,8 +74,8 @@ def tell(tracker: Tracker, run: TrackedRun, project: str | None) -> str | None:
     return None
 
 
-def plots_of(records: Sequence[Record], folder: Path) -> list[Path]:
+def plots_of(results: Sequence[Result], folder: Path) -> list[Path]:
     """Draw the plots that one run allows."""
     from ..plots.draw import draw_plots
 
-    return draw_plots(records, folder, ("png",), lambda _: None)
+    return draw_plots(results, folder, ("png",), lambda _: None)

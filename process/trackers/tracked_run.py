@@ -11,7 +11,7 @@ from typing import Any
 from fmbench.secrets import is_masked, masked
 
 from ..comparing.variant_names import VariantNames
-from ..reading.row import Record
+from ..reading.row import Result
 from ..writing.columns import cells, text_of
 
 PROJECT = "fmbench"  # where nobody names another
@@ -59,60 +59,60 @@ class TrackedRun:
     plots: Sequence[Path] = ()
 
 
-def runs_in(records: Iterable[Record]) -> Iterator[list[Record]]:
+def runs_in(results: Iterable[Result]) -> Iterator[list[Result]]:
     """Yield the results of each driver run: those that follow each other with the same log and command line.
 
     A shape that comes again begins another run.
     """
-    run: list[Record] = []
+    run: list[Result] = []
     seen: set[tuple[Any, ...]] = set()
-    for record in records:
-        place = tuple(record.row[key] for key in ("input", "batch", "variant"))
-        other = run and (run[-1].source, run[-1].row["opts"]) != (record.source, record.row["opts"])
+    for result in results:
+        place = tuple(result.row[key] for key in ("input", "batch", "variant"))
+        other = run and (run[-1].source, run[-1].row["opts"]) != (result.source, result.row["opts"])
         if other or place in seen:
             yield run
             run, seen = [], set()
-        run.append(record)
+        run.append(result)
         seen.add(place)
     if run:
         yield run
 
 
-def tracked(records: Sequence[Record], plots: Sequence[Path] = ()) -> TrackedRun:
+def tracked(results: Sequence[Result], plots: Sequence[Path] = ()) -> TrackedRun:
     """Return what is told of one run, which has a result at least."""
-    times = [time_of(record) for record in records]
+    times = [time_of(result) for result in results]
     known = [time for time in times if time] or [datetime.now(UTC).timestamp()]
-    ended = max(time + sum(record.durations) / 1e9 for time, record in zip(times, records, strict=True))
+    ended = max(time + sum(result.durations) / 1e9 for time, result in zip(times, results, strict=True))
     return TrackedRun(
-        name_of(records, known[0]), known[0], max(ended, known[0]), parameters(records), totals(records),
-        list(figures(records)), plots,
+        name_of(results, known[0]), known[0], max(ended, known[0]), parameters(results), totals(results),
+        list(figures(results)), plots,
     )  # fmt: skip
 
 
-def time_of(record: Record) -> float:
+def time_of(result: Result) -> float:
     """Return when a shape was begun, in seconds since the epoch; 0 where that is not known."""
-    timestamp = record.row["timestamp"]
+    timestamp = result.row["timestamp"]
     return 0.0 if timestamp is None else float(timestamp)
 
 
-def name_of(records: Sequence[Record], started: float) -> str:
+def name_of(results: Sequence[Result], started: float) -> str:
     """Return what a run is called: model, platform, dtype and start. It can be the name of a folder."""
-    row = records[0].row
+    row = results[0].row
     moment = datetime.fromtimestamp(started, UTC).strftime("%Y%m%dT%H%M%SZ")
     platform = (row["environment"] or {}).get("platform")
     parts = [text_of(row["model"]).rpartition("/")[2], text_of(platform), text_of(row["precision"]), moment]
     return "_".join(ODD.sub("-", part)[:60].lstrip(".") for part in parts if part)
 
 
-def parameters(records: Sequence[Record]) -> dict[str, Parameter]:
+def parameters(results: Sequence[Result]) -> dict[str, Parameter]:
     """Return arguments and facts under flat names that every tracker takes; null is left out.
 
     A fact that differs between the variants of a run has the variant's name behind its own.
     """
-    found: dict[str, Parameter] = {"log": Path(records[0].source).name}
-    found |= {parameter_name(f"argument.{key}"): text for key, text in arguments(records[0].row["opts"]).items()}
+    found: dict[str, Parameter] = {"log": Path(results[0].source).name}
+    found |= {parameter_name(f"argument.{key}"): text for key, text in arguments(results[0].row["opts"]).items()}
     variants = VariantNames()
-    rows = {variants.label(record): cells(record.row) for record in records}
+    rows = {variants.label(result): cells(result.row) for result in results}
     names = dict.fromkeys(name for row in rows.values() for name in row if is_fact(name))
     for name in names:
         values = {variant: row.get(name) for variant, row in rows.items()}
@@ -149,28 +149,28 @@ def plain(value: Any) -> Parameter:
     return text_of(value)
 
 
-def totals(records: Sequence[Record]) -> dict[str, float]:
+def totals(results: Sequence[Result]) -> dict[str, float]:
     """Return the figures of the run as a whole."""
-    failed = sum(record.row["status"] == "ERR" for record in records)
-    doubted = sum(record.row["itl"] is not None and not trusted(record) for record in records)
-    found = {"shapes": float(len(records)), "shapes_failed": float(failed), "shapes_in_doubt": float(doubted)}
-    setup = records[0].row["setup"]
+    failed = sum(result.row["status"] == "ERR" for result in results)
+    doubted = sum(result.row["itl"] is not None and not trusted(result) for result in results)
+    found = {"shapes": float(len(results)), "shapes_failed": float(failed), "shapes_in_doubt": float(doubted)}
+    setup = results[0].row["setup"]
     return found if setup is None else {**found, "setup_seconds": float(setup)}
 
 
-def trusted(record: Record) -> bool:
+def trusted(result: Result) -> bool:
     """Whether a median can be trusted."""
-    return record.row["status"] == "OK" and (record.row["statistics"] or {}).get("stable") is True
+    return result.row["status"] == "OK" and (result.row["statistics"] or {}).get("stable") is True
 
 
-def figures(records: Sequence[Record]) -> Iterator[Figure]:
+def figures(results: Sequence[Result]) -> Iterator[Figure]:
     """Yield every figure of every shape over both sizes, from the smallest size on."""
     variants = VariantNames()
     for axis, (over, each) in AXES.items():
-        for record in sorted(records, key=lambda record: (record.row[over] or 0, record.row[each] or 0)):
-            row, time = record.row, time_of(record)
+        for result in sorted(results, key=lambda result: (result.row[over] or 0, result.row[each] or 0)):
+            row, time = result.row, time_of(result)
             if row[over] is not None and row[each] is not None:
-                label = variants.label(record)
+                label = variants.label(result)
                 variant = "" if label is None else f"variant_{parameter_name(label)}/"
                 for name, value in figures_of(row):
                     yield Figure(f"{name}/{variant}{each}_{row[each]}", axis, row[over], value, time)

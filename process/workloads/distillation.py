@@ -6,7 +6,7 @@ from typing import Any
 from fmbench.figures import significant
 
 from ..reading.doubts import distillation_doubt
-from ..reading.row import Record, row_of
+from ..reading.row import Result, row_of
 from ..reading.run import Run
 from ..reading.shape import Shape
 from ..writing.view import Lines, harmless, text, trust
@@ -22,12 +22,12 @@ QUALITY = ("queries", "ignore_identical_ids", "metrics", "intervals")
 MEASURED = ("kept", "pair", "latency_ms", "after_last_word_ms", "parameters", "bytes", "tokens_at_most")
 
 
-def distillation_records(run: Run, source: str, metadata_id: str | None) -> Iterator[Record]:
+def distillation_results(run: Run, source: str, metadata_id: str | None) -> Iterator[Result]:
     """Yield one result a query encoder and data set; the teacher's own is among them."""
     for said in run.distillations:
         row = row_of(run, Shape(), metadata_id)
         latency = said.get("latency_ms") or {}
-        yield Record({
+        yield Result({
             **row,
             "timestamp": said.get("start"),
             "engine": ENGINE,

@@ -5,7 +5,7 @@ from typing import Any
 
 from fmbench.figures import cosine_text, formatted, share_text, span
 
-from ..reading.row import Record, row_of
+from ..reading.row import Result, row_of
 from ..reading.run import Run
 from ..reading.shape import Shape
 from ..writing.view import Lines, harmless, text, trust
@@ -30,7 +30,7 @@ SHARED = (
 )  # fmt: skip
 
 
-def fidelity_records(run: Run, source: str, metadata_id: str | None) -> Iterator[Record]:
+def fidelity_results(run: Run, source: str, metadata_id: str | None) -> Iterator[Result]:
     """Yield one result a variant or artifact; of one that was said several times, the last."""
     first = next(iter(run.fidelities), None)
     for artifact, said in run.fidelities.items():
@@ -39,7 +39,7 @@ def fidelity_records(run: Run, source: str, metadata_id: str | None) -> Iterator
         if variant is not None and variant not in run.environments and artifact != first:
             row |= without_platform(row)
         failure = said.get("failure")
-        yield Record({
+        yield Result({
             **row,
             "timestamp": said.get("start"),
             "engine": ENGINE,

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..reading.doubts import retrieval_doubt
-from ..reading.row import Record, row_of
+from ..reading.row import Result, row_of
 from ..reading.run import Run
 from ..reading.shape import Shape
 
@@ -13,12 +13,12 @@ LAST = {"encode": "passages", "search": "search", "evaluate": "quality", "mine":
 PARTS = ("passages", "queries", "search", "quality")
 
 
-def retrieval_records(run: Run, source: str, metadata_id: str | None) -> Iterator[Record]:
+def retrieval_results(run: Run, source: str, metadata_id: str | None) -> Iterator[Result]:
     """Yield one result a data set of a run."""
     for dataset, parts in run.retrievals.items():
         row = row_of(run, Shape(), metadata_id)
         starts = [parts[name]["start"] for name in PARTS if parts.get(name, {}).get("start")]
-        yield Record({
+        yield Result({
             **row,
             "timestamp": min(starts, default=None),
             "engine": ENGINE,

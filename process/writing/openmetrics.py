@@ -13,7 +13,7 @@ from fmbench.markdown import visible
 from fmbench.variants import short_name
 
 from ..reading.joined import joined
-from ..reading.row import Record
+from ..reading.row import Result
 from .columns import cells
 from .view import CONFIGURATION
 
@@ -89,7 +89,7 @@ def write_openmetrics(rows: Iterable[dict[str, Any]], stream: TextIO) -> None:
     """Write every figure as a gauge, one a shape. Of shapes with the same labels, only the newest is written."""
     shapes: dict[str, dict[str, float]] = {}
     twice = 0
-    for row in (record.row for record in joined(Record(row, "") for row in rows)):
+    for row in (result.row for result in joined(Result(row, "") for row in rows)):
         labels, values = labels_of(row), values_of(row)
         older = shapes.get(labels)
         twice += older is not None

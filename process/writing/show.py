@@ -10,8 +10,8 @@ from fmbench.markdown import harmless
 from fmbench.parsing import Parser
 from fmbench.table import table
 
-from ..reading.results import read_records
-from ..reading.row import Record
+from ..reading.results import read_results
+from ..reading.row import Result
 from ..reading.sources import find_sources
 from . import output
 from .columns import Table, text_of
@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def show(argv: Sequence[str]) -> int:
     """Print what the command line asks for."""
     arguments = build_parser().parse_known(argv)
-    text = drawn(read_records(find_sources(arguments.paths), warn, repetitions=False), arguments.by)
+    text = drawn(read_results(find_sources(arguments.paths), warn, repetitions=False), arguments.by)
     with output.opened(None) as stream:
         stream.write(text)
     return 0
@@ -82,39 +82,39 @@ def keys(text: str) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def drawn(records: Iterable[Record], by: Sequence[str] | None, origin: str = "log") -> str:
+def drawn(results: Iterable[Result], by: Sequence[str] | None, origin: str = "log") -> str:
     """Return results as a table: a row a shape, or, by some keys, a row a group. `origin` heads their sources."""
-    return grouped(records, by) if by else one_by_one(records, origin)
+    return grouped(results, by) if by else one_by_one(results, origin)
 
 
-def one_by_one(records: Iterable[Record], origin: str) -> str:
+def one_by_one(results: Iterable[Result], origin: str) -> str:
     """Return a row a shape; what other drivers measured has tables of its own."""
-    others: dict[Maker, list[Record]] = {make: [] for make in OTHERS}
+    others: dict[Maker, list[Result]] = {make: [] for make in OTHERS}
 
-    def shapes() -> Iterator[Record]:
-        for record in records:
-            make = table_of(record.row)
+    def shapes() -> Iterator[Result]:
+        for result in results:
+            make = table_of(result.row)
             if make is SHAPES:
-                yield record
+                yield result
             else:
-                others[make].append(record)
+                others[make].append(result)
 
     fastest = Fastest()
-    speed = fastest.watched(shapes(), lambda record: record.row, lambda record: record.source)
-    above, count = one_table(SHAPES, by_speed(speed, lambda record: record.row), origin)
+    speed = fastest.watched(shapes(), lambda result: result.row, lambda result: result.source)
+    above, count = one_table(SHAPES, by_speed(speed, lambda result: result.row), origin)
     said = [f"{line}\n" for line in fastest.lines()]
     below = [one_table(make, found, origin)[0] for make, found in others.items() if found]
     return "\n".join([above, *said, *below] if count or not below else below)
 
 
-def one_table(make: Maker, records: Iterable[Record], origin: str) -> tuple[str, int]:
+def one_table(make: Maker, results: Iterable[Result], origin: str) -> tuple[str, int]:
     """Return a table and how many rows it has; with the log that each is from where there are several."""
     sources: list[str] = []
 
     def rows() -> Iterator[dict[str, Any]]:
-        for record in records:
-            sources.append(record.source)
-            yield record.row
+        for result in results:
+            sources.append(result.source)
+            yield result.row
 
     header, lines, right = make(rows())
     if len(set(sources)) > 1:
@@ -138,11 +138,11 @@ def without_common(paths: Iterable[str]) -> dict[str, str]:
     return cut if len(set(cut.values())) == len(cut) else found
 
 
-def grouped(records: Iterable[Record], by: Sequence[str]) -> str:
+def grouped(results: Iterable[Result], by: Sequence[str]) -> str:
     """Return a row a group. Raises UsageError for a key that no result has."""
     from .pivot import pivot
 
-    with Table(record.row for record in records) as rows:
+    with Table(result.row for result in results) as rows:
         chosen = [resolve(key, sorted(rows.found)) for key in by] if rows.found else list(by)
         lines = pivot(rows, chosen)
     header = [*by, "latency ms", "sequences/s", "shapes", "in doubt", "failed"]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from fmbench import lines
 from fmbench.process.dashboard.page import write_dashboard
-from fmbench.process.reading.results import read_records
+from fmbench.process.reading.results import read_results
 from fmbench.process.reading.sources import find_sources
 from tests.browser import browser, why_not
 
@@ -103,9 +103,9 @@ def write_page(target: Path) -> tuple[float, float]:
     with tempfile.TemporaryDirectory() as folder:
         write_logs(Path(folder))
         start = time.perf_counter()
-        records = list(read_records(find_sources([folder]), print))
+        results = list(read_results(find_sources([folder]), print))
         read = time.perf_counter()
-        write_dashboard(records, target)
+        write_dashboard(results, target)
         return read - start, time.perf_counter() - read
 
 

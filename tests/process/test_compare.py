@@ -11,7 +11,7 @@ from fmbench import lines
 from fmbench.process.cli import main as process_main
 from fmbench.process.comparing.compare import main
 from fmbench.process.comparing.verdicts import Change, Measured, judge, measure_change
-from fmbench.process.reading.row import Record
+from fmbench.process.reading.row import Result
 
 ROW = {"status": "OK", "statistics": None, "itl": 1.0, "error": None}
 
@@ -73,8 +73,8 @@ def verdicts(generator, ratio, noise, shapes=PAIRS, count=100):
     changes = []
     for place in range(shapes):
         base, new = (generator.lognormal(np.log(10e6), noise, count).astype(int) for _ in range(2))
-        records = [Record(ROW, "x", array("q", values.tolist())) for values in (base, (new * ratio).astype(int))]
-        changes.append(measure_change((place,), *records, seeds=((0, place), (1, place)))[0])
+        results = [Result(ROW, "x", array("q", values.tolist())) for values in (base, (new * ratio).astype(int))]
+        changes.append(measure_change((place,), *results, seeds=((0, place), (1, place)))[0])
     alone = [judge([change], 0.03)[0].verdict for change in changes]
     return alone, [change.verdict for change in judge(changes, 0.03)]
 

@@ -11,7 +11,7 @@ from fmbench import lines
 from fmbench.process.cli import main
 from fmbench.process.reading import fields
 from fmbench.process.reading.log_reader import read_runs
-from fmbench.process.reading.row import records
+from fmbench.process.reading.row import results
 from fmbench.process.reading.sources import Complaints
 
 from .conftest import validator
@@ -130,7 +130,7 @@ def parsed(raw_lines):
     found = [
         row
         for run in read_runs(raw_lines, Complaints("log", complaints.append))
-        for row in (record.row for record in records(run, "log", None))
+        for row in (result.row for result in results(run, "log", None))
     ]
     return json.dumps(found), complaints
 

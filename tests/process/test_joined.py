@@ -11,7 +11,7 @@ from fmbench.process.comparing.compare import main as compare_main
 from fmbench.process.plots.points import points_of
 from fmbench.process.publishing.page import main as published_main
 from fmbench.process.reading.joined import joined
-from fmbench.process.reading.results import read_records
+from fmbench.process.reading.results import read_results
 from fmbench.process.reading.sources import find_sources
 from fmbench.processes import Processes
 from fmbench.summary import Summary
@@ -44,16 +44,16 @@ def log_text(medians, repetitions=6, size=128):
 
 @pytest.fixture
 def read(tmp_path):
-    def records(text, name="run.log"):
+    def results(text, name="run.log"):
         (tmp_path / name).write_text(text)
-        return list(read_records(find_sources([str(tmp_path / name)]), print))
+        return list(read_results(find_sources([str(tmp_path / name)]), print))
 
-    return records
+    return results
 
 
 def test_the_figure_is_the_median_of_the_processes_and_the_interval_is_between_them(read):
     found = read(log_text([20.0, 10.0, 11.0]))
-    assert [record.row["itl"] for record in found] == [20.0, 10.0, 11.0]
+    assert [result.row["itl"] for result in found] == [20.0, 10.0, 11.0]
     (one,) = joined(found)
     assert (one.row["itl"], one.row["thp"]) == (pytest.approx(11.0, abs=1e-4), pytest.approx(4000 / 11, abs=0.01))
     said = one.row["statistics"]
@@ -72,8 +72,8 @@ def test_one_process_in_doubt_is_a_doubt_of_the_figure(read):
 
 def test_shapes_are_kept_apart_and_a_result_that_is_missing_does_not_hide_the_others(read):
     found = read(log_text([10.0, 11.0, 12.0]) + log_text([10.0, 11.0, 12.0], size=64).partition("\n")[2])
-    assert [record.row["input"] for record in joined(found)] == [128, 64]
-    assert [record.row["input"] for record in joined(found[1:])] == [64, 128]
+    assert [result.row["input"] for result in joined(found)] == [128, 64]
+    assert [result.row["input"] for result in joined(found[1:])] == [64, 128]
 
 
 def test_the_published_page_has_one_figure_a_shape(tmp_path):
@@ -88,7 +88,7 @@ def test_the_published_page_has_one_figure_a_shape(tmp_path):
 
 def test_a_plot_has_one_point_a_shape_and_its_repetitions_are_those_of_a_process(read):
     (point,), _ = points_of(read(log_text([20.0, 10.0, 11.0])))
-    assert (point.itl, point.sure, len(point.record.durations)) == (pytest.approx(11.0, abs=1e-4), False, 6)
+    assert (point.itl, point.sure, len(point.result.durations)) == (pytest.approx(11.0, abs=1e-4), False, 6)
     assert point.interval == pytest.approx((10.0, 20.0), abs=1e-4)
 
 

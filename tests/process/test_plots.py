@@ -15,7 +15,7 @@ from fmbench.process.cli import main
 from fmbench.process.plots import draw as plots
 from fmbench.process.plots.canvas import COLOURS
 from fmbench.process.plots.points import latency, lines_over, points_of
-from fmbench.process.reading.results import read_records
+from fmbench.process.reading.results import read_results
 from fmbench.process.reading.sources import find_sources
 
 ALL = {
@@ -53,28 +53,28 @@ def log_text(platform="cpu", inputs=(16, 64), batches=(1, 2, 4), model="org/m", 
 
 
 @pytest.fixture
-def records(tmp_path):
+def results(tmp_path):
     def read(*texts):
         for number, text in enumerate(texts):
             (tmp_path / f"{number}.log").write_text(text)
-        return list(read_records(find_sources([str(tmp_path)]), print))
+        return list(read_results(find_sources([str(tmp_path)]), print))
 
     return read
 
 
 @pytest.fixture
-def drawn(records):
+def drawn(results):
     """Every plot of some logs as a figure, or why there is none."""
 
     def draw(*texts):
-        points, subtitle = points_of(records(*texts))
+        points, subtitle = points_of(results(*texts))
         return {name: plot(points, subtitle) for name, plot in plots.PLOTS.items()}
 
     return draw
 
 
-def test_every_plot_is_written_in_both_formats(records, tmp_path, capsys):
-    records(log_text())
+def test_every_plot_is_written_in_both_formats(results, tmp_path, capsys):
+    results(log_text())
     assert main(["--path", str(tmp_path), "--plots", str(tmp_path / "new" / "plots")]) == 0
     printed = capsys.readouterr()
     assert printed.err == ""
@@ -88,8 +88,8 @@ def test_every_plot_is_written_in_both_formats(records, tmp_path, capsys):
             xml.etree.ElementTree.parse(path)  # noqa: S314 (our own file)
 
 
-def test_what_cannot_be_drawn_is_said_with_its_reason(records, tmp_path, capsys):
-    records(log_text(inputs=(16,), batches=(4,), extras=False))
+def test_what_cannot_be_drawn_is_said_with_its_reason(results, tmp_path, capsys):
+    results(log_text(inputs=(16,), batches=(4,), extras=False))
     assert main(["--path", str(tmp_path), "--plots", str(tmp_path / "plots")]) == 0
     said = capsys.readouterr().err
     assert "note: no plot latency_over_batch: it needs two batch sizes or more\n" in said
@@ -106,39 +106,39 @@ def test_the_reason_is_the_logs_own(drawn):
     assert drawn(text)["energy"] == "no meter"
 
 
-def test_without_results_nothing_is_drawn(records, tmp_path, capsys):
-    records("nothing\n")
+def test_without_results_nothing_is_drawn(results, tmp_path, capsys):
+    results("nothing\n")
     assert main(["--path", str(tmp_path), "--plots", str(tmp_path / "plots")]) == 0
     assert "no plots: no result has a latency" in capsys.readouterr().err
 
 
-def test_json_has_no_repetitions_to_draw(records, tmp_path, capsys):
-    records(log_text())
+def test_json_has_no_repetitions_to_draw(results, tmp_path, capsys):
+    results(log_text())
     main(["--path", str(tmp_path), "--out", str(tmp_path / "x.json")])
     assert main(["--path", str(tmp_path / "x.json"), "--plots", str(tmp_path / "plots")]) == 0
     assert "note: no plot repetitions: no result has its repetitions" in capsys.readouterr().err
     assert {path.stem for path in (tmp_path / "plots").iterdir()} == ALL - {"repetitions", "distribution"}
 
 
-def test_results_are_written_besides_where_asked(records, tmp_path, capsys):
-    records(log_text())
+def test_results_are_written_besides_where_asked(results, tmp_path, capsys):
+    results(log_text())
     words = ["--path", str(tmp_path), "--plots", str(tmp_path / "plots"), "--format", "csv"]
     assert main([*words, "--out", str(tmp_path / "x.csv")]) == 0
     assert len((tmp_path / "x.csv").read_text().splitlines()) == 7
     assert "timestamp" not in capsys.readouterr().out
 
 
-def test_a_size_of_nothing_is_no_point(records, tmp_path, capsys):
+def test_a_size_of_nothing_is_no_point(results, tmp_path, capsys):
     text = log_text(inputs=(16, 64, 128)).replace('"input_size": 128', '"input_size": 0').replace(" C 128 ", " C 0 ")
-    records(text)
+    results(text)
     assert main(["--path", str(tmp_path), "--plots", str(tmp_path / "plots")]) == 0
     assert capsys.readouterr().err == ""
-    points, _ = points_of(records(text))
+    points, _ = points_of(results(text))
     assert {point.input for point in points} == {16, 64}
 
 
-def test_a_folder_that_cannot_be_made(records, tmp_path, capsys):
-    records(log_text())
+def test_a_folder_that_cannot_be_made(results, tmp_path, capsys):
+    results(log_text())
     assert main(["--path", str(tmp_path), "--plots", str(tmp_path / "0.log")]) == 2
     assert capsys.readouterr().err.startswith(f"process: error: {tmp_path / '0.log'}: cannot be made")
 
@@ -146,8 +146,8 @@ def test_a_folder_that_cannot_be_made(records, tmp_path, capsys):
 # -- what is in them
 
 
-def test_a_line_a_size_with_its_interval(records):
-    points, subtitle = points_of(records(log_text()))
+def test_a_line_a_size_with_its_interval(results):
+    points, subtitle = points_of(results(log_text()))
     found = lines_over(points, "batch", "input", latency)
     assert [(line.label, line.x) for line in found] == [("input 16", [1, 2, 4]), ("input 64", [1, 2, 4])]
     assert found[0].y == pytest.approx([0.16, 0.32, 0.64])
@@ -159,19 +159,19 @@ def test_a_line_a_size_with_its_interval(records):
     assert subtitle == "m, cpu, float32, 1 thread"
 
 
-def test_configurations_are_told_apart(records):
-    points, subtitle = points_of(records(log_text(), log_text(platform="gpu")))
+def test_configurations_are_told_apart(results):
+    points, subtitle = points_of(results(log_text(), log_text(platform="gpu")))
     found = lines_over(points, "batch", "input", latency)
     assert [line.label for line in found] == ["cpu, input 16", "cpu, input 64", "gpu, input 16", "gpu, input 64"]
     assert [line.place for line in found] == [(0, 0), (1, 0), (0, 1), (1, 1)]
     assert subtitle == "m, float32, 1 thread"
 
 
-def test_a_label_says_no_more_than_it_takes(records):
+def test_a_label_says_no_more_than_it_takes(results):
     one = log_text().replace('"threads": 1', '"threads": 1, "device": "x", "compile": false')
     compiled = one.replace('"compile": false', '"compile": true')
     elsewhere = log_text(platform="gpu").replace('"threads": 1', '"threads": 1, "device": "y", "compile": true')
-    points, _ = points_of(records(one, compiled, elsewhere))
+    points, _ = points_of(results(one, compiled, elsewhere))
     assert {point.name for point in points} == {"cpu, eager", "cpu, compiled", "gpu, compiled"}
 
 
@@ -204,8 +204,8 @@ def test_a_legend_is_inside_of_its_plot(drawn, model, inputs):
             assert made.axes[0].get_window_extent().height > 0.25 * 100, name
 
 
-def test_the_same_again_in_another_log_is_named_by_its_log(records):
-    points, _ = points_of(records(log_text(), log_text()))
+def test_the_same_again_in_another_log_is_named_by_its_log(results):
+    points, _ = points_of(results(log_text(), log_text()))
     assert len({point.name for point in points}) == 2
     assert all(point.name.endswith(".log") for point in points)
 
@@ -277,8 +277,8 @@ def test_no_colour_twice_before_the_style_changes(drawn):
     assert {colour for colour, _ in looks} == set(COLOURS)
 
 
-def test_any_model_name_can_be_a_title(records, tmp_path, capsys):
-    records(log_text(model="a/$x_{1}<b>&\\frac漢"))
+def test_any_model_name_can_be_a_title(results, tmp_path, capsys):
+    results(log_text(model="a/$x_{1}<b>&\\frac漢"))
     assert main(["--path", str(tmp_path), "--plots", str(tmp_path / "plots")]) == 0
     assert capsys.readouterr().err == ""
     xml.etree.ElementTree.parse(tmp_path / "plots" / "energy.svg")  # noqa: S314

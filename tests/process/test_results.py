@@ -5,7 +5,7 @@ import json
 import pytest
 
 from fmbench import lines
-from fmbench.process.reading.results import read_records
+from fmbench.process.reading.results import read_results
 from fmbench.process.reading.row import schema_text
 from fmbench.process.reading.sources import find_sources
 
@@ -250,9 +250,9 @@ def test_results_of_before_are_spelled_and_completed_when_read(tmp_path):
         "variant": "B", "pair": {"a": "A", "b": "B", "overrides": "--threads 1"},
     }  # fmt: skip
     (tmp_path / "old.jsonl").write_text(json.dumps(old) + "\n")
-    (record,) = read_records(find_sources([str(tmp_path / "old.jsonl")]), print)
-    assert record.row["precision"] == record.row["environment"]["precision"] == "bfloat16"
-    assert record.row["overrides"] == "--threads 1" and record.row["machine"].startswith("x-2-cores-")
+    (result,) = read_results(find_sources([str(tmp_path / "old.jsonl")]), print)
+    assert result.row["precision"] == result.row["environment"]["precision"] == "bfloat16"
+    assert result.row["overrides"] == "--threads 1" and result.row["machine"].startswith("x-2-cores-")
 
 
 def test_the_machine_is_what_a_store_calls_it(read):

@@ -10,7 +10,7 @@ import pytest
 from fmbench import lines
 from fmbench.process.reading import log_reader as runs
 from fmbench.process.reading import sources as reader
-from fmbench.process.reading.results import read_records
+from fmbench.process.reading.results import read_results
 from fmbench.process.reading.sources import find_sources
 from fmbench.summary import Summary
 
@@ -34,12 +34,12 @@ def both(monkeypatch, tmp_path):
 
     def read(path):
         warnings = ([], [])
-        whole = [record.row for record in read_records(find_sources([str(path)]), warnings[0].append)]
+        whole = [result.row for result in read_results(find_sources([str(path)]), warnings[0].append)]
         monkeypatch.setattr(runs, "REPETITIONS", 7)
         monkeypatch.setattr(runs, "SHAPES", 4)
-        streamed = list(read_records(find_sources([str(path)]), warnings[1].append, repetitions=False))
+        streamed = list(read_results(find_sources([str(path)]), warnings[1].append, repetitions=False))
         assert warnings[0] == warnings[1]
-        return whole, [record.row for record in streamed]
+        return whole, [result.row for result in streamed]
 
     return read
 
@@ -93,7 +93,7 @@ def test_several_runs_are_read_the_same_with_little_memory(both, tmp_path):
 def test_the_repetitions_are_there_for_those_who_ask(tmp_path):
     (tmp_path / "x.log").write_text("\n".join([LOG, case(), rep(1, 3), rep(2, 4), RES]))
     sources = find_sources([str(tmp_path)])
-    assert [list(record.durations) for record in read_records(sources, print)] == [[3_000_000, 4_000_000]]
+    assert [list(result.durations) for result in read_results(sources, print)] == [[3_000_000, 4_000_000]]
 
 
 def test_a_line_without_end_is_read_in_parts(tmp_path, monkeypatch):
@@ -101,7 +101,7 @@ def test_a_line_without_end_is_read_in_parts(tmp_path, monkeypatch):
     (tmp_path / "x.log").write_bytes(bytes(range(11, 256)) * 100 + b"\n" + RES.encode() + b"\n")
     (source,) = find_sources([str(tmp_path)])
     assert max(map(len, source.lines(print))) == 1000
-    assert len(list(read_records([source], print))) == 1
+    assert len(list(read_results([source], print))) == 1
 
 
 def write_log(path, megabytes, repetitions):

@@ -12,7 +12,7 @@ import pytest
 from fmbench.errors import FmbenchError, UsageError
 from fmbench.lines import Rep, Res
 from fmbench.process.cli import main
-from fmbench.process.reading.results import read_records
+from fmbench.process.reading.results import read_results
 from fmbench.process.reading.sources import find_sources
 from fmbench.process.trackers import report as trackers
 from fmbench.process.trackers import tensorboard as tracker_tensorboard
@@ -66,7 +66,7 @@ def written(folder, *lines, name="run.log"):
 def told(folder, *lines):
     """What trackers are told of each run of a log."""
     path = written(folder, *lines)
-    return [tracked(run) for run in runs_in(read_records(find_sources([str(path)]), print))]
+    return [tracked(run) for run in runs_in(read_results(find_sources([str(path)]), print))]
 
 
 @pytest.fixture(scope="module")
@@ -164,9 +164,9 @@ def test_tensorboard_holds_the_run(reported):
     assert parameters["argument.batch_sizes"].string_value == "1,2,4"
 
 
-def records_of(path):
+def results_of(path):
     """The records of a .wandb file, which is a log as LevelDB writes it: blocks of 32 KiB, parts with a header of 7."""
-    from wandb.proto.wandb_internal_pb2 import Record
+    from wandb.proto.wandb_internal_pb2 import Result
 
     data, place, whole = path.read_bytes(), 7, b""
     assert data[:4] == b":W&B"
@@ -178,26 +178,26 @@ def records_of(path):
         whole += data[place + 7 : place + 7 + length]
         place += 7 + length
         if kind in (1, 4):  # whole, or the last part
-            yield Record.FromString(whole)
+            yield Result.FromString(whole)
             whole = b""
 
 
 @pytest.mark.slow
 def test_wandb_holds_the_run(reported):
     (path,) = reported.glob("wandb/offline-run-*/*.wandb")
-    records = list(records_of(path))
-    (run,) = [record.run for record in records if record.HasField("run")]
+    results = list(results_of(path))
+    (run,) = [result.run for result in results if result.HasField("run")]
     assert (run.project, run.display_name, run.host) == ("nightly", "m_cpu_float32_20261118T110640Z", "unknown")
     config = {item.key: json.loads(item.value_json) for item in run.config.update}
     assert config["environment.packages.torch"] == "2.13.0" and config["argument.batch_sizes"] == "1,2,4"
     rows = [
-        {item.key or item.nested_key[0]: json.loads(item.value_json) for item in record.history.item}
-        for record in records
-        if record.HasField("history")
+        {item.key or item.nested_key[0]: json.loads(item.value_json) for item in result.history.item}
+        for result in results
+        if result.HasField("history")
     ]
     over = [(row["batch_size"], row["latency_ms/input_16"]) for row in rows if "batch_size" in row]
     assert over == [(1, 16), (2, 32), (4, 64)]
-    axes = {record.metric.name: record.metric.step_metric for record in records if record.HasField("metric")}
+    axes = {result.metric.name: result.metric.step_metric for result in results if result.HasField("metric")}
     assert axes["latency_ms/input_16"] == "batch_size" and axes["latency_ms/batch_4"] == "input_size"
     assert any("plots/latency_over_batch" in row for row in rows)
     assert {path.name.partition("_over")[0] for path in reported.glob("wandb/**/media/images/plots/*.png")} >= {
@@ -215,7 +215,7 @@ def test_a_run_a_log_and_another_where_a_shape_comes_again(tmp_path):
 def test_a_log_and_its_json_tell_the_same(tmp_path):
     (run,) = told(tmp_path, *SWEEP)
     main(["--path", str(tmp_path / "run.log"), "--out", str(tmp_path / "run.json")])
-    (saved,) = (tracked(found) for found in runs_in(read_records(find_sources([str(tmp_path / "run.json")]), print)))
+    (saved,) = (tracked(found) for found in runs_in(read_results(find_sources([str(tmp_path / "run.json")]), print)))
     assert saved.figures == run.figures and saved.totals == run.totals
     assert {**saved.parameters, "log": "run.log"} == run.parameters
 
@@ -257,8 +257,8 @@ def test_a_log_of_failures_is_a_run_without_figures(tmp_path):
 
 
 def test_an_old_log_is_told_too():
-    records = list(read_records(find_sources([str(GOLDEN.parent)]), print))
-    assert [run.figures != [] for run in map(tracked, runs_in(records))] == [True] * 3
+    results = list(read_results(find_sources([str(GOLDEN.parent)]), print))
+    assert [run.figures != [] for run in map(tracked, runs_in(results))] == [True] * 3
 
 
 # -- what goes wrong
@@ -323,10 +323,10 @@ def test_one_that_failed_is_told_no_more(tmp_path, monkeypatch):
             raise OSError("down")
 
     monkeypatch.setattr(trackers, "plots_of", lambda *_: [])
-    records = list(read_records(find_sources([str(written(tmp_path, *SWEEP, *SWEEP))]), print))
+    results = list(read_results(find_sources([str(written(tmp_path, *SWEEP, *SWEEP))]), print))
     fake = FakeTracker()
     with pytest.raises(FmbenchError, match=r"--report_to fake: .* \(down\)"):
-        trackers.report(records, [fake], None)
+        trackers.report(results, [fake], None)
     assert fake.calls == 1
 
 

@@ -12,8 +12,8 @@ import pytest
 
 from fmbench.process.cli import main
 from fmbench.process.dashboard import data, page
-from fmbench.process.reading.results import read_records
-from fmbench.process.reading.row import Record
+from fmbench.process.reading.results import read_results
+from fmbench.process.reading.row import Result
 from fmbench.process.reading.sources import find_sources
 from fmbench.process.writing import columns
 
@@ -321,13 +321,13 @@ def test_plotly_is_imported_for_the_dashboard_only(golden):
     subprocess.run([sys.executable, "-c", code, golden], capture_output=True, check=True)
 
 
-def test_a_record_without_facts_is_a_run(golden):
+def test_a_result_without_facts_is_a_run(golden):
     runs = data.Runs()
-    rows = list(runs.watched(Record(row, "standard input") for row in plain_rows(golden)))
+    rows = list(runs.watched(Result(row, "standard input") for row in plain_rows(golden)))
     assert len(rows) == 2 and runs.of_rows == [0, 0]
     assert runs.names() == [("standard input", "standard input")]
 
 
 def plain_rows(golden):
-    (record,) = read_records(find_sources([str(golden / "seed-example.log")]), print)
-    return [record.row, {**record.row, "batch": 2}]
+    (result,) = read_results(find_sources([str(golden / "seed-example.log")]), print)
+    return [result.row, {**result.row, "batch": 2}]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fmbench.process.reading import row as records
+from fmbench.process.reading import row as results
 from fmbench.process.reading import saved, upgrades
 from fmbench.process.store import adding, checking, entry, keep
 from fmbench.process.store import store as store_module
@@ -155,7 +155,7 @@ def step_into_the_future(put):
     """Let this be a fmbench of the future, whose entries and results have version 3: `put` sets an attribute."""
     for module in (entry, adding, checking, store_module, keep):
         put(module, "FORMAT", 3)
-    for module in (saved, adding, checking, records):
+    for module in (saved, adding, checking, results):
         put(module, "SCHEMA_VERSION", 3)
     put(saved, "RESULT", {
         1: lambda row: {**row, "metadata_id": "step 1"},

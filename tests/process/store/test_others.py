@@ -43,7 +43,7 @@ def test_entries_that_are_removed_after_a_store_was_opened_are_passed_over(resul
     results("remove", gone)
     warnings = []
     assert [found.name for found in store.entries([gone, kept], warnings.append)] == [kept]
-    assert [record.source for record in store.results([gone, kept], warnings.append)] == [kept]
+    assert [result.source for result in store.results([gone, kept], warnings.append)] == [kept]
     assert warnings == [] and loose_ends(store) == []
 
 
