@@ -10,7 +10,7 @@ from fmbench.console import note
 from fmbench.errors import UsageError, first_line
 
 from ..reading.row import Result
-from ..workloads.retrieval_view import is_retrieval
+from ..workloads.retrieval import is_retrieval
 from . import canvas
 from .points import Point, points_of
 from .precision_at_k import precision

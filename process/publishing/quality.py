@@ -8,9 +8,9 @@ from typing import Any
 from fmbench.distill.frontier import HEADER, RIGHT, Point, frontier_rows, plot
 from fmbench.markdown import markdown, plain
 
-from ..workloads import retrieval_view
+from ..workloads import retrieval
 from ..workloads.distillation import is_distillation
-from ..workloads.retrieval_view import is_retrieval
+from ..workloads.retrieval import is_retrieval
 from .plots import ODD
 
 METRIC = "ndcg_cut_10"
@@ -27,7 +27,7 @@ another corpus. The rows that learned from the other collection alone show that.
 def retrieval_sections(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return the table of retrieval runs: speed and quality of one model, build and device side by side."""
     chosen = [dict(row) for row in rows if is_retrieval(dict(row)) and not is_distillation(dict(row))]
-    return ["### Retrieval", markdown(*retrieval_view.cells(chosen)).rstrip("\n")] if chosen else []
+    return ["### Retrieval", markdown(*retrieval.cells(chosen)).rstrip("\n")] if chosen else []
 
 
 def student_sections(rows: Iterable[Mapping[str, Any]], plots: Mapping[str, Path], folder: str) -> list[str]:

@@ -6,11 +6,9 @@ from typing import Any
 
 from fmbench.errors import UsageError
 
-from ..workloads.distillation import distillation_results
-from ..workloads.fidelity import fidelity_results
-from ..workloads.retrieval import retrieval_results
+from ..workload import installed
 from .log_reader import read_runs
-from .row import Result, disagrees, results
+from .row import Result, disagrees
 from .run import Run
 from .saved import is_saved, read_saved
 from .sources import Complaints, Source
@@ -106,10 +104,8 @@ def read_source(
 
 def results_of(run: Run, source: str, metadata_id: str | None) -> Iterator[Result]:
     """Yield everything that was measured in a run."""
-    yield from results(run, source, metadata_id)
-    yield from retrieval_results(run, source, metadata_id)
-    yield from distillation_results(run, source, metadata_id)
-    yield from fidelity_results(run, source, metadata_id)
+    for workload in installed().values():
+        yield from workload.rows(run, source, metadata_id)
 
 
 def resumed(runs: Iterable[tuple[Run, Iterable[Result]]]) -> Iterator[Result]:

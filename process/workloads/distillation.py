@@ -1,7 +1,7 @@
 """What a run of the distillation driver says of each query encoder: speed, and quality kept, in one row."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import ClassVar
 
 from fmbench.figures import significant
 
@@ -9,8 +9,9 @@ from ..reading.doubts import distillation_doubt
 from ..reading.row import Result, row_of
 from ..reading.run import Run
 from ..reading.shape import Shape
+from ..workload import Row, Table, Workload
 from ..writing.view import Lines, harmless, text, trust
-from .retrieval_view import metric
+from .retrieval import metric
 
 ENGINE = "fmbench/distill"
 HEADER = (
@@ -45,17 +46,17 @@ def distillation_results(run: Run, source: str, metadata_id: str | None) -> Iter
         }, source, said.get("nanoseconds") or ())  # fmt: skip
 
 
-def is_distillation(row: dict[str, Any]) -> bool:
+def is_distillation(row: Row) -> bool:
     """Whether a result is one of the distillation driver."""
     return row.get("distillation") is not None
 
 
-def cells(rows: Iterable[dict[str, Any]]) -> tuple[Sequence[str], Lines, Sequence[int]]:
+def cells(rows: Iterable[Row]) -> tuple[Sequence[str], Lines, Sequence[int]]:
     """Return a header, a line a query encoder, and which columns are flush right."""
     return HEADER, [[harmless(cell) for cell in line_of(row)] for row in rows], RIGHT
 
 
-def line_of(row: dict[str, Any]) -> list[str]:
+def line_of(row: Row) -> list[str]:
     """Return a result's cells."""
     found, latency = row["distillation"], row["distillation"].get("latency_ms") or {}
     kept = (found.get("kept") or {}).get("ndcg_cut_10") or {}
@@ -74,3 +75,17 @@ def line_of(row: dict[str, Any]) -> list[str]:
         text(found.get("parameters")),
         trust(row),
     ]
+
+
+class Distillation(Workload):
+    """What a query encoder is worth beside its teacher."""
+
+    name: ClassVar[str] = "distillation"
+
+    def rows(self, run: Run, source: str, metadata_id: str | None) -> Iterator[Result]:
+        """Yield a row a query encoder and data set."""
+        return distillation_results(run, source, metadata_id)
+
+    def tables(self, rows: Sequence[Row]) -> Sequence[Table]:
+        """Return one table: a line a query encoder and data set."""
+        return [Table(*cells(rows))]

@@ -1,15 +1,16 @@
 """What a run of `fmbench fidelity` says: a row a variant of a ladder, or an artifact of two captures."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from fmbench.figures import cosine_text, formatted, share_text, span
 
 from ..reading.row import Result, row_of
 from ..reading.run import Run
 from ..reading.shape import Shape
+from ..workload import Row, Table, Workload
 from ..writing.view import Lines, harmless, text, trust
-from .retrieval_view import number
+from .retrieval import number
 
 ENGINE = "fmbench/fidelity"
 VARIANT = "variant"
@@ -67,27 +68,27 @@ def status(environment: dict[str, Any], said: dict[str, Any]) -> str:
     return "SIMULATED" if environment.get("simulated") else "OK"
 
 
-def is_variant(row: dict[str, Any]) -> bool:
+def is_variant(row: Row) -> bool:
     """Whether a result is a variant of a ladder."""
     return (row.get("fidelity") or {}).get("kind") == VARIANT
 
 
-def is_artifact(row: dict[str, Any]) -> bool:
+def is_artifact(row: Row) -> bool:
     """Whether a result is an artifact of two captures."""
     return row.get("fidelity") is not None and not is_variant(row)
 
 
-def variant_cells(rows: Iterable[dict[str, Any]]) -> tuple[Sequence[str], Lines, Sequence[int]]:
+def variant_cells(rows: Iterable[Row]) -> tuple[Sequence[str], Lines, Sequence[int]]:
     """Return a header, a line a variant, and which columns are flush right."""
     return VARIANTS, [[harmless(cell) for cell in line_of_variant(row)] for row in rows], RIGHT_OF_VARIANTS
 
 
-def artifact_cells(rows: Iterable[dict[str, Any]]) -> tuple[Sequence[str], Lines, Sequence[int]]:
+def artifact_cells(rows: Iterable[Row]) -> tuple[Sequence[str], Lines, Sequence[int]]:
     """Return a header, a line an artifact, and which columns are flush right."""
     return ARTIFACTS, [[harmless(cell) for cell in line_of_artifact(row)] for row in rows], RIGHT_OF_ARTIFACTS
 
 
-def line_of_variant(row: dict[str, Any]) -> list[str]:
+def line_of_variant(row: Row) -> list[str]:
     """Return the cells of a variant."""
     found, environment = row["fidelity"], row["environment"] or {}
     return [
@@ -109,7 +110,7 @@ def line_of_variant(row: dict[str, Any]) -> list[str]:
     ]
 
 
-def line_of_artifact(row: dict[str, Any]) -> list[str]:
+def line_of_artifact(row: Row) -> list[str]:
     """Return the cells of an artifact."""
     found = row["fidelity"]
     missing = found.get("missing_in")
@@ -126,7 +127,7 @@ def line_of_artifact(row: dict[str, Any]) -> list[str]:
     ]
 
 
-def note(row: dict[str, Any]) -> str:
+def note(row: Row) -> str:
     """Return what a reader should know: the verdicts, a failure, what is not finished, what is simulated."""
     found = row["fidelity"]
     if row["status"] == "ERR":
@@ -137,3 +138,20 @@ def note(row: dict[str, Any]) -> str:
     if row["status"] == "SIMULATED":
         parts.append(trust(row))
     return "; ".join(part for part in parts if part)
+
+
+class Fidelity(Workload):
+    """Whether numbers and rankings stay the same."""
+
+    name: ClassVar[str] = "fidelity"
+
+    def rows(self, run: Run, source: str, metadata_id: str | None) -> Iterator[Result]:
+        """Yield a row a variant or artifact."""
+        return fidelity_results(run, source, metadata_id)
+
+    def tables(self, rows: Sequence[Row]) -> Sequence[Table]:
+        """Return a table of variants, and one of artifacts."""
+        variants = [row for row in rows if is_variant(row)]
+        artifacts = [row for row in rows if not is_variant(row)]
+        made = [(variants, variant_cells), (artifacts, artifact_cells)]
+        return [Table(*cells(members)) for members, cells in made if members]
