@@ -166,7 +166,7 @@ def test_tensorboard_holds_the_run(reported):
 
 def results_of(path):
     """The records of a .wandb file, which is a log as LevelDB writes it: blocks of 32 KiB, parts with a header of 7."""
-    from wandb.proto.wandb_internal_pb2 import Result
+    from wandb.proto.wandb_internal_pb2 import Record
 
     data, place, whole = path.read_bytes(), 7, b""
     assert data[:4] == b":W&B"
@@ -178,7 +178,7 @@ def results_of(path):
         whole += data[place + 7 : place + 7 + length]
         place += 7 + length
         if kind in (1, 4):  # whole, or the last part
-            yield Result.FromString(whole)
+            yield Record.FromString(whole)
             whole = b""
 
 
