@@ -13,6 +13,7 @@ from fmbench.parsing import Parser, nonempty, words
 from .reading.results import read_results
 from .reading.row import Result, schema_text
 from .reading.sources import find_sources
+from .record import records_of
 from .trackers import report as trackers
 from .writing import formats, output
 from .writing.follow import follow
@@ -56,6 +57,7 @@ examples:
   process --path run.log --metadata_id cluster-7/2025-11-20
   process --path results/ > results.json          every *.log and *.log.gz below the folder
   process --path results/ --format csv --out results.csv
+  process --path speed.log --path retrieval.log --path ladder.log --records
   process --path run.log --plots plots/
   process --path results/ --dashboard results.html   (pip install 'fmbench[dashboard]')
   process --path run.log --out run.json --report_to mlflow,tensorboard
@@ -98,7 +100,10 @@ def process(argv: Sequence[str]) -> int:
 
 
 def check_alone(parser: Parser, arguments: argparse.Namespace) -> None:
-    """Refuse what would be passed over: --follow and --schema write no results."""
+    """Refuse what would be passed over: --follow and --schema write no results, --records is one list of its own."""
+    for name in ("format", "plots", "dashboard", "report_to"):
+        if arguments.records and getattr(arguments, name) != parser.get_default(name):
+            parser.error(f"--records is a JSON list of its own; leave out --{name}")
     for name in ("schema", "follow"):
         given = [key for key, value in vars(arguments).items() if value != parser.get_default(key)]
         if getattr(arguments, name) and given != [name]:
@@ -108,6 +113,10 @@ def check_alone(parser: Parser, arguments: argparse.Namespace) -> None:
 
 def deliver(results: Iterable[Result], arguments: argparse.Namespace) -> None:
     """Write, draw and report the results. Trackers come last: one that fails takes nothing away."""
+    if arguments.records:
+        with output.opened(arguments.out) as stream:
+            formats.write_json((record.as_json() for record in records_of(results)), stream)
+        return
     told = trackers_of(arguments)
     if told:
         results = list(results)
@@ -178,6 +187,9 @@ def build_parser() -> Parser:
         "--format", choices=list(formats.WRITERS), default="json", help="how to write them (default: json)"
     )
     parser.add_argument("--out", type=Path, metavar="FILE", help="write to a file, whole or not at all")
+    parser.add_argument(
+        "--records", action="store_true", help="one object a configuration instead: what all logs say of it, joined"
+    )
     parser.add_argument(
         "--plots", type=Path, metavar="DIR", help="draw plots (PNG, SVG) and print their paths; results then need --out"
     )

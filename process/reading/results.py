@@ -6,7 +6,7 @@ from typing import Any
 
 from fmbench.errors import UsageError
 
-from ..workload import installed
+from ..workload import installed, remembered
 from .log_reader import read_runs
 from .row import Result, disagrees
 from .run import Run
@@ -105,7 +105,12 @@ def read_source(
 def results_of(run: Run, source: str, metadata_id: str | None) -> Iterator[Result]:
     """Yield everything that was measured in a run."""
     for workload in installed().values():
-        yield from workload.rows(run, source, metadata_id)
+        known: dict[tuple[object, ...], str | None] = {}  # facts are those of a variant
+        for result in workload.rows(run, source, metadata_id):
+            row = result.row
+            key = row["variant"], row["model"], row["overrides"]
+            row["configuration"] = remembered(known, key, row)
+            yield result
 
 
 def resumed(runs: Iterable[tuple[Run, Iterable[Result]]]) -> Iterator[Result]:

@@ -8,10 +8,10 @@ from typing import Any
 
 from fmbench import lines
 from fmbench.errors import UsageError
+from fmbench.machine import hardware_of, name_of
 from fmbench.precision import spelled
 from fmbench.summary import Summary
 
-from ..store.machine import hardware_of, name_of
 from .doubts import shape_doubt
 from .run import Run
 from .shape import Shape
@@ -101,6 +101,7 @@ def row_of(run: Run, shape: Shape, metadata_id: str | None) -> dict[str, Any]:
         "machine": machine([run.environment_of(variant) for variant in run.environments]),
         "overrides": run.overrides.get(shape.variant),
         "fidelity": None,
+        "configuration": None,
     }
 
 

@@ -11,6 +11,7 @@ from fmbench.errors import UsageError
 from fmbench.lines import finite
 from fmbench.precision import spelled
 
+from ..workload import remembered
 from ..writing.columns import OPEN, Kind, known_columns, objects
 from . import fields
 from .fields import LARGEST, is_number
@@ -40,9 +41,12 @@ def is_saved(name: str, first: bytes) -> bool:
 
 def read_saved(lines: Iterable[bytes], name: str) -> Iterator[dict[str, Any]]:
     """Yield the rows of a JSON list, or of an object a line. Raises UsageError for what is none of ours."""
-    for number, row in enumerate(objects_of(lines, name), start=1):
+    known: dict[tuple[object, ...], str | None] = {}
+    for number, found in enumerate(objects_of(lines, name), start=1):
         try:
-            yield checked(row)
+            row = checked(found)
+            key = row["variant"], row["model"], row["overrides"], repr(row["environment"])
+            yield row | {"configuration": remembered(known, key, row)}
         except ValueError as error:
             raise UsageError(f"{name}: result {number}: {error}") from None
 

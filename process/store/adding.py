@@ -13,6 +13,7 @@ from typing import Any
 from fmbench import __version__, lines
 from fmbench.digest import CHUNK, digest_of_json
 from fmbench.errors import UsageError
+from fmbench.machine import hardware_of, name_of, slug
 
 from ..reading.results import doubted, read_source
 from ..reading.row import SCHEMA_VERSION, Result
@@ -20,7 +21,6 @@ from ..reading.saved import is_saved
 from ..reading.sources import Source
 from ..writing import formats
 from .entry import COMMIT, FILES, FORMAT, LOG, RESULTS, SHORT, Facts, encode
-from .machine import hardware_of, name_of, slug
 from .store import Store, Warn
 
 FIRST_LOG = re.compile(rb"^FMWORK LOG \{.*", re.MULTILINE)

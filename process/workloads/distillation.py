@@ -3,15 +3,16 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import ClassVar
 
+from fmbench.configuration import Configuration
 from fmbench.figures import significant
 
 from ..reading.doubts import distillation_doubt
 from ..reading.row import Result, row_of
 from ..reading.run import Run
 from ..reading.shape import Shape
-from ..workload import Row, Table, Workload
+from ..workload import Column, Finding, Row, Table, Workload
 from ..writing.view import Lines, harmless, text, trust
-from .retrieval import metric
+from .retrieval import NDCG, metric
 
 ENGINE = "fmbench/distill"
 HEADER = (
@@ -77,10 +78,29 @@ def line_of(row: Row) -> list[str]:
     ]
 
 
+def query_latency(row: Row) -> Finding | None:
+    """Return the median milliseconds from one query's text to its vector."""
+    return None if row["itl"] is None else Finding(row["itl"], of=row["retrieval"]["dataset"])
+
+
 class Distillation(Workload):
     """What a query encoder is worth beside its teacher."""
 
     name: ClassVar[str] = "distillation"
+    columns: ClassVar[Sequence[Column]] = (
+        Column("query_ms", "query ms", query_latency, less_is_better=True),
+        NDCG,
+    )
+
+    def configuration(self, row: Row) -> Configuration | None:
+        """Return that of the query encoder: it computes on the teacher's platform, and is another model."""
+        facts = row["environment"] or {}
+        students = facts.get("query_models")
+        known = students.get(row["model"]) if isinstance(students, dict) else None
+        if row["model"] == facts.get("model") or known is None:
+            return super().configuration(row) if row["model"] == facts.get("model") else None
+        student = {**facts, "model": row["model"], "model_digest": known}
+        return super().configuration({**row, "environment": student})
 
     def rows(self, run: Run, source: str, metadata_id: str | None) -> Iterator[Result]:
         """Yield a row a query encoder and data set."""

@@ -8,7 +8,7 @@ from fmbench.figures import cosine_text, formatted, share_text, span
 from ..reading.row import Result, row_of
 from ..reading.run import Run
 from ..reading.shape import Shape
-from ..workload import Row, Table, Workload
+from ..workload import Column, Finding, Row, Table, Workload
 from ..writing.view import Lines, harmless, text, trust
 from .retrieval import number
 
@@ -140,10 +140,34 @@ def note(row: Row) -> str:
     return "; ".join(part for part in parts if part)
 
 
+def least_cosine(row: Row) -> Finding | None:
+    """Return the least cosine of a text's vector with its vector in the reference."""
+    value = row["fidelity"].get("min_cosine")
+    return None if value is None else Finding(value)
+
+
+def overlap(row: Row) -> Finding | None:
+    """Return the share of the reference's ten documents that are still found."""
+    value = row["fidelity"].get("overlap")
+    return None if value is None else Finding(value)
+
+
+def change(row: Row) -> Finding | None:
+    """Return the change of nDCG@10 against the reference, with its interval."""
+    value, interval = row["fidelity"].get("ndcg_change"), row["fidelity"].get("ndcg_interval")
+    low, high = interval or (None, None)
+    return None if value is None else Finding(value, low, high)
+
+
 class Fidelity(Workload):
     """Whether numbers and rankings stay the same."""
 
     name: ClassVar[str] = "fidelity"
+    columns: ClassVar[Sequence[Column]] = (
+        Column("min_cosine", "least cosine", least_cosine, text=lambda figure: cosine_text(figure.value)),
+        Column("overlap", "top-10 overlap", overlap, text=lambda figure: f"{figure.value:.2%}"),
+        Column("ndcg_change", "nDCG@10 change", change, text=lambda figure: f"{figure.value:+.4f}"),
+    )
 
     def rows(self, run: Run, source: str, metadata_id: str | None) -> Iterator[Result]:
         """Yield a row a variant or artifact."""

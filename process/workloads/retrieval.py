@@ -9,7 +9,7 @@ from ..reading.doubts import retrieval_doubt
 from ..reading.row import Result, row_of
 from ..reading.run import Run
 from ..reading.shape import Shape
-from ..workload import Row, Table, Workload
+from ..workload import Column, Finding, Row, Table, Workload
 from ..writing.view import CONFIGURATION, Lines, table_of, text, trust
 
 ENGINE = "fmbench/retrieve"
@@ -84,11 +84,14 @@ def number(value: float | None) -> str:
 def metric(quality: dict[str, Any], name: str) -> str:
     """Return a metric with half the width of its interval."""
     value, interval = (quality.get("metrics") or {}).get(name), (quality.get("intervals") or {}).get(name)
-    if value is None:
-        return ""
-    if interval is None or interval[1] - interval[0] < LEAST:
+    return "" if value is None else with_half(value, *(interval or (None, None)))
+
+
+def with_half(value: float, low: float | None, high: float | None) -> str:
+    """Return a metric with half its interval, in four digits, as retrieval's literature has them."""
+    if low is None or high is None or high - low < LEAST:
         return f"{value:.4f}"
-    return f"{value:.4f} ± {(interval[1] - interval[0]) / 2:.4f}"  # four digits, as retrieval's literature has them
+    return f"{value:.4f} ± {(high - low) / 2:.4f}"
 
 
 def note(row: Row, passages: dict[str, Any], quality: dict[str, Any]) -> str:
@@ -103,10 +106,40 @@ def note(row: Row, passages: dict[str, Any], quality: dict[str, Any]) -> str:
     return "; ".join(doubts)
 
 
+def query_latency(row: Row) -> Finding | None:
+    """Return the median milliseconds from one query's text to its vector."""
+    said = row["retrieval"].get("queries") or {}
+    value = (said.get("latency_ms") or {}).get("p50")
+    return None if value is None else Finding(value, of=row["retrieval"]["dataset"])
+
+
+def encoding_rate(row: Row) -> Finding | None:
+    """Return documents encoded a second; none where some were in the cache."""
+    said = row["retrieval"].get("passages") or {}
+    value = None if said.get("cached") else said.get("texts_per_second")
+    return None if value is None else Finding(value, of=row["retrieval"]["dataset"], weight=said.get("texts") or 0)
+
+
+def ndcg(row: Row) -> Finding | None:
+    """Return nDCG@10 with its interval over queries."""
+    said = row["retrieval"].get("quality") or {}
+    value = (said.get("metrics") or {}).get("ndcg_cut_10")
+    low, high = (said.get("intervals") or {}).get("ndcg_cut_10") or (None, None)
+    return None if value is None else Finding(value, low, high, row["retrieval"]["dataset"])
+
+
+NDCG = Column("ndcg", "nDCG@10", ndcg, apart=True, text=lambda found: with_half(found.value, found.low, found.high))
+
+
 class Retrieval(Workload):
     """Encoding and searching a data set, and how good the ranking is."""
 
     name: ClassVar[str] = "retrieval"
+    columns: ClassVar[Sequence[Column]] = (
+        Column("query_ms", "query ms", query_latency, less_is_better=True),
+        Column("texts_per_second", "texts/s", encoding_rate),
+        NDCG,
+    )
 
     def rows(self, run: Run, source: str, metadata_id: str | None) -> Iterator[Result]:
         """Yield a row a data set."""

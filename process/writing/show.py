@@ -10,9 +10,13 @@ from fmbench.markdown import harmless
 from fmbench.parsing import Parser
 from fmbench.table import table
 
+from ..advice import advice_of
 from ..reading.results import read_results
 from ..reading.row import Result
 from ..reading.sources import find_sources
+from ..record import by_model, records_of
+from ..record import table_of as record_table
+from ..workload import workload_of
 from . import output
 from .columns import Table, text_of
 from .tables import OTHERS, SHAPES, Maker, table_of
@@ -20,10 +24,15 @@ from .view import Fastest, by_speed
 from .vocabulary import resolve
 
 PROGRAM = "fmbench show"
+DETAIL = "--detail shows every row; a configuration's id is in the key `configuration` of `process`\n"
 LONGEST = 64  # letters of a log's path in a table
 
 EPILOG = """\
 what is shown:
+  Where logs of several drivers are given (speed, retrieval, fidelity): one row a configuration, with all that they say
+  of it. Figures stand in one column where they are of the same shape or data set, * marks one that is in doubt. A
+  sentence says what to run. --detail adds the tables below; with logs of one driver, these are all.
+
   One row a shape. Latency is the median with half the width of its 95% interval; digits end where doubt begins.
   trust says "stable", or why the median should not be trusted yet, or why the shape failed.
   A data set of `fmbench retrieve` is a row of a second table: documents and queries encoded a second, milliseconds
@@ -40,6 +49,7 @@ what is shown:
 examples:
   fmbench show run.log
   fmbench show monday.log tuesday.json results/
+  fmbench show speed.log retrieval.log ladder.log
   fmbench show results/ --by platform,model,batch
 """
 
@@ -52,7 +62,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 def show(argv: Sequence[str]) -> int:
     """Print what the command line asks for."""
     arguments = build_parser().parse_known(argv)
-    text = drawn(read_results(find_sources(arguments.paths), warn, repetitions=False), arguments.by)
+    results: Iterable[Result] = read_results(find_sources(arguments.paths), warn, repetitions=False)
+    joined = ""
+    if not arguments.by:
+        results = list(results)
+        joined = record_tables(results)
+    text = joined + (drawn(results, arguments.by) if arguments.detail or not joined else DETAIL)
     with output.opened(None) as stream:
         stream.write(text)
     return 0
@@ -68,6 +83,7 @@ def build_parser() -> Parser:
         epilog=EPILOG,
     )
     parser.add_argument("paths", nargs="+", metavar="PATH", help="log, results in JSON, folder of them, or -")
+    parser.add_argument("--detail", action="store_true", help="below the records, every row that they are of")
     parser.add_argument(
         "--by", type=keys, action="extend", metavar="KEY,KEY", help="medians a group instead of a row a shape"
     )
@@ -80,6 +96,30 @@ def keys(text: str) -> list[str]:
     if not found:
         raise argparse.ArgumentTypeError("no key is named")
     return list(dict.fromkeys(found))
+
+
+def record_tables(results: Sequence[Result]) -> str:
+    """Return a table a model with a line a configuration; nothing where all results are of one workload."""
+    if len({workload_of(result.row) for result in results}) < 2:
+        return ""
+    said = []
+    for model, records in by_model(records_of(results)).items():
+        made = record_table(records)
+        again = sum(record.again for record in records)
+        notes = [f"{again} figures were measured again later; the newest counts"] if again else []
+        notes += ["* is in doubt; --detail says why"] if any(one.doubtful for one in records) else []
+        advice = advice_of(records)
+        said.append(
+            "\n".join(
+                [
+                    f"{harmless(model or 'unknown model')}\n",
+                    table(made.header, made.lines, made.right),
+                    *([f"{advice}\n"] if advice else []),
+                    *(f"{note}\n" for note in notes),
+                ]
+            )
+        )
+    return "\n".join(said)
 
 
 def drawn(results: Iterable[Result], by: Sequence[str] | None, origin: str = "log") -> str:

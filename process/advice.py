@@ -1,0 +1,84 @@
+"""What to run: the fastest configuration of a model that is as good as the reference, in one sentence."""
+
+from collections.abc import Sequence
+
+from fmbench.figures import cosine_text, significant
+from fmbench.markdown import harmless
+
+from .record import Key, Record, axes, columns
+from .workload import Finding
+
+REFERENCE = {"precision": "float32", "compile": False}
+LEAST_COSINE = 0.99  # below, rankings change; where nothing says by how much
+KEPT = 0.005  # of nDCG@10: what is lost at most, as far as the means say
+
+
+def advice_of(records: Sequence[Record]) -> str:
+    """Return one sentence on the records of one model; nothing where no two can be held against each other.
+
+    The reference is what runs eagerly in float32. As good is what loses at most KEPT of nDCG@10, by the paired change
+    where there is one (whose interval must reach zero); where nothing was judged, a least cosine of LEAST_COSINE.
+    """
+    speed, _ = axes(records)
+    reference = reference_of(records)
+    if speed is None or reference is None or speed not in reference.figures:
+        return ""
+    rivals = [one for one in records if speed in one.figures and (one is reference or kept(one, reference))]
+    less = columns()[speed[0]].less_is_better
+    best = (min if less else max)(rivals, key=lambda one: one.figures[speed].value)
+    heading = f"{columns()[speed[0]].heading} {best.figures[speed].of}".strip()
+    if best is reference:
+        return harmless(f"what to run: {best.name}; none that is as good is faster ({heading})")
+    times = ratio(best.figures[speed], reference.figures[speed], less)
+    doubt = ", in doubt" if best.figures[speed].doubt or reference.figures[speed].doubt else ""
+    return harmless(
+        f"what to run: {best.name} ({best.configuration.id}), {times} times as fast as {reference.name} "
+        f"({heading}{doubt}); {quality(best, reference)}"
+    )
+
+
+def reference_of(records: Sequence[Record]) -> Record | None:
+    """Return the record of what runs eagerly in float32: the one with most figures, where there are several."""
+    there = [
+        one for one in records
+        if all(one.configuration.facts.get(name, value) == value for name, value in REFERENCE.items())
+        and not one.configuration.facts.get("openvino_frontend")
+    ]  # fmt: skip
+    return max(there, key=lambda one: len(one.figures), default=None)
+
+
+def kept(record: Record, reference: Record) -> bool:
+    """Whether a configuration is as good as the reference, as far as its figures say."""
+    change, cosine = record.figures.get(("ndcg_change", "")), record.figures.get(("min_cosine", ""))
+    if change is not None and change.low is not None and change.high is not None:
+        return change.high >= 0 and change.value >= -KEPT
+    pairs = judged(record, reference)
+    if pairs:
+        return all(mine.value >= theirs.value - KEPT for mine, theirs in pairs)
+    return cosine is not None and cosine.value >= LEAST_COSINE
+
+
+def judged(record: Record, reference: Record) -> list[tuple[Finding, Finding]]:
+    """Return nDCG@10 of both on each data set that both have."""
+    keys: list[Key] = [key for key in record.figures if key[0] == "ndcg" and key in reference.figures]
+    return [(record.figures[key], reference.figures[key]) for key in keys]
+
+
+def quality(record: Record, reference: Record) -> str:
+    """Return in words how good a configuration is beside the reference."""
+    change, cosine = record.figures.get(("ndcg_change", "")), record.figures.get(("min_cosine", ""))
+    if change is not None and change.low is not None and change.high is not None:
+        return f"nDCG@10 changes by {change.value:+.4f} ({change.low:+.4f} to {change.high:+.4f})"
+    if pairs := judged(record, reference):
+        return ", ".join(f"nDCG@10 on {mine.of} {mine.value:.4f} beside {theirs.value:.4f}" for mine, theirs in pairs)
+    return f"least cosine {cosine_text(cosine.value if cosine else None)}"
+
+
+def ratio(best: Finding, reference: Finding, less_is_better: bool) -> str:
+    """Return how many times as fast the one is, with what the ends of both intervals give."""
+    fast, slow = (reference, best) if less_is_better else (best, reference)
+    value = significant(fast.value / slow.value)
+    if None in (fast.low, fast.high, slow.low, slow.high) or not slow.low:
+        return value
+    low, high = float(fast.low or 0) / float(slow.high or 0), float(fast.high or 0) / float(slow.low)
+    return f"{value} ({significant(low)} to {significant(high)})"

@@ -1,0 +1,175 @@
+"""Records: the results of one configuration joined over the logs of several drivers, and what to run."""
+
+import json
+
+import pytest
+
+from fmbench import lines
+from fmbench.cli import main as fmbench
+from fmbench.drivers.embed import main as driver
+from fmbench.process.advice import advice_of
+from fmbench.process.cli import main as process
+from fmbench.process.reading.results import read_results
+from fmbench.process.reading.sources import find_sources
+from fmbench.process.record import records_of
+from fmbench.process.writing.show import main as show
+
+from .log_lines import LOG
+
+FACTS = {"platform": "cpu", "threads": 2, "compile": False, "options": [], "model": "m", "dtype": "float32"}
+BF16 = {**FACTS, "dtype": "bfloat16"}
+MILLISECOND = 10**6
+
+
+def speed(facts, start=100, **latencies):
+    """Return the lines of a driver's run; `latencies` are milliseconds by `input_batch`."""
+    said = [LOG, lines.Env(facts).format()]
+    for place, latency in latencies.items():
+        size, batch = map(int, place.strip("_").split("_"))
+        said.append(lines.Case({"input_size": size, "batch_size": batch, "reps": 9}).format())
+        begin = start * 10**9
+        for index in range(1, 10):
+            said.append(
+                lines.Rep(index, 9, begin, begin + int(latency * MILLISECOND), int(latency * MILLISECOND)).format()
+            )
+            begin += 10**9
+        end = begin - 10**9 + int(latency * MILLISECOND)
+        said.append(lines.Res(start * 10**9, end, "m", "C", size, batch, latency, 1000 * batch / latency).format())
+    return said
+
+
+def retrieval(facts, ndcg, dataset="scifact", half=0.02, rate=45.0, start=100):
+    quality = {"dataset": dataset, "queries": 9, "metrics": {"ndcg_cut_10": ndcg},
+               "intervals": {"ndcg_cut_10": [ndcg - half, ndcg + half]}}  # fmt: skip
+    passages = {"dataset": dataset, "role": "passage", "texts": 90, "texts_per_second": rate, "seconds": {"wall": 90 / rate},
+                "start": f"{start}.000000000"}  # fmt: skip
+    return [
+        LOG,
+        lines.Env({**facts, "task": "evaluate"}).format(),
+        lines.Enc(passages).format(),
+        lines.Irm(quality).format(),
+    ]
+
+
+@pytest.fixture
+def records(tmp_path):
+    def read(*logs):
+        paths = []
+        for number, said in enumerate(logs):
+            path = tmp_path / f"{number}.log"
+            path.write_text("\n".join([*said, ""]))
+            paths.append(str(path))
+        return records_of(read_results(find_sources(paths), print, repetitions=False))
+
+    return read
+
+
+def figures(record):
+    return {key: figure.value for (key, _), figure in record.figures.items()}
+
+
+def test_logs_of_one_configuration_are_one_record(records):
+    one, other = records(speed(FACTS, _128_1=4, _128_8=16), retrieval(FACTS, 0.64), speed(BF16, _128_1=2, _128_8=8))
+    assert figures(one) == {"latency_ms": 4.0, "throughput": 500.0, "texts_per_second": 45.0, "ndcg": 0.64}
+    assert figures(other) == {"latency_ms": 2.0, "throughput": 1000.0}
+    assert [one.name, other.name] == ["cpu, float32", "cpu, bfloat16"]
+    assert one.figures["ndcg", "scifact"].low == pytest.approx(0.62)
+    assert len(one.logs) == 2
+
+
+def test_of_what_was_measured_again_the_newest_counts_and_it_is_said(records):
+    (one,) = records(speed(FACTS, start=500, _128_1=4), speed(FACTS, start=100, _128_1=9))
+    assert (figures(one)["latency_ms"], one.again) == (4.0, 2)  # latency and throughput
+
+
+def test_figures_are_of_the_shape_that_most_configurations_have(records):
+    one, other = records(speed(FACTS, _128_1=4, _512_1=20, _512_4=40), speed(BF16, _128_1=2, _128_4=4))
+    assert (one.figures["latency_ms", ""].of, other.figures["latency_ms", ""].of) == ("128 / 1", "128 / 1")
+    assert (one.figures["throughput", ""].of, one.figures["throughput", ""].value) == ("128 tokens", 250.0)
+
+
+def test_two_data_sets_are_two_figures(records):
+    (one,) = records(retrieval(FACTS, 0.64), retrieval(FACTS, 0.4, "cranfield"))
+    assert {of: figure.value for (key, of), figure in one.figures.items() if key == "ndcg"} == {
+        "scifact": 0.64,
+        "cranfield": 0.4,
+    }
+
+
+def test_a_figure_that_its_row_doubts_is_in_doubt(records):
+    (one,) = records([line for line in speed(FACTS, _128_1=4) if " REP 5 " not in line])
+    assert one.figures["latency_ms", ""].doubt is not None
+    assert one.doubtful
+
+
+def test_what_failed_or_says_no_platform_is_in_no_record(records):
+    failed = lines.Err({"input_size": 1, "batch_size": 1, "type": "E", "message": "m"}).format()
+    assert records([LOG, lines.Env(FACTS).format(), failed], speed({"model": "m"}, _8_1=1)) == []
+
+
+def test_the_front_is_what_nothing_is_faster_and_better_than(records):
+    int8 = {**FACTS, "precision": "int8"}
+    found = records(
+        speed(FACTS, _128_1=4), retrieval(FACTS, 0.64), speed(BF16, _128_1=2), retrieval(BF16, 0.66, rate=90.0),
+        speed(int8, _128_1=1), retrieval(int8, 0.5, rate=180.0),
+    )  # fmt: skip
+    assert [record.front for record in found] == [False, True, True]
+
+
+def test_advice_names_the_fastest_that_is_as_good(records):
+    int8 = {**FACTS, "precision": "int8"}
+    logs = [
+        speed(FACTS, _128_1=4), retrieval(FACTS, 0.64), speed(BF16, _128_1=2), retrieval(BF16, 0.638, rate=90.0),
+        speed(int8, _128_1=1), retrieval(int8, 0.5, rate=180.0),
+    ]  # fmt: skip
+    said = advice_of(records(*logs))
+    assert said.startswith("what to run: cpu, bfloat16 (c-")
+    assert "2.00 times as fast as cpu, float32 (texts/s scifact)" in said
+    assert "nDCG@10 on scifact 0.6380 beside 0.6400" in said
+
+
+def test_advice_is_silent_without_a_reference(records):
+    assert advice_of(records(speed(BF16, _128_1=2))) == ""
+
+
+@pytest.mark.slow
+def test_three_drivers_say_the_same_of_one_set_up(tiny_text_model, tmp_path, capsys):
+    data = tmp_path / "data"
+    (data / "qrels").mkdir(parents=True)
+    texts = [f"{a} {b}" for a in ("wing", "flow", "heat") for b in ("wave", "drag", "lift")]
+    (data / "corpus.jsonl").write_text(
+        "".join(json.dumps({"_id": f"d{n}", "text": t}) + "\n" for n, t in enumerate(texts))
+    )
+    (data / "queries.jsonl").write_text(
+        "".join(json.dumps({"_id": f"q{n}", "text": t}) + "\n" for n, t in enumerate(texts[:4]))
+    )
+    (data / "qrels" / "test.tsv").write_text(
+        "query-id\tcorpus-id\tscore\n" + "".join(f"q{n}\td{n}\t1\n" for n in range(4))
+    )
+    common = ["--platform", "cpu", "--model_name", str(tiny_text_model), "--threads", "1"]
+    shapes = ["--input_sizes", "16", "--batch_sizes", "1", "--reps", "6", "--torch.call:set_grad_enabled@", "False"]
+    assert driver([*common, "--model_class", "BertModel", *shapes, "--vs", "--model:dtype bfloat16"]) == 0
+    logs = {"driver": capsys.readouterr().out}
+    assert fmbench(["retrieve", "evaluate", *common, "--dataset", str(data)]) == 0
+    logs["retrieve"] = capsys.readouterr().out
+    ladder = ["fidelity", "ladder", *common, "--dataset", str(data), "--variants", "fp32,bf16"]
+    assert fmbench([*ladder, "--log", str(tmp_path / "ladder.log")]) == 0
+    capsys.readouterr()
+    for name, text in logs.items():
+        (tmp_path / f"{name}.log").write_text(text)
+    paths = [part for name in ("driver", "retrieve", "ladder") for part in ("--path", str(tmp_path / f"{name}.log"))]
+    assert process([*paths, "--records"]) == 0
+    float32, bfloat16 = json.loads(capsys.readouterr().out)
+    keys = {figure["key"] for figure in float32["figures"]}
+    assert {"latency_ms", "throughput", "texts_per_second", "query_ms", "ndcg", "min_cosine", "overlap"} <= keys
+    assert "min_cosine" in {figure["key"] for figure in bfloat16["figures"]}
+    assert process(paths) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert {row["configuration"] for row in rows} == {float32["configuration"], bfloat16["configuration"]}
+    assert show(paths[1::2]) == 0
+    assert "least cosine" in capsys.readouterr().out.splitlines()[2]
+
+
+def test_records_take_no_other_format(tmp_path, capsys):
+    assert process(["--path", str(tmp_path), "--records", "--format", "csv"]) == 2
+    assert "leave out --format" in capsys.readouterr().err
