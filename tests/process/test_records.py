@@ -41,8 +41,8 @@ def speed(facts, start=100, **latencies):
 def retrieval(facts, ndcg, dataset="scifact", half=0.02, rate=45.0, start=100):
     quality = {"dataset": dataset, "queries": 9, "metrics": {"ndcg_cut_10": ndcg},
                "intervals": {"ndcg_cut_10": [ndcg - half, ndcg + half]}}  # fmt: skip
-    passages = {"dataset": dataset, "role": "passage", "texts": 90, "texts_per_second": rate, "seconds": {"wall": 90 / rate},
-                "start": f"{start}.000000000"}  # fmt: skip
+    passages = {"dataset": dataset, "role": "passage", "texts": 90, "texts_per_second": rate,
+                "seconds": {"wall": 90 / rate}, "start": f"{start}.000000000"}  # fmt: skip
     return [
         LOG,
         lines.Env({**facts, "task": "evaluate"}).format(),
