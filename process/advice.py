@@ -23,18 +23,31 @@ def advice_of(records: Sequence[Record]) -> str:
     reference = reference_of(records)
     if speed is None or reference is None or speed not in reference.figures:
         return ""
-    rivals = [one for one in records if speed in one.figures and (one is reference or kept(one, reference))]
     less = columns()[speed[0]].less_is_better
-    best = (min if less else max)(rivals, key=lambda one: one.figures[speed].value)
-    heading = f"{columns()[speed[0]].heading} {best.figures[speed].of}".strip()
-    if best is reference:
-        return harmless(f"what to run: {best.name}; none that is as good is faster ({heading})")
-    times = ratio(best.figures[speed], reference.figures[speed], less)
-    doubt = ", in doubt" if best.figures[speed].doubt or reference.figures[speed].doubt else ""
-    return harmless(
-        f"what to run: {best.name} ({best.configuration.id}), {times} times as fast as {reference.name} "
-        f"({heading}{doubt}); {quality(best, reference)}"
+    there = sorted(
+        (one for one in records if speed in one.figures), key=lambda one: one.figures[speed].value, reverse=not less
     )
+    best = next(one for one in there if one is reference or kept(one, reference))
+    faster = [one for one in there[: there.index(best)] if not judged_at_all(one)]
+    heading = f"{columns()[speed[0]].heading} {best.figures[speed].of}".strip()
+
+    def times(one: Record) -> str:
+        doubt = ", in doubt" if one.figures[speed].doubt or reference.figures[speed].doubt else ""
+        speedup = ratio(one.figures[speed], reference.figures[speed], less)
+        return f"{one.name} ({one.configuration.id}), {speedup} times as fast as {reference.name}{doubt}"
+
+    if best is reference:
+        said = f"what to run: {best.name}" + ("" if faster else "; none that is as good is faster")
+    else:
+        said = f"what to run: {times(best)}; {quality(best, reference)}"
+    if faster:
+        said += f"; faster, but nobody measured how good: {times(faster[0])}"
+    return harmless(f"{said} ({heading})")
+
+
+def judged_at_all(record: Record) -> bool:
+    """Whether anything says how good a configuration is, or how near to its reference."""
+    return any(key[0] in ("ndcg", "ndcg_change", "min_cosine") for key in record.figures)
 
 
 def reference_of(records: Sequence[Record]) -> Record | None:

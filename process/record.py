@@ -25,7 +25,7 @@ class Record:
     """What is known of one configuration.
 
     `figures` are by column; `again` counts those that were measured anew later, where the newest counts. `front` says
-    that no other configuration of the model at hand is both faster and better.
+    that no other configuration of the model on that machine is both faster and better.
     """
 
     configuration: Configuration
@@ -70,7 +70,7 @@ def columns() -> dict[str, Column]:
 
 
 def records_of(results: Iterable[Result]) -> list[Record]:
-    """Return a record a configuration, in the order that they come in, named within its model, and the front marked."""
+    """Return a record a configuration, named among those of its model and machine, those of their front marked."""
     configurations: dict[str, Any] = {}
     logs: dict[str, dict[str, None]] = defaultdict(dict)
     found: dict[str, dict[str, list[Finding]]] = defaultdict(lambda: defaultdict(list))
@@ -85,7 +85,7 @@ def records_of(results: Iterable[Result]) -> list[Record]:
             if (figure := column.read(result.row)) is not None:
                 found[key][column.key].append(placed(figure, result))
     records = [Record(one, "", list(logs[key])) for key, one in configurations.items()]
-    for members in by_model(records).values():
+    for members in comparable(records).values():
         named = names([one.configuration for one in members])
         usual = {key: usual_of([found[one.configuration.id][key] for one in members]) for key in columns()}
         for record in members:
@@ -103,11 +103,12 @@ def placed(figure: Finding, result: Result) -> Finding:
     return replace(figure, log=result.source, at=float(result.row["timestamp"] or 0), doubt=figure.doubt or doubt)
 
 
-def by_model(records: Iterable[Record]) -> dict[str | None, list[Record]]:
-    """Return the records of each model."""
-    found: dict[str | None, list[Record]] = {}
+def comparable(records: Iterable[Record]) -> dict[tuple[str, str], list[Record]]:
+    """Return the records of each model on each machine, by their names: others cannot be held against each other."""
+    found: dict[tuple[str, str], list[Record]] = {}
     for record in records:
-        found.setdefault(record.configuration.model, []).append(record)
+        place = record.configuration.model or "unknown model", record.configuration.facts.get("machine") or ""
+        found.setdefault(place, []).append(record)
     return found
 
 

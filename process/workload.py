@@ -48,7 +48,7 @@ class Finding:
     """One figure of a configuration: its value and the 95% interval, what it is of, and why it is in doubt.
 
     Figures can be held against each other where `of` is the same: a shape, a data set, a reference. Where several
-    `ways` led to one (batch sizes), the best counts. `weight` says which of several `of` is told rather (tokens).
+    `ways` led to one (batch sizes), the best counts. `weight` says which of several `of` is told rather.
     """
 
     value: float

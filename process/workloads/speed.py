@@ -1,5 +1,6 @@
 """Speed: what the driver measured, a row a shape."""
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
@@ -9,6 +10,12 @@ from ..workload import Column, Finding, Row, Table, Workload
 from ..writing import view
 
 MEBIBYTE = 2**20
+USUAL = 128  # tokens of a passage
+
+
+def usual(tokens: int) -> float:
+    """Return how usual a length is, 0 at most: the nearer to USUAL, the more."""
+    return -abs(math.log2(max(tokens, 1) / USUAL))
 
 
 def latency(row: Row) -> Finding | None:
@@ -17,7 +24,7 @@ def latency(row: Row) -> Finding | None:
     if value is None or row["batch"] != 1 or row["input"] is None:
         return None
     low, high = (row["statistics"] or {}).get("interval") or (None, None)
-    return Finding(value, low, high, f"{row['input']} / 1", weight=row["input"])
+    return Finding(value, low, high, f"{row['input']} / 1", weight=usual(row["input"]))
 
 
 def throughput(row: Row) -> Finding | None:
@@ -28,7 +35,7 @@ def throughput(row: Row) -> Finding | None:
     low, high = (
         (1000 * row["batch"] / end for end in reversed(interval)) if interval and min(interval) > 0 else (None,) * 2
     )
-    return Finding(value, low, high, f"{row['input']} tokens", f"batch {row['batch']}", weight=row["input"])
+    return Finding(value, low, high, f"{row['input']} tokens", f"batch {row['batch']}", weight=usual(row["input"]))
 
 
 def memory(row: Row) -> Finding | None:
@@ -43,7 +50,7 @@ def joules(row: Row) -> Finding | None:
     value = (row["energy"] or {}).get("joules_per_sequence")
     if value is None or row["input"] is None:
         return None
-    return Finding(value, of=f"{row['input']} tokens", way=f"batch {row['batch']}", weight=row["input"])
+    return Finding(value, of=f"{row['input']} tokens", way=f"batch {row['batch']}", weight=usual(row["input"]))
 
 
 class Speed(Workload):

@@ -14,7 +14,7 @@ from ..advice import advice_of
 from ..reading.results import read_results
 from ..reading.row import Result
 from ..reading.sources import find_sources
-from ..record import by_model, records_of
+from ..record import comparable, records_of
 from ..record import table_of as record_table
 from ..workload import workload_of
 from . import output
@@ -103,7 +103,7 @@ def record_tables(results: Sequence[Result]) -> str:
     if len({workload_of(result.row) for result in results}) < 2:
         return ""
     said = []
-    for model, records in by_model(records_of(results)).items():
+    for (model, machine), records in comparable(records_of(results)).items():
         made = record_table(records)
         again = sum(record.again for record in records)
         notes = [f"{again} figures were measured again later; the newest counts"] if again else []
@@ -112,7 +112,7 @@ def record_tables(results: Sequence[Result]) -> str:
         said.append(
             "\n".join(
                 [
-                    f"{harmless(model or 'unknown model')}\n",
+                    harmless(f"{model} on {machine or 'an unknown machine'}\n"),
                     table(made.header, made.lines, made.right),
                     *([f"{advice}\n"] if advice else []),
                     *(f"{note}\n" for note in notes),
