@@ -48,20 +48,17 @@ class Configuration:
     facts: Mapping[str, Any]
 
     @classmethod
-    def of(
-        cls, environment: Mapping[str, Any], model: str | None = None, overrides: str | None = None
-    ) -> "Configuration":
+    def of(cls, environment: Mapping[str, Any], model: str | None = None, said: Sequence[str] = ()) -> "Configuration":
         """Return the configuration that the facts of a run, or of one of its variants, describe.
 
-        `model` is its name where the facts have none. `overrides` are those of a variant: they count where a log of
-        an earlier version does not have the options among its facts.
+        For logs of earlier versions: `model` is its name where the facts have none, and `said` are the sub-options of
+        the command line, a variant's overrides among them, where the facts have no options.
         """
         kept = {name: value for name, value in environment.items() if name not in LEFT_OUT and value not in UNSET}
-        options = kept.pop("options", None)
-        if isinstance(options, list):
+        kept.pop("options", None)
+        options = environment.get("options", said)
+        if isinstance(options, Sequence):
             kept["options"] = sorted(str(one) for one in options if not SHOWN_ELSEWHERE.match(str(one)))
-        elif overrides:
-            kept["overrides"] = overrides
         name = environment.get("model") or model
         if kept.get(DIGEST) is None:
             kept["model"] = name
@@ -90,7 +87,7 @@ def machine_of(environment: Mapping[str, Any]) -> str | None:
 # How a fact reads in a name, the ones that people ask for first; any other is `name value`.
 WORDS = (
     "model", "weights", "platform", "device", "precision", "dtype", "compile", "openvino_frontend", "attention",
-    "threads", "gradients", "options", "overrides",
+    "threads", "gradients", "options",
 )  # fmt: skip
 ALWAYS = ("platform", "precision")
 

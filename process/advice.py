@@ -27,6 +27,8 @@ def advice_of(records: Sequence[Record]) -> str:
     there = sorted(
         (one for one in records if speed in one.figures), key=lambda one: one.figures[speed].value, reverse=not less
     )
+    if len(there) < 2:
+        return ""
     best = next(one for one in there if one is reference or kept(one, reference))
     faster = [one for one in there[: there.index(best)] if not judged_at_all(one)]
     heading = f"{columns()[speed[0]].heading} {best.figures[speed].of}".strip()

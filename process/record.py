@@ -164,7 +164,13 @@ def axes(records: Sequence[Record]) -> tuple[Key | None, Key | None]:
 
 
 def table_of(records: Sequence[Record], configuration: str = "configuration") -> Table:
-    """Return a line a record: its name and every figure that one of them has. What is in doubt has a mark."""
+    """Return a line a record, the fastest first: its name and every figure that one of them has, doubt marked."""
+    speed, _ = axes(records)
+    if speed is not None:
+        sign = 1 if columns()[speed[0]].less_is_better else -1
+        there = [record for record in records if speed in record.figures]
+        there.sort(key=lambda record: sign * record.figures[speed].value)
+        records = [*there, *(record for record in records if speed not in record.figures)]
     kinds = columns()
     order = list(kinds)
     keys = sorted({key for record in records for key in record.figures}, key=lambda key: (order.index(key[0]), key[1]))

@@ -94,7 +94,8 @@ class Workload(ABC):
     def configuration(self, row: Row) -> Configuration | None:
         """Return what a row is of; None where its log does not say what computed it."""
         facts = row["environment"] or {}
-        return Configuration.of(facts, row["model"], row["overrides"]) if facts.get("platform") else None
+        said = [*(text for text in row["opts"] if ":" in text), *filter(None, [row["overrides"]])]
+        return Configuration.of(facts, row["model"], said) if facts.get("platform") else None
 
     def plots(self) -> Mapping[str, Plot]:
         """Return the pictures that `process --plots` draws of this workload's results, by name."""

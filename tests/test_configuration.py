@@ -57,9 +57,9 @@ def test_a_model_without_a_digest_is_known_by_its_name():
     assert of({"model_digest": None}).id != of({"model_digest": None, "model": "other"}).id
 
 
-def test_overrides_count_where_a_log_has_no_options():
+def test_the_command_line_counts_where_a_log_has_no_options():
     old = {name: value for name, value in FACTS.items() if name != "options"}
-    one, other = (Configuration.of(old, overrides=text) for text in ("--threads 1", "--compile"))
+    one, other = (Configuration.of(old, said=[text]) for text in ("--threads 1", "--compile"))
     assert len({one.id, other.id, Configuration.of(old).id}) == 3
 
 

@@ -3,6 +3,7 @@
 The same logs give the same bytes. Everything comes from results/MACHINE/RUN/driver.log.gz.
 """
 
+import html
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,19 +13,23 @@ from urllib.parse import quote
 
 from fmbench.console import run_main, warn
 from fmbench.errors import UsageError
-from fmbench.markdown import plain
+from fmbench.markdown import markdown, plain
 
+from ..advice import advice_of
 from ..reading.joined import joined
 from ..reading.results import read_results
 from ..reading.row import Result
 from ..reading.sources import Source
+from ..record import Record, comparable, records_of
+from ..record import table_of as record_tables
 from ..writing import output
-from .plots import write_machine_plots
+from .plots import stems, write_machine_plots
 from .quality import reports, retrieval_sections, student_sections, write_student_plots
 from .speed_table import machine_facts, tables
 
 PROGRAM = "python -m fmbench.process.publishing.page"
 LOG = "driver.log.gz"
+LOOSE = "*/*.log.gz"
 README = "README.md"
 PLOTS = "plots"
 
@@ -37,11 +42,10 @@ measure` measures the speed, and `results/measure_quality.sh` the quality, on yo
 
 """
 LEGEND = """\
-Speed: a row is a model as it was set up, on one input size; a column is a batch size. Random weights have the
-architecture of the published ones, and a forward pass costs the same. Timed is the forward pass. Each figure is the
-median repetition ± half the width of its 95 % interval; where several processes measured it, the median of theirs ±
-half the width of the interval between them. One with a \\* should not be trusted: the last column says why (`fmbench
-show` on the log says it in full, and [trust a figure](../docs/how-to/trust-a-figure.md) what that means).
+A line of a table is a configuration: a model as it was set up, with all that was measured of it. Figures in a column
+are of the same shape or data set: the median ± half the width of its 95 % interval, over repetitions, processes or
+queries. One with a \\* is in doubt ([trust a figure](../docs/how-to/trust-a-figure.md)); the details say why. Random
+weights have the architecture of the published ones, and a forward pass costs the same.
 
 """
 NONE = "None is published yet.\n"
@@ -49,10 +53,11 @@ NONE = "None is published yet.\n"
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """One published run: the names of its machine and of its folder, and its results."""
+    """One published run: the names of its machine and of its folder, its log, and its results."""
 
     machine: str
     run: str
+    path: Path
     results: Sequence[Result]
 
     @property
@@ -91,12 +96,16 @@ def publish(argv: Sequence[str]) -> int:
 
 
 def published_runs(folder: Path) -> list[Published]:
-    """Return every run of a results folder, by machine and name. Raises UsageError for a log that cannot be read."""
+    """Return every run of a results folder, by machine and name. Raises UsageError for a log that cannot be read.
+
+    A log that a command wrote beside the runs of a machine (LOOSE) is a run too.
+    """
     found = []
-    for path in sorted(folder.glob(f"*/*/{LOG}")):
+    for path in sorted([*folder.glob(f"*/*/{LOG}"), *folder.glob(LOOSE)]):
         results = list(joined(read_results([Source(path)], warn)))
         if results:
-            found.append(Published(path.parent.parent.name, path.parent.name, results))
+            place = path.parent if path.name == LOG else path
+            found.append(Published(place.parent.name, place.name.removesuffix(".log.gz"), path, results))
     return found
 
 
@@ -144,18 +153,58 @@ def page(folder: Path, runs: Sequence[Published], plots: Mapping[str, Plots]) ->
 
 
 def section(machine: str, runs: Sequence[Published], plots: Plots, said: Sequence[str]) -> str:
-    """Return what is said of one machine."""
+    """Return what is said of one machine: its records, its plots, and folded below them the details."""
     results = [result for run in runs for result in run.results]
     parts = [f"## {plain(machine)}", f"{plain(machine_facts(results))}. {counts(runs)}."]
-    parts.append(
-        "Logs: " + ", ".join(f"[{plain(run.run)}]({quote(f'{machine}/{run.run}')}/{LOG})" for run in runs) + "."
-    )
-    parts += [f"![{plain(path.stem)}]({PLOTS}/{path.name})" for path in plots.speed]
-    speed = [(run.run, run.speed) for run in runs if run.speed]
-    for title, table in tables(speed).items() if speed else ():
-        parts += [f"### {title}", table.rstrip("\n")]
-    parts += [*retrieval_sections(rows_of(runs)), *student_sections(rows_of(runs), plots.students, PLOTS), *said]
-    return "\n\n".join(parts) + "\n"
+    details: list[str] = []
+    prefix = "".join(letter for letter in machine[-8:] if letter.isalnum()) + "-"  # one list of notes on the page
+    records = records_of(results)
+    notes = {run.run: f"[^{prefix}{number}]" for number, run in enumerate(runs, start=1)}
+    for (model, _), members in comparable(records).items():
+        title = titled(model, members)
+        speed = [(notes[run.run], [one for one in run.speed if one.row["model"] == model]) for run in runs]
+        parts += [f"### {plain(title)}", record_table(members), *advice_lines(members)]
+        drawn = stems(machine, model) if any(own for _, own in speed) else set()
+        parts += [f"![{plain(path.stem)}]({PLOTS}/{path.name})" for path in plots.speed if path.stem in drawn]
+        names = {one.configuration.id: one.name for one in members}
+        details += [folded(f"{title}: {what}", text) for what, text in tables(speed, names).items()]
+    details += [folded(*cut(text)) for text in [*retrieval_sections(rows_of(runs)), *said]]
+    parts += [*student_sections(rows_of(runs), plots.students, PLOTS), *details]
+    return "\n\n".join([*parts, *(f"{notes[run.run]}: [{plain(run.run)}]({link(run)})" for run in runs)]) + "\n"
+
+
+def titled(model: str, records: Sequence[Record]) -> str:
+    """Return what a model is called, and that its weights are random."""
+    random = all(one.configuration.facts.get("weights") == "random" for one in records)
+    return model.rpartition("/")[2] + (", random weights" if random else "")
+
+
+def advice_lines(records: Sequence[Record]) -> list[str]:
+    """Return what to run, where that can be said."""
+    said = advice_of(records)
+    return [f"**{plain(said[0].upper() + said[1:])}.**"] if said else []
+
+
+def record_table(records: Sequence[Record]) -> str:
+    """Return the records of one model as Markdown."""
+    made = record_tables(records)
+    return markdown(made.header, made.lines, made.right).rstrip("\n")
+
+
+def link(run: Published) -> str:
+    """Return the address of a run's log, from the page."""
+    return quote("/".join(run.path.parts[-2 if run.path.name != LOG else -3 :]))
+
+
+def folded(title: str, text: str) -> str:
+    """Return a part that a reader opens."""
+    return f"<details><summary>{html.escape(title)}</summary>\n\n{text.strip()}\n\n</details>"
+
+
+def cut(text: str) -> tuple[str, str]:
+    """Return the heading of a part without its sign, and what is below it."""
+    heading, _, below = text.partition("\n")
+    return heading.lstrip("# "), below
 
 
 def counts(runs: Sequence[Published]) -> str:

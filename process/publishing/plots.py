@@ -24,9 +24,19 @@ def write_machine_plots(machine: str, results: Sequence[Result], folder: Path) -
             for name, chosen in selections(points).items():
                 made = SWEEPS[name](chosen, subtitle)
                 if not isinstance(made, str):
-                    stem = ODD.sub("-", f"{machine}-{model.rpartition('/')[2]}-{name}")
+                    stem = stem_of(machine, model, name)
                     found += canvas.save(made, folder, stem, ("png",))
     return found
+
+
+def stem_of(machine: str, model: str, name: str) -> str:
+    """Return the name of a plot's file, without its ending."""
+    return ODD.sub("-", f"{machine}-{model.rpartition('/')[2]}-{name}")
+
+
+def stems(machine: str, model: str) -> set[str]:
+    """Return the names that the plots of a model on a machine may have."""
+    return {stem_of(machine, model, name) for name in ("throughput_over_batch", "latency_over_input")}
 
 
 def selections(points: Sequence[Point]) -> dict[str, list[Point]]:

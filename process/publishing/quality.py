@@ -27,7 +27,7 @@ another corpus. The rows that learned from the other collection alone show that.
 def retrieval_sections(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return the table of retrieval runs: speed and quality of one model, build and device side by side."""
     chosen = [dict(row) for row in rows if is_retrieval(dict(row)) and not is_distillation(dict(row))]
-    return ["### Retrieval", markdown(*retrieval.cells(chosen)).rstrip("\n")] if chosen else []
+    return ["### Retrieval\n" + markdown(*retrieval.cells(chosen)).rstrip("\n")] if chosen else []
 
 
 def student_sections(rows: Iterable[Mapping[str, Any]], plots: Mapping[str, Path], folder: str) -> list[str]:

@@ -1,36 +1,20 @@
 """The tables of the published results: a row a setting and input size, a column a batch size."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
-from fmbench import variants
 from fmbench.figures import plus_minus, significant
 from fmbench.markdown import harmless, markdown
 
 from ..reading.row import Result
 from ..writing.columns import text_of
-from ..writing.view import compiler, median, text
+from ..writing.view import median, text
 
 GIBIBYTE = 2**30
-SETTING = (
-    "model",
-    "weights",
-    "platform",
-    "device",
-    "precision",
-    "compile",
-    "threads",
-    "torch",
-    "transformers",
-    "date",
-    "input",
-)
 DOUBT = "*"
-COMPILERS = ("--compile:backend ", "--platform:frontend ")  # options that name one
 
-Runs = Sequence[tuple[str, Sequence[Result]]]  # the name of each run, and its results
-Line = tuple[str, tuple[Any, ...], dict[int, Mapping[str, Any]]]  # run, setting, results by batch size
+Runs = Sequence[tuple[str, Sequence[Result]]]  # the footnote of each run, and its results
+Line = tuple[str, int, str, dict[int, Mapping[str, Any]]]  # configuration, input size, footnote, results by batch size
 Figure = Callable[[Mapping[str, Any]], tuple[float, float, float] | None]
 
 
@@ -60,54 +44,40 @@ def together(values: Iterable[Any]) -> str:
     return " / ".join(dict.fromkeys(harmless(text_of(value)) for value in values if value is not None))
 
 
-def tables(runs: Runs) -> dict[str, str]:
-    """Return the tables in Markdown by their titles."""
+def tables(runs: Runs, names: Mapping[str, str]) -> dict[str, str]:
+    """Return the tables of one model in Markdown by their titles: a line a configuration and input size.
+
+    `names` are those of configurations, by id.
+    """
     batches = sorted({result.row["batch"] for _, results in runs for result in results if result.row["batch"]})
-    lines = sorted((line for run in runs for line in lines_of(*run)), key=lambda line: (line[1], line[0]))
+    if not batches:
+        return {}
+    lines = sorted((line for run in runs for line in lines_of(*run, names)), key=lambda line: line[:3])
     return {
-        "Latency, milliseconds a batch": table(lines, batches, latency),
-        "Throughput, sequences a second": table(lines, batches, throughput),
+        "latency, milliseconds a batch": table(lines, batches, latency),
+        "throughput, sequences a second": table(lines, batches, throughput),
     }
 
 
-def lines_of(name: str, results: Sequence[Result]) -> list[Line]:
-    """Return the lines of one run: its results by setting and batch size."""
-    found: dict[tuple[Any, ...], dict[int, Mapping[str, Any]]] = {}
-    day = date(results)
+def lines_of(footnote: str, results: Sequence[Result], names: Mapping[str, str]) -> list[Line]:
+    """Return the lines of one run: its results by configuration, input size and batch size."""
+    found: dict[tuple[str, int], dict[int, Mapping[str, Any]]] = {}
     for row in (result.row for result in results):
         if row["batch"] and row["input"]:
-            found.setdefault(setting(row, day), {})[row["batch"]] = row
-    return [(name, key, cells) for key, cells in found.items()]
-
-
-def setting(row: Mapping[str, Any], day: str) -> tuple[Any, ...]:
-    """Return what a result was measured on, in the order of SETTING."""
-    facts = row["environment"] or {}
-    packages = facts.get("packages") or {}
-    name = text(row["model"]).rpartition("/")[2]
-    return (
-        name if row["variant"] is None else f"{name}, {variants.label(row['variant'], row['overrides'])}",
-        text(facts.get("weights")),
-        text(facts.get("platform")),
-        text(facts.get("device_name") or facts.get("cpu")), text(row["precision"]), compiler(row) or "eager",
-        text(facts.get("threads")), text(packages.get("torch")), text(packages.get("transformers")), day, row["input"],
-    )  # fmt: skip
-
-
-def date(results: Iterable[Result]) -> str:
-    """Return the day on which a run began, in universal time."""
-    stamps = [float(result.row["timestamp"]) for result in results if result.row["timestamp"] is not None]
-    return datetime.fromtimestamp(min(stamps), UTC).date().isoformat() if stamps else "unknown"
+            name = names.get(row["configuration"] or "", "unknown")
+            found.setdefault((name, row["input"]), {})[row["batch"]] = row
+    return [(name, size, footnote, cells) for (name, size), cells in found.items()]
 
 
 def table(lines: Sequence[Line], batches: Sequence[int], figure: Figure) -> str:
     """Return one table."""
-    header = [*SETTING, *(f"batch {batch}" for batch in batches), "run", "in doubt"]
+    header = ["configuration", "input", *(f"batch {batch}" for batch in batches), "in doubt"]
     rows = [
-        [*map(text, key), *(cell(cells.get(batch), figure) for batch in batches), run, notes(cells)]
-        for run, key, cells in lines
+        [name, text(size), *(cell(cells.get(batch), figure) for batch in batches), notes(cells)]
+        for name, size, _, cells in lines
     ]
-    return markdown(header, rows, range(len(SETTING) - 1, len(SETTING) + len(batches)))
+    marks = " ".join(dict.fromkeys(footnote for _, _, footnote, _ in lines))
+    return f"{markdown(header, rows, range(1, len(batches) + 2))}\nFrom {marks}\n"
 
 
 def cell(row: Mapping[str, Any] | None, figure: Figure) -> str:

@@ -25,6 +25,7 @@ from .vocabulary import resolve
 
 PROGRAM = "fmbench show"
 DETAIL = "--detail shows every row; a configuration's id is in the key `configuration` of `process`\n"
+UNKNOWN = "an unknown machine"
 LONGEST = 64  # letters of a log's path in a table
 
 EPILOG = """\
@@ -112,7 +113,7 @@ def record_tables(results: Sequence[Result]) -> str:
         said.append(
             "\n".join(
                 [
-                    harmless(f"{model} on {machine or 'an unknown machine'}\n"),
+                    f"{harmless(f'{model} on {machine or UNKNOWN}')}\n",
                     table(made.header, made.lines, made.right),
                     *([f"{advice}\n"] if advice else []),
                     *(f"{note}\n" for note in notes),

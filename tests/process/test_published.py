@@ -38,8 +38,10 @@ def add(folder, run, text, machine="vm-1a2b"):
 
 def rows(folder, title):
     """The rows of a table, as dictionaries."""
-    text = (folder / "README.md").read_text().partition(f"### {title}")[2].partition("\n\n")[2].partition("\n\n")[0]
-    header, _, *lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines()]
+    text = (folder / "README.md").read_text().partition(title)[2].partition("\n\n")[2].partition("\n\n")[0]
+    header, _, *lines = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:1] == "|"
+    ]
     return [dict(zip(header, line, strict=True)) for line in lines]
 
 
@@ -65,29 +67,31 @@ def test_the_same_logs_give_the_same_bytes(published):
     assert len([path for path in one if path.suffix == ".png"]) == 2
 
 
-def test_every_row_says_what_it_was_measured_on(published):
-    found = rows(published[0], "Latency, milliseconds a batch")
-    assert len(found) == 4
-    for row in found:
-        facts = [row[name] for name in ("model", "weights", "platform", "device", "precision", "threads")]
-        assert facts == ["m", "random", "cpu", "Example CPU 9000", "float32", "1"]
-        assert (row["torch"], row["transformers"], row["date"]) == ("2.13.0", "5.23.0", "2001-09-09")
-    assert [(row["compile"], row["input"], row["run"]) for row in found] == [
-        ("eager", "16", "eager"), ("eager", "64", "eager"), ("inductor", "16", "compiled"),
-        ("inductor", "64", "compiled"),
+def test_a_line_a_configuration_comes_first_and_says_what_to_run(published):
+    compiled, eager = rows(published[0], "### m, random weights")  # the fastest first
+    assert (eager["configuration"], compiled["configuration"]) == ("cpu, float32", "cpu, float32, inductor")
+    assert eager["latency ms 64 / 1"] == "0.6400 ± 0.0019"
+    assert compiled["latency ms 64 / 1"].endswith("\\*")
+    assert "**What to run: cpu, float32" in (published[0] / "README.md").read_text()
+
+
+def test_the_details_are_folded_a_line_a_configuration_and_input_size(published):
+    found = rows(published[0], "<summary>m, random weights: latency, milliseconds a batch")
+    assert [(row["configuration"], row["input"]) for row in found] == [
+        ("cpu, float32", "16"), ("cpu, float32", "64"),
+        ("cpu, float32, inductor", "16"), ("cpu, float32, inductor", "64"),
     ]  # fmt: skip
 
 
 def test_the_interval_is_beside_the_figure_and_doubt_is_told(published):
-    _, eager, compiled, _ = rows(published[0], "Latency, milliseconds a batch")
-    assert eager["batch 1"] == "0.6400 ± 0.0019"
-    assert (eager["batch 8"], eager["in doubt"]) == ("failed", "failed (OutOfMemoryError): batch 8")
+    _, eager, compiled, _ = rows(published[0], "<summary>m, random weights: latency, milliseconds a batch")
+    assert eager["batch 8"] == "failed" and eager["in doubt"] == "failed (OutOfMemoryError): batch 8"
     assert compiled["batch 2"].endswith("\\*") and compiled["in doubt"] == "few: batch 1, 2, 4"
     assert compiled["batch 8"] == ""
 
 
 def test_throughput_is_batch_over_latency(published):
-    row = rows(published[0], "Throughput, sequences a second")[-1]
+    row = rows(published[0], "<summary>m, random weights: throughput, sequences a second")[-1]
     assert float(row["batch 4"].partition(" ")[0]) == pytest.approx(1000 * 4 / 2.57, rel=0.01)
 
 
@@ -108,7 +112,7 @@ def test_students_and_what_a_command_printed_are_on_the_page(tmp_path):
     plots = list((tmp_path / "plots").iterdir())
     assert len(plots) == 1 and f"(plots/{plots[0].name})" in section
     assert "| student | kept |" in section and "| front |" in section and "shows what a student keeps" in section
-    assert "### Ladder\n\n| a |" in section.partition("| student |")[2]
+    assert "<summary>Ladder</summary>\n\n| a |" in section.partition("| student |")[2]
     assert "0 shapes: 0 in doubt" in text and "### Latency" not in text
 
 
@@ -141,7 +145,7 @@ def test_no_name_is_markup(tmp_path):
     add(tmp_path, "a|b", log(batches=(4,), inputs=(16,), model="org/<script>|`x`"), machine="m[1]")
     assert main([str(tmp_path)]) == 0
     text = (tmp_path / "README.md").read_text()
-    assert "<script>" not in text and "| \\<script\\>\\|\\`x\\` |" in text and "(m%5B1%5D/a%7Cb/" in text
+    assert "<script>" not in text and "### \\<script\\>\\|\\`x\\`, random" in text and "(m%5B1%5D/a%7Cb/" in text
 
 
 @pytest.mark.parametrize("words", [[], ["a", "b"], ["--help"], ["no-such-folder"]])

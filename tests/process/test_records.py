@@ -124,7 +124,7 @@ def test_advice_names_the_fastest_that_is_as_good(records):
     ]  # fmt: skip
     said = advice_of(records(*logs))
     assert said.startswith("what to run: cpu, bfloat16 (c-")
-    assert "2.00 times as fast as cpu, float32 (texts/s scifact)" in said
+    assert "), 2.00 times as fast as cpu, float32; nDCG@10 on scifact" in said
     assert "nDCG@10 on scifact 0.6380 beside 0.6400" in said
 
 
