@@ -156,7 +156,7 @@ def prepare_retrieval(folder):
 
 
 # What a reader has before the first command of a document.
-PREPARED = {"docs/tutorials/small-query-encoder.md": prepare_retrieval}
+PREPARED = dict.fromkeys(("docs/tutorials/small-query-encoder.md", "docs/how-to/read-results.md"), prepare_retrieval)
 
 
 @pytest.mark.slow
