@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
 from typing import Any
 
 from fmbench import lines
@@ -20,7 +19,7 @@ from .spool import Spool
 RECOMPILED_AT = "recompiled_at"  # positions, from 0, of the repetitions in which the compiler ran
 # What a reader that needs no repetitions has in memory at most.
 REPETITIONS = 2**20
-OF_DATASET = (lines.Enc, lines.Search, lines.Irm, lines.Dst)
+OF_DATASET = ("ENC", "SEARCH", "IRM", "DST")
 SHAPES = 20_000
 
 
@@ -62,27 +61,27 @@ class RunReader:
         self._keeps, self._held, self._number = repetitions, 0, 0
         self._by_place: dict[Place, Shape] = {}
         self._complaints = complaints
-        self._handlers: dict[type, Callable[[Any], None]] = {
-            lines.Log: self._log,
-            lines.Arg: self._arg,
-            lines.Env: self._env,
-            lines.Setup: self._setup,
-            lines.Case: self._case,
-            lines.Phase: self._phase,
-            lines.Rep: self._rep,
-            lines.Res: self._res,
-            lines.Err: self._err,
-            lines.Stat: self._stat,
-            lines.Mem: self._mem,
-            lines.Energy: self._energy,
-            lines.Ceil: self._ceil,
-            lines.Pair: self._pair,
-            lines.Proc: self._proc,
-            lines.Enc: self._enc,
-            lines.Search: self._search,
-            lines.Irm: self._irm,
-            lines.Dst: self._dst,
-            lines.Fid: self._fid,
+        self._handlers: dict[str, Callable[[Any], None]] = {
+            "LOG": self._log,
+            "ARG": self._arg,
+            "ENV": self._env,
+            "SETUP": self._setup,
+            "CASE": self._case,
+            "PHASE": self._phase,
+            "REP": self._rep,
+            "RES": self._res,
+            "ERR": self._err,
+            "STAT": self._stat,
+            "MEM": self._mem,
+            "ENERGY": self._energy,
+            "CEIL": self._ceil,
+            "PAIR": self._pair,
+            "PROC": self._proc,
+            "ENC": self._enc,
+            "SEARCH": self._search,
+            "IRM": self._irm,
+            "DST": self._dst,
+            "FID": self._fid,
         }
 
     def read(self, number: int, raw: bytes) -> Run | None:
@@ -95,14 +94,14 @@ class RunReader:
             return None
         finished = self._restart() if self._begins_run(line) else None
         self.run.speaks = True
-        handler = self._handlers.get(type(line))
+        handler = self._handlers.get(line.kind)
         if handler is not None:
             try:
                 handler(line)
             except UsageError as error:
                 raise UsageError(f"{self._complaints.name}:{number}: {error}") from None
             except (LineError, OverflowError) as error:
-                self._complaints.add(number, f"FMWORK {line.KIND}: {error}")
+                self._complaints.add(number, f"FMWORK {line.kind}: {error}")
                 self._blame(line, str(error))
         return finished
 
@@ -136,12 +135,16 @@ class RunReader:
 
     def _parse(self, number: int, text: str, whole: bool) -> lines.Line | None:
         """Return the first FMWORK line in a text that is whole, with a complaint about what comes before it."""
-        return lines.parse_whole(text, whole, self.run.format is not None, partial(self._complaints.add, number))
+
+        def complain(_: str, reason: str) -> None:
+            self._complaints.add(number, reason)
+
+        return lines.parse_whole(text, whole, self.run.format is not None, complain, self._handlers)
 
     def _blame(self, line: lines.Line, reason: str) -> None:
         """Say it in the rows that a line speaks of that something of it was refused."""
-        reason = f"damaged: {line.KIND}: {reason}"
-        if isinstance(line, OF_DATASET):
+        reason = f"damaged: {line.kind}: {reason}"
+        if lines.is_json(line, *OF_DATASET):
             if isinstance(dataset := line.data.get("dataset"), str):
                 self.run.doubts.setdefault(dataset, reason)
             else:
@@ -159,7 +162,7 @@ class RunReader:
         if isinstance(line, lines.Arg):
             again = self.run.format is None and ":" not in line.key and line.key in self.run.arguments
             return again or self.run.measures or bool(self.run.shapes)
-        return isinstance(line, lines.Log)
+        return line.kind == "LOG"
 
     def _restart(self) -> Run:
         finished = self.run.finished()
@@ -199,7 +202,7 @@ class RunReader:
         if sizes is not None and self.run.format is None:
             self._announce((*sizes, None))
 
-    def _log(self, line: lines.Log) -> None:
+    def _log(self, line: lines.JsonLine) -> None:
         self.run.format = line.data["format"]
         if self.run.format > lines.FORMAT_VERSION:
             raise UsageError(
@@ -211,7 +214,7 @@ class RunReader:
         self.run.arguments[line.key] = line.value
         self.run.options.append(line.format().removeprefix("FMWORK ARG ").rstrip())
 
-    def _env(self, line: lines.Env) -> None:
+    def _env(self, line: lines.JsonLine) -> None:
         variant = fields.text(line.data, "variant")
         self._refuse(line, fields.FACTS)
         facts = {key: value for key, value in line.data.items() if key != "variant"}
@@ -221,7 +224,7 @@ class RunReader:
         self.run.measures = True
         self.run.setup = fields.checked_seconds(line.seconds)
 
-    def _case(self, line: lines.Case) -> None:
+    def _case(self, line: lines.JsonLine) -> None:
         place = fields.place_of(line.data)
         refused = fields.refuse(line.data, fields.CASE)
         shape = self._announce(place)
@@ -231,7 +234,7 @@ class RunReader:
         shape.requested, shape.announced = line.data.get("reps"), fields.without_place(line.data)
         self._tell(line, refused)
 
-    def _phase(self, line: lines.Phase) -> None:
+    def _phase(self, line: lines.JsonLine) -> None:
         self._refuse(line, fields.PHASE)
         place, phase = fields.place_of(line.data), fields.without_place(line.data)
         if not self.run.shapes:
@@ -243,32 +246,32 @@ class RunReader:
         self.open_shape().add(line.index, line.count, line.start, line.end, line.duration)
 
     def _res(self, line: lines.Res) -> None:
-        self._close_shape((line.input_size, line.batch_size, None), line.KIND).result = line
+        self._close_shape((line.input_size, line.batch_size, None), line.kind).result = line
 
-    def _err(self, line: lines.Err) -> None:
+    def _err(self, line: lines.JsonLine) -> None:
         place = fields.place_of(line.data)
         refused = fields.refuse(line.data, fields.FAILURE)
-        self._close_shape(place, line.KIND).failure = fields.without_place(line.data)
+        self._close_shape(place, line.kind).failure = fields.without_place(line.data)
         self._tell(line, refused)
 
-    def _stat(self, line: lines.Stat) -> None:
+    def _stat(self, line: lines.JsonLine) -> None:
         shape, said = self._said(line, fields.STATISTICS)
         recompiled = said.get(RECOMPILED_AT) or []
         if shape is not None:
             known = {key: value for key, value in said.items() if value is not None and key != RECOMPILED_AT}
             shape.statistics, shape.recompiled = known, recompiled
 
-    def _mem(self, line: lines.Mem) -> None:
+    def _mem(self, line: lines.JsonLine) -> None:
         shape, said = self._said(line, fields.MEMORY)
         if shape is not None:
             shape.memory = said
 
-    def _energy(self, line: lines.Energy) -> None:
+    def _energy(self, line: lines.JsonLine) -> None:
         shape, said = self._said(line, fields.ENERGY)
         if shape is not None:
             shape.energy = said
 
-    def _ceil(self, line: lines.Ceil) -> None:
+    def _ceil(self, line: lines.JsonLine) -> None:
         place = fields.place_of(line.data)
         if place[:2] == (None, None):
             self._refuse(line, fields.CEILING)
@@ -278,7 +281,7 @@ class RunReader:
         if shape is not None:
             shape.standing = said
 
-    def _pair(self, line: lines.Pair) -> None:
+    def _pair(self, line: lines.JsonLine) -> None:
         input_size, batch_size, _ = fields.place_of(line.data)
         b = fields.known_text(line.data, "b")
         refused = fields.refuse(line.data, fields.PAIR)
@@ -290,7 +293,7 @@ class RunReader:
             shape.take_pair(fields.without_place(line.data), other)
         self._tell(line, refused)
 
-    def _proc(self, line: lines.Proc) -> None:
+    def _proc(self, line: lines.JsonLine) -> None:
         self._refuse(line, fields.PROCESSES)
         place, said = fields.place_of(line.data), fields.without_place(line.data)
         medians = said.pop("medians", None)  # each is its process's own
@@ -302,22 +305,22 @@ class RunReader:
             if doubt is not None:
                 shape.raise_doubt(doubt)
 
-    def _enc(self, line: lines.Enc) -> None:
+    def _enc(self, line: lines.JsonLine) -> None:
         self._take_retrieval(line, fields.ENCODING, "queries" if line.data.get("role") == "query" else "passages")
 
-    def _search(self, line: lines.Search) -> None:
+    def _search(self, line: lines.JsonLine) -> None:
         self._take_retrieval(line, fields.SEARCHING, "search")
 
-    def _irm(self, line: lines.Irm) -> None:
+    def _irm(self, line: lines.JsonLine) -> None:
         self._take_retrieval(line, fields.QUALITY, "quality")
 
-    def _dst(self, line: lines.Dst) -> None:
+    def _dst(self, line: lines.JsonLine) -> None:
         self._refuse(line, fields.STAGE)
         if line.data["stage"] in ("reference", "evaluate"):
             self._refuse(line, fields.QUERY_ENCODER)
             self.run.distillations.append(line.data)
 
-    def _fid(self, line: lines.Fid) -> None:
+    def _fid(self, line: lines.JsonLine) -> None:
         self._refuse(line, fields.ARTIFACT)
         if line.data["kind"] == "variant":
             self._refuse(line, fields.VARIANT)
@@ -330,7 +333,7 @@ class RunReader:
         self.run.starts.setdefault(dataset, self._number)
         parts = self.run.retrievals.setdefault(dataset, {})
         if part in parts:
-            self.run.doubts.setdefault(dataset, f"mixed: {line.KIND} of {dataset} comes twice")
+            self.run.doubts.setdefault(dataset, f"mixed: {line.kind} of {dataset} comes twice")
         parts[part] = said
 
     def _said(self, line: lines.JsonLine, checks: dict[str, Check]) -> tuple[Shape | None, dict[str, Any]]:
@@ -340,7 +343,7 @@ class RunReader:
         shape = self._shape_at(place)
         if shape is None and self.run.format is not None and self.run.shapes:
             other = f"{place[0]} / {place[1]}"
-            self.run.shapes[-1].raise_doubt(f"mixed: {line.KIND} of {other} stands where no such shape was measured")
+            self.run.shapes[-1].raise_doubt(f"mixed: {line.kind} of {other} stands where no such shape was measured")
         return shape, fields.without_place(line.data)
 
     def _refuse(self, line: lines.JsonLine, checks: dict[str, Check]) -> None:
@@ -349,7 +352,7 @@ class RunReader:
 
     def _tell(self, line: lines.JsonLine, refused: list[str]) -> None:
         for reason in refused:
-            self._complaints.add(self._number, f"FMWORK {line.KIND}: {reason}")
+            self._complaints.add(self._number, f"FMWORK {line.kind}: {reason}")
             self._blame(line, reason)
 
     def _shape_at(self, place: Place) -> Shape | None:

@@ -124,7 +124,7 @@ def driver_of(head: bytes) -> str:
         line = lines.parse_line(found[0].decode("utf-8", "replace")) if found else None
     except lines.LineError:
         line = None
-    return str(line.data.get("driver") or NOBODY) if isinstance(line, lines.Log) else NOBODY
+    return str(line.data.get("driver") or NOBODY) if lines.is_json(line, "LOG") else NOBODY
 
 
 def describe(packed: Packed, seen: Seen, folder: Path) -> Facts:

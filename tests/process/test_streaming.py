@@ -60,12 +60,14 @@ def sweep(shapes, repetitions):
             end = len(durations) * SECOND + durations[-1] * MILLI
             yield lines.Res(SECOND, end, "m", "C", size, 4, said["p50"], 4e3 / said["p50"]).format()
             said["preemptions"] = draw.choice([None, 1.5, 500.0])
-            yield lines.Stat({"input_size": size, "batch_size": 4, **said, "recompiled_at": [size % 7]}).format()
+            yield lines.JsonLine(
+                "STAT", {"input_size": size, "batch_size": 4, **said, "recompiled_at": [size % 7]}
+            ).format()
         elif size % 5:
             yield RES.replace(" 8 4 ", f" {size} 4 ")
         elif size % 10:
-            yield lines.Err({"input_size": size, "batch_size": 4, "type": "X", "message": "m"}).format()
-    yield lines.Env({"platform": "late"}).format()
+            yield lines.JsonLine("ERR", {"input_size": size, "batch_size": 4, "type": "X", "message": "m"}).format()
+    yield lines.JsonLine("ENV", {"platform": "late"}).format()
 
 
 def test_a_sweep_is_read_the_same_with_little_memory(both, tmp_path):
