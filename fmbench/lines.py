@@ -234,7 +234,11 @@ def parse_line(text: str, known: Container[str] = CORE) -> Line | None:
     nor `known` where no JSON object follows it. Raises LineError where a kind is known and its fields do not parse.
     """
     for found in FIRST.finditer(text):
-        if (line := parse_body(text, found, known)) is not None:
+        try:
+            line = parse_body(text, found, known)
+        except LineError as error:
+            raise LineError(f"{PREFIX}{found[1]}: {error}") from None
+        if line is not None:
             return line
     return None
 
@@ -259,8 +263,7 @@ def parse_whole(
             torn = exact and isinstance(line, EXACT) and said.split()[-1] != whole.split()[-1]
             if said.endswith(whole) or (ended and not torn):
                 return line
-            why = "the figures are cut off" if ended else "the log ends within the line"
-            raise LineError(f"{found[0]}{found[1]}: {why}")
+            raise LineError("the figures are cut off" if ended else "the log ends within the line")
         except LineError as error:
             complain(found[1], str(error))
     return None
@@ -270,13 +273,13 @@ def parse_body(text: str, found: re.Match[str], known: Container[str]) -> Line |
     """Return the line that begins where FIRST found one; None for a kind that is not known and carries no JSON."""
     kind, body = found[1], text[found.end(1) + 1 :].rstrip("\r\n")
     try:
-        line: Line = POSITIONAL[kind].parse(body) if kind in POSITIONAL else JsonLine.parse(kind, body)
+        return POSITIONAL[kind].parse(body) if kind in POSITIONAL else JsonLine.parse(kind, body)
+    except LineError:
+        if kind in POSITIONAL or kind in known:
+            raise
+        return None
     except ValueError as error:
-        if kind not in POSITIONAL and kind not in known:
-            return None
-        why = error if isinstance(error, LineError) else f"a field is no number ({error})"
-        raise LineError(f"{found[0]}{kind}: {why}") from None
-    return line
+        raise LineError(f"a field is no number ({error})") from None
 
 
 def parse_rep(raw: bytes) -> tuple[int, int, int, int, int] | None:

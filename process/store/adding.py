@@ -14,8 +14,9 @@ from fmbench import __version__, lines
 from fmbench.digest import CHUNK, digest_of_json
 from fmbench.errors import UsageError
 
+from ..reading.fields import SCHEMA_VERSION
 from ..reading.results import doubted, read_source
-from ..reading.row import SCHEMA_VERSION, Result
+from ..reading.row import Result
 from ..reading.saved import is_saved
 from ..reading.sources import Source
 from ..writing import formats

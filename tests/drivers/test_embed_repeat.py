@@ -35,7 +35,7 @@ for number in range(6):
 log.write(lines.Res(0, 6 * duration, "none", "none", size, 2, duration / 1e6, 2e9 / duration))
 figures = dict(n=5, dropped=1, stable=True, reason=None, interval=[duration / 1e6] * 2)
 figures.update(dict.fromkeys(("cold", "min", "p50", "p90", "p95", "p99"), duration / 1e6), mad=0.0)
-log.write(JsonLine("STAT", {{**place, **figures}}))
+log.write(lines.JsonLine("STAT", {{**place, **figures}}))
 """
 
 

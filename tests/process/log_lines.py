@@ -3,11 +3,9 @@
 from pathlib import Path
 
 from fmbench import lines
+from fmbench.process.workload import installed
 
-KINDS = (
-    *lines.POSITIONAL, *lines.CORE, "CASE", "MEM", "ENERGY", "CEIL", "STAT", "PROC", "PAIR", "ENC", "SEARCH", "IRM",
-    "DST", "FID",
-)  # fmt: skip
+KINDS = (*lines.POSITIONAL, *lines.CORE, *(kind for workload in installed().values() for kind in workload.kinds))
 
 LOG = 'FMWORK LOG {"format": 1, "program": "test"}'
 RES = "FMWORK RES 1.000000000 2.000000000 m C 8 4 2.000 2000.0"

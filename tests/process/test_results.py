@@ -6,7 +6,7 @@ import pytest
 
 from fmbench import lines
 from fmbench.process.reading.results import read_results
-from fmbench.process.reading.row import schema_text
+from fmbench.process.reading.row_schema import published_schema
 from fmbench.process.reading.sources import find_sources
 
 from .log_lines import KINDS, LOG, RES, case
@@ -15,7 +15,7 @@ KEYS = [
     "timestamp", "metadata_id", "engine", "model", "precision", "input", "output", "batch", "tp", "opts", "warmup",
     "setup", "ttft", "itl", "thp", "model_class", "status", "statistics", "memory", "energy", "roofline",
     "environment", "schema", "variant", "pair", "phases", "error", "retrieval", "distillation", "processes", "doubt",
-    "machine", "overrides", "fidelity",
+    "machine", "overrides", "fidelity", "workload",
 ]  # fmt: skip
 
 
@@ -173,12 +173,12 @@ def test_the_keys_of_statistics(process, golden):
 
 
 def test_every_key_is_described_and_so_is_every_unit():
-    definitions = json.loads(schema_text())["$defs"]
-    bare = []
-    for name, definition in definitions.items():
-        for key, field in definition.get("properties", {}).items():
-            bare += [f"{name}.{key}"] if not field.get("description") else []
-    assert bare == []
+    def bare(schema, above):
+        for key, field in schema.get("properties", {}).items():
+            yield from [] if field.get("description") else [above + key]
+            yield from bare(field, f"{above}{key}.")
+
+    assert list(bare(json.loads(published_schema())["items"], "")) == []
 
 
 def test_an_error_row_says_why(process, golden):

@@ -9,6 +9,7 @@ import pytest
 
 from fmbench import lines
 from fmbench.process.reading import log_reader as runs
+from fmbench.process.reading import shapes
 from fmbench.process.reading import sources as reader
 from fmbench.process.reading.results import read_results
 from fmbench.process.reading.sources import find_sources
@@ -36,7 +37,8 @@ def both(monkeypatch, tmp_path):
         warnings = ([], [])
         whole = [result.row for result in read_results(find_sources([str(path)]), warnings[0].append)]
         monkeypatch.setattr(runs, "REPETITIONS", 7)
-        monkeypatch.setattr(runs, "SHAPES", 4)
+        monkeypatch.setattr(shapes, "REPETITIONS", 7)
+        monkeypatch.setattr(shapes, "SHAPES", 4)
         streamed = list(read_results(find_sources([str(path)]), warnings[1].append, repetitions=False))
         assert warnings[0] == warnings[1]
         return whole, [result.row for result in streamed]
