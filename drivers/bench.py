@@ -105,7 +105,7 @@ class Bench:
             block.fail(error)
             return
         for phase in phases:
-            block.write(lines.Phase(asdict(phase)))
+            block.write(lines.JsonLine("PHASE", asdict(phase)))
 
     def repeat(self, active: Sequence[Block]) -> str | None:
         """Repeat until the rule is met and return what ended it, or None where a variant failed."""
@@ -149,9 +149,9 @@ class Bench:
         variant = block.variant
         late_facts = variant.platform.model_facts() if block.repetitions else {}
         if late_facts:
-            self.log.write(lines.Env({**late_facts, **variant.marks}))
+            self.log.write(lines.JsonLine("ENV", {**late_facts, **variant.marks}))
         if block.failure is not None:
-            self.log.write(lines.Err({**asdict(block.shape), **variant.marks, **block.failure}))
+            self.log.write(lines.JsonLine("ERR", {**asdict(block.shape), **variant.marks, **block.failure}))
             size = f"{block.shape.input_size} / {block.shape.batch_size}"
             warn(f"{size} failed: {block.failure['type']}: {block.failure['message']}")
             return

@@ -45,7 +45,7 @@ class Block:
         work = {"flops": self.cost.flops, "bytes": self.cost.bytes} if self.cost else {"flops": None, "bytes": None}
         overrides = {"overrides": masked_text(self.variant.overrides, sealed)} if self.variant.index else {}
         size = {**asdict(self.shape), "tokens": self.shape.tokens, **asdict(rule)}
-        self.write(lines.Case({**size, **work, **self.variant.marks, **overrides}))
+        self.write(lines.JsonLine("CASE", {**size, **work, **self.variant.marks, **overrides}))
 
     def _banner(self) -> None:
         self.log.banner("RUN", self.shape.input_size, "/", self.shape.batch_size)
@@ -87,7 +87,7 @@ class Block:
             self.compiled_first = True
         seconds = round(watch.seconds - self._compiling, 6)
         name = "recompile" if position else "compile"
-        self.write(lines.Phase({"name": name, "seconds": seconds, "inside": f"repetition {position + 1}"}))
+        self.write(lines.JsonLine("PHASE", {"name": name, "seconds": seconds, "inside": f"repetition {position + 1}"}))
 
     @property
     def compiling(self) -> int:

@@ -132,7 +132,7 @@ def measure_all(
             done.append(bench.run(shape))
             if arguments.profile and done[-1]:
                 bench.trace(shape, trace_path(arguments.profile, size, alone=len(shapes) == 1))
-        log.write(lines.Env(host.load_facts("end")))
+        log.write(lines.JsonLine("ENV", host.load_facts("end")))
     finally:
         show_overview(log, command)
     return 0 if all(done) else 1
@@ -157,7 +157,7 @@ def set_up_runtime(log: LogWriter, variants: Sequence[Variant], clock: Clock) ->
     log.banner("RUNTIME")
     start = clock.now()
     set_up(variants)
-    log.write(lines.Phase({"name": "import", "seconds": round((clock.now() - start) / 1e9, 6)}))
+    log.write(lines.JsonLine("PHASE", {"name": "import", "seconds": round((clock.now() - start) / 1e9, 6)}))
     for variant in variants:
         variant.activate()
         variant.facts |= platform_facts(variant.platform, variant.arguments)
@@ -170,7 +170,9 @@ def set_up_runtime(log: LogWriter, variants: Sequence[Variant], clock: Clock) ->
         )
     distributions = tuple(name for variant in variants for name in variant.platform.distributions)
     shared = run_facts(first.arguments, distributions, timed="forward")
-    log.write(lines.Env({**shared, **host.load_facts("start"), "seed": first.arguments.seed, **first.facts}))
+    log.write(
+        lines.JsonLine("ENV", {**shared, **host.load_facts("start"), "seed": first.arguments.seed, **first.facts})
+    )
     return {**shared, **first.facts}
 
 
@@ -189,7 +191,7 @@ def set_up_models(log: LogWriter, variants: Sequence[Variant], clock: Clock) -> 
             note_precision(variant)
         # What only A's platform says must not be taken for B's.
         not_mine = dict.fromkeys(variants[0].facts.keys() - variant.facts.keys())
-        log.write(lines.Env({**not_mine, **variant.facts, **(variant.marks if variant.index else {})}))
+        log.write(lines.JsonLine("ENV", {**not_mine, **variant.facts, **(variant.marks if variant.index else {})}))
     for variant in variants[1:]:
         variant.find_twin(variants)
     return TokenGenerator(min(sizes[1:], default=NULL_VOCABULARY), special_ids, variants[0].arguments.seed)
@@ -227,7 +229,7 @@ def measure_ceilings(log: LogWriter, variants: Sequence[Variant]) -> dict[str, r
             except Exception as error:  # a dtype that a device does not multiply, memory that is not there
                 reason = f"{type(error).__name__}: {first_line(error)}"
         marks = variant.marks if variant.index else {}
-        log.write(lines.Ceil({**roofline.rounded(found[variant.label]), **marks} if reason is None else
+        log.write(lines.JsonLine("CEIL", {**roofline.rounded(found[variant.label]), **marks} if reason is None else
                              {"reason": reason, **marks}))  # fmt: skip
     return found
 

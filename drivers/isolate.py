@@ -29,7 +29,7 @@ CHILD_VARIABLE = "FMBENCH_CHILD"
 CEILING_VARIABLE = "FMBENCH_CEILING"  # what the first child measured holds for all: an object, a variant a key
 NOT_OF_A_CHILD = ("isolate", "repeat", "resume", "profile")
 USAGE_ERRORS = (2, 3)
-HEEDED = tuple(f"{lines.PREFIX}{kind.KIND} " for kind in (lines.Env, lines.Ceil, lines.Res, lines.Err))
+HEEDED = tuple(f"{lines.PREFIX}{kind} " for kind in ("ENV", "CEIL", "RES", "ERR"))
 
 
 def measure_in_children(
@@ -66,7 +66,7 @@ def report_signal(log: LogWriter, shape: tuple[int, int], marks: Sequence[dict[s
     message = f"the child process was killed by {name}"
     hint = "; out of memory, most likely" if name == "SIGKILL" else ""
     for mark in marks:
-        log.write(lines.Err({
+        log.write(lines.JsonLine("ERR", {
             "input_size": shape[0], "batch_size": shape[1], **mark, "type": "Killed", "message": message + hint,
             "signal": name, "out_of_memory": None, "where": None,
         }))  # fmt: skip
@@ -116,15 +116,15 @@ class Child:
 
     def heed(self, line: lines.Line | None) -> None:
         """Take from a line what the parent has to know: facts, the device's limits, how many variants are done."""
-        if isinstance(line, (lines.Res, lines.Err)):
+        if isinstance(line, lines.Res) or lines.is_json(line, "ERR"):
             self.outcomes += 1
-        elif isinstance(line, lines.Env) and self.history is not None:
+        elif lines.is_json(line, "ENV") and self.history is not None:
             data = dict(line.data)
             variant = data.pop("variant", FIRST_VARIANT)
             facts = self.facts.setdefault(variant, {})
             facts.update(data)
             self.history.check_facts(facts, variant)
-        elif isinstance(line, lines.Ceil) and "flops_per_second" in line.data:  # not where a shape stands below it
+        elif lines.is_json(line, "CEIL") and "flops_per_second" in line.data:  # not where a shape stands below it
             data = dict(line.data)
             self.ceilings.setdefault(data.pop("variant", FIRST_VARIANT), data)
 

@@ -22,9 +22,9 @@ def overview(outcomes: Sequence[lines.JsonLine], command: CommandLine, program: 
         return ""
     text = variants_table(outcomes)
     for line in outcomes:
-        if isinstance(line, lines.Proc):
+        if lines.is_json(line, "PROC"):
             text += agreement(line.data) + "\n"
-    doubtful = [line.data for line in outcomes if isinstance(line, lines.Stat) and not line.data["stable"]]
+    doubtful = [line.data for line in outcomes if lines.is_json(line, "STAT") and not line.data["stable"]]
     if any(str(data["reason"]).startswith("throttled") for data in doubtful):
         text += "a CPU quota decides these figures: raise it (`fmbench doctor` says how many threads it has use for)\n"
     elif doubtful:
@@ -35,10 +35,10 @@ def overview(outcomes: Sequence[lines.JsonLine], command: CommandLine, program: 
 
 def variants_table(outcomes: Sequence[lines.JsonLine]) -> str:
     """Return the table, the variants of a shape in the order of their speed, and which of them is the fastest."""
-    pairs = {place(line): line.data for line in outcomes if isinstance(line, lines.Pair)}
+    pairs = {place(line): line.data for line in outcomes if lines.is_json(line, "PAIR")}
     shapes: dict[tuple[int, int], list[lines.JsonLine]] = {}
     for line in outcomes:
-        if not isinstance(line, (lines.Pair, lines.Proc)):
+        if not lines.is_json(line, "PAIR", "PROC"):
             shapes.setdefault(place(line)[:2], []).append(line)
     rows = [row(line, pairs.get(place(line))) for shape in shapes.values() for line in sorted(shape, key=milliseconds)]
     shown = [column for column in range(len(HEADER)) if column not in ONLY_OF_VARIANTS or any(r[column] for r in rows)]
@@ -55,7 +55,7 @@ def place(line: lines.JsonLine) -> tuple[int, int, str | None]:
 
 def milliseconds(line: lines.JsonLine) -> float:
     """Return the median latency; what failed is the slowest of all."""
-    return float("inf") if isinstance(line, lines.Err) else float(line.data["p50"])
+    return float("inf") if lines.is_json(line, "ERR") else float(line.data["p50"])
 
 
 def row(line: lines.JsonLine, pair: dict[str, Any] | None) -> list[str]:
@@ -63,7 +63,7 @@ def row(line: lines.JsonLine, pair: dict[str, Any] | None) -> list[str]:
     data = line.data
     overrides = None if pair is None else pair["overrides"]
     head = [str(data["input_size"]), str(data["batch_size"]), variants.label(data.get("variant"), overrides)]
-    if isinstance(line, lines.Err):
+    if lines.is_json(line, "ERR"):
         return [*head, "-", "-", "-", "", f"failed: {data['type']}: {data['message']}"]
     compared = variants.against(pair) if pair else ""
     trust = "stable" if data["stable"] else f"unstable: {data['reason']}"

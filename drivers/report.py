@@ -20,13 +20,13 @@ TIMES = ("cold", "min", "p50", "p90", "p95", "p99", "mean", "mad")
 SHARED = "the variants share the process, so that this cannot be told apart"
 
 
-def memory_line(block: Block, host_counted: bool) -> lines.Mem:
+def memory_line(block: Block, host_counted: bool) -> lines.JsonLine:
     """Return peak memory of a shape, the model's own bytes apart."""
     variant = block.variant
     peak = variant.platform.memory() if variant.alone else None
     host = memory.host_peak() if variant.alone and host_counted else None
     reason = None if host is not None else "the kernel does not reset the peak here" if variant.alone else SHARED
-    return lines.Mem({
+    return lines.JsonLine("MEM", {
         **asdict(block.shape), **variant.marks,
         "device_peak_bytes": peak.peak if peak else None,
         "host_peak_bytes": host,
@@ -35,13 +35,13 @@ def memory_line(block: Block, host_counted: bool) -> lines.Mem:
     })  # fmt: skip
 
 
-def energy_line(block: Block, before: Counter, after: Counter, measurement: Measurement) -> lines.Energy:
+def energy_line(block: Block, before: Counter, after: Counter, measurement: Measurement) -> lines.JsonLine:
     """Return what the repetitions after the first took, making the inputs between them included."""
     if not block.variant.alone:
         before = after = Counter(None, None, SHARED)
     sequences = (len(measurement.repetitions) - 1) * block.shape.batch_size
     spent = energy.spent(before, after, measurement.warm_seconds, sequences)
-    return lines.Energy({**asdict(block.shape), **block.variant.marks, **spent})
+    return lines.JsonLine("ENERGY", {**asdict(block.shape), **block.variant.marks, **spent})
 
 
 def result_line(measurement: Measurement, variant: Variant) -> lines.Res:
@@ -65,11 +65,11 @@ def stand(block: Block, ceiling: Ceiling | None, measurement: Measurement) -> ro
     return roofline.stand(block.cost, ceiling, measurement.latency)
 
 
-def ceiling_line(block: Block, standing: roofline.Standing) -> lines.Ceil:
+def ceiling_line(block: Block, standing: roofline.Standing) -> lines.JsonLine:
     """Return where a shape stands under the roofline."""
     data = {**asdict(standing), "share": round(standing.share, 6)}
     data.update({key: round(value) for key, value in data.items() if key.endswith("per_second")})
-    return lines.Ceil({**asdict(block.shape), **block.variant.marks, **data})
+    return lines.JsonLine("CEIL", {**asdict(block.shape), **block.variant.marks, **data})
 
 
 def statistics_line(
@@ -78,7 +78,7 @@ def statistics_line(
     summary: Summary,
     standing: roofline.Standing | None,
     between_cpus: float | None,
-) -> lines.Stat:
+) -> lines.JsonLine:
     """Return the statistics of a shape: times in milliseconds, to the nanosecond that the clock shows.
 
     `between_cpus` is the handover right after the repetitions, in nanoseconds a cache line.
@@ -94,10 +94,10 @@ def statistics_line(
         data["achieved_flops_per_second"] = round(standing.achieved_flops_per_second)
         data["roofline_share"] = round(standing.share, 6)
         data["bound"] = standing.bound
-    return lines.Stat(data)
+    return lines.JsonLine("STAT", data)
 
 
-def pair_line(a: Block, b: Block, seed: int) -> lines.Pair:
+def pair_line(a: Block, b: Block, seed: int) -> lines.JsonLine:
     """Return B against A, or the reason why there is no answer."""
     data: dict[str, Any] = {
         **asdict(a.shape),
@@ -109,26 +109,26 @@ def pair_line(a: Block, b: Block, seed: int) -> lines.Pair:
     failed = next((block for block in (a, b) if block.failure is not None), None)
     if failed is not None and failed.failure is not None:
         reason = f"{failed.variant.label} failed: {failed.failure['type']}: {failed.failure['message']}"
-        return lines.Pair({**data, "n": 0, "ratio": None, "verdict": None, "reason": reason})
+        return lines.JsonLine("PAIR", {**data, "n": 0, "ratio": None, "verdict": None, "reason": reason})
     count = min(len(a.repetitions), len(b.repetitions))
     first, second = ([repetition.duration for repetition in block.repetitions[:count]] for block in (a, b))
     try:
         pair = Pair.of(first, second, seed)
     except ValueError as error:
-        return lines.Pair({**data, "n": count, "ratio": None, "verdict": None, "reason": str(error)})
+        return lines.JsonLine("PAIR", {**data, "n": count, "ratio": None, "verdict": None, "reason": str(error)})
     figures = {"ratio": round(pair.ratio, 6), "interval": [round(end, 6) for end in pair.interval], "p": pair.p}
     if pair.verdict is None:
         reason = f"too few pairs to tell: {pair.n}, and {LEAST} is the least"
-        return lines.Pair({**data, "n": pair.n, **figures, "verdict": None, "reason": reason})
+        return lines.JsonLine("PAIR", {**data, "n": pair.n, **figures, "verdict": None, "reason": reason})
     why = {} if pair.reason is None else {"reason": pair.reason}
-    return lines.Pair({**data, "n": pair.n, **figures, "verdict": pair.verdict, **why})
+    return lines.JsonLine("PAIR", {**data, "n": pair.n, **figures, "verdict": pair.verdict, **why})
 
 
-def processes_lines(outcomes: Sequence[lines.JsonLine], requested: int) -> Iterator[lines.Proc]:
+def processes_lines(outcomes: Sequence[lines.JsonLine], requested: int) -> Iterator[lines.JsonLine]:
     """Yield how the processes that measured one shape differ, a line a variant; none where all of them failed."""
     by_variant: dict[str | None, list[dict[str, Any]]] = {}
     for line in outcomes:
-        if isinstance(line, lines.Stat):
+        if lines.is_json(line, "STAT"):
             by_variant.setdefault(line.data.get("variant"), []).append(line.data)
     for found in by_variant.values():
         place: dict[str, Any] = {
@@ -137,4 +137,4 @@ def processes_lines(outcomes: Sequence[lines.JsonLine], requested: int) -> Itera
         processes = asdict(Processes.of([(data["p50"], *data["interval"]) for data in found], requested))
         ratio = processes["ratio"]
         rounded = {"p50": round(processes["p50"], 6), "ratio": None if ratio is None else round(ratio, 6)}
-        yield lines.Proc({**place, **processes, **rounded, "requested": requested})
+        yield lines.JsonLine("PROC", {**place, **processes, **rounded, "requested": requested})

@@ -116,7 +116,7 @@ class Variant:
         seconds = (clock.now() - start) / 1e9
         if self.index == 0:
             log.write(lines.Setup(seconds))
-        log.write(lines.Phase({"name": "load", "seconds": round(seconds, 6), **self.marks}))
+        log.write(lines.JsonLine("PHASE", {"name": "load", "seconds": round(seconds, 6), **self.marks}))
         if self.source is not None:
             self.facts |= model.facts(self.model, self.source, self.arguments, limit)
         else:

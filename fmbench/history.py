@@ -43,12 +43,12 @@ class Past:
         )
         if isinstance(line, lines.Arg):
             self.given.append((line.key, line.value))
-        elif isinstance(line, lines.Env):
+        elif lines.is_json(line, "ENV"):
             facts = dict(line.data)
             self.facts.setdefault(facts.pop("variant", FIRST_VARIANT), {}).update(facts)
-        elif isinstance(line, lines.Pair):
+        elif lines.is_json(line, "PAIR"):
             self.answers.setdefault(place, set()).add(str(line.data.get("b")))
-        elif isinstance(line, lines.Proc) and isinstance(line.data.get("n"), int):
+        elif lines.is_json(line, "PROC") and isinstance(line.data.get("n"), int):
             self.processes.setdefault(place, {})[str(line.data.get("variant", FIRST_VARIANT))] = line.data["n"]
 
     @property
@@ -196,7 +196,7 @@ class Block(Repetitions):
             self.repeat((line.index, line.count, line.start, line.end, line.duration))
         elif isinstance(line, lines.Res):
             self.result = line
-        elif isinstance(line, lines.Stat):
+        elif lines.is_json(line, "STAT"):
             self.said = line.data
 
     @property
@@ -220,10 +220,10 @@ def read_runs(raw: bytes) -> list[Past]:
             block.repeat(repetition)
             continue
         line = lines.parse_whole(text.decode("utf-8", "replace").rstrip("\r\n"), text.endswith(b"\n"), True, ignore)
-        if isinstance(line, (lines.Log, lines.Case)):
+        if lines.is_json(line, "LOG", "CASE"):
             close(block, runs)
-            block = Block(line.data if isinstance(line, lines.Case) else None)
-        if isinstance(line, lines.Log):
+            block = Block(line.data if lines.is_json(line, "CASE") else None)
+        if lines.is_json(line, "LOG"):
             runs.append(Past(driver=line.data.get("driver")))
         elif runs and line is not None:
             runs[-1].take(line)
@@ -238,5 +238,5 @@ def close(block: Block, runs: list[Past]) -> None:
         runs[-1].results.setdefault(block.shape, set()).add(block.variant)
 
 
-def ignore(_: str) -> None:
+def ignore(*_: str) -> None:
     """Take no notice of a line that is not whole: `process` complains."""

@@ -1,15 +1,16 @@
 """FMWORK lines: the only module that knows their text.
 
-Every kind is one frozen dataclass with `format()` and `parse()`. Five kinds are positional, as tools in the field
-have always read them; the others carry one JSON object. All times are integers, nanoseconds since the epoch.
+Every line is a frozen dataclass with `format()` and `parse()`. Five kinds are positional, as tools in the field have
+always read them, a class each; the others carry one JSON object, and what is in it is for the reader to say. All times
+are integers, nanoseconds since the epoch.
 """
 
 import json
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeGuard
 
 from fmbench.markdown import CONTROLS
 
@@ -61,7 +62,7 @@ def parse_time(text: str) -> int:
 class Arg:
     """One command-line argument: `--key value`."""
 
-    KIND: ClassVar[str] = "ARG"
+    kind: ClassVar[str] = "ARG"
     key: str
     value: str
 
@@ -82,7 +83,7 @@ class Arg:
 class Setup:
     """Seconds that loading the model and wrapping it for compilation took."""
 
-    KIND: ClassVar[str] = "SETUP"
+    kind: ClassVar[str] = "SETUP"
     seconds: float
 
     def format(self) -> str:
@@ -100,7 +101,7 @@ class Setup:
 class Rep:
     """One repetition: its number, how many were asked for, start, end and duration."""
 
-    KIND: ClassVar[str] = "REP"
+    kind: ClassVar[str] = "REP"
     index: int
     count: int
     start: int
@@ -123,7 +124,7 @@ class Rep:
 class Res:
     """The result of one shape: latency in milliseconds a batch, throughput in sequences a second."""
 
-    KIND: ClassVar[str] = "RES"
+    kind: ClassVar[str] = "RES"
     start: int
     end: int
     model: str
@@ -153,7 +154,7 @@ class Res:
 class Exp:
     """An environment variable that was set for the experiment."""
 
-    KIND: ClassVar[str] = "EXP"
+    kind: ClassVar[str] = "EXP"
     key: str
     value: str
 
@@ -170,19 +171,19 @@ class Exp:
         return cls(unescape(key), unescape(value))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class JsonLine:
-    """A kind whose body is one JSON object."""
+    """A kind whose body is one JSON object. LOG, ENV, PHASE and ERR are every driver's; all others are a workload's."""
 
-    KIND: ClassVar[str]
+    kind: str
     data: dict[str, Any]
 
     def format(self) -> str:
         """Return the line."""
-        return f"FMWORK {self.KIND} {json.dumps(self.data, allow_nan=False)}"
+        return f"FMWORK {self.kind} {json.dumps(self.data, allow_nan=False)}"
 
     @classmethod
-    def parse(cls, text: str) -> Self:
+    def parse(cls, kind: str, text: str) -> Self:
         """Read what follows the kind."""
         try:
             data = json.loads(text, parse_float=finite, parse_constant=finite)
@@ -190,124 +191,17 @@ class JsonLine:
             raise LineError(f"no JSON object ({error})") from None
         if not isinstance(data, dict):
             raise LineError("no JSON object")
-        return cls(data)
-
-
-@dataclass(frozen=True)
-class Log(JsonLine):
-    """First line of a run: `format` (version of this grammar) and `program`."""
-
-    KIND = "LOG"
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Read what follows the kind."""
-        line = super().parse(text)
-        if not isinstance(line.data.get("format"), int):
+        if kind == "LOG" and not isinstance(data.get("format"), int):
             raise LineError("no format version")
-        return line
-
-
-class Env(JsonLine):
-    """Facts of the run. Several lines of one run add up; one with a key `variant` holds for that variant only."""
-
-    KIND = "ENV"
-
-
-class Case(JsonLine):
-    """Opens a shape: its sizes, `tokens`, `reps`, `flops`, `bytes`; `variant` and `overrides` in an A/B run."""
-
-    KIND = "CASE"
-
-
-class Phase(JsonLine):
-    """A one-off phase: `name` and `seconds`. Before the first CASE it is the run's (import, load), else the shape's."""
-
-    KIND = "PHASE"
-
-
-class Mem(JsonLine):
-    """Peak memory of a shape: `device_peak_bytes`, `host_peak_bytes`, `model_bytes`, null with a `reason`."""
-
-    KIND = "MEM"
-
-
-class Energy(JsonLine):
-    """Energy of a shape: `joules`, `joules_per_sequence`, `seconds`, `source`; null with a `reason`."""
-
-    KIND = "ENERGY"
-
-
-class Ceil(JsonLine):
-    """Before the first CASE: the ceilings measured once a run. After a RES: where the shape stands below them."""
-
-    KIND = "CEIL"
-
-
-class Pair(JsonLine):
-    """B against A on one shape: `ratio` of median durations, `interval`, `p`, `verdict`."""
-
-    KIND = "PAIR"
-
-
-class Proc(JsonLine):
-    """Closes a shape that several processes measured: `medians`, their `p50` and `interval`, in milliseconds."""
-
-    KIND = "PROC"
-
-
-class Stat(JsonLine):
-    """Closes a shape: statistics of its repetitions, in milliseconds."""
-
-    KIND = "STAT"
-
-
-class Err(JsonLine):
-    """A shape that failed: `input_size`, `batch_size`, `type`, `message`, `out_of_memory`, `where`."""
-
-    KIND = "ERR"
-
-
-class Enc(JsonLine):
-    """Texts that were encoded: `dataset`, `role` (query or passage), `texts`, `tokens`, `seconds` by stage, rates."""
-
-    KIND = "ENC"
-
-
-class Search(JsonLine):
-    """A search of all queries: `dataset`, `queries`, `documents`, `k`, `queries_per_second`, `latency_ms`."""
-
-    KIND = "SEARCH"
-
-
-class Irm(JsonLine):
-    """How good the ranking is: `dataset`, `queries`, `metrics` (means over queries) and their `intervals`."""
-
-    KIND = "IRM"
-
-
-class Fid(JsonLine):
-    """One artifact of two captures: `artifact`, `kind`, `verdict`, and how a tensor differs or a ranking drifted."""
-
-    KIND = "FID"
-
-
-class Dst(JsonLine):
-    """A step of distillation: `stage` (teacher, align, contrast, evaluate), and what it trains or found."""
-
-    KIND = "DST"
+        return cls(kind, data)
 
 
 Line = Arg | Setup | Rep | Res | Exp | JsonLine
 EXACT = (Rep, Res)  # their last figure has so many decimals and no others
-KINDS: dict[str, type[Any]] = {
-    kind.KIND: kind
-    for kind in (
-        Arg, Setup, Rep, Res, Exp, Log, Env, Case, Phase, Mem, Energy, Ceil, Stat, Proc, Pair, Err, Enc, Search,
-        Irm, Fid, Dst,
-    )
-}  # fmt: skip
-FIRST = re.compile(rf"FMWORK ({'|'.join(KINDS)})(?= |$)")
+POSITIONAL: dict[str, type[Any]] = {kind.kind: kind for kind in (Arg, Setup, Rep, Res, Exp)}
+CORE = ("LOG", "ENV", "PHASE", "ERR")
+# The kind is no part of the match: another line may begin in what looks like one.
+FIRST = re.compile(r"FMWORK (?=([A-Z][A-Z0-9_]*)(?: |$))")
 UTF16 = re.compile(rb"\xff\xfe[\x01-\x7f]\x00|\xfe\xff\x00[\x01-\x7f]")  # a byte order mark, and a plain letter
 BANNER = re.compile(r"^RUN (\d{1,12}) / (\d{1,12})$")
 
@@ -328,44 +222,64 @@ def finite(text: str) -> float:
     return number
 
 
-def parse_line(text: str) -> Line | None:
-    """Return the FMWORK line that `text` holds, or None where it holds none of a known kind.
+def is_json(line: Line | None, *kinds: str) -> TypeGuard[JsonLine]:
+    """Whether a line is one of these kinds, which carry JSON."""
+    return isinstance(line, JsonLine) and line.kind in kinds
 
-    What another program printed before the line's start is passed over. Raises LineError where the kind is known
-    and its fields do not parse.
+
+def parse_line(text: str, known: Container[str] = CORE) -> Line | None:
+    """Return the first FMWORK line that `text` holds, or None where it holds none.
+
+    What another program printed before the line's start is passed over, and so is a kind that is neither positional
+    nor `known` where no JSON object follows it. Raises LineError where a kind is known and its fields do not parse.
     """
-    found = FIRST.search(text)
-    if found is None:
-        return None
-    parse: Callable[[str], Line] = KINDS[found[1]].parse
-    try:
-        return parse(text[found.end() + 1 :].rstrip("\r\n"))
-    except LineError as error:
-        raise LineError(f"{found[0]}: {error}") from None
-    except ValueError as error:
-        raise LineError(f"{found[0]}: a field is no number ({error})") from None
+    for found in FIRST.finditer(text):
+        try:
+            line = parse_body(text, found, known)
+        except LineError as error:
+            raise LineError(f"{PREFIX}{found[1]}: {error}") from None
+        if line is not None:
+            return line
+    return None
 
 
-def parse_whole(text: str, ended: bool, exact: bool, complain: Callable[[str], None]) -> Line | None:
-    """Return the first FMWORK line of a text that is whole, or None; `complain` hears why one before it is none.
+def parse_whole(
+    text: str, ended: bool, exact: bool, complain: Callable[[str, str], None], known: Container[str] = CORE
+) -> Line | None:
+    """Return the first FMWORK line of a text that is whole, or None.
 
     A killed run leaves half a line, and the next run begins right behind it. `ended` says that the text has its line
     end, `exact` that the log is one of ours, where a line's last figure has all its decimals (`270.9` may be cut).
+    `complain` hears the kind of a line before it that is not whole, and why; `known` is as for `parse_line`.
     """
-    while found := FIRST.search(text):
+    for found in FIRST.finditer(text):
         try:
-            line = parse_line(text)
-            if line is None or isinstance(line, JsonLine):
+            line = parse_body(text, found, known)
+            if line is None:
+                continue
+            if isinstance(line, JsonLine):
                 return line
             said, whole = text.rstrip(), line.format()
             torn = exact and isinstance(line, EXACT) and said.split()[-1] != whole.split()[-1]
             if said.endswith(whole) or (ended and not torn):
                 return line
-            raise LineError(f"{found[0]}: {'the figures are cut off' if ended else 'the log ends within the line'}")
+            raise LineError("the figures are cut off" if ended else "the log ends within the line")
         except LineError as error:
-            complain(str(error))
-            text = text[found.end() :]
+            complain(found[1], str(error))
     return None
+
+
+def parse_body(text: str, found: re.Match[str], known: Container[str]) -> Line | None:
+    """Return the line that begins where FIRST found one; None for a kind that is not known and carries no JSON."""
+    kind, body = found[1], text[found.end(1) + 1 :].rstrip("\r\n")
+    try:
+        return POSITIONAL[kind].parse(body) if kind in POSITIONAL else JsonLine.parse(kind, body)
+    except LineError:
+        if kind in POSITIONAL or kind in known:
+            raise
+        return None
+    except ValueError as error:
+        raise LineError(f"a field is no number ({error})") from None
 
 
 def parse_rep(raw: bytes) -> tuple[int, int, int, int, int] | None:

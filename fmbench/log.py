@@ -14,8 +14,8 @@ from fmbench.errors import UsageError
 from fmbench.secrets import hidden, masked_looks, masked_values
 from fmbench.whole_file import written
 
-OUTCOMES = (lines.Stat, lines.Err, lines.Pair, lines.Proc)
-OUTCOME_STARTS = tuple(f"{lines.PREFIX}{kind.KIND} " for kind in OUTCOMES)
+OUTCOMES = ("STAT", "ERR", "PAIR", "PROC")
+OUTCOME_STARTS = tuple(f"{lines.PREFIX}{kind} " for kind in OUTCOMES)
 
 
 @contextlib.contextmanager
@@ -59,13 +59,13 @@ class LogWriter:
 
     def write(self, line: lines.Line) -> None:
         """Write one FMWORK line."""
-        if isinstance(line, OUTCOMES):
+        if lines.is_json(line, *OUTCOMES):
             self.outcomes.append(line)
         self._put(without_secrets(line).format() + "\n")
 
     def text(self, text: str) -> None:
         """Pass a line on that another process wrote, its line break included."""
-        if text.startswith(OUTCOME_STARTS) and isinstance(line := lines.parse_line(text), OUTCOMES):
+        if text.startswith(OUTCOME_STARTS) and lines.is_json(line := lines.parse_line(text), *OUTCOMES):
             self.outcomes.append(line)
         self._put(text)
 
@@ -89,7 +89,7 @@ class LogWriter:
 def without_secrets(line: lines.Line) -> lines.Line:
     """Return a line without the secrets that a library's error, or an address for a model's name, may bring into it."""
     if isinstance(line, lines.JsonLine):
-        return type(line)(masked_values(line.data))
+        return replace(line, data=masked_values(line.data))
     if isinstance(line, lines.Res):
         return replace(line, model=masked_looks(line.model, hidden))
     return line

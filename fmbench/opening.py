@@ -18,7 +18,9 @@ def given(arguments: Arguments) -> list[tuple[str, str]]:
 
 def write_arguments(log: LogWriter, arguments: Arguments, driver: str) -> None:
     """Open the log and repeat the command line."""
-    log.write(lines.Log({"format": lines.FORMAT_VERSION, "program": f"fmbench {__version__}", "driver": driver}))
+    log.write(
+        lines.JsonLine("LOG", {"format": lines.FORMAT_VERSION, "program": f"fmbench {__version__}", "driver": driver})
+    )
     log.banner("ARGS")
     for name, value in given(arguments):
         log.write(lines.Arg(name, value))

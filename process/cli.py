@@ -11,7 +11,8 @@ from fmbench.errors import UsageError
 from fmbench.parsing import Parser, nonempty, words
 
 from .reading.results import read_results
-from .reading.row import Result, schema_text
+from .reading.row import Result
+from .reading.row_schema import published_schema
 from .reading.sources import find_sources
 from .record import records_of
 from .trackers import report as trackers
@@ -77,7 +78,7 @@ def process(argv: Sequence[str]) -> int:
     arguments = parser.parse_known(argv)
     check_alone(parser, arguments)
     if arguments.schema:
-        sys.stdout.write(schema_text())
+        sys.stdout.write(published_schema())
     elif arguments.follow is not None:
         follow(arguments.follow, warn)
     elif not arguments.path:

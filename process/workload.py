@@ -13,9 +13,12 @@ from fmbench import plugins
 from fmbench.configuration import Configuration
 from fmbench.console import warn
 from fmbench.figures import plus_minus, significant
+from fmbench.lines import CORE, POSITIONAL, JsonLine
 
-from .reading.row import Result
+from .reading.fields import ROW
+from .reading.row import Result, row_of
 from .reading.run import Run
+from .reading.schema import Schema
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -82,10 +85,29 @@ class Workload(ABC):
 
     name: ClassVar[str]
     columns: ClassVar[Sequence[Column]] = ()  # what its rows say of a configuration
+    engine: ClassVar[str]  # what rows say that the figures are from
+    kinds: ClassVar[Mapping[str, Schema]]  # the JSON lines that are its own
+    sections: ClassVar[Mapping[str, Schema]]  # what its rows have beside the keys that all have
+
+    def collect(self, run: Run, line: JsonLine) -> None:
+        """Take one line in, of which all that is not as `kinds` says was taken out."""
+        run.lines_of(self.name).append(line)
+
+    def blame(self, run: Run, line: JsonLine, reason: str) -> None:
+        """Say in the rows that a line speaks of that something of it was refused: in all, where it is not known."""
+        run.raise_doubt(reason)
+
+    def row(self, run: Run, metadata_id: str | None, variant: str | None = None) -> dict[str, Any]:
+        """Return a row without its figures."""
+        return {**row_of(run, metadata_id, variant), "engine": self.engine, "workload": self.name}
 
     @abstractmethod
     def rows(self, run: Run, source: str, metadata_id: str | None) -> Iterator[Result]:
         """Yield what a run measured, a thing a row. `source` is what messages call its log."""
+
+    @abstractmethod
+    def label(self, row: Row) -> str:
+        """Return what a message calls a row, and what it is the newest of in a log that a run went on with."""
 
     @abstractmethod
     def tables(self, rows: Sequence[Row]) -> Sequence[Table]:
@@ -104,30 +126,39 @@ class Workload(ABC):
 
 @cache
 def installed() -> Mapping[str, Workload]:
-    """Return all workloads by name, ours first. One that cannot be imported is a warning, and the others work."""
+    """Return all workloads by name, ours first.
+
+    One that cannot be imported is a warning, and so is one with a kind of line or a section that is another's; the
+    others work.
+    """
     found, warnings = plugins.discover(GROUP)
     workloads: dict[str, Workload] = {}
+    taken = {*CORE, *POSITIONAL, *(key for key, one in ROW.items() if one is not None)}
     for name in sorted(found, key=lambda name: (ORDER.index(name) if name in ORDER else len(ORDER), name)):
         try:
-            workloads[name] = found[name].load()()
+            workload: Workload = found[name].load()()
         except plugins.BrokenPluginError as error:
             warnings.append(str(error))
+            continue
+        if shared := sorted(taken & {*workload.kinds, *workload.sections}):
+            warnings.append(f"workload {name!r} is ignored: {', '.join(shared)} is another's")
+            continue
+        taken |= {*workload.kinds, *workload.sections}
+        workloads[name] = workload
     for text in warnings:
         warn(text)
     return workloads
 
 
-def workload_of(row: Row) -> Workload:
-    """Return the workload that a row is of."""
-    for name in ("distillation", "retrieval", "fidelity"):
-        if row.get(name) is not None:
-            return installed()[name]
-    return installed()["speed"]
+def workload_of(row: Row) -> Workload | None:
+    """Return the workload that a row is of; None where it is not installed."""
+    return installed().get(row["workload"])
 
 
 def remembered(known: dict[tuple[object, ...], str | None], key: tuple[object, ...], row: Row) -> str | None:
     """Return the id of a row's configuration; of rows with the same key, it is made once."""
     if key not in known:
-        configuration = workload_of(row).configuration(row)
+        workload = workload_of(row)
+        configuration = workload.configuration(row) if workload else None
         known[key] = None if configuration is None else configuration.id
     return known[key]

@@ -9,7 +9,7 @@ import pytest
 from fmbench.console import Progress, note, run_main
 from fmbench.drivers.fidelity.compare import main as fidelity
 from fmbench.errors import UsageError
-from fmbench.lines import Arg, Env, Err, Log, Res, Stat, parse_line
+from fmbench.lines import Arg, JsonLine, Res, parse_line
 from fmbench.markdown import CONTROLS, harmless, markdown, visible
 from fmbench.process.cli import main as process
 from fmbench.process.comparing.compare import main as compare
@@ -35,12 +35,14 @@ def written(folder: Path, name: str, odd: str) -> Path:
     """Write a log whose every text is odd."""
     path = folder / name
     lines = [
-        Log({"format": 1, "program": odd, "driver": "embed"}),
+        JsonLine("LOG", {"format": 1, "program": odd, "driver": "embed"}),
         Arg("model_name", odd),
-        Env({"platform": odd, "device": odd, "dtype": odd, "threads": 1, "weights": odd, "packages": {odd: odd}}),
+        JsonLine(
+            "ENV", {"platform": odd, "device": odd, "dtype": odd, "threads": 1, "weights": odd, "packages": {odd: odd}}
+        ),
         Res(10**18, 10**18 + 10**9, odd, odd, 8, 1, 1.0, 1000.0),
-        Stat({"input_size": 8, "batch_size": 1, "n": 1, "stable": False, "reason": odd}),
-        Err({"input_size": 16, "batch_size": 1, "variant": odd, "type": odd, "message": odd, "where": odd}),
+        JsonLine("STAT", {"input_size": 8, "batch_size": 1, "n": 1, "stable": False, "reason": odd}),
+        JsonLine("ERR", {"input_size": 16, "batch_size": 1, "variant": odd, "type": odd, "message": odd, "where": odd}),
     ]
     path.write_text("".join(line.format() + "\n" for line in lines) + f"FMWORK RES {odd}\nFMWORK STAT {odd}\n")
     return path
@@ -76,7 +78,12 @@ def test_nothing_odd_reaches_a_terminal(name: str, tmp_path: Path, capfd) -> Non
 
 
 def test_a_log_itself_says_nothing_odd_and_is_read_back() -> None:
-    for line in (Arg("model_name", ODD), Arg(ODD, "x"), Res(0, 1, ODD, ODD, 8, 1, 1.0, 1.0), Err({"message": ODD})):
+    for line in (
+        Arg("model_name", ODD),
+        Arg(ODD, "x"),
+        Res(0, 1, ODD, ODD, 8, 1, 1.0, 1.0),
+        JsonLine("ERR", {"message": ODD}),
+    ):
         assert not SEEN & set(line.format())
         assert parse_line(line.format()) == line
 

@@ -21,6 +21,7 @@ from fmbench.errors import UsageError
 from fmbench.options import SETS, parse_arguments
 
 from .distill.tiny import write_collection
+from .process.log_lines import KINDS
 from .test_examples import install_example
 from .tiny_model import write_model
 
@@ -192,12 +193,12 @@ def test_every_fmwork_line_is_what_fmbench_writes(document):
 
 def test_the_reference_shows_every_kind_of_line():
     shown = {text.split()[1] for text in fmwork_lines(DOCS / "reference" / "lines.md")}
-    assert shown == set(lines.KINDS)
+    assert shown == set(KINDS)
 
 
 def test_the_reference_derives_its_result_from_its_repetitions():
     parsed = [lines.parse_line(text) for text in fmwork_lines(DOCS / "reference" / "lines.md")]
-    end = next(index for index, line in enumerate(parsed) if isinstance(line, lines.Stat))
+    end = next(index for index, line in enumerate(parsed) if lines.is_json(line, "STAT"))
     shape = parsed[: end + 1]  # the log of one shape comes first
     (result,) = [line for line in shape if isinstance(line, lines.Res)]
     repetitions = [line for line in shape if isinstance(line, lines.Rep)]

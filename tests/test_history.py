@@ -136,9 +136,9 @@ def shape(size: int, at: int) -> str:
     times = [(at + index) * 10**9 for index in range(5)]
     result = lines.Res(times[0], times[-1] + 2_000_000, "m", "C", size, 1, 2.0, 500.0)
     said = [lines.Rep(index, 5, start, start + 2_000_000, 2_000_000) for index, start in enumerate(times, start=1)]
-    head = lines.Case({"input_size": size, "batch_size": 1, "reps": 5})
+    head = lines.JsonLine("CASE", {"input_size": size, "batch_size": 1, "reps": 5})
     times_ms = dict.fromkeys(("cold", "min", "p50", "p90", "p95", "p99"), 2.0)
-    tail = lines.Stat({"input_size": size, "batch_size": 1, "n": 4, "dropped": 1, **times_ms, "mad": 0.0})
+    tail = lines.JsonLine("STAT", {"input_size": size, "batch_size": 1, "n": 4, "dropped": 1, **times_ms, "mad": 0.0})
     return "".join(f"{line.format()}\n" for line in (head, *said, result, tail))
 
 

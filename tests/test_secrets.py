@@ -14,7 +14,7 @@ from fmbench.drivers.fidelity.capture import main as capture
 from fmbench.drivers.fidelity.compare import main as compare
 from fmbench.drivers.retrieve.cli import main as retrieve
 from fmbench.facts import variables
-from fmbench.lines import Err, Res
+from fmbench.lines import JsonLine, Res
 from fmbench.log import LogWriter
 from fmbench.options import parse_arguments
 from fmbench.process.cli import main as process
@@ -129,7 +129,7 @@ def test_a_log_says_no_secret_that_a_library_or_a_name_brings(capsys: pytest.Cap
     import sys
 
     log = LogWriter(sys.stdout)
-    log.write(Err({"message": f"401 for https://h/x?token={S}", "where": [f"Bearer {S}"], "n": 1}))
+    log.write(JsonLine("ERR", {"message": f"401 for https://h/x?token={S}", "where": [f"Bearer {S}"], "n": 1}))
     log.write(Res(0, 1, f"https://bob:{S}@host/m", "C", 1, 1, 1.0, 1.0))
     said = capsys.readouterr().out
     assert clean(said) and '"n": 1' in said and "https://***@host/m" in said

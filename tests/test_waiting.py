@@ -50,5 +50,5 @@ def test_a_run_from_the_shell_says_so(tmp_path) -> None:
     command = [sys.executable, "-m", "fmbench", "retrieve", "encode", "--platform", "cpu", "--threads", "1"]
     ran = subprocess.run([*command, *words], env=variables, capture_output=True, text=True, check=True)
     parsed = [lines.parse_line(line) for line in ran.stdout.splitlines()]
-    (found,) = [line.data["variables"] for line in parsed if isinstance(line, lines.Env) and "variables" in line.data]
+    (found,) = [line.data["variables"] for line in parsed if lines.is_json(line, "ENV") and "variables" in line.data]
     assert found["GOMP_SPINCOUNT"] == waiting.SPINS

@@ -59,7 +59,9 @@ def evaluate(run: Run) -> None:
     run.facts(teacher.arguments)
     students = {called(folder): digest_of_folder(folder) for folder in arguments.query_model}
     data = {dataset.name: dataset.facts() for dataset in datasets}
-    run.log.write(lines.Env({**teacher.facts, **teacher.recipe_facts(), "query_models": students, "data": data}))
+    run.log.write(
+        lines.JsonLine("ENV", {**teacher.facts, **teacher.recipe_facts(), "query_models": students, "data": data})
+    )
     contestants = [reference(run, teacher)]
     for folder in arguments.query_model:
         contestants.append(contestant_of(arguments, called(folder), *load_query_encoder(folder)))
@@ -180,7 +182,7 @@ def report(
         pair = {**names, **paired(times[0], durations, run.arguments.seed)}
         rest = next(after) if incremental(contestant) else None
         if contestant is not contestants[0]:
-            run.log.write(lines.Pair(pair))
+            run.log.write(lines.JsonLine("PAIR", pair))
         run.say("evaluate" if contestant is not contestants[0] else "reference", {
             "dataset": dataset.name,
             "query_model": contestant.name,

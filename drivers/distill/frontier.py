@@ -71,7 +71,7 @@ def evaluations(text: Iterable[str], path: Path) -> Iterator[dict]:
         except lines.LineError as error:
             warn(f"{path}, line {number}: {error}")
             continue
-        if isinstance(found, lines.Dst) and found.data.get("stage") == "evaluate":
+        if lines.is_json(found, "DST") and found.data.get("stage") == "evaluate":
             yield found.data
 
 

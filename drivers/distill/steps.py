@@ -35,13 +35,13 @@ class Run:
 
     def say(self, stage: str, data: dict[str, Any]) -> None:
         """Print a DST line."""
-        self.log.write(lines.Dst({"stage": stage, **data}))
+        self.log.write(lines.JsonLine("DST", {"stage": stage, **data}))
 
     def facts(self, arguments: Arguments) -> None:
         """Print the fingerprint, once the platform is set up."""
         shared = run_facts(self.arguments, self.plan.platform.distributions, TIMED)
         found = {**shared, **platform_facts(self.plan.platform, arguments), "seed": self.arguments.seed}
-        self.log.write(lines.Env({"task": self.arguments.task, **found, **host.load_facts("start")}))
+        self.log.write(lines.JsonLine("ENV", {"task": self.arguments.task, **found, **host.load_facts("start")}))
 
 
 def teacher(argv: Sequence[str]) -> int:
@@ -83,7 +83,7 @@ def run(step: str, target: str, argv: Sequence[str]) -> int:
         log.banner("DISTILL", step.upper())
         module, _, function = target.partition(":")
         getattr(importlib.import_module(f".{module}", __package__), function)(Run(arguments, plan, log))
-        log.write(lines.Env(host.load_facts("end")))
+        log.write(lines.JsonLine("ENV", host.load_facts("end")))
     return 0
 
 

@@ -33,7 +33,7 @@ def teach(run: Run) -> None:
     seconds = (run.clock.now() - start) / 1e9
     dropped = {"held_out": sieve.dropped_held_out, "repeated": sieve.dropped_repeated}
     write_facts(folder, texts, encoder.key("query"), encoder.facts, {"counts": counts, "dropped": dropped})
-    run.log.write(lines.Env({**encoder.facts, **encoder.recipe_facts()}))
+    run.log.write(lines.JsonLine("ENV", {**encoder.facts, **encoder.recipe_facts()}))
     for line in encoder.timings.phase_lines(role="query"):
         run.log.write(line)
     run.say("teacher", {

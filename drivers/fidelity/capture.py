@@ -56,7 +56,7 @@ def run(argv: Sequence[str]) -> int:
         log = LogWriter(stdout)
         session = Session(arguments, plan, subject, log, "capture")
         capture(session, probes, arguments)
-        log.write(lines.Env({**plan.platform.model_facts(), **host.load_facts("end")}))
+        log.write(lines.JsonLine("ENV", {**plan.platform.model_facts(), **host.load_facts("end")}))
     return 0
 
 

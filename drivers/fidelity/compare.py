@@ -109,10 +109,12 @@ def guarded(found: Comparison, what: str | None) -> int:
 def log_text(found: Comparison, names: tuple[str, str]) -> str:
     """Return the log: a FID line an artifact. Folders of this machine are not in it, only their names."""
     said: list[lines.Line] = [
-        lines.Log({"format": lines.FORMAT_VERSION, "program": f"fmbench {__version__}", "driver": "fidelity"}),
-        lines.Env({"captures": {side: Path(name).name for side, name in zip("ab", names, strict=True)}}),
-        lines.Env({"differing": {name: list(pair) for name, pair in found.facts.items()}}),
-        *(lines.Fid(row_record(row)) for row in found.rows),
+        lines.JsonLine(
+            "LOG", {"format": lines.FORMAT_VERSION, "program": f"fmbench {__version__}", "driver": "fidelity"}
+        ),
+        lines.JsonLine("ENV", {"captures": {side: Path(name).name for side, name in zip("ab", names, strict=True)}}),
+        lines.JsonLine("ENV", {"differing": {name: list(pair) for name, pair in found.facts.items()}}),
+        *(lines.JsonLine("FID", row_record(row)) for row in found.rows),
     ]
     return "".join(line.format() + "\n" for line in said)
 

@@ -63,14 +63,16 @@ class LadderLog:
         self._failed: set[str] = set()  # of which all is said
         reference = rungs[0].encoder
         self._log.write(
-            lines.Log({"format": lines.FORMAT_VERSION, "program": f"fmbench {__version__}", "driver": "fidelity"})
+            lines.JsonLine(
+                "LOG", {"format": lines.FORMAT_VERSION, "program": f"fmbench {__version__}", "driver": "fidelity"}
+            )
         )
         for name, value in given(reference.arguments) if reference else ():
             self._log.write(lines.Arg(name, value))
-        self._log.write(lines.Env({"task": "ladder", **run_of(rungs[0]), **texts_of(subject)}))
+        self._log.write(lines.JsonLine("ENV", {"task": "ladder", **run_of(rungs[0]), **texts_of(subject)}))
         for rung in rungs:
             if rung.facts is not None:
-                self._log.write(lines.Env({"variant": rung.name, **rung.facts}))
+                self._log.write(lines.JsonLine("ENV", {"variant": rung.name, **rung.facts}))
             else:
                 self._say(Standing(rung.name, "unsupported", rung.failure), rung)
 
@@ -94,11 +96,12 @@ class LadderLog:
         facts = rung.encoder.platform.model_facts() if rung.encoder else {}
         if facts != self._facts.get(rung.name, {}):
             self._facts[rung.name] = facts
-            self._log.write(lines.Env({"variant": rung.name, **facts}))
+            self._log.write(lines.JsonLine("ENV", {"variant": rung.name, **facts}))
         self._log.write(
-            lines.Fid(
+            lines.JsonLine(
+                "FID",
                 {"artifact": f"ladder/{rung.name}", "kind": "variant", "verdict": standing.verdict}
                 | finite(asdict(standing))
-                | {"of_passages": len(self._subject.passages), "start": rung.start, "nanoseconds": rung.durations}
+                | {"of_passages": len(self._subject.passages), "start": rung.start, "nanoseconds": rung.durations},
             )
         )

@@ -46,7 +46,7 @@ class Session:
             **encoder.recipe_facts(),
             "tokens_per_batch": self.context.budget,
         }
-        log.write(lines.Env({"task": task, **self.fingerprint, **host.load_facts("start")}))
+        log.write(lines.JsonLine("ENV", {"task": task, **self.fingerprint, **host.load_facts("start")}))
 
 
 def opaque(plan: EncoderPlan) -> tuple[str, str] | None:

@@ -58,8 +58,8 @@ def precision(argv: Sequence[str]) -> int:
     with open_log() as stdout:
         log = LogWriter(stdout)
         said = {"format": lines.FORMAT_VERSION, "program": f"fmbench {__version__}", "driver": "retrieve"}
-        log.write(lines.Log(said))
-        log.write(lines.Irm({"dataset": arguments.predictions_path.stem, "precision_curve": curve.row()}))
+        log.write(lines.JsonLine("LOG", said))
+        log.write(lines.JsonLine("IRM", {"dataset": arguments.predictions_path.stem, "precision_curve": curve.row()}))
     return 0
 
 

@@ -68,7 +68,7 @@ class Searched:
         return found if merged is None else merged
 
     def _write(self, queries: int, k: int, seconds: float) -> None:
-        self._session.log.write(lines.Search({
+        self._session.log.write(lines.JsonLine("SEARCH", {
             "dataset": self._dataset.name,
             "queries": queries,
             "documents": self._dataset.corpus.count(),

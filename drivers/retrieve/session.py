@@ -44,10 +44,10 @@ class Session:
         shared = run_facts(arguments, plan.platform.distributions, TIMED)
         found = {**shared, **platform_facts(plan.platform, encoder.arguments), "seed": arguments.seed}
         ranks = {"ranks": group.world_size} if group.world_size > 1 else {}
-        log.write(lines.Env({"task": arguments.task, **found, **ranks, **host.load_facts("start")}))
+        log.write(lines.JsonLine("ENV", {"task": arguments.task, **found, **ranks, **host.load_facts("start")}))
         log.write(lines.Setup(seconds))
         session = cls(arguments, encoder, log, clock, group)
-        log.write(lines.Env({**encoder.facts, **session.recipe_facts(), "prompts": plan.prompt_names}))
+        log.write(lines.JsonLine("ENV", {**encoder.facts, **session.recipe_facts(), "prompts": plan.prompt_names}))
         return session
 
     @property
@@ -116,7 +116,7 @@ class Session:
             self.log.write(line)
         said = {"dataset": dataset, "role": role, "start": lines.format_time(start), **work.row()}
         settings = {"tokens_per_batch": budget, "dimensions": self.encoder.dimension}
-        self.log.write(lines.Enc({**said, **settings, "latency_ms": latency}))
+        self.log.write(lines.JsonLine("ENC", {**said, **settings, "latency_ms": latency}))
 
     def say_budget(self, phase: dict[str, Any], role: Role) -> None:
         """Add to the phase of the token budget's search what was tried, and tell the user."""

@@ -79,11 +79,11 @@ def run_here(task: str, work: Work, argv: Sequence[str]) -> int:
         check_all(datasets, arguments, quiet=group.rank > 0)
         session = Session.open(arguments, plan, log, group)
         if group.rank == 0:
-            session.log.write(lines.Env({"data": {dataset.name: dataset.facts() for dataset in datasets}}))
+            session.log.write(lines.JsonLine("ENV", {"data": {dataset.name: dataset.facts() for dataset in datasets}}))
         for dataset in datasets:
             log.banner(task.upper(), dataset.name)
             work(session, dataset)
-        log.write(lines.Env({**plan.platform.model_facts(), **host.load_facts("end")}))
+        log.write(lines.JsonLine("ENV", {**plan.platform.model_facts(), **host.load_facts("end")}))
     return 0
 
 
@@ -130,7 +130,7 @@ def evaluate_dataset(session: Session, dataset: Dataset) -> None:
     row |= found.row() if found else {}
     if arguments.k:
         row["precision_curve"] = curve_of(run, dataset, arguments).row()
-    session.log.write(lines.Irm(row))
+    session.log.write(lines.JsonLine("IRM", row))
     if arguments.output_dir is not None:
         write_rankings(arguments, dataset, top)
         if found is not None:
@@ -192,7 +192,7 @@ def mine_dataset(session: Session, dataset: Dataset) -> None:
         mined.negatives, folder_of(arguments, dataset), dataset, arguments.output_qrel_format,
         merge=arguments.merge_mined_qrels,
     )  # fmt: skip
-    session.log.write(lines.Irm({"dataset": dataset.name, "mined": mined.row()}))
+    session.log.write(lines.JsonLine("IRM", {"dataset": dataset.name, "mined": mined.row()}))
     say_written("negatives", paths)
 
 

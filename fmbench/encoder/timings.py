@@ -63,10 +63,11 @@ class Timings:
         """Add seconds to a phase."""
         self.phases[name] = self.phases.get(name, 0.0) + seconds
 
-    def phase_lines(self, **where: Any) -> list[lines.Phase]:
+    def phase_lines(self, **where: Any) -> list[lines.JsonLine]:
         """Return a PHASE line a phase; `where` says what they belong to."""
         return [
-            lines.Phase({"name": name, "seconds": round(seconds, 6), **where}) for name, seconds in self.phases.items()
+            lines.JsonLine("PHASE", {"name": name, "seconds": round(seconds, 6), **where})
+            for name, seconds in self.phases.items()
         ]
 
     def include(self, other: "Timings") -> None:

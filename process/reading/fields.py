@@ -1,373 +1,165 @@
-"""Fields of JSON lines: read, or refused where the published schema would refuse them. What is absent is None."""
+"""The fields that lines of every driver have, and every row."""
 
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from fmbench.lines import LineError
+from .schema import (
+    Field,
+    Schema,
+    anything,
+    choice,
+    constant,
+    count,
+    number,
+    numbers_by_name,
+    part,
+    parts,
+    seconds,
+    text,
+    texts,
+    time,
+    truth,
+    whole,
+)  # fmt: skip
+from .shape import Place
 
-PLACE = ("input_size", "batch_size", "variant")
-TIME = re.compile(r"-?[0-9]{1,18}\.[0-9]{9}")
-# Beyond these, a line is damaged.
-LONGEST = 1e10  # seconds: three centuries
-LARGEST = 2**63 - 1  # anything counted
-GREATEST = 1e300  # any number; the sums and ratios of such still are
-NUMBERS = (int, float)
+SCHEMA_VERSION = 1
+STATUSES = ("OK", "PARTIAL", "ERR", "SIMULATED")
+PLACE: dict[str, Field] = {
+    "input_size": replace(count("Tokens a sequence."), binding=True),
+    "batch_size": replace(count("Sequences a batch."), binding=True),
+    "variant": replace(text("In a run that compares variants, which one: A, B and so on."), binding=True),
+}
+FACTS = Schema({
+    "fmbench": text("Version of what measured."),
+    "platform": text("The back end."),
+    "device": text("What computed."),
+    "model": text("Model name."),
+    "model_class": text("The class that was built."),
+    "weights": text("Where they come from, or `random`."),
+    "dtype": text("Type of the weights."),
+    "precision": text("What was really computed in, where the platform says so."),
+    "task": text("Which task of the driver."),
+    "timed": text("What lies between the two readings of the clock."),
+    "model_digest": anything(
+        "sha256 of the whole model: of the digests of its parts. In logs of the first versions, of the weights alone."
+    ),
+    "model_parts": anything(
+        "The sha256 of each part: `weights`, `configuration`, `code` (under `trust_remote_code`), `tokenizer`, "
+        "`modules`; null where the model has none."
+    ),
+    "variables": anything("Environment variables that decide a figure, where they are set; of paths, the last name."),
+    "torch_settings": anything(
+        "What decides how torch computes, as it really is: `float32_matmul_precision`, `deterministic_algorithms`, ..."
+    ),
+    "data": anything("By name of a data set: sha256 of `corpus`, `queries` and `judgements`, as they are used."),
+    "query_models": anything("sha256 of each student's folder, in a log of `fmbench distill evaluate`."),
+}, open=True)  # fmt: skip
+PHASE = Schema({
+    "name": text("What was done.", needed=True),
+    "seconds": seconds("How long it took.", needed=True),
+    "inside": text("The repetition that it was a part of, and that is longer for it."),
+    "dataset": text("Of the retrieval driver: the data set that it belongs to."),
+    "role": text("Of an encoder's phase: `query` or `passage`."),
+    "tokens_per_batch": count("Of the search of a token budget: the one that was chosen."),
+    "tokens_per_second": numbers_by_name("Of the same: tokens a second, padding not counted, by budget."),
+})  # fmt: skip
+FAILURE = Schema({
+    "type": text("Name of the exception."),
+    "message": text("First line of its text."),
+    "out_of_memory": truth("Whether memory ran out."),
+    "where": text("File and line that raised it."),
+    "signal": text("With `--isolate`: the signal that killed the shape's process."),
+})  # fmt: skip
+CORE: dict[str, Schema] = {
+    "ENV": Schema({"variant": PLACE["variant"], **FACTS.fields}),
+    "PHASE": Schema({**PHASE.fields, **PLACE}),
+    "ERR": Schema({**PLACE, **FAILURE.fields}),
+}
+# Every row has these keys, in this order; the first fifteen are what dashboards read. None stands for a section that
+# a workload of ours describes, and has in its rows alone.
+ROW: dict[str, Field | None] = {
+    "timestamp": time(
+        "Start of the first repetition in seconds, nine decimals, as the log prints it: since the epoch in the logs of "
+        "fmbench. A string, because a double does not hold all its digits. Null where no repetition ran."
+    ),
+    "metadata_id": text("The text given with --metadata_id."),
+    "engine": text("What produced the figures."),
+    "model": text("Model name."),
+    "precision": text("What was computed in, where the platform says so, else the type of the weights."),
+    "input": whole("Tokens a sequence. Null where a killed run left no line that says it."),
+    "output": constant("Outputs a sequence: one embedding.", 1),
+    "batch": whole("Sequences a batch. Null where a killed run left no line that says it."),
+    "tp": constant("Devices that the model is split over.", 1),
+    "opts": texts("The arguments of this run, as its log prints them: `--key value`."),
+    "warmup": seconds(
+        "The shape's own one-off phases (compile, deploy), summed; those of the run are not in it. Null where it has "
+        "none. See phases."
+    ),
+    "setup": seconds(
+        "Loading the model and wrapping it for compilation, once a run; in an A/B run, for this variant."
+    ),
+    "ttft": number("Time to the first token: encoders have none."),
+    "itl": number(
+        "Latency a batch. The median repetition after the first fifth (one at least) is left out. From the RES line; "
+        "where the run was killed before it, from the repetitions there are. Null where there are none, and where the "
+        "shape failed.", "milliseconds",
+    ),
+    "thp": number("Throughput: sequences a second, the batch size over that median."),
+    "model_class": text("Class of the transformers library."),
+    "status": choice(
+        "OK: measured. PARTIAL: the log ends before the result. ERR: it failed, see error. SIMULATED: measured, or in "
+        "part, on a platform whose figures are not those of the hardware.", *STATUSES,
+    ),
+    "statistics": None,
+    "memory": None,
+    "energy": None,
+    "roofline": None,
+    "environment": part(
+        "Facts of the run: versions, device, threads, what is timed; in an A/B run, those of this variant. Facts "
+        "differ between platforms. Null where the log has none.", FACTS,
+    ),
+    "schema": replace(count("Version of this record."), json={"const": SCHEMA_VERSION}),
+    "variant": text("In an A/B run, which variant this is: A, B and so on. Null in every other run."),
+    "pair": None,
+    "phases": parts(
+        "One-off phases in order: those of the run (import, load), then the shape's own (compile, deploy); of the "
+        "retrieval driver, those of the data set. Further keys say more of one.", PHASE,
+    ),
+    "error": part(
+        "Why it failed; further keys are what the driver knew besides. Null for every other status.", FAILURE
+    ),
+    "retrieval": None,
+    "distillation": None,
+    "processes": None,
+    "doubt": text(
+        "Why the row should not be believed: what its log says twice does not agree (mixed, lost, contradicted), or a "
+        "field of it was refused (damaged). Null for a sound log."
+    ),
+    "machine": text(
+        "Name of the machine that measured, as a store has it: its device or processor and a digest of all facts of "
+        "its hardware. Null where the log has none. The architecture is environment.machine."
+    ),
+    "overrides": text(
+        "In an A/B run, what the command line of this variant has besides that of A. Null for A itself and in every "
+        "other run."
+    ),
+    "fidelity": None,
+    "workload": text("What was measured: the workload that the row is of, and the key of its section.", needed=True),
+    "configuration": text(
+        "What the figures are figures of: a short id of the model, the precision really computed in, the platform, "
+        "compiler, options, threads, library versions and machine. The same in the logs of every driver. Null where "
+        "the log does not say what computed it."
+    ),
+}  # fmt: skip
 
-Place = tuple[int | None, int | None, str | None]  # input size, batch size, variant
-Check = Callable[[dict[str, Any], str], Any]
+
+def place_of(data: Mapping[str, Any]) -> Place:
+    """Return the sizes and the variant that a line names, as far as it does."""
+    return data.get("input_size"), data.get("batch_size"), data.get("variant")
 
 
-def place_of(data: dict[str, Any]) -> Place:
-    """Return the sizes and the variant that a line names. Raises LineError for what can be none."""
-    return whole_number(data, "input_size"), whole_number(data, "batch_size"), text(data, "variant")
-
-
-def without_place(data: dict[str, Any]) -> dict[str, Any]:
+def without_place(data: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a line says besides its sizes and its variant, which its shape has."""
     return {key: value for key, value in data.items() if key not in PLACE}
-
-
-def refuse(data: dict[str, Any], checks: Mapping[str, Check]) -> list[str]:
-    """Take every field out of a line that is not what it should be, and return why, a text each.
-
-    Raises LineError where the line says nothing without it.
-    """
-    refused = []
-    for key, read in checks.items():
-        try:
-            read(data, key)
-        except LineError as error:
-            if read in NEEDED:
-                raise
-            del data[key]
-            refused.append(str(error))
-    return refused
-
-
-def check(data: dict[str, Any], checks: Mapping[str, Check]) -> None:
-    """Raise LineError for the first field that is not what it should be."""
-    for key, read in checks.items():
-        read(data, key)
-
-
-def whole_number(data: dict[str, Any], key: str) -> int | None:
-    """Return a whole number, at least 0."""
-    value = data.get(key)
-    if value is not None and (type(value) is not int or not 0 <= value <= LARGEST):
-        raise LineError(f"{key} is no whole number")
-    return value
-
-
-def known_count(data: dict[str, Any], key: str) -> int:
-    """Return a whole number that must be there."""
-    value = whole_number(data, key)
-    if value is None:
-        raise LineError(f"{key} is missing")
-    return value
-
-
-def number(data: dict[str, Any], key: str) -> float | None:
-    """Return any number."""
-    value = data.get(key)
-    if value is not None and not is_number(value):
-        raise LineError(f"{key} is no number")
-    return value
-
-
-def known_number(data: dict[str, Any], key: str) -> float:
-    """Return a number that must be there."""
-    value = number(data, key)
-    if value is None:
-        raise LineError(f"{key} is no number")
-    return value
-
-
-def seconds(data: dict[str, Any], key: str) -> float:
-    """Return a number of seconds that must be there."""
-    return checked_seconds(data.get(key))
-
-
-def text(data: dict[str, Any], key: str) -> str | None:
-    """Return a text."""
-    value = data.get(key)
-    if value is not None and not isinstance(value, str):
-        raise LineError(f"{key} is no text")
-    return value
-
-
-def known_text(data: dict[str, Any], key: str) -> str:
-    """Return a text that must be there."""
-    value = text(data, key)
-    if value is None:
-        raise LineError(f"{key} is missing")
-    return value
-
-
-def truth(data: dict[str, Any], key: str) -> bool | None:
-    """Return true or false."""
-    value = data.get(key)
-    if value is not None and not isinstance(value, bool):
-        raise LineError(f"{key} is neither true nor false")
-    return value
-
-
-def interval(data: dict[str, Any], key: str) -> list[float] | None:
-    """Return two numbers."""
-    value = data.get(key)
-    if value is not None and not (isinstance(value, list) and len(value) == 2 and all(map(is_number, value))):
-        raise LineError(f"{key} is no pair of numbers")
-    return value
-
-
-def numbers_by_name(data: dict[str, Any], key: str) -> dict[str, float] | None:
-    """Return an object whose values are all numbers."""
-    value = data.get(key)
-    if value is not None and not (isinstance(value, dict) and all(map(is_number, value.values()))):
-        raise LineError(f"{key} is no object of numbers")
-    return value
-
-
-def intervals_by_name(data: dict[str, Any], key: str) -> dict[str, list[float]] | None:
-    """Return an object whose values are all pairs of numbers."""
-    value = data.get(key)
-    if value is None:
-        return None
-    if not isinstance(value, dict):
-        raise LineError(f"{key} is no object of pairs of numbers")
-    for name in value:
-        if interval(value, name) is None:
-            raise LineError(f"{key}: {name} is no pair of numbers")
-    return value
-
-
-def time(data: dict[str, Any], key: str) -> str | None:
-    """Return seconds since the epoch with nine decimals, as text."""
-    value = text(data, key)
-    if value is not None and not TIME.fullmatch(value):
-        raise LineError(f"{key} is no time")
-    return value
-
-
-def part(checks: Mapping[str, Check]) -> Check:
-    """Return what reads an object that has checks of its own."""
-
-    def read(data: dict[str, Any], key: str) -> dict[str, Any] | None:
-        value = data.get(key)
-        if value is None:
-            return None
-        if not isinstance(value, dict):
-            raise LineError(f"{key} is no object")
-        try:
-            check(value, checks)
-        except LineError as error:
-            raise LineError(f"{key}: {error}") from None
-        return value
-
-    return read
-
-
-def parts_by_name(checks: Mapping[str, Check]) -> Check:
-    """Return what reads an object of objects that have checks of their own."""
-    one = part(checks)
-
-    def read(data: dict[str, Any], key: str) -> dict[str, Any] | None:
-        value = data.get(key)
-        if value is None:
-            return None
-        if not isinstance(value, dict):
-            raise LineError(f"{key} is no object")
-        for name in value:
-            try:
-                found = one(value, name)
-            except LineError as error:
-                raise LineError(f"{key}: {error}") from None
-            if found is None:
-                raise LineError(f"{key}: {name} is no object")
-        return value
-
-    return read
-
-
-def shares(data: dict[str, Any], key: str) -> list[float] | None:
-    """Return a list of numbers."""
-    value = data.get(key)
-    if value is not None and not (isinstance(value, list) and all(map(is_number, value))):
-        raise LineError(f"{key} is no list of numbers")
-    return value
-
-
-def positions(data: dict[str, Any], key: str) -> list[int]:
-    """Return a list of whole numbers; an empty one where the key is absent."""
-    value = data.get(key)
-    if value is None:
-        return []
-    if not isinstance(value, list) or not all(type(item) is int and 0 <= item <= LARGEST for item in value):
-        raise LineError(f"{key} is no list of whole numbers")
-    return value
-
-
-def is_number(value: object) -> bool:
-    """Whether a JSON value is a number; true and false are none, and nothing is that is beyond all measures."""
-    return isinstance(value, NUMBERS) and not isinstance(value, bool) and abs(value) <= GREATEST
-
-
-def checked_seconds(value: Any) -> float:
-    """Return a number of seconds. Raises LineError for what is none."""
-    if is_number(value) and 0 <= value <= LONGEST:
-        return float(value)
-    raise LineError(f"{value!r} is no number of seconds")
-
-
-# Without these, a line says nothing.
-NEEDED = (known_count, known_number, known_text, seconds)
-# What each kind of line must look like, as results.schema.json has it.
-CASE: dict[str, Check] = {
-    **dict.fromkeys(("input_size", "batch_size"), known_count),
-    **dict.fromkeys(("reps", "tokens", "flops", "bytes"), whole_number),
-    **dict.fromkeys(("precision", "max_seconds"), number),
-    "overrides": text,
-}
-PHASE: dict[str, Check] = {
-    "name": known_text,
-    "seconds": seconds,
-    **dict.fromkeys(("inside", "dataset", "role"), text),
-    "tokens_per_batch": whole_number,
-    "tokens_per_second": numbers_by_name,
-}
-FAILURE: dict[str, Check] = {**dict.fromkeys(("type", "message", "where", "signal"), text), "out_of_memory": truth}
-FACTS: dict[str, Check] = dict.fromkeys(
-    ("platform", "model", "model_class", "dtype", "precision", "weights", "device", "task", "timed", "fmbench"), text
-)
-STATISTICS: dict[str, Check] = {
-    **dict.fromkeys(("n", "dropped"), known_count),
-    **dict.fromkeys(("cold", "min", "p50", "p90", "p95", "p99", "mad"), known_number),
-    **dict.fromkeys(
-        ("mean", "drift", "drift_p", "preemptions", "throttled", "interval_limit", "waiting", "handover"), number
-    ),
-    **dict.fromkeys(("outliers", "recompiled"), whole_number),
-    "interval": interval,
-    "stable": truth,
-    "recompiled_at": positions,
-    **dict.fromkeys(("reason", "ended", "graph"), text),
-}
-MEMORY: dict[str, Check] = {
-    **dict.fromkeys(("device_peak_bytes", "host_peak_bytes", "model_bytes"), whole_number),
-    "reason": text,
-}
-ENERGY: dict[str, Check] = {
-    **dict.fromkeys(("joules", "joules_per_sequence", "seconds"), number),
-    **dict.fromkeys(("source", "reason"), text),
-}
-CEILING: dict[str, Check] = {
-    **dict.fromkeys(("flops_per_second", "bytes_per_second"), number),
-    **dict.fromkeys(("dtype", "reason"), text),
-}
-STANDING: dict[str, Check] = {
-    **dict.fromkeys(("flops", "bytes"), whole_number),
-    **dict.fromkeys(("achieved_flops_per_second", "attainable_flops_per_second", "share"), number),
-    **dict.fromkeys(("bound", "reason"), text),
-}
-ENCODING: dict[str, Check] = {
-    **dict.fromkeys(("dataset", "role"), known_text),
-    "texts": known_count,
-    **dict.fromkeys(("empty", "cached", "tokens", "tokens_per_batch", "dimensions"), whole_number),
-    **dict.fromkeys(("padding_share", "texts_per_second", "tokens_per_second"), number),
-    **dict.fromkeys(("seconds", "latency_ms"), numbers_by_name),
-    "start": time,
-}
-SEARCHING: dict[str, Check] = {
-    "dataset": known_text,
-    **dict.fromkeys(("queries", "documents", "k"), known_count),
-    **dict.fromkeys(("similarity", "engine"), text),
-    **dict.fromkeys(("seconds", "queries_per_second"), number),
-    "latency_ms": numbers_by_name,
-    "ignore_identical_ids": truth,
-}
-CURVE: dict[str, Check] = {
-    "k": positions,
-    **dict.fromkeys(("precision", "ceiling", "success", "recall"), shares),
-    **dict.fromkeys(("queries", "without_gold", "retrieved_depth", "shortest"), whole_number),
-    "level": text,
-}
-MINED: dict[str, Check] = {
-    **dict.fromkeys(("queries", "negatives", "unjudged", "short"), whole_number),
-    "removed": numbers_by_name,
-}
-QUALITY: dict[str, Check] = {
-    "dataset": known_text,
-    **dict.fromkeys(("queries", "without_results", "without_relevant", "unjudged", "other_documents"), whole_number),
-    "relevance_threshold": number,
-    "metrics": numbers_by_name,
-    "ignore_identical_ids": truth,
-    "intervals": intervals_by_name,
-    "precision_curve": part(CURVE),
-    "mined": part(MINED),
-}
-PAIR: dict[str, Check] = {
-    "n": whole_number,
-    **dict.fromkeys(("ratio", "p"), number),
-    "interval": interval,
-    **dict.fromkeys(("a", "overrides", "verdict", "reason", "same_as"), text),
-}
-PROCESSES: dict[str, Check] = {
-    **dict.fromkeys(("n", "requested"), known_count),
-    "p50": known_number,
-    "ratio": number,
-    "interval": interval,
-    "stable": truth,
-    "reason": text,
-}
-KEPT: dict[str, Check] = {**dict.fromkeys(("share", "p"), number), "interval": interval}
-STAGE: dict[str, Check] = {
-    "stage": known_text,
-    **dict.fromkeys(("texts", "dimensions", "tokens", "cached", "step", "steps", "best_step"), whole_number),
-    **dict.fromkeys(("parameters", "bytes"), whole_number),
-    **dict.fromkeys(("epoch", "loss", "held_out", "learning_rate", "seconds"), number),
-    **dict.fromkeys(("kinds", "dropped"), numbers_by_name),
-    "ended": text,
-}
-QUERY_ENCODER: dict[str, Check] = {
-    **dict.fromkeys(("dataset", "query_model"), known_text),
-    **dict.fromkeys(("queries", "parameters", "bytes", "tokens_at_most"), whole_number),
-    **dict.fromkeys(("metrics", "latency_ms", "after_last_word_ms"), numbers_by_name),
-    "ignore_identical_ids": truth,
-    "queries_per_second": number,
-    "nanoseconds": positions,
-    "start": time,
-    "intervals": intervals_by_name,
-    "kept": parts_by_name(KEPT),
-    "pair": part({"b": known_text, **PAIR}),
-}
-ARTIFACT: dict[str, Check] = {
-    **dict.fromkeys(("artifact", "kind", "verdict"), known_text),
-    **dict.fromkeys(("share_equal", "mean_abs", "max_abs", "min_cosine"), number),
-    **dict.fromkeys(("different_ids", "replaced", "tau", "rbo", "max_score"), number),
-    **dict.fromkeys(("probe", "missing_in"), text),
-    **dict.fromkeys(("depth", "queries", "changed", "max_ulp", "mismatched", "first_row"), whole_number),
-}
-VARIANT: dict[str, Check] = {
-    "name": known_text,
-    **dict.fromkeys(("mean_cosine", "overlap", "ndcg", "ndcg_change", "ndcg_p", "speed"), number),
-    **dict.fromkeys(("latency_ms", "texts_per_second"), number),
-    **dict.fromkeys(("ndcg_interval", "speed_interval"), interval),
-    **dict.fromkeys(("failure", "speed_verdict", "speed_reason"), text),
-    "start": time,
-    **dict.fromkeys(("passages", "of_passages", "batch"), whole_number),
-    "nanoseconds": positions,
-}
-
-
-def without(checks: Mapping[str, Check], *keys: str) -> dict[str, Check]:
-    """Return checks but for those of some keys."""
-    return {key: read for key, read in checks.items() if key not in keys}
-
-
-# What a row has of the lines of a data set, and of a query encoder.
-RETRIEVAL: dict[str, Check] = {
-    "dataset": known_text,
-    **dict.fromkeys(("passages", "queries"), part(without(ENCODING, "dataset", "role"))),
-    "search": part(without(SEARCHING, "dataset")),
-    "quality": part(without(QUALITY, "dataset")),
-}
-DISTILLATION: dict[str, Check] = without(QUERY_ENCODER, "dataset", "query_model", "queries", "metrics", "intervals")

@@ -2,26 +2,19 @@
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
 from typing import Any
 
 from fmbench import lines
 from fmbench.errors import UsageError
 from fmbench.lines import LineError
 
-from . import fields
-from .doubts import processes_doubt
-from .fields import Check, Place
+from ..workload import installed
+from .fields import CORE, place_of, without_place
 from .run import Run
+from .schema import is_seconds
 from .shape import Shape
+from .shapes import REPETITIONS, Shapes
 from .sources import Complaints
-from .spool import Spool
-
-RECOMPILED_AT = "recompiled_at"  # positions, from 0, of the repetitions in which the compiler ran
-# What a reader that needs no repetitions has in memory at most.
-REPETITIONS = 2**20
-OF_DATASET = (lines.Enc, lines.Search, lines.Irm, lines.Dst)
-SHAPES = 20_000
 
 
 def read_runs(raw_lines: Iterable[bytes], complaints: Complaints, repetitions: bool = True) -> Iterator[Run]:
@@ -52,154 +45,106 @@ def read_runs(raw_lines: Iterable[bytes], complaints: Complaints, repetitions: b
 
 
 class RunReader:
-    """Collects one run at a time. Repetitions belong to the shape that was opened last; RES and ERR close it."""
+    """Collects one run at a time: what every driver says itself, and through its workload what a workload says."""
 
     run: Run
-    open: Shape | None  # the last shape of the run, until it is closed
 
     def __init__(self, complaints: Complaints, repetitions: bool = True) -> None:
-        self.run, self.open = Run(), None
-        self._keeps, self._held, self._number = repetitions, 0, 0
-        self._by_place: dict[Place, Shape] = {}
+        self._keeps = repetitions
+        self.run = self._new_run()
         self._complaints = complaints
-        self._handlers: dict[type, Callable[[Any], None]] = {
-            lines.Log: self._log,
-            lines.Arg: self._arg,
-            lines.Env: self._env,
-            lines.Setup: self._setup,
-            lines.Case: self._case,
-            lines.Phase: self._phase,
-            lines.Rep: self._rep,
-            lines.Res: self._res,
-            lines.Err: self._err,
-            lines.Stat: self._stat,
-            lines.Mem: self._mem,
-            lines.Energy: self._energy,
-            lines.Ceil: self._ceil,
-            lines.Pair: self._pair,
-            lines.Proc: self._proc,
-            lines.Enc: self._enc,
-            lines.Search: self._search,
-            lines.Irm: self._irm,
-            lines.Dst: self._dst,
-            lines.Fid: self._fid,
+        self._owners = {kind: workload for workload in installed().values() for kind in workload.kinds}
+        self._handlers: dict[str, Callable[[Any], None]] = {
+            "LOG": self._log,
+            "ARG": self._arg,
+            "ENV": self._env,
+            "SETUP": self._setup,
+            "PHASE": self._phase,
+            "REP": self._rep,
+            "RES": self._res,
+            "ERR": self._err,
         }
+
+    @property
+    def open(self) -> Shape | None:
+        """The last shape of the run, until it is closed."""
+        return self.run.shapes.open
+
+    def open_shape(self) -> Shape:
+        """Return the shape that is being measured; one without sizes where no line announced any."""
+        return self.run.shapes.opened(self.run.line)
 
     def read(self, number: int, raw: bytes) -> Run | None:
         """Take one line in; return the run before it where this line begins another."""
-        self._number = number
+        self.run.line = number
         text = raw.decode("utf-8", "replace").rstrip("\r\n")
-        line = self._parse(number, text, whole=raw.endswith(b"\n"))
+        exact = self.run.format is not None
+        line = lines.parse_whole(text, raw.endswith(b"\n"), exact, self._torn, {*lines.CORE, *self._owners})
         if line is None:
             self._banner(text)
             return None
         finished = self._restart() if self._begins_run(line) else None
-        self.run.speaks = True
-        handler = self._handlers.get(type(line))
-        if handler is not None:
-            try:
-                handler(line)
-            except UsageError as error:
-                raise UsageError(f"{self._complaints.name}:{number}: {error}") from None
-            except (LineError, OverflowError) as error:
-                self._complaints.add(number, f"FMWORK {line.KIND}: {error}")
-                self._blame(line, str(error))
+        self.run.line, self.run.speaks = number, True
+        try:
+            self._take(line)
+        except UsageError as error:
+            raise UsageError(f"{self._complaints.name}:{number}: {error}") from None
+        except (LineError, OverflowError) as error:
+            self._complain(line, str(error))
         return finished
 
-    def open_shape(self) -> Shape:
-        """Return the shape that is being measured; one without sizes where no line announced any."""
-        return self.open or self._new_shape()
+    def _take(self, line: lines.Line) -> None:
+        """Hand a line to whom it is for, without the fields that are not what they should be: these are complaints."""
+        owner = self._owners.get(line.kind)
+        refused = []
+        if isinstance(line, lines.JsonLine):
+            schema = CORE.get(line.kind) or (owner and owner.kinds[line.kind])
+            refused = schema.refuse(line.data) if schema else []
+        if owner is not None and isinstance(line, lines.JsonLine):
+            owner.collect(self.run, line)
+        elif line.kind in self._handlers:
+            self._handlers[line.kind](line)
+        for reason in refused:
+            self._complain(line, reason)
 
-    def _new_shape(self) -> Shape:
-        if self.run.shapes and not self._keeps:
-            self._held += self.run.shapes[-1].repetitions
-            self._make_room()
-        self.open = Shape(line=self._number)
-        self.run.shapes.append(self.open)
-        return self.open
+    def _torn(self, kind: str, reason: str) -> None:
+        """Complain about a line that is not whole; nobody knows what a row lacks that it would have spoken of."""
+        self._complaints.add(self.run.line, f"FMWORK {kind}: {reason}")
+        if kind in self._owners:
+            self._blame(lines.JsonLine(kind, {}), reason)
 
-    def _make_room(self) -> None:
-        """Summarise repetitions, and move the oldest shapes to disk: later lines that speak of these are too late."""
-        if self._held >= REPETITIONS:
-            self._held = 0
-            for shape in self.run.shapes:
-                shape.settle()
-        if len(self.run.shapes) < SHAPES:
-            return
-        self.run.earlier = self.run.earlier or Spool()
-        for shape in self.run.shapes[: SHAPES // 2]:
-            if self._by_place.get(shape.place) is shape:
-                del self._by_place[shape.place]
-            if not shape.empty:
-                self.run.earlier.append(shape)
-        del self.run.shapes[: SHAPES // 2]
+    def _complain(self, line: lines.Line, reason: str) -> None:
+        """Say what of a line was refused, in the rows that it speaks of too."""
+        self._complaints.add(self.run.line, f"FMWORK {line.kind}: {reason}")
+        if isinstance(line, lines.JsonLine):
+            self._blame(line, reason)
+        elif self.open:
+            self.open.raise_doubt(f"damaged: {line.kind}: {reason}")
 
-    def _parse(self, number: int, text: str, whole: bool) -> lines.Line | None:
-        """Return the first FMWORK line in a text that is whole, with a complaint about what comes before it."""
-        return lines.parse_whole(text, whole, self.run.format is not None, partial(self._complaints.add, number))
-
-    def _blame(self, line: lines.Line, reason: str) -> None:
-        """Say it in the rows that a line speaks of that something of it was refused."""
-        reason = f"damaged: {line.KIND}: {reason}"
-        if isinstance(line, OF_DATASET):
-            if isinstance(dataset := line.data.get("dataset"), str):
-                self.run.doubts.setdefault(dataset, reason)
-            else:
-                self.run.raise_doubt(reason)
-            return
-        try:
-            shape = self._shape_at(fields.place_of(line.data)) if isinstance(line, lines.JsonLine) else self.open
-        except LineError:
-            shape = self.run.shapes[-1] if self.run.shapes else None
-        if shape:
-            shape.raise_doubt(reason)
+    def _blame(self, line: lines.JsonLine, reason: str) -> None:
+        owner = self._owners.get(line.kind, installed()["speed"])  # what is every driver's may be a shape's
+        owner.blame(self.run, line, f"damaged: {line.kind}: {reason}")
 
     def _begins_run(self, line: lines.Line) -> bool:
         """Whether a line opens a run. Logs of old have no LOG line: there, arguments do that."""
         if isinstance(line, lines.Arg):
             again = self.run.format is None and ":" not in line.key and line.key in self.run.arguments
             return again or self.run.measures or bool(self.run.shapes)
-        return isinstance(line, lines.Log)
+        return line.kind == "LOG"
+
+    def _new_run(self) -> Run:
+        return Run(shapes=Shapes(self._keeps))
 
     def _restart(self) -> Run:
-        finished = self.run.finished()
-        self.run, self.open = Run(), None
-        self._by_place.clear()
-        self._held = 0
+        finished, self.run = self.run.finished(), self._new_run()
         return finished
-
-    def _close_shape(self, place: Place, kind: str) -> Shape:
-        """Close and return the open shape where it has this place, else a new one: figures never change shapes."""
-        shape = self.open_shape()
-        if not shape.matches(place):
-            reason = f"mixed: {kind} of {place[0]} / {place[1]} stands behind CASE of "
-            reason += f"{shape.input_size} / {shape.batch_size}"
-            if shape.repetitions:
-                shape.raise_doubt(reason)
-            shape = self._new_shape()
-            shape.raise_doubt(reason)
-        self._put(shape, place)
-        self.open = None
-        return shape
-
-    def _announce(self, place: Place) -> Shape:
-        """Open a shape. One of the same place that was announced just before (banner, then CASE) is the same."""
-        shape = self.open_shape()
-        if not shape.empty or not shape.matches(place):
-            shape = self._new_shape()
-        self._put(shape, place)
-        return shape
-
-    def _put(self, shape: Shape, place: Place) -> None:
-        shape.take_place(place)
-        self._by_place[shape.place] = shape
 
     def _banner(self, text: str) -> None:
         sizes = lines.parse_banner(text)
         if sizes is not None and self.run.format is None:
-            self._announce((*sizes, None))
+            self.run.shapes.announce((*sizes, None), self.run.line)
 
-    def _log(self, line: lines.Log) -> None:
+    def _log(self, line: lines.JsonLine) -> None:
         self.run.format = line.data["format"]
         if self.run.format > lines.FORMAT_VERSION:
             raise UsageError(
@@ -211,148 +156,30 @@ class RunReader:
         self.run.arguments[line.key] = line.value
         self.run.options.append(line.format().removeprefix("FMWORK ARG ").rstrip())
 
-    def _env(self, line: lines.Env) -> None:
-        variant = fields.text(line.data, "variant")
-        self._refuse(line, fields.FACTS)
+    def _env(self, line: lines.JsonLine) -> None:
         facts = {key: value for key, value in line.data.items() if key != "variant"}
-        self.run.environments.setdefault(variant, {}).update(facts)
+        self.run.environments.setdefault(line.data.get("variant"), {}).update(facts)
 
     def _setup(self, line: lines.Setup) -> None:
         self.run.measures = True
-        self.run.setup = fields.checked_seconds(line.seconds)
+        if not is_seconds(line.seconds):
+            raise LineError(f"{line.seconds!r} is no number of seconds")
+        self.run.setup = line.seconds
 
-    def _case(self, line: lines.Case) -> None:
-        place = fields.place_of(line.data)
-        refused = fields.refuse(line.data, fields.CASE)
-        shape = self._announce(place)
-        if line.data.get("overrides") is not None:
-            self.run.overrides[place[2]] = line.data["overrides"]
-        self.run.announces = True
-        shape.requested, shape.announced = line.data.get("reps"), fields.without_place(line.data)
-        self._tell(line, refused)
-
-    def _phase(self, line: lines.Phase) -> None:
-        self._refuse(line, fields.PHASE)
-        place, phase = fields.place_of(line.data), fields.without_place(line.data)
+    def _phase(self, line: lines.JsonLine) -> None:
+        place, phase = place_of(line.data), without_place(line.data)
         if not self.run.shapes:
             self.run.phases.append((place[2], phase))
-        elif (shape := self._shape_at(place)) is not None:
+        elif (shape := self.run.shapes.at(place)) is not None:
             shape.phases.append(phase)
 
     def _rep(self, line: lines.Rep) -> None:
         self.open_shape().add(line.index, line.count, line.start, line.end, line.duration)
 
     def _res(self, line: lines.Res) -> None:
-        self._close_shape((line.input_size, line.batch_size, None), line.KIND).result = line
+        place = line.input_size, line.batch_size, None
+        self.run.shapes.end(place, line.kind, self.run.line).result = line
 
-    def _err(self, line: lines.Err) -> None:
-        place = fields.place_of(line.data)
-        refused = fields.refuse(line.data, fields.FAILURE)
-        self._close_shape(place, line.KIND).failure = fields.without_place(line.data)
-        self._tell(line, refused)
-
-    def _stat(self, line: lines.Stat) -> None:
-        shape, said = self._said(line, fields.STATISTICS)
-        recompiled = said.get(RECOMPILED_AT) or []
-        if shape is not None:
-            known = {key: value for key, value in said.items() if value is not None and key != RECOMPILED_AT}
-            shape.statistics, shape.recompiled = known, recompiled
-
-    def _mem(self, line: lines.Mem) -> None:
-        shape, said = self._said(line, fields.MEMORY)
-        if shape is not None:
-            shape.memory = said
-
-    def _energy(self, line: lines.Energy) -> None:
-        shape, said = self._said(line, fields.ENERGY)
-        if shape is not None:
-            shape.energy = said
-
-    def _ceil(self, line: lines.Ceil) -> None:
-        place = fields.place_of(line.data)
-        if place[:2] == (None, None):
-            self._refuse(line, fields.CEILING)
-            self.run.ceilings[place[2]] = fields.without_place(line.data)
-            return
-        shape, said = self._said(line, fields.STANDING)
-        if shape is not None:
-            shape.standing = said
-
-    def _pair(self, line: lines.Pair) -> None:
-        input_size, batch_size, _ = fields.place_of(line.data)
-        b = fields.known_text(line.data, "b")
-        refused = fields.refuse(line.data, fields.PAIR)
-        if line.data.get("overrides") is not None:
-            self.run.overrides[b] = line.data["overrides"]
-        shape = self._shape_at((input_size, batch_size, b))
-        if shape is not None and shape.variant == b:
-            other = self._by_place.get((input_size, batch_size, line.data.get("a")))
-            shape.take_pair(fields.without_place(line.data), other)
-        self._tell(line, refused)
-
-    def _proc(self, line: lines.Proc) -> None:
-        self._refuse(line, fields.PROCESSES)
-        place, said = fields.place_of(line.data), fields.without_place(line.data)
-        medians = said.pop("medians", None)  # each is its process's own
-        measured = [shape for shape in self.run.shapes if shape.place == place and shape.result is not None]
-        theirs = measured[max(0, len(measured) - said["n"]) :]
-        doubt = processes_doubt(said, medians, [shape.statistics or {} for shape in theirs])
-        for shape in theirs:
-            shape.processes = said
-            if doubt is not None:
-                shape.raise_doubt(doubt)
-
-    def _enc(self, line: lines.Enc) -> None:
-        self._take_retrieval(line, fields.ENCODING, "queries" if line.data.get("role") == "query" else "passages")
-
-    def _search(self, line: lines.Search) -> None:
-        self._take_retrieval(line, fields.SEARCHING, "search")
-
-    def _irm(self, line: lines.Irm) -> None:
-        self._take_retrieval(line, fields.QUALITY, "quality")
-
-    def _dst(self, line: lines.Dst) -> None:
-        self._refuse(line, fields.STAGE)
-        if line.data["stage"] in ("reference", "evaluate"):
-            self._refuse(line, fields.QUERY_ENCODER)
-            self.run.distillations.append(line.data)
-
-    def _fid(self, line: lines.Fid) -> None:
-        self._refuse(line, fields.ARTIFACT)
-        if line.data["kind"] == "variant":
-            self._refuse(line, fields.VARIANT)
-        self.run.fidelities[line.data["artifact"]] = line.data
-
-    def _take_retrieval(self, line: lines.JsonLine, checks: dict[str, Check], part: str) -> None:
-        self._refuse(line, checks)
-        said = {key: value for key, value in line.data.items() if key not in ("dataset", "role")}
-        dataset = line.data["dataset"]
-        self.run.starts.setdefault(dataset, self._number)
-        parts = self.run.retrievals.setdefault(dataset, {})
-        if part in parts:
-            self.run.doubts.setdefault(dataset, f"mixed: {line.KIND} of {dataset} comes twice")
-        parts[part] = said
-
-    def _said(self, line: lines.JsonLine, checks: dict[str, Check]) -> tuple[Shape | None, dict[str, Any]]:
-        """Return the shape that a line speaks of and what it says of it. Raises LineError for a field that is wrong."""
-        place = fields.place_of(line.data)
-        self._refuse(line, checks)
-        shape = self._shape_at(place)
-        if shape is None and self.run.format is not None and self.run.shapes:
-            other = f"{place[0]} / {place[1]}"
-            self.run.shapes[-1].raise_doubt(f"mixed: {line.KIND} of {other} stands where no such shape was measured")
-        return shape, fields.without_place(line.data)
-
-    def _refuse(self, line: lines.JsonLine, checks: dict[str, Check]) -> None:
-        """Take out of a line what is wrong, and say so, in its row too."""
-        self._tell(line, fields.refuse(line.data, checks))
-
-    def _tell(self, line: lines.JsonLine, refused: list[str]) -> None:
-        for reason in refused:
-            self._complaints.add(self._number, f"FMWORK {line.KIND}: {reason}")
-            self._blame(line, reason)
-
-    def _shape_at(self, place: Place) -> Shape | None:
-        """Return the last shape that a line before or after its result speaks of, or None where there is none."""
-        last = self.run.shapes[-1] if self.run.shapes else None
-        return last if last is not None and last.matches(place) else self._by_place.get(place)
+    def _err(self, line: lines.JsonLine) -> None:
+        shape = self.run.shapes.end(place_of(line.data), line.kind, self.run.line)
+        shape.failure = without_place(line.data)

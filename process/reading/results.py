@@ -60,11 +60,10 @@ def doubted(found: Iterable[Result], warn: Callable[[str], None]) -> Iterator[Re
 
 
 def name_of(result: Result) -> str:
-    """Return what a message calls a result: its data set, or its sizes."""
+    """Return what a message calls a result."""
     row = result.row
-    if row["fidelity"]:
-        return str(row["fidelity"]["artifact"])
-    return str(row["retrieval"]["dataset"]) if row["retrieval"] else f"{row['input']} / {row['batch']}"
+    workload = installed().get(row["workload"])
+    return workload.label(row) if workload else str(row["workload"])
 
 
 def disagreement(result: Result) -> str:
@@ -82,7 +81,7 @@ def read_source(
     first = next(lines, b"")
     whole = itertools.chain([first], lines)
     if is_saved(source.name, first):
-        for row in read_saved(whole, source.name):
+        for row in read_saved(whole, source.name, warn):
             named = row if metadata_id is None else {**row, "metadata_id": metadata_id}
             yield Result(named, source.name)
         return
@@ -92,7 +91,7 @@ def read_source(
     def every_run() -> Iterator[tuple[Run, Iterator[Result]]]:
         for run in read_runs(whole, Complaints(source.name, warn), repetitions):
             asked.update(run.asked)
-            found.update(shape.place[:2] for shape in run.every_shape())
+            found.update(shape.place[:2] for shape in run.shapes.every())
             yield run, results_of(run, source.name, metadata_id)
 
     yield from resumed(every_run())

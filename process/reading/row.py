@@ -1,35 +1,20 @@
-"""Runs in, result records out: the rows that `process` prints, described by results.schema.json."""
+"""Runs in, rows out: what `process` prints, whatever was measured."""
 
-import importlib.resources
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fmbench import lines
 from fmbench.errors import UsageError
 from fmbench.machine import hardware_of, name_of
 from fmbench.precision import spelled
-from fmbench.summary import Summary
 
-from .doubts import shape_doubt
+from .fields import ROW, SCHEMA_VERSION
 from .run import Run
-from .shape import Shape
 
-SCHEMA_VERSION = 1
-ENGINE = "fmwork/embed/tf"
-NANOSECONDS_PER_MILLISECOND = 1_000_000
 ROUNDING = 0.001  # milliseconds: a RES line has three decimals
 THROUGHPUT_ROUNDING = 0.1  # sequences a second: it has one
-DIGITS = 6
 TYPES = ("precision", "dtype")  # facts
 DISAGREEMENT = 0.05
-TIMES = ("cold", "min", "p50", "p90", "p95", "p99", "mean", "mad")
-
-
-def schema_text() -> str:
-    """Return the JSON Schema of the list that `process` prints."""
-    return importlib.resources.files("fmbench.process").joinpath("results.schema.json").read_text(encoding="utf-8")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,68 +36,29 @@ class Result:
         return self.source if self.line is None else f"{self.source}:{self.line}"
 
 
-def results(run: Run, source: str, metadata_id: str | None) -> Iterator[Result]:
-    """Yield the results of a run, one a shape."""
-    for shape in run.every_shape():
-        yield Result(row_of(run, shape, metadata_id), source, shape.durations, line=shape.line)
-
-
-def row_of(run: Run, shape: Shape, metadata_id: str | None) -> dict[str, Any]:
-    """Return the record of a shape. The first fifteen keys and their order are what dashboards read."""
-    summary = shape.summary()
-    said = statistics(shape, summary)
-    doubt = shape_doubt(run, shape, summary, said)
-    itl, thp = figures(shape, summary)
-    start = shape.result.start if shape.result else shape.start
-    environment = plainly_spelled(run.environment_of(shape.variant))
-    model, model_class = identity(run, shape, environment)
+def row_of(run: Run, metadata_id: str | None, variant: str | None = None) -> dict[str, Any]:
+    """Return what any row of a run says. What was measured is the workload's to add."""
+    environment = plainly_spelled(run.environment_of(variant))
+    facts = environment if variant is not None else {}  # else the command line says what was measured
     return {
-        "timestamp": None if start is None else lines.format_time(start),
+        **dict.fromkeys(ROW),
         "metadata_id": metadata_id,
-        "engine": ENGINE,
-        "model": model,
+        "model": text_or_none(facts.get("model", run.arguments.get("model_name"))),
         "precision": precision(environment),
-        "input": shape.input_size,
         "output": 1,
-        "batch": shape.batch_size,
         "tp": 1,
         "opts": run.options,
-        "warmup": shape.warmup,
-        "setup": run.setup_of(shape.variant),
-        "ttft": None,
-        "itl": itl,
-        "thp": thp,
-        "model_class": model_class,
-        "status": status(environment, shape),
-        "statistics": said and {**said, "stable": False, "reason": doubt} if doubt else said,
-        "memory": shape.memory,
-        "energy": shape.energy,
-        "roofline": roofline(run, shape),
+        "setup": run.setup_of(variant),
+        "model_class": text_or_none(facts.get("model_class", run.arguments.get("model_class"))),
+        "status": "SIMULATED" if environment.get("simulated") else "OK",
         "environment": environment or None,
         "schema": SCHEMA_VERSION,
-        "variant": shape.variant,
-        "pair": shape.pair,
-        "phases": run.phases_of(shape.variant) + shape.phases,
-        "error": error(shape),
-        "retrieval": None,
-        "distillation": None,
-        "processes": shape.processes,
-        "doubt": doubt,
+        "variant": variant,
+        "phases": run.phases_of(variant),
+        "doubt": run.doubt,
         "machine": machine([run.environment_of(variant) for variant in run.environments]),
-        "overrides": run.overrides.get(shape.variant),
-        "fidelity": None,
-        "configuration": None,
+        "overrides": run.overrides.get(variant),
     }
-
-
-def identity(run: Run, shape: Shape, environment: dict[str, Any]) -> tuple[str | None, str | None]:
-    """Return the model and its class: from the result; else from a variant's facts, else from the command line."""
-    if shape.result is not None:
-        return shape.result.model, shape.result.model_class
-    facts = environment if shape.variant is not None else {}
-    model = facts.get("model", run.arguments.get("model_name"))
-    model_class = facts.get("model_class", run.arguments.get("model_class"))
-    return text_or_none(model), text_or_none(model_class)
 
 
 def text_or_none(value: object) -> str | None:
@@ -138,100 +84,6 @@ def plainly_spelled(environment: dict[str, Any]) -> dict[str, Any]:
     """Return facts in which types of numbers are called as torch calls them, whatever the platform said."""
     named = {name: spelled(environment[name]) for name in TYPES if isinstance(environment.get(name), str)}
     return {**environment, **named}
-
-
-def status(environment: dict[str, Any], shape: Shape) -> str:
-    """Return ERR, PARTIAL (no RES line), SIMULATED (the figures are not those of the hardware) or OK."""
-    if shape.failure is not None:
-        return "ERR"
-    if shape.result is None:
-        return "PARTIAL"
-    return "SIMULATED" if environment.get("simulated") else "OK"
-
-
-def roofline(run: Run, shape: Shape) -> dict[str, Any] | None:
-    """Return where a shape stands, and the ceiling above it."""
-    if shape.standing is None:
-        return None
-    return {**shape.standing, "ceiling": run.ceiling_of(shape.variant)}
-
-
-def figures(shape: Shape, summary: Summary | None) -> tuple[float | None, float | None]:
-    """Return latency (ms) and throughput (sequences a second): those of RES, or what the repetitions there give.
-
-    RES has three decimals of the one and one of the other. Where that leaves fewer than three digits, the repetitions
-    say it better.
-    """
-    latency, throughput = computed(shape, summary)
-    if shape.result is not None:
-        said = shape.result
-        return finer(said.latency, latency, ROUNDING), finer(said.throughput, throughput, THROUGHPUT_ROUNDING)
-    if shape.failure is not None:
-        return None, None
-    return (
-        None if latency is None else finer(round(latency, 3), latency, ROUNDING),
-        None if throughput is None else finer(round(throughput, 1), throughput, THROUGHPUT_ROUNDING),
-    )
-
-
-def computed(shape: Shape, summary: Summary | None) -> tuple[float | None, float | None]:
-    """Return latency and throughput as the repetitions give them."""
-    if summary is None:
-        return None, None
-    latency = milliseconds(summary.p50)
-    if shape.batch_size is None or summary.p50 <= 0:
-        return latency, None
-    return latency, float(f"{shape.batch_size * 1_000_000_000 / summary.p50:.{DIGITS}g}")
-
-
-def finer(said: float, found: float | None, rounding: float) -> float | None:
-    """Return a figure as it was said; or as it was found, where that agrees and rounding took too many digits."""
-    if not math.isfinite(said):
-        return None  # JSON cannot say it
-    coarse = abs(said) < 100 * rounding
-    return found if coarse and found is not None and abs(said - found) <= rounding else said
-
-
-def statistics(shape: Shape, summary: Summary | None) -> dict[str, Any] | None:
-    """Return the statistics of a shape's repetitions, in milliseconds; without repetitions, what its STAT line says."""
-    if summary is None:
-        return shape.statistics
-    said = shape.statistics or {}
-    doubt = summary.reason or (shape.processes or {}).get("reason")
-    return {
-        "n": summary.n,
-        "dropped": summary.dropped,
-        **{key: milliseconds(getattr(summary, key)) for key in TIMES},
-        "interval": [milliseconds(bound) for bound in summary.interval],
-        "drift": summary.drift,
-        "drift_p": summary.drift_p,
-        "outliers": summary.outliers,
-        "recompiled": summary.recompiled,
-        "preemptions": summary.preemptions,
-        "stable": doubt is None,
-        "reason": doubt,
-        "ended": said.get("ended"),
-        "repetitions": shape.repetitions,
-        "requested": shape.requested,
-        "throttled": summary.throttled,
-        "interval_limit": summary.interval_limit,
-        "graph": said.get("graph"),
-        "waiting": summary.waiting,
-        "handover": said.get("handover"),
-    }
-
-
-def milliseconds(nanoseconds: float) -> float:
-    """Return milliseconds, without the noise of binary fractions far below the log's nanosecond."""
-    return round(nanoseconds / NANOSECONDS_PER_MILLISECOND, 9)
-
-
-def error(shape: Shape) -> dict[str, Any] | None:
-    """Return why a shape failed: `type`, `message`, and whatever else its ERR line says."""
-    if shape.failure is None:
-        return None
-    texts = {key: None if (text := shape.failure.get(key)) is None else str(text) for key in ("type", "message")}
-    return {**texts, **{key: value for key, value in shape.failure.items() if key not in texts}}
 
 
 def disagrees(row: dict[str, Any]) -> bool:

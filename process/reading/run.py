@@ -1,12 +1,11 @@
 """One run of a driver, as its log tells it."""
 
-import itertools
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from .shape import Shape
-from .spool import Spool
+from fmbench.lines import JsonLine
+
+from .shapes import Shapes
 
 LOAD = "load"  # the phase that SETUP repeats
 
@@ -25,26 +24,31 @@ class Run:
     overrides: dict[str | None, str] = field(default_factory=dict)  # of each variant, over the first one's command
     phases: list[tuple[str | None, dict[str, Any]]] = field(default_factory=list)
     setup: float | None = None
-    shapes: list[Shape] = field(default_factory=list)
-    retrievals: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)  # by data set, then part
-    earlier: Spool | None = None  # the shapes before these, where there are too many
-    distillations: list[dict[str, Any]] = field(default_factory=list)  # what was measured of each query encoder
-    fidelities: dict[str, dict[str, Any]] = field(default_factory=dict)  # by artifact, what was said of it last
+    shapes: Shapes = field(default_factory=Shapes)
+    lines: dict[str, list[JsonLine]] = field(default_factory=dict)  # by workload
+    line: int = 0  # of the log, that is being read
     format: int | None = None
     speaks: bool = False  # a FMWORK line was read, not only a banner that any program may print
     measures: bool = False  # it is past its arguments
     announces: bool = False  # it has a CASE line
     doubt: str | None = None  # why nothing of it is to be believed
-    doubts: dict[str, str] = field(default_factory=dict)  # the same of a data set
-    starts: dict[str, int] = field(default_factory=dict)  # the first line of each data set
+    doubts: dict[str, str] = field(default_factory=dict)  # the same of a data set, or of what else a workload names
+    starts: dict[str, int] = field(default_factory=dict)  # the first line of each
 
     def raise_doubt(self, reason: str) -> None:
         """Take a reason not to believe the run; the first one stays."""
         self.doubt = self.doubt or reason
 
-    def every_shape(self) -> Iterable[Shape]:
-        """Return all shapes."""
-        return itertools.chain(self.earlier or (), self.shapes)
+    def blame(self, name: object, reason: str) -> None:
+        """Take a reason not to believe one thing that was measured; all of the run, where nobody knows which it is."""
+        if isinstance(name, str):
+            self.doubts.setdefault(name, reason)
+        else:
+            self.raise_doubt(reason)
+
+    def lines_of(self, workload: str) -> list[JsonLine]:
+        """Return the lines of a workload so far, to be read or appended to."""
+        return self.lines.setdefault(workload, [])
 
     @property
     def asked(self) -> set[tuple[int, int]]:
@@ -78,8 +82,5 @@ class Run:
 
     def finished(self) -> "Run":
         """Drop the shapes of which nothing was read, but for a last one: the run was killed in its warm-up."""
-        measured = [shape for shape in self.shapes if not shape.empty]
-        if self.shapes and self.shapes[-1].empty and (self.speaks or measured or self.earlier):
-            measured.append(self.shapes[-1])
-        self.shapes = measured
+        self.shapes.close(self.speaks)
         return self

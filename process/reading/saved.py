@@ -11,27 +11,17 @@ from fmbench.errors import UsageError
 from fmbench.lines import finite
 from fmbench.precision import spelled
 
-from ..workload import remembered
-from ..writing.columns import OPEN, Kind, known_columns, objects
-from . import fields
-from .fields import LARGEST, is_number
-from .row import SCHEMA_VERSION, machine, plainly_spelled
+from ..workload import installed, remembered
+from .fields import ROW, SCHEMA_VERSION, STATUSES
+from .row import machine, plainly_spelled
+from .row_schema import row_schema
 from .upgrades import RESULT, upgraded
 
 # A log may begin with any text of another program; this is how `process` begins.
 BEGINNING = re.compile(rb'\s*(\[\s*(\{|\]|$)|\{"timestamp":.*"engine":)')
 NAMES = re.compile(r"\.jsonl?(\.gz)?$")
 LISTS = ("opts", "phases")
-STATUSES = ("OK", "PARTIAL", "ERR", "SIMULATED")
-
-FITS: dict[Kind, Callable[[Any], bool]] = {
-    "truth": lambda value: isinstance(value, bool),
-    "integer": lambda value: type(value) is int and abs(value) <= LARGEST,
-    "number": is_number,
-    "text": lambda value: isinstance(value, str),
-    "numbers": lambda value: isinstance(value, list) and len(value) == 2 and all(map(is_number, value)),
-    "texts": lambda value: isinstance(value, list) and all(isinstance(item, str) for item in value),
-}
+SECTIONS = ("distillation", "retrieval", "fidelity")  # a row of distillation has two of them
 
 
 def is_saved(name: str, first: bytes) -> bool:
@@ -39,16 +29,23 @@ def is_saved(name: str, first: bytes) -> bool:
     return NAMES.search(name) is not None or BEGINNING.match(first) is not None
 
 
-def read_saved(lines: Iterable[bytes], name: str) -> Iterator[dict[str, Any]]:
-    """Yield the rows of a JSON list, or of an object a line. Raises UsageError for what is none of ours."""
+def read_saved(lines: Iterable[bytes], name: str, warn: Callable[[str], None]) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a JSON list, or of an object a line. Raises UsageError for what is none of ours.
+
+    Rows of a workload that is not installed are passed on, with a warning.
+    """
+    strange: set[str] = set()
     known: dict[tuple[object, ...], str | None] = {}
     for number, found in enumerate(objects_of(lines, name), start=1):
         try:
             row = checked(found)
-            key = row["variant"], row["model"], row["overrides"], repr(row["environment"])
-            yield row | {"configuration": remembered(known, key, row)}
         except ValueError as error:
             raise UsageError(f"{name}: result {number}: {error}") from None
+        if row["workload"] not in installed() and row["workload"] not in strange:
+            strange.add(row["workload"])
+            warn(f"{name}: no workload {row['workload']!r} is installed; its results are passed on as they are")
+        key = row["variant"], row["model"], row["overrides"], repr(row["environment"])
+        yield row | {"configuration": remembered(known, key, row)}
 
 
 def objects_of(lines: Iterable[bytes], name: str) -> Iterator[Any]:
@@ -100,18 +97,17 @@ def checked(row: Any) -> dict[str, Any]:
         raise ValueError("no result of fmbench")
     if row.get("schema") is not None:
         row = upgraded(row, "schema", SCHEMA_VERSION, RESULT)
-    for name in sorted(objects()):
-        part = below(row, name)
-        if part is not None and not isinstance(part, dict):
-            raise ValueError(f"{name} is no object")
-    for name, kind in known_columns().items():
-        value = below(row, name)
-        if value is not None and not (isinstance(value, list) if name == "phases" else FITS[kind](value)):
-            raise ValueError(f"{name} is not what the schema says")
-    check_parts(row)
-    keys = [*OPEN, *(name.partition(".")[0] for name in known_columns())]
-    missing: dict[str, Any] = {key: [] if key in LISTS else None for key in keys if row.get(key) is None}
+    row = {**row, "workload": row.get("workload") or workload_of(row)}
+    why = row_schema().complaint(row)
+    if why is not None:
+        raise ValueError(why)
+    missing: dict[str, Any] = {key: [] if key in LISTS else None for key in ROW if row.get(key) is None}
     return completed({**row, **missing})
+
+
+def workload_of(row: dict[str, Any]) -> str:
+    """Return what a row is of that was written before rows said it."""
+    return next((name for name in SECTIONS if row.get(name) is not None), "speed")
 
 
 def completed(row: dict[str, Any]) -> dict[str, Any]:
@@ -124,24 +120,3 @@ def completed(row: dict[str, Any]) -> dict[str, Any]:
         "machine": row["machine"] or (machine([environment]) if environment else None),
         "overrides": pair.get("overrides") if row["overrides"] is None else row["overrides"],
     }
-
-
-def check_parts(row: dict[str, Any]) -> None:
-    """Raise ValueError for what is wrong below the keys whose objects differ from row to row."""
-    for phase in row.get("phases") or ():
-        if not isinstance(phase, dict):
-            raise ValueError("phases: one is no object")
-        fields.check(phase, fields.PHASE)
-    fields.check(row.get("environment") or {}, fields.FACTS)
-    if row.get("retrieval") is not None:
-        fields.check(row["retrieval"], fields.RETRIEVAL)
-    if row.get("distillation") is not None:
-        fields.check(row["distillation"], fields.DISTILLATION)
-
-
-def below(row: dict[str, Any], name: str) -> Any:
-    """Return the value under a dotted key."""
-    value: Any = row
-    for key in name.split("."):
-        value = value.get(key) if isinstance(value, dict) else None
-    return value

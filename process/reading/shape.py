@@ -9,8 +9,9 @@ from fmbench import lines, stats
 from fmbench.consistency import SAME, Repetitions, disagree
 from fmbench.summary import INTERVAL_LIMIT, Summary
 
-from .fields import Place
 from .on_disk import OnDisk
+
+Place = tuple[int | None, int | None, str | None]  # input size, batch size, variant
 
 
 @dataclass(slots=True)

@@ -6,7 +6,7 @@ from typing import Any
 Data = dict[str, Any]
 Step = Callable[[Data], Data]
 
-# From version n to n + 1 of a result, as results.schema.json describes it (`schema`), and of the facts beside it in a
+# From version n to n + 1 of a result, as `process --schema` describes it (`schema`), and of the facts beside it in a
 # store (`store`). Version 1 of both is the first, so that there is none yet. Who changes what they mean adds a step
 # and a version, and a test sees to it.
 RESULT: dict[int, Step] = {}

@@ -15,8 +15,9 @@ from fmbench.digest import CHUNK, digest_of_json
 from fmbench.errors import UsageError
 from fmbench.machine import hardware_of, name_of, slug
 
+from ..reading.fields import SCHEMA_VERSION
 from ..reading.results import doubted, read_source
-from ..reading.row import SCHEMA_VERSION, Result
+from ..reading.row import Result
 from ..reading.saved import is_saved
 from ..reading.sources import Source
 from ..writing import formats
@@ -124,7 +125,7 @@ def driver_of(head: bytes) -> str:
         line = lines.parse_line(found[0].decode("utf-8", "replace")) if found else None
     except lines.LineError:
         line = None
-    return str(line.data.get("driver") or NOBODY) if isinstance(line, lines.Log) else NOBODY
+    return str(line.data.get("driver") or NOBODY) if lines.is_json(line, "LOG") else NOBODY
 
 
 def describe(packed: Packed, seen: Seen, folder: Path) -> Facts:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from fmbench.errors import UsageError
 
+from ..reading.fields import SCHEMA_VERSION
 from ..reading.results import read_source
-from ..reading.row import SCHEMA_VERSION
 from ..reading.saved import read_saved
 from ..reading.sources import Source
 from ..writing import formats
@@ -65,7 +65,7 @@ def log_problems(path: Path, facts: Facts) -> Iterator[str]:
 def results_problems(path: Path, facts: Facts) -> Iterator[str]:
     """Yield what is wrong with results: that they cannot be read, or are more or fewer than there were."""
     try:
-        count = sum(1 for _ in read_saved(Source(path, RESULTS).lines(ignore), RESULTS))
+        count = sum(1 for _ in read_saved(Source(path, RESULTS).lines(ignore), RESULTS, ignore))
     except UsageError as error:
         yield str(error)
         return

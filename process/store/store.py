@@ -179,7 +179,7 @@ class Store:
     def _results(self, name: str, warn: Warn) -> Iterator[Result]:
         with self.place.file(f"{name}/{RESULTS}") as path:
             source = Source(path, f"{self.name}/{name}/{RESULTS}")
-            for row in read_saved(source.lines(warn), source.name):
+            for row in read_saved(source.lines(warn), source.name, warn):
                 yield Result({**row, "machine": name.partition("/")[0]}, name)
 
 

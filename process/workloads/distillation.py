@@ -1,50 +1,27 @@
 """What a run of the distillation driver says of each query encoder: speed, and quality kept, in one row."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import ClassVar
 
 from fmbench.configuration import Configuration
 from fmbench.figures import significant
+from fmbench.lines import JsonLine
 
-from ..reading.doubts import distillation_doubt
-from ..reading.row import Result, row_of
+from ..reading.row import Result
 from ..reading.run import Run
-from ..reading.shape import Shape
+from ..reading.schema import Schema
 from ..workload import Column, Finding, Row, Table, Workload
 from ..writing.view import Lines, harmless, text, trust
+from .doubts import distillation_doubt
 from .retrieval import NDCG, metric
+from .retrieval_fields import DISTILLATION, ENCODERS, MEASURED, STAGE
 
-ENGINE = "fmbench/distill"
 HEADER = (
     "query encoder", "platform", "data set", "p50 ms", "p95 ms", "p99 ms", "queries/s", "speed-up", "nDCG@10",
     "kept", "95% interval", "parameters", "note",
 )  # fmt: skip
 RIGHT = (*range(3, 10), 11)
 QUALITY = ("queries", "ignore_identical_ids", "metrics", "intervals")
-MEASURED = ("kept", "pair", "latency_ms", "after_last_word_ms", "parameters", "bytes", "tokens_at_most")
-
-
-def distillation_results(run: Run, source: str, metadata_id: str | None) -> Iterator[Result]:
-    """Yield one result a query encoder and data set; the teacher's own is among them."""
-    for said in run.distillations:
-        row = row_of(run, Shape(), metadata_id)
-        latency = said.get("latency_ms") or {}
-        yield Result({
-            **row,
-            "timestamp": said.get("start"),
-            "engine": ENGINE,
-            "model": said["query_model"],
-            "batch": 1,
-            "itl": latency.get("p50"),
-            "thp": said.get("queries_per_second"),
-            "status": "SIMULATED" if (row["environment"] or {}).get("simulated") else "OK",
-            "retrieval": {
-                "dataset": said["dataset"],
-                "quality": {name: said[name] for name in QUALITY if name in said},
-            },
-            "distillation": {name: said.get(name) for name in MEASURED},
-            "doubt": run.doubt or run.doubts.get(said["dataset"]) or distillation_doubt(run, said),
-        }, source, said.get("nanoseconds") or ())  # fmt: skip
 
 
 def is_distillation(row: Row) -> bool:
@@ -102,9 +79,36 @@ class Distillation(Workload):
         student = {**facts, "model": row["model"], "model_digest": known}
         return super().configuration({**row, "environment": student})
 
+    engine: ClassVar[str] = "fmbench/distill"
+    kinds: ClassVar[Mapping[str, Schema]] = {"DST": STAGE}
+    sections: ClassVar[Mapping[str, Schema]] = {"distillation": DISTILLATION}
+
+    def blame(self, run: Run, line: JsonLine, reason: str) -> None:
+        """Say it in the rows of the data set."""
+        run.blame(line.data.get("dataset"), reason)
+
     def rows(self, run: Run, source: str, metadata_id: str | None) -> Iterator[Result]:
-        """Yield a row a query encoder and data set."""
-        return distillation_results(run, source, metadata_id)
+        """Yield a row a query encoder and data set; the teacher's own is among them."""
+        encoders = [line.data for line in run.lines_of(self.name) if line.data["stage"] in ENCODERS]
+        for said in encoders:
+            yield Result({
+                **self.row(run, metadata_id),
+                "timestamp": said.get("start"),
+                "model": said["query_model"],
+                "batch": 1,
+                "itl": (said.get("latency_ms") or {}).get("p50"),
+                "thp": said.get("queries_per_second"),
+                "retrieval": {
+                    "dataset": said["dataset"],
+                    "quality": {name: said[name] for name in QUALITY if name in said},
+                },
+                "distillation": {name: said.get(name) for name in MEASURED},
+                "doubt": run.doubt or run.doubts.get(said["dataset"]) or distillation_doubt(encoders, said),
+            }, source, said.get("nanoseconds") or ())  # fmt: skip
+
+    def label(self, row: Row) -> str:
+        """Return the data set."""
+        return str(row["retrieval"]["dataset"])
 
     def tables(self, rows: Sequence[Row]) -> Sequence[Table]:
         """Return one table: a line a query encoder and data set."""

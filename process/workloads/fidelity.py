@@ -1,18 +1,19 @@
 """What a run of `fmbench fidelity` says: a row a variant of a ladder, or an artifact of two captures."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from fmbench.figures import cosine_text, formatted, share_text, span
+from fmbench.lines import JsonLine
 
-from ..reading.row import Result, row_of
+from ..reading import schema
+from ..reading.row import Result
 from ..reading.run import Run
-from ..reading.shape import Shape
+from ..reading.schema import Schema
 from ..workload import Column, Finding, Row, Table, Workload
 from ..writing.view import Lines, harmless, text, trust
 from .retrieval import number
 
-ENGINE = "fmbench/fidelity"
 VARIANT = "variant"
 VARIANTS = (
     "model", "platform", "dtype", "variant", "min cosine", "mean cosine", "top-10 overlap", "nDCG@10", "change",
@@ -31,26 +32,79 @@ SHARED = (
 )  # fmt: skip
 
 
-def fidelity_results(run: Run, source: str, metadata_id: str | None) -> Iterator[Result]:
-    """Yield one result a variant or artifact; of one that was said several times, the last."""
-    first = next(iter(run.fidelities), None)
-    for artifact, said in run.fidelities.items():
-        variant = said.get("name") if said["kind"] == VARIANT else None
-        row = row_of(run, Shape(variant=variant), metadata_id)
-        if variant is not None and variant not in run.environments and artifact != first:
-            row |= without_platform(row)
-        failure = said.get("failure")
-        yield Result({
-            **row,
-            "timestamp": said.get("start"),
-            "engine": ENGINE,
-            "batch": said.get("batch"),
-            "itl": None if failure else said.get("latency_ms"),
-            "thp": None if failure else said.get("texts_per_second"),
-            "status": status(row["environment"] or {}, said),
-            "error": {"type": said["verdict"], "message": failure} if failure else None,
-            "fidelity": {name: value for name, value in said.items() if name not in ELSEWHERE},
-        }, source, said.get("nanoseconds") or ())  # fmt: skip
+NAMED = {"artifact": schema.text("Name: of a variant `ladder/` and its name, else that in the captures.", needed=True)}
+VERDICT = {
+    "kind": schema.text("`variant`, `tensor` or `ranking`.", needed=True),
+    "verdict": schema.text(
+        "`equal`: the same type, shape and bits (of a ranking: ids, order and scores); `close`: within the tolerance "
+        "(the same ids in the same order); `different`; `shape`: two shapes; `missing` in one capture; of a variant "
+        "`equal`, `different` or `unsupported`.", needed=True,
+    ),
+    "min_cosine": schema.number("Least cosine: of a text's vector, or a tensor's row, with the reference's; null for "
+                                "integers."),
+}  # fmt: skip
+OF_ARTIFACT = {
+    "probe": schema.text("The probe that captured it."),
+    "missing_in": schema.text("The capture that lacks it."),
+    "dtypes": schema.anything("Of A and of B.", "texts"),
+    "shapes": schema.anything("Of A and of B.", "lists of counts"),
+    "atol": schema.anything("Close is |a - b| <= `atol` + `rtol` |b|, element by element.", "number"),
+    "rtol": schema.anything("As above.", "number"),
+    "share_equal": schema.number("Share of elements with the same value."),
+    "mean_abs": schema.number("Mean of |a - b|, over the elements that are finite on both sides."),
+    "max_abs": schema.number("Greatest |a - b| of these."),
+    "max_ulp": schema.count("Most numbers of their type that lie between two elements, one of them counted; null for "
+                            "integers."),
+    "nan": schema.anything("Elements that are NaN, in A and in B.", "counts"),
+    "inf": schema.anything("Elements that are infinite, in A and in B.", "counts"),
+    "mismatched": schema.count("Elements that are NaN or infinite on one side and something else on the other."),
+    "first_row": schema.count("The first row that differs, from 0."),
+    "depth": schema.count("Ranks that ids and metrics are compared at."),
+    "queries": schema.count("Queries searched."),
+    "different_ids": schema.number("Ids that only one of the two lists has, a query: one replaced id counts 2."),
+    "replaced": schema.number("Half of it."),
+    "tau": schema.number("Kendall's tau, mean over queries."),
+    "rbo": schema.number("Rank-biased overlap, mean over queries."),
+    "max_score": schema.number("Largest change of a score."),
+    "metrics": schema.anything(
+        "Of each: means, their change with its 95% interval and p, both of the paired randomisation test, and the "
+        "queries by direction; none without judgements.", "object by name",
+    ),
+    "changed": schema.count("Queries whose list of ids differs."),
+}  # fmt: skip
+OF_VARIANT = {
+    "name": schema.text("The variant.", needed=True),
+    "mean_cosine": schema.number("Mean cosine of a text's vector with its vector in the reference."),
+    "overlap": schema.number("Share of the reference's ten documents that are still among the ten."),
+    "ndcg": schema.number("nDCG@10."),
+    "ndcg_change": schema.number("Change of nDCG@10 against the reference, paired over queries."),
+    "ndcg_interval": schema.interval("Its 95% interval, of the paired randomisation test."),
+    "ndcg_p": schema.number("Its two-sided p, of the same test: below 0.05 exactly where the interval leaves 0 out."),
+    "speed": schema.number("How many times as fast as the reference: the ratio of medians of turns on the same texts."),
+    "speed_interval": schema.interval("Its 95% bootstrap interval over turns."),
+    "speed_verdict": schema.text("`faster`, `slower` or `no significant difference`; null where there are too few "
+                                 "turns."),
+    "speed_reason": schema.text("Why that is not what the interval says, or null."),
+    "passages": schema.count("Passages that the figures are of."),
+    "of_passages": schema.count("Passages to encode."),
+    "batch": schema.count("Passages a batch of the speed."),
+    "latency_ms": schema.number("Median of `nanoseconds` after the first fifth.", "milliseconds"),
+    "texts_per_second": schema.number("At that latency."),
+    "start": schema.time("Seconds since the epoch, nine decimals."),
+    "nanoseconds": schema.counts("What each batch took.", "nanoseconds"),
+    "failure": schema.text("Why it could not be computed."),
+}  # fmt: skip
+FID = Schema(
+    {**NAMED, **VERDICT},
+    form=lambda data: VARIANT if data.get("kind") == VARIANT else "artifact",
+    forms={"artifact": OF_ARTIFACT, VARIANT: OF_VARIANT},
+)
+SECTION = Schema(
+    {**NAMED, **VERDICT},
+    "How faithful a variant is to the reference of its ladder, or an artifact of one capture to that of another.",
+    open=True, form=FID.form,
+    forms={"artifact": OF_ARTIFACT, VARIANT: {key: one for key, one in OF_VARIANT.items() if key not in ELSEWHERE}},
+)  # fmt: skip
 
 
 def without_platform(row: dict[str, Any]) -> dict[str, Any]:
@@ -168,10 +222,39 @@ class Fidelity(Workload):
         Column("overlap", "top-10 overlap", overlap, text=lambda figure: f"{figure.value:.2%}"),
         Column("ndcg_change", "nDCG@10 change", change, text=lambda figure: f"{figure.value:+.4f}"),
     )
+    engine: ClassVar[str] = "fmbench/fidelity"
+    kinds: ClassVar[Mapping[str, Schema]] = {"FID": FID}
+    sections: ClassVar[Mapping[str, Schema]] = {"fidelity": SECTION}
+
+    def blame(self, run: Run, line: JsonLine, reason: str) -> None:
+        """Say it in the row of the artifact."""
+        run.blame(line.data.get("artifact"), reason)
 
     def rows(self, run: Run, source: str, metadata_id: str | None) -> Iterator[Result]:
-        """Yield a row a variant or artifact."""
-        return fidelity_results(run, source, metadata_id)
+        """Yield a row a variant or artifact; of one that was said several times, the last."""
+        lines = {line.data["artifact"]: line.data for line in run.lines_of(self.name)}
+        first = next(iter(lines), None)
+        for artifact, said in lines.items():
+            variant = said.get("name") if said["kind"] == VARIANT else None
+            row = self.row(run, metadata_id, variant)
+            if variant is not None and variant not in run.environments and artifact != first:
+                row |= without_platform(row)
+            failure = said.get("failure")
+            yield Result({
+                **row,
+                "timestamp": said.get("start"),
+                "batch": said.get("batch"),
+                "itl": None if failure else said.get("latency_ms"),
+                "thp": None if failure else said.get("texts_per_second"),
+                "status": status(row["environment"] or {}, said),
+                "error": {"type": said["verdict"], "message": failure} if failure else None,
+                "fidelity": {name: value for name, value in said.items() if name not in ELSEWHERE},
+                "doubt": run.doubt or run.doubts.get(artifact),
+            }, source, said.get("nanoseconds") or ())  # fmt: skip
+
+    def label(self, row: Row) -> str:
+        """Return the artifact."""
+        return str(row["fidelity"]["artifact"])
 
     def tables(self, rows: Sequence[Row]) -> Sequence[Table]:
         """Return a table of variants, and one of artifacts."""

@@ -1,19 +1,21 @@
 """What a run of the retrieval driver says of each data set: speed and quality in one row."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from fmbench.figures import significant
+from fmbench.lines import JsonLine
 
-from ..reading.doubts import retrieval_doubt
-from ..reading.row import Result, row_of
+from ..reading.row import Result
 from ..reading.run import Run
-from ..reading.shape import Shape
+from ..reading.schema import Schema
 from ..workload import Column, Finding, Row, Table, Workload
 from ..writing.view import CONFIGURATION, Lines, table_of, text, trust
+from .doubts import retrieval_doubt
+from .retrieval_fields import ENCODING, QUALITY, SEARCHING, SECTION
 
-ENGINE = "fmbench/retrieve"
 LAST = {"encode": "passages", "search": "search", "evaluate": "quality", "mine": "search"}  # what each task ends with
+PART = {"SEARCH": "search", "IRM": "quality"}  # of a line; those of ENC follow its role
 PARTS = ("passages", "queries", "search", "quality")
 FIGURES = ("documents/s", "queries/s", "query ms", "search ms", "nDCG@10", "Recall@100", "queries")
 HEADER = (*CONFIGURATION, "data set", *FIGURES, "note")
@@ -21,21 +23,17 @@ RIGHT = frozenset({"threads", *FIGURES})
 LEAST = 1e-9  # below, an interval is the rounding of equal values
 
 
-def retrieval_results(run: Run, source: str, metadata_id: str | None) -> Iterator[Result]:
-    """Yield one result a data set of a run."""
-    for dataset, parts in run.retrievals.items():
-        row = row_of(run, Shape(), metadata_id)
-        starts = [parts[name]["start"] for name in PARTS if parts.get(name, {}).get("start")]
-        yield Result({
-            **row,
-            "timestamp": min(starts, default=None),
-            "engine": ENGINE,
-            "model": (row["environment"] or {}).get("model") or row["model"],
-            "status": status(row["environment"] or {}, parts),
-            "phases": [phase for phase in row["phases"] if phase.get("dataset") in (None, dataset)],
-            "retrieval": {"dataset": dataset, **{name: parts[name] for name in PARTS if name in parts}},
-            "doubt": run.doubt or run.doubts.get(dataset) or retrieval_doubt(parts),
-        }, source, line=run.starts.get(dataset))  # fmt: skip
+def parts_of(run: Run, name: str) -> dict[str, dict[str, dict[str, Any]]]:
+    """Return what the lines of a run say, by data set and part; a part that comes twice is in doubt."""
+    found: dict[str, dict[str, dict[str, Any]]] = {}
+    for line in run.lines_of(name):
+        dataset, role = line.data["dataset"], line.data.get("role")
+        part = PART.get(line.kind) or ("queries" if role == "query" else "passages")
+        parts = found.setdefault(dataset, {})
+        if part in parts:
+            run.doubts.setdefault(dataset, f"mixed: {line.kind} of {dataset} comes twice")
+        parts[part] = {key: value for key, value in line.data.items() if key not in ("dataset", "role")}
+    return found
 
 
 def status(environment: dict[str, Any], parts: dict[str, dict[str, Any]]) -> str:
@@ -140,10 +138,38 @@ class Retrieval(Workload):
         Column("texts_per_second", "texts/s", encoding_rate),
         NDCG,
     )
+    engine: ClassVar[str] = "fmbench/retrieve"
+    kinds: ClassVar[Mapping[str, Schema]] = {"ENC": ENCODING, "SEARCH": SEARCHING, "IRM": QUALITY}
+    sections: ClassVar[Mapping[str, Schema]] = {"retrieval": SECTION}
+
+    def collect(self, run: Run, line: JsonLine) -> None:
+        """Take one line in, and note where its data set begins."""
+        run.starts.setdefault(line.data["dataset"], run.line)
+        super().collect(run, line)
+
+    def blame(self, run: Run, line: JsonLine, reason: str) -> None:
+        """Say it in the row of the data set."""
+        run.blame(line.data.get("dataset"), reason)
 
     def rows(self, run: Run, source: str, metadata_id: str | None) -> Iterator[Result]:
         """Yield a row a data set."""
-        return retrieval_results(run, source, metadata_id)
+        for dataset, parts in parts_of(run, self.name).items():
+            row = self.row(run, metadata_id)
+            environment = row["environment"] or {}
+            starts = [parts[name]["start"] for name in PARTS if parts.get(name, {}).get("start")]
+            yield Result({
+                **row,
+                "timestamp": min(starts, default=None),
+                "model": environment.get("model") or row["model"],
+                "status": status(environment, parts),
+                "phases": [phase for phase in row["phases"] if phase.get("dataset") in (None, dataset)],
+                "retrieval": {"dataset": dataset, **{name: parts[name] for name in PARTS if name in parts}},
+                "doubt": run.doubt or run.doubts.get(dataset) or retrieval_doubt(parts),
+            }, source, line=run.starts.get(dataset))  # fmt: skip
+
+    def label(self, row: Row) -> str:
+        """Return the data set."""
+        return str(row["retrieval"]["dataset"])
 
     def tables(self, rows: Sequence[Row]) -> Sequence[Table]:
         """Return one table: a line a data set."""

@@ -1,13 +1,103 @@
 """Speed: what the driver measured, a row a shape."""
 
 import math
-from collections.abc import Iterator, Sequence
-from typing import ClassVar
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, ClassVar
 
-from ..reading.row import Result, results
+from fmbench.lines import JsonLine
+
+from ..reading.doubts import processes_doubt
+from ..reading.fields import PLACE, place_of, without_place
+from ..reading.row import Result
 from ..reading.run import Run
+from ..reading.schema import Schema
+from ..reading.shape import Shape
 from ..workload import Column, Finding, Row, Table, Workload
 from ..writing import view
+from .shape_row import figures_of
+from .speed_fields import KINDS, SECTIONS
+
+RECOMPILED_AT = "recompiled_at"  # positions, from 0, of the repetitions in which the compiler ran
+
+
+def take_case(run: Run, line: JsonLine) -> None:
+    """Open a shape."""
+    place = place_of(line.data)
+    shape = run.shapes.announce(place, run.line)
+    if line.data.get("overrides") is not None:
+        run.overrides[place[2]] = line.data["overrides"]
+    run.announces = True
+    shape.requested, shape.announced = line.data.get("reps"), without_place(line.data)
+
+
+def take_statistics(run: Run, line: JsonLine) -> None:
+    """Take over the statistics of a shape, and the positions at which the compiler ran."""
+    shape, said = spoken_of(run, line), without_place(line.data)
+    if shape is not None:
+        shape.recompiled = said.pop(RECOMPILED_AT, None) or []
+        shape.statistics = {key: value for key, value in said.items() if value is not None}
+
+
+def take_memory(run: Run, line: JsonLine) -> None:
+    """Take over the memory of a shape."""
+    if (shape := spoken_of(run, line)) is not None:
+        shape.memory = without_place(line.data)
+
+
+def take_energy(run: Run, line: JsonLine) -> None:
+    """Take over the energy of a shape."""
+    if (shape := spoken_of(run, line)) is not None:
+        shape.energy = without_place(line.data)
+
+
+def take_ceiling(run: Run, line: JsonLine) -> None:
+    """Take over the limits of the device, or where a shape stands below them."""
+    place = place_of(line.data)
+    if place[:2] == (None, None):
+        run.ceilings[place[2]] = without_place(line.data)
+    elif (shape := spoken_of(run, line)) is not None:
+        shape.standing = without_place(line.data)
+
+
+def take_pair(run: Run, line: JsonLine) -> None:
+    """Take over how a variant compares with another."""
+    input_size, batch_size, _ = place_of(line.data)
+    b = line.data["b"]
+    if line.data.get("overrides") is not None:
+        run.overrides[b] = line.data["overrides"]
+    shape = run.shapes.at((input_size, batch_size, b))
+    if shape is not None and shape.variant == b:
+        other = run.shapes.exactly((input_size, batch_size, line.data.get("a")))
+        shape.take_pair(without_place(line.data), other)
+
+
+def take_processes(run: Run, line: JsonLine) -> None:
+    """Take over how the processes differ that measured one shape."""
+    place, said = place_of(line.data), without_place(line.data)
+    medians = said.pop("medians", None)  # each is its process's own
+    measured = [shape for shape in run.shapes if shape.place == place and shape.result is not None]
+    theirs = measured[max(0, len(measured) - said["n"]) :]
+    doubt = processes_doubt(said, medians, [shape.statistics or {} for shape in theirs])
+    for shape in theirs:
+        shape.processes = said
+        if doubt is not None:
+            shape.raise_doubt(doubt)
+
+
+def spoken_of(run: Run, line: JsonLine) -> Shape | None:
+    """Return the shape that a line speaks of; one that speaks of none puts the last one in doubt."""
+    place = place_of(line.data)
+    shape = run.shapes.at(place)
+    if shape is None and run.format is not None and run.shapes:
+        other = f"{place[0]} / {place[1]}"
+        run.shapes[-1].raise_doubt(f"mixed: {line.kind} of {other} stands where no such shape was measured")
+    return shape
+
+
+TAKE: Mapping[str, Callable[[Run, JsonLine], None]] = {
+    "CASE": take_case, "STAT": take_statistics, "MEM": take_memory, "ENERGY": take_energy, "CEIL": take_ceiling,
+    "PAIR": take_pair, "PROC": take_processes,
+}  # fmt: skip
 
 MEBIBYTE = 2**20
 USUAL = 128  # tokens of a passage
@@ -54,7 +144,7 @@ def joules(row: Row) -> Finding | None:
 
 
 class Speed(Workload):
-    """Latency and throughput of shapes."""
+    """Latency and throughput of shapes. REP, RES and ERR, which fill and close these too, are known to every reader."""
 
     name: ClassVar[str] = "speed"
     columns: ClassVar[Sequence[Column]] = (
@@ -63,10 +153,30 @@ class Speed(Workload):
         Column("memory_mib", "memory MiB", memory),
         Column("joules_per_sequence", "J/sequence", joules, less_is_better=True),
     )
+    engine: ClassVar[str] = "fmwork/embed/tf"
+    kinds: ClassVar[Mapping[str, Schema]] = KINDS
+    sections: ClassVar[Mapping[str, Schema]] = SECTIONS
+
+    def collect(self, run: Run, line: JsonLine) -> None:
+        """Take one line into its shape."""
+        TAKE[line.kind](run, line)
+
+    def blame(self, run: Run, line: JsonLine, reason: str) -> None:
+        """Say it in the row of the shape; of the last one, where the line does not say which."""
+        damaged = Schema(PLACE).complaint(line.data) is not None
+        shape = run.shapes.at((None, None, None) if damaged else place_of(line.data))
+        if shape is not None:
+            shape.raise_doubt(reason)
 
     def rows(self, run: Run, source: str, metadata_id: str | None) -> Iterator[Result]:
         """Yield a row a shape."""
-        return results(run, source, metadata_id)
+        for shape in run.shapes.every():
+            row: dict[str, Any] = {**self.row(run, metadata_id, shape.variant), **figures_of(run, shape)}
+            yield Result(row, source, shape.durations, line=shape.line)
+
+    def label(self, row: Row) -> str:
+        """Return the sizes."""
+        return f"{row['input']} / {row['batch']}"
 
     def tables(self, rows: Sequence[Row]) -> Sequence[Table]:
         """Return one table: a line a shape."""

@@ -4,66 +4,27 @@ import json
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
-from typing import Any, Literal, TextIO
+from typing import Any, TextIO
 
 from fmbench.facts import flat
 from fmbench.markdown import sayable
 
-from ..reading.row import schema_text
+from ..reading.row_schema import row_schema
+from ..reading.schema import LARGEST, Kind
 
-Kind = Literal["truth", "integer", "number", "text", "numbers", "texts"]
 Cells = dict[str, Any]
-
-OF_SCHEMA: dict[str, Kind] = {
-    "boolean": "truth", "integer": "integer", "number": "number", "string": "text", "null": "number",
-}  # fmt: skip
-OPEN = ("environment", "retrieval", "distillation", "fidelity")  # objects whose keys differ from row to row
-LARGEST = 2**63 - 1
 
 
 @cache
 def known_columns() -> dict[str, Kind]:
-    """Return the columns that every table has, with their kinds, in the order of results.schema.json.
-
-    What is below environment, retrieval, distillation and fidelity differs from row to row, and is not among them.
-    """
-    schema = json.loads(schema_text())
-    return dict(columns_below(schema["$defs"]["result"], schema["$defs"]))
-
-
-def columns_below(node: dict[str, Any], definitions: dict[str, Any], above: str = "") -> Iterator[tuple[str, Kind]]:
-    """Yield the columns of an object that the schema describes."""
-    for key, entry in node["properties"].items():
-        leaf = resolved(entry, definitions)
-        if "properties" in leaf:
-            yield from columns_below(leaf, definitions, f"{above}{key}.")
-        elif leaf.get("type") not in ("object", ["object", "null"]):
-            yield above + key, kind_in_schema(leaf, definitions)
-
-
-def resolved(entry: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
-    """Return what an entry of the schema stands for, "or null" left out."""
-    entry = entry.get("anyOf", [entry])[-1]
-    reference = entry.get("$ref")
-    return definitions[reference.rpartition("/")[2]] if reference else entry
-
-
-def kind_in_schema(leaf: dict[str, Any], definitions: dict[str, Any]) -> Kind:
-    """Return the kind of value that a leaf of the schema allows."""
-    if "const" in leaf or "enum" in leaf:
-        return kind_of(leaf.get("const", leaf.get("enum", [""])[0])) or "text"
-    names = leaf["type"] if isinstance(leaf["type"], list) else [leaf["type"]]
-    if names[0] != "array":
-        return OF_SCHEMA[names[0]]
-    items = resolved(leaf["items"], definitions)["type"]
-    return "numbers" if items == "number" else "texts" if items == "string" else "text"
+    """Return the columns that every table has, with what they hold. What is below an open object is not among them."""
+    return dict(row_schema().columns())
 
 
 @cache
 def objects() -> frozenset[str]:
     """Return the keys that hold an object or null, and so are no columns themselves."""
-    parents = {name.rpartition(".")[0] for name in known_columns()}
-    return frozenset({*OPEN, *parents} - {""})
+    return frozenset(row_schema().objects())
 
 
 def cells(row: Mapping[str, Any]) -> Cells:

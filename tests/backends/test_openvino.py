@@ -9,7 +9,7 @@ from fmbench.backend import Forward
 from fmbench.backends.openvino import OpenvinoBackend
 from fmbench.drivers.embed import main
 from fmbench.errors import PlatformError, UsageError
-from fmbench.lines import Env, Phase, Res, parse_line
+from fmbench.lines import Res, is_json, parse_line
 from fmbench.options import parse_arguments
 
 ARGV = [
@@ -62,7 +62,7 @@ def test_the_driver_records_the_precision_really_used(minilm, capsys) -> None:
     argv = [*ARGV[:4], *model, *ARGV[6:], "--torch.call:set_grad_enabled@", "False"]
     assert main(argv) == 0
     lines = [parse_line(line) for line in capsys.readouterr().out.splitlines()]
-    facts = {key: value for line in lines if isinstance(line, Env) for key, value in line.data.items()}
+    facts = {key: value for line in lines if is_json(line, "ENV") for key, value in line.data.items()}
     assert facts["dtype"] == "float32"
     assert facts["precision"] in ("float32", "bfloat16", "float16")
     assert facts["packages"]["openvino"] and facts["openvino_devices"]["CPU"]
@@ -98,7 +98,7 @@ def test_the_cpu_with_this_compiler_records_the_precision_too(minilm, capsys) ->
     exact = "--platform openvino --compile:options:config@ \"{'INFERENCE_PRECISION_HINT': 'f32'}\""
     assert main([*argv, "--compile:backend", "openvino", "--vs", exact]) == 0
     lines = [parse_line(line) for line in capsys.readouterr().out.splitlines()]
-    late = [line.data for line in lines if isinstance(line, Env) and "precision" in line.data]
+    late = [line.data for line in lines if is_json(line, "ENV") and "precision" in line.data]
     assert [facts.get("variant", "A") for facts in late] == ["A", "B"]
     assert late[0]["precision"] in ("float32", "bfloat16", "float16") and late[1]["precision"] == "float32"
     assert [facts["openvino_graphs"] for facts in late] == [1, 1]
@@ -109,7 +109,7 @@ def test_a_variant_that_shares_the_other_ones_graph_has_its_facts(minilm, capsys
     argv = [*ARGV[:4], *model, *ARGV[6:], "--torch.call:set_grad_enabled@", "False", "--vs", ""]
     assert main(argv) == 0
     lines = [parse_line(line) for line in capsys.readouterr().out.splitlines()]
-    late = [line.data["precision"] for line in lines if isinstance(line, Env) and "precision" in line.data]
+    late = [line.data["precision"] for line in lines if is_json(line, "ENV") and "precision" in line.data]
     assert len(late) == 2 and late[0] == late[1] in ("float32", "bfloat16", "float16")
 
 
@@ -261,11 +261,11 @@ def test_the_driver_times_a_converted_model_beside_the_other_frontend(minilm, ca
     captured = capsys.readouterr()
     lines = [parse_line(line) for line in captured.out.splitlines()]
     assert "TracerWarning" not in captured.err
-    facts = [line.data for line in lines if isinstance(line, Env)]
+    facts = [line.data for line in lines if is_json(line, "ENV")]
     frontends = {data.get("variant", "A"): data["openvino_frontend"] for data in facts if "openvino_frontend" in data}
     assert frontends == {"A": "convert_model", "B": "torch.compile"}
     late = [data for data in facts if "precision" in data]
     assert [data["openvino_graphs"] for data in late] == [1, 1] and late[0]["openvino_threads"] == 1
-    phases = [line.data["name"] for line in lines if isinstance(line, Phase)]
+    phases = [line.data["name"] for line in lines if is_json(line, "PHASE")]
     assert phases.index("convert") < phases.index("check")
     assert sum(isinstance(line, Res) for line in lines) == 2

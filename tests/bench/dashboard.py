@@ -52,20 +52,22 @@ class Sweep:
             "dtype": self.dtype, "load_average_start": round(noise.uniform(0, 2), 2), "attention": "sdpa",
         }  # fmt: skip
         return [
-            lines.Log({"format": lines.FORMAT_VERSION, "program": "bench"}),
+            lines.JsonLine("LOG", {"format": lines.FORMAT_VERSION, "program": "bench"}),
             lines.Arg("model_name", self.model),
             lines.Arg("platform", self.platform),
-            lines.Env(facts),
+            lines.JsonLine("ENV", facts),
             lines.Setup(1.5),
-            lines.Phase({"name": "load", "seconds": 1.5}),
+            lines.JsonLine("PHASE", {"name": "load", "seconds": 1.5}),
         ]
 
     def shape(self, noise: random.Random, size: int, batch: int) -> list[lines.Line]:
         """Return a shape's lines: repetitions and all that follows from them, or a failure."""
         sizes = {"input_size": size, "batch_size": batch}
-        case = lines.Case({**sizes, "tokens": size * batch, "reps": REPETITIONS, "flops": size * batch * 10**8})
+        case = lines.JsonLine(
+            "CASE", {**sizes, "tokens": size * batch, "reps": REPETITIONS, "flops": size * batch * 10**8}
+        )
         if self.platform == PLATFORMS[2][0] and size * batch > TOO_LARGE:
-            return [case, lines.Err({**sizes, "type": "OutOfMemoryError", "message": "out of memory"})]
+            return [case, lines.JsonLine("ERR", {**sizes, "type": "OutOfMemoryError", "message": "out of memory"})]
         seconds = 1e-3 * self.work * (0.5 + size * batch / 64)
         spread = noise.choice((0.003, 0.003, 0.003, 0.08))
         durations = [int(1e9 * seconds * (1 + abs(noise.gauss(0, spread)))) for _ in range(REPETITIONS)]
@@ -75,13 +77,13 @@ class Sweep:
         compiled = {"name": "compile", "seconds": round(noise.uniform(1, 3), 6), "inside": "repetition 1"}
         return [
             case,
-            lines.Phase(compiled),
+            lines.JsonLine("PHASE", compiled),
             *(
                 lines.Rep(place + 1, REPETITIONS, ends[place], ends[place + 1], durations[place])
                 for place in range(REPETITIONS)
             ),
-            lines.Mem({**sizes, "device_peak_bytes": 10**8 + size * batch * 4096, "model_bytes": 10**8}),
-            lines.Energy({**sizes, **energy, "source": "counter", "reason": None}),
+            lines.JsonLine("MEM", {**sizes, "device_peak_bytes": 10**8 + size * batch * 4096, "model_bytes": 10**8}),
+            lines.JsonLine("ENERGY", {**sizes, **energy, "source": "counter", "reason": None}),
             lines.Res(ends[0], ends[-1], self.model, self.model_class, size, batch, latency, 1e3 * batch / latency),
         ]
 

@@ -27,10 +27,13 @@ def write_log(path: Path, repetitions: int, size: int = BYTES) -> None:
     """Write a log of this size whose shapes have so many repetitions, all but the last."""
     blocks = itertools.cycle([block(first) for first in range(0, 24_000, 2_400)])
     with path.open("w", encoding="utf-8") as stream:
-        stream.write(lines.Log({"format": lines.FORMAT_VERSION, "program": "bench", "driver": "bench"}).format() + "\n")
+        stream.write(
+            lines.JsonLine("LOG", {"format": lines.FORMAT_VERSION, "program": "bench", "driver": "bench"}).format()
+            + "\n"
+        )
         for number in itertools.count(1):
             sizes = {"input_size": number, "batch_size": 8}
-            stream.write(lines.Case({**sizes, "tokens": number * 8, "reps": repetitions}).format() + "\n")
+            stream.write(lines.JsonLine("CASE", {**sizes, "tokens": number * 8, "reps": repetitions}).format() + "\n")
             count = 0
             while count < repetitions and stream.tell() < size:
                 stream.write(next(blocks))

@@ -27,13 +27,18 @@ def write_log(path: Path, shapes: int = SHAPES, repetitions: int = REPETITIONS) 
     """Write a log as the speed driver prints it, with every line kind of a shape."""
     clock = 1_700_000_000_000_000_000
     with path.open("w", encoding="utf-8") as stream:
-        print(lines.Log({"format": lines.FORMAT_VERSION, "program": "bench"}).format(), file=stream)
+        print(lines.JsonLine("LOG", {"format": lines.FORMAT_VERSION, "program": "bench"}).format(), file=stream)
         print(lines.Arg("platform", "cpu").format(), file=stream)
-        print(lines.Env({"dtype": "float32", "host": "bench", "packages": {"torch": "2.9.0"}}).format(), file=stream)
-        print(lines.Setup(1.5).format(), file=stream)
-        print(lines.Phase({"name": "load", "seconds": 1.5}).format(), file=stream)
         print(
-            lines.Ceil({"dtype": "float32", "flops_per_second": 10**12, "bytes_per_second": 10**11}).format(),
+            lines.JsonLine("ENV", {"dtype": "float32", "host": "bench", "packages": {"torch": "2.9.0"}}).format(),
+            file=stream,
+        )
+        print(lines.Setup(1.5).format(), file=stream)
+        print(lines.JsonLine("PHASE", {"name": "load", "seconds": 1.5}).format(), file=stream)
+        print(
+            lines.JsonLine(
+                "CEIL", {"dtype": "float32", "flops_per_second": 10**12, "bytes_per_second": 10**11}
+            ).format(),
             file=stream,
         )
         for shape in range(shapes):
@@ -44,8 +49,10 @@ def write_shape(stream, input_size: int, clock: int, repetitions: int) -> int:
     sizes = {"input_size": input_size, "batch_size": 8}
     print(lines.banner("RUN", input_size, "/", 8), file=stream)
     work = {"flops": input_size * 10**9, "bytes": 10**8}
-    print(lines.Case({**sizes, "tokens": input_size * 8, "reps": repetitions, **work}).format(), file=stream)
-    print(lines.Phase({"name": "compile", "seconds": 2.5, "inside": "repetition 1"}).format(), file=stream)
+    print(
+        lines.JsonLine("CASE", {**sizes, "tokens": input_size * 8, "reps": repetitions, **work}).format(), file=stream
+    )
+    print(lines.JsonLine("PHASE", {"name": "compile", "seconds": 2.5, "inside": "repetition 1"}).format(), file=stream)
     start, durations = clock, []
     for index in range(1, repetitions + 1):
         durations.append(3_700_000 + (index * 7919 + input_size * 104_729) % 10_007)
@@ -54,7 +61,7 @@ def write_shape(stream, input_size: int, clock: int, repetitions: int) -> int:
     summary = Summary.of([duration / 1e6 for duration in durations])
     figures = (summary.p50, 8e3 / summary.p50)
     memory = {"device_peak_bytes": None, "host_peak_bytes": 2 * 10**9, "model_bytes": 10**8, "reason": None}
-    print(lines.Mem({**sizes, **memory}).format(), file=stream)
+    print(lines.JsonLine("MEM", {**sizes, **memory}).format(), file=stream)
     energy = {
         "joules": 9.5,
         "joules_per_sequence": 9.5 / (8 * repetitions),
@@ -62,12 +69,14 @@ def write_shape(stream, input_size: int, clock: int, repetitions: int) -> int:
         "source": "counter",
         "reason": None,
     }
-    print(lines.Energy({**sizes, **energy}).format(), file=stream)
+    print(lines.JsonLine("ENERGY", {**sizes, **energy}).format(), file=stream)
     print(lines.Res(start, clock - 200_000, "org/model", "BertModel", input_size, 8, *figures).format(), file=stream)
     achieved = work["flops"] / summary.p50 * 1e3
     speeds = {"achieved_flops_per_second": achieved, "attainable_flops_per_second": 2 * achieved}
-    print(lines.Ceil({**sizes, **work, **speeds, "share": 0.5, "bound": "compute"}).format(), file=stream)
-    print(lines.Stat({**sizes, **asdict(summary), "recompiled_at": [], "ended": "reps"}).format(), file=stream)
+    print(lines.JsonLine("CEIL", {**sizes, **work, **speeds, "share": 0.5, "bound": "compute"}).format(), file=stream)
+    print(
+        lines.JsonLine("STAT", {**sizes, **asdict(summary), "recompiled_at": [], "ended": "reps"}).format(), file=stream
+    )
     return clock
 
 

@@ -7,7 +7,7 @@ from fmbench.clock import Clock
 from fmbench.drivers.bench import Bench
 from fmbench.drivers.variant import Variant
 from fmbench.inputs import TokenGenerator
-from fmbench.lines import Pair, parse_line
+from fmbench.lines import is_json, parse_line
 from fmbench.log import LogWriter
 from fmbench.measure import Shape
 from fmbench.options import parse_arguments
@@ -34,7 +34,7 @@ def compare(slower: float, seed: int) -> str:
     variants = [variant(index, MILLISECONDS * factor) for index, factor in enumerate((1.0, slower))]
     log = io.StringIO()
     Bench(variants, TokenGenerator(100, (), 0), LogWriter(log), Clock(), Rule(REPETITIONS), seed).run(Shape(8, 1))
-    (pair,) = [line for line in map(parse_line, log.getvalue().splitlines()) if isinstance(line, Pair)]
+    (pair,) = [line for line in map(parse_line, log.getvalue().splitlines()) if is_json(line, "PAIR")]
     return str(pair.data["verdict"])
 
 

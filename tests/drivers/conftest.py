@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from fmbench.drivers.embed import main
-from fmbench.lines import Env, Line, parse_line
+from fmbench.lines import Line, parse_line
 
 NO_GRADIENTS = ["--torch.call:set_grad_enabled@", "False"]
 SHAPES = ["--input_sizes", "8,16", "--batch_sizes", "1,3", "--reps", "4"]
@@ -16,12 +16,12 @@ def parsed(text: str) -> list[Line]:
     return [line for line in map(parse_line, text.splitlines()) if line is not None]
 
 
-def of(kind: type, lines: list[Line]) -> list:
-    return [line for line in lines if isinstance(line, kind)]
+def of(kind: type | str, lines: list[Line]) -> list:
+    return [line for line in lines if line.kind == getattr(kind, "kind", kind)]
 
 
 def facts(lines: list[Line]) -> dict:
-    return {key: value for line in of(Env, lines) for key, value in line.data.items()}
+    return {key: value for line in of("ENV", lines) for key, value in line.data.items()}
 
 
 @pytest.fixture

@@ -14,7 +14,6 @@ import pytest
 
 from fmbench.distill import checkpoint
 from fmbench.drivers.distill.cli import main
-from fmbench.lines import Dst, Pair
 from tests.distill import tiny
 from tests.tiny_model import write_model
 
@@ -84,12 +83,12 @@ def test_students_are_evaluated_beside_their_teacher(students, capsys):
     models = ",".join(str(place.root / name / "query") for name in STUDENTS)
     assert run(place, "evaluate", "--query_model", models, "--latency_queries", 20) == 0
     lines = parsed(capsys.readouterr().out)
-    rows = [line.data for line in of(Dst, lines)]
+    rows = [line.data for line in of("DST", lines)]
     assert [row["query_model"] for row in rows] == ["tiny-teacher", *STUDENTS]
     assert [row["stage"] for row in rows] == ["reference", *["evaluate"] * 4]
     reference = rows[0]
     assert reference["kept"]["ndcg_cut_10"]["share"] == 1
-    for row, pair in zip(rows[1:], of(Pair, lines), strict=True):
+    for row, pair in zip(rows[1:], of("PAIR", lines), strict=True):
         assert row["dataset"] == "tiny"
         share = row["metrics"]["recall_10"] / reference["metrics"]["recall_10"]
         assert row["kept"]["recall_10"]["share"] == pytest.approx(share)
@@ -141,7 +140,7 @@ def test_contrast_goes_on_with_a_student(students, capsys):
              "--epochs", 4, "--batch_size", 4, "--learning_rate", 0.01)  # fmt: skip
     assert run(place, "contrast", *words, "--output_dir", place.root / "frozen") == 0
     captured = capsys.readouterr()
-    lines = [line.data for line in of(Dst, parsed(captured.out))]
+    lines = [line.data for line in of("DST", parsed(captured.out))]
     assert lines[-1]["stage"] == "contrast"
     assert lines[-1]["steps"] == 4 * (18 // 4)  # 20 train queries: one is held out by its text, one shows the quality
     assert "1 queries have no hard negative, or are held out" in captured.err

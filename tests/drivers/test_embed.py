@@ -5,14 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fmbench.lines import (
-    Err,
-    Log,
-    Rep,
-    Res,
-    Setup,
-    Stat,
-)
+from fmbench.lines import Rep, Res, Setup, is_json
 
 from .conftest import NO_GRADIENTS, SHAPES, SMALL, facts, of
 
@@ -23,11 +16,11 @@ pytestmark = pytest.mark.usefixtures("restore_torch")
 def test_a_sweep(drive, tiny: list[str], platform: str) -> None:
     code, lines, _ = drive("--platform", platform, *tiny, *SHAPES, *NO_GRADIENTS)
     assert code == 0
-    assert isinstance(lines[0], Log) and lines[0].data["format"] == 1
+    assert is_json(lines[0], "LOG") and lines[0].data["format"] == 1
     results = of(Res, lines)
     assert [(r.input_size, r.batch_size) for r in results] == [(8, 1), (16, 1), (8, 3), (16, 3)]
     assert {(r.model, r.model_class) for r in results} == {("tiny", "BertModel")}
-    assert len(of(Rep, lines)) == 16 and len(of(Stat, lines)) == 4 and len(of(Setup, lines)) == 1
+    assert len(of(Rep, lines)) == 16 and len(of("STAT", lines)) == 4 and len(of(Setup, lines)) == 1
     for result in results:
         assert result.throughput == pytest.approx(result.batch_size / result.latency * 1e3, rel=0.05)
         assert result.start < result.end
@@ -146,7 +139,7 @@ def test_a_shape_that_runs_out_of_memory_is_a_row(drive, tiny: list[str], monkey
     code, lines, said = drive("--platform", "cpu", *tiny, *SHAPES)
     assert code == 1
     assert [(r.input_size, r.batch_size) for r in of(Res, lines)] == [(8, 1), (16, 1), (16, 3)]
-    (failure,) = of(Err, lines)
+    (failure,) = of("ERR", lines)
     assert (failure.data["input_size"], failure.data["batch_size"]) == (8, 3)
     assert failure.data["out_of_memory"] is True
     assert "warning: 8 / 3 failed" in said

@@ -9,7 +9,7 @@ import jsonschema
 import pytest
 
 from fmbench.process.cli import main
-from fmbench.process.reading.row import schema_text
+from fmbench.process.reading.row_schema import published_schema
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 
@@ -27,7 +27,7 @@ class Printed:
 
 @functools.cache
 def validator() -> jsonschema.Draft202012Validator:
-    schema = json.loads(schema_text())
+    schema = json.loads(published_schema())
     jsonschema.Draft202012Validator.check_schema(schema)
     return jsonschema.Draft202012Validator(schema)
 

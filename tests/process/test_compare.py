@@ -20,16 +20,16 @@ def log_text(shapes, facts='{"device": "d0", "threads": 4, "packages": {"torch":
     """A log: shapes maps an input size to its durations in milliseconds."""
     clock = 10**18
     arguments = "FMWORK ARG --model_name org/m\nFMWORK ARG --model_class C"
-    parts = [lines.Log({"format": 1}).format(), arguments, f"FMWORK ENV {facts}"]
+    parts = [lines.JsonLine("LOG", {"format": 1}).format(), arguments, f"FMWORK ENV {facts}"]
     for size, durations in shapes.items():
         place = {"input_size": size, "batch_size": 4}
-        parts.append(lines.Case({**place, "reps": len(durations)}).format())
+        parts.append(lines.JsonLine("CASE", {**place, "reps": len(durations)}).format())
         start = clock
         for index, duration in enumerate(round(value * 1e6) for value in durations):
             parts.append(lines.Rep(index + 1, len(durations), clock, clock + duration, duration).format())
             clock += duration
         if size in fail:
-            parts.append(lines.Err({**place, "type": "OutOfMemoryError", "message": "no"}).format())
+            parts.append(lines.JsonLine("ERR", {**place, "type": "OutOfMemoryError", "message": "no"}).format())
         else:
             parts.append(lines.Res(start, clock, "org/m", "C", size, 4, 1.0, 4000.0).format())
     return "\n".join(parts) + "\n"
@@ -332,12 +332,12 @@ def test_a_shape_that_was_not_measured_can_fail(what, tmp_path, capsys):
 def variants_text(variants, noise_seed=0):
     """A log of one --vs run: variants maps a letter to its overrides (None: it says none) and its milliseconds."""
     arguments = "FMWORK ARG --model_name org/m\nFMWORK ARG --model_class C"
-    parts = [lines.Log({"format": 1}).format(), arguments, 'FMWORK ENV {"device": "d0"}']
+    parts = [lines.JsonLine("LOG", {"format": 1}).format(), arguments, 'FMWORK ENV {"device": "d0"}']
     clock = 10**18
     for place, (letter, (overrides, milliseconds)) in enumerate(variants.items()):
         said = {} if overrides is None else {"overrides": overrides}
         where = {"input_size": 8, "batch_size": 4, "reps": 50, "variant": letter, **said}
-        parts.append(lines.Case(where).format())
+        parts.append(lines.JsonLine("CASE", where).format())
         start = clock
         for index, value in enumerate(noisy(milliseconds / 10, seed=noise_seed + place)):
             duration = round(value * 1e6)

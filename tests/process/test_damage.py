@@ -9,16 +9,14 @@ from hypothesis import strategies as st
 
 from fmbench import lines
 from fmbench.process.cli import main
-from fmbench.process.reading import fields
 from fmbench.process.reading.log_reader import read_runs
-from fmbench.process.reading.row import results
 from fmbench.process.reading.sources import Complaints
+from fmbench.process.workloads.speed import Speed
 
 from .conftest import validator
-from .log_lines import GOLDEN, LOG, RES, STAT, case, rep
+from .log_lines import GOLDEN, KINDS, LOG, RES, STAT, case, rep
 
-TABLES = (fields.STATISTICS, fields.MEMORY, fields.ENERGY, fields.CEILING, fields.STANDING, fields.PAIR)
-KEYS = {key for table in TABLES for key in table}
+KEYS = {key for section in Speed.sections.values() for key in section.fields}
 
 
 BROKEN = [
@@ -130,7 +128,7 @@ def parsed(raw_lines):
     found = [
         row
         for run in read_runs(raw_lines, Complaints("log", complaints.append))
-        for row in (result.row for result in results(run, "log", None))
+        for row in (result.row for result in Speed().rows(run, "log", None))
     ]
     return json.dumps(found), complaints
 
@@ -168,8 +166,8 @@ VALUES = st.one_of(st.none(), st.booleans(), st.integers(-1, 9), st.floats(-1, 9
                    st.lists(st.integers(0, 9), max_size=2), st.just({}), st.just(10**30))  # fmt: skip
 DATA = st.dictionaries(st.sampled_from(sorted({*KEYS, "variant", "a", "b", "name", "seconds", "reps"})), VALUES)
 LINES = st.builds(
-    lambda kind, data, placed: kind({**data, **({"input_size": 8, "batch_size": 4} if placed else {})}),
-    st.sampled_from([kind for kind in lines.KINDS.values() if issubclass(kind, lines.JsonLine) and kind != lines.Log]),
+    lambda kind, data, placed: lines.JsonLine(kind, {**data, **({"input_size": 8, "batch_size": 4} if placed else {})}),
+    st.sampled_from([kind for kind in KINDS if kind not in (*lines.POSITIONAL, "LOG")]),
     DATA,
     st.booleans(),
 )

@@ -27,8 +27,8 @@ PROGRESS = {"stage": "align", "step": 200, "steps": 1182, "loss": 0.25, "held_ou
 @pytest.fixture
 def log(tmp_path):
     path = tmp_path / "distill.log"
-    rows = [lines.Dst(data).format() for data in (PROGRESS, TEACHER, STUDENT)]
-    path.write_text("\n".join([LOG, lines.Env({"platform": "cpu"}).format(), *rows, ""]))
+    rows = [lines.JsonLine("DST", data).format() for data in (PROGRESS, TEACHER, STUDENT)]
+    path.write_text("\n".join([LOG, lines.JsonLine("ENV", {"platform": "cpu"}).format(), *rows, ""]))
     return path
 
 
@@ -63,14 +63,16 @@ def test_every_format_says_it(log, capsys):
     [({"stage": None}, "stage is missing"), ({"dataset": 3}, "dataset is no text")],
 )
 def test_a_damaged_line_is_a_complaint_and_not_a_row(damage, message, read):
-    printed = read(LOG, lines.Dst({**STUDENT, **damage}).format(), lines.Dst(TEACHER).format())
+    printed = read(LOG, lines.JsonLine("DST", {**STUDENT, **damage}).format(), lines.JsonLine("DST", TEACHER).format())
     assert [row["model"] for row in printed.rows] == ["minilm"]
     assert len(printed.warnings) == 1
     assert message in printed.warnings[0]
 
 
 def test_a_damaged_field_is_left_out_and_its_row_says_so(read):
-    printed = read(LOG, lines.Dst({**STUDENT, "metrics": {"x": "y"}}).format(), lines.Dst(TEACHER).format())
+    printed = read(
+        LOG, lines.JsonLine("DST", {**STUDENT, "metrics": {"x": "y"}}).format(), lines.JsonLine("DST", TEACHER).format()
+    )
     assert [row["model"] for row in printed.rows] == ["lookup", "minilm"]
     assert printed.rows[0]["doubt"] == "damaged: DST: metrics is no object of numbers"
     assert "metrics" not in printed.rows[0]["retrieval"]["quality"]

@@ -32,7 +32,7 @@ def measured(count=5, first=1, reps=5, at=1, size=8, milliseconds=2):
 def stat(**more):
     times = dict.fromkeys(("cold", "min", "p50", "p90", "p95", "p99", "mean"), 2.0)
     said = {"input_size": 8, "batch_size": 4, "n": 4, "dropped": 1, **times, "mad": 0.0, "interval": [2.0, 2.0], **more}
-    return lines.Stat(said).format()
+    return lines.JsonLine("STAT", said).format()
 
 
 def doubt_of(printed):
@@ -149,7 +149,7 @@ def test_a_pair_that_its_variants_do_not_bear_out(read):
         ({}, None), ({"n": 7}, "PAIR counts 7 pairs"), ({"ratio": 1.95}, "PAIR's ratio 1.95"),
         ({"interval": [2.5, 3.0]}, "PAIR's interval does not hold"),
     ):  # fmt: skip
-        doubt = read(LOG, *a, *b, lines.Pair({**said, **wrong}).format()).rows[1]["doubt"]
+        doubt = read(LOG, *a, *b, lines.JsonLine("PAIR", {**said, **wrong}).format()).rows[1]["doubt"]
         assert doubt is None if reason is None else reason in doubt
 
 

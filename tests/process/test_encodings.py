@@ -41,7 +41,7 @@ def test_such_a_log_goes_into_a_store_and_is_compared(marked, tmp_path, capsys):
         (("environment", "platform"), {}, "platform is no text"),
         (("phases",), [1], "phases: one is no object"),
         (("phases",), [{"name": "load", "seconds": "x"}], "is no number of seconds"),
-        (("doubt",), 5, "doubt is not what the schema says"),
+        (("doubt",), 5, "doubt is no text"),
         (("statistics",), 5, "statistics is no object"),
     ],
 )

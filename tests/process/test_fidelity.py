@@ -38,15 +38,17 @@ HPU = {
 }  # fmt: skip
 FACTS = (
     lines.Arg("model_name", "models/minilm"),
-    lines.Env(SHARED),
-    lines.Env({"variant": "fp32", "platform": "cpu", "dtype": "float32", "model": "models/minilm"}),
-    lines.Env({"variant": "bf16", "platform": "cpu", "dtype": "bfloat16", "model": "models/minilm"}),
-    lines.Fid(HPU),
+    lines.JsonLine("ENV", SHARED),
+    lines.JsonLine("ENV", {"variant": "fp32", "platform": "cpu", "dtype": "float32", "model": "models/minilm"}),
+    lines.JsonLine("ENV", {"variant": "bf16", "platform": "cpu", "dtype": "bfloat16", "model": "models/minilm"}),
+    lines.JsonLine("FID", HPU),
 )
 
 
 def text(*said):
-    return "\n".join([LOG, *(line.format() for line in FACTS), *(lines.Fid(one).format() for one in said), ""])
+    return "\n".join(
+        [LOG, *(line.format() for line in FACTS), *(lines.JsonLine("FID", one).format() for one in said), ""]
+    )
 
 
 @pytest.fixture
@@ -137,8 +139,8 @@ def test_artifacts_of_captures_are_rows(process, capsys):
 
 
 def test_a_log_that_says_the_references_facts_alone_says_nothing_of_the_others(read):
-    facts = lines.Env({**SHARED, "platform": "cpu", "dtype": "float32", "threads": 1})
-    fp32, bf16 = read(LOG, facts.format(), *(lines.Fid(one).format() for one in (FP32, BF16))).rows
+    facts = lines.JsonLine("ENV", {**SHARED, "platform": "cpu", "dtype": "float32", "threads": 1})
+    fp32, bf16 = read(LOG, facts.format(), *(lines.JsonLine("FID", one).format() for one in (FP32, BF16))).rows
     assert (fp32["precision"], fp32["environment"]["platform"]) == ("float32", "cpu")
     assert bf16["precision"] is None and bf16["environment"] == SHARED
 
@@ -151,6 +153,6 @@ def test_a_log_that_says_the_references_facts_alone_says_nothing_of_the_others(r
      ({"nanoseconds": [-1]}, "nanoseconds is no list", ["bf16", "fp32"])],
 )  # fmt: skip
 def test_a_damaged_field_is_a_complaint_and_not_a_figure(damage, message, variants, read):
-    printed = read(LOG, lines.Fid({**BF16, **damage}).format(), lines.Fid(FP32).format())
+    printed = read(LOG, lines.JsonLine("FID", {**BF16, **damage}).format(), lines.JsonLine("FID", FP32).format())
     assert [row["variant"] for row in printed.rows] == variants
     assert len(printed.warnings) == 1 and message in printed.warnings[0]

@@ -15,22 +15,22 @@ from fmbench.process.writing import follow as follow_module
 from fmbench.process.writing.progress import Watch, time_text
 
 COMMAND = (sys.executable, "-c", "import sys; from fmbench.process.cli import main; sys.exit(main())")
-END = lines.Env({"load_average_end": 1.0})
+END = lines.JsonLine("ENV", {"load_average_end": 1.0})
 
 
 def head(inputs="8,16", batches="1", *more):
     arguments = [lines.Arg("input_sizes", inputs), lines.Arg("batch_sizes", batches), lines.Arg("reps", "4"), *more]
-    return [lines.Log({"format": 1}), *arguments]
+    return [lines.JsonLine("LOG", {"format": 1}), *arguments]
 
 
 def shape(size, batch=1, reps=4, millis=None, fail=False, end=True):
     """The lines of one shape; each repetition takes `size x batch` seconds unless told otherwise."""
     place = {"input_size": size, "batch_size": batch}
     duration = round(1e6 * (1e3 * size * batch if millis is None else millis))
-    found = [lines.Case({**place, "reps": 4})]
+    found = [lines.JsonLine("CASE", {**place, "reps": 4})]
     found += [lines.Rep(index + 1, 4, 10**18, 10**18 + duration, duration) for index in range(reps)]
     if end and fail:
-        found.append(lines.Err({**place, "type": "OutOfMemoryError", "message": "no\x1broom"}))
+        found.append(lines.JsonLine("ERR", {**place, "type": "OutOfMemoryError", "message": "no\x1broom"}))
     elif end:
         found.append(lines.Res(10**18, 10**18, "m", "C", size, batch, duration / 1e6, 1e9 * batch / duration))
     return found
@@ -78,7 +78,7 @@ def test_the_first_shape_has_an_estimate_too():
 def test_nothing_is_known_yet():
     watch, rows = watched(head())
     assert (rows, watch.left, watch.progress(0)) == ([], None, "0 of 2 shapes")
-    watch, _ = watched([lines.Log({"format": 1})], shape(8))
+    watch, _ = watched([lines.JsonLine("LOG", {"format": 1})], shape(8))
     assert (watch.total, watch.left, watch.whole) == (0, None, False)
     assert watch.progress(0) == "1 of ? shapes"
 

@@ -6,7 +6,7 @@ from dataclasses import asdict
 import pytest
 
 from fmbench.consistency import TIMES
-from fmbench.lines import Arg, Case, Env, Log, Proc, Rep, Res, Stat
+from fmbench.lines import Arg, JsonLine, Rep, Res
 from fmbench.process.comparing.compare import main as compare_main
 from fmbench.process.plots.points import points_of
 from fmbench.process.publishing.page import main as published_main
@@ -22,11 +22,11 @@ from .test_published import add, rows
 def log_text(medians, repetitions=6, size=128):
     """A log of one shape: a block a process whose repetitions take these milliseconds, and the line on them."""
     place = {"input_size": size, "batch_size": 4}
-    parts = [Log({"format": 1}), Arg("model_name", "org/m"), Arg("model_class", "C"),
-             Env({"platform": "cpu", "device": "cpu", "weights": "random"})]  # fmt: skip
+    parts = [JsonLine("LOG", {"format": 1}), Arg("model_name", "org/m"), Arg("model_class", "C"),
+             JsonLine("ENV", {"platform": "cpu", "device": "cpu", "weights": "random"})]  # fmt: skip
     clock, found = 1795216000 * 10**9, []
     for median in medians:
-        parts.append(Case({**place, "reps": repetitions}))
+        parts.append(JsonLine("CASE", {**place, "reps": repetitions}))
         durations = [round(median * 1e6) * (20 if number == 0 else 1) + number for number in range(repetitions)]
         start = clock
         for number, duration in enumerate(durations, start=1):
@@ -36,9 +36,11 @@ def log_text(medians, repetitions=6, size=128):
         figures = {name: getattr(summary, name) / 1e6 for name in TIMES}
         interval = [end / 1e6 for end in summary.interval]
         parts.append(Res(start, clock, "org/m", "C", size, 4, figures["p50"], 4e3 / figures["p50"]))
-        parts.append(Stat({**place, "n": summary.n, "dropped": summary.dropped, **figures, "interval": interval}))
+        parts.append(
+            JsonLine("STAT", {**place, "n": summary.n, "dropped": summary.dropped, **figures, "interval": interval})
+        )
         found.append((figures["p50"], *interval))
-    parts.append(Proc({**place, **asdict(Processes.of(found, len(medians))), "requested": len(medians)}))
+    parts.append(JsonLine("PROC", {**place, **asdict(Processes.of(found, len(medians))), "requested": len(medians)}))
     return "\n".join(line.format() for line in parts) + "\n"
 
 

@@ -26,29 +26,35 @@ ALL = {
 
 def log_text(platform="cpu", inputs=(16, 64), batches=(1, 2, 4), model="org/m", n=10, extras=True):
     """A log in which every shape takes input x batch / 100 milliseconds, but for its noise."""
-    out = [lines.Log({"format": 1}), lines.Env({"platform": platform, "dtype": "float32", "threads": 1})]
+    out = [
+        lines.JsonLine("LOG", {"format": 1}),
+        lines.JsonLine("ENV", {"platform": platform, "dtype": "float32", "threads": 1}),
+    ]
     if extras:
-        out.append(lines.Ceil({"dtype": "float32", "flops_per_second": 10**12, "bytes_per_second": 10**11}))
+        out.append(lines.JsonLine("CEIL", {"dtype": "float32", "flops_per_second": 10**12, "bytes_per_second": 10**11}))
     for batch in batches:
         for size in inputs:
             place = {"input_size": size, "batch_size": batch}
-            out.append(lines.Case({**place, "reps": n}))
+            out.append(lines.JsonLine("CASE", {**place, "reps": n}))
             millis = size * batch / 100
             durations = [int(millis * 1e6 * (5 if k == 0 else 2 if k == 7 else 1 + (k - 5.5) / 1000)) for k in range(n)]
             starts = [10**18 + k * 10**9 for k in range(n)]
             out += [lines.Rep(k, n, t, t + d, d) for k, (t, d) in enumerate(zip(starts, durations, strict=True), 1)]
             if extras:
-                out.append(lines.Mem({**place, "device_peak_bytes": 2**20 * size * batch, "model_bytes": 2**20}))
                 out.append(
-                    lines.Energy(
-                        {**place, "joules": size / 4 * n * batch, "joules_per_sequence": size / 4, "source": "x"}
+                    lines.JsonLine("MEM", {**place, "device_peak_bytes": 2**20 * size * batch, "model_bytes": 2**20})
+                )
+                out.append(
+                    lines.JsonLine(
+                        "ENERGY",
+                        {**place, "joules": size / 4 * n * batch, "joules_per_sequence": size / 4, "source": "x"},
                     )
                 )
             median, end = stats.median(stats.settled(durations)) / 1e6, starts[-1] + durations[-1]
             out.append(lines.Res(10**18, end, model, "C", size, batch, median, 1e3 * batch / median))
             if extras:
                 rates = {"achieved_flops_per_second": 10**11 // batch, "attainable_flops_per_second": 10**12}
-                out.append(lines.Ceil({**place, "flops": size * 10**6, "bytes": 10**6, **rates}))
+                out.append(lines.JsonLine("CEIL", {**place, "flops": size * 10**6, "bytes": 10**6, **rates}))
     return "\n".join(line.format() for line in out) + "\n"
 
 

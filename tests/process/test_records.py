@@ -23,10 +23,10 @@ MILLISECOND = 10**6
 
 def speed(facts, start=100, **latencies):
     """Return the lines of a driver's run; `latencies` are milliseconds by `input_batch`."""
-    said = [LOG, lines.Env(facts).format()]
+    said = [LOG, lines.JsonLine("ENV", facts).format()]
     for place, latency in latencies.items():
         size, batch = map(int, place.strip("_").split("_"))
-        said.append(lines.Case({"input_size": size, "batch_size": batch, "reps": 9}).format())
+        said.append(lines.JsonLine("CASE", {"input_size": size, "batch_size": batch, "reps": 9}).format())
         begin = start * 10**9
         for index in range(1, 10):
             said.append(
@@ -45,9 +45,9 @@ def retrieval(facts, ndcg, dataset="scifact", half=0.02, rate=45.0, start=100):
                 "seconds": {"wall": 90 / rate}, "start": f"{start}.000000000"}  # fmt: skip
     return [
         LOG,
-        lines.Env({**facts, "task": "evaluate"}).format(),
-        lines.Enc(passages).format(),
-        lines.Irm(quality).format(),
+        lines.JsonLine("ENV", {**facts, "task": "evaluate"}).format(),
+        lines.JsonLine("ENC", passages).format(),
+        lines.JsonLine("IRM", quality).format(),
     ]
 
 
@@ -103,8 +103,8 @@ def test_a_figure_that_its_row_doubts_is_in_doubt(records):
 
 
 def test_what_failed_or_says_no_platform_is_in_no_record(records):
-    failed = lines.Err({"input_size": 1, "batch_size": 1, "type": "E", "message": "m"}).format()
-    assert records([LOG, lines.Env(FACTS).format(), failed], speed({"model": "m"}, _8_1=1)) == []
+    failed = lines.JsonLine("ERR", {"input_size": 1, "batch_size": 1, "type": "E", "message": "m"}).format()
+    assert records([LOG, lines.JsonLine("ENV", FACTS).format(), failed], speed({"model": "m"}, _8_1=1)) == []
 
 
 def test_the_front_is_what_nothing_is_faster_and_better_than(records):

@@ -6,16 +6,16 @@ import pytest
 
 from fmbench import lines
 from fmbench.process.reading.results import read_results
-from fmbench.process.reading.row import schema_text
+from fmbench.process.reading.row_schema import published_schema
 from fmbench.process.reading.sources import find_sources
 
-from .log_lines import LOG, RES, case
+from .log_lines import KINDS, LOG, RES, case
 
 KEYS = [
     "timestamp", "metadata_id", "engine", "model", "precision", "input", "output", "batch", "tp", "opts", "warmup",
     "setup", "ttft", "itl", "thp", "model_class", "status", "statistics", "memory", "energy", "roofline",
     "environment", "schema", "variant", "pair", "phases", "error", "retrieval", "distillation", "processes", "doubt",
-    "machine", "overrides", "fidelity", "configuration",
+    "machine", "overrides", "fidelity", "workload", "configuration",
 ]  # fmt: skip
 
 
@@ -146,7 +146,7 @@ def test_a_run_that_compares_variants(process, golden):
 
 def test_the_golden_logs_hold_every_kind_of_line(golden):
     text = "".join(path.read_text() for path in golden.parent.glob("golden*/format-1.log"))
-    assert [kind for kind in lines.KINDS if f"FMWORK {kind} " not in text] == []
+    assert [kind for kind in KINDS if f"FMWORK {kind} " not in text] == []
 
 
 def test_statistics_from_repetitions_agree_with_the_drivers_own(process, golden):
@@ -173,12 +173,12 @@ def test_the_keys_of_statistics(process, golden):
 
 
 def test_every_key_is_described_and_so_is_every_unit():
-    definitions = json.loads(schema_text())["$defs"]
-    bare = []
-    for name, definition in definitions.items():
-        for key, field in definition.get("properties", {}).items():
-            bare += [f"{name}.{key}"] if not field.get("description") else []
-    assert bare == []
+    def bare(schema, above):
+        for key, field in schema.get("properties", {}).items():
+            yield from [] if field.get("description") else [above + key]
+            yield from bare(field, f"{above}{key}.")
+
+    assert list(bare(json.loads(published_schema())["items"], "")) == []
 
 
 def test_an_error_row_says_why(process, golden):
@@ -196,7 +196,7 @@ def test_an_error_row_says_why(process, golden):
 def test_statistics_of_a_log_without_repetitions_come_from_its_stat_line(read):
     data = dict.fromkeys(("n", "dropped", "cold", "min", "p50", "p90", "p95", "p99", "mad"), 2)
     sizes = {"input_size": 8, "batch_size": 1}
-    row = read("FMWORK RES 1.0 2.0 m C 8 1 2.000 500.0", lines.Stat({**sizes, **data}).format()).rows[0]
+    row = read("FMWORK RES 1.0 2.0 m C 8 1 2.000 500.0", lines.JsonLine("STAT", {**sizes, **data}).format()).rows[0]
     assert row["statistics"] == data
     assert row["timestamp"] == "1.000000000"
 
@@ -204,7 +204,7 @@ def test_statistics_of_a_log_without_repetitions_come_from_its_stat_line(read):
 def test_a_stat_line_alone_keeps_what_is_known(read):
     data = dict.fromkeys(("n", "dropped", "cold", "min", "p50", "p90", "p95", "p99", "mad"), 2)
     more = {"mean": 2.5, "drift": None, "stable": True, "recompiled_at": [1], "ended": "seconds"}
-    line = lines.Stat({"input_size": 8, "batch_size": 1, **data, **more}).format()
+    line = lines.JsonLine("STAT", {"input_size": 8, "batch_size": 1, **data, **more}).format()
     row = read("FMWORK RES 1.0 2.0 m C 8 1 2.000 500.0", line).rows[0]
     assert row["statistics"] == {**data, "mean": 2.5, "stable": True, "ended": "seconds"}
 

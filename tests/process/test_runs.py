@@ -96,7 +96,9 @@ def test_a_recompilation_is_counted_where_its_repetition_counts(read):
     times = dict.fromkeys(("cold", "min", "p50", "p90", "p95", "p99"), 5.0)
     said = {"n": 8, "dropped": 2, **times, "mad": 0.0, "recompiled_at": [0, 1, 2, 9], "ended": "precision"}
     result = "FMWORK RES 1.000000000 10.005000000 m C 8 4 5.000 800.0"
-    statistics = read(LOG, case(reps=10), *repetitions, result, lines.Stat(said).format()).rows[0]["statistics"]
+    statistics = read(LOG, case(reps=10), *repetitions, result, lines.JsonLine("STAT", said).format()).rows[0][
+        "statistics"
+    ]
     assert (statistics["recompiled"], statistics["stable"], statistics["ended"]) == (2, False, "precision")
     assert statistics["reason"] == "recompiled: the compiler ran in 2 of the repetitions that count"
 
@@ -181,8 +183,8 @@ def test_a_comparison_is_none_of_a_run_without_variants(read):
 def test_what_a_late_line_says_goes_to_its_variant(read):
     printed = read(
         LOG, case(variant="A"), RES, case(variant="B"), RES,
-        lines.Mem({"input_size": 8, "batch_size": 4, "variant": "A", "model_bytes": 1}).format(),
-        lines.Energy({"input_size": 8, "batch_size": 4, "variant": "B", "joules": 2.5}).format(),
+        lines.JsonLine("MEM", {"input_size": 8, "batch_size": 4, "variant": "A", "model_bytes": 1}).format(),
+        lines.JsonLine("ENERGY", {"input_size": 8, "batch_size": 4, "variant": "B", "joules": 2.5}).format(),
     )  # fmt: skip
     assert [row["memory"] for row in printed.rows] == [{"model_bytes": 1}, None]
     assert [row["energy"] for row in printed.rows] == [None, {"joules": 2.5}]
@@ -199,7 +201,7 @@ def test_a_variant_that_fails(read):
 
 
 CEILING = 'FMWORK CEIL {"dtype": "x", "flops_per_second": 4, "bytes_per_second": 2}'
-STANDING = lines.Ceil({"input_size": 8, "batch_size": 4, "flops": 3, "bytes": 1, "share": 0.75}).format()
+STANDING = lines.JsonLine("CEIL", {"input_size": 8, "batch_size": 4, "flops": 3, "bytes": 1, "share": 0.75}).format()
 
 
 @pytest.mark.parametrize(

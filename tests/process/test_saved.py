@@ -5,8 +5,7 @@ import json
 import pytest
 
 from fmbench.errors import UsageError
-from fmbench.process.reading import row as results
-from fmbench.process.reading import saved, upgrades
+from fmbench.process.reading import fields, saved, upgrades
 from fmbench.process.reading.saved import read_saved
 
 ONE, TWO = '{"status": "OK", "itl": 1.0}', '{"status": "OK", "itl": 2.0, "opts": ["},", "]"]}'
@@ -14,7 +13,7 @@ OLD = '{"status": "OK", "itl": 1.0, "schema": 1}'
 
 
 def read(text):
-    return list(read_saved(text.encode().splitlines(keepends=True), "x.json"))
+    return list(read_saved(text.encode().splitlines(keepends=True), "x.json", pytest.fail))
 
 
 @pytest.mark.parametrize("text", [
@@ -46,7 +45,7 @@ def test_the_objects_of_a_list_are_read_one_by_one():
             seen.append(text)
             yield text.encode()
 
-    read_so_far = [len(seen) for _ in read_saved(lines(), "x.json")]
+    read_so_far = [len(seen) for _ in read_saved(lines(), "x.json", pytest.fail)]
     assert read_so_far == [2, 3, 5]
 
 
@@ -55,7 +54,7 @@ def test_the_objects_of_a_list_are_read_one_by_one():
 
 def test_every_version_has_its_step():
     """Who raises SCHEMA_VERSION says what becomes of the results of before."""
-    assert set(upgrades.RESULT) == set(range(1, results.SCHEMA_VERSION))
+    assert set(upgrades.RESULT) == set(range(1, fields.SCHEMA_VERSION))
 
 
 @pytest.fixture

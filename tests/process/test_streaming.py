@@ -9,6 +9,7 @@ import pytest
 
 from fmbench import lines
 from fmbench.process.reading import log_reader as runs
+from fmbench.process.reading import shapes
 from fmbench.process.reading import sources as reader
 from fmbench.process.reading.results import read_results
 from fmbench.process.reading.sources import find_sources
@@ -36,7 +37,8 @@ def both(monkeypatch, tmp_path):
         warnings = ([], [])
         whole = [result.row for result in read_results(find_sources([str(path)]), warnings[0].append)]
         monkeypatch.setattr(runs, "REPETITIONS", 7)
-        monkeypatch.setattr(runs, "SHAPES", 4)
+        monkeypatch.setattr(shapes, "REPETITIONS", 7)
+        monkeypatch.setattr(shapes, "SHAPES", 4)
         streamed = list(read_results(find_sources([str(path)]), warnings[1].append, repetitions=False))
         assert warnings[0] == warnings[1]
         return whole, [result.row for result in streamed]
@@ -60,12 +62,14 @@ def sweep(shapes, repetitions):
             end = len(durations) * SECOND + durations[-1] * MILLI
             yield lines.Res(SECOND, end, "m", "C", size, 4, said["p50"], 4e3 / said["p50"]).format()
             said["preemptions"] = draw.choice([None, 1.5, 500.0])
-            yield lines.Stat({"input_size": size, "batch_size": 4, **said, "recompiled_at": [size % 7]}).format()
+            yield lines.JsonLine(
+                "STAT", {"input_size": size, "batch_size": 4, **said, "recompiled_at": [size % 7]}
+            ).format()
         elif size % 5:
             yield RES.replace(" 8 4 ", f" {size} 4 ")
         elif size % 10:
-            yield lines.Err({"input_size": size, "batch_size": 4, "type": "X", "message": "m"}).format()
-    yield lines.Env({"platform": "late"}).format()
+            yield lines.JsonLine("ERR", {"input_size": size, "batch_size": 4, "type": "X", "message": "m"}).format()
+    yield lines.JsonLine("ENV", {"platform": "late"}).format()
 
 
 def test_a_sweep_is_read_the_same_with_little_memory(both, tmp_path):

@@ -25,8 +25,8 @@ def write_log(folder: Path, number: int) -> Path:
     """Write a log of one result, unlike any other, and return its path."""
     moment = (START + number) * 10**9
     rows = [
-        lines.Log({"format": 1, "program": "fmbench 0.1.0", "driver": "embed"}),
-        lines.Env({"platform": "cpu", "cpu": "AMD EPYC", "cpu_cores": 2, "threads": 2}),
+        lines.JsonLine("LOG", {"format": 1, "program": "fmbench 0.1.0", "driver": "embed"}),
+        lines.JsonLine("ENV", {"platform": "cpu", "cpu": "AMD EPYC", "cpu_cores": 2, "threads": 2}),
         lines.Res(moment, moment + 10**9, "org/m", "BertModel", 16, 4, 2.0 + number / 1000, 2000.0),
     ]
     path = folder / f"{number}.log"

@@ -138,9 +138,9 @@ def test_the_log_holds_a_line_an_artifact_and_process_a_row(sides, compare, tmp_
     assert (code, out) == (0, "")
     assert text.read_text().startswith("### Fidelity: ")
     parsed = [lines.parse_line(line) for line in log.read_text().splitlines()]
-    assert isinstance(parsed[0], lines.Log) and parsed[0].data["driver"] == "fidelity"
+    assert lines.is_json(parsed[0], "LOG") and parsed[0].data["driver"] == "fidelity"
     assert parsed[1].data == {"captures": {"a": "A", "b": "B"}}
-    found = [line.data for line in parsed if isinstance(line, lines.Fid)]
+    found = [line.data for line in parsed if lines.is_json(line, "FID")]
     assert [(row["artifact"], row["verdict"]) for row in found][2:5] == [
         ("bert/layer.1", "equal"), ("bert/layer.2", "different"), ("bert/layer.3", "different"),
     ]  # fmt: skip

@@ -53,7 +53,7 @@ def test_each_variant_stands_against_fp32(ladder, tmp_path):
     assert bf16["speed"] > 0 and bf16["speed_interval"][0] <= bf16["speed_interval"][1]
     assert hpu["verdict"] == "unsupported" and "--platform hpu is not usable here" in hpu["failure"]
     written = [lines.parse_line(text) for text in (tmp_path / "log").read_text().splitlines()]
-    env = {name: value for line in written if isinstance(line, lines.Env) for name, value in line.data.items()}
+    env = {name: value for line in written if lines.is_json(line, "ENV") for name, value in line.data.items()}
     assert (env["task"], env["platform"], env["queries"]) == ("ladder", "cpu", 6) and env["packages"]["torch"]
     fids = last_of(written)
     assert {name: fid["verdict"] for name, fid in fids.items()} == {
@@ -69,11 +69,11 @@ def test_each_variant_stands_against_fp32(ladder, tmp_path):
 
 
 def last_of(written):
-    return {line.data["artifact"]: line.data for line in written if isinstance(line, lines.Fid)}
+    return {line.data["artifact"]: line.data for line in written if lines.is_json(line, "FID")}
 
 
 def is_of_variant(line):
-    return isinstance(line, lines.Env) and "variant" in line.data
+    return lines.is_json(line, "ENV") and "variant" in line.data
 
 
 @pytest.fixture

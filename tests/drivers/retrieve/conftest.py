@@ -19,13 +19,13 @@ class Ran:
     log: str
     notes: str
 
-    def data(self, kind: type, **wanted: Any) -> dict[str, Any]:
+    def data(self, kind: str, **wanted: Any) -> dict[str, Any]:
         """The one line of a kind whose data has these values."""
         parsed = (lines.parse_line(text) for text in self.log.splitlines())
         (found,) = [
             line.data
             for line in parsed
-            if isinstance(line, kind) and all(line.data.get(key) == value for key, value in wanted.items())
+            if lines.is_json(line, kind) and all(line.data.get(key) == value for key, value in wanted.items())
         ]
         return found
 

@@ -55,7 +55,7 @@ def test_every_number_of_ranks_gives_the_same_files(data, world):
             assert [one.returncode for one in ended] == [0] * count, ended[-1].stderr
             assert all(not one.stdout for one in ended[1:])
             parsed = [lines.parse_line(text) for text in ended[0].stdout.splitlines()]
-            (passages,) = [line for line in parsed if isinstance(line, lines.Enc) and line.data["role"] == "passage"]
+            (passages,) = [line for line in parsed if lines.is_json(line, "ENC") and line.data["role"] == "passage"]
             assert passages.data["texts"] == 1100
         return {path.name: path.read_bytes() for path in sorted((out / "wings").iterdir())}
 

@@ -13,7 +13,7 @@ def phases_of(log: str, role: str) -> dict[str, dict]:
     """The data of the PHASE lines of a role, by name."""
     parsed = (lines.parse_line(text) for text in log.splitlines())
     return {
-        line.data["name"]: line.data for line in parsed if isinstance(line, lines.Phase) and line.data["role"] == role
+        line.data["name"]: line.data for line in parsed if lines.is_json(line, "PHASE") and line.data["role"] == role
     }
 
 
@@ -52,7 +52,7 @@ def test_stages_add_up_and_one_off_work_is_named(retrieve, tmp_path, more) -> No
     words = ("--encoding_cache_dir", tmp_path / "cache") if more == ("cache",) else more
     log = retrieve("evaluate", "--latency_queries", "0", *words)
     for role in ("query", "passage"):
-        check_sums(log.data(lines.Enc, role=role))
+        check_sums(log.data("ENC", role=role))
     assert phases_of(log.log, "query").keys() == {"open", "warm_up", "write"}
     assert phases_of(log.log, "passage").keys() == ({"open", "write"} if more else {"open"})
     assert all(phase["dataset"] == "wings" for phase in phases_of(log.log, "query").values())
@@ -66,10 +66,10 @@ def test_what_a_platform_does_once_is_named_by_it(retrieve, tmp_path, monkeypatc
 
 def test_compiling_is_in_no_rate(retrieve) -> None:
     ran = retrieve("evaluate", "--compile:backend", "eager", "--tokens_per_batch", "64", "--latency_queries", "3")
-    passages = ran.data(lines.Enc, role="passage")
+    passages = ran.data("ENC", role="passage")
     check_sums(passages)
     assert phases_of(ran.log, "query")["compile"]["seconds"] > 0
-    plain = retrieve("evaluate", "--tokens_per_batch", "64", "--latency_queries", "0").data(lines.Enc, role="passage")
+    plain = retrieve("evaluate", "--tokens_per_batch", "64", "--latency_queries", "0").data("ENC", role="passage")
     for key in ("texts", "tokens", "padding_share"):  # what was computed twice counts once
         assert passages[key] == plain[key]
 
@@ -81,15 +81,15 @@ def test_auto_says_what_it_tried(retrieve, tmp_path) -> None:
     tried = budget["tokens_per_second"]
     assert tried[str(budget["tokens_per_batch"])] == max(tried.values()) > 0 and "256" in tried
     assert f"--tokens_per_batch auto: {budget['tokens_per_batch']} is the fastest for query texts" in ran.notes
-    assert ran.data(lines.Enc, role="query")["tokens_per_batch"] == budget["tokens_per_batch"]
+    assert ran.data("ENC", role="query")["tokens_per_batch"] == budget["tokens_per_batch"]
     assert "budget" in phases_of(ran.log, "passage")
     again = retrieve("encode", *words)
     assert "budget" not in phases_of(again.log, "query") and "is the fastest" not in again.notes
-    assert again.data(lines.Enc, role="query")["tokens_per_batch"] == budget["tokens_per_batch"]
+    assert again.data("ENC", role="query")["tokens_per_batch"] == budget["tokens_per_batch"]
 
 
 def test_the_budget_that_is_said_is_the_one_that_was_used(retrieve, tmp_path) -> None:
     cache = ("--encoding_cache_dir", tmp_path / "cache")
     retrieve("encode", *cache, "--tokens_per_batch", "512")
     found = retrieve("encode", *cache, "--tokens_per_batch", "2048")
-    assert found.data(lines.Enc, role="passage")["tokens_per_batch"] == 512
+    assert found.data("ENC", role="passage")["tokens_per_batch"] == 512

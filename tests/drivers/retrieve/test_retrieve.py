@@ -21,15 +21,15 @@ def files_below(folder):
 
 def test_evaluate_says_speed_and_quality(retrieve, tmp_path):
     ran = retrieve("evaluate", "--output_dir", tmp_path / "out", "--ir_metrics_k_values", "1,10", "--k", "1,2,10")
-    environment = ran.data(lines.Env, task="evaluate")
+    environment = ran.data("ENV", task="evaluate")
     assert (environment["platform"], environment["gradients"]) == ("cpu", False)
-    passages, queries = (ran.data(lines.Enc, role=role) for role in ("passage", "query"))
+    passages, queries = (ran.data("ENC", role=role) for role in ("passage", "query"))
     assert (passages["texts"], passages["cached"], passages["dimensions"]) == (30, 0, 32)
     assert passages["tokens"] > 30 * 8
     assert queries["latency_ms"]["n"] == 6
-    search = ran.data(lines.Search)
+    search = ran.data("SEARCH")
     assert (search["queries"], search["documents"], search["k"], search["similarity"]) == (6, 30, 10, "cosine")
-    quality = ran.data(lines.Irm)
+    quality = ran.data("IRM")
     assert quality["queries"] == 6
     run = read_run(tmp_path / "out" / "wings" / "run.trec")
     ranks = {f"d{query[1:]}": ids for query, ids in zip(run.query_ids, run.ids, strict=True)}
@@ -56,7 +56,7 @@ def test_streaming_and_precomputing_give_the_same_rankings(retrieve, tmp_path):
         "again": ("tsv", "--encoding_cache_dir", tmp_path / "cache", "--per_device_matmul_batch_size", "7"),
     }.items():
         ran = retrieve("evaluate", "--output_dir", tmp_path / name, *words, *more)
-        assert ran.data(lines.Enc, role="passage")["cached"] == (30 if name == "again" else 0)
+        assert ran.data("ENC", role="passage")["cached"] == (30 if name == "again" else 0)
     streamed = files_below(tmp_path / "streamed")
     assert streamed and all(files_below(tmp_path / name) == streamed for name in ("before", "cached", "again"))
 
@@ -68,10 +68,10 @@ def test_another_configuration_is_encoded_anew_and_says_so(retrieve, model, tmp_
     config = folder / "config.json"
     config.write_text(config.read_text().replace('"gelu"', '"relu"').replace("1e-12", "0.5"))
     ran, alone = retrieve("evaluate", *words), retrieve("evaluate", "--model_name", folder)
-    assert ran.data(lines.Enc, role="passage")["cached"] == 0
+    assert ran.data("ENC", role="passage")["cached"] == 0
     assert "passage vectors are encoded anew: the configuration is another now (compared with" in ran.notes
-    assert ran.data(lines.Irm) == alone.data(lines.Irm) != first.data(lines.Irm)
-    assert retrieve("evaluate", *words).data(lines.Enc, role="passage")["cached"] == 30
+    assert ran.data("IRM") == alone.data("IRM") != first.data("IRM")
+    assert retrieve("evaluate", *words).data("ENC", role="passage")["cached"] == 30
 
 
 def test_variables_that_change_what_is_computed_are_part_of_the_key(retrieve, tmp_path, monkeypatch):
@@ -79,14 +79,14 @@ def test_variables_that_change_what_is_computed_are_part_of_the_key(retrieve, tm
     retrieve("encode", *cache)
     monkeypatch.setenv("ONEDNN_DEFAULT_FPMATH_MODE", "BF16")
     ran = retrieve("encode", *cache)
-    assert ran.data(lines.Enc, role="passage")["cached"] == 0
+    assert ran.data("ENC", role="passage")["cached"] == 0
     assert 'variables.ONEDNN_DEFAULT_FPMATH_MODE null -> "BF16"' in ran.notes
 
 
 def test_the_log_tells_data_sets_by_what_is_in_them(retrieve, collection):
     def data():
         printed = map(lines.parse_line, retrieve("evaluate").log.splitlines())
-        (found,) = [line.data["data"] for line in printed if isinstance(line, lines.Env) and "data" in line.data]
+        (found,) = [line.data["data"] for line in printed if lines.is_json(line, "ENV") and "data" in line.data]
         return found["wings"]
 
     first = data()
@@ -103,17 +103,17 @@ def test_the_log_tells_data_sets_by_what_is_in_them(retrieve, collection):
 def test_another_prompt_is_encoded_anew_and_says_so(retrieve, tmp_path):
     cache = ("--encoding_cache_dir", tmp_path / "cache")
     retrieve("encode", *cache)
-    assert retrieve("encode", *cache).data(lines.Enc, role="query")["cached"] == 6
+    assert retrieve("encode", *cache).data("ENC", role="query")["cached"] == 6
     ran = retrieve("encode", *cache, "--query_prompt", "wing ")
-    assert ran.data(lines.Enc, role="query")["cached"] == 0
-    assert ran.data(lines.Enc, role="passage")["cached"] == 30
+    assert ran.data("ENC", role="query")["cached"] == 0
+    assert ran.data("ENC", role="passage")["cached"] == 30
     assert "prompt" in ran.notes and '"wing "' in ran.notes
 
 
 def test_several_data_sets_are_told_apart(retrieve, collection, tmp_path):
     other = write_collection(tmp_path / "cones", documents=12, queries=3)
     ran = retrieve("evaluate", "--dataset", f"{collection},{other}", "--latency_queries", "0")
-    assert [ran.data(lines.Irm, dataset=name)["queries"] for name in ("wings", "cones")] == [6, 3]
+    assert [ran.data("IRM", dataset=name)["queries"] for name in ("wings", "cones")] == [6, 3]
 
 
 def test_search_writes_each_format(retrieve, tmp_path):
@@ -129,7 +129,7 @@ def test_mined_negatives_read_back_as_qrels_without_a_judged_document(retrieve, 
     qrels = Qrels.load([tmp_path / "out" / "wings" / "mined_qrels.tsv"])
     assert set(qrels.gains) <= {f"q{place}" for place in range(6)}
     assert all(f"d{query[1:]}" not in found and len(found) <= 4 for query, found in qrels.gains.items())
-    assert ran.data(lines.Irm)["mined"]["queries"] == len(qrels.gains)
+    assert ran.data("IRM")["mined"]["queries"] == len(qrels.gains)
 
 
 def test_no_negative_is_nearer_than_the_margin_to_a_positive(retrieve, tmp_path):
@@ -217,7 +217,7 @@ def test_pages_are_judged_by_their_titles_and_written(retrieve, collection, tmp_
     gold, predictions = tmp_path / "gold.tsv", tmp_path / "predictions.tsv"
     gold.write_text("".join(f"page {place // 2}\n" for place in range(6)))
     words = ("--k", "1,5", "--gold_data_path", gold, "--predictions_path", predictions, "--search_topk", "100")
-    curve = retrieve("evaluate", *words).data(lines.Irm)["precision_curve"]
+    curve = retrieve("evaluate", *words).data("IRM")["precision_curve"]
     assert (curve["level"], curve["title_normalisation"], curve["retrieved_depth"]) == ("page", "none", 100)
     assert [len(line.split("\t")) for line in predictions.read_text().splitlines()] == [30] * 6
     assert main(["precision", "--gold_data_path", str(gold), "--predictions_path", str(predictions), "--k", "1,5"]) == 0
@@ -283,7 +283,7 @@ def test_titles_with_blanks_and_quotes_give_one_figure(retrieve, collection, tmp
     gold, predictions = tmp_path / "gold.tsv", tmp_path / "predictions.tsv"
     gold.write_text("".join(f"page {place} \n" for place in range(6)))
     files = ("--gold_data_path", gold, "--predictions_path", predictions, "--k", "1,30")
-    curve = retrieve("evaluate", *files).data(lines.Irm)["precision_curve"]
+    curve = retrieve("evaluate", *files).data("IRM")["precision_curve"]
     assert curve["recall"][1] == 1  # all 30 documents are retrieved, so every page is found
     assert main(["precision", *map(str, files)]) == 0
     alone = lines.parse_line(capfd.readouterr().out.splitlines()[-1]).data["precision_curve"]
@@ -301,7 +301,7 @@ def test_a_similarity_that_is_not_searched_by_is_refused_before_the_model_is_loa
         patched.setattr("fmbench.drivers.retrieve.session.Encoder", None)
         said = retrieve(task, *words, code=2).notes
     assert "far/config_sentence_transformers.json: similarity_fn_name is euclidean" in said and "--similarity" in said
-    assert retrieve(task, *words, "--similarity", "dot").data(lines.Search)["similarity"] == "dot"
+    assert retrieve(task, *words, "--similarity", "dot").data("SEARCH")["similarity"] == "dot"
 
 
 def test_the_log_says_which_prompts_of_the_folder_were_taken(retrieve, model, tmp_path):
@@ -309,7 +309,7 @@ def test_the_log_says_which_prompts_of_the_folder_were_taken(retrieve, model, tm
     prompts = {"prompts": {"query": "wing ", "passage": "flow "}}
     (tmp_path / "asked" / "config_sentence_transformers.json").write_text(json.dumps(prompts))
     ran = retrieve("evaluate", "--model_name", tmp_path / "asked")
-    facts = [line.data for line in map(lines.parse_line, ran.log.splitlines()) if isinstance(line, lines.Env)]
+    facts = [line.data for line in map(lines.parse_line, ran.log.splitlines()) if lines.is_json(line, "ENV")]
     found = next(data for data in facts if "recipe" in data)
     assert found["prompts"] == {"query": "query", "passage": None}
     assert (found["recipe"]["query_prompt"], found["recipe"]["passage_prompt"]) == ("wing ", "")
@@ -378,14 +378,14 @@ def test_a_query_that_is_a_document_does_not_find_itself(retrieve, counterargume
     runs = {}
     for choice in ("yes", "no"):
         ran = retrieve("evaluate", *words, "--ignore_identical_ids", choice, "--output_dir", tmp_path / choice)
-        assert ran.data(lines.Irm)["ignore_identical_ids"] is ran.data(lines.Search)["ignore_identical_ids"]
-        assert ran.data(lines.Irm)["ignore_identical_ids"] is (choice == "yes")
+        assert ran.data("IRM")["ignore_identical_ids"] is ran.data("SEARCH")["ignore_identical_ids"]
+        assert ran.data("IRM")["ignore_identical_ids"] is (choice == "yes")
         assert "warning: argu: queries with the id of a document: 6 ('d0', " in ran.notes
         runs[choice] = read_run(tmp_path / choice / "argu" / "run.jsonl")
     for query, with_own, others in zip(runs["no"].query_ids, runs["no"].ids, runs["yes"].ids, strict=True):
         assert with_own[0] == query and others[:4] == with_own[1:] and len(others) == 5
     default = retrieve("evaluate", *words)
-    assert default.data(lines.Irm)["ignore_identical_ids"] is True
+    assert default.data("IRM")["ignore_identical_ids"] is True
 
 
 @pytest.mark.parametrize(
@@ -418,11 +418,11 @@ def test_a_query_is_not_mined_for_itself(retrieve, counterarguments, tmp_path):
 
 def test_a_part_of_the_corpus_is_said_in_the_log(retrieve):
     ran = retrieve("evaluate", "--other_documents", 4, "--latency_queries", "0")
-    assert ran.data(lines.Search)["documents"] == 10
-    quality = ran.data(lines.Irm)
+    assert ran.data("SEARCH")["documents"] == 10
+    quality = ran.data("IRM")
     assert (quality["dataset"], quality["other_documents"]) == ("wings+4", 4)
     assert (
         "warning: wings+4: searches 10 documents, the judged ones and 4 others at most (drawn by --seed 0)" in ran.notes
     )
     assert "compare them on this part alone" in ran.notes
-    assert retrieve("evaluate", "--latency_queries", "0").data(lines.Irm)["other_documents"] is None
+    assert retrieve("evaluate", "--latency_queries", "0").data("IRM")["other_documents"] is None

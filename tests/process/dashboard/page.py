@@ -11,14 +11,14 @@ WAVE = (0, 3, -3, 2, -2, 1, -1, 3, -3, 2, -2, 1, -1, 0, 2, -2, 1, -1, 0, 1)  # i
 
 def log_text(model="org/m", dtype="float32", slower=1.0, inputs=(16, 64), batches=(1, 2, 4, 8, 16, 32), **facts):
     """A log in which a shape takes input x batch / 10 milliseconds, `slower` times; of 64 x 32 there was no memory."""
-    out = [lines.Log({"format": 1}), lines.Arg("model_name", model)]
-    out.append(lines.Env({"platform": "cpu", "dtype": dtype, "model": model, "threads": 1, **facts}))
+    out = [lines.JsonLine("LOG", {"format": 1}), lines.Arg("model_name", model)]
+    out.append(lines.JsonLine("ENV", {"platform": "cpu", "dtype": dtype, "model": model, "threads": 1, **facts}))
     for size in inputs:
         for batch in batches:
             place = {"input_size": size, "batch_size": batch}
-            out.append(lines.Case({**place, "reps": len(WAVE)}))
+            out.append(lines.JsonLine("CASE", {**place, "reps": len(WAVE)}))
             if (size, batch) == (64, 32):
-                out.append(lines.Err({**place, "type": "OutOfMemoryError", "message": "too large"}))
+                out.append(lines.JsonLine("ERR", {**place, "type": "OutOfMemoryError", "message": "too large"}))
                 continue
             base = size * batch * slower * 1e5
             durations = [int(base * (1 + wave / 1000)) for wave in WAVE]

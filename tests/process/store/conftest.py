@@ -53,8 +53,8 @@ def log(tmp_path):
 
     def write(name="x.log", latency=2.0, start=1_700_000_000, driver="embed", model="org/m", batch=4, **facts):
         text = [
-            lines.Log({"format": 1, "program": "fmbench 0.1.0", "driver": driver}),
-            lines.Env({"platform": "cpu", "cpu": "AMD EPYC", "cpu_cores": 2, "threads": 2, **facts}),
+            lines.JsonLine("LOG", {"format": 1, "program": "fmbench 0.1.0", "driver": driver}),
+            lines.JsonLine("ENV", {"platform": "cpu", "cpu": "AMD EPYC", "cpu_cores": 2, "threads": 2, **facts}),
             lines.Res(
                 start * 10**9, (start + 1) * 10**9, model, "BertModel", 16, batch, latency, batch * 1e3 / latency
             ),

@@ -1,0 +1,285 @@
+"""Descriptions of fields. Each is made once: it checks a line, and is the published schema, the columns of tables and
+the reference of the lines.
+
+A value that is null counts as absent. What a line says besides is passed on unread.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from fmbench.lines import LineError
+
+# Beyond these, a line is damaged.
+LONGEST = 1e10  # seconds: three centuries
+LARGEST = 2**63 - 1  # anything counted
+GREATEST = 1e300  # any number; the sums and ratios of such still are
+TIME = re.compile(r"-?[0-9]{1,18}\.[0-9]{9}")
+
+Kind = Literal["truth", "integer", "number", "text", "numbers", "texts"]  # how a table holds a value
+Json = dict[str, Any]
+PAIR_OF_NUMBERS: Json = {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2}
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """What may stand under one key, and what it means."""
+
+    means: str
+    form: str  # what people call such a value
+    check: Callable[[Any], str | None]  # why a value is none, to be read behind its name
+    json: Json = field(default_factory=dict)  # JSON Schema of a value
+    column: Kind | None = "text"
+    unit: str = ""
+    needed: bool = False  # an object says nothing without it
+    binding: bool = False  # it says what an object is of: one where it is wrong says nothing
+    below: "Schema | None" = None  # of an object
+
+    def published(self) -> Json:
+        """Return the JSON Schema of the field: null is allowed where it is not needed."""
+        known = {key: value for key, value in (("description", self.means), ("unit", self.unit)) if value}
+        said = self.json if self.below is None else self.below.published()
+        if self.needed or not said:
+            return {**said, **known}
+        if isinstance(said.get("type"), str):
+            return {**said, "type": [said["type"], "null"], **known}
+        return {"anyOf": [{"type": "null"}, said], **known}
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """An object: its fields by key, and further ones by what it is.
+
+    `form` names what an object is by its values, and `forms` has the fields of each. The columns of an `open` one
+    are those that a row has: its keys differ from row to row.
+    """
+
+    fields: Mapping[str, Field]
+    means: str = ""
+    open: bool = False
+    form: Callable[[Mapping[str, Any]], str] = lambda data: ""
+    forms: Mapping[str, Mapping[str, Field]] = field(default_factory=dict)
+
+    def without(self, *keys: str) -> "Schema":
+        """Return the same but for some fields."""
+        return replace(self, fields={key: one for key, one in self.fields.items() if key not in keys})
+
+    def layers(self, data: Mapping[str, Any]) -> Iterator[Mapping[str, Field]]:
+        """Yield the fields of an object, and those that it has for what it is."""
+        yield self.fields
+        yield self.forms.get(self.form(data), {})
+
+    def refuse(self, data: Json) -> list[str]:
+        """Take every field out of an object that is not what it should be, and return why, a text each.
+
+        Raises LineError where the object says nothing without it.
+        """
+        refused = []
+        for fields in self.layers(data):
+            for key, one in fields.items():
+                why = complaint(data.get(key), key, one)
+                if why is not None and (one.needed or one.binding):
+                    raise LineError(why)
+                if why is not None:
+                    del data[key]
+                    refused.append(why)
+        return refused
+
+    def complaint(self, data: Mapping[str, Any]) -> str | None:
+        """Return what the first field is that is not what it should be, or None."""
+        found = (complaint(data.get(key), key, one) for fields in self.layers(data) for key, one in fields.items())
+        return next(filter(None, found), None)
+
+    def published(self) -> Json:
+        """Return the JSON Schema of the object."""
+        every = {**self.fields, **{key: one for form in self.forms.values() for key, one in form.items()}}
+        needed = [key for key, one in self.fields.items() if one.needed]
+        said: Json = {"type": "object", **({"required": needed} if needed else {})}
+        return {**said, "properties": {key: one.published() for key, one in every.items()}}
+
+    def columns(self, above: str = "") -> Iterator[tuple[str, Kind]]:
+        """Yield the columns that a table of such objects has, with what they hold."""
+        for key, one in self.fields.items():
+            if one.below is not None and not one.below.open:
+                yield from one.below.columns(f"{above}{key}.")
+            elif one.column is not None:
+                yield above + key, one.column
+
+    def objects(self, above: str = "") -> Iterator[str]:
+        """Yield the keys that hold an object or nothing, and so are no columns."""
+        for key, one in self.fields.items():
+            if one.below is not None:
+                yield above + key
+                yield from () if one.below.open else one.below.objects(f"{above}{key}.")
+
+
+def complaint(value: Any, key: str, one: Field) -> str | None:
+    """Return why a value cannot stand under a key, or None where it can."""
+    if value is None:
+        return f"{key} is missing" if one.needed else None
+    why = one.check(value)
+    return None if why is None else f"{key}{why}"
+
+
+def unless(fits: Callable[[Any], bool], why: str) -> Callable[[Any], str | None]:
+    """Return a check that says why where a value does not fit."""
+    return lambda value: None if fits(value) else f" {why}"
+
+
+def is_number(value: object) -> bool:
+    """Whether a JSON value is a number; true and false are none, and nothing is that is beyond all measures."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= GREATEST
+
+
+def is_count(value: object) -> bool:
+    """Whether a JSON value is a whole number, at least 0."""
+    return type(value) is int and 0 <= value <= LARGEST
+
+
+def is_seconds(value: object) -> bool:
+    """Whether a JSON value is a duration."""
+    return is_number(value) and 0 <= value <= LONGEST  # type: ignore[operator]
+
+
+def is_interval(value: object) -> bool:
+    """Whether a JSON value is two numbers."""
+    return isinstance(value, list) and len(value) == 2 and all(map(is_number, value))
+
+
+def text(means: str, *, needed: bool = False) -> Field:
+    """Describe a text."""
+    check = unless(lambda value: isinstance(value, str), "is no text")
+    return Field(means, "text", check, {"type": "string"}, needed=needed)
+
+
+def choice(means: str, *values: str) -> Field:
+    """Describe a text that must be one of some."""
+    return Field(means, "text", unless(values.__contains__, "is none of ours"), {"enum": [*values]}, needed=True)
+
+
+def time(means: str) -> Field:
+    """Describe a moment: seconds since the epoch with nine decimals, as a text, since a double does not hold them."""
+    check = unless(lambda value: isinstance(value, str) and TIME.fullmatch(value) is not None, "is no time")
+    return Field(means, "time", check, {"type": "string", "pattern": "^-?[0-9]+\\.[0-9]{9}$"})
+
+
+def truth(means: str, *, needed: bool = False) -> Field:
+    """Describe what is true or false."""
+    check = unless(lambda value: isinstance(value, bool), "is neither true nor false")
+    return Field(means, "true or false", check, {"type": "boolean"}, "truth", needed=needed)
+
+
+def count(means: str, unit: str = "", *, needed: bool = False) -> Field:
+    """Describe a whole number, at least 0."""
+    schema = {"type": "integer", "minimum": 0}
+    return Field(means, "count", unless(is_count, "is no whole number"), schema, "integer", unit, needed)
+
+
+def whole(means: str) -> Field:
+    """Describe a whole number as a log has it, whatever it is."""
+    check = unless(lambda value: type(value) is int and abs(value) <= LARGEST, "is no whole number")
+    return Field(means, "whole number", check, {"type": "integer"}, "integer")
+
+
+def constant(means: str, value: int) -> Field:
+    """Describe what is the same in every row."""
+    return Field(means, "count", unless(value.__eq__, f"is not {value}"), {"const": value}, "integer")
+
+
+def number(means: str, unit: str = "", *, needed: bool = False) -> Field:
+    """Describe any number."""
+    return Field(means, "number", unless(is_number, "is no number"), {"type": "number"}, "number", unit, needed)
+
+
+def seconds(means: str, *, needed: bool = False) -> Field:
+    """Describe a duration in seconds."""
+    schema = {"type": "number", "minimum": 0}
+    return Field(means, "number", unless(is_seconds, "is no number of seconds"), schema, "number", "seconds", needed)
+
+
+def interval(means: str, unit: str = "") -> Field:
+    """Describe an interval: its low end and its high end."""
+    check = unless(is_interval, "is no pair of numbers")
+    return Field(means, "low, high", check, PAIR_OF_NUMBERS, "numbers", unit)
+
+
+def numbers(means: str, unit: str = "") -> Field:
+    """Describe a list of numbers."""
+    check = unless(lambda value: isinstance(value, list) and all(map(is_number, value)), "is no list of numbers")
+    return Field(means, "numbers", check, {"type": "array", "items": {"type": "number"}}, "numbers", unit)
+
+
+def counts(means: str, unit: str = "") -> Field:
+    """Describe a list of whole numbers."""
+    check = unless(lambda value: isinstance(value, list) and all(map(is_count, value)), "is no list of whole numbers")
+    return Field(means, "counts", check, {"type": "array", "items": {"type": "integer", "minimum": 0}}, "numbers", unit)
+
+
+def texts(means: str) -> Field:
+    """Describe a list of texts."""
+    check = unless(
+        lambda value: isinstance(value, list) and all(isinstance(one, str) for one in value), "is no list of texts"
+    )
+    return Field(means, "texts", check, {"type": "array", "items": {"type": "string"}}, "texts")
+
+
+def anything(means: str, form: str = "any") -> Field:
+    """Describe a value that nothing is read from."""
+    return Field(means, form, lambda value: None, column=None)
+
+
+def numbers_by_name(means: str, unit: str = "") -> Field:
+    """Describe an object of numbers."""
+    check = unless(
+        lambda value: isinstance(value, dict) and all(map(is_number, value.values())), "is no object of numbers"
+    )
+    schema: Json = {"type": "object", "additionalProperties": {"type": "number"}}
+    return Field(means, "number by name", check, schema, None, unit)
+
+
+def by_name(means: str, one: Field, of: str) -> Field:
+    """Describe an object whose values are all such as one field; `of` is what messages call it."""
+
+    def check(value: Any) -> str | None:
+        if not isinstance(value, dict):
+            return f" is no {of}"
+        needed = replace(one, needed=True)
+        found = (f": {name} is no {one.form}" if below is None else complaint(below, f": {name}", needed)
+                 for name, below in value.items())  # fmt: skip
+        return next(filter(None, found), None)
+
+    schema: Json = {"type": "object", "additionalProperties": replace(one, needed=True).published()}
+    return Field(means, f"{one.form} by name", check, schema, None)
+
+
+def intervals_by_name(means: str) -> Field:
+    """Describe an object of intervals."""
+    pair = replace(interval(""), form="pair of numbers")
+    return replace(by_name(means, pair, "object of pairs of numbers"), form="low, high by name")
+
+
+def part(means: str, below: Schema, *, needed: bool = False) -> Field:
+    """Describe an object that has fields of its own."""
+
+    def check(value: Any) -> str | None:
+        if not isinstance(value, dict):
+            return " is no object"
+        why = below.complaint(value)
+        return None if why is None else f": {why}"
+
+    return Field(means, "object", check, column=None, needed=needed, below=below)
+
+
+def parts(means: str, one: Schema) -> Field:
+    """Describe a list of objects that have fields of their own."""
+
+    def check(value: Any) -> str | None:
+        if not isinstance(value, list):
+            return " is no list"
+        if not all(isinstance(item, dict) for item in value):
+            return ": one is no object"
+        why = next(filter(None, map(one.complaint, value)), None)
+        return None if why is None else f": {why}"
+
+    return Field(means, "objects", check, {"type": "array", "items": one.published()})

@@ -1,0 +1,106 @@
+"""Why a row of retrieval or of distillation should not be believed: what its log says twice does not agree.
+
+A reason begins with a word of docs/reference/lines.md: mixed, contradicted, damaged.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from fmbench import stats
+from fmbench.consistency import ascending, holds
+
+from ..reading.doubts import differ, quotient
+
+METRIC_ROUNDING = 1e-4  # of a metric and the ends of its interval
+PERCENTILES = ("p50", "p95", "p99")
+SHARES = ("precision", "ceiling", "success", "recall")
+
+Said = Mapping[str, Any]
+
+
+def retrieval_doubt(parts: Mapping[str, Said]) -> str | None:
+    """Return why the lines of a data set are not to be believed, or None."""
+    return next(retrieval_doubts(parts), None)
+
+
+def retrieval_doubts(parts: Mapping[str, Said]) -> Iterator[str]:
+    """Yield what the lines of a data set say that cannot be, or that its other lines do not."""
+    search = parts.get("search", {})
+    for part, name, counted in (("queries", "query", "queries"), ("passages", "passage", "documents")):
+        if part in parts:
+            yield from encoding_doubts(parts[part], f"ENC of role {name}")
+            if search.get(counted) not in (None, parts[part]["texts"]):
+                yield f"contradicted: SEARCH has {search[counted]} {counted}, and ENC {parts[part]['texts']}"
+    if differ(search.get("queries_per_second"), quotient(search.get("queries"), search.get("seconds"))):
+        yield "contradicted: SEARCH's queries_per_second are not its queries over its seconds"
+    yield from latency_doubts(search.get("latency_ms"), "SEARCH's latency_ms")
+    judged = parts.get("quality", {}).get("queries")
+    if judged is not None and search.get("queries") is not None and judged > search["queries"]:
+        yield f"contradicted: IRM judges {judged} queries, and SEARCH has {search['queries']}"
+    yield from quality_doubts(parts.get("quality", {}), "IRM")
+
+
+def encoding_doubts(said: Said, line: str) -> Iterator[str]:
+    """Yield what an ENC line says that cannot be."""
+    texts, total = said["texts"], (said.get("seconds") or {}).get("total")
+    for key in ("empty", "cached"):
+        if (said.get(key) or 0) > texts:
+            yield f"contradicted: {line} has {said[key]} {key} texts of {texts}"
+    if not within(said.get("padding_share")):
+        yield f"contradicted: {line} has a padding_share that is no share"
+    for key, count in (("texts", texts - (said.get("cached") or 0)), ("tokens", said.get("tokens"))):
+        if count and differ(said.get(f"{key}_per_second"), quotient(count, total)):
+            yield f"contradicted: {line} has {key}_per_second that are not its {key} over its seconds"
+    yield from latency_doubts(said.get("latency_ms"), f"{line}: latency_ms")
+
+
+def latency_doubts(said: Said | None, name: str) -> Iterator[str]:
+    """Yield that percentiles do not ascend."""
+    if said and not ascending([said.get(key) for key in PERCENTILES]):
+        yield f"contradicted: {name} does not ascend from p50 to p99"
+
+
+def quality_doubts(said: Said, line: str) -> Iterator[str]:
+    """Yield what is wrong with means, their intervals and the counts of queries."""
+    for name, value in (said.get("metrics") or {}).items():
+        interval = (said.get("intervals") or {}).get(name)
+        if not within(value) or not holds(interval, value, METRIC_ROUNDING):
+            yield f"contradicted: {line}: {name} {value} is no share, or its interval does not hold it"
+    for key in ("without_results", "without_relevant"):
+        if None not in (said.get(key), said.get("queries")) and said[key] > said["queries"]:
+            yield f"contradicted: {line} has {said[key]} queries {key} of {said['queries']}"
+    curve = said.get("precision_curve") or {}
+    if not all(within(value) for key in SHARES for value in curve.get(key) or ()):
+        yield f"contradicted: {line}: the precision_curve holds what is no share"
+
+
+def distillation_doubt(encoders: Sequence[Said], said: Said) -> str | None:
+    """Return why a query encoder's line is not to be believed, or None."""
+    return next(distillation_doubts(encoders, said), None)
+
+
+def distillation_doubts(encoders: Sequence[Said], said: Said) -> Iterator[str]:
+    """Yield what the line of a query encoder says that cannot be, or that the teacher's line does not."""
+    yield from quality_doubts(said, "DST")
+    for key in ("latency_ms", "after_last_word_ms"):
+        yield from latency_doubts(said.get(key), f"DST: {key}")
+    teacher: Said = next((
+        (one.get("metrics") or {}) for one in encoders
+        if one["stage"] == "reference" and one["dataset"] == said["dataset"]
+    ), {})  # fmt: skip
+    for name, kept in (said.get("kept") or {}).items():
+        if not holds(kept.get("interval"), kept.get("share"), METRIC_ROUNDING):
+            yield f"contradicted: DST: the interval of kept {name} does not hold its share"
+        if differ(kept.get("share"), quotient((said.get("metrics") or {}).get(name), teacher.get(name))):
+            yield f"contradicted: DST: kept {name} is not its share of the teacher's"
+    pair, latency = said.get("pair") or {}, said.get("latency_ms") or {}
+    if not holds(pair.get("interval"), pair.get("ratio")):
+        yield "contradicted: DST: the pair's interval does not hold its ratio"
+    settled = stats.settled(said.get("nanoseconds") or ())
+    if settled and latency.get("n") == len(settled) and differ(latency.get("p50"), stats.median(settled) / 1e6):
+        yield f"contradicted: DST says {latency['p50']} ms, and its nanoseconds {stats.median(settled) / 1e6} ms"
+
+
+def within(value: float | None) -> bool:
+    """Whether a value is a share; what is not known passes."""
+    return value is None or -METRIC_ROUNDING <= value <= 1 + METRIC_ROUNDING
