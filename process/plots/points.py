@@ -73,6 +73,12 @@ def points_of(results: Sequence[Result]) -> tuple[list[Point], str]:
     return list(found.values()), shared(measured)
 
 
+def over_points(picture: Callable[[Sequence[Point], str], Any], results: Sequence[Result]) -> Any:
+    """Return a picture of the shapes of results, or why there is none."""
+    points, subtitle = points_of(results)
+    return picture(points, subtitle) if points else "no result has a latency"
+
+
 def is_measured(row: dict[str, Any]) -> bool:
     """Whether a result can be a point."""
     return row["status"] != "ERR" and all((row[key] or 0) > 0 for key in ("itl", "input", "batch"))

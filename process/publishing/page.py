@@ -7,7 +7,6 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 from fmbench.console import run_main, warn
@@ -18,9 +17,10 @@ from ..reading.joined import joined
 from ..reading.results import read_results
 from ..reading.row import Result
 from ..reading.sources import Source
+from ..workload import workload_name
 from ..writing import output
 from .plots import write_machine_plots
-from .quality import reports, retrieval_sections, student_sections, write_student_plots
+from .quality import reports, student_sections, workload_sections, write_student_plots
 from .speed_table import machine_facts, tables
 
 PROGRAM = "python -m fmbench.process.publishing.page"
@@ -58,8 +58,7 @@ class Published:
     @property
     def speed(self) -> list[Result]:
         """The results of the speed driver."""
-        others = ("retrieval", "fidelity")
-        return [result for result in self.results if all(result.row[name] is None for name in others)]
+        return [result for result in self.results if workload_name(result.row) == "speed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +115,7 @@ def write_plots(folder: Path, runs: Sequence[Published]) -> dict[str, Plots]:
     made = {
         machine: Plots(
             write_machine_plots(machine, [result for run in members for result in run.speed], target),
-            write_student_plots(machine, rows_of(members), target),
+            write_student_plots(machine, results_of(members), target),
         )
         for machine, members in machines_of(runs).items()
     }
@@ -127,9 +126,9 @@ def write_plots(folder: Path, runs: Sequence[Published]) -> dict[str, Plots]:
     return made
 
 
-def rows_of(runs: Iterable[Published]) -> list[Mapping[str, Any]]:
-    """Return the rows of some runs."""
-    return [result.row for run in runs for result in run.results]
+def results_of(runs: Iterable[Published]) -> list[Result]:
+    """Return the results of some runs."""
+    return [result for run in runs for result in run.results]
 
 
 def page(folder: Path, runs: Sequence[Published], plots: Mapping[str, Plots]) -> str:
@@ -145,7 +144,7 @@ def page(folder: Path, runs: Sequence[Published], plots: Mapping[str, Plots]) ->
 
 def section(machine: str, runs: Sequence[Published], plots: Plots, said: Sequence[str]) -> str:
     """Return what is said of one machine."""
-    results = [result for run in runs for result in run.results]
+    results = results_of(runs)
     parts = [f"## {plain(machine)}", f"{plain(machine_facts(results))}. {counts(runs)}."]
     parts.append(
         "Logs: " + ", ".join(f"[{plain(run.run)}]({quote(f'{machine}/{run.run}')}/{LOG})" for run in runs) + "."
@@ -154,7 +153,7 @@ def section(machine: str, runs: Sequence[Published], plots: Plots, said: Sequenc
     speed = [(run.run, run.speed) for run in runs if run.speed]
     for title, table in tables(speed).items() if speed else ():
         parts += [f"### {title}", table.rstrip("\n")]
-    parts += [*retrieval_sections(rows_of(runs)), *student_sections(rows_of(runs), plots.students, PLOTS), *said]
+    parts += [*workload_sections(results), *student_sections(results, plots.students, PLOTS), *said]
     return "\n\n".join(parts) + "\n"
 
 

@@ -56,6 +56,7 @@ class RunReader:
 
     run: Run
     open: Shape | None  # the last shape of the run, until it is closed
+    line: lines.Line | None = None  # that was read last, without what was wrong in it; None where it says nothing
 
     def __init__(self, complaints: Complaints, repetitions: bool = True) -> None:
         self.run, self.open = Run(), None
@@ -89,7 +90,7 @@ class RunReader:
         """Take one line in; return the run before it where this line begins another."""
         self._number = number
         text = raw.decode("utf-8", "replace").rstrip("\r\n")
-        line = self._parse(number, text, whole=raw.endswith(b"\n"))
+        self.line = line = self._parse(number, text, whole=raw.endswith(b"\n"))
         if line is None:
             self._banner(text)
             return None
@@ -102,6 +103,7 @@ class RunReader:
             except UsageError as error:
                 raise UsageError(f"{self._complaints.name}:{number}: {error}") from None
             except (LineError, OverflowError) as error:
+                self.line = None
                 self._complaints.add(number, f"FMWORK {line.KIND}: {error}")
                 self._blame(line, str(error))
         return finished

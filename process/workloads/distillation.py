@@ -1,6 +1,6 @@
 """What a run of the distillation driver says of each query encoder: speed, and quality kept, in one row."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar
 
 from fmbench.figures import significant
@@ -9,9 +9,9 @@ from ..reading.doubts import distillation_doubt
 from ..reading.row import Result, row_of
 from ..reading.run import Run
 from ..reading.shape import Shape
-from ..workload import Row, Table, Workload
-from ..writing.view import Lines, harmless, text, trust
-from .retrieval import metric
+from ..workload import Gauge, Plot, Row, Table, Workload
+from ..writing.view import number, text, trust
+from .retrieval import NDCG, metric
 
 ENGINE = "fmbench/distill"
 HEADER = (
@@ -20,6 +20,10 @@ HEADER = (
 )  # fmt: skip
 RIGHT = (*range(3, 10), 11)
 QUALITY = ("queries", "ignore_identical_ids", "metrics", "intervals")
+EVALUATED = ("reference", "evaluate")  # stages whose lines are of a query encoder
+TRAINED = {"loss": "loss", "held_out": "held out"}  # of the lines of the others
+KEPT = Gauge("ndcg_at_10_kept", "ratio", "Share of the teacher's nDCG@10 that is kept.",
+             "distillation.kept.ndcg_cut_10.share", chart="ndcg_at_10_kept")  # fmt: skip
 MEASURED = ("kept", "pair", "latency_ms", "after_last_word_ms", "parameters", "bytes", "tokens_at_most")
 
 
@@ -44,16 +48,6 @@ def distillation_results(run: Run, source: str, metadata_id: str | None) -> Iter
             "distillation": {name: said.get(name) for name in MEASURED},
             "doubt": run.doubt or run.doubts.get(said["dataset"]) or distillation_doubt(run, said),
         }, source, said.get("nanoseconds") or ())  # fmt: skip
-
-
-def is_distillation(row: Row) -> bool:
-    """Whether a result is one of the distillation driver."""
-    return row.get("distillation") is not None
-
-
-def cells(rows: Iterable[Row]) -> tuple[Sequence[str], Lines, Sequence[int]]:
-    """Return a header, a line a query encoder, and which columns are flush right."""
-    return HEADER, [[harmless(cell) for cell in line_of(row)] for row in rows], RIGHT
 
 
 def line_of(row: Row) -> list[str]:
@@ -81,11 +75,40 @@ class Distillation(Workload):
     """What a query encoder is worth beside its teacher."""
 
     name: ClassVar[str] = "distillation"
+    gauges: ClassVar[Sequence[Gauge]] = (KEPT, NDCG)
+    labels: ClassVar[Mapping[str, str]] = {"dataset": "retrieval.dataset"}
 
     def rows(self, run: Run, source: str, metadata_id: str | None) -> Iterator[Result]:
         """Yield a row a query encoder and data set."""
         return distillation_results(run, source, metadata_id)
 
-    def tables(self, rows: Sequence[Row]) -> Sequence[Table]:
+    def label(self, row: Row) -> str:
+        """Return the query encoder and its data set."""
+        return f"{row['model']}, {row['retrieval']['dataset']}"
+
+    def tables(self, results: Sequence[Result]) -> Sequence[Table]:
         """Return one table: a line a query encoder and data set."""
-        return [Table(*cells(rows))]
+        lines = [line_of(result.row) for result in results]
+        return [Table(HEADER, lines, RIGHT, [result.source for result in results])]
+
+    def plots(self) -> Mapping[str, Plot]:
+        """Return quality kept against speed-up."""
+        from ..plots.tradeoff import kept_speed
+
+        return {"kept_speed": kept_speed}
+
+    def news(self, kind: str, data: Row) -> str | None:
+        """Return how far a step is, or what a query encoder keeps."""
+        if kind != "DST":
+            return None
+        if data["stage"] in EVALUATED:
+            share = (data.get("kept") or {}).get("ndcg_cut_10", {}).get("share")
+            parts = [
+                f"{data['query_model']} on {data['dataset']}",
+                "" if share is None else f"{share:.1%} of nDCG@10 kept",
+            ]
+        else:
+            parts = [f"step {data['step']:,} of {data['steps']:,}"] if data.get("step") and data.get("steps") else []
+            parts += [f"{word} {number(data[name])}" for name, word in TRAINED.items() if data.get(name) is not None]
+            parts += [data.get("ended") or ""]
+        return f"{data['stage']}: {', '.join(part for part in parts if part) or 'done'}"

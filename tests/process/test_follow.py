@@ -12,7 +12,7 @@ import pytest
 from fmbench import lines
 from fmbench.process.cli import main
 from fmbench.process.writing import follow as follow_module
-from fmbench.process.writing.progress import Watch, time_text
+from fmbench.process.writing.follow import Watch, time_text
 
 COMMAND = (sys.executable, "-c", "import sys; from fmbench.process.cli import main; sys.exit(main())")
 END = lines.Env({"load_average_end": 1.0})
