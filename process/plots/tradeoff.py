@@ -11,6 +11,7 @@ from ..workload import Row, workload_of
 from ..writing.columns import cells, text_of
 from . import canvas
 
+CONFIGURATION = ("model", "environment.platform", "precision")
 Band = tuple[float, float, float]  # a figure and the ends of its interval
 Value = Callable[[Row], Band | None]
 
@@ -29,11 +30,12 @@ class Panel:
 def tradeoff(title: str, results: Sequence[Result], panels: Sequence[Panel], front: bool = False) -> Figure | str:
     """Return a picture of results, or why there is none; with a `front`, a line joins those that no other beats."""
     rows = [result.row for result in results]
-    found = [row for row in rows if any(panel.x(row) and panel.y(row) for panel in panels)]
-    if not found:
+    shown = [panel for panel in panels if any(panel.x(row) and panel.y(row) for row in rows)]
+    if not shown:
         return f"no result has {panels[0].y_label} and {panels[0].x_label}"
-    made, axes = canvas.figure(title, name_of(found[0]) if len(found) == 1 else "", columns=len(panels))
-    for place, panel in zip(axes, panels, strict=True):
+    found = [row for row in rows if any(panel.x(row) and panel.y(row) for panel in shown)]
+    made, axes = canvas.figure(title, name_of(found[0]) if len(found) == 1 else "", columns=len(shown))
+    for place, panel in zip(axes, shown, strict=True):
         draw(place, panel, found, front)
     canvas.remark(axes[-1], "bar: 95% interval" + ("; line: beaten by none" if front else ""))
     canvas.legend(made, axes[0])
@@ -58,6 +60,7 @@ def draw(axes: Axes, panel: Panel, rows: Sequence[Row], front: bool) -> None:
         axes.margins(x=0.1)
     else:
         axes.set_xlim(left=0)
+    axes.ticklabel_format(axis="y", useOffset=False)  # cosines differ in their last digits
     axes.set_xlabel(panel.x_label)
     axes.set_ylabel(panel.y_label)
 
@@ -78,9 +81,9 @@ def front_of(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]
 
 
 def name_of(row: Row) -> str:
-    """Return what tells a result from others: model, platform, precision, and what it is of."""
-    platform = (row.get("environment") or {}).get("platform")
-    parts = dict.fromkeys((row.get("model"), platform, row.get("precision"), workload_of(row).label(row)))
+    """Return what tells a result from others: model, platform, precision, and what its workload adds."""
+    known = cells(row)
+    parts = [known.get(name) for name in (*CONFIGURATION, *workload_of(row).labels.values())]
     return canvas.shortened(", ".join(text_of(part) for part in parts if part), 60)
 
 

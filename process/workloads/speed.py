@@ -1,7 +1,6 @@
 """Speed: what the driver measured, a row a shape."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import partial
 from itertools import groupby
 from typing import Any, ClassVar
 
@@ -59,16 +58,12 @@ class Speed(Workload):
 
     def plots(self) -> Mapping[str, Plot]:
         """Return the pictures of a sweep, of single repetitions, and of the roofline."""
-        from ..plots import repetitions, roofline, sweep
-        from ..plots.points import over_points
+        from ..plots.points import of_results
+        from ..plots.repetitions import distribution, series
+        from ..plots.roofline import roofline
+        from ..plots.sweep import SWEEPS
 
-        pictures = {
-            **sweep.SWEEPS,
-            "repetitions": repetitions.series,
-            "distribution": repetitions.distribution,
-            "roofline": roofline.roofline,
-        }
-        return {name: partial(over_points, picture) for name, picture in pictures.items()}
+        return of_results({**SWEEPS, "repetitions": series, "distribution": distribution, "roofline": roofline})
 
 
 def line_of(row: Row) -> list[str]:
