@@ -123,7 +123,7 @@ def deliver(results: Iterable[Result], arguments: argparse.Namespace) -> None:
         results = list(results)
     pictures = arguments.plots is not None or arguments.dashboard is not None
     if pictures:
-        results = drawn(results, arguments.plots, arguments.dashboard)
+        results = draw(results, arguments.plots, arguments.dashboard)
     if not pictures or arguments.out is not None:
         write(results, arguments.format, arguments.out)
     if told:
@@ -146,7 +146,7 @@ def write(results: Iterable[Result], form: str, target: Path | None) -> None:
         formats.WRITERS[form]((result.row for result in results), stream)
 
 
-def drawn(results: Iterable[Result], folder: Path | None, page: Path | None) -> list[Result]:
+def draw(results: Iterable[Result], folder: Path | None, page: Path | None) -> list[Result]:
     """Draw the plots and the dashboard, print their paths, and return the results for whoever else wants them."""
     if page is not None:
         from .dashboard.page import plotly_script, write_dashboard

@@ -76,7 +76,7 @@ def records_of(results: Iterable[Result]) -> list[Record]:
     found: dict[str, dict[str, list[Finding]]] = defaultdict(lambda: defaultdict(list))
     for result in joined(results):
         key, workload = result.row["configuration"], workload_of(result.row)
-        if key is None or workload is None or result.row["status"] == "ERR":
+        if key is None or result.row["status"] == "ERR":
             continue
         if key not in configurations:
             configurations[key] = workload.configuration(result.row)

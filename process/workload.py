@@ -4,7 +4,7 @@ A workload is a class behind an entry point of the group `fmbench.workloads`. It
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from fmbench import plugins
 from fmbench.configuration import Configuration
 from fmbench.console import warn
+from fmbench.facts import flat
 from fmbench.figures import plus_minus, significant
 from fmbench.lines import CORE, POSITIONAL, JsonLine
 
@@ -19,6 +20,7 @@ from .reading.fields import ROW
 from .reading.row import Result, row_of
 from .reading.run import Run
 from .reading.schema import Schema
+from .writing.view import CONFIGURATION, table_of, text, trust
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -39,11 +41,42 @@ def plain_text(figure: "Finding") -> str:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows as people read them: a header, a line a row, which columns are flush right."""
+    """Rows as people read them: a header, a line a row, which columns are flush right, sentences that stand below.
+
+    `sources` are the logs of the lines: `show` names them where there are several.
+    """
 
     header: Sequence[str]
     lines: Sequence[Sequence[str]]
     right: Sequence[int] = ()
+    sources: Sequence[str] = ()
+    notes: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Gauge:
+    """A figure of a row: its name below `fmbench_` in OpenMetrics, its unit, the column that it shows.
+
+    `convert` makes what the column holds the unit's. `chart` is what experiment trackers call the column itself, its
+    unit in its name; they are told of no gauge without one.
+    """
+
+    name: str
+    unit: str
+    help: str
+    column: str
+    convert: Callable[[Any], float] = float
+    chart: str | None = None
+
+    @property
+    def family(self) -> str:
+        """Its whole name in OpenMetrics."""
+        return "_".join(part for part in ("fmbench", self.name, self.unit) if part)
+
+
+def thousandth(milliseconds: float) -> float:
+    """Return seconds."""
+    return round(milliseconds / 1000, 12)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +114,15 @@ class Column:
 
 
 class Workload(ABC):
-    """What is measured, and how its lines are read and shown. Pure functions over plain values."""
+    """What is measured, and how its lines are read and shown. Pure functions over plain values.
+
+    What a row has of this workload alone stands below a key of the workload's name.
+    """
 
     name: ClassVar[str]
+    gauges: ClassVar[Sequence[Gauge]] = ()  # besides those of every row (openmetrics.COMMON)
+    labels: ClassVar[Mapping[str, str]] = {}  # of gauges: the columns that tell the rows of one configuration apart
+    panel: ClassVar[str | None] = None  # JavaScript of the dashboard's panel
     columns: ClassVar[Sequence[Column]] = ()  # what its rows say of a configuration
     engine: ClassVar[str]  # what rows say that the figures are from
     kinds: ClassVar[Mapping[str, Schema]]  # the JSON lines that are its own
@@ -105,13 +144,14 @@ class Workload(ABC):
     def rows(self, run: Run, source: str, metadata_id: str | None) -> Iterator[Result]:
         """Yield what a run measured, a thing a row. `source` is what messages call its log."""
 
-    @abstractmethod
     def label(self, row: Row) -> str:
-        """Return what a message calls a row, and what it is the newest of in a log that a run went on with."""
+        """Return what a message or a chart calls a row of a run."""
+        known = flat(row)
+        return ", ".join(str(known[name]) for name in self.labels.values() if known.get(name) is not None) or self.name
 
-    @abstractmethod
-    def tables(self, rows: Sequence[Row]) -> Sequence[Table]:
-        """Return tables of some rows of this workload, each with a line a row that belongs in it."""
+    def tables(self, results: Sequence[Result]) -> Sequence[Table]:
+        """Return tables of results of this workload, a line a result. By default all that stands below its key."""
+        return [own_table(results)]
 
     def configuration(self, row: Row) -> Configuration | None:
         """Return what a row is of; None where its log does not say what computed it."""
@@ -120,8 +160,65 @@ class Workload(ABC):
         return Configuration.of(facts, row["model"], said) if facts.get("platform") else None
 
     def plots(self) -> Mapping[str, Plot]:
-        """Return the pictures that `process --plots` draws of this workload's results, by name."""
+        """Return the pictures of this workload's results that `process --plots` draws, by name. Imports matplotlib."""
         return {}
+
+    def news(self, kind: str, data: Row) -> str | None:
+        """Return what `process --follow` prints of a line that was read, one row of text; of most lines nothing."""
+
+
+class Unknown(Workload):
+    """Any workload that is not installed here: of its results, as JSON has them, there is a table at least."""
+
+    name: ClassVar[str] = "unknown"
+
+    def rows(self, run: Run, source: str, metadata_id: str | None) -> Iterator[Result]:
+        """Yield nothing: nobody knows its lines."""
+        return iter(())
+
+
+def own_table(results: Sequence[Result]) -> Table:
+    """Return the configuration of results and every text, number and truth below the key of their workload."""
+    rows = [result.row for result in results]
+    found = [flat(row.get(row["workload"]) or {}) for row in rows]
+    names = list(dict.fromkeys(name for one in found for name, value in one.items() if not isinstance(value, list)))
+    lines = [
+        [*(read(row) for read in CONFIGURATION.values()), *(cell(one.get(name)) for name in names), trust(row)]
+        for row, one in zip(rows, found, strict=True)
+    ]
+    numbers = [name for name in names if all(isinstance(one.get(name), int | float | None) for one in found)]
+    header = (*CONFIGURATION, *names, "trust")
+    return Table(*table_of(header, lines, names, {"threads", *numbers}), [result.source for result in results])
+
+
+def cell(value: Any) -> str:
+    """Return a value as a table has it."""
+    return significant(value) if isinstance(value, float) else text(value)
+
+
+def workload_of(row: Row) -> Workload:
+    """Return the workload that a row is of."""
+    return installed().get(row["workload"]) or Unknown()
+
+
+def by_workload(results: Iterable[Result]) -> list[tuple[Workload, list[Result]]]:
+    """Return results by the workload that they are of, in the order of their tables."""
+    found: dict[str, list[Result]] = {}
+    for result in results:
+        found.setdefault(result.row["workload"], []).append(result)
+    names = sorted(found, key=place)
+    return [(workload_of(found[name][0].row), found[name]) for name in names]
+
+
+def place(name: str) -> tuple[int, str]:
+    """Return where a workload stands among others: ours first."""
+    return ORDER.index(name) if name in ORDER else len(ORDER), name
+
+
+def tables_of(results: Iterable[Result]) -> list[Table]:
+    """Return the tables of results, those of each workload together; of no results, an empty one of speed."""
+    found = by_workload(results) or [(installed()[ORDER[0]], [])]
+    return [table for workload, members in found for table in workload.tables(members)]
 
 
 @cache
@@ -134,7 +231,7 @@ def installed() -> Mapping[str, Workload]:
     found, warnings = plugins.discover(GROUP)
     workloads: dict[str, Workload] = {}
     taken = {*CORE, *POSITIONAL, *(key for key, one in ROW.items() if one is not None)}
-    for name in sorted(found, key=lambda name: (ORDER.index(name) if name in ORDER else len(ORDER), name)):
+    for name in sorted(found, key=place):
         try:
             workload: Workload = found[name].load()()
         except plugins.BrokenPluginError as error:
@@ -145,20 +242,14 @@ def installed() -> Mapping[str, Workload]:
             continue
         taken |= {*workload.kinds, *workload.sections}
         workloads[name] = workload
-    for text in warnings:
-        warn(text)
+    for warning in warnings:
+        warn(warning)
     return workloads
-
-
-def workload_of(row: Row) -> Workload | None:
-    """Return the workload that a row is of; None where it is not installed."""
-    return installed().get(row["workload"])
 
 
 def remembered(known: dict[tuple[object, ...], str | None], key: tuple[object, ...], row: Row) -> str | None:
     """Return the id of a row's configuration; of rows with the same key, it is made once."""
     if key not in known:
-        workload = workload_of(row)
-        configuration = workload.configuration(row) if workload else None
+        configuration = workload_of(row).configuration(row)
         known[key] = None if configuration is None else configuration.id
     return known[key]

@@ -36,15 +36,15 @@ MARKDOWN = Style(markdown, "### ", plain)
 
 def as_table(comparisons: Sequence[Comparison], threshold: float) -> str:
     """Return text for a terminal."""
-    return drawn(comparisons, threshold, TERMINAL)
+    return report(comparisons, threshold, TERMINAL)
 
 
 def as_markdown(comparisons: Sequence[Comparison], threshold: float) -> str:
     """Return Markdown for a pull request."""
-    return drawn(comparisons, threshold, MARKDOWN)
+    return report(comparisons, threshold, MARKDOWN)
 
 
-def drawn(comparisons: Sequence[Comparison], threshold: float, style: Style) -> str:
+def report(comparisons: Sequence[Comparison], threshold: float, style: Style) -> str:
     """Return a report: each comparison, and all against all where there are several."""
     parts = [part for comparison in comparisons for part in section(comparison, threshold, style)]
     if len(comparisons) > 1:
@@ -180,8 +180,8 @@ def comparison_object(comparison: Comparison) -> dict[str, Any]:
         "differing": {name: list(pair) for name, pair in comparison.differing.items()},
         "overall": mean_object(comparison.overall),
         "shapes": [shape_object(change) for change in comparison.changes],
-        "only_base": [named(key) for key in comparison.only_base],
-        "only_new": [named(key) for key in comparison.only_new],
+        "only_base": [key_object(key) for key in comparison.only_base],
+        "only_new": [key_object(key) for key in comparison.only_new],
     }
 
 
@@ -197,9 +197,9 @@ def shape_object(change: Change) -> dict[str, Any]:
         for name, side in (("base", change.base), ("new", change.new))
     }
     keys = ("ratio", "interval", "p", "p_holm", "verdict", "reason")
-    return {**named(change.key), **sides, **{key: getattr(change, key) for key in keys}}
+    return {**key_object(change.key), **sides, **{key: getattr(change, key) for key in keys}}
 
 
-def named(key: Key) -> dict[str, Any]:
+def key_object(key: Key) -> dict[str, Any]:
     """Return a shape's key as JSON values."""
     return dict(zip(KEYS, key, strict=True))

@@ -1,34 +1,14 @@
-"""`process --plots DIR`: every plot that the results allow, as PNG and SVG. Imports matplotlib."""
+"""`process --plots DIR`: every plot that the results of each workload allow, as PNG and SVG. Imports matplotlib."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
-
-from matplotlib.figure import Figure
 
 from fmbench.console import note
 from fmbench.errors import UsageError, first_line
 
 from ..reading.row import Result
-from ..workloads.retrieval import is_retrieval
+from ..workload import by_workload
 from . import canvas
-from .points import Point, points_of
-from .precision_at_k import precision
-from .quality import quality
-from .repetitions import distribution, series
-from .roofline import roofline
-from .sweep import SWEEPS
-
-PLOTS: dict[str, Callable[[Sequence[Point], str], Figure | str]] = {
-    **SWEEPS,
-    "repetitions": series,
-    "distribution": distribution,
-    "roofline": roofline,
-}
-RETRIEVAL_PLOTS: dict[str, Callable[[Sequence[Mapping[str, Any]], str], Figure | str]] = {
-    "quality_speed": quality,
-    "precision_at_k": precision,
-}
 
 
 def write_plots(results: Iterable[Result], folder: Path) -> list[Path]:
@@ -47,19 +27,16 @@ def draw_plots(
     results: Iterable[Result], folder: Path, formats: Sequence[str], say: Callable[[str], None]
 ) -> list[Path]:
     """Write the plots into a folder that is there, and return their paths; `say` is told which are left out."""
-    results = list(results)
-    points, subtitle = points_of(results)
-    rows = [result.row for result in results if is_retrieval(result.row)]
-    if not points and not rows:
-        say("no plots: no result has a latency")
-        return []
     written: list[Path] = []
+    found = by_workload(results)
+    if not found:
+        say("no plots: there are no results")
     with canvas.look():
-        made = {name: plot(points, subtitle) for name, plot in PLOTS.items()} if points else {}
-        made |= {name: plot(rows, "") for name, plot in RETRIEVAL_PLOTS.items()} if rows else {}
-        for name, picture in made.items():
-            if isinstance(picture, str):
-                say(f"no plot {name}: {picture}")
-            else:
-                written += canvas.save(picture, folder, name, formats)
+        for workload, members in found:
+            for name, plot in workload.plots().items():
+                made = plot(members)
+                if isinstance(made, str):
+                    say(f"no plot {name}: {made}")
+                else:
+                    written += canvas.save(made, folder, name, formats)
     return written

@@ -1,16 +1,21 @@
 """Results as lines of a plot: what is on the axes, what tells the lines apart, and what all of them share."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from fmbench.markdown import harmless
 
 from ..comparing.variant_names import FIRST, VariantNames
 from ..reading.joined import joined
 from ..reading.row import Result
+from ..workload import Plot
 from ..writing.columns import cells, text_of
 from ..writing.view import median
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 # What may tell two configurations apart, with how it is written, the plainest first; the rest of the fingerprint has
 # no room in a legend.
@@ -26,6 +31,7 @@ MAIN = ("model", "environment.platform", "precision")
 SHARED = ("model", "environment.platform", "environment.device", "precision", "environment.threads")
 
 Value = Callable[["Point"], tuple[float, float, float] | None]
+Picture = Callable[[Sequence["Point"], str], "Figure | str"]  # of points, with what all of them share
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +77,19 @@ def points_of(results: Sequence[Result]) -> tuple[list[Point], str]:
     measured = [result for result in joined(results) if is_measured(result.row)]
     found = {(name, result.row["input"], result.row["batch"]): point(result, name) for result, name in named(measured)}
     return list(found.values()), shared(measured)
+
+
+def of_results(pictures: Mapping[str, Picture]) -> dict[str, Plot]:
+    """Return pictures of points as pictures of results: each gets the points of these, which are found once."""
+    last: list[Any] = [None, None]
+
+    def plot(picture: Picture, results: Sequence[Result]) -> "Figure | str":
+        if last[0] is not results:
+            last[:] = results, points_of(results)
+        points, subtitle = last[1]
+        return picture(points, subtitle) if points else "no result has a latency"
+
+    return {name: partial(plot, picture) for name, picture in pictures.items()}
 
 
 def is_measured(row: dict[str, Any]) -> bool:

@@ -6,20 +6,18 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ..reading.row import Result
 from . import canvas
 
 NONE = "no result has a precision curve"
 
 
-def precision(rows: Sequence[Mapping[str, Any]], subtitle: str) -> Figure | str:
-    """Return precision at k with its interval, and its ceiling dashed in the same colour; or why there is none.
-
-    `rows`: results as JSON has them; the curve is at `retrieval.quality.precision_curve`.
-    """
-    curves = [(name_of(row), curve) for row in rows if (curve := curve_of(row)) is not None]
+def precision(results: Sequence[Result]) -> Figure | str:
+    """Return precision at k with its interval, and its ceiling dashed in the same colour; or why there is none."""
+    curves = [(name_of(one.row), curve) for one in results if (curve := curve_of(one.row)) is not None]
     if not curves:
         return NONE
-    made, (axes,) = canvas.figure("Precision at k, under its ceiling", subtitle)
+    made, (axes,) = canvas.figure("Precision at k, under its ceiling", "")
     for number, (name, curve) in enumerate(curves[: canvas.MOST_LINES]):
         draw(axes, number, name, curve)
     canvas.sizes_axis(axes, [k for _, curve in curves for k in curve["k"]])

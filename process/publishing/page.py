@@ -8,7 +8,6 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 from fmbench.console import run_main, warn
@@ -24,7 +23,7 @@ from ..record import Record, comparable, records_of
 from ..record import table_of as record_tables
 from ..writing import output
 from .plots import stems, write_machine_plots
-from .quality import reports, retrieval_sections, student_sections, write_student_plots
+from .quality import reports, student_sections, workload_sections, write_student_plots
 from .speed_table import machine_facts, tables
 
 PROGRAM = "python -m fmbench.process.publishing.page"
@@ -63,8 +62,7 @@ class Published:
     @property
     def speed(self) -> list[Result]:
         """The results of the speed driver."""
-        others = ("retrieval", "fidelity")
-        return [result for result in self.results if all(result.row[name] is None for name in others)]
+        return [result for result in self.results if result.row["workload"] == "speed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +123,7 @@ def write_plots(folder: Path, runs: Sequence[Published]) -> dict[str, Plots]:
     made = {
         machine: Plots(
             write_machine_plots(machine, [result for run in members for result in run.speed], target),
-            write_student_plots(machine, rows_of(members), target),
+            write_student_plots(machine, results_of(members), target),
         )
         for machine, members in machines_of(runs).items()
     }
@@ -136,9 +134,9 @@ def write_plots(folder: Path, runs: Sequence[Published]) -> dict[str, Plots]:
     return made
 
 
-def rows_of(runs: Iterable[Published]) -> list[Mapping[str, Any]]:
-    """Return the rows of some runs."""
-    return [result.row for run in runs for result in run.results]
+def results_of(runs: Iterable[Published]) -> list[Result]:
+    """Return the results of some runs."""
+    return [result for run in runs for result in run.results]
 
 
 def page(folder: Path, runs: Sequence[Published], plots: Mapping[str, Plots]) -> str:
@@ -168,8 +166,8 @@ def section(machine: str, runs: Sequence[Published], plots: Plots, said: Sequenc
         parts += [f"![{plain(path.stem)}]({PLOTS}/{path.name})" for path in plots.speed if path.stem in drawn]
         names = {one.configuration.id: one.name for one in members}
         details += [folded(f"{title}: {what}", text) for what, text in tables(speed, names).items()]
-    details += [folded(*cut(text)) for text in [*retrieval_sections(rows_of(runs)), *said]]
-    parts += [*student_sections(rows_of(runs), plots.students, PLOTS), *details]
+    details += [folded(*cut(text)) for text in [*workload_sections(results), *said]]
+    parts += [*student_sections(results, plots.students, PLOTS), *details]
     return "\n\n".join([*parts, *(f"{notes[run.run]}: [{plain(run.run)}]({link(run)})" for run in runs)]) + "\n"
 
 

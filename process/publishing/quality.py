@@ -1,19 +1,18 @@
 """The published results on quality: retrieval, students beside their teacher, and what fidelity commands printed."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
-from fmbench.distill.frontier import HEADER, RIGHT, Point, frontier_rows, plot
+from fmbench.distill.frontier import HEADER, RIGHT, Point, frontier_rows
 from fmbench.markdown import markdown, plain
 
-from ..workloads import retrieval
-from ..workloads.distillation import is_distillation
-from ..workloads.retrieval import is_retrieval
+from ..reading.row import Result
+from ..workload import by_workload
 from .plots import ODD
 
 METRIC = "ndcg_cut_10"
+OWN = ("speed", "distillation")  # workloads whose sections are more than their tables
 HEADING = re.compile(r"^##? ", re.MULTILINE)
 STUDENTS = """\
 Kept: the share of the teacher's nDCG@10, the student's queries searching the teacher's passages, with the 95 % interval
@@ -24,39 +23,55 @@ for queries: such a row shows what a student keeps on a corpus that was there be
 another corpus. The rows that learned from the other collection alone show that."""
 
 
-def retrieval_sections(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return the table of retrieval runs: speed and quality of one model, build and device side by side."""
-    chosen = [dict(row) for row in rows if is_retrieval(dict(row)) and not is_distillation(dict(row))]
-    return ["### Retrieval\n" + markdown(*retrieval.cells(chosen)).rstrip("\n")] if chosen else []
+def workload_sections(results: Iterable[Result]) -> list[str]:
+    """Return the tables of each workload under its name, but of those that have sections of their own."""
+    parts: list[str] = []
+    for workload, members in by_workload(results):
+        if workload.name not in OWN:
+            tables = [markdown(one.header, one.lines, one.right) for one in workload.tables(members)]
+            parts.append("\n".join([f"### {workload.name.capitalize()}\n", *tables]).rstrip("\n"))
+    return parts
 
 
-def student_sections(rows: Iterable[Mapping[str, Any]], plots: Mapping[str, Path], folder: str) -> list[str]:
+def student_sections(results: Iterable[Result], plots: Mapping[str, Path], folder: str) -> list[str]:
     """Return a table and a plot a data set. `plots` are the files by data set, in `folder`."""
     parts: list[str] = []
-    for dataset, points in students(rows).items():
+    for dataset, members in students(results).items():
+        points = [point_of(result) for result in members]
         parts += [f"### Students on {plain(dataset)}"] + ([] if parts else [STUDENTS])
         parts += [f"![{plain(plots[dataset].stem)}]({folder}/{plots[dataset].name})"]
         parts += [markdown(HEADER, frontier_rows(points), RIGHT).rstrip("\n")]
     return parts
 
 
-def students(rows: Iterable[Mapping[str, Any]]) -> dict[str, list[Point]]:
+def students(results: Iterable[Result]) -> dict[str, list[Result]]:
     """Return the students by data set; the teacher, which is measured beside them, is no student."""
-    found: dict[str, list[Point]] = {}
-    for row in rows:
-        if is_distillation(dict(row)) and (row["distillation"].get("kept") or {}).get(METRIC, {}).get("share"):
-            dataset = row["retrieval"]["dataset"]
-            said = {**row["distillation"], "query_model": row["model"], "dataset": dataset}
-            found.setdefault(dataset, []).append(Point.of(said, METRIC))
+    found: dict[str, list[Result]] = {}
+    for result in results:
+        kept = (result.row.get("distillation") or {}).get("kept") or {}
+        if kept.get(METRIC, {}).get("share"):
+            found.setdefault(result.row["retrieval"]["dataset"], []).append(result)
     return found
 
 
-def write_student_plots(machine: str, rows: Iterable[Mapping[str, Any]], folder: Path) -> dict[str, Path]:
+def point_of(student: Result) -> Point:
+    """Return a student as the table has it."""
+    row = student.row
+    said = {**row["distillation"], "query_model": row["model"], "dataset": row["retrieval"]["dataset"]}
+    return Point.of(said, METRIC)
+
+
+def write_student_plots(machine: str, results: Iterable[Result], folder: Path) -> dict[str, Path]:
     """Draw quality kept against speed-up, and return the files by data set."""
+    from ..plots import canvas
+    from ..plots.tradeoff import kept_speed
+
     found = {}
-    for dataset, points in students(rows).items():
-        found[dataset] = folder / f"{ODD.sub('-', f'{machine}-students-{dataset}')}.png"
-        plot(points, f"{dataset}: nDCG@10 kept against speed-up", found[dataset])
+    with canvas.look():
+        for dataset, members in students(results).items():
+            made, stem = kept_speed(members), ODD.sub("-", f"{machine}-students-{dataset}")
+            if not isinstance(made, str):
+                (found[dataset],) = canvas.save(made, folder, stem, ("png",))
     return found
 
 

@@ -48,6 +48,7 @@ class RunReader:
     """Collects one run at a time: what every driver says itself, and through its workload what a workload says."""
 
     run: Run
+    line: lines.Line | None = None  # that was read last, without what was wrong in it; None where it says nothing
 
     def __init__(self, complaints: Complaints, repetitions: bool = True) -> None:
         self._keeps = repetitions
@@ -80,6 +81,7 @@ class RunReader:
         text = raw.decode("utf-8", "replace").rstrip("\r\n")
         exact = self.run.format is not None
         line = lines.parse_whole(text, raw.endswith(b"\n"), exact, self._torn, {*lines.CORE, *self._owners})
+        self.line = line
         if line is None:
             self._banner(text)
             return None
@@ -90,6 +92,7 @@ class RunReader:
         except UsageError as error:
             raise UsageError(f"{self._complaints.name}:{number}: {error}") from None
         except (LineError, OverflowError) as error:
+            self.line = None
             self._complain(line, str(error))
         return finished
 

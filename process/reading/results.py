@@ -6,7 +6,7 @@ from typing import Any
 
 from fmbench.errors import UsageError
 
-from ..workload import installed, remembered
+from ..workload import installed, remembered, workload_of
 from .log_reader import read_runs
 from .row import Result, disagrees
 from .run import Run
@@ -61,9 +61,7 @@ def doubted(found: Iterable[Result], warn: Callable[[str], None]) -> Iterator[Re
 
 def name_of(result: Result) -> str:
     """Return what a message calls a result."""
-    row = result.row
-    workload = installed().get(row["workload"])
-    return workload.label(row) if workload else str(row["workload"])
+    return workload_of(result.row).label(result.row)
 
 
 def disagreement(result: Result) -> str:

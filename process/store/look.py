@@ -11,7 +11,7 @@ from fmbench.table import table
 
 from ..writing import formats, output
 from ..writing.columns import text_of
-from ..writing.show import drawn, keys
+from ..writing.show import keys, tables_as_text
 from ..writing.view import harmless
 from . import answers
 from .arguments import ENTRIES, parser_of
@@ -95,7 +95,7 @@ def show_entries(argv: Sequence[str]) -> int:
     )
     arguments = parser.parse_known(argv)
     store = Store.existing(arguments.store)
-    text = drawn(store.results(store.choose(arguments.entries), warn), arguments.by, origin="entry")
+    text = tables_as_text(store.results(store.choose(arguments.entries), warn), arguments.by, origin="entry")
     with output.opened(None) as stream:
         stream.write(text)
     return 0

@@ -10,8 +10,8 @@ from typing import Any
 
 from fmbench.errors import UsageError, one_line
 
+from ..writing.groups import short_names
 from ..writing.parquet import arrow_tables, kinds_of, library, schema_of
-from ..writing.vocabulary import short_names
 from .rows import RUNS, results_table, runs, with_place_first
 from .store import Store, Warn
 

@@ -12,24 +12,14 @@ from fmbench.secrets import is_masked, masked
 
 from ..comparing.variant_names import VariantNames
 from ..reading.row import Result
+from ..workload import workload_of
 from ..writing.columns import cells, text_of
+from ..writing.openmetrics import figures_of
 
 PROJECT = "fmbench"  # where nobody names another
 Parameter = str | int | float | bool
 
-# A figure's name, with its unit, and the column that it shows. Not all shapes have all of them.
-FIGURES = {
-    "latency_ms": "itl",
-    "latency_low_ms": "statistics.low",
-    "latency_high_ms": "statistics.high",
-    "throughput_sequences_per_second": "thp",
-    "stable": "statistics.stable",
-    "device_peak_bytes": "memory.device_peak_bytes",
-    "host_peak_bytes": "memory.host_peak_bytes",
-    "joules_per_sequence": "energy.joules_per_sequence",
-    "roofline_share": "roofline.share",
-}
-# Each figure is told twice: over batch sizes, a name an input size, and over input sizes, a name a batch size.
+# A figure of a shape is told twice: over batch sizes, a name an input size, and over input sizes, a name a batch size.
 AXES = {"batch_size": ("batch", "input"), "input_size": ("input", "batch")}
 NAMED = ("model", "model_class", "precision", "metadata_id")
 ODD = re.compile(r"[^\w.\- ]+", re.ASCII)
@@ -62,12 +52,13 @@ class TrackedRun:
 def runs_in(results: Iterable[Result]) -> Iterator[list[Result]]:
     """Yield the results of each driver run: those that follow each other with the same log and command line.
 
-    A shape that comes again begins another run.
+    A shape, or whatever else was measured, that comes again begins another run.
     """
     run: list[Result] = []
     seen: set[tuple[Any, ...]] = set()
     for result in results:
-        place = tuple(result.row[key] for key in ("input", "batch", "variant"))
+        row = result.row
+        place = (row["input"], row["batch"], row["variant"], workload_of(row).label(row))
         other = run and (run[-1].source, run[-1].row["opts"]) != (result.source, result.row["opts"])
         if other or place in seen:
             yield run
@@ -150,12 +141,22 @@ def plain(value: Any) -> Parameter:
 
 
 def totals(results: Sequence[Result]) -> dict[str, float]:
-    """Return the figures of the run as a whole."""
-    failed = sum(result.row["status"] == "ERR" for result in results)
-    doubted = sum(result.row["itl"] is not None and not trusted(result) for result in results)
-    found = {"shapes": float(len(results)), "shapes_failed": float(failed), "shapes_in_doubt": float(doubted)}
-    setup = results[0].row["setup"]
-    return found if setup is None else {**found, "setup_seconds": float(setup)}
+    """Return the figures of the run as a whole, and of everything in it that has no sizes, such as a data set."""
+    shapes = [result for result in results if has_sizes(result.row)]
+    failed = sum(result.row["status"] == "ERR" for result in shapes)
+    doubted = sum(result.row["itl"] is not None and not trusted(result) for result in shapes)
+    found = {"shapes": len(shapes), "shapes_failed": failed, "shapes_in_doubt": doubted} if shapes else {}
+    for row in (result.row for result in results if not has_sizes(result.row)):
+        label = parameter_name(workload_of(row).label(row))
+        found |= {f"{name}/{label}": value for name, value in chart_figures(row)}
+    if (setup := results[0].row["setup"]) is not None:
+        found["setup_seconds"] = setup
+    return {name: float(value) for name, value in found.items()}
+
+
+def has_sizes(row: Mapping[str, Any]) -> bool:
+    """Whether a row is of a shape, whose figures are told over its sizes."""
+    return row["input"] is not None and row["batch"] is not None
 
 
 def trusted(result: Result) -> bool:
@@ -166,21 +167,17 @@ def trusted(result: Result) -> bool:
 def figures(results: Sequence[Result]) -> Iterator[Figure]:
     """Yield every figure of every shape over both sizes, from the smallest size on."""
     variants = VariantNames()
+    shapes = [result for result in results if has_sizes(result.row)]
     for axis, (over, each) in AXES.items():
-        for result in sorted(results, key=lambda result: (result.row[over] or 0, result.row[each] or 0)):
-            row, time = result.row, time_of(result)
-            if row[over] is not None and row[each] is not None:
-                label = variants.label(result)
-                variant = "" if label is None else f"variant_{parameter_name(label)}/"
-                for name, value in figures_of(row):
-                    yield Figure(f"{name}/{variant}{each}_{row[each]}", axis, row[over], value, time)
+        for result in sorted(shapes, key=lambda result: (result.row[over], result.row[each])):
+            row, time, label = result.row, time_of(result), variants.label(result)
+            variant = "" if label is None else f"variant_{parameter_name(label)}/"
+            for name, value in chart_figures(row):
+                yield Figure(f"{name}/{variant}{each}_{row[each]}", axis, row[over], value, time)
 
 
-def figures_of(row: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
-    """Yield the figures of one shape."""
-    known = cells(row)
-    known["statistics.low"], known["statistics.high"] = known.get("statistics.interval") or (None, None)
-    for name, column in FIGURES.items():
-        value = known.get(column)
-        if value is not None and abs(value) < math.inf:
-            yield name, float(value)
+def chart_figures(row: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+    """Yield the figures of one row that trackers chart, each in the unit that its name says."""
+    for gauge, value in figures_of(row):
+        if gauge.chart is not None and abs(value) < math.inf:
+            yield gauge.chart, float(value)

@@ -1,6 +1,6 @@
 """What a run of the distillation driver says of each query encoder: speed, and quality kept, in one row."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar
 
 from fmbench.configuration import Configuration
@@ -10,10 +10,10 @@ from fmbench.lines import JsonLine
 from ..reading.row import Result
 from ..reading.run import Run
 from ..reading.schema import Schema
-from ..workload import Column, Finding, Row, Table, Workload
-from ..writing.view import Lines, harmless, text, trust
+from ..workload import Column, Finding, Gauge, Plot, Row, Table, Workload
+from ..writing.view import number, text, trust
 from .doubts import distillation_doubt
-from .retrieval import NDCG, metric
+from .retrieval import NDCG, NDCG_COLUMN, metric
 from .retrieval_fields import DISTILLATION, ENCODERS, MEASURED, STAGE
 
 HEADER = (
@@ -22,16 +22,9 @@ HEADER = (
 )  # fmt: skip
 RIGHT = (*range(3, 10), 11)
 QUALITY = ("queries", "ignore_identical_ids", "metrics", "intervals")
-
-
-def is_distillation(row: Row) -> bool:
-    """Whether a result is one of the distillation driver."""
-    return row.get("distillation") is not None
-
-
-def cells(rows: Iterable[Row]) -> tuple[Sequence[str], Lines, Sequence[int]]:
-    """Return a header, a line a query encoder, and which columns are flush right."""
-    return HEADER, [[harmless(cell) for cell in line_of(row)] for row in rows], RIGHT
+TRAINED = {"loss": "loss", "held_out": "held out"}  # of the lines of the others
+KEPT = Gauge("ndcg_at_10_kept", "ratio", "Share of the teacher's nDCG@10 that is kept.",
+             "distillation.kept.ndcg_cut_10.share", chart="ndcg_at_10_kept")  # fmt: skip
 
 
 def line_of(row: Row) -> list[str]:
@@ -66,8 +59,13 @@ class Distillation(Workload):
     name: ClassVar[str] = "distillation"
     columns: ClassVar[Sequence[Column]] = (
         Column("query_ms", "query ms", query_latency, less_is_better=True),
-        NDCG,
+        NDCG_COLUMN,
     )
+    gauges: ClassVar[Sequence[Gauge]] = (KEPT, NDCG)
+    labels: ClassVar[Mapping[str, str]] = {"dataset": "retrieval.dataset"}
+    engine: ClassVar[str] = "fmbench/distill"
+    kinds: ClassVar[Mapping[str, Schema]] = {"DST": STAGE}
+    sections: ClassVar[Mapping[str, Schema]] = {"distillation": DISTILLATION}
 
     def configuration(self, row: Row) -> Configuration | None:
         """Return that of the query encoder: it computes on the teacher's platform, and is another model."""
@@ -78,10 +76,6 @@ class Distillation(Workload):
             return super().configuration(row) if row["model"] == facts.get("model") else None
         student = {**facts, "model": row["model"], "model_digest": known}
         return super().configuration({**row, "environment": student})
-
-    engine: ClassVar[str] = "fmbench/distill"
-    kinds: ClassVar[Mapping[str, Schema]] = {"DST": STAGE}
-    sections: ClassVar[Mapping[str, Schema]] = {"distillation": DISTILLATION}
 
     def blame(self, run: Run, line: JsonLine, reason: str) -> None:
         """Say it in the rows of the data set."""
@@ -107,9 +101,32 @@ class Distillation(Workload):
             }, source, said.get("nanoseconds") or ())  # fmt: skip
 
     def label(self, row: Row) -> str:
-        """Return the data set."""
-        return str(row["retrieval"]["dataset"])
+        """Return the query encoder and its data set."""
+        return f"{row['model']}, {row['retrieval']['dataset']}"
 
-    def tables(self, rows: Sequence[Row]) -> Sequence[Table]:
+    def tables(self, results: Sequence[Result]) -> Sequence[Table]:
         """Return one table: a line a query encoder and data set."""
-        return [Table(*cells(rows))]
+        lines = [line_of(result.row) for result in results]
+        return [Table(HEADER, lines, RIGHT, [result.source for result in results])]
+
+    def plots(self) -> Mapping[str, Plot]:
+        """Return quality kept against speed-up."""
+        from ..plots.tradeoff import kept_speed
+
+        return {"kept_speed": kept_speed}
+
+    def news(self, kind: str, data: Row) -> str | None:
+        """Return how far a step is, or what a query encoder keeps."""
+        if kind != "DST":
+            return None
+        if data["stage"] in ENCODERS:
+            share = (data.get("kept") or {}).get("ndcg_cut_10", {}).get("share")
+            parts = [
+                f"{data['query_model']} on {data['dataset']}",
+                "" if share is None else f"{share:.1%} of nDCG@10 kept",
+            ]
+        else:
+            parts = [f"step {data['step']:,} of {data['steps']:,}"] if data.get("step") and data.get("steps") else []
+            parts += [f"{word} {number(data[name])}" for name, word in TRAINED.items() if data.get(name) is not None]
+            parts += [data.get("ended") or ""]
+        return f"{data['stage']}: {', '.join(part for part in parts if part) or 'done'}"

@@ -1,6 +1,6 @@
 """What a run of `fmbench fidelity` says: a row a variant of a ladder, or an artifact of two captures."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from fmbench.figures import cosine_text, formatted, share_text, span
@@ -10,9 +10,8 @@ from ..reading import schema
 from ..reading.row import Result
 from ..reading.run import Run
 from ..reading.schema import Schema
-from ..workload import Column, Finding, Row, Table, Workload
-from ..writing.view import Lines, harmless, text, trust
-from .retrieval import number
+from ..workload import Column, Finding, Gauge, Plot, Row, Table, Workload
+from ..writing.view import number, text, trust
 
 VARIANT = "variant"
 VARIANTS = (
@@ -22,6 +21,16 @@ VARIANTS = (
 RIGHT_OF_VARIANTS = range(4, 14)
 ARTIFACTS = ("artifact", "kind", "verdict", "equal share", "max abs diff", "min cosine", "different ids", "RBO", "note")
 RIGHT_OF_ARTIFACTS = range(3, 8)
+GAUGES = (
+    Gauge("cosine_least", "", "Least cosine of a text's vector with its vector in the reference.",
+          "fidelity.min_cosine", chart="cosine_least"),
+    Gauge("cosine_mean", "", "Mean cosine of a text's vector with its vector in the reference.",
+          "fidelity.mean_cosine", chart="cosine_mean"),
+    Gauge("top_10_overlap", "ratio", "Share of the reference's ten documents that are still found.",
+          "fidelity.overlap", chart="top_10_overlap"),
+    Gauge("ndcg_at_10_change", "", "Change of nDCG@10 against the reference.", "fidelity.ndcg_change",
+          chart="ndcg_at_10_change"),
+)  # fmt: skip
 # Of a line's fields, those that a result has elsewhere.
 ELSEWHERE = ("name", "failure", "start", "batch", "latency_ms", "texts_per_second", "nanoseconds")
 # The facts that hold for all variants, in logs of a version that said those of a platform for the first one only.
@@ -124,22 +133,7 @@ def status(environment: dict[str, Any], said: dict[str, Any]) -> str:
 
 def is_variant(row: Row) -> bool:
     """Whether a result is a variant of a ladder."""
-    return (row.get("fidelity") or {}).get("kind") == VARIANT
-
-
-def is_artifact(row: Row) -> bool:
-    """Whether a result is an artifact of two captures."""
-    return row.get("fidelity") is not None and not is_variant(row)
-
-
-def variant_cells(rows: Iterable[Row]) -> tuple[Sequence[str], Lines, Sequence[int]]:
-    """Return a header, a line a variant, and which columns are flush right."""
-    return VARIANTS, [[harmless(cell) for cell in line_of_variant(row)] for row in rows], RIGHT_OF_VARIANTS
-
-
-def artifact_cells(rows: Iterable[Row]) -> tuple[Sequence[str], Lines, Sequence[int]]:
-    """Return a header, a line an artifact, and which columns are flush right."""
-    return ARTIFACTS, [[harmless(cell) for cell in line_of_artifact(row)] for row in rows], RIGHT_OF_ARTIFACTS
+    return bool(row["fidelity"]["kind"] == VARIANT)
 
 
 def line_of_variant(row: Row) -> list[str]:
@@ -230,6 +224,9 @@ class Fidelity(Workload):
         """Say it in the row of the artifact."""
         run.blame(line.data.get("artifact"), reason)
 
+    gauges: ClassVar[Sequence[Gauge]] = GAUGES
+    labels: ClassVar[Mapping[str, str]] = {"artifact": "fidelity.artifact"}
+
     def rows(self, run: Run, source: str, metadata_id: str | None) -> Iterator[Result]:
         """Yield a row a variant or artifact; of one that was said several times, the last."""
         lines = {line.data["artifact"]: line.data for line in run.lines_of(self.name)}
@@ -256,9 +253,31 @@ class Fidelity(Workload):
         """Return the artifact."""
         return str(row["fidelity"]["artifact"])
 
-    def tables(self, rows: Sequence[Row]) -> Sequence[Table]:
+    def tables(self, results: Sequence[Result]) -> Sequence[Table]:
         """Return a table of variants, and one of artifacts."""
-        variants = [row for row in rows if is_variant(row)]
-        artifacts = [row for row in rows if not is_variant(row)]
-        made = [(variants, variant_cells), (artifacts, artifact_cells)]
-        return [Table(*cells(members)) for members, cells in made if members]
+        variants = [result for result in results if is_variant(result.row)]
+        artifacts = [result for result in results if not is_variant(result.row)]
+        return [
+            Table(header, [line_of(one.row) for one in members], right, [one.source for one in members])
+            for members, header, line_of, right in (
+                (variants, VARIANTS, line_of_variant, RIGHT_OF_VARIANTS),
+                (artifacts, ARTIFACTS, line_of_artifact, RIGHT_OF_ARTIFACTS),
+            )
+            if members
+        ]
+
+    def plots(self) -> Mapping[str, Plot]:
+        """Return cosine and overlap against speed, a point a variant."""
+        from ..plots.tradeoff import fidelity_speed
+
+        return {"fidelity_speed": fidelity_speed}
+
+    def news(self, kind: str, data: Row) -> str | None:
+        """Return the verdict on a variant or an artifact, with what it is of."""
+        if kind != "FID":
+            return None
+        parts = [data["verdict"], f"least cosine {cosine_text(data['min_cosine'])}" if data.get("min_cosine") else ""]
+        if data["kind"] == VARIANT:
+            parts += [f"top-10 overlap {data['overlap']:.2%}" if data.get("overlap") is not None else ""]
+            parts += [f"{data['speed']:.2f} times as fast" if data.get("speed") else "", data.get("failure")]
+        return f"{data['artifact']}: {', '.join(part for part in parts if part)}"

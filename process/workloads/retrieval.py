@@ -1,6 +1,6 @@
 """What a run of the retrieval driver says of each data set: speed and quality in one row."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from fmbench.figures import significant
@@ -9,8 +9,8 @@ from fmbench.lines import JsonLine
 from ..reading.row import Result
 from ..reading.run import Run
 from ..reading.schema import Schema
-from ..workload import Column, Finding, Row, Table, Workload
-from ..writing.view import CONFIGURATION, Lines, table_of, text, trust
+from ..workload import Column, Finding, Gauge, Plot, Row, Table, Workload
+from ..writing.view import CONFIGURATION, number, table_of, text, trust
 from .doubts import retrieval_doubt
 from .retrieval_fields import ENCODING, QUALITY, SEARCHING, SECTION
 
@@ -18,8 +18,21 @@ LAST = {"encode": "passages", "search": "search", "evaluate": "quality", "mine":
 PART = {"SEARCH": "search", "IRM": "quality"}  # of a line; those of ENC follow its role
 PARTS = ("passages", "queries", "search", "quality")
 FIGURES = ("documents/s", "queries/s", "query ms", "search ms", "nDCG@10", "Recall@100", "queries")
+METRICS = (("nDCG@10", "ndcg_cut_10"), ("Recall@100", "recall_100"))
 HEADER = (*CONFIGURATION, "data set", *FIGURES, "note")
 RIGHT = frozenset({"threads", *FIGURES})
+NDCG = Gauge("ndcg_at_10", "", "nDCG@10, mean over the judged queries.", "retrieval.quality.metrics.ndcg_cut_10",
+             chart="ndcg_at_10")  # fmt: skip
+RECALL = Gauge("recall_at_100", "", "Recall@100, mean over the judged queries.", "retrieval.quality.metrics.recall_100",
+               chart="recall_at_100")  # fmt: skip
+RATES = (
+    Gauge("encoded_documents", "documents_per_second", "Documents encoded a second.",
+          "retrieval.passages.texts_per_second", chart="encoded_documents_per_second"),
+    Gauge("encoded_queries", "queries_per_second", "Queries encoded a second.", "retrieval.queries.texts_per_second",
+          chart="encoded_queries_per_second"),
+    Gauge("searched_queries", "queries_per_second", "Queries searched a second.",
+          "retrieval.search.queries_per_second", chart="searched_queries_per_second"),
+)  # fmt: skip
 LEAST = 1e-9  # below, an interval is the rounding of equal values
 
 
@@ -44,16 +57,6 @@ def status(environment: dict[str, Any], parts: dict[str, dict[str, Any]]) -> str
     return "SIMULATED" if environment.get("simulated") else "OK"
 
 
-def is_retrieval(row: Row) -> bool:
-    """Whether a result is one of the retrieval driver."""
-    return row.get("retrieval") is not None
-
-
-def cells(rows: Iterable[Row]) -> tuple[Sequence[str], Lines, Sequence[int]]:
-    """Return a header, a line a data set, and which columns are flush right."""
-    return table_of(HEADER, [line_of(row) for row in rows], ("data set",), RIGHT)
-
-
 def line_of(row: Row) -> list[str]:
     """Return a result's cells. Rates are of encoding; `query ms` is encoding one query, `search ms` searching it."""
     found = row["retrieval"]
@@ -74,12 +77,7 @@ def line_of(row: Row) -> list[str]:
     ]
 
 
-def number(value: float | None) -> str:
-    """Return three digits of a number."""
-    return "" if value is None else significant(value)
-
-
-def metric(quality: dict[str, Any], name: str) -> str:
+def metric(quality: Row, name: str) -> str:
     """Return a metric with half the width of its interval."""
     value, interval = (quality.get("metrics") or {}).get(name), (quality.get("intervals") or {}).get(name)
     return "" if value is None else with_half(value, *(interval or (None, None)))
@@ -126,7 +124,9 @@ def ndcg(row: Row) -> Finding | None:
     return None if value is None else Finding(value, low, high, row["retrieval"]["dataset"])
 
 
-NDCG = Column("ndcg", "nDCG@10", ndcg, apart=True, text=lambda found: with_half(found.value, found.low, found.high))
+NDCG_COLUMN = Column(
+    "ndcg", "nDCG@10", ndcg, apart=True, text=lambda found: with_half(found.value, found.low, found.high)
+)
 
 
 class Retrieval(Workload):
@@ -136,7 +136,7 @@ class Retrieval(Workload):
     columns: ClassVar[Sequence[Column]] = (
         Column("query_ms", "query ms", query_latency, less_is_better=True),
         Column("texts_per_second", "texts/s", encoding_rate),
-        NDCG,
+        NDCG_COLUMN,
     )
     engine: ClassVar[str] = "fmbench/retrieve"
     kinds: ClassVar[Mapping[str, Schema]] = {"ENC": ENCODING, "SEARCH": SEARCHING, "IRM": QUALITY}
@@ -150,6 +150,9 @@ class Retrieval(Workload):
     def blame(self, run: Run, line: JsonLine, reason: str) -> None:
         """Say it in the row of the data set."""
         run.blame(line.data.get("dataset"), reason)
+
+    gauges: ClassVar[Sequence[Gauge]] = (*RATES, NDCG, RECALL)
+    labels: ClassVar[Mapping[str, str]] = {"dataset": "retrieval.dataset"}
 
     def rows(self, run: Run, source: str, metadata_id: str | None) -> Iterator[Result]:
         """Yield a row a data set."""
@@ -171,6 +174,33 @@ class Retrieval(Workload):
         """Return the data set."""
         return str(row["retrieval"]["dataset"])
 
-    def tables(self, rows: Sequence[Row]) -> Sequence[Table]:
+    def tables(self, results: Sequence[Result]) -> Sequence[Table]:
         """Return one table: a line a data set."""
-        return [Table(*cells(rows))]
+        cells = table_of(HEADER, [line_of(result.row) for result in results], ("data set",), RIGHT)
+        return [Table(*cells, [result.source for result in results])]
+
+    def plots(self) -> Mapping[str, Plot]:
+        """Return quality against speed, and the precision curve."""
+        from ..plots.precision_at_k import precision
+        from ..plots.tradeoff import quality_speed
+
+        return {"quality_speed": quality_speed, "precision_at_k": precision}
+
+    def news(self, kind: str, data: Row) -> str | None:
+        """Return what was encoded, searched or judged."""
+        if kind == "ENC":
+            what = "queries" if data["role"] == "query" else "documents"
+            cached = f", {data['cached']:,} of them cached" if data.get("cached") else ""
+            return (
+                f"{data['dataset']}: {data['texts']:,} {what} encoded{cached}{a_second(data.get('texts_per_second'))}"
+            )
+        if kind == "SEARCH":
+            return f"{data['dataset']}: {data['queries']:,} queries searched{a_second(data.get('queries_per_second'))}"
+        if kind == "IRM" and (found := [f"{name} {metric(data, key)}" for name, key in METRICS if metric(data, key)]):
+            return f"{data['dataset']}: {', '.join(found)}"
+        return None
+
+
+def a_second(rate: float | None) -> str:
+    """Return a rate behind what it is of."""
+    return "" if rate is None else f", {significant(rate)} a second"

@@ -1,10 +1,14 @@
 """Speed: what the driver measured, a row a shape."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
 from typing import Any, ClassVar
 
+from fmbench import variants
+from fmbench.figures import significant
 from fmbench.lines import JsonLine
+from fmbench.markdown import harmless
 
 from ..reading.doubts import processes_doubt
 from ..reading.fields import PLACE, place_of, without_place
@@ -12,8 +16,8 @@ from ..reading.row import Result
 from ..reading.run import Run
 from ..reading.schema import Schema
 from ..reading.shape import Shape
-from ..workload import Column, Finding, Row, Table, Workload
-from ..writing import view
+from ..workload import Column, Finding, Gauge, Plot, Row, Table, Workload, thousandth
+from ..writing.view import CONFIGURATION, latency, median, rate, table_of, text, trust
 from .shape_row import figures_of
 from .speed_fields import KINDS, SECTIONS
 
@@ -108,18 +112,18 @@ def usual(tokens: int) -> float:
     return -abs(math.log2(max(tokens, 1) / USUAL))
 
 
-def latency(row: Row) -> Finding | None:
+def latency_of(row: Row) -> Finding | None:
     """Return milliseconds of one sequence alone."""
-    value = view.median(row)
+    value = median(row)
     if value is None or row["batch"] != 1 or row["input"] is None:
         return None
     low, high = (row["statistics"] or {}).get("interval") or (None, None)
     return Finding(value, low, high, f"{row['input']} / 1", weight=usual(row["input"]))
 
 
-def throughput(row: Row) -> Finding | None:
+def throughput_of(row: Row) -> Finding | None:
     """Return sequences a second; of the batch sizes of one input size, the best counts."""
-    value, interval = view.rate(row), (row["statistics"] or {}).get("interval")
+    value, interval = rate(row), (row["statistics"] or {}).get("interval")
     if value is None or row["input"] is None:
         return None
     low, high = (
@@ -128,14 +132,14 @@ def throughput(row: Row) -> Finding | None:
     return Finding(value, low, high, f"{row['input']} tokens", f"batch {row['batch']}", weight=usual(row["input"]))
 
 
-def memory(row: Row) -> Finding | None:
+def memory_of(row: Row) -> Finding | None:
     """Return the most MiB in use on the device, else in the process; of several shapes, the most."""
     said = row["memory"] or {}
     value = said.get("device_peak_bytes") or said.get("host_peak_bytes")
     return None if value is None else Finding(value / MEBIBYTE, way=f"{row['input']} / {row['batch']}")
 
 
-def joules(row: Row) -> Finding | None:
+def joules_of(row: Row) -> Finding | None:
     """Return joules a sequence; of the batch sizes of one input size, the least count."""
     value = (row["energy"] or {}).get("joules_per_sequence")
     if value is None or row["input"] is None:
@@ -143,15 +147,38 @@ def joules(row: Row) -> Finding | None:
     return Finding(value, of=f"{row['input']} tokens", way=f"batch {row['batch']}", weight=usual(row["input"]))
 
 
+HEADER = (*CONFIGURATION, "input", "batch", "variant", "latency ms", "sequences/s", "n", "against A", "trust")
+RIGHT = frozenset({"threads", "input", "batch", "latency ms", "sequences/s", "n"})
+GAUGES = (
+    Gauge("latency_p90", "seconds", "Seconds a batch: 90th percentile.", "statistics.p90", thousandth),
+    Gauge("latency_p99", "seconds", "Seconds a batch: 99th percentile.", "statistics.p99", thousandth),
+    Gauge("latency_cold", "seconds", "Seconds that the very first repetition took.", "statistics.cold", thousandth),
+    Gauge("latency_low", "seconds", "Lower end of the median's 95% interval.", "statistics.low", thousandth,
+          "latency_low_ms"),
+    Gauge("latency_high", "seconds", "Upper end of the median's 95% interval.", "statistics.high", thousandth,
+          "latency_high_ms"),
+    Gauge("repetitions", "", "Repetitions that count.", "statistics.n"),
+    Gauge("device_peak", "bytes", "Most bytes in use on the device.", "memory.device_peak_bytes",
+          chart="device_peak_bytes"),
+    Gauge("host_peak", "bytes", "Most bytes that the process had resident.", "memory.host_peak_bytes",
+          chart="host_peak_bytes"),
+    Gauge("model", "bytes", "Bytes of the weights.", "memory.model_bytes"),
+    Gauge("energy", "joules", "Joules of all repetitions.", "energy.joules"),
+    Gauge("sequence_energy", "joules", "Joules a sequence.", "energy.joules_per_sequence",
+          chart="joules_per_sequence"),
+    Gauge("roofline", "ratio", "Achieved over attainable FLOP/s.", "roofline.share", chart="roofline_share"),
+)  # fmt: skip
+
+
 class Speed(Workload):
     """Latency and throughput of shapes. REP, RES and ERR, which fill and close these too, are known to every reader."""
 
     name: ClassVar[str] = "speed"
     columns: ClassVar[Sequence[Column]] = (
-        Column("latency_ms", "latency ms", latency, less_is_better=True),
-        Column("throughput", "sequences/s", throughput),
-        Column("memory_mib", "memory MiB", memory),
-        Column("joules_per_sequence", "J/sequence", joules, less_is_better=True),
+        Column("latency_ms", "latency ms", latency_of, less_is_better=True),
+        Column("throughput", "sequences/s", throughput_of),
+        Column("memory_mib", "memory MiB", memory_of),
+        Column("joules_per_sequence", "J/sequence", joules_of, less_is_better=True),
     )
     engine: ClassVar[str] = "fmwork/embed/tf"
     kinds: ClassVar[Mapping[str, Schema]] = KINDS
@@ -168,6 +195,8 @@ class Speed(Workload):
         if shape is not None:
             shape.raise_doubt(reason)
 
+    gauges: ClassVar[Sequence[Gauge]] = GAUGES
+
     def rows(self, run: Run, source: str, metadata_id: str | None) -> Iterator[Result]:
         """Yield a row a shape."""
         for shape in run.shapes.every():
@@ -175,9 +204,72 @@ class Speed(Workload):
             yield Result(row, source, shape.durations, line=shape.line)
 
     def label(self, row: Row) -> str:
-        """Return the sizes."""
+        """Return the sizes of a shape."""
         return f"{row['input']} / {row['batch']}"
 
-    def tables(self, rows: Sequence[Row]) -> Sequence[Table]:
-        """Return one table: a line a shape."""
-        return [Table(*view.cells(rows))]
+    def tables(self, results: Sequence[Result]) -> Sequence[Table]:
+        """Return one table: a line a shape, its variants in the order of their speed; below, which is the fastest."""
+        ordered = list(by_speed(results))
+        cells = table_of(HEADER, [line_of(one.row) for one in ordered], ("input", "batch", "variant"), RIGHT)
+        return [Table(*cells, [one.source for one in ordered], fastest(ordered))]
+
+    def plots(self) -> Mapping[str, Plot]:
+        """Return the pictures of a sweep, of single repetitions, and of the roofline."""
+        from ..plots.points import of_results
+        from ..plots.repetitions import distribution, series
+        from ..plots.roofline import roofline
+        from ..plots.sweep import SWEEPS
+
+        return of_results({**SWEEPS, "repetitions": series, "distribution": distribution, "roofline": roofline})
+
+
+def line_of(row: Row) -> list[str]:
+    """Return a result's cells."""
+    statistics = row["statistics"] or {}
+    throughput, pair = rate(row), row["pair"]
+    return [
+        *(read(row) for read in CONFIGURATION.values()),
+        text(row["input"]),
+        text(row["batch"]),
+        variants.label(row["variant"], row["overrides"]),
+        latency(row),
+        "" if throughput is None else significant(throughput),
+        text(statistics.get("n")),
+        variants.against(pair) if pair and row["status"] != "ERR" else "",
+        trust(row),
+    ]
+
+
+def by_speed(results: Iterable[Result]) -> Iterator[Result]:
+    """Yield results with the variants of a shape, which follow each other, in the order of their latency."""
+
+    def shape(result: Result) -> tuple[Any, ...]:
+        row = result.row
+        return row["variant"] is None, row["opts"], row["input"], row["batch"]
+
+    for (alone, *_), group in groupby(results, key=shape):
+        if alone:
+            yield from group
+        else:
+            yield from sorted(group, key=slowness)
+
+
+def slowness(result: Result) -> float:
+    """Return the latency; what has none is the slowest of all."""
+    value = median(result.row)
+    return float("inf") if value is None else value
+
+
+def fastest(results: Iterable[Result]) -> list[str]:
+    """Return a sentence a run on which variant is the fastest, with the name of each run where there are several."""
+    runs: dict[tuple[str, ...], dict[tuple[Any, ...], list[dict[str, Any]]]] = {}
+    for result in results:
+        row = result.row
+        if row["pair"]:
+            machine = text(row["machine"])
+            shapes = runs.setdefault((result.source or machine, machine, *row["opts"]), {})
+            pair = {**row["pair"], "b": row["variant"], "overrides": row["overrides"] or ""}
+            shapes.setdefault((row["input"], row["batch"]), []).append(pair)
+    said = [(key[0], variants.fastest(shapes.values())) for key, shapes in runs.items()]
+    several = len(said) > 1
+    return [harmless(f"{run}: {line}" if several and run else line) for run, line in said if line]

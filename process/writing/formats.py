@@ -7,11 +7,11 @@ from typing import Any, TextIO
 
 from fmbench.markdown import markdown, plain, visible
 
+from ..reading.row import Result
+from ..workload import tables_of
 from .columns import Table, text_of
 from .openmetrics import write_openmetrics
 from .parquet import write_parquet
-from .tables import OTHERS, SHAPES, Maker, table_of
-from .view import Fastest, by_speed, text
 
 Rows = Iterable[dict[str, Any]]
 Writer = Callable[[Rows, TextIO], None]
@@ -45,16 +45,11 @@ def write_csv(rows: Rows, stream: TextIO) -> None:
 
 
 def write_markdown(rows: Rows, stream: TextIO) -> None:
-    """Write a table for people: the figures that matter, with their units. Each driver has a table of its own."""
-    found: dict[Maker, list[dict[str, Any]]] = {make: [] for make in (SHAPES, *OTHERS)}
-    for row in rows:
-        found[table_of(row)].append(row)
-    fastest = Fastest()
-    speed = fastest.watched(found[SHAPES], lambda row: row, lambda row: text(row["machine"]))
-    shapes = list(by_speed(speed, lambda row: row))
-    below = [markdown(*make(members)) for make, members in found.items() if members and make is not SHAPES]
-    above = [markdown(*SHAPES(shapes)), *(f"{plain(line)}\n" for line in fastest.lines())]
-    stream.write("\n".join([*above, *below] if shapes or not below else below))
+    """Write tables for people: the figures that matter, with their units. Each workload has tables of its own."""
+    parts: list[str] = []
+    for found in tables_of(Result(row, "") for row in rows):
+        parts += [markdown(found.header, found.lines, found.right), *(f"{plain(note)}\n" for note in found.notes)]
+    stream.write("\n".join(parts))
 
 
 WRITERS: Mapping[str, Writer] = {

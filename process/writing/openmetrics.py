@@ -4,8 +4,7 @@ https://prometheus.io/docs/specs/om/open_metrics_spec/. All metrics are gauges, 
 collector refuses types that the older text format does not know, and files with times.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TextIO
 
 from fmbench.console import warn
@@ -14,32 +13,17 @@ from fmbench.variants import short_name
 
 from ..reading.joined import joined
 from ..reading.row import Result
+from ..workload import Gauge, thousandth, workload_of
 from .columns import cells
 from .view import CONFIGURATION
 
-# What tells two results of one set of logs apart: columns, and what tables show of the configuration (CONFIGURATION).
+# What tells two results of one set of logs apart: columns, those of each workload, and what tables show of the
+# configuration (CONFIGURATION).
 LABELS = {
     "model": "model", "model_class": "model_class", "platform": "environment.platform", "device": "environment.device",
-    "precision": "precision", "input": "input", "batch": "batch", "variant": "variant", "dataset": "retrieval.dataset",
-    "artifact": "fidelity.artifact", "metadata_id": "metadata_id",
+    "precision": "precision", "input": "input", "batch": "batch", "variant": "variant",
 }  # fmt: skip
 FURTHER = tuple(name for name in CONFIGURATION if name not in LABELS)
-
-
-@dataclass(frozen=True, slots=True)
-class Metric:
-    """One gauge: its name below `fmbench_`, its unit, the column that it shows, and how to convert that."""
-
-    name: str
-    unit: str
-    help: str
-    column: str
-    convert: Callable[[Any], float] = float
-
-
-def thousandth(milliseconds: float) -> float:
-    """Return seconds."""
-    return round(milliseconds / 1000, 12)
 
 
 def is_measured(status: str) -> float:
@@ -47,86 +31,58 @@ def is_measured(status: str) -> float:
     return float(status == "OK")
 
 
-METRICS = (
-    Metric("shape_measured", "", "Whether the shape was measured: 1, or 0 where it failed, was cut off or simulated.",
-           "status", is_measured),
-    Metric("start", "seconds", "Start of the first repetition, seconds since the epoch.", "timestamp"),
-    Metric("latency", "seconds", "Seconds a batch: the median repetition.", "itl", thousandth),
-    Metric("latency_p90", "seconds", "Seconds a batch: 90th percentile.", "statistics.p90", thousandth),
-    Metric("latency_p99", "seconds", "Seconds a batch: 99th percentile.", "statistics.p99", thousandth),
-    Metric("latency_cold", "seconds", "Seconds that the very first repetition took.", "statistics.cold", thousandth),
-    Metric("latency_low", "seconds", "Lower end of the median's 95% interval.", "statistics.low", thousandth),
-    Metric("latency_high", "seconds", "Upper end of the median's 95% interval.", "statistics.high", thousandth),
-    Metric("stable", "", "Whether the median can be trusted: 1 or 0.", "statistics.stable"),
-    Metric("throughput", "sequences_per_second", "Sequences a second.", "thp"),
-    Metric("repetitions", "", "Repetitions that count.", "statistics.n"),
-    Metric("setup", "seconds", "Seconds that loading the model took, once a run.", "setup"),
-    Metric("warmup", "seconds", "Seconds of the shape's one-off phases.", "warmup"),
-    Metric("device_peak", "bytes", "Most bytes in use on the device.", "memory.device_peak_bytes"),
-    Metric("host_peak", "bytes", "Most bytes that the process had resident.", "memory.host_peak_bytes"),
-    Metric("model", "bytes", "Bytes of the weights.", "memory.model_bytes"),
-    Metric("energy", "joules", "Joules of all repetitions.", "energy.joules"),
-    Metric("sequence_energy", "joules", "Joules a sequence.", "energy.joules_per_sequence"),
-    Metric("encoded_documents", "documents_per_second", "Documents encoded a second.",
-           "retrieval.passages.texts_per_second"),
-    Metric("encoded_queries", "queries_per_second", "Queries encoded a second.", "retrieval.queries.texts_per_second"),
-    Metric("searched_queries", "queries_per_second", "Queries searched a second.",
-           "retrieval.search.queries_per_second"),
-    Metric("ndcg_at_10", "", "nDCG@10, mean over the judged queries.", "retrieval.quality.metrics.ndcg_cut_10"),
-    Metric("recall_at_100", "", "Recall@100, mean over the judged queries.", "retrieval.quality.metrics.recall_100"),
-    Metric("cosine_least", "", "Least cosine of a text's vector with its vector in the reference.",
-           "fidelity.min_cosine"),
-    Metric("cosine_mean", "", "Mean cosine of a text's vector with its vector in the reference.",
-           "fidelity.mean_cosine"),
-    Metric("top_10_overlap", "ratio", "Share of the reference's ten documents that are still found.",
-           "fidelity.overlap"),
-    Metric("ndcg_at_10_change", "", "Change of nDCG@10 against the reference.", "fidelity.ndcg_change"),
-    Metric("roofline", "ratio", "Achieved over attainable FLOP/s.", "roofline.share"),
+START = "fmbench_start_seconds"
+COMMON = (
+    Gauge("shape_measured", "", "Whether the shape was measured: 1, or 0 where it failed, was cut off or simulated.",
+          "status", is_measured),
+    Gauge("start", "seconds", "Start of the first repetition, seconds since the epoch.", "timestamp"),
+    Gauge("latency", "seconds", "Seconds a batch: the median repetition.", "itl", thousandth, "latency_ms"),
+    Gauge("stable", "", "Whether the median can be trusted: 1 or 0.", "statistics.stable", chart="stable"),
+    Gauge("throughput", "sequences_per_second", "Sequences a second.", "thp", chart="throughput_sequences_per_second"),
+    Gauge("setup", "seconds", "Seconds that loading the model took, once a run.", "setup"),
+    Gauge("warmup", "seconds", "Seconds of the shape's one-off phases.", "warmup"),
 )  # fmt: skip
 
 
 def write_openmetrics(rows: Iterable[dict[str, Any]], stream: TextIO) -> None:
-    """Write every figure as a gauge, one a shape. Of shapes with the same labels, only the newest is written."""
-    shapes: dict[str, dict[str, float]] = {}
+    """Write every figure as a gauge, one a row. Of rows with the same labels, only the newest is written."""
+    families: dict[str, Gauge] = {}
+    found: dict[str, dict[str, float]] = {}
     twice = 0
     for row in (result.row for result in joined(Result(row, "") for row in rows)):
-        labels, values = labels_of(row), values_of(row)
-        older = shapes.get(labels)
+        labels, values = labels_of(row), {}
+        for gauge, value in figures_of(row):
+            families.setdefault(gauge.family, gauge)
+            values[gauge.family] = gauge.convert(value)
+        older = found.get(labels)
         twice += older is not None
-        if older is None or values.get("start", 0.0) >= older.get("start", 0.0):
-            shapes[labels] = values
+        if older is None or values.get(START, 0.0) >= older.get(START, 0.0):
+            found[labels] = values
     if twice:
         warn(f"openmetrics: {twice} results have the labels of a newer one and are left out; --metadata_id is a label")
-    for metric in METRICS:
-        write_metric(metric, shapes, stream)
+    for name, gauge in families.items():
+        stream.write(f"# HELP {name} {escaped(gauge.help)}\n# TYPE {name} gauge\n")
+        stream.write(f"# UNIT {name} {gauge.unit}\n" if gauge.unit else "")
+        stream.writelines(f"{name}{labels} {values[name]!r}\n" for labels, values in found.items() if name in values)
     stream.write("# EOF\n")
 
 
-def write_metric(metric: Metric, shapes: Mapping[str, Mapping[str, float]], stream: TextIO) -> None:
-    """Write one family: what it is, and a sample a shape that has it."""
-    found = {labels: values[metric.name] for labels, values in shapes.items() if metric.name in values}
-    if not found:
-        return
-    name = "_".join(part for part in ("fmbench", metric.name, metric.unit) if part)
-    stream.write(f"# HELP {name} {escaped(metric.help)}\n# TYPE {name} gauge\n")
-    stream.write(f"# UNIT {name} {metric.unit}\n" if metric.unit else "")
-    stream.writelines(f"{name}{labels} {value!r}\n" for labels, value in found.items())
-
-
-def values_of(row: dict[str, Any]) -> dict[str, float]:
-    """Return a result's figures by metric."""
+def figures_of(row: Mapping[str, Any]) -> Iterator[tuple[Gauge, Any]]:
+    """Yield the gauges of a row's workload that it has a figure for, with what the column holds."""
     known = cells(row)
     low, high = known.get("statistics.interval") or (None, None)
     known |= {"statistics.low": low, "statistics.high": high}
     known |= {"statistics.stable": False} if known.get("doubt") else {}
-    found = {metric.name: (metric, known.get(metric.column)) for metric in METRICS}
-    return {name: metric.convert(value) for name, (metric, value) in found.items() if value is not None}
+    for gauge in (*COMMON, *workload_of(row).gauges):
+        if (value := known.get(gauge.column)) is not None:
+            yield gauge, value
 
 
-def labels_of(row: dict[str, Any]) -> str:
+def labels_of(row: Mapping[str, Any]) -> str:
     """Return `{name="value",...}`; what is not known is no label."""
     known = cells(row)
-    found = {label: known.get(column) for label, column in LABELS.items()}
+    columns = {**LABELS, **workload_of(row).labels, "metadata_id": "metadata_id"}
+    found = {label: known.get(column) for label, column in columns.items()}
     found |= {name: CONFIGURATION[name](row) or None for name in FURTHER}
     found["overrides"] = None if row["overrides"] is None else short_name(row["overrides"])
     return "{" + ",".join(f'{label}="{escaped(str(v))}"' for label, v in found.items() if v is not None) + "}"

@@ -2,8 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 from fmbench.console import run_main, warn
 from fmbench.markdown import harmless
@@ -16,12 +15,9 @@ from ..reading.row import Result
 from ..reading.sources import find_sources
 from ..record import comparable, records_of
 from ..record import table_of as record_table
-from ..workload import workload_of
+from ..workload import Table, tables_of, workload_of
 from . import output
-from .columns import Table, text_of
-from .tables import OTHERS, SHAPES, Maker, table_of
-from .view import Fastest, by_speed
-from .vocabulary import resolve
+from .groups import group_table
 
 PROGRAM = "fmbench show"
 DETAIL = "--detail shows every row; a configuration's id is in the key `configuration` of `process`\n"
@@ -37,15 +33,17 @@ what is shown:
   One row a shape. Latency is the median with half the width of its 95% interval; digits end where doubt begins.
   trust says "stable", or why the median should not be trusted yet, or why the shape failed.
   A data set of `fmbench retrieve` is a row of a second table: documents and queries encoded a second, milliseconds
-  to encode and to search one query, and how good the ranking is. A variant of `fmbench fidelity ladder`, and an
-  artifact of `fmbench fidelity compare`, is a row of a table of its own too.
+  to encode and to search one query, and how good the ranking is. A query encoder of `fmbench distill evaluate`, a
+  variant of `fmbench fidelity ladder`, an artifact of `fmbench fidelity compare`, and whatever else a workload that is
+  installed measures, is a row of a table of its own too.
   Of the configuration, model, platform and precision are always shown; machine, dtype (of the weights), compile,
   threads, attention, options and others where they tell rows apart. The variants of --vs are called after what they
   override and stand in the order of their speed, with their speed against that of A; a sentence names the fastest.
 
   --by gives one row a group instead: the medians over the shapes of the group, how many there are, how many of
   them are in doubt (unstable, cut off, simulated), and how many failed. A key is a column of
-  `process --format csv`: model, batch, variant; below environment the last part will do: platform, threads, torch.
+  `process --format csv`: model, batch; below environment the last part will do: platform, threads, torch. Variants of
+  --vs (variant) are grouped by what they override, whatever letters their runs gave them.
 
 examples:
   fmbench show run.log
@@ -68,7 +66,7 @@ def show(argv: Sequence[str]) -> int:
     if not arguments.by:
         results = list(results)
         joined = record_tables(results)
-    text = joined + (drawn(results, arguments.by) if arguments.detail or not joined else DETAIL)
+    text = joined + (tables_as_text(results, arguments.by) if arguments.detail or not joined else DETAIL)
     with output.opened(None) as stream:
         stream.write(text)
     return 0
@@ -123,46 +121,19 @@ def record_tables(results: Sequence[Result]) -> str:
     return "\n".join(said)
 
 
-def drawn(results: Iterable[Result], by: Sequence[str] | None, origin: str = "log") -> str:
-    """Return results as a table: a row a shape, or, by some keys, a row a group. `origin` heads their sources."""
-    return grouped(results, by) if by else one_by_one(results, origin)
+def tables_as_text(results: Iterable[Result], by: Sequence[str] | None, origin: str = "log") -> str:
+    """Return results as tables: a row each, or, by some keys, a row a group. `origin` heads their sources."""
+    tables = [group_table(results, by)] if by else tables_of(results)
+    return "\n".join(part for found in tables for part in (as_text(found, origin), *(f"{n}\n" for n in found.notes)))
 
 
-def one_by_one(results: Iterable[Result], origin: str) -> str:
-    """Return a row a shape; what other drivers measured has tables of its own."""
-    others: dict[Maker, list[Result]] = {make: [] for make in OTHERS}
-
-    def shapes() -> Iterator[Result]:
-        for result in results:
-            make = table_of(result.row)
-            if make is SHAPES:
-                yield result
-            else:
-                others[make].append(result)
-
-    fastest = Fastest()
-    speed = fastest.watched(shapes(), lambda result: result.row, lambda result: result.source)
-    above, count = one_table(SHAPES, by_speed(speed, lambda result: result.row), origin)
-    said = [f"{line}\n" for line in fastest.lines()]
-    below = [one_table(make, found, origin)[0] for make, found in others.items() if found]
-    return "\n".join([above, *said, *below] if count or not below else below)
-
-
-def one_table(make: Maker, results: Iterable[Result], origin: str) -> tuple[str, int]:
-    """Return a table and how many rows it has; with the log that each is from where there are several."""
-    sources: list[str] = []
-
-    def rows() -> Iterator[dict[str, Any]]:
-        for result in results:
-            sources.append(result.source)
-            yield result.row
-
-    header, lines, right = make(rows())
-    if len(set(sources)) > 1:
-        short = without_common(sources)
-        lines = [[harmless(short[source]), *line] for source, line in zip(sources, lines, strict=True)]
-        return table([origin, *header], lines, [column + 1 for column in right]), len(sources)
-    return table(header, lines, right), len(sources)
+def as_text(found: Table, origin: str) -> str:
+    """Return a table, with the log that each row is from where there are several."""
+    if len(set(found.sources)) < 2:
+        return table(found.header, found.lines, found.right)
+    short = without_common(found.sources)
+    lines = [[short[source], *line] for source, line in zip(found.sources, found.lines, strict=True)]
+    return table([origin, *found.header], lines, [column + 1 for column in found.right])
 
 
 def without_common(paths: Iterable[str]) -> dict[str, str]:
@@ -177,21 +148,3 @@ def without_common(paths: Iterable[str]) -> dict[str, str]:
         for path, text in found.items()
     }
     return cut if len(set(cut.values())) == len(cut) else found
-
-
-def grouped(results: Iterable[Result], by: Sequence[str]) -> str:
-    """Return a row a group. Raises UsageError for a key that no result has."""
-    from .pivot import pivot
-
-    with Table(result.row for result in results) as rows:
-        chosen = [resolve(key, sorted(rows.found)) for key in by] if rows.found else list(by)
-        lines = pivot(rows, chosen)
-    header = [*by, "latency ms", "sequences/s", "shapes", "in doubt", "failed"]
-    texts = [[harmless(text_of(cell)) for cell in line] for line in lines]
-    numeric = [column for column in range(len(by)) if all(is_numeric(line[column]) for line in texts)]
-    return table(header, texts, [*numeric, *range(len(by), len(header))])
-
-
-def is_numeric(text: str) -> bool:
-    """Whether a cell is a number or empty."""
-    return not text or text.replace(".", "", 1).isdigit()

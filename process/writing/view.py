@@ -1,10 +1,8 @@
-"""Results as people read them: one row a shape, units in the header, the interval beside the figure."""
+"""Results as people read them: the configuration as far as it tells rows apart, the interval beside the figure."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import groupby
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
-from fmbench import variants
 from fmbench.figures import plus_minus, significant
 from fmbench.markdown import harmless
 
@@ -12,7 +10,6 @@ from ..reading.row import ROUNDING, THROUGHPUT_ROUNDING
 
 Lines = list[list[str]]
 Row = Mapping[str, Any]
-Item = TypeVar("Item")
 
 NAMED = ("--model:dtype", "--compile:backend")  # options that have a column of their own
 
@@ -71,15 +68,7 @@ CONFIGURATION: Mapping[str, Callable[[Row], str]] = {
 }
 MAIN = 3
 HALF = 0.500001  # of the last digit of RES, which rounding may have taken; and what binary fractions add to that
-# As the driver's own table says it, behind the configuration.
-HEADER = (*CONFIGURATION, "input", "batch", "variant", "latency ms", "sequences/s", "n", "against A", "trust")
-RIGHT = frozenset({"threads", "input", "batch", "latency ms", "sequences/s", "n"})
-IF_ANY = ("variant", "against A")
-
-
-def cells(rows: Iterable[Row]) -> tuple[list[str], Lines, list[int]]:
-    """Return a header, a line a result, and which columns are flush right. A column that is empty is left out."""
-    return table_of(HEADER, [line_of(row) for row in rows], ("input", "batch", "variant"), RIGHT)
+IF_ANY = ("variant", "against A")  # columns that are left out where they are empty
 
 
 def table_of(
@@ -113,68 +102,6 @@ def shown_facts(lines: Lines, telling: Sequence[int]) -> list[int]:
         if more > found:
             shown, found = [*shown, column], more
     return sorted(set(shown))
-
-
-def line_of(row: Row) -> list[str]:
-    """Return a result's cells."""
-    statistics = row["statistics"] or {}
-    throughput, pair = rate(row), row["pair"]
-    return [
-        *(read(row) for read in CONFIGURATION.values()),
-        text(row["input"]),
-        text(row["batch"]),
-        variants.label(row["variant"], row["overrides"]),
-        latency(row),
-        "" if throughput is None else significant(throughput),
-        text(statistics.get("n")),
-        variants.against(pair) if pair and row["status"] != "ERR" else "",
-        trust(row),
-    ]
-
-
-def by_speed(items: Iterable[Item], row_of: Callable[[Item], Row]) -> Iterator[Item]:
-    """Yield results with the variants of a shape, which follow each other, in the order of their latency."""
-
-    def shape(item: Item) -> tuple[Any, ...]:
-        row = row_of(item)
-        return row["variant"] is None, row["opts"], row["input"], row["batch"]
-
-    for (alone, *_), group in groupby(items, key=shape):
-        if alone:
-            yield from group
-        else:
-            yield from sorted(group, key=lambda item: slowness(row_of(item)))
-
-
-def slowness(row: Row) -> float:
-    """Return the latency; what has none is the slowest of all."""
-    value = median(row)
-    return float("inf") if value is None else value
-
-
-class Fastest:
-    """Which variant of each run is the fastest, said under a table."""
-
-    def __init__(self) -> None:
-        self._runs: dict[tuple[str, ...], dict[tuple[Any, ...], list[dict[str, Any]]]] = {}
-
-    def watched(
-        self, items: Iterable[Item], row_of: Callable[[Item], Row], name_of: Callable[[Item], str]
-    ) -> Iterator[Item]:
-        """Pass results on, and take note of how variants compare. `name_of` says what the run is called."""
-        for item in items:
-            row = row_of(item)
-            if row["pair"]:
-                shapes = self._runs.setdefault((name_of(item), text(row["machine"]), *row["opts"]), {})
-                pair = {**row["pair"], "b": row["variant"], "overrides": row["overrides"] or ""}
-                shapes.setdefault((row["input"], row["batch"]), []).append(pair)
-            yield item
-
-    def lines(self) -> list[str]:
-        """Return a sentence a run, with the name of each where there are several."""
-        said = [(key[0], variants.fastest(shapes.values())) for key, shapes in self._runs.items()]
-        several = len(said) > 1
-        return [harmless(f"{run}: {line}" if several and run else line) for run, line in said if line]
 
 
 def median(row: Row) -> float | None:
@@ -223,3 +150,8 @@ def trust(row: Row) -> str:
 def text(value: Any) -> str:
     """Return a value as text, null as nothing."""
     return "" if value is None else str(value)
+
+
+def number(value: float | None) -> str:
+    """Return three digits of a number, null as nothing."""
+    return "" if value is None else significant(value)

@@ -12,7 +12,9 @@ import pytest
 from fmbench import lines
 from fmbench.process.cli import main
 from fmbench.process.writing import follow as follow_module
-from fmbench.process.writing.progress import Watch, time_text
+from fmbench.process.writing.follow import Watch, time_text
+
+from .conftest import GOLDEN
 
 COMMAND = (sys.executable, "-c", "import sys; from fmbench.process.cli import main; sys.exit(main())")
 END = lines.JsonLine("ENV", {"load_average_end": 1.0})
@@ -110,6 +112,45 @@ def test_a_run_that_goes_on_counts_what_was_there():
 @pytest.mark.parametrize(("seconds", "text"), [(None, ""), (0, "0 s"), (99, "99 s"), (600, "10 min"), (9000, "2.5 h")])
 def test_times(seconds, text):
     assert time_text(seconds) == text
+
+
+# -- what is no shape
+
+
+@pytest.mark.parametrize(
+    ("name", "rows"),
+    [
+        ("retrieval", [
+            "scifact: 300 queries encoded, 150 a second", "scifact: 5,183 documents encoded, 5,183 of them cached",
+            "scifact: 300 queries searched, 6000 a second", "scifact: nDCG@10 0.6451 ± 0.0457",
+            "second: 2 queries encoded, 200 a second",
+        ]),
+        ("distill", [
+            "teacher: done", "align: step 200 of 1,182, loss 0.251, held out 0.731",
+            "align: step 1,182 of 1,182, held out 0.854, all steps done",
+            "evaluate: lookup on scifact, 99.0% of nDCG@10 kept",
+        ]),
+        ("fidelity", ["bert/layer.4: close, least cosine 1 - 1.0e-07", "search/exact: different",
+                      "bert/pooler: missing"]),
+    ],
+)  # fmt: skip
+def test_what_other_workloads_measured_is_a_row_too(name, rows, capsys, tmp_path):
+    whole = (GOLDEN.parent / f"golden-{name}" / "format-1.log").read_text()
+    (tmp_path / "x.log").write_text(whole + END.format() + "\n")
+    assert main(["--follow", str(tmp_path / "x.log")]) == 0
+    printed = capsys.readouterr()
+    assert printed.out.splitlines() == rows
+    assert printed.err == f"note: {tmp_path / 'x.log'}: the run has ended\n"
+
+
+def test_a_damaged_line_is_no_news():
+    damaged = [
+        'FMWORK ENC {"dataset": "x", "role": "query", "texts": "many"}', 'FMWORK IRM {"dataset": "x", "metrics": 3}',
+        'FMWORK DST {"stage": 3}', 'FMWORK FID {"artifact": "a", "kind": "variant"}', 'FMWORK SEARCH {"queries": 3',
+    ]  # fmt: skip
+    watch = Watch("log", lambda _: None)
+    assert [row for line in damaged for row in watch.take(f"{line}\n".encode())] == []
+    assert watch.progress(0) == "nothing has ended yet"
 
 
 # -- a file that grows

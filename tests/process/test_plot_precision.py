@@ -1,24 +1,28 @@
 """The precision curve is drawn with its ceiling, interval and depth."""
 
 import numpy as np
-import pytest
 from matplotlib.colors import to_hex
 
 from fmbench.process.plots import canvas
 from fmbench.process.plots.precision_at_k import precision
+from fmbench.process.reading.row import Result
 from fmbench.ranking.precision_curve import precision_curve
 
 
-def row(model: str, hits: int, questions: int = 20) -> dict:
-    """A result as JSON has it: `hits` of the questions find their one document first, the others never."""
+def result(model: str, hits: int, questions: int = 20) -> Result:
+    """A result: `hits` of the questions find their one document first, the others never."""
     retrieved = [["right", "x", "y", "z"] if number < hits else list("wxyz") for number in range(questions)]
     curve = precision_curve(retrieved, [{"right"}] * questions, (1, 2, 4))
-    return {"model": model, "retrieval": {"dataset": "scifact", "quality": {"precision_curve": curve.row()}}}
+    return result_of(model, {"precision_curve": curve.row()})
+
+
+def result_of(model: str, quality: dict) -> Result:
+    return Result({"model": model, "retrieval": {"dataset": "scifact", "quality": quality}}, "x.log")
 
 
 def test_each_curve_lies_under_its_ceiling_in_the_same_colour():
     with canvas.look():
-        made = precision([row("org/a", 10), {"model": "b", "retrieval": None}, row("org/c", 5)], "here")
+        made = precision([result("org/a", 10), result_of("b", {"metrics": {}}), result("org/c", 5)])
     (axes,) = made.axes
     lines = [line for line in axes.lines if line.get_xdata().tolist() == [1, 2, 4]]
     assert [line.get_ydata().tolist() for line in lines] == [
@@ -42,12 +46,11 @@ def test_each_curve_lies_under_its_ceiling_in_the_same_colour():
 
 def test_one_question_has_no_band(tmp_path):
     with canvas.look():
-        made = precision([row("org/a", 1, questions=1)], "")
+        made = precision([result("org/a", 1, questions=1)])
         paths = canvas.save(made, tmp_path, "precision")
     assert not made.axes[0].collections
     assert all(path.stat().st_size > 1000 for path in paths)
 
 
-@pytest.mark.parametrize("rows", [[], [{"model": "a"}], [{"retrieval": {"quality": {"metrics": {}}}}]])
-def test_without_a_curve_there_is_no_plot(rows):
-    assert precision(rows, "") == "no result has a precision curve"
+def test_without_a_curve_there_is_no_plot():
+    assert precision([result_of("a", {"metrics": {}})]) == "no result has a precision curve"

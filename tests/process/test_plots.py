@@ -12,11 +12,11 @@ from matplotlib.figure import Figure
 
 from fmbench import lines, stats
 from fmbench.process.cli import main
-from fmbench.process.plots import draw as plots
 from fmbench.process.plots.canvas import COLOURS
 from fmbench.process.plots.points import latency, lines_over, points_of
 from fmbench.process.reading.results import read_results
 from fmbench.process.reading.sources import find_sources
+from fmbench.process.workloads.speed import Speed
 
 ALL = {
     "latency_over_batch", "latency_over_input", "throughput_over_batch", "serving_curve", "memory", "energy",
@@ -73,8 +73,8 @@ def drawn(results):
     """Every plot of some logs as a figure, or why there is none."""
 
     def draw(*texts):
-        points, subtitle = points_of(results(*texts))
-        return {name: plot(points, subtitle) for name, plot in plots.PLOTS.items()}
+        found = results(*texts)
+        return {name: plot(found) for name, plot in Speed().plots().items()}
 
     return draw
 
@@ -115,7 +115,7 @@ def test_the_reason_is_the_logs_own(drawn):
 def test_without_results_nothing_is_drawn(results, tmp_path, capsys):
     results("nothing\n")
     assert main(["--path", str(tmp_path), "--plots", str(tmp_path / "plots")]) == 0
-    assert "no plots: no result has a latency" in capsys.readouterr().err
+    assert "no plots: there are no results" in capsys.readouterr().err
 
 
 def test_json_has_no_repetitions_to_draw(results, tmp_path, capsys):

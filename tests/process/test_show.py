@@ -219,6 +219,22 @@ def test_groups_by_a_fact_and_with_failures(show, golden):
     assert counts["cpu", "PARTIAL"] == ["1", "1", "0"]
 
 
+def test_variants_are_grouped_by_what_they_override(show, log):
+    def compared(letter, overrides, latency):
+        place = f'"input_size": 8, "batch_size": 4, "variant": "{letter}", "overrides": {json.dumps(overrides)}'
+        return f"FMWORK CASE {{{place}}}\n{res(latency)}"
+
+    head = 'FMWORK LOG {"format": 1}\n'
+    bf16, eager = "--model:dtype@ torch.bfloat16", "--model:attn_implementation eager"
+    one = log(head, compared("A", None, 9.0), compared("B", bf16, 2.0), compared("C", eager, 7.0))
+    other = log(head, compared("A", None, 9.0), compared("B", eager, 5.0), compared("C", bf16, 4.0), name="y.log")
+    _, *lines = show(one, other, "--by", "variant")
+    assert [line.split()[-5:-2] for line in lines] == [
+        ["6.00", "686", "2"], ["9.00", "444", "2"], ["3.00", "1500", "2"],
+    ]  # fmt: skip
+    assert [line.split("  ")[0] for line in lines] == ["--model:attn_implementation eager", "A", "bfloat16"]
+
+
 @pytest.mark.parametrize("key", ["threads", "environment.threads", "torch", "opts", "schema", "statistics.stable"])
 def test_any_column_is_a_key(key, show, golden):
     header, *lines = show(golden, "--by", key)

@@ -220,6 +220,19 @@ def test_a_log_and_its_json_tell_the_same(tmp_path):
     assert {**saved.parameters, "log": "run.log"} == run.parameters
 
 
+def test_figures_of_every_workload_are_told(tmp_path):
+    def totals(name):
+        (run,) = told(tmp_path, (GOLDEN.parents[1] / f"golden-{name}" / "format-1.log").read_text())
+        assert not run.figures
+        return run.totals
+
+    retrieval = totals("retrieval")
+    assert retrieval["ndcg_at_10/scifact"] == 0.6451 and retrieval["setup_seconds"] == 1.25
+    assert [retrieval[f"encoded_queries_per_second/{name}"] for name in ("scifact", "second")] == [150, 200]
+    assert totals("distill")["ndcg_at_10_kept/lookup_ scifact"] == 0.99
+    assert totals("fidelity") == {"cosine_least/bert_layer.4": 0.9999999}
+
+
 def test_variants_are_told_apart(tmp_path):
     facts = [f'FMWORK ENV {{"dtype": "{dtype}", "variant": "{name}"}}' for name, dtype in (("A", "x"), ("B", "y"))]
     lines = [LOG, FACTS, *facts, *shapes((16,), (1, 2), "A"), *shapes((16,), (1, 2), "B")]

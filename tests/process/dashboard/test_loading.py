@@ -4,7 +4,7 @@ import pytest
 
 from fmbench.process.reading.results import read_results
 from fmbench.process.reading.sources import find_sources
-from fmbench.process.writing import view
+from fmbench.process.workloads import speed
 
 from .page import HOSTILE
 
@@ -44,7 +44,7 @@ def test_nothing_that_was_added_leads_outside(page):
 def test_the_table_says_what_show_says(page_of, golden):
     page = page_of(golden)
     results = list(read_results(find_sources([str(golden)]), print))
-    header, expected, _ = view.cells(result.row for result in results)
+    header, expected = speed.HEADER, [speed.line_of(result.row) for result in results]
     for head in ("input", "batch", "latency ms", "sequences/s", "n"):
         assert page.column("table", head) == [row[header.index(head)] for row in expected]
     trust = [text.lstrip("✖▲ ") for text in page.column("table", "trust")]

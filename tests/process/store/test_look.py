@@ -11,8 +11,8 @@ import pyarrow.parquet
 import pytest
 
 from fmbench.process.cli import main as process_main
+from fmbench.process.writing.groups import resolve
 from fmbench.process.writing.show import main as show_main
-from fmbench.process.writing.vocabulary import resolve
 
 from .conftest import COMMAND, files
 

@@ -3,7 +3,7 @@
 import pytest
 
 from fmbench.errors import UsageError
-from fmbench.process.writing.vocabulary import resolve, short_names
+from fmbench.process.writing.groups import resolve, short_names
 
 NAMES = ["model", "machine", "energy.reason", "memory.reason", "environment.machine", "environment.cpu",
          "environment.openvino_devices.CPU", "environment.packages.torch", "environment.a.x", "environment.b.x",
