@@ -19,6 +19,7 @@ from fmbench import backend, lines, stats
 from fmbench.backends.spyre import STACKS, SpyreBackend
 from fmbench.errors import UsageError
 from fmbench.options import SETS, parse_arguments
+from fmbench.process.reading import reference
 
 from .distill.tiny import write_collection
 from .process.log_lines import KINDS
@@ -194,6 +195,17 @@ def test_every_fmwork_line_is_what_fmbench_writes(document):
 def test_the_reference_shows_every_kind_of_line():
     shown = {text.split()[1] for text in fmwork_lines(DOCS / "reference" / "lines.md")}
     assert shown == set(KINDS)
+
+
+def test_the_reference_has_every_field_as_it_is_described():
+    path = DOCS / "reference" / "lines.md"
+    text = path.read_text(encoding="utf-8")
+    assert reference.page(text) == text, f"stale: python -m fmbench.process.reading.reference {path.relative_to(ROOT)}"
+    kinds = reference.kinds().items()
+    wanted = {(kind, form) for kind, schema in kinds for form in schema.forms}
+    wanted |= {(kind, None) for kind, schema in kinds if any(reference.rows(schema.fields))}
+    marks = {(found[1], found[3]) for found in reference.PLACE.finditer(text)}
+    assert wanted <= marks, "a kind has no table"
 
 
 def test_the_reference_derives_its_result_from_its_repetitions():

@@ -92,7 +92,7 @@ QUALITY = Schema({
     "relevance_threshold": number("Least gain of a relevant document."),
     "metrics": numbers_by_name("Mean of each metric, such as `ndcg_cut_10`."),
     "intervals": intervals_by_name("95% bootstrap interval of each mean, within [0, 1]; null for one query."),
-    "precision_curve": part("What `--k` asks for, see below.", CURVE),
+    "precision_curve": part("What `--k` asks for.", CURVE),
     "mined": part("Of `fmbench retrieve mine`: the negatives.", MINED),
 }, "How good the ranking is.")  # fmt: skip
 SECTION = Schema({
@@ -148,13 +148,11 @@ STAGE = Schema(
         ),
         "queries_per_second": number("In batches of 64, tokenisation included, the best of three passes."),
         "tokens_at_most": count("Tokens of a query that are looked at."),
-        "parameters": count("Numbers in the model."),
-        "bytes": count("Bytes of them.", "bytes"),
         "nanoseconds": counts("Every query's latency, in order.", "nanoseconds"),
     }},
 )  # fmt: skip
 MEASURED = ("kept", "pair", "latency_ms", "after_last_word_ms", "parameters", "bytes", "tokens_at_most")
 DISTILLATION = Schema(
-    {key: STAGE.forms["query encoder"][key] for key in MEASURED},
+    {key: {**STAGE.fields, **STAGE.forms["query encoder"]}[key] for key in MEASURED},
     "What was measured of a query encoder against its teacher.", open=True,
 )  # fmt: skip

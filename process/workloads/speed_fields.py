@@ -39,7 +39,7 @@ STATISTICS = Schema({
     "preemptions": number("How often a second the system took a CPU away from the process. Null where nobody counted, "
                           "or where the platform's threads give it away themselves."),
     "stable": truth("Whether the median can be trusted."),
-    "reason": text("Why it cannot: the first below that holds. Null where it can."),
+    "reason": text("Why it cannot: the first reason that holds. Null where it can."),
     "ended": text("What ended the repetitions: `reps` (as many as asked for), `precision` (the median is known well "
                   "enough), `seconds` (the time was used up). Null where the log does not say."),
     "waiting": number("Threads that stood in line for a CPU, on average, where preemptions are not counted. Null "
