@@ -46,7 +46,8 @@ formats:
 
 trackers:
   --report_to mlflow, tensorboard, wandb (pip install 'fmbench[mlflow]', ...) tells them of every driver run: its
-  arguments and facts, its figures over batch size and over input size, its plots. The results are written as ever.
+  arguments and facts, its figures (of a shape over batch size and over input size), its plots. The results are written
+  as ever.
   The trackers' own variables hold: MLFLOW_TRACKING_URI, WANDB_MODE, WANDB_DIR, TENSORBOARD_LOGGING_DIR, ...
 
 exit codes:
@@ -137,7 +138,7 @@ def trackers_of(arguments: argparse.Namespace) -> list[trackers.Tracker]:
         if arguments.report_project is not None:
             raise UsageError("--report_project is for trackers: name one with --report_to")
         return []
-    return trackers.chosen(name for names in arguments.report_to for name in names)
+    return trackers.choose(name for names in arguments.report_to for name in names)
 
 
 def write(results: Iterable[Result], form: str, target: Path | None) -> None:
@@ -208,7 +209,9 @@ def build_parser() -> Parser:
         help="tell experiment trackers too: mlflow, tensorboard, wandb",
     )
     parser.add_argument("--report_project", type=nonempty, metavar="NAME", help="the project there (default: fmbench)")
-    parser.add_argument("--follow", metavar="LOG", help="show a run while it goes on: a row a shape, and the time left")
+    parser.add_argument(
+        "--follow", metavar="LOG", help="show a run while it goes on: a row for what ends, the time left"
+    )
     parser.add_argument("--schema", action="store_true", help="print the JSON Schema of the list, and stop")
     parser.add_argument("--version", action="version", version=f"fmbench {__version__}")
     return parser

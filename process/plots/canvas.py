@@ -52,11 +52,11 @@ def figure(
     axes = made.subplots(rows, columns, squeeze=False)
     made.suptitle(title, fontsize=13, fontweight="bold", x=0.01, ha="left")
     first = axes[0][0]
-    first.set_title(shortened(subtitle, 110), loc="left", fontsize=10, color=GREY)
+    first.set_title(shorten(subtitle, 110), loc="left", fontsize=10, color=GREY)
     return made, list(axes.flat)
 
 
-def shortened(text: str, most: int) -> str:
+def shorten(text: str, most: int) -> str:
     """Return a text, cut where it is too long."""
     return text if len(text) <= most else text[: most - 3] + "..."
 
@@ -82,7 +82,7 @@ def draw_lines(axes: Axes, lines: Sequence[Line]) -> None:
     """Draw lines with their bands; a point that should not be trusted is hollow."""
     for line in lines:
         look_of = style(*line.place)
-        axes.plot(line.x, line.y, label=shortened(line.label, 60), **look_of)
+        axes.plot(line.x, line.y, label=shorten(line.label, 60), **look_of)
         if any(low < high for low, high in zip(line.low, line.high, strict=True)):
             axes.fill_between(line.x, line.low, line.high, color=look_of["color"], alpha=0.25, linewidth=0)
         places = zip(line.x, line.y, line.sure, strict=True)

@@ -180,7 +180,7 @@ def lines_of(
             size = getattr(each, other)
             line = found.setdefault((each.name, size), Line(each.name, size, label))
             line.add(across(each), band, each, str(getattr(each, order)))
-    return placed([line for line in found.values() if len(line.x) > 1])
+    return place_lines([line for line in found.values() if len(line.x) > 1])
 
 
 def spread(items: Sequence[Any], most: int) -> list[Any]:
@@ -190,7 +190,7 @@ def spread(items: Sequence[Any], most: int) -> list[Any]:
     return [items[round(place * (len(items) - 1) / (most - 1))] for place in range(most)]
 
 
-def placed(lines: Sequence[Line]) -> list[Line]:
+def place_lines(lines: Sequence[Line]) -> list[Line]:
     """Return lines with their colours: one a size, and a style a configuration; one a configuration for one size."""
     names = list(dict.fromkeys(line.name for line in lines))
     sizes = sorted({line.size for line in lines})

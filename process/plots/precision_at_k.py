@@ -47,7 +47,7 @@ def draw(axes: Axes, number: int, name: str, curve: Mapping[str, Any]) -> None:
     """Draw one curve, its interval and its ceiling."""
     look = canvas.style(number)
     label = f"{name} (to depth {curve['retrieved_depth']})" if "retrieved_depth" in curve else name
-    axes.plot(curve["k"], curve["precision"], label=canvas.shortened(label, 60), **look)
+    axes.plot(curve["k"], curve["precision"], label=canvas.shorten(label, 60), **look)
     band = (curve.get("intervals") or {}).get("precision")
     if band:
         low, high = zip(*band, strict=True)

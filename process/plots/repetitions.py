@@ -20,19 +20,19 @@ MILLISECOND = 1e6
 NO_REPETITIONS = "no result has its repetitions; logs have them, JSON does not"
 
 
-def chosen(points: Sequence[Point], most: int) -> list[Point]:
+def with_repetitions(points: Sequence[Point], most: int) -> list[Point]:
     """Return the points that have repetitions, some of them evenly spread where there are many."""
     return spread([point for point in points if len(point.result.durations) > 1], most)
 
 
 def series(points: Sequence[Point], subtitle: str) -> Figure | str:
     """Return every repetition in order, a panel a shape, with the cold start and the outliers."""
-    shown = chosen(points, PANELS)
+    shown = with_repetitions(points, PANELS)
     if not shown:
         return NO_REPETITIONS
     columns = min(2, len(shown))
     rows = -(-len(shown) // columns)
-    title = f"Repetitions in order: {counted(shown, points)}"
+    title = f"Repetitions in order: {count_text(shown, points)}"
     made, axes = canvas.figure(title, "", rows, columns, height=2.0 + 1.9 * rows)
     for panel, point in zip(axes, shown, strict=False):
         draw_series(panel, point)
@@ -46,7 +46,7 @@ def series(points: Sequence[Point], subtitle: str) -> Figure | str:
     return made
 
 
-def counted(shown: Sequence[Point], points: Sequence[Point]) -> str:
+def count_text(shown: Sequence[Point], points: Sequence[Point]) -> str:
     """Return how many shapes are shown, of how many."""
     known = sum(len(point.result.durations) > 1 for point in points)
     return f"{len(shown)} of {known} shapes" if len(shown) < known else f"{known} shape{'s' if known > 1 else ''}"
@@ -78,7 +78,7 @@ def draw_series(axes: Axes, point: Point) -> None:
     axes.plot(numbers[outlying], values[outlying], color=canvas.WARNING, label="outlier", **hollow)
     axes.set_xlim(0.5, len(values) + 0.5)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set_title(canvas.shortened(shape_title(point), 48), loc="left", fontsize=10, color="black")
+    axes.set_title(canvas.shorten(shape_title(point), 48), loc="left", fontsize=10, color="black")
 
 
 def shape_title(point: Point) -> str:
@@ -88,10 +88,10 @@ def shape_title(point: Point) -> str:
 
 def distribution(points: Sequence[Point], subtitle: str) -> Figure | str:
     """Return the share of repetitions that took at most so long, relative to the median of their shape."""
-    shown = chosen(points, MOST)
+    shown = with_repetitions(points, MOST)
     if not shown:
         return NO_REPETITIONS
-    made, (axes,) = canvas.figure(f"Distribution of repetitions: {counted(shown, points)}", subtitle)
+    made, (axes,) = canvas.figure(f"Distribution of repetitions: {count_text(shown, points)}", subtitle)
     last = 1.0
     for number, point in enumerate(shown):
         kept = np.sort(np.asarray(stats.settled(point.result.durations), dtype=float)) / MILLISECOND
@@ -100,7 +100,7 @@ def distribution(points: Sequence[Point], subtitle: str) -> Figure | str:
         look = {key: value for key, value in canvas.style(number).items() if key != "marker"}
         axes.ecdf(
             relative,
-            label=canvas.shortened(f"{significant(float(np.median(kept)))} ms, {shape_title(point)}", 75),
+            label=canvas.shorten(f"{significant(float(np.median(kept)))} ms, {shape_title(point)}", 75),
             **look,
         )
     axes.set_xlim(right=min(axes.get_xlim()[1], 1 + 1.6 * (last - 1) + 0.01))

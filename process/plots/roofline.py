@@ -68,7 +68,7 @@ def draw_points(axes: Axes, placed: Sequence[tuple[Point, tuple[float, float]]])
     for (name, batch), members in shown:
         look = canvas.style(batches.index(batch)) | {"linestyle": "", "marker": canvas.MARKERS[names.index(name) % 7]}
         label = ", ".join(part for part in (name, f"batch {batch}") if part)
-        axes.plot(*zip(*(place for _, place in members), strict=True), label=canvas.shortened(label, 60), **look)
+        axes.plot(*zip(*(place for _, place in members), strict=True), label=canvas.shorten(label, 60), **look)
         canvas.draw_hollow(axes, [place for point, place in members if not point.sure], look)
         for point, (x, y) in members:
             if all(math.hypot(math.log(x / left), math.log(y / above)) > APART for left, above in taken):

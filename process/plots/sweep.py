@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from . import canvas
-from .points import Line, Point, Value, exact, latency, lines_of, lines_over, placed, spread, throughput
+from .points import Line, Point, Value, exact, latency, lines_of, lines_over, place_lines, spread, throughput
 
 LATENCY = "latency (ms a batch)"
 THROUGHPUT = "throughput (sequences/s)"
@@ -34,7 +34,7 @@ class Sweep:
         if not lines:
             return why_none(points, self.x, self.value)
         made, (axes,) = canvas.figure(self.title, subtitle)
-        shown = placed(spread(lines, canvas.MOST_LINES))
+        shown = place_lines(spread(lines, canvas.MOST_LINES))
         canvas.draw_lines(axes, shown)
         canvas.sizes_axis(axes, [x for line in shown for x in line.x])
         canvas.amounts_axis(axes, [y for line in shown for y in line.y])
@@ -67,7 +67,7 @@ def serving(points: Sequence[Point], subtitle: str) -> Figure | str:
     if not lines:
         return why_none(points, "batch", throughput)
     made, (axes,) = canvas.figure("Latency against throughput", subtitle)
-    shown = placed(spread(lines, canvas.MOST_LINES))
+    shown = place_lines(spread(lines, canvas.MOST_LINES))
     canvas.draw_lines(axes, shown)
     name_points(axes, shown)
     canvas.amounts_axis(axes, [y for line in shown for y in line.y])

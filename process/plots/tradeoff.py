@@ -84,7 +84,7 @@ def name_of(row: Row) -> str:
     """Return what tells a result from others: model, platform, precision, and what its workload adds."""
     known = cells(row)
     parts = [known.get(name) for name in (*CONFIGURATION, *workload_of(row).labels.values())]
-    return canvas.shortened(", ".join(text_of(part) for part in parts if part), 60)
+    return canvas.shorten(", ".join(text_of(part) for part in parts if part), 60)
 
 
 def at(path: str, interval: str | None = None, inverse: bool = False) -> Value:

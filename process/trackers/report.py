@@ -11,7 +11,7 @@ from fmbench.errors import FmbenchError, UsageError, nearest, one_line
 from ..reading.row import Result
 from .mlflow import MlflowTracker
 from .tensorboard import TensorboardTracker
-from .tracked_run import TrackedRun, runs_in, tracked
+from .tracked_run import TrackedRun, runs_in, track
 from .wandb import WandbTracker
 
 
@@ -32,7 +32,7 @@ TRACKERS: dict[str, Tracker] = {
 }
 
 
-def chosen(names: Iterable[str]) -> list[Tracker]:
+def choose(names: Iterable[str]) -> list[Tracker]:
     """Return trackers by name. Raises UsageError for one that is unknown or not installed."""
     found = []
     wanted = list(dict.fromkeys(names))
@@ -55,7 +55,7 @@ def report(results: Iterable[Result], trackers: Sequence[Tracker], project: str 
     failures: dict[str, str] = {}
     for run in runs_in(results):
         with tempfile.TemporaryDirectory(prefix="fmbench-") as folder:
-            told = tracked(run, plots_of(run, Path(folder)))
+            told = track(run, plots_of(run, Path(folder)))
             for tracker in trackers:
                 if tracker.name not in failures and (failure := tell(tracker, told, project)) is not None:
                     failures[tracker.name] = failure

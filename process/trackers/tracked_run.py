@@ -69,7 +69,7 @@ def runs_in(results: Iterable[Result]) -> Iterator[list[Result]]:
         yield run
 
 
-def tracked(results: Sequence[Result], plots: Sequence[Path] = ()) -> TrackedRun:
+def track(results: Sequence[Result], plots: Sequence[Path] = ()) -> TrackedRun:
     """Return what is told of one run, which has a result at least."""
     times = [time_of(result) for result in results]
     known = [time for time in times if time] or [datetime.now(UTC).timestamp()]
@@ -144,7 +144,7 @@ def totals(results: Sequence[Result]) -> dict[str, float]:
     """Return the figures of the run as a whole, and of everything in it that has no sizes, such as a data set."""
     shapes = [result for result in results if has_sizes(result.row)]
     failed = sum(result.row["status"] == "ERR" for result in shapes)
-    doubted = sum(result.row["itl"] is not None and not trusted(result) for result in shapes)
+    doubted = sum(result.row["itl"] is not None and not is_trusted(result) for result in shapes)
     found = {"shapes": len(shapes), "shapes_failed": failed, "shapes_in_doubt": doubted} if shapes else {}
     for row in (result.row for result in results if not has_sizes(result.row)):
         label = parameter_name(workload_of(row).label(row))
@@ -159,8 +159,8 @@ def has_sizes(row: Mapping[str, Any]) -> bool:
     return row["input"] is not None and row["batch"] is not None
 
 
-def trusted(result: Result) -> bool:
-    """Whether a median can be trusted."""
+def is_trusted(result: Result) -> bool:
+    """Whether a median can be is_trusted."""
     return result.row["status"] == "OK" and (result.row["statistics"] or {}).get("stable") is True
 
 

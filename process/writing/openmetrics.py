@@ -61,7 +61,7 @@ def write_openmetrics(rows: Iterable[dict[str, Any]], stream: TextIO) -> None:
     if twice:
         warn(f"openmetrics: {twice} results have the labels of a newer one and are left out; --metadata_id is a label")
     for name, gauge in families.items():
-        stream.write(f"# HELP {name} {escaped(gauge.help)}\n# TYPE {name} gauge\n")
+        stream.write(f"# HELP {name} {escape(gauge.help)}\n# TYPE {name} gauge\n")
         stream.write(f"# UNIT {name} {gauge.unit}\n" if gauge.unit else "")
         stream.writelines(f"{name}{labels} {values[name]!r}\n" for labels, values in found.items() if name in values)
     stream.write("# EOF\n")
@@ -85,9 +85,9 @@ def labels_of(row: Mapping[str, Any]) -> str:
     found = {label: known.get(column) for label, column in columns.items()}
     found |= {name: CONFIGURATION[name](row) or None for name in FURTHER}
     found["overrides"] = None if row["overrides"] is None else short_name(row["overrides"])
-    return "{" + ",".join(f'{label}="{escaped(str(v))}"' for label, v in found.items() if v is not None) + "}"
+    return "{" + ",".join(f'{label}="{escape(str(v))}"' for label, v in found.items() if v is not None) + "}"
 
 
-def escaped(text: str) -> str:
-    """Return a label's value or a help text: backslash, quote and line feed escaped, other controls replaced."""
+def escape(text: str) -> str:
+    """Return a label's value or a help text: backslash, quote and line feed escape, other controls replaced."""
     return visible(text).replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

@@ -16,7 +16,7 @@ from fmbench.process.reading.results import read_results
 from fmbench.process.reading.sources import find_sources
 from fmbench.process.trackers import report as trackers
 from fmbench.process.trackers import tensorboard as tracker_tensorboard
-from fmbench.process.trackers.tracked_run import runs_in, tracked
+from fmbench.process.trackers.tracked_run import runs_in, track
 
 from .log_lines import GOLDEN, LOG, case
 
@@ -66,7 +66,7 @@ def written(folder, *lines, name="run.log"):
 def told(folder, *lines):
     """What trackers are told of each run of a log."""
     path = written(folder, *lines)
-    return [tracked(run) for run in runs_in(read_results(find_sources([str(path)]), print))]
+    return [track(run) for run in runs_in(read_results(find_sources([str(path)]), print))]
 
 
 @pytest.fixture(scope="module")
@@ -215,7 +215,7 @@ def test_a_run_a_log_and_another_where_a_shape_comes_again(tmp_path):
 def test_a_log_and_its_json_tell_the_same(tmp_path):
     (run,) = told(tmp_path, *SWEEP)
     main(["--path", str(tmp_path / "run.log"), "--out", str(tmp_path / "run.json")])
-    (saved,) = (tracked(found) for found in runs_in(read_results(find_sources([str(tmp_path / "run.json")]), print)))
+    (saved,) = (track(found) for found in runs_in(read_results(find_sources([str(tmp_path / "run.json")]), print)))
     assert saved.figures == run.figures and saved.totals == run.totals
     assert {**saved.parameters, "log": "run.log"} == run.parameters
 
@@ -271,7 +271,7 @@ def test_a_log_of_failures_is_a_run_without_figures(tmp_path):
 
 def test_an_old_log_is_told_too():
     results = list(read_results(find_sources([str(GOLDEN.parent)]), print))
-    assert [run.figures != [] for run in map(tracked, runs_in(results))] == [True] * 3
+    assert [run.figures != [] for run in map(track, runs_in(results))] == [True] * 3
 
 
 # -- what goes wrong

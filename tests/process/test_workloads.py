@@ -13,7 +13,7 @@ from fmbench.process.reading import results
 from fmbench.process.reading.row import Result, row_of
 from fmbench.process.reading.shape import Shape
 from fmbench.process.reading.sources import find_sources
-from fmbench.process.trackers.tracked_run import runs_in, tracked
+from fmbench.process.trackers.tracked_run import runs_in, track
 from fmbench.process.workload import Gauge, Workload, installed
 from fmbench.process.writing import follow
 from fmbench.process.writing.show import main as show_main
@@ -95,7 +95,7 @@ def test_what_else_it_has_is_told_too(log, with_it, capsys, tmp_path):
     )
     assert 'length="512"} 99.5\n' in printed(log, "openmetrics", capsys)
     (run,) = runs_in(results.read_results(find_sources([str(log)]), print))
-    assert tracked(run).totals == {"texts_per_second/8": 1234.56, "texts_per_second/512": 99.5}
+    assert track(run).totals == {"texts_per_second/8": 1234.56, "texts_per_second/512": 99.5}
     assert main(["--path", str(log), "--plots", str(tmp_path)]) == 0
     assert capsys.readouterr().err == "note: no plot rate: 2 are too few\n"
     watch = follow.Watch("log", print)
