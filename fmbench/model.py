@@ -12,7 +12,7 @@ from fmbench.digest import weights_files
 from fmbench.errors import UsageError, nearest, one_line
 from fmbench.identity import identify
 from fmbench.options import Arguments
-from fmbench.remote_code import KEY, asks_for_trust, refused
+from fmbench.remote_code import KEY, asks_for_trust, check_tokenizer, refused
 from fmbench.source import DTYPE_KEYS, Source, check_indexes, snapshot
 from fmbench.suggestions import DTYPES
 
@@ -271,6 +271,8 @@ def load_tokenizer(source: Source) -> Any | None:
 
     if source.kind == "catalogue":
         return None
+    if source.kind == "folder":
+        check_tokenizer(Path(source.location), source.trusted)
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(source.location, trust_remote_code=source.trusted)
     except (OSError, ValueError, TypeError, ImportError) as error:

@@ -5,10 +5,12 @@ passes `trust_remote_code`, always.
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from fmbench.console import warn
 from fmbench.errors import UsageError
+from fmbench.json_file import read_optional
 from fmbench.options import Arguments
 from fmbench.suboptions import Expression
 
@@ -43,6 +45,18 @@ def check_map(where: str, config: Mapping[str, Any], arguments: Arguments, known
             f"{where}: config.json names code of the model's own ({MAP}), which is not run: the library's "
             f"{config.get('model_type')} is taken; {OPTION} True runs it, {OPTION} False says that all is well"
         )
+
+
+def check_tokenizer(folder: Path, trusted: bool) -> None:
+    """Refuse a folder whose tokenizer is code of its own: the library would take that of the model's type instead.
+
+    Raises UsageError.
+    """
+    import transformers
+
+    config = read_optional(folder / "tokenizer_config.json")
+    if config.values.get(MAP) and not trusted and not hasattr(transformers, config.text("tokenizer_class") or ""):
+        raise refused(folder)
 
 
 def refused(where: object) -> UsageError:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from fmbench.console import warn
 from fmbench.errors import UsageError, first_line
 from fmbench.json_file import LARGEST
-from fmbench.remote_code import asks_for_trust, refused
+from fmbench.remote_code import asks_for_trust, check_tokenizer, refused
 
 from .folder import Folder, assumed_pooling
 from .plan import EncoderPlan, check_lengths
@@ -152,6 +152,7 @@ def load_tokenizer(published: Folder, trusted: bool = False) -> Any:
     import transformers
 
     folder = published.path / published.transformer
+    check_tokenizer(folder, trusted)
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(
             folder, **published.tokenizer_options, trust_remote_code=trusted
