@@ -13,7 +13,7 @@ from fmbench import facts, host, lines, model, roofline
 from fmbench.clock import Clock
 from fmbench.command_line import CommandLine
 from fmbench.compilation import CompilationWatch
-from fmbench.console import note, reserved_stdout, run_main, say, terminable
+from fmbench.console import note, reserved_stdout, run_main, say
 from fmbench.errors import UsageError, first_line
 from fmbench.history import History
 from fmbench.identity import identify
@@ -56,7 +56,7 @@ def drive(argv: Sequence[str]) -> int:
         if history is not None:
             check_model(history, variants[0])
         return 0
-    with terminable(), log_stream(history) as stream:
+    with log_stream(history) as stream:
         log = LogWriter(stream)
         if arguments.isolate:
             write_arguments(log, arguments, "embed")

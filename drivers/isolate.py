@@ -4,19 +4,20 @@
 """
 
 import contextlib
+import io
 import json
 import os
 import signal
-import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from fmbench import lines
+from fmbench import children, lines
 from fmbench.command_line import Argument, CommandLine
-from fmbench.console import INTERRUPTED, warn
+from fmbench.console import warn
+from fmbench.ending import ASKS, BY_SIGNAL, Terminated
 from fmbench.errors import UsageError
 from fmbench.history import FIRST_VARIANT, History
 from fmbench.log import LogWriter
@@ -47,8 +48,8 @@ def measure_in_children(
         begun = begun if number % repeat else len(log.outcomes)
         child = Child(command, shape, log, history, ceilings, first=number == 0, alone=len(shapes) == 1)
         code = child.run()
-        if code == INTERRUPTED:
-            raise KeyboardInterrupt
+        if code - BY_SIGNAL in ASKS:  # the child alone was asked to end: the run is
+            raise Terminated(code - BY_SIGNAL)
         if code in USAGE_ERRORS:
             raise UsageError("the child process refused the command line, as it says above")
         if code < 0:
@@ -84,6 +85,7 @@ class Child:
     ceilings: dict[str, dict[str, Any]]
     first: bool
     alone: bool
+    begun: bool = False  # its head was read, which the parent has printed
     outcomes: int = 0  # results and failures, a variant one
     facts: dict[str, dict[str, Any]] = field(default_factory=dict)
 
@@ -93,22 +95,20 @@ class Child:
         environment = {**os.environ, CHILD_VARIABLE: "1"}
         if self.ceilings:
             environment[CEILING_VARIABLE] = json.dumps(self.ceilings)
-        process = subprocess.Popen(  # noqa: S603 (this very program)
-            command, stdout=subprocess.PIPE, text=True, encoding="utf-8", env=environment
-        )
-        try:
-            with process:
-                if process.stdout is not None:
-                    self.relay(process.stdout)
-        except BaseException:
-            process.kill()
-            process.wait()
-            raise
+        with children.started(command, environment) as process:
+            stream = process.stdout or io.StringIO()
+            try:
+                self.relay(without_head(stream, whole=self.first))
+            except KeyboardInterrupt:
+                with children.ended(process):
+                    self.relay(stream if self.begun else ())
+                raise
         return process.returncode
 
-    def relay(self, stream: IO[str]) -> None:
+    def relay(self, texts: Iterable[str]) -> None:
         """Pass on what belongs into the log of the whole run."""
-        for text in without_head(stream, whole=self.first):
+        for text in texts:
+            self.begun = True
             if text.startswith(HEEDED):
                 with contextlib.suppress(lines.LineError):  # torn, where the child was killed
                     self.heed(lines.parse_line(text))

@@ -113,7 +113,8 @@ def test_no_eval_but_on_the_command_line_and_no_pickle() -> None:
                 assert node.func.id != "exec"
                 assert node.func.id != "eval" or path.name == "expressions.py"
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-                assert ast.unparse(node.func) not in UNPICKLING, path
+                pickles = ast.unparse(node.func) in UNPICKLING and "allow_pickle=False" not in ast.unparse(node)
+                assert not pickles, path
                 if node.func.attr in ("from_pretrained", "from_config") and "Embedding" not in ast.unparse(node.func):
                     words = {keyword.arg for keyword in node.keywords}
                     assert words & {"trust_remote_code", None}, f"{path}: a library may ask whether to run code"

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from fmbench import host, lines
-from fmbench.console import Progress, note, run_main, terminable, warn
+from fmbench.console import Progress, note, run_main, warn
 from fmbench.encoder import EncoderPlan
 from fmbench.errors import UsageError
 from fmbench.fidelity.manifest import Manifest
@@ -52,7 +52,7 @@ def run(argv: Sequence[str]) -> int:
     subject = arguments.subject()
     plan = EncoderPlan.of(arguments, arguments.recipe)
     probes = visible(plan, probes, arguments.probes is not None)
-    with terminable(), open_log() as stdout:
+    with open_log() as stdout:
         log = LogWriter(stdout)
         session = Session(arguments, plan, subject, log, "capture")
         capture(session, probes, arguments)
