@@ -42,13 +42,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def drive(argv: Sequence[str]) -> int:
     """Check everything that can be checked quickly, then measure every shape."""
-    command = recall(argv, build_parser(PROGRAM))
+    parser = build_parser(PROGRAM)
+    command = recall(argv, parser)
     arguments = parse_arguments(command.words, PROGRAM)
     variants = plan(command, arguments, PROGRAM, say=(lambda text: None) if CHILD_VARIABLE in os.environ else note)
     check_profile(arguments.profile, arguments.resume)
     history = History(arguments.resume) if arguments.resume else None
     if history is not None:
-        history.check_arguments(given(arguments))
+        history.check_arguments(given(arguments), parser.defaults)
     shapes = [shape for shape in arguments.shapes if history is None or not history.has(shape, arguments.repeat)]
     if history is not None:
         note(f"{arguments.resume} holds {len(arguments.shapes) - len(shapes)} of {len(arguments.shapes)} shapes")

@@ -31,8 +31,17 @@ def warn(text: str) -> None:
 
 def say(text: str) -> None:
     """Write text to stderr: without secrets, and without what a terminal obeys."""
-    sys.stderr.write(f"{visible(masked_message(text).expandtabs())}\n")
-    sys.stderr.flush()
+    tell(sys.stderr, f"{visible(masked_message(text).expandtabs())}\n")
+
+
+def tell(stream: TextIO, text: str) -> None:
+    """Write to a stream that somebody may read. Where it cannot be written to (a full disk), the work goes on."""
+    try:
+        stream.write(text)
+        stream.flush()
+    except OSError:
+        with contextlib.suppress(OSError, ValueError):  # no file: a test's
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def one_line(text: str) -> str:
@@ -58,15 +67,13 @@ class Progress:
             self._next = now + self._every
             self._shown = self._terminal
             shown = one_line(visible(masked_message(text)))
-            self._stream.write(f"\r\x1b[K{shown}" if self._terminal else f"{shown}\n")
-            self._stream.flush()
+            tell(self._stream, f"\r\x1b[K{shown}" if self._terminal else f"{shown}\n")
 
     def clear(self) -> None:
         """Remove the line."""
         if self._shown:
             self._shown = False
-            self._stream.write("\r\x1b[K")
-            self._stream.flush()
+            tell(self._stream, "\r\x1b[K")
 
 
 def run_main(program: str, body: Callable[[], int]) -> int:

@@ -78,7 +78,8 @@ class Frame:
                 return
         children.kill_all()
         leftovers.remove_own()
-        os.write(2, b"interrupted; ended without waiting for what it was at\n")
+        with contextlib.suppress(OSError):  # the terminal is gone
+            os.write(2, b"interrupted; ended without waiting for what it was at\n")
         os._exit(BY_SIGNAL + byte[0])
 
 

@@ -30,7 +30,7 @@ what is captured:
   What each probe computes, in execution order: tokens, hidden states, vectors, an index, rankings, and single
   operations of torch (`fmbench fidelity probes` lists them). The folder can be compared with another one by
   `fmbench fidelity compare`, as long as texts, seed and probes are the same. The same capture twice, on one machine
-  and build, is equal to the last bit.
+  and build, is equal to the last bit. A capture that is interrupted is not kept: the same command begins it again.
 
 examples:
   fmbench fidelity capture --platform cpu --model_name models/minilm --dataset data/scifact --documents 500 --out before
