@@ -18,7 +18,7 @@ from fmbench import children, lines
 from fmbench.command_line import Argument, CommandLine
 from fmbench.console import warn
 from fmbench.ending import ASKS, BY_SIGNAL, Terminated
-from fmbench.errors import UsageError
+from fmbench.errors import FmbenchError, UsageError
 from fmbench.history import FIRST_VARIANT, History
 from fmbench.log import LogWriter
 
@@ -29,6 +29,7 @@ CHILD = "import sys; from fmbench.drivers.embed import main; sys.exit(main())"
 CHILD_VARIABLE = "FMBENCH_CHILD"
 CEILING_VARIABLE = "FMBENCH_CEILING"  # what the first child measured holds for all: an object, a variant a key
 NOT_OF_A_CHILD = ("isolate", "repeat", "resume", "profile")
+RUN = "RUN "  # the banner of a shape
 USAGE_ERRORS = (2, 3)
 HEEDED = tuple(f"{lines.PREFIX}{kind.KIND} " for kind in (lines.Env, lines.Ceil, lines.Res, lines.Err))
 
@@ -42,12 +43,13 @@ def measure_in_children(
     A child measures all variants of its shape. Raises UsageError where one refuses the command line, which the others
     would do too.
     """
-    failed, begun = False, 0
+    failed, headed, begun = False, False, 0
     ceilings: dict[str, dict[str, Any]] = {}
     for number, shape in enumerate(shape for shape in shapes for _ in range(repeat)):
         begun = begun if number % repeat else len(log.outcomes)
-        child = Child(command, shape, log, history, ceilings, first=number == 0, alone=len(shapes) == 1)
+        child = Child(command, shape, log, history, ceilings, first=not headed, alone=len(shapes) == 1)
         code = child.run()
+        headed = headed or child.headed
         if code - BY_SIGNAL in ASKS:  # the child alone was asked to end: the run is
             raise Terminated(code - BY_SIGNAL)
         if code in USAGE_ERRORS:
@@ -85,7 +87,8 @@ class Child:
     ceilings: dict[str, dict[str, Any]]
     first: bool
     alone: bool
-    begun: bool = False  # its head was read, which the parent has printed
+    begun: bool = False  # what belongs into the log has begun
+    headed: bool = False  # its head is over: the facts that hold for all
     outcomes: int = 0  # results and failures, a variant one
     facts: dict[str, dict[str, Any]] = field(default_factory=dict)
 
@@ -100,7 +103,7 @@ class Child:
             try:
                 self.relay(without_head(stream, whole=self.first))
             except KeyboardInterrupt:
-                with children.ended(process):
+                with children.ended(process), contextlib.suppress(FmbenchError):  # the log went with its terminal
                     self.relay(stream if self.begun else ())
                 raise
         return process.returncode
@@ -108,7 +111,7 @@ class Child:
     def relay(self, texts: Iterable[str]) -> None:
         """Pass on what belongs into the log of the whole run."""
         for text in texts:
-            self.begun = True
+            self.begun, self.headed = True, self.headed or text.startswith(RUN)
             if text.startswith(HEEDED):
                 with contextlib.suppress(lines.LineError):  # torn, where the child was killed
                     self.heed(lines.parse_line(text))
@@ -143,7 +146,7 @@ def child_command(command: CommandLine, shape: tuple[int, int], alone: bool) -> 
 
 def without_head(stream: IO[str], whole: bool) -> Iterator[str]:
     """Yield a child's lines without LOG and ARGS, which the parent printed; later children begin at their RUN."""
-    opening = ("RUNTIME", "RUN ") if whole else ("RUN ",)
+    opening = ("RUNTIME", RUN) if whole else (RUN,)
     held: list[str] = []
     for text in stream:
         if not text.startswith(opening):

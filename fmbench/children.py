@@ -75,7 +75,7 @@ def signal_all(process: "subprocess.Popen[str]", number: signal.Signals) -> None
 
 
 def bound(parent: int) -> Callable[[], None] | None:
-    """Return what a child calls before its program begins: it is asked to end when its parent dies, even by SIGKILL."""
+    """Return what a child of `parent` calls, itself: it is asked to end when its parent dies, even by SIGKILL."""
     if sys.platform != "linux":
         return None
     prctl = ctypes.CDLL(None).prctl

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import gc
 import os
 import sys
 import time
@@ -103,6 +104,7 @@ def guarded(program: str, body: Callable[[], int]) -> int:
                 sys.stdout.flush()
     except KeyboardInterrupt as interruption:
         say(f"{program}: interrupted; what was printed so far is whole")
+        gc.freeze()  # Python would look through all that torch has for two seconds more before it ends
         return exit_code(interruption)
     except BrokenPipeError:
         mute()  # the reader went away (`driver | head`)

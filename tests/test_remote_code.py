@@ -59,19 +59,8 @@ def test_code_by_a_prompt_is_one_line(program: str, folder: Path, tmp_path: Path
 
 @pytest.mark.parametrize("said", ["False", "True"])
 def test_a_text_is_no_permission(said: str, folder: Path, tmp_path: Path, capsys) -> None:
-    words = [
-        "--platform",
-        "cpu",
-        "--model_name",
-        str(folder),
-        "--input_sizes",
-        "8",
-        "--batch_sizes",
-        "1",
-        "--reps",
-        "1",
-    ]
-    assert driver([*words, "--model:trust_remote_code", said]) == 2
+    words = ["--platform", "cpu", "--model_name", str(folder), "--input_sizes", "8", "--batch_sizes", "1"]
+    assert driver([*words, "--reps", "1", "--model:trust_remote_code", said]) == 2
     assert f"--model:trust_remote_code {said}: neither True nor False" in capsys.readouterr().err
     assert not (tmp_path / "ran").exists()
 

@@ -10,6 +10,7 @@ from datetime import timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+from fmbench import children
 from fmbench.ending import exit_code
 from fmbench.errors import FmbenchError, first_line, one_line
 
@@ -64,6 +65,8 @@ class Group:
         import torch
         from torch import distributed
 
+        if "TORCHELASTIC_RUN_ID" in os.environ and (bind := children.bound(os.getppid())):
+            bind()  # torchrun, which asks its ranks to end, may be killed itself
         self._owns_default = not distributed.is_initialized()
         try:
             if self._owns_default:
