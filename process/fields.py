@@ -315,6 +315,7 @@ PROCESSES: dict[str, Check] = {
     "p50": known_number,
     "ratio": number,
     "interval": interval,
+    "medians": shares,
     "stable": truth,
     "reason": text,
 }

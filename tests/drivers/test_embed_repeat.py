@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from fmbench.drivers import isolate
-from fmbench.lines import Proc, Rep, Res, Stat
+from fmbench.lines import Env, Proc, Rep, Res, Stat
 from fmbench.options import parse_arguments
 from fmbench.process.cli import main as process
 
@@ -118,3 +118,21 @@ def test_repeat_implies_processes_and_one_is_none() -> None:
 def test_real_processes_measure(drive) -> None:
     code, lines, _ = drive(*NULL, "--input_sizes", "8", "--repeat", "2")
     assert (code, len(of(Res, lines)), len(of(Proc, lines))) == (0, 2, 1)
+
+
+def test_facts_that_a_killed_child_did_not_print_come_from_the_next(drive, tmp_path: Path, monkeypatch) -> None:
+    child = f"""
+import os, pathlib, sys
+from fmbench import lines
+from fmbench.log import LogWriter
+log, file = LogWriter(sys.stdout), pathlib.Path({str(tmp_path / "died")!r})
+log.banner("RUNTIME")
+if not file.exists():
+    file.touch()
+    os.kill(os.getpid(), 9)
+log.write(lines.Env({{"platform": "null"}}))
+log.banner("RUN", 8, "/", 2)
+"""
+    monkeypatch.setattr(isolate, "CHILD", child)
+    code, lines, _ = drive(*NULL, "--input_sizes", "8,16,32", "--isolate")
+    assert (code, [line.data for line in of(Env, lines)]) == (1, [{"platform": "null"}])
