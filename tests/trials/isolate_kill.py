@@ -50,7 +50,11 @@ def round_of(log: Path, victim: str, moment: float) -> Counter[str]:
     text = log.read_text() if log.exists() else ""
     found["lines torn in the middle"] += sum(not read(one) for one in text.splitlines()[:-1] if one[:7] == "FMWORK ")
     before = {one for one in text.splitlines() if one.startswith("FMWORK RES ")}
-    found["runs that could not go on"] += subprocess.run([*SWEEP, str(log)], check=False, **quiet).returncode != 0
+    quiet["stderr"] = subprocess.PIPE
+    again = subprocess.run([*SWEEP, str(log)], check=False, text=True, **quiet)
+    if again.returncode:
+        found["runs that could not go on"] += 1
+        sys.stderr.write(again.stderr)
     found["results lost"] += len(before - set(log.read_text().splitlines()))
     done = subprocess.run([*FMBENCH, "process", "--path", str(log)], capture_output=True, text=True, check=False)
     whole = {row["input"] for row in json.loads(done.stdout) if row["status"] == "SIMULATED" and not row["doubt"]}
