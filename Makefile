@@ -50,7 +50,7 @@ types: $(VENV)/.lint ## check types
 bench: $(VENV)/.test ## measure fmbench itself (docs/benchmarks.md)
 	$(BIN)/python -m tests.bench
 
-trials: $(VENV)/.test ## end every command by every signal, and count what is left (minutes)
+trials: $(VENV)/.test ## try what docs/reliability.md promises, and count (half an hour)
 	$(BIN)/python -m tests.trials
 
 measure: $(VENV)/.test ## measure what results/ publishes, on this machine (an hour)

@@ -22,6 +22,7 @@ SHAPES = 4
 SWEEP = [*FMBENCH, "driver", "--platform", "null", "--model_class", "none", "--model_name", "none", "--input_sizes",
          "8,16,32,64", "--batch_sizes", "1", "--reps", "20000", "--isolate", "--resume"]  # fmt: skip
 SPREAD = 0.2, 6.0  # seconds after the start
+LONGEST = 10.0  # seconds that a child has: one that imports torch hears of nothing until that is done
 
 
 def children_of(pid: int) -> list[int]:
@@ -38,6 +39,8 @@ def round_of(log: Path, victim: str, moment: float) -> Counter[str]:
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "env": {**os.environ, MARK: mark}}
     process = subprocess.Popen([*SWEEP, str(log)], **quiet)
     time.sleep(moment)
+    while victim == "child" and process.poll() is None and not children_of(process.pid):
+        time.sleep(0.05)
     killed = [process.pid] if victim == "parent" else children_of(process.pid)
     found = Counter({f"{victim} killed": int(bool(killed) and process.poll() is None)})
     for pid in killed:
@@ -45,8 +48,10 @@ def round_of(log: Path, victim: str, moment: float) -> Counter[str]:
     code = process.wait()
     wanted = -signal.SIGKILL if victim == "parent" else 1
     found["wrong exit codes"] += bool(found[f"{victim} killed"]) and code != wanted
-    time.sleep(3.0)
-    found["processes that lived on"] += len(alive(mark))
+    deadline = time.monotonic() + LONGEST
+    while (living := alive(mark)) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    found["processes that lived on"] += len(living)
     text = log.read_text() if log.exists() else ""
     found["lines torn in the middle"] += sum(not read(one) for one in text.splitlines()[:-1] if one[:7] == "FMWORK ")
     before = {one for one in text.splitlines() if one.startswith("FMWORK RES ")}
