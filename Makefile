@@ -8,7 +8,7 @@ MODEL  ?= ibm-granite/granite-embedding-125m-english
 CLASS  ?= RobertaModel
 REPS   ?= 10
 
-.PHONY: help run test lint format types bench measure results clean
+.PHONY: help run test lint format types bench trials measure results clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -49,6 +49,9 @@ types: $(VENV)/.lint ## check types
 
 bench: $(VENV)/.test ## measure fmbench itself (docs/benchmarks.md)
 	$(BIN)/python -m tests.bench
+
+trials: $(VENV)/.test ## try what docs/reliability.md promises, and count (half an hour)
+	$(BIN)/python -m tests.trials
 
 measure: $(VENV)/.test ## measure what results/ publishes, on this machine (an hour)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" results/measure.sh

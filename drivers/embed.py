@@ -13,7 +13,7 @@ from fmbench import facts, host, lines, model, roofline
 from fmbench.clock import Clock
 from fmbench.command_line import CommandLine
 from fmbench.compilation import CompilationWatch
-from fmbench.console import note, reserved_stdout, run_main, say, terminable
+from fmbench.console import note, reserved_stdout, run_main, say
 from fmbench.errors import UsageError, first_line
 from fmbench.history import History
 from fmbench.identity import identify
@@ -42,13 +42,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def drive(argv: Sequence[str]) -> int:
     """Check everything that can be checked quickly, then measure every shape."""
-    command = recall(argv, build_parser(PROGRAM))
+    parser = build_parser(PROGRAM)
+    command = recall(argv, parser)
     arguments = parse_arguments(command.words, PROGRAM)
     variants = plan(command, arguments, PROGRAM, say=(lambda text: None) if CHILD_VARIABLE in os.environ else note)
     check_profile(arguments.profile, arguments.resume)
     history = History(arguments.resume) if arguments.resume else None
     if history is not None:
-        history.check_arguments(given(arguments))
+        history.check_arguments(given(arguments), parser.defaults)
     shapes = [shape for shape in arguments.shapes if history is None or not history.has(shape, arguments.repeat)]
     if history is not None:
         note(f"{arguments.resume} holds {len(arguments.shapes) - len(shapes)} of {len(arguments.shapes)} shapes")
@@ -56,7 +57,7 @@ def drive(argv: Sequence[str]) -> int:
         if history is not None:
             check_model(history, variants[0])
         return 0
-    with terminable(), log_stream(history) as stream:
+    with log_stream(history) as stream:
         log = LogWriter(stream)
         if arguments.isolate:
             write_arguments(log, arguments, "embed")

@@ -4,20 +4,21 @@
 """
 
 import contextlib
+import io
 import json
 import os
 import signal
-import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from fmbench import lines
+from fmbench import children, lines
 from fmbench.command_line import Argument, CommandLine
-from fmbench.console import INTERRUPTED, warn
-from fmbench.errors import UsageError
+from fmbench.console import warn
+from fmbench.ending import ASKS, BY_SIGNAL, Terminated
+from fmbench.errors import FmbenchError, UsageError
 from fmbench.history import FIRST_VARIANT, History
 from fmbench.log import LogWriter
 
@@ -28,6 +29,7 @@ CHILD = "import sys; from fmbench.drivers.embed import main; sys.exit(main())"
 CHILD_VARIABLE = "FMBENCH_CHILD"
 CEILING_VARIABLE = "FMBENCH_CEILING"  # what the first child measured holds for all: an object, a variant a key
 NOT_OF_A_CHILD = ("isolate", "repeat", "resume", "profile")
+RUN = "RUN "  # the banner of a shape
 USAGE_ERRORS = (2, 3)
 HEEDED = tuple(f"{lines.PREFIX}{kind} " for kind in ("ENV", "CEIL", "RES", "ERR"))
 
@@ -41,14 +43,15 @@ def measure_in_children(
     A child measures all variants of its shape. Raises UsageError where one refuses the command line, which the others
     would do too.
     """
-    failed, begun = False, 0
+    failed, headed, begun = False, False, 0
     ceilings: dict[str, dict[str, Any]] = {}
     for number, shape in enumerate(shape for shape in shapes for _ in range(repeat)):
         begun = begun if number % repeat else len(log.outcomes)
-        child = Child(command, shape, log, history, ceilings, first=number == 0, alone=len(shapes) == 1)
+        child = Child(command, shape, log, history, ceilings, first=not headed, alone=len(shapes) == 1)
         code = child.run()
-        if code == INTERRUPTED:
-            raise KeyboardInterrupt
+        headed = headed or child.headed
+        if code - BY_SIGNAL in ASKS:  # the child alone was asked to end: the run is
+            raise Terminated(code - BY_SIGNAL)
         if code in USAGE_ERRORS:
             raise UsageError("the child process refused the command line, as it says above")
         if code < 0:
@@ -84,6 +87,8 @@ class Child:
     ceilings: dict[str, dict[str, Any]]
     first: bool
     alone: bool
+    begun: bool = False  # what belongs into the log has begun
+    headed: bool = False  # its head is over: the facts that hold for all
     outcomes: int = 0  # results and failures, a variant one
     facts: dict[str, dict[str, Any]] = field(default_factory=dict)
 
@@ -93,22 +98,20 @@ class Child:
         environment = {**os.environ, CHILD_VARIABLE: "1"}
         if self.ceilings:
             environment[CEILING_VARIABLE] = json.dumps(self.ceilings)
-        process = subprocess.Popen(  # noqa: S603 (this very program)
-            command, stdout=subprocess.PIPE, text=True, encoding="utf-8", env=environment
-        )
-        try:
-            with process:
-                if process.stdout is not None:
-                    self.relay(process.stdout)
-        except BaseException:
-            process.kill()
-            process.wait()
-            raise
+        with children.started(command, environment) as process:
+            stream = process.stdout or io.StringIO()
+            try:
+                self.relay(without_head(stream, whole=self.first))
+            except KeyboardInterrupt:
+                with children.ended(process), contextlib.suppress(FmbenchError):  # the log went with its terminal
+                    self.relay(stream if self.begun else ())
+                raise
         return process.returncode
 
-    def relay(self, stream: IO[str]) -> None:
+    def relay(self, texts: Iterable[str]) -> None:
         """Pass on what belongs into the log of the whole run."""
-        for text in without_head(stream, whole=self.first):
+        for text in texts:
+            self.begun, self.headed = True, self.headed or text.startswith(RUN)
             if text.startswith(HEEDED):
                 with contextlib.suppress(lines.LineError):  # torn, where the child was killed
                     self.heed(lines.parse_line(text))
@@ -143,7 +146,7 @@ def child_command(command: CommandLine, shape: tuple[int, int], alone: bool) -> 
 
 def without_head(stream: IO[str], whole: bool) -> Iterator[str]:
     """Yield a child's lines without LOG and ARGS, which the parent printed; later children begin at their RUN."""
-    opening = ("RUNTIME", "RUN ") if whole else ("RUN ",)
+    opening = ("RUNTIME", RUN) if whole else (RUN,)
     held: list[str] = []
     for text in stream:
         if not text.startswith(opening):

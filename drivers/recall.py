@@ -33,11 +33,12 @@ def recall(words: Sequence[str], parser: Parser) -> CommandLine:
         return typed
     history = History(Path(logs[-1]))
     if history.last is None:
-        raise UsageError(f"--resume {history.path}: holds no command to go on with; give the whole command line")
+        lacks = "holds no command to go on with" if history.path.exists() else "there is no such log to go on with"
+        raise UsageError(f"--resume {history.path}: {lacks}; give the whole command line")
     if history.last.driver not in (DRIVER, None):
         raise UsageError(f"--resume {history.path}: its last run is of another program ({history.last.driver})")
     then = command_line(history.last.given, parser.flags).without(["resume"])
-    past, now = binding(then.given), binding(typed.masked(sealed).given)
+    past, now = (binding(one.given, parser.defaults) for one in (then, typed.masked(sealed)))
     history.refuse_untold({name: past[name] for name in now.keys() & past.keys()}, "the log does not tell them apart")
     history.refuse({name: (past.get(name), value) for name, value in now.items()})
     missing = sorted({one.option for one in then.arguments if one.name not in typed.names and not is_data(one, parser)})

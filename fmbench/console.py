@@ -2,45 +2,22 @@
 
 import contextlib
 import errno
+import gc
 import os
-import signal
 import sys
-import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TextIO
 
+from fmbench.ending import exit_code, terminable
 from fmbench.errors import FmbenchError, UsageError, first_line
 from fmbench.markdown import visible
 from fmbench.secrets import masked_message
 from fmbench.whole_file import written
 
-INTERRUPTED = 130
 BROKEN_PIPE = 141
-TERMINATED = 143
-
-
-class Terminated(KeyboardInterrupt):
-    """The system, or a scheduler, asks the process to end (SIGTERM): what was measured is kept, as after Ctrl-C."""
-
-
-@contextlib.contextmanager
-def terminable() -> Iterator[None]:
-    """Turn SIGTERM into an exception inside the context, where that is possible: in the main thread."""
-
-    def end(*_: object) -> None:
-        raise Terminated
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    previous = signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous)
 
 
 def note(text: str) -> None:
@@ -55,8 +32,17 @@ def warn(text: str) -> None:
 
 def say(text: str) -> None:
     """Write text to stderr: without secrets, and without what a terminal obeys."""
-    sys.stderr.write(f"{visible(masked_message(text).expandtabs())}\n")
-    sys.stderr.flush()
+    tell(sys.stderr, f"{visible(masked_message(text).expandtabs())}\n")
+
+
+def tell(stream: TextIO, text: str) -> None:
+    """Write to a stream that somebody may read. Where it cannot be written to (a full disk), the work goes on."""
+    try:
+        stream.write(text)
+        stream.flush()
+    except OSError:
+        with contextlib.suppress(OSError, ValueError):  # no file: a test's
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def one_line(text: str) -> str:
@@ -82,19 +68,17 @@ class Progress:
             self._next = now + self._every
             self._shown = self._terminal
             shown = one_line(visible(masked_message(text)))
-            self._stream.write(f"\r\x1b[K{shown}" if self._terminal else f"{shown}\n")
-            self._stream.flush()
+            tell(self._stream, f"\r\x1b[K{shown}" if self._terminal else f"{shown}\n")
 
     def clear(self) -> None:
         """Remove the line."""
         if self._shown:
             self._shown = False
-            self._stream.write("\r\x1b[K")
-            self._stream.flush()
+            tell(self._stream, "\r\x1b[K")
 
 
 def run_main(program: str, body: Callable[[], int]) -> int:
-    """Run a program's body and return its exit code; every failure is one line on stderr.
+    """Run a program's body and return its exit code; every failure is one line on stderr, and so is being asked to end.
 
     The variable FMBENCH_DEBUG asks for the traceback as well.
     """
@@ -104,6 +88,15 @@ def run_main(program: str, body: Callable[[], int]) -> int:
         say(f"{program}: error: standard output is closed; send it to /dev/null where nobody wants it")
         return FmbenchError.exit_code
     try:
+        with terminable():
+            return guarded(program, body)
+    except KeyboardInterrupt as interruption:  # as the program was about to end
+        return exit_code(interruption)
+
+
+def guarded(program: str, body: Callable[[], int]) -> int:
+    """Run a program's body and return its exit code; what it raises is said."""
+    try:
         try:
             return body()
         finally:
@@ -111,7 +104,8 @@ def run_main(program: str, body: Callable[[], int]) -> int:
                 sys.stdout.flush()
     except KeyboardInterrupt as interruption:
         say(f"{program}: interrupted; what was printed so far is whole")
-        return TERMINATED if isinstance(interruption, Terminated) else INTERRUPTED
+        gc.freeze()  # Python would look through all that torch has for two seconds more before it ends
+        return exit_code(interruption)
     except BrokenPipeError:
         mute()  # the reader went away (`driver | head`)
         return BROKEN_PIPE

@@ -1,7 +1,7 @@
 """What a log already holds: for a run that goes on where another stopped."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -121,11 +121,11 @@ class History:
         """Whether a shape has a result, or where several processes measure it, the result of so many."""
         return any(shape in run.whole(repeat) for run in self._runs)
 
-    def check_arguments(self, given: Iterable[tuple[str, str]]) -> None:
+    def check_arguments(self, given: Iterable[tuple[str, str]], defaults: Collection[tuple[str, str]] = ()) -> None:
         """Raise UsageError where an earlier run was asked for something else; `given` has its secrets sealed."""
-        now = binding(given)
+        now = binding(given, defaults)
         for run in self._runs:
-            then = binding(run.given)
+            then = binding(run.given, defaults)
             self.refuse_untold(then, "the log does not tell them from others; use a new log")
             self.refuse_untold(now, f"{key_file()}, whose key tells them from others, cannot be kept; use a new log")
             self.refuse({key: (then.get(key), now.get(key)) for key in then.keys() | now.keys()})
@@ -162,11 +162,14 @@ class History:
             raise UsageError(f"--resume {self.path}: measured under another fingerprint ({named}{more}); use a new log")
 
 
-def binding(given: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Return what decides the figures of a command line, by name; several values of one name are one text."""
+def binding(given: Iterable[tuple[str, str]], defaults: Collection[tuple[str, str]]) -> dict[str, str]:
+    """Return what decides the figures of a command line, by name; several values of one name are one text.
+
+    What is given as it is by default is left out, as if it were not given.
+    """
     found: dict[str, str] = {}
     for name, value in given:
-        if name not in FREE:
+        if name not in FREE and (name, value) not in defaults:
             shown = value or "''"
             found[name] = f"{found[name]} | {shown}" if name in found else shown
     return found

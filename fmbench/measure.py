@@ -11,6 +11,7 @@ from typing import Any
 
 from fmbench import stats
 from fmbench.clock import Clock
+from fmbench.ending import ASKS
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,18 +157,21 @@ def repeat(
 
 @contextlib.contextmanager
 def interrupt_deferred() -> Iterator[None]:
-    """Let Ctrl-C wait: a KeyboardInterrupt inside somebody's `__del__` would be printed and lost."""
+    """Let Ctrl-C and its like wait: a KeyboardInterrupt inside somebody's `__del__` would be printed and lost."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     caught: list[int] = []
-    previous = signal.signal(signal.SIGINT, lambda number, frame: caught.append(number))
+    before = {number: handler for number in ASKS if callable(handler := signal.getsignal(number))}
+    for number in before:
+        signal.signal(number, lambda number, _: caught.append(number))
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, previous)
+        for number, handler in before.items():
+            signal.signal(number, handler)
     if caught:
-        raise KeyboardInterrupt
+        before[caught[0]](caught[0], None)
 
 
 @contextlib.contextmanager

@@ -12,7 +12,8 @@ from fmbench.digest import weights_files
 from fmbench.errors import UsageError, nearest, one_line
 from fmbench.identity import identify
 from fmbench.options import Arguments
-from fmbench.source import DTYPE_KEYS, Source
+from fmbench.remote_code import KEY, asks_for_trust, check_tokenizer, refused
+from fmbench.source import DTYPE_KEYS, Source, check_indexes, snapshot
 from fmbench.suggestions import DTYPES
 
 if TYPE_CHECKING:
@@ -52,6 +53,8 @@ def load(source: Source, arguments: Arguments) -> "torch.nn.Module":
         model = build(model_class, source, options).to(dtype or torch.float32)
     else:
         options[dtype_key(transformers.__version__)] = dtype or AUTO
+        if source.kind == "hub":
+            check_indexes(snapshot(source.location, arguments))
         model = load_pretrained(model_class, source, options)
     for_encoding(model, arguments.options["model"])
     say_what_was_built(model, arguments.model_class)
@@ -133,10 +136,12 @@ def take_dtype(options: dict[str, Any], source: Source) -> "torch.dtype | None":
 
 def load_pretrained(model_class: Any, source: Source, options: dict[str, Any]) -> "torch.nn.Module":
     """Call from_pretrained; pickled weights only where the user asked for them. Raises UsageError."""
-    options = {"use_safetensors": True, **encoder_options(model_class), **options}
+    options = {"use_safetensors": True, **encoder_options(model_class), **options, KEY: source.trusted}
     try:
         loaded, report = model_class.from_pretrained(source.location, output_loading_info=True, **options)
     except Exception as error:  # a bad option, a damaged file, a class that does not fit: all the user's to mend
+        if asks_for_trust(error):
+            raise refused(source.location) from None
         raise UsageError(f"{source.location} cannot be loaded: {type(error).__name__}: {one_line(error)}") from error
     loaded, prefix = encoder_part(loaded, model_class)
     missing = sorted(key for key in report.get("missing_keys", ()) if key.startswith(prefix))
@@ -201,7 +206,8 @@ def build(model_class: Any, source: Source, options: dict[str, Any]) -> "torch.n
     try:
         built = transformers.AutoConfig.for_model(model_type, **{**config, **config_options})
         if hasattr(model_class, "from_config"):  # an Auto class
-            return encoder_part(model_class.from_config(built, **init_options), model_class)[0]
+            built_model = model_class.from_config(built, **init_options, **{KEY: False})
+            return encoder_part(built_model, model_class)[0]
         return model_class(built, **init_options)
     except Exception as error:  # sizes that do not go together, an attention that is not installed
         raise UsageError(f"--model: {source.location} cannot be built: {one_line(error)}") from error
@@ -259,15 +265,19 @@ def special_ids(source: Source) -> tuple[set[int], int]:
 def load_tokenizer(source: Source) -> Any | None:
     """Return the model's tokenizer, or None where it has none (transformers then makes up an empty one).
 
-    Raises UsageError for one that is damaged.
+    Raises UsageError for one that is damaged, or code of its own.
     """
     import transformers
 
     if source.kind == "catalogue":
         return None
+    if source.kind == "folder":
+        check_tokenizer(Path(source.location), source.trusted)
     try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(source.location)
-    except (OSError, ValueError, TypeError, ImportError):
+        tokenizer = transformers.AutoTokenizer.from_pretrained(source.location, trust_remote_code=source.trusted)
+    except (OSError, ValueError, TypeError, ImportError) as error:
+        if asks_for_trust(error):
+            raise refused(source.location) from None
         return None
     except Exception as error:  # what the tokenizers library raises of a damaged file is a plain one
         raise UsageError(f"{source.location}: the tokenizer cannot be loaded ({one_line(error)})") from None

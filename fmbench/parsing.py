@@ -39,6 +39,11 @@ class Parser(argparse.ArgumentParser):
         return {option for action in self._actions if action.nargs == 0 for option in action.option_strings}
 
     @property
+    def defaults(self) -> set[tuple[str, str]]:
+        """`(name, value)` of each argument that means the same where it is left out."""
+        return {(action.dest, str(action.default)) for action in self._actions if action.default is not None}
+
+    @property
     def required(self) -> set[str]:
         """The names of the arguments that a command line cannot do without."""
         return {action.dest for action in self._actions if action.required}

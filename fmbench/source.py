@@ -11,6 +11,8 @@ from fmbench import catalogue, model_class
 from fmbench.errors import UsageError, first_line, nearest
 from fmbench.json_file import read_required
 from fmbench.options import Arguments
+from fmbench.remote_code import check_map, is_trusted
+from fmbench.sentence_folder import check_inside
 
 HUB_ID = re.compile(r"(?!\.{1,2}(/|$))[\w.-]+(/[\w.-]+)?")  # ./name and ../name are folders
 SAFE_WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
@@ -28,11 +30,15 @@ DTYPE_KEYS = ("dtype", "torch_dtype")
 
 @dataclass(frozen=True)
 class Source:
-    """A model that can be loaded. `location` is a folder, a hub id or a catalogue name; `config` is raw JSON."""
+    """A model that can be loaded. `location` is a folder, a hub id or a catalogue name; `config` is raw JSON.
+
+    `trusted`: whether code that comes with it may run.
+    """
 
     kind: Literal["folder", "hub", "catalogue"]
     location: str
     config: Mapping[str, Any]
+    trusted: bool = False
 
     @property
     def claimed_length(self) -> int | None:
@@ -53,7 +59,7 @@ def locate(arguments: Arguments) -> Source:
     """Find the model that a command line names, without importing torch.
 
     Raises UsageError for an unknown class, a folder that is missing or holds no configuration or weights, a model
-    without a configuration for random weights, and a hub that does not answer.
+    without a configuration for random weights, one that is code of its own, and a hub that does not answer.
     """
     model_class.check_exists(arguments.model_class)
     path = named_folder(arguments)
@@ -69,12 +75,15 @@ def locate(arguments: Arguments) -> Source:
         raise UsageError(f"no model folder at {path}{hub_hint(arguments)}")
     else:
         source = from_hub(arguments)
+    if arguments.weights == "pretrained":
+        known = any(kind == source.config.get("model_type") for kind, _ in model_class.listed())
+        check_map(source.location, source.config, arguments, known)
     model_class.check_suits(arguments.model_class, source.config, source.location)
     overrides = {key: arguments.literal("model", key) for key in arguments.options["model"]}
     for key in DTYPE_KEYS:
         if overrides.get(key) == "auto":  # means what the configuration says, which must not be written over
             del overrides[key]
-    return Source(source.kind, source.location, {**source.config, **overrides})
+    return Source(source.kind, source.location, {**source.config, **overrides}, is_trusted(arguments))
 
 
 def named_folder(arguments: Arguments) -> Path:
@@ -127,6 +136,7 @@ def check_weights(folder: Path, arguments: Arguments) -> None:
             f"{folder / ADAPTER}: an adapter belongs to this model, and the library that applies it is missing: pip "
             "install peft, or merge it into the weights (merge_and_unload)"
         )
+    check_indexes(folder)
     if any((folder / name).is_file() for name in SAFE_WEIGHTS):
         check_shards(folder)
         return
@@ -149,6 +159,19 @@ def check_shards(folder: Path) -> None:
     for name in sorted({shards.text(key) or "" for key in shards.values}):
         if not (folder / name).is_file():
             raise UsageError(f"{folder / name} is missing, and {SAFE_WEIGHTS[1]} names it; the folder is not complete")
+
+
+def check_indexes(folder: Path) -> None:
+    """Raise UsageError for an index of weights, of any variant, that names files elsewhere, or a safe one pickles."""
+    for path in sorted({*folder.glob("*.index*.json"), *folder.glob("*/*.index*.json")}):
+        index = read_required(path).object("weight_map")
+        shards = sorted({index.text(key) or "" for key in index.values})
+        check_inside(path, shards)
+        pickled = [name for name in shards if ".safetensors." in path.name and not name.endswith(".safetensors")]
+        if pickled:
+            raise UsageError(
+                f"{path}: names {pickled[0]!r}, which is no file of safetensors: it may be code; convert it"
+            )
 
 
 def from_hub(arguments: Arguments) -> Source:

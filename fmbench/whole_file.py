@@ -3,12 +3,12 @@
 import contextlib
 import errno
 import os
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
 from fmbench.errors import FmbenchError, UsageError, first_line
+from fmbench.leftovers import new_part, release
 from fmbench.walk import inside
 
 # No fault of who named the file.
@@ -59,9 +59,8 @@ def part_beside(path: Path, prefix: str = ".") -> Iterator[Path]:
     Its permissions are those that the umask leaves; the files of `tempfile` can be read by their owner alone.
     Raises UsageError where no file can be made there.
     """
-    part = path.with_name(f"{prefix}{uuid.uuid4().hex}.part")
     try:
-        part.touch(exist_ok=False)
+        part, handle = new_part(path.parent, prefix)
     except OSError as error:
         if error.errno in NO_ROOM:
             raise
@@ -69,7 +68,7 @@ def part_beside(path: Path, prefix: str = ".") -> Iterator[Path]:
     try:
         yield part
     finally:
-        part.unlink(missing_ok=True)
+        release(part, handle)
 
 
 def share(folder: Path) -> None:

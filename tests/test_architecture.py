@@ -11,6 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 ROOMS = ("fmbench", "drivers", "backends", "process")
 HEAVY = {"torch", "transformers", "pandas", "matplotlib", "pyarrow", "ir_measures", "zstandard", "faiss"}
+UNPICKLING = {"torch.load", "np.load", "numpy.load", "yaml.load", "yaml.unsafe_load", "joblib.load"}
 FILES = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
 
 
@@ -111,7 +112,13 @@ def test_no_eval_but_on_the_command_line_and_no_pickle() -> None:
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
                 assert node.func.id != "exec"
                 assert node.func.id != "eval" or path.name == "expressions.py"
-        assert not imports(path) & {"pickle", "dill", "marshal", "shelve"}
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                pickles = ast.unparse(node.func) in UNPICKLING and "allow_pickle=False" not in ast.unparse(node)
+                assert not pickles, path
+                if node.func.attr in ("from_pretrained", "from_config") and "Embedding" not in ast.unparse(node.func):
+                    words = {keyword.arg for keyword in node.keywords}
+                    assert words & {"trust_remote_code", None}, f"{path}: a library may ask whether to run code"
+        assert not imports(path) & {"pickle", "dill", "marshal", "shelve", "joblib"}
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,13 @@ def test_a_full_disk_behind_standard_output_is_one_line(command):
     ), done.stderr
 
 
+@pytest.mark.skipif(not FULL.exists(), reason="no /dev/full")
+def test_a_full_disk_behind_standard_error_is_no_failure():
+    with FULL.open("w") as full:
+        done = subprocess.run(DRIVER, stdout=subprocess.PIPE, stderr=full, text=True, check=False)
+    assert done.returncode == 0 and "FMWORK REP 5 5 " in done.stdout
+
+
 def test_a_name_that_is_too_long_is_a_wrong_command_line(capsys):
     name = "n" * 300
     assert run_main("program", lambda: Path(name).open().close() or 0) == 2

@@ -49,6 +49,13 @@ def test_the_same_fingerprint_passes_in_parts(history: History) -> None:
     history.check_facts({"dtype": "float32", "model_digest": "new"})
 
 
+def test_what_is_given_as_it_is_by_default_is_not_given(history: History) -> None:
+    given = [("model_name", "m"), ("seed", "0")]
+    history.check_arguments(given, {("seed", "0")})
+    with pytest.raises(UsageError, match="seed: None then, 0 now"):
+        history.check_arguments(given, {("seed", "1")})
+
+
 @pytest.mark.parametrize(
     ("facts", "said"),
     [

@@ -17,7 +17,7 @@ from fmbench.options import Arguments
 from tests.encoder.conftest import text_arguments
 from tests.tiny_model import write_model
 
-TRUSTED = "--model:trust_remote_code=True"
+TRUSTED = "--model:trust_remote_code@=True"
 CODE = "from .helper import scale\n\n\nclass Model:\n    factor = scale\n"
 
 

@@ -8,7 +8,6 @@ from typing import Any
 
 from fmbench import host, lines
 from fmbench.clock import Clock
-from fmbench.console import terminable
 from fmbench.distill.published import POOLINGS, read_query_side
 from fmbench.distill.ranks import Ranks
 from fmbench.encoder import EncoderPlan
@@ -77,7 +76,7 @@ def run(step: str, target: str, argv: Sequence[str]) -> int:
         raise UsageError(f"{step} runs in one process; start it without torchrun")
     for folder in (arguments.teacher_dir, arguments.output_dir):
         make(folder)
-    with terminable(), open_log() as stdout, Path(os.devnull).open("w") as nowhere:
+    with open_log() as stdout, Path(os.devnull).open("w") as nowhere:
         log = LogWriter(stdout if ranks.leads else nowhere)
         write_arguments(log, arguments, "distill")
         log.banner("DISTILL", step.upper())

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from fmbench import host, lines
-from fmbench.console import Progress, note, run_main, terminable, warn
+from fmbench.console import Progress, note, run_main, warn
 from fmbench.encoder import EncoderPlan
 from fmbench.errors import UsageError
 from fmbench.fidelity.manifest import Manifest
@@ -30,7 +30,7 @@ what is captured:
   What each probe computes, in execution order: tokens, hidden states, vectors, an index, rankings, and single
   operations of torch (`fmbench fidelity probes` lists them). The folder can be compared with another one by
   `fmbench fidelity compare`, as long as texts, seed and probes are the same. The same capture twice, on one machine
-  and build, is equal to the last bit.
+  and build, is equal to the last bit. A capture that is interrupted is not kept: the same command begins it again.
 
 examples:
   fmbench fidelity capture --platform cpu --model_name models/minilm --dataset data/scifact --documents 500 --out before
@@ -52,7 +52,7 @@ def run(argv: Sequence[str]) -> int:
     subject = arguments.subject()
     plan = EncoderPlan.of(arguments, arguments.recipe)
     probes = visible(plan, probes, arguments.probes is not None)
-    with terminable(), open_log() as stdout:
+    with open_log() as stdout:
         log = LogWriter(stdout)
         session = Session(arguments, plan, subject, log, "capture")
         capture(session, probes, arguments)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from importlib.metadata import distributions
 from pathlib import Path
 
+from fmbench import children
 from fmbench.digest import digest_of_json
 from fmbench.errors import FmbenchError, UsageError
 from fmbench.facts import package_version
@@ -97,9 +98,7 @@ class Environment:
     def install(self) -> None:
         """Install the requirements with this environment's pip, which sees what lies below and leaves it alone."""
         pip = [sys.executable, "-m", "pip", "--python", str(self.python), "install", "--disable-pip-version-check"]
-        done = subprocess.run(  # noqa: S603
-            [*pip, *self.options, *self.words], capture_output=True, text=True, check=False
-        )
+        done = children.run([*pip, *self.options, *self.words])
         if done.returncode:
             raise InstallError(reason_of(done.stderr or done.stdout, self.options))
 
@@ -113,7 +112,7 @@ class Environment:
         """Run fmbench in it; stderr is kept, stdout too."""
         command = [str(self.python), "-m", "fmbench", *words]
         environment = {**os.environ, "PYTHONNOUSERSITE": "1"}
-        return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)  # noqa: S603
+        return children.run(command, environment)
 
 
 def layer(folder: Path) -> None:

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from fmbench.console import Progress, note, reserved_stdout, run_main, terminable, warn
+from fmbench.console import Progress, note, reserved_stdout, run_main, warn
 from fmbench.errors import FmbenchError, UsageError
 from fmbench.fidelity.subject import Subject
 from fmbench.overrides import merged
@@ -77,7 +77,7 @@ def run(argv: Sequence[str]) -> int:
     rungs = planned(known, options)
     subject = arguments.subject()
     spin_briefly()
-    with terminable(), reserved_stdout() as stdout:
+    with reserved_stdout() as stdout:
         found = climbed(rungs, subject, options, lambda found: stdout.write(drawn(found, subject, arguments)))
         stdout.write(drawn(found, subject, arguments))
     return int(any(item.failure is not None for item in found))

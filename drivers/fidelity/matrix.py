@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fmbench.command_line import CommandLine
-from fmbench.console import note, run_main, terminable, warn
+from fmbench.console import note, run_main, warn
 from fmbench.encoder import EncoderPlan
 from fmbench.errors import FmbenchError, UsageError, first_line
 from fmbench.fidelity.comparison import Comparison, compare
@@ -113,9 +113,8 @@ def run(argv: Sequence[str]) -> int:
         sys.stdout.write(as_json(done, steps) if own.format == "json" else as_markdown(done, steps, about))
 
     try:
-        with terminable():
-            for column in columns:
-                take(column, left, present, done, steps)
+        for column in columns:
+            take(column, left, present, done, steps)
     except KeyboardInterrupt:
         said()
         note(f"{len(done)} of {len(columns)} versions are done; the same command goes on with the next one")

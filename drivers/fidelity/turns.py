@@ -1,8 +1,8 @@
 """The turns of a ladder on disk, so that the same command goes on where it stopped."""
 
 import fcntl
+import io
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -10,7 +10,7 @@ from typing import IO, Any
 from fmbench.encoder import Role
 from fmbench.errors import FmbenchError, UsageError, first_line
 from fmbench.facts import differences, said_of
-from fmbench.whole_file import whole_file, written
+from fmbench.whole_file import whole_file, write_whole
 
 from .rungs import Rung, Turn
 
@@ -70,16 +70,9 @@ class KeptTurns:
             for rung in rungs
         ]
         target = self._path(number)
-        part = target.with_name(f".{target.name}.part")
-        try:
-            with written(target):
-                with part.open("wb") as stream:
-                    np.savez(stream, about=np.array(json.dumps(about)), **arrays)
-                    stream.flush()
-                    os.fsync(stream.fileno())
-                part.replace(target)
-        finally:
-            part.unlink(missing_ok=True)
+        content = io.BytesIO()
+        np.savez(content, about=np.array(json.dumps(about)), **arrays)
+        write_whole(target, content.getvalue())
 
     def restore(self, rungs: Sequence[Rung], turns: Sequence[Turn]) -> int:
         """Give the variants what they had, and return how many turns that is.

@@ -9,7 +9,7 @@ from typing import TextIO
 
 from fmbench import backend, host, lines
 from fmbench.collection import Dataset
-from fmbench.console import terminable, warn
+from fmbench.console import warn
 from fmbench.distributed import Group
 from fmbench.distributed.environment import Launch, read_launch, said_once
 from fmbench.encoder import EncoderPlan
@@ -70,7 +70,6 @@ def run_here(task: str, work: Work, argv: Sequence[str]) -> int:
         plan.similarity(arguments.similarity)
     check_predictions(arguments)
     with (
-        terminable(),
         output_folder(arguments, launch),
         open_log() as stdout,
         Group(launch) as group,

@@ -13,7 +13,8 @@ from fmbench.encoder.tokens import load_tokenizer, own_length, within_positions
 from fmbench.errors import UsageError, first_line
 from fmbench.json_file import read_required
 from fmbench.model import dtype_key, encoder_options, encoder_part, for_encoding, import_class, quiet
-from fmbench.source import Source, read_config
+from fmbench.remote_code import asks_for_trust
+from fmbench.source import Source, check_indexes, read_config
 
 from .lookup import FoldedStudent
 from .published import RECURRENT, QuerySide, read_query_side
@@ -120,12 +121,17 @@ def quietly_loaded(folder: Path) -> Any:
     quiet()
     verbosity = transformers.utils.logging.get_verbosity()
     transformers.utils.logging.set_verbosity_error()
+    check_indexes(folder)
     source = Source("folder", str(folder), read_config(folder / "config.json"))
     model_class = import_class("AutoModel", source)
     options = {dtype_key(transformers.__version__): torch.float32, **encoder_options(model_class)}
     try:
-        whole = model_class.from_pretrained(source.location, **options, use_safetensors=True)
+        whole = model_class.from_pretrained(source.location, **options, use_safetensors=True, trust_remote_code=False)
     except Exception as error:  # a damaged file or configuration: all the folder's
+        if asks_for_trust(error):
+            raise UsageError(
+                f"{folder}: brings code of its own (auto_map), and none of a query encoder is run"
+            ) from None
         raise UsageError(f"{folder}: cannot be loaded ({first_line(error)})") from None
     finally:
         transformers.utils.logging.set_verbosity(verbosity)

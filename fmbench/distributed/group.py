@@ -10,7 +10,8 @@ from datetime import timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from fmbench.console import INTERRUPTED, TERMINATED, Terminated
+from fmbench import children
+from fmbench.ending import exit_code
 from fmbench.errors import FmbenchError, first_line, one_line
 
 from .environment import Launch, read_launch
@@ -64,6 +65,8 @@ class Group:
         import torch
         from torch import distributed
 
+        if "TORCHELASTIC_RUN_ID" in os.environ and (bind := children.bound(os.getppid())):
+            bind()  # torchrun, which asks its ranks to end, may be killed itself
         self._owns_default = not distributed.is_initialized()
         try:
             if self._owns_default:
@@ -105,8 +108,8 @@ class Group:
             self.close()
         elif self._watch is not None:
             with contextlib.suppress(KeyboardInterrupt):  # of the watch, as it finds what is found here too
-                if isinstance(error, KeyboardInterrupt):
-                    self._watch.verdict()  # the launcher ends all ranks when one has died: which one was it?
+                if isinstance(error, KeyboardInterrupt) and self._watch.all_asked():
+                    return
                 if self._watch.failure is None:
                     self._watch.report(*explained(error))
             if self._watch.failure is not None:
@@ -209,7 +212,7 @@ class Group:
 def explained(error: BaseException) -> tuple[str, int]:
     """Return what is said of an exception that ends a rank, and the exit code of the others."""
     if isinstance(error, KeyboardInterrupt):
-        return "interrupted", TERMINATED if isinstance(error, Terminated) else INTERRUPTED
+        return "interrupted", exit_code(error)
     if isinstance(error, FmbenchError):
         return one_line(error), error.exit_code
     return f"{type(error).__name__}: {first_line(error)}", 1

@@ -14,12 +14,14 @@ import time
 from dataclasses import dataclass
 from datetime import timedelta
 
+from fmbench import ending
 from fmbench.console import say
 
 BEAT = 0.5  # seconds between two heartbeats
 PATIENCE = 30.0  # seconds without one, after which a rank is dead
-HURRIED = 5.0  # the same once a connection broke, or the system asked a rank to end
-GRACE = 5.0  # seconds in which the main thread may clean up
+HURRIED = 5.0  # the same once a connection broke, or this rank was asked to end and others were not
+SOON = 1.0  # seconds in which a signal reaches all ranks, and one that lives beats
+GRACE = 2.0  # seconds in which the main thread may clean up: below `fmbench.ending.PATIENCE`
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,8 @@ class Watch:
                 self._publish(Failure(f"{self._name(dead)} died: no sign of life; the job ends", 1, dead))
             return Failure(**json.loads(self._store.get("failure")))
         except RuntimeError:  # the store went with the process that served it
+            if self._stopped.is_set():
+                return None
             self._lost = True
             return Failure(f"rank 0 ({self._main_host}) died: its connections are closed; the job ends", 1, 0)
 
@@ -146,6 +150,40 @@ class Watch:
                 self._store.add("hurry", 1)
         self._said.wait(HURRIED + GRACE + 4 * BEAT)
         return self.failure
+
+    def all_asked(self) -> bool:
+        """Return whether all ranks were asked to end, as this one was: then nobody has died, and each ends by itself.
+
+        Otherwise one has, or was asked alone; the launcher asks the others when one has died. Which one it was is known
+        afterwards, or that all live. Ranks in code that heeds no signal count as asked where they live.
+        """
+        others = [rank for rank in range(self._world_size) if rank != self.rank]
+        try:
+            self._store.set(f"asked/{self.rank}", "")
+            before = {rank: self._store.add(f"beat/{rank}", 0) for rank in others}
+            deadline = time.monotonic() + SOON
+            while time.monotonic() < deadline and self._failure is None:
+                if self._store.check([f"asked/{rank}" for rank in others]):
+                    self._part()
+                    return True
+                time.sleep(0.05)
+            alive = [rank for rank in others if self._store.add(f"beat/{rank}", 0) > before[rank]]
+        except RuntimeError:  # the store went with rank 0
+            alive = []
+        if self._failure is not None or len(alive) < len(others):
+            ending.allow(HURRIED + 2 * GRACE + 4 * BEAT)
+            self.verdict()
+        return False
+
+    def _part(self) -> None:
+        """Stop watching; rank 0 serves its store until all others have, or are gone."""
+        self._stopped.set()
+        with contextlib.suppress(RuntimeError):
+            parted = self._store.add("parted", 1)
+            deadline = time.monotonic() + SOON
+            while self.rank == 0 and parted < self._world_size and time.monotonic() < deadline:
+                time.sleep(0.02)
+                parted = self._store.add("parted", 0)
 
     def leave(self) -> None:
         """End the watch over this rank, which has done its work. Rank 0 stays until nobody needs its store any more."""

@@ -1,7 +1,6 @@
 """The embedding cache: vectors are encoded once, and served again only for exactly what they are of."""
 
 import contextlib
-import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from fmbench.console import note, warn
 from fmbench.encoder import CHUNK, BadVectorError, Role, Timings
 from fmbench.errors import UsageError, first_line
+from fmbench.leftovers import temporary_folder
 
 from . import manifest as manifests
 from . import shard as shards
@@ -92,7 +92,7 @@ def open_or_encode(
     is what is stored, float32 or float16. Raises UsageError for a vector with NaN or infinity, and for a folder that
     cannot be written.
     """
-    temporary = tempfile.TemporaryDirectory(prefix="fmbench-embeddings-") if directory is None else None
+    temporary = temporary_folder() if directory is None else None
     with encoder.timings.phase("open"):
         store = Store(Path(temporary.name) if temporary else directory or Path(), texts, encoder, role, dtype)
     found = store.manifest
@@ -186,8 +186,6 @@ class Store:
             yield
             return
         try:
-            for part in self.folder.glob(f".{mine.start}-{mine.stop}.*.part"):
-                part.unlink(missing_ok=True)  # what a killed process left
             yield
         finally:
             lock.release()

@@ -48,7 +48,7 @@ class Encoder:
         arguments = plan.arguments.evaluated()
         torch_settings.check_compile(arguments.options["compile"])
         torch_settings.Settings([(arguments.options, arguments.threads)]).activate(0)
-        tokenizer = load_tokenizer(plan.folder)
+        tokenizer = load_tokenizer(plan.folder, plan.source.trusted)
         loaded = model.load(plan.source, arguments)
         limit = positions.maximum_length(loaded)
         check_padding(loaded, tokenizer.pad_token_id or 0)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from fmbench.console import warn
 from fmbench.errors import UsageError, first_line
 from fmbench.json_file import LARGEST
+from fmbench.remote_code import asks_for_trust, check_tokenizer, refused
 
 from .folder import Folder, assumed_pooling
 from .plan import EncoderPlan, check_lengths
@@ -143,14 +144,22 @@ def joined(parts: Sequence[Sequence[int]], starts: "np.ndarray") -> "np.ndarray"
     return whole
 
 
-def load_tokenizer(published: Folder) -> Any:
-    """Load the tokenizer beside the model, set up as its folder asks. Raises UsageError where there is none."""
+def load_tokenizer(published: Folder, trusted: bool = False) -> Any:
+    """Load the tokenizer beside the model, set up as its folder asks. Raises UsageError where there is none.
+
+    `trusted`: whether code that comes with it may run.
+    """
     import transformers
 
     folder = published.path / published.transformer
+    check_tokenizer(folder, trusted)
     try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **published.tokenizer_options)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(
+            folder, **published.tokenizer_options, trust_remote_code=trusted
+        )
     except Exception as error:  # a missing or damaged file, an option that it does not know
+        if asks_for_trust(error):
+            raise refused(folder) from None
         raise UsageError(f"{folder}: no tokenizer to be loaded ({first_line(error)})") from None
     if len(tokenizer) <= len(tokenizer.all_special_ids):  # transformers makes one up where there are no files
         raise UsageError(f"{folder}: holds no tokenizer; texts need one")

@@ -36,7 +36,7 @@ def shape_doubt(run: Run, shape: Shape, summary: Summary | None, found: Said | N
     median = None if summary is None else summary.p50
     return (
         result_doubt(shape, count, median, shape.result, shape.statistics)
-        or (statistics_doubt(shape.statistics, None if summary is None else found) if shape.statistics else None)
+        or (statistics_doubt(shape.statistics, found) if shape.statistics and summary and found else None)
         or next(side_doubts(shape, found), None)
     )
 

@@ -2,10 +2,10 @@
 
 import itertools
 import json
-import tempfile
 from pathlib import Path
 
 from fmbench.errors import UsageError
+from fmbench.leftovers import temporary_folder
 
 from ..writing.parquet import kinds_of, write_cells
 from .local import LocalPlace
@@ -28,7 +28,7 @@ def export(store: Store, target: str, warn: Warn) -> list[str]:
         raise UsageError(f"--out {target}: lies in the store {store.name}; name a folder outside of it")
     before = exported(place)
     place.write(MANIFEST, f"{json.dumps({'what': 'an export of a store of fmbench results'})}\n".encode())
-    with results_table(store, store.names(), warn) as table, tempfile.TemporaryDirectory() as folder:
+    with results_table(store, store.names(), warn) as table, temporary_folder() as folder:
         kinds = with_place_first(kinds_of(table))
         del kinds["machine"]  # the folder says it
         files = []

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+from fmbench.leftovers import temporary_folder
 from fmbench.whole_file import written
 
 
@@ -39,11 +40,11 @@ class Place(ABC):
 
     def write(self, path: str, content: bytes) -> None:
         """Write a small file: whole, or not at all."""
-        with tempfile.NamedTemporaryFile() as stream:
+        with temporary_folder() as folder:
+            file = Path(folder, "content")
             with written(tempfile.gettempdir()):
-                stream.write(content)
-                stream.flush()
-            self.put(Path(stream.name), path)
+                file.write_bytes(content)
+            self.put(file, path)
 
     def holds(self, path: Path) -> bool:
         """Whether a local file or folder is the place or lies in it."""

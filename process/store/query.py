@@ -1,7 +1,6 @@
 """`fmbench results query`: SQL over a store, by DuckDB (extra `sql`), on a copy that can only be read."""
 
 import itertools
-import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fmbench.errors import UsageError, one_line
+from fmbench.leftovers import temporary_folder
 
 from ..writing.groups import short_names
 from ..writing.parquet import arrow_tables, kinds_of, library, schema_of
@@ -40,7 +40,7 @@ def answer(store: Store, sql: str, files: bool, warn: Warn) -> Iterator[Any]:
     except ImportError:
         raise UsageError("SQL needs DuckDB: pip install 'fmbench[sql]'") from None
     library()
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary_folder() as folder:
         path = Path(folder, "store.duckdb")
         with duckdb.connect(str(path)) as connection:
             fill(connection, store, warn)

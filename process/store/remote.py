@@ -4,11 +4,11 @@ An entry's files are uploaded one after the other, environment.json last: what h
 """
 
 import contextlib
-import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from fmbench.errors import FmbenchError, UsageError, first_line
+from fmbench.leftovers import temporary_folder
 from fmbench.secrets import masked_text
 
 from .entry import COMMIT, FILES
@@ -66,7 +66,7 @@ class RemotePlace(Place):
     @contextlib.contextmanager
     def file(self, path: str) -> Iterator[Path]:
         """Give a copy of a file, in a temporary folder."""
-        with tempfile.TemporaryDirectory() as folder:
+        with temporary_folder() as folder:
             copy = Path(folder, Path(path).name)
             with self._told():
                 self._system.get_file(self._full(path), str(copy))
@@ -85,7 +85,7 @@ class RemotePlace(Place):
     @contextlib.contextmanager
     def workspace(self) -> Iterator[Path]:
         """Give a temporary folder on this machine."""
-        with tempfile.TemporaryDirectory() as folder:
+        with temporary_folder() as folder:
             try:
                 yield Path(folder)
             except OSError as error:

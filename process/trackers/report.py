@@ -1,12 +1,12 @@
 """`process --report_to`: every driver run to experiment trackers. Imports none of them until it is told to report."""
 
-import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from fmbench.console import note, reserved_stdout
 from fmbench.errors import FmbenchError, UsageError, nearest, one_line
+from fmbench.leftovers import temporary_folder
 
 from ..reading.row import Result
 from .mlflow import MlflowTracker
@@ -54,7 +54,7 @@ def report(results: Iterable[Result], trackers: Sequence[Tracker], project: str 
     """
     failures: dict[str, str] = {}
     for run in runs_in(results):
-        with tempfile.TemporaryDirectory(prefix="fmbench-") as folder:
+        with temporary_folder() as folder:
             told = track(run, plots_of(run, Path(folder)))
             for tracker in trackers:
                 if tracker.name not in failures and (failure := tell(tracker, told, project)) is not None:

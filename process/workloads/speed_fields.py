@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from ..reading.fields import PLACE
-from ..reading.schema import Schema, anything, count, counts, interval, number, part, text, truth
+from ..reading.schema import Schema, count, counts, interval, number, numbers, part, text, truth
 
 REASON = text("Why a figure is missing, or null.")
 
@@ -116,7 +116,7 @@ PROCESSES = Schema({
                    "fastest and the slowest do not meet and their medians differ by more than 4% of `p50`."),
 }, "Of a shape that several processes measured: how they differ. The same in the row of each.")  # fmt: skip
 PROC = Schema({
-    **PLACE, **PROCESSES.fields, "medians": anything("`p50` of the STAT line of each, in order.", "numbers"),
+    **PLACE, **PROCESSES.fields, "medians": numbers("`p50` of the STAT line of each, in order.", "milliseconds"),
 })  # fmt: skip
 PAIR = Schema({
     "a": text("The variant compared with."),

@@ -205,14 +205,15 @@ class Watch:
 
     @property
     def places(self) -> Counter[Sizes]:
-        """How often each shape is to be measured: once a variant. Empty where the log does not say."""
+        """How often each shape is to be measured: once a variant and process. Empty where the log does not say."""
         arguments = self.run.arguments
         try:
             inputs, batches = (numbers(arguments[key]) for key in ("input_sizes", "batch_sizes"))
+            processes = int(arguments.get("repeat", "1"))
         except (KeyError, ValueError):
             return Counter()
         variants = 1 + sum(option.startswith("--vs ") for option in self.run.options)
-        return Counter({(size, batch): variants for batch in batches for size in inputs})
+        return Counter({(size, batch): variants * processes for batch in batches for size in inputs})
 
     @property
     def ended(self) -> Counter[Sizes]:

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch.distributed  # noqa: F401 (imported once, for all ranks)
 
 from fmbench import distributed, search  # noqa: F401
-from fmbench.console import run_main, terminable
+from fmbench.console import run_main
 from fmbench.search import faiss_engine, torch_engine  # noqa: F401
 
 from . import scenarios
@@ -46,8 +46,7 @@ def run_rank(folder, scenario, rank, ranks, port):
     if scenario.endswith("_outside"):
         program(folder)  # an exception goes all the way up, as in anybody's script
         sys.exit()
-    with terminable():
-        code = run_main(scenario, lambda: program(folder) or 0)
+    code = run_main(scenario, lambda: program(folder) or 0)
     sys.exit(code)  # as any program ends: threads, then what is registered at exit
 
 

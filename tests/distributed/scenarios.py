@@ -278,7 +278,6 @@ def slow(folder):
 if __name__ == "__main__":  # under torchrun
     from pathlib import Path
 
-    from fmbench.console import run_main, terminable
+    from fmbench.console import run_main
 
-    with terminable():
-        sys.exit(run_main(sys.argv[1], lambda: globals()[sys.argv[1]](Path(sys.argv[2])) or 0))
+    sys.exit(run_main(sys.argv[1], lambda: globals()[sys.argv[1]](Path(sys.argv[2])) or 0))

@@ -118,3 +118,21 @@ def test_repeat_implies_processes_and_one_is_none() -> None:
 def test_real_processes_measure(drive) -> None:
     code, lines, _ = drive(*NULL, "--input_sizes", "8", "--repeat", "2")
     assert (code, len(of(Res, lines)), len(of("PROC", lines))) == (0, 2, 1)
+
+
+def test_facts_that_a_killed_child_did_not_print_come_from_the_next(drive, tmp_path: Path, monkeypatch) -> None:
+    child = f"""
+import os, pathlib, sys
+from fmbench import lines
+from fmbench.log import LogWriter
+log, file = LogWriter(sys.stdout), pathlib.Path({str(tmp_path / "died")!r})
+log.banner("RUNTIME")
+if not file.exists():
+    file.touch()
+    os.kill(os.getpid(), 9)
+log.write(lines.JsonLine("ENV", {{"platform": "null"}}))
+log.banner("RUN", 8, "/", 2)
+"""
+    monkeypatch.setattr(isolate, "CHILD", child)
+    code, lines, _ = drive(*NULL, "--input_sizes", "8,16,32", "--isolate")
+    assert (code, [line.data for line in of("ENV", lines)]) == (1, [{"platform": "null"}])

@@ -113,7 +113,7 @@ def test_secrets_and_code_are_asked_for_again(log_of, argument: list[str]) -> No
 
 
 def test_logs_without_a_command(log_of, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="holds no command to go on with; give the whole command line"):
+    with pytest.raises(UsageError, match="there is no such log to go on with; give the whole command line"):
         recall(["--resume", str(tmp_path / "new.log")], PARSER)
     with pytest.raises(UsageError, match=r"its last run is of another program \(retrieve\)"):
         recall(["--resume", str(log_of(*NULL, driver="retrieve"))], PARSER)

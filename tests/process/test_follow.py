@@ -90,6 +90,11 @@ def test_variants_are_shapes():
     assert (watch.done, watch.total) == (1, 3)
 
 
+def test_every_process_of_a_shape_counts():
+    watch, _ = watched(head("8", "1", lines.Arg("repeat", "3")), shape(8), shape(8))
+    assert (watch.done, watch.total, watch.whole) == (2, 3, False)
+
+
 def test_the_end_of_a_run():
     assert watched(head(), shape(8), [END])[0].finished
     isolated = head("8,16", "1", lines.Arg("isolate", "True"))

@@ -1,1 +1,1 @@
-"""Trials of what is promised under load: counted, printed, and too long for `make test`."""
+"""Trials: what takes minutes to try and is counted, not asserted. `make trials` runs them."""

@@ -88,7 +88,7 @@ def main() -> int:
     for _ in range(arguments.rounds):
         found += round_of(arguments.programs, arguments.readers)
         sys.stderr.write(f"{dict(found)}\n")
-    sys.stdout.writelines(f"{what}: {count}\n" for what, count in found.items())
+    sys.stdout.write(", ".join(f"{count} {what}" for what, count in found.items()) + "\n")
     return int(set(found) > {"programs", "logs"})
 
 

@@ -6,8 +6,8 @@ import json
 import pytest
 
 from fmbench import cli, lines, stats
-from fmbench.console import Terminated
 from fmbench.drivers.fidelity.rungs import Rung
+from fmbench.ending import Terminated
 from tests.tiny_model import write_collection, write_model
 
 

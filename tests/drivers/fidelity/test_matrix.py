@@ -7,9 +7,9 @@ import zipfile
 import pytest
 
 from fmbench import cli
-from fmbench.console import Terminated
 from fmbench.drivers.fidelity.environments import Environment, InstallError, reason_of
 from fmbench.drivers.fidelity.matrix import without
+from fmbench.ending import Terminated
 from fmbench.errors import UsageError
 from fmbench.fidelity.reader import ArtifactReader
 from tests.tiny_model import write_collection, write_model

@@ -1,0 +1,88 @@
+"""Programs that this one starts. None outlives it, however it ends."""
+
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import IO
+
+PATIENCE = 1.5  # seconds that a child has to end by itself: below what this program has (`fmbench.ending`)
+PR_SET_PDEATHSIG = 1
+_running: "set[subprocess.Popen[str]]" = set()
+
+
+@contextlib.contextmanager
+def started(
+    words: Sequence[str], environment: Mapping[str, str] | None = None, stderr: "int | IO[str] | None" = None
+) -> "Iterator[subprocess.Popen[str]]":
+    """Start a program whose stdout is a pipe, in a process group of its own, without a standard input.
+
+    With the context it ends: by itself, or with what is raised there; it ends with this process too (on Linux).
+    """
+    process = subprocess.Popen(  # noqa: S603 (callers name the program)
+        words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr, text=True, encoding="utf-8",
+        env=environment, process_group=0, preexec_fn=bound(os.getpid()),
+    )  # fmt: skip
+    _running.add(process)
+    try:
+        yield process
+        process.wait()
+    except BaseException:
+        with ended(process):
+            pass
+        raise
+    finally:
+        _running.discard(process)
+        for pipe in filter(None, (process.stdout, process.stderr)):
+            pipe.close()
+
+
+def run(words: Sequence[str], environment: Mapping[str, str] | None = None) -> "subprocess.CompletedProcess[str]":
+    """Run a program to its end; what it said is kept."""
+    with started(words, environment, subprocess.PIPE) as process:
+        said = process.communicate()
+    return subprocess.CompletedProcess(list(words), process.returncode, *said)
+
+
+@contextlib.contextmanager
+def ended(process: "subprocess.Popen[str]") -> Iterator[None]:
+    """Ask a child, and all that it started, to end, and take its last words in the context; after a while, end them."""
+    timer = threading.Timer(PATIENCE, signal_all, (process, signal.SIGKILL))
+    signal_all(process, signal.SIGTERM)
+    timer.start()
+    try:
+        yield
+        process.wait()
+    finally:
+        timer.cancel()
+        signal_all(process, signal.SIGKILL)
+
+
+def kill_all() -> None:
+    """End every child: this program ends where it stands."""
+    for process in list(_running):
+        signal_all(process, signal.SIGKILL)
+
+
+def signal_all(process: "subprocess.Popen[str]", number: signal.Signals) -> None:
+    """Send a signal to a child's process group."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, number)
+
+
+def bound(parent: int) -> Callable[[], None] | None:
+    """Return what a child of `parent` calls, itself: it is asked to end when its parent dies, even by SIGKILL."""
+    if sys.platform != "linux":
+        return None
+    prctl = ctypes.CDLL(None).prctl
+
+    def bind() -> None:
+        prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != parent:  # it died meanwhile
+            os._exit(1)
+
+    return bind

@@ -1,0 +1,119 @@
+"""How a program ends when it is asked to: by Ctrl-C, by a scheduler (SIGTERM), by a terminal that closes (SIGHUP).
+
+What is asked for becomes an exception in the main thread, so that files are left whole. Code that is not Python, or
+that loses exceptions, would never come to it: so a thread, which sleeps until then, ends the process seconds later.
+"""
+
+import contextlib
+import os
+import select
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from types import FrameType
+
+from fmbench import children, leftovers
+
+ASKS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+PATIENCE = 2.5  # seconds that the main thread has
+BY_SIGNAL = 128  # and the signal's number: the exit code
+
+
+class Terminated(KeyboardInterrupt):
+    """The process is asked to end, by the signal `number`: what was measured is kept."""
+
+    def __init__(self, number: int = signal.SIGTERM) -> None:
+        super().__init__()
+        self.number = number
+
+
+def exit_code(error: KeyboardInterrupt) -> int:
+    """Return the exit code of a program that was asked to end: 130, 143 or 129."""
+    return BY_SIGNAL + (error.number if isinstance(error, Terminated) else signal.SIGINT)
+
+
+class Frame:
+    """Around a whole program, in the main thread. The first signal counts; the others change nothing."""
+
+    def __init__(self) -> None:
+        self._asked = False
+        self._until = 0.0
+        self._reader, self._writer = os.pipe()
+        os.set_blocking(self._writer, False)
+        # What is ignored stays so: nohup ignores SIGHUP, a shell's background job SIGINT.
+        heeded = [number for number in ASKS if signal.getsignal(number) not in (signal.SIG_IGN, None)]
+        self._before = {number: signal.signal(number, self._heed) for number in heeded}
+        self._woke = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
+        self._thread = threading.Thread(target=self._watch, daemon=True, name="fmbench-ending")
+        self._thread.start()
+
+    def close(self) -> None:
+        """Put everything back."""
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        signal.set_wakeup_fd(self._woke)
+        os.close(self._writer)
+        self._thread.join()
+        os.close(self._reader)
+
+    def allow(self, seconds: float) -> None:
+        """Give the main thread more time, counted from now."""
+        self._until = max(self._until, time.monotonic() + seconds)
+
+    def _heed(self, number: int, _: FrameType | None) -> None:
+        if not self._asked:
+            self._asked = True
+            raise Terminated(number)
+
+    def _watch(self) -> None:
+        """Sleep until a signal comes, and end the process where the main thread does not do so in time."""
+        while (byte := os.read(self._reader, 1)) and byte[0] not in ASKS:
+            pass  # a signal of somebody else's
+        if not byte:
+            return
+        self.allow(PATIENCE)
+        while (left := self._until - time.monotonic()) > 0:
+            if select.select([self._reader], [], [], left)[0] and not os.read(self._reader, 1):
+                return
+        children.kill_all()
+        leftovers.remove_own()
+        with contextlib.suppress(OSError):  # the terminal is gone
+            os.write(2, b"interrupted; ended without waiting for what it was at\n")
+        os._exit(BY_SIGNAL + byte[0])
+
+
+_outermost: Frame | None = None
+
+
+@contextlib.contextmanager
+def terminable() -> Iterator[None]:
+    """Raise Terminated in the context when the process is asked to end; it ends within three seconds.
+
+    Inside of another such context, and in another thread than the main one, it does nothing.
+    """
+    global _outermost
+    if _outermost is not None or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    _outermost = Frame()
+    try:
+        yield
+    finally:
+        frame, _outermost = _outermost, None
+        frame.close()
+
+
+def allow(seconds: float) -> None:
+    """Give a program that was asked to end more time than usual."""
+    if _outermost is not None:
+        _outermost.allow(seconds)
+
+
+def _forget() -> None:
+    """Keep what a forked child is told from the thread, which is its parent's."""
+    if _outermost is not None:
+        signal.set_wakeup_fd(-1)
+
+
+os.register_at_fork(after_in_child=_forget)

@@ -1,0 +1,136 @@
+"""Programs are started as a user starts them, and ended by signals."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from pathlib import Path
+
+import pytest
+
+from fmbench import leftovers
+from fmbench.ending import Terminated, exit_code, terminable
+from fmbench.whole_file import part_beside
+
+HEAD = "import hashlib, os, sys, time; from fmbench import children; from fmbench.console import run_main\n"
+BODIES = {
+    "python": "time.sleep(60)",
+    "code that heeds nothing": "hashlib.pbkdf2_hmac('sha256', b'', b'', 10**9)",
+    "a lost exception": "[lost() for _ in range(9)]",
+    "a temporary folder": "keep()",
+}
+CHILD = "import os, pathlib, time; pathlib.Path('pid').write_text(str(os.getpid())); time.sleep(60)"
+PROGRAM = HEAD + (
+    "from fmbench.leftovers import temporary_folder\n"
+    "def lost():\n"
+    "    try: time.sleep(30)\n"
+    "    except KeyboardInterrupt: pass\n"
+    "def keep():\n"
+    "    with temporary_folder(): hashlib.pbkdf2_hmac('sha256', b'', b'', 10**9)\n"
+    "def body():\n"
+    "    print('ready', flush=True)\n"
+    "    {body}\n"
+    "sys.exit(run_main('program', body))"
+)
+
+
+def started(body: str, **options: object) -> subprocess.Popen:
+    process = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM.format(body=body)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        **options,
+    )  # fmt: skip
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_each_signal_has_its_exit_code(sent: signal.Signals, code: int) -> None:
+    process = started(BODIES["python"])
+    process.send_signal(sent)
+    _, said = process.communicate(timeout=30)
+    assert (process.returncode, said) == (code, "program: interrupted; what was printed so far is whole\n")
+
+
+@pytest.mark.parametrize("body", ["code that heeds nothing", "a lost exception"])
+def test_nothing_holds_the_end_up(body: str) -> None:
+    process = started(BODIES[body])
+    time.sleep(0.5)  # it has said that it begins, and begins
+    process.terminate()
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 143 and said.startswith("interrupted; ended without waiting")
+
+
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+def test_no_child_outlives_its_parent(sent: signal.Signals, tmp_path: Path) -> None:
+    process = started(f"children.run([sys.executable, '-c', {CHILD!r}])", cwd=tmp_path)
+    while not (tmp_path / "pid").is_file() or not (tmp_path / "pid").read_text():
+        time.sleep(0.02)
+    child = Path("/proc", (tmp_path / "pid").read_text(), "cmdline")
+    assert child.read_bytes()
+    process.send_signal(sent)
+    process.communicate(timeout=30)
+    for _ in range(500):  # whoever ends it by PR_SET_PDEATHSIG does so a moment later
+        if not child.is_file() or not child.read_bytes():
+            return
+        time.sleep(0.02)
+    pytest.fail("it lives")
+
+
+def test_what_is_ignored_stays_ignored() -> None:
+    process = started("time.sleep(0.5)", preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
+    process.send_signal(signal.SIGHUP)
+    process.communicate(timeout=30)
+    assert process.returncode == 0
+
+
+def test_the_first_signal_counts() -> None:
+    with pytest.raises(Terminated) as raised, terminable():
+        try:
+            signal.raise_signal(signal.SIGHUP)
+        finally:
+            signal.raise_signal(signal.SIGTERM)
+    assert exit_code(raised.value) == 129
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGKILL])
+def test_the_next_program_removes_what_a_killed_one_left(sent: signal.Signals, tmp_path: Path, monkeypatch) -> None:
+    """One that has to end where it stands removes its own."""
+    process = started(BODIES["a temporary folder"], env={**os.environ, "TMPDIR": str(tmp_path)})
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    while not list(tmp_path.iterdir()):
+        time.sleep(0.02)
+    (theirs,) = tmp_path.iterdir()
+    time.sleep(0.5)  # until it is where nothing reaches it
+    with leftovers.temporary_folder():
+        assert theirs.is_dir()  # it runs
+    process.send_signal(sent)
+    process.communicate(timeout=30)
+    assert theirs.exists() == (sent == signal.SIGKILL)
+    leftovers._cleaned.clear()  # as another program
+    with leftovers.temporary_folder() as mine:
+        assert list(tmp_path.iterdir()) == [Path(mine)]
+
+
+def test_what_is_held_and_what_is_not_ours_stays(tmp_path: Path) -> None:
+    name = uuid.uuid4().hex
+    others = [f"a.{name}.part", f".{name}", f"fmbench-{name}", "fmbench-abcdefgh", ".a.part"]
+    for other in [*others, f".a.json.{name}.part"]:
+        (tmp_path / other).write_text("")
+    target = tmp_path / "target"
+    target.mkdir()
+    (tmp_path / f"fmbench-{name}-abcdefgh").symlink_to(target)
+    with part_beside(tmp_path / "b") as mine:
+        leftovers._cleaned.clear()
+        with part_beside(tmp_path / "b") as second:
+            left = {path.name for path in tmp_path.iterdir()}
+    assert left == {*others, "target", f"fmbench-{name}-abcdefgh", mine.name, second.name}
+
+
+def test_what_a_forked_child_is_told_is_not_told_to_its_parent() -> None:
+    body = "child = os.fork(); child or time.sleep(60); time.sleep(0.5); os.kill(child, 15); os.wait(); time.sleep(4)"
+    process = started(body)
+    process.communicate(timeout=60)
+    assert process.returncode == 0
