@@ -27,7 +27,6 @@ SETTING = (
     "input",
 )
 DOUBT = "*"
-COMPILERS = ("--compile:backend ", "--platform:frontend ")  # options that name one
 
 Runs = Sequence[tuple[str, Sequence[Record]]]  # the name of each run, and its results
 Line = tuple[str, tuple[Any, ...], dict[int, Mapping[str, Any]]]  # run, setting, results by batch size

@@ -25,7 +25,7 @@ from fmbench.waiting import spin_briefly
 from .arguments import RetrieveArguments, parse_arguments
 from .data import check_all, open_datasets
 from .files import check_predictions, folder_of, output_folder, say_written, write_json, write_rankings
-from .mining import Scores, mined_from, rules_of, run_of
+from .mining import Scores, mined_from, rules_of
 from .searching import Searched
 from .session import Session
 
@@ -123,7 +123,7 @@ def evaluate_dataset(session: Session, dataset: Dataset) -> None:
     top = searched(session, dataset).top(arguments.depth)
     if session.group.rank > 0:
         return
-    run = run_of(top)
+    run = top.run()
     found = judged(run, dataset, arguments)
     row = {"dataset": dataset.name, "ignore_identical_ids": arguments.ignore_identical_ids}
     row["other_documents"] = dataset.other_documents
