@@ -130,7 +130,7 @@ def plan(command: CommandLine, arguments: SpeedArguments, program: str, say: Say
     """
     if len(arguments.vs) >= len(LABELS):
         raise UsageError(f"--vs: at most {len(LABELS) - 1} variants beside the first")
-    others = ((overrides, override(command.words, overrides, program, say)) for overrides in arguments.vs)
+    others = ((overrides, override(command, overrides, program, say)) for overrides in arguments.vs)
     every = [("", arguments), *others]
     variants = []
     for index, (overrides, given) in enumerate(every):

@@ -39,6 +39,11 @@ class Parser(argparse.ArgumentParser):
         return {option for action in self._actions if action.nargs == 0 for option in action.option_strings}
 
     @property
+    def names(self) -> set[str]:
+        """The arguments without their dashes."""
+        return {option.lstrip("-") for action in self._actions for option in action.option_strings}
+
+    @property
     def required(self) -> set[str]:
         """The names of the arguments that a command line cannot do without."""
         return {action.dest for action in self._actions if action.required}
