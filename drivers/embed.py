@@ -18,10 +18,10 @@ from fmbench.errors import UsageError, first_line
 from fmbench.history import History
 from fmbench.identity import identify
 from fmbench.inputs import TokenGenerator
-from fmbench.log import LogWriter, open_log
 from fmbench.measure import Shape, interrupt_deferred
 from fmbench.opening import given, platform_facts, run_facts, write_arguments
 from fmbench.options import build_parser, parse_arguments
+from fmbench.session import LogWriter, open_log
 from fmbench.source import Source
 from fmbench.stopping import Rule
 

@@ -19,7 +19,7 @@ from fmbench.command_line import Argument, CommandLine
 from fmbench.console import INTERRUPTED, warn
 from fmbench.errors import UsageError
 from fmbench.history import FIRST_VARIANT, History
-from fmbench.log import LogWriter
+from fmbench.session import LogWriter
 
 from .report import processes_lines
 from .variant import Variant

@@ -12,11 +12,11 @@ from fmbench.console import note
 from fmbench.cost import Cost, cost_of
 from fmbench.errors import UsageError, first_line
 from fmbench.facts import differences
-from fmbench.log import LogWriter
 from fmbench.measure import Shape, nothing
 from fmbench.options import SpeedArguments
 from fmbench.overrides import Say, override
 from fmbench.secrets import masked_text
+from fmbench.session import LogWriter
 from fmbench.source import Source, locate
 
 NO_CLASS = "none"  # of a platform that builds no model

@@ -11,8 +11,8 @@ from fmbench.consistency import Repetitions, result_doubt
 from fmbench.console import warn
 from fmbench.errors import UsageError, first_line
 from fmbench.facts import DIGEST, MODEL, differences, said_of, unsaid
-from fmbench.log import claim
 from fmbench.secrets import UNTOLD, key_file, masked_values
+from fmbench.session import claim
 
 # These say what is measured how often, not what is measured.
 FREE = (

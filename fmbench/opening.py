@@ -6,9 +6,9 @@ from typing import Any
 from fmbench import __version__, facts, host, lines, torch_settings
 from fmbench.backend import Backend
 from fmbench.console import note
-from fmbench.log import LogWriter
 from fmbench.options import Arguments
 from fmbench.secrets import masked, sealed
+from fmbench.session import LogWriter
 
 
 def given(arguments: Arguments) -> list[tuple[str, str]]:

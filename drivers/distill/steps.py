@@ -14,9 +14,9 @@ from fmbench.distill.ranks import Ranks
 from fmbench.encoder import EncoderPlan
 from fmbench.encoder.folder import warn_of_plain
 from fmbench.errors import UsageError, first_line
-from fmbench.log import LogWriter, open_log
 from fmbench.opening import platform_facts, run_facts, write_arguments
 from fmbench.options import Arguments
+from fmbench.session import LogWriter, open_log
 from fmbench.waiting import spin_briefly
 
 from .arguments import DistillArguments, parse_arguments

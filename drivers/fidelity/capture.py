@@ -12,7 +12,7 @@ from fmbench.fidelity.manifest import Manifest
 from fmbench.fidelity.probe import Probe, available, choose
 from fmbench.fidelity.subject import Subject
 from fmbench.fidelity.writer import ArtifactWriter, check_free
-from fmbench.log import LogWriter, open_log
+from fmbench.session import LogWriter, open_log
 
 from .arguments import (
     CaptureArguments,

@@ -10,8 +10,8 @@ from typing import Any, TextIO
 from fmbench import __version__, lines
 from fmbench.errors import UsageError, first_line
 from fmbench.fidelity.subject import Subject
-from fmbench.log import LogWriter
 from fmbench.opening import given, run_facts
+from fmbench.session import LogWriter
 
 from .ladder_table import Standing, standings
 from .records import finite

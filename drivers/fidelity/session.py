@@ -8,8 +8,8 @@ from fmbench.encoder import Encoder, EncoderPlan
 from fmbench.fidelity.context import Context
 from fmbench.fidelity.late_interaction import head_digest, random_head, read_head
 from fmbench.fidelity.subject import Subject
-from fmbench.log import LogWriter
 from fmbench.opening import platform_facts, run_facts, write_arguments
+from fmbench.session import LogWriter
 
 from .arguments import CaptureArguments
 

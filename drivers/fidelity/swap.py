@@ -12,8 +12,8 @@ from fmbench.facts import LATER
 from fmbench.fidelity.comparison import check_comparable, model_changes
 from fmbench.fidelity.reader import ArtifactReader
 from fmbench.fidelity.residual_index import NAMES, ResidualIndex
-from fmbench.log import LogWriter
 from fmbench.markdown import plain
+from fmbench.session import LogWriter
 
 from .arguments import (
     CaptureArguments,

@@ -7,10 +7,10 @@ from pathlib import Path
 from fmbench import __version__, lines
 from fmbench.console import warn
 from fmbench.errors import UsageError
-from fmbench.log import LogWriter, open_log
 from fmbench.parsing import Once, Parser, sizes
 from fmbench.ranking.pages import NONE, STEPS, normaliser, read_pages
 from fmbench.ranking.precision_curve import K_VALUES, page_curve
+from fmbench.session import LogWriter, open_log
 
 EPILOG = """\
 files:

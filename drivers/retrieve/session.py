@@ -11,9 +11,9 @@ from fmbench.console import Progress, note
 from fmbench.distributed import Group, measured_weights
 from fmbench.embeddings import Embeddings, open_or_encode
 from fmbench.encoder import CHUNK, Encoder, EncoderPlan, Role, Timings
-from fmbench.log import LogWriter
 from fmbench.opening import platform_facts, run_facts, write_arguments
 from fmbench.search import measure_latency
+from fmbench.session import LogWriter
 
 from .arguments import RetrieveArguments
 from .work import Work

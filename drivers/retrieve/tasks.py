@@ -14,12 +14,12 @@ from fmbench.distributed import Group
 from fmbench.distributed.environment import Launch, read_launch, said_once
 from fmbench.encoder import EncoderPlan
 from fmbench.errors import UsageError
-from fmbench.log import LogWriter, open_log
 from fmbench.ranking.evaluation import Evaluation
 from fmbench.ranking.measures import evaluate as judge
 from fmbench.ranking.mined_files import write_mined
 from fmbench.ranking.pages import as_pages, read_pages, titles_of, write_pages
 from fmbench.ranking.precision_curve import Curve, document_curve, page_curve
+from fmbench.session import LogWriter, open_log
 from fmbench.waiting import spin_briefly
 
 from .arguments import RetrieveArguments, parse_arguments

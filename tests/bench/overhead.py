@@ -13,9 +13,9 @@ from fmbench.drivers.embed import settle_memory
 from fmbench.drivers.variant import Variant
 from fmbench.inputs import TokenGenerator
 from fmbench.lines import Rep
-from fmbench.log import LogWriter
 from fmbench.measure import Shape
 from fmbench.options import parse_arguments
+from fmbench.session import LogWriter
 from fmbench.stats import median
 from fmbench.stopping import Rule
 

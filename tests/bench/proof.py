@@ -8,9 +8,9 @@ from fmbench.drivers.bench import Bench
 from fmbench.drivers.variant import Variant
 from fmbench.inputs import TokenGenerator
 from fmbench.lines import Pair, parse_line
-from fmbench.log import LogWriter
 from fmbench.measure import Shape
 from fmbench.options import parse_arguments
+from fmbench.session import LogWriter
 from fmbench.stopping import Rule
 
 RUNS = 100

@@ -14,9 +14,9 @@ from fmbench.drivers.bench import Bench
 from fmbench.drivers.block import Block
 from fmbench.drivers.embed import set_up_models, set_up_runtime
 from fmbench.drivers.variant import plan
-from fmbench.log import LogWriter
 from fmbench.measure import Shape, repeat
 from fmbench.options import parse_arguments
+from fmbench.session import LogWriter
 from fmbench.stats import median, settled
 from fmbench.stopping import Rule
 

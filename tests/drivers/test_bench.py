@@ -14,9 +14,9 @@ from fmbench.compilation import CompilationWatch
 from fmbench.drivers.bench import Bench
 from fmbench.drivers.variant import Variant
 from fmbench.inputs import TokenGenerator
-from fmbench.log import LogWriter
 from fmbench.measure import Phase, Shape
 from fmbench.options import Arguments, parse_arguments
+from fmbench.session import LogWriter
 from fmbench.stopping import Rule
 
 REQUIRED = "--platform null --model_class BertModel --input_sizes 16 --batch_sizes 4"

@@ -27,8 +27,8 @@ from fmbench.lines import (
     Stat,
     parse_line,
 )
-from fmbench.log import LogWriter
 from fmbench.options import parse_arguments
+from fmbench.session import LogWriter
 
 from .conftest import NO_GRADIENTS, SMALL, facts, of, parsed
 

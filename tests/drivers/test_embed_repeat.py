@@ -19,7 +19,7 @@ NULL = ["--platform", "null", "--model_class", "none", "--model_name", "none", "
 FAKE_CHILD = """
 import pathlib, sys
 from fmbench import lines
-from fmbench.log import LogWriter
+from fmbench.session import LogWriter
 file = pathlib.Path({file!r})
 first, *rest = file.read_text().split()
 file.write_text("\\n".join(rest))
