@@ -1,27 +1,24 @@
 """The speed driver: times the forward pass of one model on one platform, over input and batch sizes."""
 
-import contextlib
 import gc
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
-from fmbench import facts, host, lines, model, roofline
-from fmbench.clock import Clock
+from fmbench import facts, lines, model, roofline, session
 from fmbench.command_line import CommandLine
 from fmbench.compilation import CompilationWatch
-from fmbench.console import note, reserved_stdout, run_main, say, terminable
+from fmbench.console import note, run_main, say, terminable
 from fmbench.errors import UsageError, first_line
 from fmbench.history import History
 from fmbench.identity import identify
 from fmbench.inputs import TokenGenerator
 from fmbench.measure import Shape, interrupt_deferred
-from fmbench.opening import given, platform_facts, run_facts, write_arguments
 from fmbench.options import build_parser, parse_arguments
-from fmbench.session import LogWriter, open_log
+from fmbench.session import LogWriter, Session, given, platform_facts, run_facts
 from fmbench.source import Source
 from fmbench.stopping import Rule
 
@@ -56,15 +53,14 @@ def drive(argv: Sequence[str]) -> int:
         if history is not None:
             check_model(history, variants[0])
         return 0
-    with terminable(), log_stream(history) as stream:
-        log = LogWriter(stream)
-        if arguments.isolate:
-            write_arguments(log, arguments, "embed")
-            try:
-                return measure_in_children(command, variants, shapes, log, history, arguments.repeat)
-            finally:
-                show_overview(log, command)
-        return measure_all(command, variants, shapes, log, history)
+    with terminable(), session.open("embed", arguments, history) as run:
+        run.begin()
+        try:
+            if arguments.isolate:
+                return measure_in_children(command, variants, shapes, run)
+            return measure_all(variants, shapes, run)
+        finally:
+            show_overview(run.log, command)
 
 
 def check_model(history: History, variant: Variant) -> None:
@@ -82,59 +78,23 @@ def published(source: Source) -> dict[str, Any]:
     return {fact: value.removeprefix("torch.") for fact, value in said.items()}
 
 
-@contextlib.contextmanager
-def log_stream(history: History | None) -> Iterator[TextIO]:
-    """Yield where the log goes: stdout, or the end of the log that the run goes on with."""
-    if history is None:
-        with open_log() as stdout:
-            yield stdout
-        return
-    with reserved_stdout():
-        try:
-            stream = history.path.open("a", encoding="utf-8")
-        except OSError as error:
-            raise UsageError(f"--resume {history.path}: {first_line(error)}") from None
-        with stream:
-            history.claim(stream)
-            if history.torn:
-                stream.write("\n")
-            try:
-                yield stream
-            except UsageError:
-                history.restore(stream)
-                raise
-
-
-def measure_all(
-    command: CommandLine, variants: Sequence[Variant], shapes: Sequence[tuple[int, int]], log: LogWriter,
-    history: History | None,
-) -> int:  # fmt: skip
-    """Print the log of one run; return 1 where a shape failed, else 0."""
-    clock, first = Clock(), variants[0]
-    write_arguments(log, first.arguments, "embed")
-    runtime = set_up_runtime(log, variants, clock)
-    if history is not None:
-        history.check_facts(runtime)
-    generator = set_up_models(log, variants, clock)
-    if history is not None:
-        for variant in variants:
-            history.check_facts(variant.facts, variant.label)
+def measure_all(variants: Sequence[Variant], shapes: Sequence[tuple[int, int]], run: Session) -> int:
+    """Measure every shape in this process; return 1 where one failed, else 0."""
+    set_up_runtime(run, variants)
+    generator = set_up_models(run, variants)
     settle_memory()
-    arguments = first.arguments
+    arguments = variants[0].arguments
     rule = Rule(arguments.reps, arguments.precision, arguments.max_seconds)
-    bench = Bench(variants, generator, log, clock, rule, arguments.seed, watch_compilation(variants))
+    bench = Bench(variants, generator, run.log, run.clock, rule, arguments.seed, watch_compilation(variants))
     if arguments.ceiling:
-        bench.ceilings = measure_ceilings(log, variants)
+        bench.ceilings = measure_ceilings(run.log, variants)
     done = []
-    try:
-        for size in shapes:
-            shape = Shape(*size)
-            done.append(bench.run(shape))
-            if arguments.profile and done[-1]:
-                bench.trace(shape, trace_path(arguments.profile, size, alone=len(shapes) == 1))
-        log.write(lines.Env(host.load_facts("end")))
-    finally:
-        show_overview(log, command)
+    for size in shapes:
+        shape = Shape(*size)
+        done.append(bench.run(shape))
+        if arguments.profile and done[-1]:
+            bench.trace(shape, trace_path(arguments.profile, size, alone=len(shapes) == 1))
+    run.end()
     return 0 if all(done) else 1
 
 
@@ -152,12 +112,12 @@ def show_overview(log: LogWriter, command: CommandLine) -> None:
         say(text)
 
 
-def set_up_runtime(log: LogWriter, variants: Sequence[Variant], clock: Clock) -> dict[str, Any]:
-    """Import the libraries, do what the command line asks of torch, and print and return the fingerprint of A."""
-    log.banner("RUNTIME")
-    start = clock.now()
+def set_up_runtime(run: Session, variants: Sequence[Variant]) -> None:
+    """Import the libraries, do what the command line asks of torch, and print the fingerprint of A."""
+    run.log.banner("RUNTIME")
+    start = run.clock.now()
     set_up(variants)
-    log.write(lines.Phase({"name": "import", "seconds": round((clock.now() - start) / 1e9, 6)}))
+    run.log.write(lines.Phase({"name": "import", "seconds": round((run.clock.now() - start) / 1e9, 6)}))
     for variant in variants:
         variant.activate()
         variant.facts |= platform_facts(variant.platform, variant.arguments)
@@ -169,19 +129,17 @@ def set_up_runtime(log: LogWriter, variants: Sequence[Variant], clock: Clock) ->
             "--torch.call:set_grad_enabled@ False measures inference"
         )
     distributions = tuple(name for variant in variants for name in variant.platform.distributions)
-    shared = run_facts(first.arguments, distributions, timed="forward")
-    log.write(lines.Env({**shared, **host.load_facts("start"), "seed": first.arguments.seed, **first.facts}))
-    return {**shared, **first.facts}
+    run.describe({**run_facts(first.arguments, distributions, timed="forward"), **first.facts})
 
 
-def set_up_models(log: LogWriter, variants: Sequence[Variant], clock: Clock) -> TokenGenerator:
+def set_up_models(run: Session, variants: Sequence[Variant]) -> TokenGenerator:
     """Load every variant's model, print what is known of it, and return inputs that suit them all."""
     special_ids: set[int] = set()
     sizes = [NULL_VOCABULARY]
     for variant in variants:
-        log.banner(*("MODEL", variant.label) if variant.index else ("MODEL",))
+        run.log.banner(*("MODEL", variant.label) if variant.index else ("MODEL",))
         check_memory(variant)
-        variant.load(log, clock)
+        variant.load(run.log, run.clock)
         if variant.source is not None:
             special, size = model.special_ids(variant.source)
             special_ids |= special
@@ -189,8 +147,9 @@ def set_up_models(log: LogWriter, variants: Sequence[Variant], clock: Clock) -> 
             note_precision(variant)
         # What only A's platform says must not be taken for B's.
         not_mine = dict.fromkeys(variants[0].facts.keys() - variant.facts.keys())
-        log.write(lines.Env({**not_mine, **variant.facts, **(variant.marks if variant.index else {})}))
-    for variant in variants[1:]:
+        run.log.write(lines.Env({**not_mine, **variant.facts, **(variant.marks if variant.index else {})}))
+    for variant in variants:
+        run.check(variant.facts, variant.label)
         variant.find_twin(variants)
     return TokenGenerator(min(sizes[1:], default=NULL_VOCABULARY), special_ids, variants[0].arguments.seed)
 

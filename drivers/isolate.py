@@ -18,8 +18,8 @@ from fmbench import lines
 from fmbench.command_line import Argument, CommandLine
 from fmbench.console import INTERRUPTED, warn
 from fmbench.errors import UsageError
-from fmbench.history import FIRST_VARIANT, History
-from fmbench.session import LogWriter
+from fmbench.history import FIRST_VARIANT
+from fmbench.session import LogWriter, Session
 
 from .report import processes_lines
 from .variant import Variant
@@ -33,19 +33,19 @@ HEEDED = tuple(f"{lines.PREFIX}{kind.KIND} " for kind in (lines.Env, lines.Ceil,
 
 
 def measure_in_children(
-    command: CommandLine, variants: Sequence[Variant], shapes: Sequence[tuple[int, int]], log: LogWriter,
-    history: History | None, repeat: int,
-) -> int:  # fmt: skip
-    """Run `repeat` children for every shape and pass their lines on; return 1 where a shape failed, else 0.
+    command: CommandLine, variants: Sequence[Variant], shapes: Sequence[tuple[int, int]], run: Session
+) -> int:
+    """Run `--repeat` children for every shape and pass their lines on; return 1 where a shape failed, else 0.
 
     A child measures all variants of its shape. Raises UsageError where one refuses the command line, which the others
     would do too.
     """
     failed, begun = False, 0
+    log, repeat = run.log, variants[0].arguments.repeat
     ceilings: dict[str, dict[str, Any]] = {}
     for number, shape in enumerate(shape for shape in shapes for _ in range(repeat)):
         begun = begun if number % repeat else len(log.outcomes)
-        child = Child(command, shape, log, history, ceilings, first=number == 0, alone=len(shapes) == 1)
+        child = Child(command, shape, run, ceilings, first=number == 0, alone=len(shapes) == 1)
         code = child.run()
         if code == INTERRUPTED:
             raise KeyboardInterrupt
@@ -79,8 +79,7 @@ class Child:
 
     command: CommandLine
     shape: tuple[int, int]
-    log: LogWriter
-    history: History | None
+    session: Session
     ceilings: dict[str, dict[str, Any]]
     first: bool
     alone: bool
@@ -112,18 +111,18 @@ class Child:
             if text.startswith(HEEDED):
                 with contextlib.suppress(lines.LineError):  # torn, where the child was killed
                     self.heed(lines.parse_line(text))
-            self.log.text(text)
+            self.session.log.text(text)
 
     def heed(self, line: lines.Line | None) -> None:
         """Take from a line what the parent has to know: facts, the device's limits, how many variants are done."""
         if isinstance(line, (lines.Res, lines.Err)):
             self.outcomes += 1
-        elif isinstance(line, lines.Env) and self.history is not None:
+        elif isinstance(line, lines.Env):
             data = dict(line.data)
             variant = data.pop("variant", FIRST_VARIANT)
             facts = self.facts.setdefault(variant, {})
             facts.update(data)
-            self.history.check_facts(facts, variant)
+            self.session.check(facts, variant)
         elif isinstance(line, lines.Ceil) and "flops_per_second" in line.data:  # not where a shape stands below it
             data = dict(line.data)
             self.ceilings.setdefault(data.pop("variant", FIRST_VARIANT), data)

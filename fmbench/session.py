@@ -1,37 +1,114 @@
-"""Writing the log: FMWORK lines and banners, flushed as they are made, so that a killed run keeps what it had."""
+"""One run of a driver: its log, and what the log opens with: the command line, and the facts of the run.
+
+Lines are flushed as they are made, so that a killed run keeps what it had.
+"""
 
 import contextlib
 import fcntl
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import IO, TextIO
+from pathlib import Path
+from typing import IO, Any, TextIO
 
-from fmbench import lines
-from fmbench.console import reserved_stdout
-from fmbench.errors import UsageError
-from fmbench.secrets import hidden, masked_looks, masked_values
+from fmbench import __version__, facts, host, lines, torch_settings
+from fmbench.backend import Backend
+from fmbench.clock import Clock
+from fmbench.console import note, reserved_stdout
+from fmbench.errors import UsageError, first_line
+from fmbench.history import FIRST_VARIANT, History
+from fmbench.options import Arguments
+from fmbench.secrets import hidden, masked, masked_looks, masked_values, sealed
 from fmbench.whole_file import written
 
 OUTCOMES = (lines.Stat, lines.Err, lines.Pair, lines.Proc)
 OUTCOME_STARTS = tuple(f"{lines.PREFIX}{kind.KIND} " for kind in OUTCOMES)
 
 
-@contextlib.contextmanager
-def open_log() -> Iterator[TextIO]:
-    """Yield standard output for a log. Raises UsageError where it is a file that another driver writes to.
+class Session:
+    """What every driver works with: the log, one clock, and the log that the run goes on with, if any."""
 
-    The file is this driver's for as long as it writes; what shares the shell's redirect with it (the ranks of a
-    launcher, the next command of a script) shares that.
+    def __init__(
+        self, log: "LogWriter", driver: str, arguments: Arguments | None = None, history: History | None = None
+    ) -> None:
+        self.log, self.clock = log, Clock()
+        self._driver, self._arguments, self._history = driver, arguments, history
+
+    def begin(self) -> None:
+        """Print what every log begins with: the LOG line, and the arguments as typed, secrets sealed."""
+        self.log.write(head(self._driver))
+        if self._arguments is None:  # a command without a model
+            return
+        self.log.banner("ARGS")
+        for name, value in given(self._arguments):
+            self.log.write(lines.Arg(name, value))
+        if self._arguments.options["compile"] and ("compile", "True") not in self._arguments.given:
+            note("a --compile: option was given, so --compile is on")
+
+    def describe(self, found: Mapping[str, Any]) -> None:
+        """Print the fingerprint of the run. Raises UsageError where the log that it goes on with has another one."""
+        self.log.write(lines.Env({**found, **host.load_facts("start")}))
+        self.check(found)
+
+    def check(self, found: Mapping[str, Any], variant: str = FIRST_VARIANT) -> None:
+        """Raise UsageError where the log that the run goes on with has other facts of a variant."""
+        if self._history is not None:
+            self._history.check_facts(found, variant)
+
+    def end(self, found: Mapping[str, Any] | None = None) -> None:
+        """Print what is known only now, and how busy the machine was."""
+        self.log.write(lines.Env({**(found or {}), **host.load_facts("end")}))
+
+
+@contextlib.contextmanager
+def open(
+    driver: str, arguments: Arguments | None = None, history: History | None = None, leads: bool = True
+) -> Iterator[Session]:
+    """Yield a run whose log is standard output, or the end of the log that it goes on with.
+
+    Of several ranks one `leads`; the others print nowhere. Raises UsageError where another driver writes to the log.
     """
-    with reserved_stdout() as stream:
-        claimed = claim(stream, "standard output")
+    with log_stream(history) if leads else nowhere() as stream:
+        yield Session(LogWriter(stream), driver, arguments, history)
+
+
+@contextlib.contextmanager
+def nowhere() -> Iterator[TextIO]:
+    """Yield where the log of a rank goes that does not lead."""
+    with reserved_stdout(), Path(os.devnull).open("w", encoding="utf-8") as stream:
+        yield stream
+
+
+@contextlib.contextmanager
+def log_stream(history: History | None) -> Iterator[TextIO]:
+    """Yield where a log goes. A file is this driver's for as long as it writes.
+
+    What shares the shell's redirect with it (the ranks of a launcher, the next command of a script) shares that.
+    """
+    with reserved_stdout() as stdout:
+        if history is None:
+            claimed = claim(stdout, "standard output")
+            try:
+                yield stdout
+            finally:
+                if claimed:
+                    fcntl.flock(stdout, fcntl.LOCK_UN)
+            return
         try:
-            yield stream
-        finally:
-            if claimed:
-                fcntl.flock(stream, fcntl.LOCK_UN)
+            stream = history.path.open("a", encoding="utf-8")
+        except OSError as error:
+            raise UsageError(f"--resume {history.path}: {first_line(error)}") from None
+        with stream:
+            claim(stream, f"--resume {history.path}")
+            history.check_size(stream)
+            if history.torn:
+                stream.write("\n")
+            try:
+                yield stream
+            except UsageError:
+                history.restore(stream)
+                raise
 
 
 def claim(stream: IO[str], name: str) -> bool:
@@ -93,3 +170,36 @@ def without_secrets(line: lines.Line) -> lines.Line:
     if isinstance(line, lines.Res):
         return replace(line, model=masked_looks(line.model, hidden))
     return line
+
+
+def head(driver: str) -> lines.Log:
+    """Return the line that a log begins with."""
+    return lines.Log({"format": lines.FORMAT_VERSION, "program": f"fmbench {__version__}", "driver": driver})
+
+
+def given(arguments: Arguments) -> list[tuple[str, str]]:
+    """Return the arguments as typed, secrets sealed: a log is published."""
+    return [(name, masked(name, value, sealed)) for name, value in arguments.given]
+
+
+def run_facts(arguments: Arguments, distributions: Iterable[str], timed: str) -> dict[str, Any]:
+    """Return what identifies software, host and seed, what is timed, and who ran it where that may be said."""
+    disclosed = facts.disclosed_facts() if arguments.disclose else {}
+    software = {**facts.software_facts(tuple(distributions)), "variables": facts.variables()}
+    return {**software, **host.host_facts(), **disclosed, "timed": timed, "seed": arguments.seed}
+
+
+def platform_facts(platform: Backend, arguments: Arguments) -> dict[str, Any]:
+    """Return what a platform and the options of the command line are. Imports torch."""
+    import torch
+
+    found = {
+        "platform": platform.name,
+        "threads": torch.get_num_threads(),
+        "gradients": torch.is_grad_enabled() and not arguments.inference,
+        "compile": arguments.compile or platform.always_compiles,
+        "options": [f"--{name} {value}" for name, value in given(arguments) if ":" in name],
+        "torch_settings": torch_settings.settings(),
+        **platform.facts(),
+    }
+    return found if arguments.disclose else facts.discreet(found)

@@ -92,6 +92,11 @@ def test_the_core_imports_the_cards_packages_only() -> None:
             )
 
 
+def test_every_driver_opens_its_log_in_one_place() -> None:
+    opening = [path.name for path in FILES if re.search(r"\blines\.(Log|Arg)\(", path.read_text())]
+    assert opening == ["session.py"]
+
+
 def test_functions_fit_a_screen() -> None:
     lengths = []
     for path in FILES:

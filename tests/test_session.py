@@ -15,9 +15,9 @@ DRIVER = "driver --platform null --model_class none --model_name none --input_si
 WRITE = f"""{sys.executable} -c '
 import sys
 from fmbench.console import run_main
-from fmbench.session import LogWriter, open_log
+from fmbench.session import LogWriter, log_stream
 def body():
-    with open_log() as stream:
+    with log_stream(None) as stream:
         LogWriter(stream).banner("HERE")
         sys.stdin.read()
     return 0

@@ -294,7 +294,7 @@ def test_a_similarity_that_is_not_searched_by_is_refused_before_the_model_is_loa
     (tmp_path / "far" / "config_sentence_transformers.json").write_text('{"similarity_fn_name": "euclidean"}')
     words = ("--model_name", tmp_path / "far", *(() if task == "evaluate" else ("--output_dir", tmp_path / "out")))
     with monkeypatch.context() as patched:
-        patched.setattr("fmbench.drivers.retrieve.session.Encoder", None)
+        patched.setattr("fmbench.drivers.retrieve.retrieval.Encoder", None)
         said = retrieve(task, *words, code=2).notes
     assert "far/config_sentence_transformers.json: similarity_fn_name is euclidean" in said and "--similarity" in said
     assert retrieve(task, *words, "--similarity", "dot").data(lines.Search)["similarity"] == "dot"
