@@ -4,7 +4,7 @@ import gc
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +21,13 @@ from fmbench.options import build_parser, parse_arguments
 from fmbench.session import LogWriter, Session, given, platform_facts, run_facts
 from fmbench.source import Source
 from fmbench.stopping import Rule
+from fmbench.torch_settings import Settings
 
 from .bench import Bench
 from .isolate import CEILING_VARIABLE, CHILD_VARIABLE, measure_in_children, trace_path
 from .overview import overview
 from .recall import recall
-from .variant import Variant, check_memory, plan, set_up
+from .variant import Variant, VariantPlan, load, plan, set_up
 
 PROGRAM = "driver"
 NULL_VOCABULARY = 32_768  # what the inputs of a platform without a model are drawn from
@@ -41,7 +42,7 @@ def drive(argv: Sequence[str]) -> int:
     """Check everything that can be checked quickly, then measure every shape."""
     command = recall(argv, build_parser(PROGRAM))
     arguments = parse_arguments(command.words, PROGRAM)
-    variants = plan(command, arguments, PROGRAM, say=(lambda text: None) if CHILD_VARIABLE in os.environ else note)
+    plans = plan(command, arguments, PROGRAM, say=(lambda text: None) if CHILD_VARIABLE in os.environ else note)
     check_profile(arguments.profile, arguments.resume)
     history = History(arguments.resume) if arguments.resume else None
     if history is not None:
@@ -51,19 +52,19 @@ def drive(argv: Sequence[str]) -> int:
         note(f"{arguments.resume} holds {len(arguments.shapes) - len(shapes)} of {len(arguments.shapes)} shapes")
     if not shapes:
         if history is not None:
-            check_model(history, variants[0])
+            check_model(history, plans[0])
         return 0
     with terminable(), session.open("embed", arguments, history) as run:
         run.begin()
         try:
             if arguments.isolate:
-                return measure_in_children(command, variants, shapes, run)
-            return measure_all(variants, shapes, run)
+                return measure_in_children(command, plans, shapes, run)
+            return measure_all(plans, shapes, run)
         finally:
             show_overview(run.log, command)
 
 
-def check_model(history: History, variant: Variant) -> None:
+def check_model(history: History, variant: VariantPlan) -> None:
     """Raise UsageError where a log that has every shape has them of another model: none is loaded to find that out."""
     if variant.source is not None:
         found = identify(variant.source, variant.arguments.evaluated())
@@ -78,10 +79,10 @@ def published(source: Source) -> dict[str, Any]:
     return {fact: value.removeprefix("torch.") for fact, value in said.items()}
 
 
-def measure_all(variants: Sequence[Variant], shapes: Sequence[tuple[int, int]], run: Session) -> int:
+def measure_all(plans: Sequence[VariantPlan], shapes: Sequence[tuple[int, int]], run: Session) -> int:
     """Measure every shape in this process; return 1 where one failed, else 0."""
-    set_up_runtime(run, variants)
-    generator = set_up_models(run, variants)
+    variants = set_up_models(run, *set_up_runtime(run, plans))
+    generator = inputs(variants)
     settle_memory()
     arguments = variants[0].arguments
     rule = Rule(arguments.reps, arguments.precision, arguments.max_seconds)
@@ -112,46 +113,58 @@ def show_overview(log: LogWriter, command: CommandLine) -> None:
         say(text)
 
 
-def set_up_runtime(run: Session, variants: Sequence[Variant]) -> None:
-    """Import the libraries, do what the command line asks of torch, and print the fingerprint of A."""
+def set_up_runtime(
+    run: Session, plans: Sequence[VariantPlan]
+) -> tuple[list[VariantPlan], Settings, list[Mapping[str, Any]]]:
+    """Import the libraries, do what the command line asks of torch, and print the fingerprint of A.
+
+    Return the plans with their command lines evaluated, the settings, and the facts of each one's platform.
+    """
     run.log.banner("RUNTIME")
     start = run.clock.now()
-    set_up(variants)
+    plans, settings = set_up(plans)
     run.log.write(lines.Phase({"name": "import", "seconds": round((run.clock.now() - start) / 1e9, 6)}))
-    for variant in variants:
-        variant.activate()
-        variant.facts |= platform_facts(variant.platform, variant.arguments)
-    first = variants[0]
-    first.activate()
-    if first.facts["gradients"] and first.platform.builds_model:
+    known: list[Mapping[str, Any]] = []
+    for planned in plans:
+        settings.activate(planned.index)
+        known.append(platform_facts(planned.platform, planned.arguments))
+    settings.activate(0)
+    if known[0]["gradients"] and plans[0].platform.builds_model:
         note(
             "gradients are on, as torch starts, and cost 3 to 13% where this was measured (docs/benchmarks.md); "
             "--torch.call:set_grad_enabled@ False measures inference"
         )
-    distributions = tuple(name for variant in variants for name in variant.platform.distributions)
-    run.describe({**run_facts(first.arguments, distributions, timed="forward"), **first.facts})
+    distributions = tuple(name for planned in plans for name in planned.platform.distributions)
+    run.describe({**run_facts(plans[0].arguments, distributions, timed="forward"), **known[0]})
+    return plans, settings, known
 
 
-def set_up_models(run: Session, variants: Sequence[Variant]) -> TokenGenerator:
-    """Load every variant's model, print what is known of it, and return inputs that suit them all."""
-    special_ids: set[int] = set()
-    sizes = [NULL_VOCABULARY]
-    for variant in variants:
-        run.log.banner(*("MODEL", variant.label) if variant.index else ("MODEL",))
-        check_memory(variant)
-        variant.load(run.log, run.clock)
+def set_up_models(
+    run: Session, plans: Sequence[VariantPlan], settings: Settings, known: Sequence[Mapping[str, Any]]
+) -> list[Variant]:
+    """Load every variant's model, and print what is known of it."""
+    variants: list[Variant] = []
+    for planned, found in zip(plans, known, strict=True):
+        run.log.banner(*("MODEL", planned.label) if planned.index else ("MODEL",))
+        planned.check_memory()
+        variant = load(planned, settings, found, run)
         if variant.source is not None:
-            special, size = model.special_ids(variant.source)
-            special_ids |= special
-            sizes.append(size)
             note_precision(variant)
+        variants.append(variant)
         # What only A's platform says must not be taken for B's.
         not_mine = dict.fromkeys(variants[0].facts.keys() - variant.facts.keys())
         run.log.write(lines.Env({**not_mine, **variant.facts, **(variant.marks if variant.index else {})}))
     for variant in variants:
         run.check(variant.facts, variant.label)
-        variant.find_twin(variants)
-    return TokenGenerator(min(sizes[1:], default=NULL_VOCABULARY), special_ids, variants[0].arguments.seed)
+    return [variant.beside(variants[: variant.index]) for variant in variants]
+
+
+def inputs(variants: Sequence[Variant]) -> TokenGenerator:
+    """Return random tokens that suit every variant's model."""
+    known = [model.special_ids(variant.source) for variant in variants if variant.source is not None]
+    special = {token for ids, _ in known for token in ids}
+    vocabulary = min((size for _, size in known), default=NULL_VOCABULARY)
+    return TokenGenerator(vocabulary, special, variants[0].arguments.seed)
 
 
 def note_precision(variant: Variant) -> None:

@@ -22,7 +22,7 @@ from fmbench.history import FIRST_VARIANT
 from fmbench.session import LogWriter, Session
 
 from .report import processes_lines
-from .variant import Variant
+from .variant import VariantPlan
 
 CHILD = "import sys; from fmbench.drivers.embed import main; sys.exit(main())"
 CHILD_VARIABLE = "FMBENCH_CHILD"
@@ -33,7 +33,7 @@ HEEDED = tuple(f"{lines.PREFIX}{kind.KIND} " for kind in (lines.Env, lines.Ceil,
 
 
 def measure_in_children(
-    command: CommandLine, variants: Sequence[Variant], shapes: Sequence[tuple[int, int]], run: Session
+    command: CommandLine, variants: Sequence[VariantPlan], shapes: Sequence[tuple[int, int]], run: Session
 ) -> int:
     """Run `--repeat` children for every shape and pass their lines on; return 1 where a shape failed, else 0.
 
