@@ -3,7 +3,6 @@
 `--repeat` measures each in several of them.
 """
 
-import contextlib
 import json
 import os
 import signal
@@ -29,7 +28,6 @@ CHILD_VARIABLE = "FMBENCH_CHILD"
 CEILING_VARIABLE = "FMBENCH_CEILING"  # what the first child measured holds for all: an object, a variant a key
 NOT_OF_A_CHILD = ("isolate", "repeat", "resume", "profile")
 USAGE_ERRORS = (2, 3)
-HEEDED = tuple(f"{lines.PREFIX}{kind.KIND} " for kind in (lines.Env, lines.Ceil, lines.Res, lines.Err))
 
 
 def measure_in_children(
@@ -108,10 +106,7 @@ class Child:
     def relay(self, stream: IO[str]) -> None:
         """Pass on what belongs into the log of the whole run."""
         for text in without_head(stream, whole=self.first):
-            if text.startswith(HEEDED):
-                with contextlib.suppress(lines.LineError):  # torn, where the child was killed
-                    self.heed(lines.parse_line(text))
-            self.session.log.text(text)
+            self.heed(self.session.log.text(text))
 
     def heed(self, line: lines.Line | None) -> None:
         """Take from a line what the parent has to know: facts, the device's limits, how many variants are done."""

@@ -17,13 +17,13 @@ from fmbench.backend import Backend
 from fmbench.clock import Clock
 from fmbench.console import note, reserved_stdout
 from fmbench.errors import UsageError, first_line
-from fmbench.history import FIRST_VARIANT, History
+from fmbench.history import FIRST_VARIANT, History, ignore
 from fmbench.options import Arguments
 from fmbench.secrets import hidden, masked, masked_looks, masked_values, sealed
 from fmbench.whole_file import written
 
 OUTCOMES = (lines.Stat, lines.Err, lines.Pair, lines.Proc)
-OUTCOME_STARTS = tuple(f"{lines.PREFIX}{kind.KIND} " for kind in OUTCOMES)
+REPETITION = f"{lines.PREFIX}{lines.Rep.KIND} "
 
 
 class Session:
@@ -140,11 +140,18 @@ class LogWriter:
             self.outcomes.append(line)
         self._put(without_secrets(line).format() + "\n")
 
-    def text(self, text: str) -> None:
-        """Pass a line on that another process wrote, its line break included."""
-        if text.startswith(OUTCOME_STARTS) and isinstance(line := lines.parse_line(text), OUTCOMES):
+    def text(self, text: str) -> lines.Line | None:
+        """Pass a line on that another process wrote, its line break included, and return what it says.
+
+        Of a repetition, and of a line that is torn, that is nothing.
+        """
+        line = None
+        if not text.startswith(REPETITION):
+            line = lines.parse_whole(text.rstrip("\r\n"), text.endswith("\n"), True, ignore)
+        if isinstance(line, OUTCOMES):
             self.outcomes.append(line)
         self._put(text)
+        return line
 
     def banner(self, *words: object) -> None:
         """Write a title between two rules."""
