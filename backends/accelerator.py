@@ -2,7 +2,7 @@
 
 from typing import Any, ClassVar
 
-from fmbench.backend import Backend, Memory, Model
+from fmbench.backend import Backend, Candidate, Memory, Model
 from fmbench.errors import PlatformError
 from fmbench.options import Arguments
 
@@ -31,6 +31,12 @@ class AcceleratorBackend(Backend):
         import torch
 
         return getattr(torch, cls.device_type, None)
+
+    def candidates(self, arguments: Arguments) -> list[Candidate]:
+        """Return float32, and the 16-bit types that the device is known to multiply faster."""
+        fast = [kind for kind in self.computes_fast() if kind in ("bfloat16", "float16")]
+        reasons = {"float32": "nothing is rounded", **dict.fromkeys(fast, "the device has units for it")}
+        return [Candidate(kind, f"--model:dtype@ torch.{kind}", reason) for kind, reason in reasons.items()]
 
     def _setup(self, arguments: Arguments) -> None:
         import torch

@@ -1,15 +1,19 @@
 """The CPU: what torch runs on everywhere. Calls return finished results, so there is nothing to wait for."""
 
+import os
+import shutil
 from typing import Any
 
-from fmbench.backend import Backend, Forward, Model
+from fmbench.backend import Backend, Candidate, Forward, Model
 from fmbench.energy import Counter
 from fmbench.errors import UsageError
 from fmbench.options import Arguments
 
-from .instructions import fast_types
+from .instructions import fast, fast_types
 from .openvino import OpenvinoBackend
 from .rapl import Rapl
+
+FLOAT32 = "--model:dtype@ torch.float32"
 
 
 class CpuBackend(Backend):
@@ -28,6 +32,16 @@ class CpuBackend(Backend):
     def computes_fast(cls) -> list[str]:
         """Return the types that the CPU multiplies in instructions of their own."""
         return fast_types()
+
+    def candidates(self, arguments: Arguments) -> list[Candidate]:
+        """Return float32, bfloat16 where the CPU multiplies it in instructions of its own, and torch.compile."""
+        found = [Candidate("float32", FLOAT32, "the type that every CPU computes in")]
+        if named := fast("bfloat16"):
+            found.append(Candidate("bfloat16", "--model:dtype@ torch.bfloat16", f"this CPU multiplies {named}"))
+        if any(map(shutil.which, (os.environ.get("CXX", "c++"), "g++", "clang++"))):
+            found.append(Candidate("inductor", f"{FLOAT32} --compile:backend inductor --compile:dynamic@ True",
+                                   "torch.compile joins what runs between matrix products"))  # fmt: skip
+        return found
 
     def _check(self, arguments: Arguments) -> None:
         if arguments.device:

@@ -20,3 +20,8 @@ def fast_types() -> list[str]:
     named = {kind: next((name for flag, name in known.items() if flag in flags), None)
              for kind, known in INSTRUCTIONS.items()}  # fmt: skip
     return [f"{kind} ({name})" for kind, name in named.items() if name is not None]
+
+
+def fast(kind: str) -> str | None:
+    """Return a type with the name of its instructions, where this CPU has such; `bfloat16 (AMX)`."""
+    return next((named for named in fast_types() if named.startswith(f"{kind} (")), None)

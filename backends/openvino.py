@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from fmbench.backend import Backend, Forward, Model
+from fmbench.backend import Backend, Candidate, Forward, Model
 from fmbench.energy import NO_COUNTER, Counter
 from fmbench.errors import PlatformError, UsageError, nearest
 from fmbench.expressions import Expression
@@ -14,6 +14,7 @@ from fmbench.measure import Phase
 from fmbench.options import Arguments
 from fmbench.precision import spelled
 
+from .instructions import fast
 from .rapl import Rapl
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ NOT_COMPILED = (
     "OpenVINO compiled nothing, and torch would have computed instead (it takes no bfloat16 weights this way); "
     "add --platform:frontend convert_model, or take --platform cpu"
 )
+PRECISION = "--compile:options:config:INFERENCE_PRECISION_HINT {}"  # an override
 COUNTS = ("INFERENCE_NUM_THREADS", "NUM_STREAMS")
 TORCH_COMPILE, CONVERT_MODEL = FRONTENDS = ("torch.compile", "convert_model")
 
@@ -63,6 +65,13 @@ class OpenvinoBackend(Backend):
             )
         if frontend(arguments) == CONVERT_MODEL:
             check_conversion(arguments.options["compile"])
+
+    def candidates(self, arguments: Arguments) -> list[Candidate]:
+        """Return computing in float32, and in bfloat16 where the CPU multiplies that in instructions of its own."""
+        reasons = {"f32": "nothing is rounded"}
+        if named := fast("bfloat16"):
+            reasons["bf16"] = f"this CPU multiplies {named}"
+        return [Candidate(spelled(hint), PRECISION.format(hint), reason) for hint, reason in reasons.items()]
 
     def fixed_shapes(self, arguments: Arguments) -> bool:
         """Return True where each shape is compiled: unless --compile:dynamic@ True was said, or OpenVINO converts."""

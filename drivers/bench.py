@@ -13,9 +13,9 @@ from fmbench.energy import Counter
 from fmbench.errors import first_line
 from fmbench.handover import handover
 from fmbench.inputs import TokenGenerator
-from fmbench.log import LogWriter
 from fmbench.measure import Shape, Subject, SubjectError, repeat
 from fmbench.roofline import Ceiling
+from fmbench.session import LogWriter
 from fmbench.stopping import Rule, Stopping
 from fmbench.summary import INTERVAL_LIMIT, Summary
 

@@ -9,9 +9,9 @@ from fmbench import lines
 from fmbench.compilation import CompilationWatch
 from fmbench.cost import Cost
 from fmbench.errors import first_line
-from fmbench.log import LogWriter
 from fmbench.measure import Measurement, Repetition, Shape
 from fmbench.secrets import masked_text, sealed
+from fmbench.session import LogWriter
 from fmbench.stopping import Rule
 
 from .variant import Variant

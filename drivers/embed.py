@@ -1,35 +1,33 @@
 """The speed driver: times the forward pass of one model on one platform, over input and batch sizes."""
 
-import contextlib
 import gc
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
-from fmbench import facts, host, lines, model, roofline
-from fmbench.clock import Clock
+from fmbench import facts, lines, model, roofline, session
 from fmbench.command_line import CommandLine
 from fmbench.compilation import CompilationWatch
-from fmbench.console import note, reserved_stdout, run_main, say
+from fmbench.console import note, run_main, say
 from fmbench.errors import UsageError, first_line
 from fmbench.history import History
 from fmbench.identity import identify
 from fmbench.inputs import TokenGenerator
-from fmbench.log import LogWriter, open_log
 from fmbench.measure import Shape, interrupt_deferred
-from fmbench.opening import given, platform_facts, run_facts, write_arguments
 from fmbench.options import build_parser, parse_arguments
+from fmbench.session import LogWriter, Session, given, platform_facts, run_facts
 from fmbench.source import Source
 from fmbench.stopping import Rule
+from fmbench.torch_settings import Settings
 
 from .bench import Bench
 from .isolate import CEILING_VARIABLE, CHILD_VARIABLE, measure_in_children, trace_path
 from .overview import overview
 from .recall import recall
-from .variant import Variant, check_memory, plan, set_up
+from .variant import Variant, VariantPlan, load, plan, set_up
 
 PROGRAM = "driver"
 NULL_VOCABULARY = 32_768  # what the inputs of a platform without a model are drawn from
@@ -45,7 +43,7 @@ def drive(argv: Sequence[str]) -> int:
     parser = build_parser(PROGRAM)
     command = recall(argv, parser)
     arguments = parse_arguments(command.words, PROGRAM)
-    variants = plan(command, arguments, PROGRAM, say=(lambda text: None) if CHILD_VARIABLE in os.environ else note)
+    plans = plan(command, arguments, PROGRAM, say=(lambda text: None) if CHILD_VARIABLE in os.environ else note)
     check_profile(arguments.profile, arguments.resume)
     history = History(arguments.resume) if arguments.resume else None
     if history is not None:
@@ -55,20 +53,19 @@ def drive(argv: Sequence[str]) -> int:
         note(f"{arguments.resume} holds {len(arguments.shapes) - len(shapes)} of {len(arguments.shapes)} shapes")
     if not shapes:
         if history is not None:
-            check_model(history, variants[0])
+            check_model(history, plans[0])
         return 0
-    with log_stream(history) as stream:
-        log = LogWriter(stream)
-        if arguments.isolate:
-            write_arguments(log, arguments, "embed")
-            try:
-                return measure_in_children(command, variants, shapes, log, history, arguments.repeat)
-            finally:
-                show_overview(log, command)
-        return measure_all(command, variants, shapes, log, history)
+    with session.open("embed", arguments, history) as run:
+        run.begin()
+        try:
+            if arguments.isolate:
+                return measure_in_children(command, plans, shapes, run)
+            return measure_all(plans, shapes, run)
+        finally:
+            show_overview(run.log, command)
 
 
-def check_model(history: History, variant: Variant) -> None:
+def check_model(history: History, variant: VariantPlan) -> None:
     """Raise UsageError where a log that has every shape has them of another model: none is loaded to find that out."""
     if variant.source is not None:
         found = identify(variant.source, variant.arguments.evaluated())
@@ -83,59 +80,23 @@ def published(source: Source) -> dict[str, Any]:
     return {fact: value.removeprefix("torch.") for fact, value in said.items()}
 
 
-@contextlib.contextmanager
-def log_stream(history: History | None) -> Iterator[TextIO]:
-    """Yield where the log goes: stdout, or the end of the log that the run goes on with."""
-    if history is None:
-        with open_log() as stdout:
-            yield stdout
-        return
-    with reserved_stdout():
-        try:
-            stream = history.path.open("a", encoding="utf-8")
-        except OSError as error:
-            raise UsageError(f"--resume {history.path}: {first_line(error)}") from None
-        with stream:
-            history.claim(stream)
-            if history.torn:
-                stream.write("\n")
-            try:
-                yield stream
-            except UsageError:
-                history.restore(stream)
-                raise
-
-
-def measure_all(
-    command: CommandLine, variants: Sequence[Variant], shapes: Sequence[tuple[int, int]], log: LogWriter,
-    history: History | None,
-) -> int:  # fmt: skip
-    """Print the log of one run; return 1 where a shape failed, else 0."""
-    clock, first = Clock(), variants[0]
-    write_arguments(log, first.arguments, "embed")
-    runtime = set_up_runtime(log, variants, clock)
-    if history is not None:
-        history.check_facts(runtime)
-    generator = set_up_models(log, variants, clock)
-    if history is not None:
-        for variant in variants:
-            history.check_facts(variant.facts, variant.label)
+def measure_all(plans: Sequence[VariantPlan], shapes: Sequence[tuple[int, int]], run: Session) -> int:
+    """Measure every shape in this process; return 1 where one failed, else 0."""
+    variants = set_up_models(run, *set_up_runtime(run, plans))
+    generator = inputs(variants)
     settle_memory()
-    arguments = first.arguments
+    arguments = variants[0].arguments
     rule = Rule(arguments.reps, arguments.precision, arguments.max_seconds)
-    bench = Bench(variants, generator, log, clock, rule, arguments.seed, watch_compilation(variants))
+    bench = Bench(variants, generator, run.log, run.clock, rule, arguments.seed, watch_compilation(variants))
     if arguments.ceiling:
-        bench.ceilings = measure_ceilings(log, variants)
+        bench.ceilings = measure_ceilings(run.log, variants)
     done = []
-    try:
-        for size in shapes:
-            shape = Shape(*size)
-            done.append(bench.run(shape))
-            if arguments.profile and done[-1]:
-                bench.trace(shape, trace_path(arguments.profile, size, alone=len(shapes) == 1))
-        log.write(lines.JsonLine("ENV", host.load_facts("end")))
-    finally:
-        show_overview(log, command)
+    for size in shapes:
+        shape = Shape(*size)
+        done.append(bench.run(shape))
+        if arguments.profile and done[-1]:
+            bench.trace(shape, trace_path(arguments.profile, size, alone=len(shapes) == 1))
+    run.end()
     return 0 if all(done) else 1
 
 
@@ -153,49 +114,58 @@ def show_overview(log: LogWriter, command: CommandLine) -> None:
         say(text)
 
 
-def set_up_runtime(log: LogWriter, variants: Sequence[Variant], clock: Clock) -> dict[str, Any]:
-    """Import the libraries, do what the command line asks of torch, and print and return the fingerprint of A."""
-    log.banner("RUNTIME")
-    start = clock.now()
-    set_up(variants)
-    log.write(lines.JsonLine("PHASE", {"name": "import", "seconds": round((clock.now() - start) / 1e9, 6)}))
-    for variant in variants:
-        variant.activate()
-        variant.facts |= platform_facts(variant.platform, variant.arguments)
-    first = variants[0]
-    first.activate()
-    if first.facts["gradients"] and first.platform.builds_model:
+def set_up_runtime(
+    run: Session, plans: Sequence[VariantPlan]
+) -> tuple[list[VariantPlan], Settings, list[Mapping[str, Any]]]:
+    """Import the libraries, do what the command line asks of torch, and print the fingerprint of A.
+
+    Return the plans with their command lines evaluated, the settings, and the facts of each one's platform.
+    """
+    run.log.banner("RUNTIME")
+    start = run.clock.now()
+    plans, settings = set_up(plans)
+    run.log.write(lines.JsonLine("PHASE", {"name": "import", "seconds": round((run.clock.now() - start) / 1e9, 6)}))
+    known: list[Mapping[str, Any]] = []
+    for planned in plans:
+        settings.activate(planned.index)
+        known.append(platform_facts(planned.platform, planned.arguments))
+    settings.activate(0)
+    if known[0]["gradients"] and plans[0].platform.builds_model:
         note(
             "gradients are on, as torch starts, and cost 3 to 13% where this was measured (docs/benchmarks.md); "
             "--torch.call:set_grad_enabled@ False measures inference"
         )
-    distributions = tuple(name for variant in variants for name in variant.platform.distributions)
-    shared = run_facts(first.arguments, distributions, timed="forward")
-    log.write(
-        lines.JsonLine("ENV", {**shared, **host.load_facts("start"), "seed": first.arguments.seed, **first.facts})
-    )
-    return {**shared, **first.facts}
+    distributions = tuple(name for planned in plans for name in planned.platform.distributions)
+    run.describe({**run_facts(plans[0].arguments, distributions, timed="forward"), **known[0]})
+    return plans, settings, known
 
 
-def set_up_models(log: LogWriter, variants: Sequence[Variant], clock: Clock) -> TokenGenerator:
-    """Load every variant's model, print what is known of it, and return inputs that suit them all."""
-    special_ids: set[int] = set()
-    sizes = [NULL_VOCABULARY]
-    for variant in variants:
-        log.banner(*("MODEL", variant.label) if variant.index else ("MODEL",))
-        check_memory(variant)
-        variant.load(log, clock)
+def set_up_models(
+    run: Session, plans: Sequence[VariantPlan], settings: Settings, known: Sequence[Mapping[str, Any]]
+) -> list[Variant]:
+    """Load every variant's model, and print what is known of it."""
+    variants: list[Variant] = []
+    for planned, found in zip(plans, known, strict=True):
+        run.log.banner(*("MODEL", planned.label) if planned.index else ("MODEL",))
+        planned.check_memory()
+        variant = load(planned, settings, found, run)
         if variant.source is not None:
-            special, size = model.special_ids(variant.source)
-            special_ids |= special
-            sizes.append(size)
             note_precision(variant)
+        variants.append(variant)
         # What only A's platform says must not be taken for B's.
         not_mine = dict.fromkeys(variants[0].facts.keys() - variant.facts.keys())
-        log.write(lines.JsonLine("ENV", {**not_mine, **variant.facts, **(variant.marks if variant.index else {})}))
-    for variant in variants[1:]:
-        variant.find_twin(variants)
-    return TokenGenerator(min(sizes[1:], default=NULL_VOCABULARY), special_ids, variants[0].arguments.seed)
+        run.log.write(lines.JsonLine("ENV", {**not_mine, **variant.facts, **(variant.marks if variant.index else {})}))
+    for variant in variants:
+        run.check(variant.facts, variant.label)
+    return [variant.beside(variants[: variant.index]) for variant in variants]
+
+
+def inputs(variants: Sequence[Variant]) -> TokenGenerator:
+    """Return random tokens that suit every variant's model."""
+    known = [model.special_ids(variant.source) for variant in variants if variant.source is not None]
+    special = {token for ids, _ in known for token in ids}
+    vocabulary = min((size for _, size in known), default=NULL_VOCABULARY)
+    return TokenGenerator(vocabulary, special, variants[0].arguments.seed)
 
 
 def note_precision(variant: Variant) -> None:

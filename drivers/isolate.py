@@ -19,11 +19,11 @@ from fmbench.command_line import Argument, CommandLine
 from fmbench.console import warn
 from fmbench.ending import ASKS, BY_SIGNAL, Terminated
 from fmbench.errors import FmbenchError, UsageError
-from fmbench.history import FIRST_VARIANT, History
-from fmbench.log import LogWriter
+from fmbench.history import FIRST_VARIANT
+from fmbench.session import LogWriter, Session
 
 from .report import processes_lines
-from .variant import Variant
+from .variant import VariantPlan
 
 CHILD = "import sys; from fmbench.drivers.embed import main; sys.exit(main())"
 CHILD_VARIABLE = "FMBENCH_CHILD"
@@ -31,23 +31,22 @@ CEILING_VARIABLE = "FMBENCH_CEILING"  # what the first child measured holds for 
 NOT_OF_A_CHILD = ("isolate", "repeat", "resume", "profile")
 RUN = "RUN "  # the banner of a shape
 USAGE_ERRORS = (2, 3)
-HEEDED = tuple(f"{lines.PREFIX}{kind} " for kind in ("ENV", "CEIL", "RES", "ERR"))
 
 
 def measure_in_children(
-    command: CommandLine, variants: Sequence[Variant], shapes: Sequence[tuple[int, int]], log: LogWriter,
-    history: History | None, repeat: int,
-) -> int:  # fmt: skip
-    """Run `repeat` children for every shape and pass their lines on; return 1 where a shape failed, else 0.
+    command: CommandLine, variants: Sequence[VariantPlan], shapes: Sequence[tuple[int, int]], run: Session
+) -> int:
+    """Run `--repeat` children for every shape and pass their lines on; return 1 where a shape failed, else 0.
 
     A child measures all variants of its shape. Raises UsageError where one refuses the command line, which the others
     would do too.
     """
     failed, headed, begun = False, False, 0
+    log, repeat = run.log, variants[0].arguments.repeat
     ceilings: dict[str, dict[str, Any]] = {}
     for number, shape in enumerate(shape for shape in shapes for _ in range(repeat)):
         begun = begun if number % repeat else len(log.outcomes)
-        child = Child(command, shape, log, history, ceilings, first=not headed, alone=len(shapes) == 1)
+        child = Child(command, shape, run, ceilings, first=not headed, alone=len(shapes) == 1)
         code = child.run()
         headed = headed or child.headed
         if code - BY_SIGNAL in ASKS:  # the child alone was asked to end: the run is
@@ -82,8 +81,7 @@ class Child:
 
     command: CommandLine
     shape: tuple[int, int]
-    log: LogWriter
-    history: History | None
+    session: Session
     ceilings: dict[str, dict[str, Any]]
     first: bool
     alone: bool
@@ -112,21 +110,18 @@ class Child:
         """Pass on what belongs into the log of the whole run."""
         for text in texts:
             self.begun, self.headed = True, self.headed or text.startswith(RUN)
-            if text.startswith(HEEDED):
-                with contextlib.suppress(lines.LineError):  # torn, where the child was killed
-                    self.heed(lines.parse_line(text))
-            self.log.text(text)
+            self.heed(self.session.log.text(text))
 
     def heed(self, line: lines.Line | None) -> None:
         """Take from a line what the parent has to know: facts, the device's limits, how many variants are done."""
         if isinstance(line, lines.Res) or lines.is_json(line, "ERR"):
             self.outcomes += 1
-        elif lines.is_json(line, "ENV") and self.history is not None:
+        elif lines.is_json(line, "ENV"):
             data = dict(line.data)
             variant = data.pop("variant", FIRST_VARIANT)
             facts = self.facts.setdefault(variant, {})
             facts.update(data)
-            self.history.check_facts(facts, variant)
+            self.session.check(facts, variant)
         elif lines.is_json(line, "CEIL") and "flops_per_second" in line.data:  # not where a shape stands below it
             data = dict(line.data)
             self.ceilings.setdefault(data.pop("variant", FIRST_VARIANT), data)

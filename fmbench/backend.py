@@ -20,7 +20,9 @@ from fmbench.suboptions import Expression
 GROUP = "fmbench.backends"
 
 Model = Any  # a torch.nn.Module, or what torch.compile makes of one
-Forward = Callable[[Any], Any]  # takes a placed batch, returns the output where the device left it
+# Takes a placed batch, and returns the model's output where the device left it. Encoding reads its `.last_hidden_state`
+# (rows, tokens, d) before the next call, which may write over it.
+Forward = Callable[[Any], Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +32,20 @@ class Memory:
     peak: int
 
 
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A set-up that is worth trying on a device: a name, what it changes as `--vs` says it, and why."""
+
+    name: str
+    overrides: str
+    reason: str
+
+
 class Backend(ABC):
     """One platform. Public methods check and are called by drivers; underscore methods do a platform's work.
 
     The order of calls is `check`, `setup`, `prepare`, then for each shape `warm_up`, `place`, `synchronize`.
+    `fmbench.testing.check_backend` holds a class against all that is said here.
     """
 
     name: ClassVar[str]
@@ -113,6 +125,13 @@ class Backend(ABC):
         """Return the types that this device has instructions for, each with their name: `int8 (AVX-512 VNNI)`."""
         return []
 
+    def candidates(self, arguments: Arguments) -> list[Candidate]:
+        """Return the set-ups that are worth trying here for a command line; none where the device has one way to run.
+
+        Called before `setup`; leaves of options may be unevaluated.
+        """
+        return []
+
     def fixed_shapes(self, arguments: Arguments) -> bool:
         """Return whether every further shape costs a compilation; leaves of options may be unevaluated.
 
@@ -132,7 +151,10 @@ class Backend(ABC):
         """Do what this platform in particular needs before a model is loaded."""
 
     def prepare(self, model: Model, arguments: Arguments) -> Forward:
-        """Place the model, wrap it for compilation where asked, and return the call that is timed."""
+        """Place the model, wrap it for compilation where asked, and return the call that is timed.
+
+        The call's output has what the model's has, `last_hidden_state` above all, which every driver of texts reads.
+        """
         model = self._place_model(model)
         if arguments.compile:
             model = self._compile(model, compile_options(arguments))

@@ -115,6 +115,10 @@ class CommandLine:
         kept = (one for one in self.arguments if not any(one.overlaps(theirs) for theirs in other.arguments))
         return dataclasses.replace(self, arguments=(*kept, *other.arguments))
 
+    def only(self, names: Collection[str]) -> Self:
+        """Return the arguments of these names."""
+        return dataclasses.replace(self, arguments=tuple(one for one in self.arguments if one.name in names))
+
     def without(self, names: Collection[str]) -> Self:
         """Return this command line without the arguments of these names; `compile:` names all sub-options of a set."""
         kept = (one for one in self.arguments if not {one.name, f"{one.path[0]}:" * one.is_suboption} & {*names})

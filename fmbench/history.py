@@ -11,7 +11,6 @@ from fmbench.consistency import Repetitions, result_doubt
 from fmbench.console import warn
 from fmbench.errors import UsageError, first_line
 from fmbench.facts import DIGEST, MODEL, differences, said_of, unsaid
-from fmbench.log import claim
 from fmbench.secrets import UNTOLD, key_file, masked_values
 
 # These say what is measured how often, not what is measured.
@@ -97,9 +96,8 @@ class History:
         self.last = runs[-1] if runs else None
         self._runs = [run for run in runs if run.shapes]
 
-    def claim(self, stream: IO[str]) -> None:
-        """Make the log this run's own while it writes. Raises UsageError where another run has it, or had meanwhile."""
-        claim(stream, f"--resume {self.path}")
+    def check_size(self, stream: IO[str]) -> None:
+        """Raise UsageError where another run has written to the log since it was read."""
         if os.fstat(stream.fileno()).st_size != self._size:
             raise UsageError(f"--resume {self.path}: another run has written to it meanwhile; try again")
 

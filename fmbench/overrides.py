@@ -1,7 +1,7 @@
 """`--vs OVERRIDES`: the same command line with some of its arguments replaced."""
 
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection
 
 from fmbench import backend
 from fmbench.command_line import CommandLine
@@ -22,13 +22,14 @@ SHARED = (
 Say = Callable[[str], None]
 
 
-def override(argv: Sequence[str], overrides: str, program: str = "driver", say: Say = note) -> SpeedArguments:
+def override(command: CommandLine, overrides: str, program: str = "driver", say: Say = note) -> SpeedArguments:
     """Return the arguments of a command line under overrides in the same grammar.
 
     Raises UsageError for an argument that all variants share.
     """
     try:
-        return parse_arguments(merged(build_parser(program), argv, overrides, SHARED, "--vs", say), program)
+        changed = merged(build_parser(program), command, overrides, SHARED, "--vs", say)
+        return parse_arguments(changed.words, program)
     except UsageError as error:
         if str(error).startswith("--vs "):
             raise
@@ -36,16 +37,16 @@ def override(argv: Sequence[str], overrides: str, program: str = "driver", say: 
 
 
 def merged(
-    parser: Parser, argv: Sequence[str], overrides: str, shared: Sequence[str], option: str, say: Say = note
-) -> list[str]:
-    """Return a command line under overrides, as words.
+    parser: Parser, command: CommandLine, overrides: str, shared: Collection[str], option: str, say: Say = note
+) -> CommandLine:
+    """Return a command line under overrides.
 
     An override replaces the argument of its name; a sub-option also replaces what lies above or below it. Under
     another platform, what concerns the command line's own platform alone falls away, and `say` is told. Raises
     UsageError, which begins with `option`, for an argument of `shared`, and for a word that is none.
     """
     said = f"{option} {masked_text(overrides)!r}"
-    command = CommandLine.parse(argv, parser.flags).without([option.removeprefix("--")])
+    command = command.without([option.removeprefix("--")])
     try:
         changed = CommandLine.parse(shlex.split(overrides), parser.flags)
     except (UsageError, ValueError) as error:
@@ -64,7 +65,7 @@ def merged(
         gone = CommandLine(tuple(one for one in command.arguments if one not in kept.arguments)).masked()
         own = command.values("platform")[0]
         say(f"{said}: {shlex.join(gone.words)} is for --platform {own} and falls away")
-    return kept.with_(changed).words
+    return kept.with_(changed)
 
 
 def foreign(command: CommandLine, changed: CommandLine) -> list[str]:

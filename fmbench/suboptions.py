@@ -15,7 +15,6 @@ from typing import Any
 from fmbench.errors import UsageError, nearest
 
 SUBOPTION = re.compile(r"--[^\s:=]+:")
-SPECIAL = re.compile(r"""[:=@"'\\\s]""")
 
 Tree = dict[str, Any]
 
@@ -105,21 +104,6 @@ def insert(tree: Tree, keys: Sequence[str], leaf: str | Expression, option: str)
     tree[keys[-1]] = leaf
 
 
-def format_suboptions(name: str, tree: Mapping[str, Any]) -> list[str]:
-    """Return the command-line tokens that `parse_suboptions` reads back as `{name: tree}`.
-
-    Leaves may be strings, `Expression`, or plain Python literals (written as an expression).
-    """
-    tokens: list[str] = []
-    for keys, leaf in leaves(tree):
-        option = ":".join([f"--{name}", *map(quote_key, keys)])
-        if isinstance(leaf, str):
-            tokens.append(f"{option}={leaf}")
-        else:
-            tokens.append(f"{option}@={leaf.text if isinstance(leaf, Expression) else repr(leaf)}")
-    return tokens
-
-
 def leaves(tree: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterable[tuple[tuple[str, ...], Any]]:
     """Yield `(keys, leaf)` for every leaf of a nested dictionary, in order."""
     for key, value in tree.items():
@@ -127,10 +111,3 @@ def leaves(tree: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterable[tup
             yield from leaves(value, (*above, key))
         else:
             yield (*above, key), value
-
-
-def quote_key(key: str) -> str:
-    """Return the key as the grammar wants it written."""
-    if not SPECIAL.search(key):
-        return key
-    return '"' + key.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -32,6 +32,10 @@ def imports(path: Path) -> set[str]:
     return found
 
 
+def room_of_file(path: Path) -> str:
+    return path.relative_to(ROOT).parts[0]
+
+
 def room_of(module: str) -> str | None:
     parts = module.split(".")
     if parts[0] != "fmbench":
@@ -39,30 +43,26 @@ def room_of(module: str) -> str | None:
     return parts[1] if len(parts) > 1 and parts[1] in ROOMS else "fmbench"
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_arrows_run_one_way(path: Path) -> None:
-    room = path.relative_to(ROOT).parts[0]
-    for module in imports(path):
-        target = room_of(module)
-        assert target in (None, "fmbench", room), f"{room} imports {module}"
+def test_arrows_run_one_way() -> None:
+    for path in FILES:
+        room = room_of_file(path)
+        for module in imports(path):
+            assert room_of(module) in (None, "fmbench", room), f"{path} imports {module}"
 
 
-PROCESS = [path for path in FILES if path.relative_to(ROOT).parts[0] == "process"]
+def test_process_imports_no_torch() -> None:
+    for path in FILES:
+        if room_of_file(path) == "process":
+            assert not {module.split(".")[0] for module in imports(path)} & {"torch", "transformers"}, path
 
 
-@pytest.mark.parametrize("path", PROCESS, ids=lambda path: path.name)
-def test_process_imports_no_torch(path: Path) -> None:
-    assert not {module.split(".")[0] for module in imports(path)} & {"torch", "transformers"}
-
-
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_only_backends_know_a_platform(path: Path) -> None:
-    if "backends" in path.relative_to(ROOT).parts:
-        return
-    text = path.read_text()
+def test_only_backends_know_a_platform() -> None:
     names = "cpu|cuda|hpu|mps|null|openvino|spyre|sendnn|xpu"
-    assert not re.search(rf"""(==|!=|\bin\b|case)\s*\(?\s*["']({names})["']""", text)
-    assert not re.search(rf"torch\.({names.replace('cpu|', '').replace('null|', '')})\b", text)
+    for path in FILES:
+        if room_of_file(path) != "backends":
+            text = path.read_text()
+            assert not re.search(rf"""(==|!=|\bin\b|case)\s*\(?\s*["']({names})["']""", text), path
+            assert not re.search(rf"torch\.({names.replace('cpu|', '').replace('null|', '')})\b", text), path
 
 
 def test_the_core_imports_the_cards_packages_only() -> None:
@@ -91,6 +91,11 @@ def test_the_core_imports_the_cards_packages_only() -> None:
             assert top in allowed | standard | {"fmbench"} | extras.get(path.name, set()), (
                 f"{path.name} imports {module}"
             )
+
+
+def test_every_driver_opens_its_log_in_one_place() -> None:
+    opening = [path.name for path in FILES if re.search(r"\blines\.(Log|Arg)\(", path.read_text())]
+    assert opening == ["session.py"]
 
 
 def test_functions_fit_a_screen() -> None:

@@ -76,6 +76,11 @@ def test_without_takes_names_and_sets() -> None:
     assert "compile" in left.names and left.suboptions == [('--model:"a:b"@', "1")] and left.values("vs") == []
 
 
+def test_only_takes_names() -> None:
+    command = CommandLine.parse(FULL, FLAGS)
+    assert command.only({"vs", "reps"}).fixed == ["--reps=3", "--vs=--model:dtype@ torch.bfloat16", "--vs="]
+
+
 def test_a_flag_takes_no_value() -> None:
     assert CommandLine.parse(["--compile", "x", "--eval"], FLAGS).fixed == ["--compile", "x", "--eval"]
 

@@ -8,6 +8,7 @@ from fmbench import lines
 from fmbench.errors import UsageError
 from fmbench.history import History
 from fmbench.process.cli import main as process
+from fmbench.session import log_stream
 
 LOG = """FMWORK LOG {"format": 1}
 FMWORK ARG --model_name m
@@ -130,13 +131,12 @@ def test_two_runs_do_not_share_a_log(tmp_path: Path) -> None:
     path = tmp_path / "run.log"
     path.write_text(LOG)
     first, second = History(path), History(path)
-    with path.open("a") as mine, path.open("a") as theirs:
-        first.claim(mine)
-        with pytest.raises(UsageError, match="another run writes to it"):
-            second.claim(theirs)
+    with log_stream(first) as mine:
+        with pytest.raises(UsageError, match="another run writes to it"), log_stream(second):
+            pass
         mine.write("\nFMWORK REP\n")
-    with path.open("a") as later, pytest.raises(UsageError, match="has written to it meanwhile"):
-        second.claim(later)
+    with pytest.raises(UsageError, match="has written to it meanwhile"), log_stream(second):
+        pass
 
 
 def shape(size: int, at: int) -> str:

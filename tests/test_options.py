@@ -1,7 +1,10 @@
+from dataclasses import fields
+
 import pytest
 
 from fmbench.errors import UsageError
-from fmbench.options import parse_arguments
+from fmbench.options import SpeedArguments, parse_arguments
+from fmbench.parsing import Parser
 
 REQUIRED = {
     "--platform": "cpu",
@@ -153,3 +156,10 @@ def test_overrides_without_quotes() -> None:
 def test_a_stray_word_is_refused() -> None:
     with pytest.raises(UsageError, match="unknown argument 'extra'"):
         parse_arguments([*argv(), "extra"])
+
+
+@pytest.mark.parametrize("concern", [one for one in SpeedArguments.__mro__ if "add_to" in vars(one)])
+def test_each_field_has_its_argument_beside_it(concern) -> None:
+    parser = Parser(add_help=False)
+    concern.add_to(parser)
+    assert {option.lstrip("-") for option in parser.names} == {field.name for field in fields(concern)}

@@ -4,14 +4,18 @@ import pytest
 
 from fmbench.command_line import CommandLine
 from fmbench.errors import UsageError
-from fmbench.options import parse_arguments
-from fmbench.overrides import override
+from fmbench.options import SpeedArguments, build_parser, parse_arguments
+from fmbench.overrides import override as under
 from fmbench.suboptions import Expression
 
 BASE = [
     "--platform", "cpu", "--model_class=BertModel", "--model_name", "m", "--input_sizes", "8", "--batch_sizes", "1",
     "--reps", "9", "--compile", "--model:dtype@", "torch.float32", "--compile:options:a", "1", "--vs", "--eval",
 ]  # fmt: skip
+
+
+def override(words: list[str], overrides: str, **more: object) -> SpeedArguments:
+    return under(CommandLine.parse(words, build_parser("driver").flags), overrides, **more)
 
 
 def test_nothing_is_overridden_by_nothing() -> None:

@@ -15,11 +15,11 @@ from fmbench.drivers.fidelity.compare import main as compare
 from fmbench.drivers.retrieve.cli import main as retrieve
 from fmbench.facts import variables
 from fmbench.lines import JsonLine, Res
-from fmbench.log import LogWriter
 from fmbench.options import parse_arguments
 from fmbench.process.cli import main as process
 from fmbench.process.store.cli import main as results
 from fmbench.secrets import hidden, is_secret, masked, masked_message, masked_text, sealed
+from fmbench.session import LogWriter
 
 S = "Zq7Lw0pX9vT4"  # what must not be seen; forms of known tokens hold it, or are listed below
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.Zq7Lw0pX9vT4"

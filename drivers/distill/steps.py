@@ -1,21 +1,18 @@
 """The steps that train: teacher, align, contrast. Each opens a log, works in a folder, and leaves it whole."""
 
 import importlib
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from fmbench import host, lines
-from fmbench.clock import Clock
+from fmbench import lines, session
 from fmbench.distill.published import POOLINGS, read_query_side
 from fmbench.distill.ranks import Ranks
 from fmbench.encoder import EncoderPlan
 from fmbench.encoder.folder import warn_of_plain
 from fmbench.errors import UsageError, first_line
-from fmbench.log import LogWriter, open_log
-from fmbench.opening import platform_facts, run_facts, write_arguments
 from fmbench.options import Arguments
+from fmbench.session import Session, platform_facts, run_facts
 from fmbench.waiting import spin_briefly
 
 from .arguments import DistillArguments, parse_arguments
@@ -27,9 +24,9 @@ TIMED = "query to vector, tokenisation included"
 class Run:
     """What every step works with: the command line, the checked plan, and the log."""
 
-    def __init__(self, arguments: DistillArguments, plan: EncoderPlan, log: LogWriter) -> None:
-        self.arguments, self.plan, self.log = arguments, plan, log
-        self.clock = Clock()
+    def __init__(self, arguments: DistillArguments, plan: EncoderPlan, session: Session) -> None:
+        self.arguments, self.plan, self.session = arguments, plan, session
+        self.log, self.clock = session.log, session.clock
         self.start = lines.format_time(self.clock.now())
 
     def say(self, stage: str, data: dict[str, Any]) -> None:
@@ -39,8 +36,7 @@ class Run:
     def facts(self, arguments: Arguments) -> None:
         """Print the fingerprint, once the platform is set up."""
         shared = run_facts(self.arguments, self.plan.platform.distributions, TIMED)
-        found = {**shared, **platform_facts(self.plan.platform, arguments), "seed": self.arguments.seed}
-        self.log.write(lines.JsonLine("ENV", {"task": self.arguments.task, **found, **host.load_facts("start")}))
+        self.session.describe({"task": self.arguments.task, **shared, **platform_facts(self.plan.platform, arguments)})
 
 
 def teacher(argv: Sequence[str]) -> int:
@@ -76,13 +72,12 @@ def run(step: str, target: str, argv: Sequence[str]) -> int:
         raise UsageError(f"{step} runs in one process; start it without torchrun")
     for folder in (arguments.teacher_dir, arguments.output_dir):
         make(folder)
-    with open_log() as stdout, Path(os.devnull).open("w") as nowhere:
-        log = LogWriter(stdout if ranks.leads else nowhere)
-        write_arguments(log, arguments, "distill")
-        log.banner("DISTILL", step.upper())
+    with session.open("distill", arguments, leads=ranks.leads) as opened:
+        opened.begin()
+        opened.log.banner("DISTILL", step.upper())
         module, _, function = target.partition(":")
-        getattr(importlib.import_module(f".{module}", __package__), function)(Run(arguments, plan, log))
-        log.write(lines.JsonLine("ENV", host.load_facts("end")))
+        getattr(importlib.import_module(f".{module}", __package__), function)(Run(arguments, plan, opened))
+        opened.end()
     return 0
 
 

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from fmbench import host, lines
+from fmbench import session
 from fmbench.console import Progress, note, run_main, warn
 from fmbench.encoder import EncoderPlan
 from fmbench.errors import UsageError
@@ -12,7 +12,6 @@ from fmbench.fidelity.manifest import Manifest
 from fmbench.fidelity.probe import Probe, available, choose
 from fmbench.fidelity.subject import Subject
 from fmbench.fidelity.writer import ArtifactWriter, check_free
-from fmbench.log import LogWriter, open_log
 
 from .arguments import (
     CaptureArguments,
@@ -52,11 +51,9 @@ def run(argv: Sequence[str]) -> int:
     subject = arguments.subject()
     plan = EncoderPlan.of(arguments, arguments.recipe)
     probes = visible(plan, probes, arguments.probes is not None)
-    with open_log() as stdout:
-        log = LogWriter(stdout)
-        session = Session(arguments, plan, subject, log, "capture")
-        capture(session, probes, arguments)
-        log.write(lines.JsonLine("ENV", {**plan.platform.model_facts(), **host.load_facts("end")}))
+    with session.open("fidelity", arguments) as run:
+        capture(Session(arguments, plan, subject, run, "capture"), probes, arguments)
+        run.end(plan.platform.model_facts())
     return 0
 
 

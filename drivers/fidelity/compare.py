@@ -7,13 +7,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from fmbench import __version__, lines
+from fmbench import lines
 from fmbench.console import Progress, run_main, warn
 from fmbench.errors import UsageError
 from fmbench.facts import unsaid
 from fmbench.fidelity.comparison import Comparison, Row, compare, failures
 from fmbench.fidelity.reader import ArtifactReader
 from fmbench.parsing import Parser
+from fmbench.session import head
 from fmbench.whole_file import whole_file
 
 from .arguments import names
@@ -109,9 +110,7 @@ def guarded(found: Comparison, what: str | None) -> int:
 def log_text(found: Comparison, names: tuple[str, str]) -> str:
     """Return the log: a FID line an artifact. Folders of this machine are not in it, only their names."""
     said: list[lines.Line] = [
-        lines.JsonLine(
-            "LOG", {"format": lines.FORMAT_VERSION, "program": f"fmbench {__version__}", "driver": "fidelity"}
-        ),
+        head("fidelity"),
         lines.JsonLine("ENV", {"captures": {side: Path(name).name for side, name in zip("ab", names, strict=True)}}),
         lines.JsonLine("ENV", {"differing": {name: list(pair) for name, pair in found.facts.items()}}),
         *(lines.JsonLine("FID", row_record(row)) for row in found.rows),

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from fmbench.command_line import CommandLine
 from fmbench.console import Progress, note, reserved_stdout, run_main, warn
 from fmbench.errors import FmbenchError, UsageError
 from fmbench.fidelity.subject import Subject
@@ -73,7 +74,7 @@ def run(argv: Sequence[str]) -> int:
     """Encode with every variant, and print the table; return 1 where one of them could not run."""
     parser = the_parser()
     known, options = taken(argv)
-    arguments = parse(parser, known, check_subject)
+    arguments = parse(parser, known.words, check_subject)
     rungs = planned(known, options)
     subject = arguments.subject()
     spin_briefly()
@@ -145,32 +146,34 @@ def add_own(group: "argparse._ActionsContainer") -> None:
     )  # fmt: skip
 
 
-def taken(argv: Sequence[str]) -> tuple[list[str], argparse.Namespace]:
+def taken(argv: Sequence[str]) -> tuple[CommandLine, argparse.Namespace]:
     """Separate the ladder's own arguments from those that every variant has."""
     parser = Parser(prog=PROGRAM, add_help=False, allow_abbrev=False)
     add_own(parser)
-    own, left = parser.parse_known_args(list(argv))
+    command = CommandLine.parse(argv, the_parser().flags)
+    own = parser.parse_known(command.only(parser.names).fixed)
     for name in ("variants", "vs", "log", "out"):
         if not hasattr(own, name):
             setattr(own, name, None)
-    return left, own
+    return command.without(parser.names), own
 
 
-def planned(argv: Sequence[str], options: argparse.Namespace) -> list[Rung]:
+def planned(command: CommandLine, options: argparse.Namespace) -> list[Rung]:
     """Return the variants, the reference first. One whose command line is refused is a rung that says why."""
     names = [part.strip() for part in options.variants.split(",")] if options.variants else list(VARIANTS)
     unknown = [name for name in names if name not in VARIANTS]
     if unknown:
         raise UsageError(f"--variants {unknown[0]}: unknown (known: {', '.join(VARIANTS)}; --vs adds any other)")
     wanted = {name: VARIANTS[name] for name in (REFERENCE, *names)} | {text: text for text in options.vs or ()}
-    return [rung(name, argv, overrides) for name, overrides in wanted.items()]
+    return [rung(name, command, overrides) for name, overrides in wanted.items()]
 
 
-def rung(name: str, argv: Sequence[str], overrides: str) -> Rung:
+def rung(name: str, command: CommandLine, overrides: str) -> Rung:
     """Return one variant. Raises UsageError where the user's own overrides cannot be read."""
     parser = the_parser()
     try:
-        arguments: CaptureArguments = parse(parser, merged(parser, argv, overrides, SHARED, "--vs"), check_subject)
+        changed = merged(parser, command, overrides, SHARED, "--vs")
+        arguments: CaptureArguments = parse(parser, changed.words, check_subject)
     except FmbenchError as error:
         if name not in VARIANTS:
             raise

@@ -7,11 +7,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TextIO
 
-from fmbench import __version__, lines
+from fmbench import lines
 from fmbench.errors import UsageError, first_line
 from fmbench.fidelity.subject import Subject
-from fmbench.log import LogWriter
-from fmbench.opening import given, run_facts
+from fmbench.session import LogWriter, Session, run_facts
 
 from .ladder_table import Standing, standings
 from .records import finite
@@ -44,7 +43,7 @@ def run_of(reference: Rung) -> dict[str, Any]:
     if reference.encoder is None:
         raise ValueError("the reference is not set up")
     arguments = reference.encoder.arguments
-    return {**run_facts(arguments, reference.encoder.platform.distributions, "encode"), "seed": arguments.seed}
+    return run_facts(arguments, reference.encoder.platform.distributions, "encode")
 
 
 def texts_of(subject: Subject) -> dict[str, Any]:
@@ -62,13 +61,7 @@ class LadderLog:
         self._facts: dict[str, Mapping[str, Any]] = {}  # what was last said of each variant's model
         self._failed: set[str] = set()  # of which all is said
         reference = rungs[0].encoder
-        self._log.write(
-            lines.JsonLine(
-                "LOG", {"format": lines.FORMAT_VERSION, "program": f"fmbench {__version__}", "driver": "fidelity"}
-            )
-        )
-        for name, value in given(reference.arguments) if reference else ():
-            self._log.write(lines.Arg(name, value))
+        Session(self._log, "fidelity", reference.arguments if reference else None).begin()
         self._log.write(lines.JsonLine("ENV", {"task": "ladder", **run_of(rungs[0]), **texts_of(subject)}))
         for rung in rungs:
             if rung.facts is not None:

@@ -60,11 +60,11 @@ class Column:
         """The file that says of which command the capture is; it is written when that has ended."""
         return self.folder.with_name(f"{self.folder.name}.command.json")
 
-    def check(self, words: Sequence[str]) -> None:
+    def check(self, command: CommandLine) -> None:
         """Raise UsageError where the folder is taken by anything but an earlier capture of the same command."""
         if not self.command.is_file():
             check_free(self.folder)
-        elif self.command.read_text(encoding="utf-8") != said(words):
+        elif self.command.read_text(encoding="utf-8") != said(command):
             raise UsageError(f"{self.folder}: was captured by another command; name another --out, or delete it")
 
     def discard(self) -> None:
@@ -94,12 +94,13 @@ def run(argv: Sequence[str]) -> int:
     """Make environments and captures, compare, and print the table; return 1 where a row of it is a failure."""
     if "-h" in argv or "--help" in argv:
         help_parser().parse_known_args(["--help"])
-    own, left = own_parser().parse_known_args(list(argv))
+    parser, command = own_parser(), CommandLine.parse(argv, help_parser().flags)
+    own, left = parser.parse_known(command.only(parser.names).fixed), command.without(parser.names)
     requirements = getattr(own, "with") or []
     if len(requirements) < 2:
         raise UsageError("name two versions at least: --with torch==2.12.1 --with torch==2.13.0")
     columns = planned(own, requirements)
-    arguments = wanted_arguments([*left, f"--out={own.out}"])
+    arguments = wanted_arguments([*left.words, f"--out={own.out}"])
     plan = checked(arguments, columns)
     for column in columns:
         column.check(left)
@@ -124,14 +125,14 @@ def run(argv: Sequence[str]) -> int:
     return int(any(failure is not None for failure in failures))
 
 
-def take(column: Column, words: Sequence[str], present: Present, done: list[Column], steps: list[Step]) -> None:
+def take(column: Column, command: CommandLine, present: Present, done: list[Column], steps: list[Step]) -> None:
     """Capture with one version, and compare it with the one before that works."""
-    fill(column, words, present)
+    fill(column, command, present)
     before = next((other for other in reversed(done) if other.failure is None), None)
     done.append(column)
     if column.failure is None and before is not None:
         note(f"{column.environment.requirement}: is compared with {before.environment.requirement}")
-        steps.append(compared(before, column, words))
+        steps.append(compared(before, column, command))
 
 
 def own_parser() -> Parser:
@@ -194,7 +195,7 @@ def checked(arguments: CaptureArguments, columns: Sequence[Column]) -> EncoderPl
     return plan
 
 
-def fill(column: Column, words: Sequence[str], present: Present) -> None:
+def fill(column: Column, command: CommandLine, present: Present) -> None:
     """Make a version's environment and its capture, or keep why not."""
     environment = column.environment
     note(f"{environment.requirement}: prepares its environment")
@@ -206,7 +207,7 @@ def fill(column: Column, words: Sequence[str], present: Present) -> None:
         column.failure = f"cannot be installed: {first_line(error)}"
         warn(f"{environment.requirement} {column.failure}")
         return
-    asked = said(words)
+    asked = said(command)
     if column.command.is_file():
         why = present.stale(column.folder, environment.versions)
         if why is None:
@@ -215,7 +216,7 @@ def fill(column: Column, words: Sequence[str], present: Present) -> None:
         note(f"{environment.requirement}: is captured again: {why}")
         column.discard()
     note(f"{environment.requirement}: captures")
-    done = environment.run(["fidelity", "capture", *words, "--out", str(column.folder)])
+    done = environment.run(["fidelity", "capture", *command.words, "--out", str(column.folder)])
     if done.returncode:
         column.failure = f"cannot capture: {last_line(done.stderr)}"
         warn(f"{environment.requirement} {column.failure}")
@@ -225,11 +226,9 @@ def fill(column: Column, words: Sequence[str], present: Present) -> None:
     note(f"{environment.requirement}: captured in {column.folder}")
 
 
-def said(words: Sequence[str]) -> str:
+def said(command: CommandLine) -> str:
     """Return a command as JSON, its secrets sealed."""
-    command = CommandLine.parse(words, ())
-    kept = command.masked(apart)
-    return json.dumps(list(words) if kept == command else kept.words)
+    return json.dumps(command.masked(apart).words)
 
 
 def last_line(text: str) -> str:
@@ -238,7 +237,7 @@ def last_line(text: str) -> str:
     return rows[-1] if rows else "it said nothing"
 
 
-def compared(a: Column, b: Column, words: Sequence[str]) -> Step:
+def compared(a: Column, b: Column, command: CommandLine) -> Step:
     """Compare two neighbours, and let the later one search the earlier one's index."""
     step = Step(a, b)
     readers = [ArtifactReader(column.folder) for column in (a, b)]
@@ -248,21 +247,10 @@ def compared(a: Column, b: Column, words: Sequence[str]) -> Step:
         step.failure = first_line(error)
         return step
     if all({"index", "search"} <= reader.manifest.probes.keys() for reader in readers):
-        left = without(words, "probes")
+        left = command.without(["probes"]).words
         done = b.environment.run(["fidelity", "swap", str(a.folder), str(b.folder), *left, "--format", "json"])
         if done.returncode:
             warn(f"{b.environment.requirement}: no swap: {last_line(done.stderr)}")
         else:
             step.swaps = json.loads(done.stdout)
     return step
-
-
-def without(words: Sequence[str], name: str) -> list[str]:
-    """Return a command line without an argument and its value."""
-    kept: list[str] = []
-    skip = False
-    for word in words:
-        if not skip and not word.startswith(f"--{name}="):
-            kept += [] if word == f"--{name}" else [word]
-        skip = word == f"--{name}"
-    return kept

@@ -10,7 +10,7 @@ from fmbench.encoder import Encoder, EncoderPlan, Role, Timings
 from fmbench.errors import FmbenchError, first_line
 from fmbench.facts import software_facts
 from fmbench.fidelity.subject import Subject
-from fmbench.opening import platform_facts
+from fmbench.session import platform_facts
 from fmbench.torch_settings import Settings
 
 from .arguments import CaptureArguments

@@ -2,14 +2,13 @@
 
 from typing import Any
 
-from fmbench import host, lines
-from fmbench.clock import Clock
+from fmbench import lines
 from fmbench.encoder import Encoder, EncoderPlan
 from fmbench.fidelity.context import Context
 from fmbench.fidelity.late_interaction import head_digest, random_head, read_head
 from fmbench.fidelity.subject import Subject
-from fmbench.log import LogWriter
-from fmbench.opening import platform_facts, run_facts, write_arguments
+from fmbench.session import Session as Run
+from fmbench.session import platform_facts, run_facts
 
 from .arguments import CaptureArguments
 
@@ -20,10 +19,10 @@ BUDGET = 1024  # tokens a batch: one for all platforms, because kernels are chos
 class Session:
     """One run: the context that probes work with, and the fingerprint."""
 
-    def __init__(self, arguments: CaptureArguments, plan: EncoderPlan, subject: Subject, log: LogWriter, task: str):
+    def __init__(self, arguments: CaptureArguments, plan: EncoderPlan, subject: Subject, run: Run, task: str):
         """Load the model, and print what every log begins with. Raises UsageError and PlatformError."""
-        clock = Clock()
-        write_arguments(log, arguments, "fidelity")
+        log, clock = run.log, run.clock
+        run.begin()
         log.banner("RUNTIME")
         start = clock.now()
         given = read_head(arguments.colbert) if arguments.colbert else None  # before the model, which takes longer
@@ -40,13 +39,12 @@ class Session:
             **platform_facts(plan.platform, encoder.arguments),
             **encoder.facts,
             **plan.platform.model_facts(),
-            "seed": arguments.seed,
             "head": head.origin,
             "head_digest": head_digest(arguments.colbert),
             **encoder.recipe_facts(),
             "tokens_per_batch": self.context.budget,
         }
-        log.write(lines.JsonLine("ENV", {"task": task, **self.fingerprint, **host.load_facts("start")}))
+        run.describe({"task": task, **self.fingerprint})
 
 
 def opaque(plan: EncoderPlan) -> tuple[str, str] | None:

@@ -12,8 +12,9 @@ from fmbench.facts import LATER
 from fmbench.fidelity.comparison import check_comparable, model_changes
 from fmbench.fidelity.reader import ArtifactReader
 from fmbench.fidelity.residual_index import NAMES, ResidualIndex
-from fmbench.log import LogWriter
 from fmbench.markdown import plain
+from fmbench.session import LogWriter
+from fmbench.session import Session as Run
 
 from .arguments import (
     CaptureArguments,
@@ -74,7 +75,8 @@ def swapped(a: ArtifactReader, b: ArtifactReader, arguments: CaptureArguments) -
         raise UsageError(f"the texts are not those of {b.folder}; name the same --texts, or --dataset and its options")
     if arguments.seed != b.manifest.seed:
         raise UsageError(f"--seed {arguments.seed}: {b.folder} was captured with --seed {b.manifest.seed}")
-    session = Session(arguments, EncoderPlan.of(arguments, arguments.recipe), subject, LogWriter(sys.stderr), "swap")
+    run = Run(LogWriter(sys.stderr), "fidelity", arguments)
+    session = Session(arguments, EncoderPlan.of(arguments, arguments.recipe), subject, run, "swap")
     warn_of_another_build(session, b)
     names = (a.folder.name, b.folder.name)
     drifts = []

@@ -12,7 +12,7 @@ from fmbench.encoder import Recipe, add_encoder_arguments, take_recipe
 from fmbench.encoder.arguments import flag as yes_or_no
 from fmbench.errors import UsageError
 from fmbench.options import SUBOPTION_HELP, Arguments, add_model_arguments, read
-from fmbench.parsing import Once, Parser, natural, nonempty, positive, sizes
+from fmbench.parsing import Parser, adder, decimal, flag, natural, nonempty, paths, positive, sizes
 
 from .precision import add_normalisation
 
@@ -87,25 +87,6 @@ class RetrieveArguments(Arguments):
         """Documents retrieved a query."""
         asked = (*self.ir_metrics_k_values, *self.k) if self.task == "evaluate" else (DEPTH,)
         return self.search_topk or max(asked)
-
-
-def paths(text: str) -> tuple[Path, ...]:
-    """Read a comma list of paths."""
-    found = tuple(Path(part.strip()) for part in text.split(",") if part.strip())
-    if not found:
-        raise argparse.ArgumentTypeError("no path is named")
-    return found
-
-
-def decimal(text: str) -> float:
-    """Read any finite number."""
-    try:
-        number = float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number") from None
-    if number != number or number in (float("inf"), float("-inf")):
-        raise argparse.ArgumentTypeError(f"{text!r} is no finite number")
-    return number
 
 
 def build_parser(task: str, program: str) -> Parser:
@@ -224,20 +205,6 @@ def add_mining_arguments(parser: Parser) -> None:
     add("--absolute_margin", type=decimal, metavar="SCORE", help="least distance below the positive's score")
     add("--relative_margin", type=decimal, metavar="SHARE", help="the same, as a share of the positive's score")
     add("--sample", type=positive, metavar="N", help="draw N of those that are left at random, instead of the best")
-
-
-def adder(group: "argparse._ArgumentGroup") -> Callable[..., object]:
-    """Return a function that adds an argument which may be given once, and whose default the dataclass has."""
-
-    def add(name: str, **words: object) -> object:
-        return group.add_argument(name, action=Once, default=argparse.SUPPRESS, **words)  # type: ignore[arg-type]
-
-    return add
-
-
-def flag(group: "argparse._ArgumentGroup", name: str, help_text: str) -> None:
-    """Add a flag that may be given once."""
-    group.add_argument(name, action=Once, nargs=0, default=argparse.SUPPRESS, help=help_text)
 
 
 GROUPS: dict[str, tuple[Callable[[Parser], None], ...]] = {

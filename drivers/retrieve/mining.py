@@ -38,20 +38,12 @@ def mined_from(found: Searched, dataset: Dataset, rules: Rules, group: Group) ->
     """Search every query as deep as it needs, and mine. Every rank returns the same."""
     run: Scores = {}
     for depth, queries in depth_groups(found.queries.ids, dataset.qrels, rules).items():
-        run |= run_of(found.top(depth, queries))
+        run |= found.top(depth, queries).run()
     positives = None
     if dataset.qrels and rules.has_margin:
         mine_only = positive_scores(found, dataset.qrels, rules.threshold)
-        positives = run_of(merge_everywhere(group, as_top(mine_only), ALL))
+        positives = merge_everywhere(group, as_top(mine_only), ALL).run()
     return mine({query: run[query] for query in found.queries.ids}, dataset.qrels, rules, positives)
-
-
-def run_of(top: TopK) -> Scores:
-    """Return rankings as scores by query and document."""
-    return {
-        query: dict(zip(ids, scores.tolist(), strict=True))
-        for query, ids, scores in zip(top.query_ids, top.ids, top.scores, strict=True)
-    }
 
 
 def as_top(scores: Scores) -> TopK:

@@ -4,10 +4,9 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from fmbench import __version__, lines
+from fmbench import lines, session
 from fmbench.console import warn
 from fmbench.errors import UsageError
-from fmbench.log import LogWriter, open_log
 from fmbench.parsing import Once, Parser, sizes
 from fmbench.ranking.pages import NONE, STEPS, normaliser, read_pages
 from fmbench.ranking.precision_curve import K_VALUES, page_curve
@@ -55,11 +54,11 @@ def precision(argv: Sequence[str]) -> int:
             f"{arguments.predictions_path}: the shortest line has {curve.shortest} titles; beyond, up to k = "
             f"{curve.k[-1]}, what it does not have counts as wrong"
         )
-    with open_log() as stdout:
-        log = LogWriter(stdout)
-        said = {"format": lines.FORMAT_VERSION, "program": f"fmbench {__version__}", "driver": "retrieve"}
-        log.write(lines.JsonLine("LOG", said))
-        log.write(lines.JsonLine("IRM", {"dataset": arguments.predictions_path.stem, "precision_curve": curve.row()}))
+    with session.open("retrieve") as run:
+        run.begin()
+        run.log.write(
+            lines.JsonLine("IRM", {"dataset": arguments.predictions_path.stem, "precision_curve": curve.row()})
+        )
     return 0
 
 

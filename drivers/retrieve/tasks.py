@@ -1,20 +1,15 @@
 """What each task does with the data sets, one after the other."""
 
-import contextlib
 import dataclasses
-import os
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
-from typing import TextIO
+from collections.abc import Callable, Sequence
 
-from fmbench import backend, host, lines
+from fmbench import backend, lines, session
 from fmbench.collection import Dataset
 from fmbench.console import warn
 from fmbench.distributed import Group
 from fmbench.distributed.environment import Launch, read_launch, said_once
 from fmbench.encoder import EncoderPlan
 from fmbench.errors import UsageError
-from fmbench.log import LogWriter, open_log
 from fmbench.ranking.evaluation import Evaluation
 from fmbench.ranking.measures import evaluate as judge
 from fmbench.ranking.mined_files import write_mined
@@ -25,11 +20,11 @@ from fmbench.waiting import spin_briefly
 from .arguments import RetrieveArguments, parse_arguments
 from .data import check_all, open_datasets
 from .files import check_predictions, folder_of, output_folder, say_written, write_json, write_rankings
-from .mining import Scores, mined_from, rules_of, run_of
+from .mining import Scores, mined_from, rules_of
+from .retrieval import Retrieval
 from .searching import Searched
-from .session import Session
 
-Work = Callable[[Session, Dataset], None]
+Work = Callable[[Retrieval, Dataset], None]
 
 
 def encode(argv: Sequence[str]) -> int:
@@ -71,18 +66,17 @@ def run_here(task: str, work: Work, argv: Sequence[str]) -> int:
     check_predictions(arguments)
     with (
         output_folder(arguments, launch),
-        open_log() as stdout,
+        session.open("retrieve", arguments, leads=launch.rank == 0) as run,
         Group(launch) as group,
-        log_of(group, stdout) as log,
     ):
         check_all(datasets, arguments, quiet=group.rank > 0)
-        session = Session.open(arguments, plan, log, group)
+        retrieval = Retrieval.set_up(arguments, plan, run, group)
         if group.rank == 0:
-            session.log.write(lines.JsonLine("ENV", {"data": {dataset.name: dataset.facts() for dataset in datasets}}))
+            run.log.write(lines.JsonLine("ENV", {"data": {dataset.name: dataset.facts() for dataset in datasets}}))
         for dataset in datasets:
-            log.banner(task.upper(), dataset.name)
-            work(session, dataset)
-        log.write(lines.JsonLine("ENV", {**plan.platform.model_facts(), **host.load_facts("end")}))
+            run.log.banner(task.upper(), dataset.name)
+            work(retrieval, dataset)
+        run.end(plan.platform.model_facts())
     return 0
 
 
@@ -93,43 +87,33 @@ def with_device(arguments: RetrieveArguments, launch: Launch) -> RetrieveArgumen
     return dataclasses.replace(arguments, device=launch.local_rank)
 
 
-@contextlib.contextmanager
-def log_of(group: Group, stdout: TextIO) -> Iterator[LogWriter]:
-    """Yield the log: rank 0 prints it, the others print nothing."""
-    if group.rank == 0:
-        yield LogWriter(stdout)
-        return
-    with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
-        yield LogWriter(nowhere)
-
-
-def encode_dataset(session: Session, dataset: Dataset) -> None:
+def encode_dataset(retrieval: Retrieval, dataset: Dataset) -> None:
     """Encode queries and corpus into the cache."""
-    session.embed(dataset.queries, "query", dataset.name)
-    session.embed(dataset.corpus, "passage", dataset.name)
+    retrieval.embed(dataset.queries, "query", dataset.name)
+    retrieval.embed(dataset.corpus, "passage", dataset.name)
 
 
-def search_dataset(session: Session, dataset: Dataset) -> None:
+def search_dataset(retrieval: Retrieval, dataset: Dataset) -> None:
     """Search, and write the rankings."""
-    top = searched(session, dataset).top(session.arguments.depth)
-    if session.group.rank == 0:
-        write_rankings(session.arguments, dataset, top)
+    top = searched(retrieval, dataset).top(retrieval.arguments.depth)
+    if retrieval.group.rank == 0:
+        write_rankings(retrieval.arguments, dataset, top)
 
 
-def evaluate_dataset(session: Session, dataset: Dataset) -> None:
+def evaluate_dataset(retrieval: Retrieval, dataset: Dataset) -> None:
     """Search, and judge the rankings."""
-    arguments = session.arguments
-    top = searched(session, dataset).top(arguments.depth)
-    if session.group.rank > 0:
+    arguments = retrieval.arguments
+    top = searched(retrieval, dataset).top(arguments.depth)
+    if retrieval.group.rank > 0:
         return
-    run = run_of(top)
+    run = top.run()
     found = judged(run, dataset, arguments)
     row = {"dataset": dataset.name, "ignore_identical_ids": arguments.ignore_identical_ids}
     row["other_documents"] = dataset.other_documents
     row |= found.row() if found else {}
     if arguments.k:
         row["precision_curve"] = curve_of(run, dataset, arguments).row()
-    session.log.write(lines.JsonLine("IRM", row))
+    retrieval.log.write(lines.JsonLine("IRM", row))
     if arguments.output_dir is not None:
         write_rankings(arguments, dataset, top)
         if found is not None:
@@ -179,23 +163,23 @@ def retrieved_pages(run: Scores, dataset: Dataset) -> list[list[str]]:
     return as_pages(rankings, titles_of(dataset.corpus, {name for ranking in rankings for name in ranking}))
 
 
-def mine_dataset(session: Session, dataset: Dataset) -> None:
+def mine_dataset(retrieval: Retrieval, dataset: Dataset) -> None:
     """Search, and write hard negatives."""
-    arguments = session.arguments
+    arguments = retrieval.arguments
     if dataset.qrels is not None and not arguments.no_annot_in_mined_hn:
         warn("judged documents may be among the negatives; --no_annot_in_mined_hn leaves them out")
-    mined = mined_from(Searched(session, dataset, precompute=True), dataset, rules_of(arguments), session.group)
-    if session.group.rank > 0:
+    mined = mined_from(Searched(retrieval, dataset, precompute=True), dataset, rules_of(arguments), retrieval.group)
+    if retrieval.group.rank > 0:
         return
     paths = write_mined(
         mined.negatives, folder_of(arguments, dataset), dataset, arguments.output_qrel_format,
         merge=arguments.merge_mined_qrels,
     )  # fmt: skip
-    session.log.write(lines.JsonLine("IRM", {"dataset": dataset.name, "mined": mined.row()}))
+    retrieval.log.write(lines.JsonLine("IRM", {"dataset": dataset.name, "mined": mined.row()}))
     say_written("negatives", paths)
 
 
-def searched(session: Session, dataset: Dataset) -> Searched:
+def searched(retrieval: Retrieval, dataset: Dataset) -> Searched:
     """Return a data set to search: encoded before, where a cache or the command line asks for it, else meanwhile."""
-    arguments = session.arguments
-    return Searched(session, dataset, arguments.precompute_corpus_embs or arguments.encoding_cache_dir is not None)
+    arguments = retrieval.arguments
+    return Searched(retrieval, dataset, arguments.precompute_corpus_embs or arguments.encoding_cache_dir is not None)

@@ -32,11 +32,6 @@ class Timings:
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     @property
-    def padding_share(self) -> float:
-        """The share of what the device was given that was padding."""
-        return 1 - self.tokens / self.padded_tokens if self.padded_tokens else 0.0
-
-    @property
     def one_off(self) -> float:
         """Seconds of all phases."""
         return sum(self.phases.values())

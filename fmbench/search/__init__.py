@@ -9,7 +9,7 @@ from .block import Block
 from .choice import choose_engine
 from .exact import Similarity
 from .latency import Latency, measure_latency
-from .runs import read_run, write_run
+from .runs import write_run
 from .searcher import Index, Searcher, search
 from .topk import TopK, merge
 
@@ -23,7 +23,6 @@ __all__ = [
     "choose_engine",
     "measure_latency",
     "merge",
-    "read_run",
     "search",
     "write_run",
 ]

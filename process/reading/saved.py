@@ -4,7 +4,7 @@ import contextlib
 import itertools
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from fmbench.errors import UsageError
@@ -15,7 +15,6 @@ from ..workload import installed, remembered
 from .fields import ROW, SCHEMA_VERSION, STATUSES
 from .row import machine, plainly_spelled
 from .row_schema import row_schema
-from .upgrades import RESULT, upgraded
 
 # A log may begin with any text of another program; this is how `process` begins.
 BEGINNING = re.compile(rb'\s*(\[\s*(\{|\]|$)|\{"timestamp":.*"engine":)')
@@ -91,12 +90,21 @@ def parsed(text: bytes) -> Any:
     return json.loads(text, parse_float=finite, parse_constant=finite)
 
 
+def check_version(data: Mapping[str, Any], key: str, known: int) -> None:
+    """Raise ValueError where the version that `key` has is none, or not the one that is known here."""
+    version = data.get(key)
+    if type(version) is not int or version < 1:
+        raise ValueError(f"{key} is no version")
+    if version > known:
+        raise ValueError(f"has {key} {version}, and this fmbench reads {known}; upgrade it")
+
+
 def checked(row: Any) -> dict[str, Any]:
     """Return a row whose values are what the schema says; a key that is missing is null. Raises ValueError."""
     if not isinstance(row, dict) or row.get("status") not in STATUSES:
         raise ValueError("no result of fmbench")
     if row.get("schema") is not None:
-        row = upgraded(row, "schema", SCHEMA_VERSION, RESULT)
+        check_version(row, "schema", SCHEMA_VERSION)
     row = {**row, "workload": row.get("workload") or workload_of(row)}
     why = row_schema().complaint(row)
     if why is not None:

@@ -2,7 +2,6 @@
 
 import gzip
 import hashlib
-import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -10,9 +9,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from fmbench import __version__, lines
+from fmbench import __version__
 from fmbench.digest import CHUNK, digest_of_json
 from fmbench.errors import UsageError
+from fmbench.history import read_runs
 from fmbench.machine import hardware_of, name_of, slug
 
 from ..reading.fields import SCHEMA_VERSION
@@ -24,7 +24,6 @@ from ..writing import formats
 from .entry import COMMIT, FILES, FORMAT, LOG, RESULTS, SHORT, Facts, encode
 from .store import Store, Warn
 
-FIRST_LOG = re.compile(rb"^FMWORK LOG \{.*", re.MULTILINE)
 NOBODY = "log"  # what a log is called that does not say which driver wrote it
 UNDATED = "undated"
 
@@ -120,12 +119,7 @@ def pack(source: Source, target: Path, warn: Warn, tell: Warn) -> Packed:
 
 def driver_of(head: bytes) -> str:
     """Return the driver that the first lines of a log name."""
-    found = FIRST_LOG.search(head)
-    try:
-        line = lines.parse_line(found[0].decode("utf-8", "replace")) if found else None
-    except lines.LineError:
-        line = None
-    return str(line.data.get("driver") or NOBODY) if lines.is_json(line, "LOG") else NOBODY
+    return next((str(run.driver) for run in read_runs(head) if run.driver), NOBODY)
 
 
 def describe(packed: Packed, seen: Seen, folder: Path) -> Facts:

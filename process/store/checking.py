@@ -6,13 +6,11 @@ from pathlib import Path
 
 from fmbench.errors import UsageError
 
-from ..reading.fields import SCHEMA_VERSION
 from ..reading.results import read_source
 from ..reading.saved import read_saved
 from ..reading.sources import Source
-from ..writing import formats
 from .adding import digest_of
-from .entry import COMMIT, FORMAT, LOG, RESULTS, SHORT, Facts, current, encode, parse, seal_of
+from .entry import COMMIT, LOG, RESULTS, SHORT, Facts, checked, parse, seal_of
 from .store import Store
 
 
@@ -24,7 +22,7 @@ def problems(store: Store, name: str) -> Iterator[str]:
     """Yield what is wrong with an entry, a line each."""
     try:
         raw = parse(next(iter(store.place.read([f"{name}/{COMMIT}"]))), name)
-        facts = current(raw, name)
+        facts = checked(raw, name)
     except UsageError as error:
         yield str(error).removeprefix(f"{name}/")
         return
@@ -71,27 +69,3 @@ def results_problems(path: Path, facts: Facts) -> Iterator[str]:
         return
     if count != facts["results"].get("count"):
         yield f"holds {count} results, and {facts['results'].get('count')} were written"
-
-
-def is_old(store: Store, name: str) -> bool:
-    """Whether an entry is of an older version. Raises UsageError where it cannot be read."""
-    raw = parse(next(iter(store.place.read([f"{name}/{COMMIT}"]))), name)
-    facts = current(raw, name)
-    return raw["store"] < FORMAT or facts["results"].get("schema") != SCHEMA_VERSION
-
-
-def upgrade(store: Store, name: str) -> None:
-    """Rewrite an entry in today's version. Its log stays as it is, so that an interrupted upgrade can be made good."""
-    place = store.place
-    facts = current(parse(next(iter(place.read([f"{name}/{COMMIT}"]))), name), name)
-    with place.workspace() as folder:
-        with (folder / RESULTS).open("w", encoding="utf-8") as stream:
-            formats.write_json((result.row for result in store.results([name], ignore)), stream)
-        upgraded = {
-            **facts,
-            "results": {**facts["results"], "schema": SCHEMA_VERSION},
-            "files": {**facts["files"], RESULTS: digest_of(folder / RESULTS)},
-        }
-        place.delete(f"{name}/{COMMIT}")
-        place.put(folder / RESULTS, f"{name}/{RESULTS}")
-        place.write(f"{name}/{COMMIT}", encode(upgraded))

@@ -28,7 +28,7 @@ commands:
   show           the results of entries as a table, or the medians of groups (--by)
   query SQL      ask in SQL: the tables `results` (a row a shape) and `runs` (a row an entry)
   export         the results as a Parquet data set that Spark, Trino and DuckDB read
-  check          is every file what it was? --upgrade rewrites entries of an older fmbench
+  check          is every file what it was?
   remove ENTRY   remove one entry
 
   `fmbench results COMMAND --help` says more.

@@ -7,7 +7,7 @@ from typing import Any
 from fmbench.digest import digest_of_json
 from fmbench.errors import UsageError
 
-from ..reading.upgrades import ENTRY, upgraded
+from ..reading.saved import check_version
 
 FORMAT = 1  # of environment.json and of the store's layout: the key `store`
 LOG, RESULTS, COMMIT = "driver.log.gz", "results.json", "environment.json"
@@ -30,7 +30,7 @@ SHAPE: dict[str, type] = {
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What is known of an entry without reading its log. `facts` is its environment.json, of today's format."""
+    """What is known of an entry without reading its log. `facts` is its environment.json."""
 
     name: str  # machine/run
     facts: Facts
@@ -58,12 +58,12 @@ def seal_of(facts: Facts) -> str:
 
 
 def decode(content: bytes | None, name: str) -> Entry:
-    """Read an environment.json of any version. Raises UsageError for what is none."""
-    return Entry(name, current(parse(content, name), name))
+    """Read an environment.json. Raises UsageError for what is none."""
+    return Entry(name, checked(parse(content, name), name))
 
 
 def parse(content: bytes | None, name: str) -> Facts:
-    """Return what an environment.json says, of the version that it has. Raises UsageError for none."""
+    """Return what an environment.json says. Raises UsageError for none."""
     if content is None:
         raise UsageError(f"{name}/{COMMIT}: is missing")
     try:
@@ -75,10 +75,10 @@ def parse(content: bytes | None, name: str) -> Facts:
     return facts
 
 
-def current(facts: Facts, name: str) -> Facts:
-    """Return facts of today's format. Raises UsageError for a newer one, and for what has not what it must have."""
+def checked(facts: Facts, name: str) -> Facts:
+    """Return facts. Raises UsageError for those of a newer version, and of what has not what it must have."""
     try:
-        facts = upgraded(facts, "store", FORMAT, ENTRY)
+        check_version(facts, "store", FORMAT)
         for key, kind in SHAPE.items():
             value: Any = facts
             for word in key.split("."):

@@ -11,8 +11,8 @@ from ..reading.sources import find_sources
 from ..writing.view import harmless
 from .adding import add
 from .arguments import ENTRIES, parser_of
-from .checking import is_old, problems, upgrade
-from .entry import COMMIT, FORMAT, LOG
+from .checking import problems
+from .entry import COMMIT, LOG
 from .store import Store, Warn
 
 ADD = """\
@@ -38,15 +38,12 @@ what is checked:
   That every file can be read, and that it is what was written (its digest); that every entry has all of its files;
   that nothing is left of a program that was killed. Nothing is changed.
 
-  --upgrade rewrites the entries of an older fmbench in today's version. They can be read without that, too.
-
 exit codes:
   0 all is well, 1 something is not, and each line says what, 2 there is no such store or entry
 
 examples:
   fmbench results check
   fmbench results check --store s3://bucket/results
-  fmbench results check --upgrade
 """
 
 REMOVE = """\
@@ -97,35 +94,23 @@ def check(argv: Sequence[str]) -> int:
     """Print what is wrong with a store, a line each; return 1 where something is."""
     parser = parser_of("check", "Check that a store is what it was.", CHECK)
     parser.add_argument("entries", nargs="*", metavar="ENTRY", help=ENTRIES)
-    parser.add_argument("--upgrade", action="store_true", help="rewrite sound entries of an older version")
     arguments = parser.parse_known(argv)
     store = Store.existing(arguments.store)
     names, progress = store.choose(arguments.entries), Progress()
     found = [] if arguments.entries else loose_ends(store)
-    old = 0
     for number, name in enumerate(names, start=1):
         progress.show(f"{number} of {len(names)}: {harmless(name)}")
         try:
             wrong = [f"{name}: {text}" for text in problems(store, name)]
-            of_before = not wrong and is_old(store, name)
         except (FmbenchError, OSError):
             if not store.gone(name):
                 raise
         if store.gone(name):  # removed while it was checked
             continue
         found += wrong
-        if of_before:
-            old += 1
-            if arguments.upgrade:
-                upgrade(store, name)
-    if arguments.upgrade and store.format < FORMAT and not found and not arguments.entries:
-        store.mark()
     progress.clear()
     sys.stdout.writelines(f"{harmless(text)}\n" for text in found)
     note(f"{store.name}: entries: {len(names)}, problems: {len(found)}")
-    if old:
-        note(f"of an older version, and rewritten: {old}" if arguments.upgrade
-             else f"of an older version: {old}; --upgrade rewrites them")  # fmt: skip
     return int(bool(found))
 
 

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from ..reading.fields import PLACE
-from ..reading.schema import Schema, count, counts, interval, number, numbers, part, text, truth
+from ..reading.schema import Schema, anything, count, counts, interval, number, numbers, part, text, truth
 
 REASON = text("Why a figure is missing, or null.")
 

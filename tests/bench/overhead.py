@@ -13,9 +13,9 @@ from fmbench.drivers.embed import settle_memory
 from fmbench.drivers.variant import Variant
 from fmbench.inputs import TokenGenerator
 from fmbench.lines import Rep
-from fmbench.log import LogWriter
-from fmbench.measure import Shape
+from fmbench.measure import Shape, nothing
 from fmbench.options import parse_arguments
+from fmbench.session import LogWriter
 from fmbench.stats import median
 from fmbench.stopping import Rule
 
@@ -37,8 +37,8 @@ def set_up() -> Bench:
     arguments = parse_arguments([*COMMAND, f"--reps={REPETITIONS}", f"--platform:milliseconds={MILLISECONDS}"])
     platform = NullBackend()
     platform.setup(arguments)
-    variant = Variant(0, "", arguments, platform, None, alone=True)
-    variant.forward = platform.prepare(None, arguments)
+    forward = platform.prepare(None, arguments)
+    variant = Variant(0, "", arguments, platform, None, alone=True, forward=forward, activate=nothing, facts={})
     settle_memory()  # as the driver does once a run
     rule = Rule(REPETITIONS, precision=1e-9)  # never reached: the rule looks as often as it ever does
     return Bench([variant], TokenGenerator(32_768, (), 0), LogWriter(io.StringIO()), Clock(), rule)

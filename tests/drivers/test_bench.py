@@ -14,9 +14,9 @@ from fmbench.compilation import CompilationWatch
 from fmbench.drivers.bench import Bench
 from fmbench.drivers.variant import Variant
 from fmbench.inputs import TokenGenerator
-from fmbench.log import LogWriter
-from fmbench.measure import Phase, Shape
+from fmbench.measure import Phase, Shape, nothing
 from fmbench.options import Arguments, parse_arguments
+from fmbench.session import LogWriter
 from fmbench.stopping import Rule
 
 REQUIRED = "--platform null --model_class BertModel --input_sizes 16 --batch_sizes 4"
@@ -38,9 +38,9 @@ def bench(durations: list[int], platform: Backend | None = None, name: str = "a 
 def ready(index: int, arguments: Arguments, platform: Backend, alone: bool) -> Variant:
     """A variant that is set up."""
     platform.setup(arguments)
-    variant = Variant(index, "--seed 0" if index else "", arguments, platform, None, alone)
-    variant.forward = platform.prepare(None, arguments)
-    return variant
+    forward = platform.prepare(None, arguments)
+    overrides = "--seed 0" if index else ""
+    return Variant(index, overrides, arguments, platform, None, alone, forward=forward, activate=nothing, facts={})
 
 
 def fmwork(log: io.StringIO) -> list[str]:

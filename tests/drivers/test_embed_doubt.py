@@ -10,8 +10,8 @@ import pytest
 
 from fmbench.drivers.isolate import report_signal
 from fmbench.lines import Line, LineError, Rep, Res, Setup, parse_line
-from fmbench.log import LogWriter
 from fmbench.options import parse_arguments
+from fmbench.session import LogWriter
 
 from .conftest import NO_GRADIENTS, SMALL, facts, of, parsed
 

@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from fmbench.drivers import isolate
+from fmbench.drivers.recall import recall
 from fmbench.lines import Rep, Res
-from fmbench.options import parse_arguments
+from fmbench.options import build_parser, parse_arguments
+from fmbench.parsing import Once
 from fmbench.process.cli import main as process
 
 from .conftest import of
@@ -17,7 +19,7 @@ NULL = ["--platform", "null", "--model_class", "none", "--model_name", "none", "
 FAKE_CHILD = """
 import pathlib, sys
 from fmbench import lines
-from fmbench.log import LogWriter
+from fmbench.session import LogWriter
 file = pathlib.Path({file!r})
 first, *rest = file.read_text().split()
 file.write_text("\\n".join(rest))
@@ -49,6 +51,16 @@ def fake_children(tmp_path: Path, monkeypatch):
         monkeypatch.setattr(isolate, "CHILD", FAKE_CHILD.format(file=str(file)))
 
     return take
+
+
+def test_an_argument_that_is_new_reaches_the_child() -> None:
+    parser = build_parser("driver")
+    parser.add_argument("--new_flag", action=Once, nargs=0)
+    parser.add_argument("--new_value", action=Once)
+    command = recall([*NULL, "--new_flag", "--isolate", "--new_value", "x", "--input_sizes", "8,16"], parser)
+    child = parser.parse_known(isolate.child_command(command, (16, 2), alone=False).words)
+    assert (child.new_flag, child.new_value, child.input_sizes) == (True, "x", (16,)) and not hasattr(child, "isolate")
+    assert parser.names > {*isolate.NOT_OF_A_CHILD}
 
 
 def test_each_shape_has_a_block_a_process_and_a_line_on_their_agreement(drive, fake_children) -> None:
@@ -124,7 +136,7 @@ def test_facts_that_a_killed_child_did_not_print_come_from_the_next(drive, tmp_p
     child = f"""
 import os, pathlib, sys
 from fmbench import lines
-from fmbench.log import LogWriter
+from fmbench.session import LogWriter
 log, file = LogWriter(sys.stdout), pathlib.Path({str(tmp_path / "died")!r})
 log.banner("RUNTIME")
 if not file.exists():

@@ -8,7 +8,6 @@ import pytest
 
 from fmbench import cli
 from fmbench.drivers.fidelity.environments import Environment, InstallError, reason_of
-from fmbench.drivers.fidelity.matrix import without
 from fmbench.ending import Terminated
 from fmbench.errors import UsageError
 from fmbench.fidelity.reader import ArtifactReader
@@ -238,8 +237,3 @@ def test_an_installers_reason_holds_no_address_of_the_user():
     )
     assert "secret" not in reason_of(text, ["--index-url", "https://me:secret@host/simple"])
     assert reason_of(text, ["--index-url", "z"]) == "ERROR: no version of x at https://...@host/simple"
-
-
-def test_an_argument_is_left_out_with_its_value():
-    assert without(["--probes", "a", "--seed", "1"], "probes") == ["--seed", "1"]
-    assert without(["--probes=a", "--seed", "1"], "probes") == ["--seed", "1"]

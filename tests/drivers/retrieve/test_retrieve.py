@@ -11,7 +11,7 @@ import pytest
 from fmbench import lines
 from fmbench.collection import Qrels
 from fmbench.drivers.retrieve.cli import main
-from fmbench.search import read_run
+from tests.run_files import read_run
 from tests.tiny_model import write_collection, write_model
 
 
@@ -32,7 +32,7 @@ def test_evaluate_says_speed_and_quality(retrieve, tmp_path):
     quality = ran.data("IRM")
     assert quality["queries"] == 6
     run = read_run(tmp_path / "out" / "wings" / "run.trec")
-    ranks = {f"d{query[1:]}": ids for query, ids in zip(run.query_ids, run.ids, strict=True)}
+    ranks = {f"d{query[1:]}": list(found) for query, found in run.items()}
     found = [1 / math.log2(ids.index(wanted) + 2) for wanted, ids in ranks.items() if wanted in ids]
     expected = sum(found) / 6  # one relevant document each
     assert quality["metrics"]["ndcg_cut_10"] == pytest.approx(expected)
@@ -120,7 +120,7 @@ def test_search_writes_each_format(retrieve, tmp_path):
     for kind in ("trec", "tsv", "jsonl"):
         retrieve("search", "--search_topk", 3, "--run_format", kind, "--output_dir", tmp_path / kind)
         run = read_run(tmp_path / kind / "wings" / f"run.{kind}")
-        assert [len(ids) for ids in run.ids] == [3] * 6
+        assert [len(found) for found in run.values()] == [3] * 6
 
 
 def test_mined_negatives_read_back_as_qrels_without_a_judged_document(retrieve, tmp_path):
@@ -140,11 +140,7 @@ def test_no_negative_is_nearer_than_the_margin_to_a_positive(retrieve, tmp_path)
     every = scores((tmp_path / "all", "--no_annot_in_mined_hn"))
     positive = retrieve("search", "--search_topk", 30, "--output_dir", tmp_path / "run")
     assert positive.code == 0
-    run = read_run(tmp_path / "run" / "wings" / "run.trec")
-    known = {
-        query: dict(zip(ids, found, strict=True))
-        for query, ids, found in zip(run.query_ids, run.ids, run.scores, strict=True)
-    }
+    known = read_run(tmp_path / "run" / "wings" / "run.trec")
     far = scores((tmp_path / "far", "--no_annot_in_mined_hn", "--absolute_margin", "0.2"))
     assert sum(map(len, far.values())) < sum(map(len, every.values()))
     for query, found in far.items():
@@ -298,7 +294,7 @@ def test_a_similarity_that_is_not_searched_by_is_refused_before_the_model_is_loa
     (tmp_path / "far" / "config_sentence_transformers.json").write_text('{"similarity_fn_name": "euclidean"}')
     words = ("--model_name", tmp_path / "far", *(() if task == "evaluate" else ("--output_dir", tmp_path / "out")))
     with monkeypatch.context() as patched:
-        patched.setattr("fmbench.drivers.retrieve.session.Encoder", None)
+        patched.setattr("fmbench.drivers.retrieve.retrieval.Encoder", None)
         said = retrieve(task, *words, code=2).notes
     assert "far/config_sentence_transformers.json: similarity_fn_name is euclidean" in said and "--similarity" in said
     assert retrieve(task, *words, "--similarity", "dot").data("SEARCH")["similarity"] == "dot"
@@ -382,7 +378,8 @@ def test_a_query_that_is_a_document_does_not_find_itself(retrieve, counterargume
         assert ran.data("IRM")["ignore_identical_ids"] is (choice == "yes")
         assert "warning: argu: queries with the id of a document: 6 ('d0', " in ran.notes
         runs[choice] = read_run(tmp_path / choice / "argu" / "run.jsonl")
-    for query, with_own, others in zip(runs["no"].query_ids, runs["no"].ids, runs["yes"].ids, strict=True):
+    for query in runs["no"]:
+        with_own, others = list(runs["no"][query]), list(runs["yes"][query])
         assert with_own[0] == query and others[:4] == with_own[1:] and len(others) == 5
     default = retrieve("evaluate", *words)
     assert default.data("IRM")["ignore_identical_ids"] is True

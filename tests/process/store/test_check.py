@@ -1,4 +1,4 @@
-"""`fmbench results check` finds what is not as it was written; `--upgrade` brings old entries to today's version."""
+"""`fmbench results check` finds what is not as it was written."""
 
 import gzip
 import json
@@ -6,13 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fmbench.process.reading import row as results
-from fmbench.process.reading import saved, upgrades
-from fmbench.process.store import adding, checking, entry, keep
-from fmbench.process.store import store as store_module
 from fmbench.process.store.entry import encode
-
-from .conftest import files
 
 # -- sound or not
 
@@ -141,81 +135,6 @@ def test_an_entry_that_cannot_be_read_does_not_hide_the_others(results, store, l
     assert len(said.out) == 2
     assert said.err[0].startswith(f"warning: {store}/environment.json: no JSON (")
     assert said.err[0].endswith("; `fmbench results check` says more")
-
-
-# -- versions
-
-
-def test_every_version_has_its_step():
-    """Who raises FORMAT says what becomes of the entries of before."""
-    assert set(upgrades.ENTRY) == set(range(1, entry.FORMAT))
-
-
-def step_into_the_future(put):
-    """Let this be a fmbench of the future, whose entries and results have version 3: `put` sets an attribute."""
-    for module in (entry, adding, checking, store_module, keep):
-        put(module, "FORMAT", 3)
-    for module in (saved, adding, checking, results):
-        put(module, "SCHEMA_VERSION", 3)
-    put(saved, "RESULT", {
-        1: lambda row: {**row, "metadata_id": "step 1"},
-        2: lambda row: {**row, "metadata_id": f"{row['metadata_id']}, step 2"},
-    })  # fmt: skip
-    put(entry, "ENTRY", {
-        1: lambda facts: {**facts, "run": {**facts["run"], "author": "unknown"}},
-        2: lambda facts: {**facts, "run": {**facts["run"], "author": facts["run"]["author"].upper()}},
-    })  # fmt: skip
-
-
-@pytest.fixture
-def future(store, monkeypatch):
-    step_into_the_future(monkeypatch.setattr)
-    return store
-
-
-def facts_of(name):
-    return json.loads(Path("results", name, "environment.json").read_text())
-
-
-def rows_of(name):
-    return json.loads(Path("results", name, "results.json").read_text())
-
-
-def test_old_entries_are_told_and_left_alone(results, future):
-    before = {file: Path("results", file).read_bytes() for file in files("results")}
-    said = results("check")
-    assert said.err == [
-        "note: results: entries: 1, problems: 0", "note: of an older version: 1; --upgrade rewrites them",
-    ]  # fmt: skip
-    assert {file: Path("results", file).read_bytes() for file in files("results")} == before
-
-
-def test_old_entries_are_read_as_new_ones(results, future):
-    assert len(results("show").out) == 10
-    (row, *_) = results("query", "select distinct metadata_id, schema from results", "--format", "csv").out[1:]
-    assert row == '"step 1, step 2",3'
-
-
-def test_old_entries_are_upgraded_step_by_step(results, future, golden_log):
-    log = Path("results", future, "driver.log.gz").read_bytes()
-    said = results("check", "--upgrade")
-    assert said.err[1] == "note: of an older version, and rewritten: 1"
-    facts = facts_of(future)
-    assert (facts["store"], facts["run"]["author"], facts["results"]["schema"]) == (3, "UNKNOWN", 3)
-    assert {row["metadata_id"] for row in rows_of(future)} == {"step 1, step 2"}
-    assert {row["schema"] for row in rows_of(future)} == {3}
-    assert Path("results", future, "driver.log.gz").read_bytes() == log
-    assert json.loads(Path("results", "store.json").read_text())["store"] == 3
-    assert results("check").err == ["note: results: entries: 1, problems: 0"]
-    assert results("add", golden_log).out == [future]  # still known
-
-
-def test_a_changed_entry_is_not_upgraded(results, future):
-    edit(Path("results", future, "results.json"), "20.075", "10.075")
-    before = facts_of(future)
-    assert results("check", "--upgrade", code=1).out == [f"{future}: results.json: {CHANGED}"]
-    assert facts_of(future) == before
-    assert json.loads(Path("results", "store.json").read_text())["store"] == 1
 
 
 @pytest.mark.parametrize("file", ["driver.log.gz", "results.json", "environment.json"])

@@ -1,7 +1,6 @@
 """The same commands on an object store: S3, by a server on this machine, and a URL of a folder."""
 
 import gzip
-import json
 import os
 import signal
 import subprocess
@@ -141,17 +140,6 @@ def test_what_was_changed_on_s3_is_found(results, golden_log, s3, url):
     body = client.get_object(Bucket=bucket, Key=key)["Body"].read()
     client.put_object(Bucket=bucket, Key=key, Body=body.replace(b"20.075", b"10.075"))
     assert results("check", "--store", url, code=1).out == [f"{name}: results.json: was changed since it was written"]
-
-
-def test_old_entries_on_s3_are_upgraded(results, golden_log, s3, url, monkeypatch):
-    from .test_check import step_into_the_future
-
-    results("add", golden_log, "--store", url)
-    step_into_the_future(monkeypatch.setattr)
-    assert results("check", "--upgrade", "--store", url).err[1] == "note: of an older version, and rewritten: 1"
-    assert results("check", "--store", url).err == [f"note: {url}: entries: 1, problems: 0"]
-    rows = json.loads("\n".join(results("query", "from results", "--store", url, "--format", "json").out))
-    assert {row["metadata_id"] for row in rows} == {"step 1, step 2"}
 
 
 def test_a_neighbour_is_not_in_the_store(results, log, s3, url):

@@ -8,16 +8,16 @@ import pytest
 
 from fmbench.console import BROKEN_PIPE
 from fmbench.errors import UsageError
-from fmbench.log import claim
+from fmbench.session import claim
 
 ROOT = Path(__file__).parent.parent
 DRIVER = "driver --platform null --model_class none --model_name none --input_sizes 8 --batch_sizes 1 --reps 3"
 WRITE = f"""{sys.executable} -c '
 import sys
 from fmbench.console import run_main
-from fmbench.log import LogWriter, open_log
+from fmbench.session import LogWriter, log_stream
 def body():
-    with open_log() as stream:
+    with log_stream(None) as stream:
         LogWriter(stream).banner("HERE")
         sys.stdin.read()
     return 0

@@ -4,16 +4,15 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from fmbench import host, lines
+from fmbench import lines
 from fmbench.clock import Clock
 from fmbench.collection import Texts
 from fmbench.console import Progress, note
 from fmbench.distributed import Group, measured_weights
 from fmbench.embeddings import Embeddings, open_or_encode
 from fmbench.encoder import CHUNK, Encoder, EncoderPlan, Role, Timings
-from fmbench.log import LogWriter
-from fmbench.opening import platform_facts, run_facts, write_arguments
 from fmbench.search import measure_latency
+from fmbench.session import LogWriter, Session, platform_facts, run_facts
 
 from .arguments import RetrieveArguments
 from .work import Work
@@ -22,7 +21,7 @@ TIMED = "texts to vectors, and search"
 
 
 @dataclass
-class Session:
+class Retrieval:
     """The encoder on its platform, and the log."""
 
     arguments: RetrieveArguments
@@ -33,22 +32,20 @@ class Session:
     _weights: list[float] | None = None
 
     @classmethod
-    def open(cls, arguments: RetrieveArguments, plan: EncoderPlan, log: LogWriter, group: Group) -> "Session":
-        """Load the encoder, and print what every log begins with."""
-        clock = Clock()
-        write_arguments(log, arguments, "retrieve")
-        log.banner("RUNTIME")
-        start = clock.now()
+    def set_up(cls, arguments: RetrieveArguments, plan: EncoderPlan, run: Session, group: Group) -> "Retrieval":
+        """Load the encoder, and print what the log begins with."""
+        run.begin()
+        run.log.banner("RUNTIME")
+        start = run.clock.now()
         encoder = Encoder(plan)
-        seconds = (clock.now() - start) / 1e9
+        seconds = (run.clock.now() - start) / 1e9
         shared = run_facts(arguments, plan.platform.distributions, TIMED)
-        found = {**shared, **platform_facts(plan.platform, encoder.arguments), "seed": arguments.seed}
         ranks = {"ranks": group.world_size} if group.world_size > 1 else {}
-        log.write(lines.JsonLine("ENV", {"task": arguments.task, **found, **ranks, **host.load_facts("start")}))
-        log.write(lines.Setup(seconds))
-        session = cls(arguments, encoder, log, clock, group)
-        log.write(lines.JsonLine("ENV", {**encoder.facts, **session.recipe_facts(), "prompts": plan.prompt_names}))
-        return session
+        run.describe({"task": arguments.task, **shared, **platform_facts(plan.platform, encoder.arguments), **ranks})
+        run.log.write(lines.Setup(seconds))
+        found = cls(arguments, encoder, run.log, run.clock, group)
+        run.log.write(lines.JsonLine("ENV", {**encoder.facts, **found.recipe_facts(), "prompts": plan.prompt_names}))
+        return found
 
     @property
     def similarity(self) -> Any:

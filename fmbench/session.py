@@ -1,0 +1,214 @@
+"""One run of a driver: its log, and what the log opens with: the command line, and the facts of the run.
+
+Lines are flushed as they are made, so that a killed run keeps what it had.
+"""
+
+import contextlib
+import fcntl
+import os
+import stat
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import IO, Any, TextIO
+
+from fmbench import __version__, facts, host, lines, torch_settings
+from fmbench.backend import Backend
+from fmbench.clock import Clock
+from fmbench.console import note, reserved_stdout
+from fmbench.errors import UsageError, first_line
+from fmbench.history import FIRST_VARIANT, History, ignore
+from fmbench.options import Arguments
+from fmbench.secrets import hidden, masked, masked_looks, masked_values, sealed
+from fmbench.whole_file import written
+
+OUTCOMES = ("STAT", "ERR", "PAIR", "PROC")
+REPETITION = f"{lines.PREFIX}{lines.Rep.kind} "
+
+
+class Session:
+    """What every driver works with: the log, one clock, and the log that the run goes on with, if any."""
+
+    def __init__(
+        self, log: "LogWriter", driver: str, arguments: Arguments | None = None, history: History | None = None
+    ) -> None:
+        self.log, self.clock = log, Clock()
+        self._driver, self._arguments, self._history = driver, arguments, history
+
+    def begin(self) -> None:
+        """Print what every log begins with: the LOG line, and the arguments as typed, secrets sealed."""
+        self.log.write(head(self._driver))
+        if self._arguments is None:  # a command without a model
+            return
+        self.log.banner("ARGS")
+        for name, value in given(self._arguments):
+            self.log.write(lines.Arg(name, value))
+        if self._arguments.options["compile"] and ("compile", "True") not in self._arguments.given:
+            note("a --compile: option was given, so --compile is on")
+
+    def describe(self, found: Mapping[str, Any]) -> None:
+        """Print the fingerprint of the run. Raises UsageError where the log that it goes on with has another one."""
+        self.log.write(lines.JsonLine("ENV", {**found, **host.load_facts("start")}))
+        self.check(found)
+
+    def check(self, found: Mapping[str, Any], variant: str = FIRST_VARIANT) -> None:
+        """Raise UsageError where the log that the run goes on with has other facts of a variant."""
+        if self._history is not None:
+            self._history.check_facts(found, variant)
+
+    def end(self, found: Mapping[str, Any] | None = None) -> None:
+        """Print what is known only now, and how busy the machine was."""
+        self.log.write(lines.JsonLine("ENV", {**(found or {}), **host.load_facts("end")}))
+
+
+@contextlib.contextmanager
+def open(
+    driver: str, arguments: Arguments | None = None, history: History | None = None, leads: bool = True
+) -> Iterator[Session]:
+    """Yield a run whose log is standard output, or the end of the log that it goes on with.
+
+    Of several ranks one `leads`; the others print nowhere. Raises UsageError where another driver writes to the log.
+    """
+    with log_stream(history) if leads else nowhere() as stream:
+        yield Session(LogWriter(stream), driver, arguments, history)
+
+
+@contextlib.contextmanager
+def nowhere() -> Iterator[TextIO]:
+    """Yield where the log of a rank goes that does not lead."""
+    with reserved_stdout(), Path(os.devnull).open("w", encoding="utf-8") as stream:
+        yield stream
+
+
+@contextlib.contextmanager
+def log_stream(history: History | None) -> Iterator[TextIO]:
+    """Yield where a log goes. A file is this driver's for as long as it writes.
+
+    What shares the shell's redirect with it (the ranks of a launcher, the next command of a script) shares that.
+    """
+    with reserved_stdout() as stdout:
+        if history is None:
+            claimed = claim(stdout, "standard output")
+            try:
+                yield stdout
+            finally:
+                if claimed:
+                    fcntl.flock(stdout, fcntl.LOCK_UN)
+            return
+        try:
+            stream = history.path.open("a", encoding="utf-8")
+        except OSError as error:
+            raise UsageError(f"--resume {history.path}: {first_line(error)}") from None
+        with stream:
+            claim(stream, f"--resume {history.path}")
+            history.check_size(stream)
+            if history.torn:
+                stream.write("\n")
+            try:
+                yield stream
+            except UsageError:
+                history.restore(stream)
+                raise
+
+
+def claim(stream: IO[str], name: str) -> bool:
+    """Make a file the caller's own, and return whether it is one that can be.
+
+    Raises UsageError, with what messages call it, where another driver has it.
+    """
+    try:
+        if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+            return False
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise UsageError(f"{name}: another run writes to it; wait, or use a log of its own") from None
+    except OSError:  # no file at all, or a file system without locks
+        return False
+    return True
+
+
+class LogWriter:
+    """Writes to one stream. Raises FmbenchError where it cannot be written to (a full disk)."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self.outcomes: list[lines.JsonLine] = []  # what a person is told at the end
+
+    def write(self, line: lines.Line) -> None:
+        """Write one FMWORK line."""
+        if lines.is_json(line, *OUTCOMES):
+            self.outcomes.append(line)
+        self._put(without_secrets(line).format() + "\n")
+
+    def text(self, text: str) -> lines.Line | None:
+        """Pass a line on that another process wrote, its line break included, and return what it says.
+
+        Of a repetition, and of a line that is torn, that is nothing.
+        """
+        line = None
+        if not text.startswith(REPETITION):
+            line = lines.parse_whole(text.rstrip("\r\n"), text.endswith("\n"), True, ignore)
+        if lines.is_json(line, *OUTCOMES):
+            self.outcomes.append(line)
+        self._put(text)
+        return line
+
+    def banner(self, *words: object) -> None:
+        """Write a title between two rules."""
+        self._put(lines.banner(*words) + "\n")
+
+    def space(self) -> None:
+        """Write a blank line."""
+        self._put("\n")
+
+    def _put(self, text: str) -> None:
+        """Write at once. Raises FmbenchError where there is no room: what was written before is a log still."""
+        name = getattr(self._stream, "name", None)
+        named = name if isinstance(name, str) and name[:1] != "<" else "the log"
+        with written(named, "what was written before is kept"):
+            self._stream.write(text)
+            self._stream.flush()
+
+
+def without_secrets(line: lines.Line) -> lines.Line:
+    """Return a line without the secrets that a library's error, or an address for a model's name, may bring into it."""
+    if isinstance(line, lines.JsonLine):
+        return replace(line, data=masked_values(line.data))
+    if isinstance(line, lines.Res):
+        return replace(line, model=masked_looks(line.model, hidden))
+    return line
+
+
+def head(driver: str) -> lines.JsonLine:
+    """Return the line that a log begins with."""
+    return lines.JsonLine(
+        "LOG", {"format": lines.FORMAT_VERSION, "program": f"fmbench {__version__}", "driver": driver}
+    )
+
+
+def given(arguments: Arguments) -> list[tuple[str, str]]:
+    """Return the arguments as typed, secrets sealed: a log is published."""
+    return [(name, masked(name, value, sealed)) for name, value in arguments.given]
+
+
+def run_facts(arguments: Arguments, distributions: Iterable[str], timed: str) -> dict[str, Any]:
+    """Return what identifies software, host and seed, what is timed, and who ran it where that may be said."""
+    disclosed = facts.disclosed_facts() if arguments.disclose else {}
+    software = {**facts.software_facts(tuple(distributions)), "variables": facts.variables()}
+    return {**software, **host.host_facts(), **disclosed, "timed": timed, "seed": arguments.seed}
+
+
+def platform_facts(platform: Backend, arguments: Arguments) -> dict[str, Any]:
+    """Return what a platform and the options of the command line are. Imports torch."""
+    import torch
+
+    found = {
+        "platform": platform.name,
+        "threads": torch.get_num_threads(),
+        "gradients": torch.is_grad_enabled() and not arguments.inference,
+        "compile": arguments.compile or platform.always_compiles,
+        "options": [f"--{name} {value}" for name, value in given(arguments) if ":" in name],
+        "torch_settings": torch_settings.settings(),
+        **platform.facts(),
+    }
+    return found if arguments.disclose else facts.discreet(found)

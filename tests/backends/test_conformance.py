@@ -1,0 +1,205 @@
+"""Every backend that can be made here keeps its contract, and the suite finds each rule that is broken."""
+
+import threading
+import time
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from fmbench.backend import Backend, Candidate, Memory
+from fmbench.backends import cpu as cpu_module
+from fmbench.backends import instructions
+from fmbench.backends.accelerator import XpuBackend
+from fmbench.backends.cpu import CpuBackend
+from fmbench.backends.null import NullBackend
+from fmbench.backends.openvino import OpenvinoBackend
+from fmbench.energy import Counter
+from fmbench.errors import PlatformError
+from fmbench.measure import Phase
+from fmbench.options import parse_arguments
+from fmbench.testing import check_backend
+
+
+class FakeAccelerator(XpuBackend):
+    """The generic accelerator, whose device is the CPU."""
+
+    name = "fake-accelerator"
+    device_type = "cpu"
+
+    @classmethod
+    def module(cls):
+        """Stand in for torch.xpu."""
+        return SimpleNamespace(is_available=lambda: True, synchronize=lambda: None, max_memory_allocated=lambda: 4096)
+
+    @classmethod
+    def computes_fast(cls):
+        """Return what the fake multiplies."""
+        return ["bfloat16", "int8"]
+
+
+@pytest.mark.parametrize("cls", [CpuBackend, NullBackend, FakeAccelerator])
+def test_our_backends_keep_the_contract(cls) -> None:
+    check_backend(cls)
+
+
+@pytest.mark.parametrize("words", [(), ("--platform:frontend", "convert_model")])
+def test_openvino_keeps_the_contract(words) -> None:
+    pytest.importorskip("openvino")
+    check_backend(OpenvinoBackend, *words)
+
+
+@pytest.mark.parametrize("cls", [FakeAccelerator, CpuBackend, NullBackend, OpenvinoBackend])
+def test_candidates(cls, monkeypatch) -> None:
+    monkeypatch.setattr(instructions, "cpuinfo", lambda key: "avx2 amx_bf16" if key == "flags" else None)
+    monkeypatch.setattr(cpu_module.shutil, "which", lambda name: f"/bin/{name}")
+    words = f"--platform {cls.name} --model_name m --input_sizes 8 --batch_sizes 1".split()
+    found = {one.name: one.overrides for one in cls().candidates(parse_arguments(words))}
+    assert found == {
+        "fake-accelerator": {
+            "float32": "--model:dtype@ torch.float32", "bfloat16": "--model:dtype@ torch.bfloat16",
+        },
+        "cpu": {
+            "float32": "--model:dtype@ torch.float32", "bfloat16": "--model:dtype@ torch.bfloat16",
+            "inductor": "--model:dtype@ torch.float32 --compile:backend inductor --compile:dynamic@ True",
+        },
+        "null": {},
+        "openvino": {
+            "float32": "--compile:options:config:INFERENCE_PRECISION_HINT f32",
+            "bfloat16": "--compile:options:config:INFERENCE_PRECISION_HINT bf16",
+        },
+    }[cls.name]  # fmt: skip
+    monkeypatch.setattr(instructions, "cpuinfo", lambda key: "avx2" if key == "flags" else None)
+    if cls is not FakeAccelerator:
+        assert "bfloat16" not in {one.name for one in cls().candidates(parse_arguments(words))}
+
+
+class Sound(Backend):
+    """A backend that does nothing of its own."""
+
+    name = "sound"
+    summary = "keeps every rule"
+
+    @classmethod
+    def unavailable(cls):
+        """Return None."""
+        return None
+
+
+def test_a_sound_backend_passes_and_one_that_is_not_usable_says_so() -> None:
+    check_backend(Sound)
+    absent = type("Absent", (Sound,), {"unavailable": classmethod(lambda cls: "no device")})
+    with pytest.raises(PlatformError, match="sound is not usable here: no device"):
+        check_backend(absent)
+
+
+def output(change):
+    """Return a `prepare` whose output is changed."""
+
+    def prepare(self, model, arguments):
+        forward = Backend.prepare(self, model, arguments)
+        return lambda batch: change(forward(batch))
+
+    return prepare
+
+
+def changed(add):
+    return output(lambda found: SimpleNamespace(last_hidden_state=add(found.last_hidden_state)))
+
+
+def without_mask(self, model, arguments):
+    forward = Backend.prepare(self, model, arguments)
+    return lambda batch: forward({"input_ids": batch["input_ids"]})
+
+
+def late(self, model, arguments):
+    """Return a call that computes behind the caller's back, on a device that takes 2 ms for each."""
+    forward, threads = Backend.prepare(self, model, arguments), []
+
+    class Later:
+        def __init__(self, batch):
+            before = threads[-1:]
+
+            def compute():
+                for thread in before:
+                    thread.join()
+                time.sleep(0.002)
+                with torch.no_grad():
+                    self.found = forward(batch).last_hidden_state
+
+            threads.append(threading.Thread(target=compute))
+            threads[-1].start()
+            self.thread = threads[-1]
+
+        @property
+        def last_hidden_state(self):
+            self.thread.join()
+            return self.found
+
+    return Later
+
+
+def shared(self, model, arguments):
+    type(self).latest = model
+    return lambda batch: type(self).latest(**batch)
+
+
+def spoilt(self, batch):
+    batch["attention_mask"][:] = 1
+    return batch
+
+
+def never_twice(self):
+    self.asked = getattr(self, "asked", 0) + 1
+    return {"device": "x", "asked": self.asked}
+
+
+def falling(self):
+    self.joules = getattr(self, "joules", 9.0) - 1
+    return Counter(self.joules, "x", None)
+
+
+def candidate(overrides="--threads 1", name="a", reason="why"):
+    return Candidate(name, overrides, reason)
+
+
+BROKEN = {
+    "name: 'a b' cannot be written": {"name": "a b"},
+    "summary: is one line": {"summary": "two\nlines"},
+    "single_shape: is true or false": {"single_shape": "no"},
+    "options: is a tuple of texts": {"options": "frontend"},
+    "unavailable: returns None": {"unavailable": classmethod(lambda cls: False)},
+    "disturbances: returns a list": {"disturbances": classmethod(lambda cls: None)},
+    "check: an option": {"check": lambda self, arguments: None},
+    "candidates: returns a list": {"candidates": lambda self, arguments: None},
+    "candidates: each has a name": {"candidates": lambda self, arguments: [candidate(), candidate()]},
+    "candidates: .* has a name and a reason": {"candidates": lambda self, arguments: [candidate(reason="")]},
+    "candidates: a is refused: .*--thraeds": {"candidates": lambda self, arguments: [candidate("--thraeds 1")]},
+    "facts: returns a dictionary of JSON": {"facts": lambda self: {"device": torch.device("cpu")}},
+    "facts: are the same each time": {"facts": never_twice},
+    "computes_in: returns a name": {"computes_in": lambda self, dtype: "torch.bfloat16"},
+    "place: leaves the batch": {"place": spoilt},
+    "place: keeps every input": {"place": lambda self, batch: {"input_ids": batch["input_ids"]}},
+    "warm_up: returns a list of Phase": {"warm_up": lambda self, forward, batch: None},
+    "warm_up: returns": {"warm_up": lambda self, forward, batch: [Phase("deploy", -1.0)]},
+    "graph: is static": {"graph": lambda self: "frozen"},
+    "the output has last_hidden_state": {"prepare": output(lambda found: found.last_hidden_state)},
+    "computes what torch does": {"prepare": changed(lambda hidden: hidden.flip(-1))},
+    "computes what torch does on the": {"prepare": changed(lambda hidden: hidden * float("nan"))},
+    "computes what torch .* padding left out": {"prepare": without_mask},
+    "synchronize: waits": {"prepare": late},
+    "two of the class in one process": {"prepare": shared},
+    "model_facts: returns": {"model_facts": lambda self: {1: "x"}},
+    "memory: returns Memory": {"memory": lambda self: Memory(-1)},
+    "free_bytes: returns bytes": {"free_bytes": lambda self: 1e9},
+    "energy: returns a Counter": {"energy": lambda self: 12.0},
+    "energy: says why": {"energy": lambda self: Counter(None, None, None)},
+    "energy: only grows": {"energy": falling},
+}
+
+
+@pytest.mark.parametrize("rule", BROKEN)
+def test_a_broken_rule_is_named(rule: str) -> None:
+    broken = type("Broken", (Sound,), BROKEN[rule])
+    with pytest.raises(AssertionError, match=rule):
+        check_backend(broken)
