@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .resampling import GeometricMean
+from fmbench.resampling import GeometricMean
+
 from .sides import Facts, Key, Side
 from .verdicts import Change, judge, measure_change
 

@@ -7,10 +7,10 @@ from typing import Any
 
 from fmbench.figures import significant
 from fmbench.markdown import harmless, markdown, plain
+from fmbench.resampling import GeometricMean, Interval
 from fmbench.table import table
 
 from .comparison import Comparison, matrix
-from .resampling import GeometricMean, Interval
 from .sides import KEYS, Facts, Key, Side
 from .variant_names import FIRST
 from .verdicts import NO_DIFFERENCE, SIGNIFICANT, Change, Measured

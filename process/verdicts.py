@@ -8,9 +8,9 @@ from typing import Literal
 import numpy as np
 
 from fmbench import stats
+from fmbench.rank_tests import holm, mann_whitney_p
+from fmbench.resampling import Interval, interval, resampled_medians
 
-from .rank_test import holm, mann_whitney_p
-from .resampling import Interval, interval, resampled_medians
 from .results import Record
 from .sides import Key
 from .view import median

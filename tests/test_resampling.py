@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from fmbench.process.resampling import GeometricMean, interval, resampled_medians
+from fmbench.resampling import GeometricMean, interval, resampled_medians
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 9, 10, 80])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from fmbench.process.rank_test import holm, mann_whitney_p, u_distribution
+from fmbench.rank_tests import holm, mann_whitney_p, u_distribution
 
 
 @pytest.mark.parametrize(("fewer", "more"), [(1, 1), (2, 3), (4, 4), (5, 6)])
