@@ -243,7 +243,8 @@ STATISTICS: dict[str, Check] = {
     **dict.fromkeys(("n", "dropped"), known_count),
     **dict.fromkeys(("cold", "min", "p50", "p90", "p95", "p99", "mad"), known_number),
     **dict.fromkeys(
-        ("mean", "drift", "drift_p", "preemptions", "throttled", "interval_limit", "waiting", "handover"), number
+        ("mean", "effective", "drift", "drift_p", "preemptions", "throttled", "interval_limit", "waiting", "handover"),
+        number,
     ),
     **dict.fromkeys(("outliers", "recompiled"), whole_number),
     "interval": interval,
@@ -306,7 +307,7 @@ QUALITY: dict[str, Check] = {
 }
 PAIR: dict[str, Check] = {
     "n": whole_number,
-    **dict.fromkeys(("ratio", "p"), number),
+    **dict.fromkeys(("ratio", "p", "detectable"), number),
     "interval": interval,
     **dict.fromkeys(("a", "overrides", "verdict", "reason", "same_as"), text),
 }

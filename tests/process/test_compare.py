@@ -10,6 +10,7 @@ import pytest
 from fmbench import lines
 from fmbench.process.cli import main as process_main
 from fmbench.process.compare import main
+from fmbench.process.comparison import GeometricMean
 from fmbench.process.results import Record
 from fmbench.process.verdicts import Change, Measured, judge, measure_change
 
@@ -402,3 +403,11 @@ def test_where_test_and_interval_disagree_the_test_is_said_to_decide():
     assert first.verdict == second.verdict == "no significant difference"
     assert first.reason == "the test decides, and its p is 0.06 over all shapes"
     assert judge([replace(change, interval=(0.99, 1.09), p=0.3)], 0.03)[0].reason is None
+
+
+def test_a_geometric_mean():
+    mean = GeometricMean()
+    assert (mean.value, mean.interval) == (None, None)
+    mean.add(0.5, np.full(2000, 0.5))
+    mean.add(2.0, np.full(2000, 2.0))
+    assert mean.value == pytest.approx(1) and mean.interval == pytest.approx((1, 1))
