@@ -1,12 +1,13 @@
 """Comparing two variants whose repetitions were measured in pairs."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from fmbench import stats
-from fmbench.rank_tests import signed_rank_p
-from fmbench.resampling import Interval, detectable, effective_count, paired_ratio_interval, sides, widening
+from fmbench.rank_tests import shift_reaching, signed_rank_p
+from fmbench.resampling import Interval, detectable, effective_count, paired_ratio_interval, required, sides, widening
 
 SURE = 0.01
 NEGLIGIBLE = 0.005  # as much comes from where in memory two copies of one model lie
@@ -61,9 +62,12 @@ class Pair:
         scores = sides(kept_b, medians[1]) - sides(kept_a, medians[0])
         wider = widening(len(scores), effective_count(scores))
         low, high = paired_ratio_interval(kept_a, kept_b, seed, wider)
-        p = signed_rank_p(np.log(kept_b / kept_a), wider)
+        logs = np.log(kept_b / kept_a)
+        p = signed_rank_p(logs, wider)
         ratio = medians[1] / medians[0]
         verdict: Verdict | None = NO_DIFFERENCE if len(kept_a) >= LEAST else None
         if verdict and p < SURE and not low <= 1 <= high and abs(ratio - 1) > NEGLIGIBLE:
             verdict = "faster" if ratio < 1 else "slower"
-        return cls(len(kept_a), ratio, (low, high), p, verdict, detectable((low, high), SURE, NEGLIGIBLE))
+        shift = shift_reaching(logs, required(SURE) * wider)
+        seen = max(detectable((low, high), SURE), math.expm1(shift), NEGLIGIBLE)  # all three have to show it
+        return cls(len(kept_a), ratio, (low, high), p, verdict, seen)

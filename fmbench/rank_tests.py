@@ -74,16 +74,39 @@ def signed_rank_p(differences: "np.ndarray", widening: float = 1.0) -> float:
     import numpy as np
 
     nonzero = differences[differences != 0]
+    if 0 < len(nonzero) <= EXACT_PAIRS and widening == 1:
+        ranks = average_ranks(np.abs(nonzero))
+        return exact_signs(ranks, float(ranks[nonzero > 0].sum()))
+    return two_sided(signed_rank_z(nonzero) / widening)
+
+
+def signed_rank_z(nonzero: "np.ndarray") -> float:
+    """Return how many standard deviations the sum of positive ranks is above its mean; 0 of none."""
+    import numpy as np
+
     count = len(nonzero)
     if count == 0:
-        return 1.0
+        return 0.0
     ranks = average_ranks(np.abs(nonzero))
-    positive = float(ranks[nonzero > 0].sum())
-    if count <= EXACT_PAIRS and widening == 1:
-        return exact_signs(ranks, positive)
     _, ties = np.unique(ranks, return_counts=True)
     variance = count * (count + 1) * (2 * count + 1) / 24 - float((ties**3 - ties).sum()) / 48
-    return two_sided((positive - count * (count + 1) / 4) / math.sqrt(variance) / widening)
+    return (float(ranks[nonzero > 0].sum()) - count * (count + 1) / 4) / math.sqrt(variance)
+
+
+def shift_reaching(differences: "np.ndarray", z: float) -> float:
+    """Return by how much differences like these, but around zero, have to shift until the signed-rank test says `z`.
+
+    Where it cannot say so much, of few: until all are positive.
+    """
+    import numpy as np
+
+    centred = differences - np.median(differences)
+    low, high = 0.0, float(np.abs(centred).max())
+    while high - low > high / 1000:
+        middle = (low + high) / 2
+        shifted = centred + middle
+        low, high = (low, middle) if signed_rank_z(shifted[shifted != 0]) >= z else (middle, high)
+    return high
 
 
 def exact_signs(ranks: "np.ndarray", positive: float) -> float:

@@ -231,13 +231,17 @@ def resamples(count: int, seed: int) -> Iterator["np.ndarray"]:
         yield np.bincount(picks.ravel(), minlength=rows * count).reshape(rows, count) / count
 
 
-def detectable(interval: Interval, significance: float, least: float) -> float:
-    """Return the smallest change, as a share, that a comparison with this 95% interval of a ratio finds in 4 of 5 runs.
+def required(significance: float) -> float:
+    """Return by how many standard errors an effect must differ from none to be found in 4 of 5 runs.
 
-    The minimum detectable effect (Bloom, 1995, Minimum detectable effects): as many standard errors as the two-sided
-    test at `significance` asks for, and those of the power; but no change up to `least` counts.
+    Those that the two-sided test at `significance` asks for, and those of the power (Bloom, 1995, Minimum detectable
+    effects).
     """
     from statistics import NormalDist
 
-    error = math.log(interval[1] / interval[0]) / (2 * Z)
-    return max(least, math.expm1((POWER - NormalDist().inv_cdf(significance / 2)) * error))
+    return POWER - NormalDist().inv_cdf(significance / 2)
+
+
+def detectable(interval: Interval, significance: float) -> float:
+    """Return the smallest change, as a share, that a ratio with this 95% interval shows in 4 of 5 runs."""
+    return math.expm1(required(significance) * math.log(interval[1] / interval[0]) / (2 * Z))

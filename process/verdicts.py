@@ -134,7 +134,7 @@ def with_verdict(change: Change, p_holm: float, threshold: float, shapes: int) -
     verdict: Verdict = NO_DIFFERENCE
     reason: str | None = None
     few = too_few(change, shapes)
-    seen = None if few or change.interval is None else detectable(change.interval, SIGNIFICANT / shapes, threshold)
+    seen = None if few or change.interval is None else max(threshold, detectable(change.interval, SIGNIFICANT / shapes))
     if p_holm >= SIGNIFICANT:
         if few:
             reason = f"{change.base.n} and {change.new.n} {change.compared} are too few to tell"
