@@ -86,7 +86,7 @@ def statistics_line(
     data: dict[str, Any] = {**asdict(block.shape), **block.variant.marks, **asdict(summary)}
     data.update({name: round(data[name] / 1e6, 6) for name in TIMES})
     data["interval"] = [round(end / 1e6, 6) for end in summary.interval]
-    data.update(drift=round(summary.drift, 6), drift_p=round(summary.drift_p, 6))
+    data.update({name: round(data[name], 6) for name in ("effective", "drift", "drift_p")})
     data["throttled"] = None if summary.throttled is None else round(summary.throttled, 6)
     data.update(recompiled_at=list(measurement.recompiled), ended=measurement.ended, graph=block.graph)
     data["handover"] = between_cpus
@@ -116,7 +116,12 @@ def pair_line(a: Block, b: Block, seed: int) -> lines.JsonLine:
         pair = Pair.of(first, second, seed)
     except ValueError as error:
         return lines.JsonLine("PAIR", {**data, "n": count, "ratio": None, "verdict": None, "reason": str(error)})
-    figures = {"ratio": round(pair.ratio, 6), "interval": [round(end, 6) for end in pair.interval], "p": pair.p}
+    figures: dict[str, Any] = {
+        "ratio": round(pair.ratio, 6),
+        "interval": [round(end, 6) for end in pair.interval],
+        "p": pair.p,
+    }
+    figures["detectable"] = round(pair.detectable, 6)
     if pair.verdict is None:
         reason = f"too few pairs to tell: {pair.n}, and {LEAST} is the least"
         return lines.JsonLine("PAIR", {**data, "n": pair.n, **figures, "verdict": None, "reason": reason})

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fmbench import stats
+from fmbench.resampling import interval_ranks
 from fmbench.summary import INTERVAL_LIMIT
 
 LEAST = 2  # fewer show no difference
@@ -30,7 +31,7 @@ class Processes:
         """Take the median of each process and its interval's ends. Raises ValueError for none."""
         medians = tuple(median for median, _, _ in found)
         middle = stats.median(medians)
-        low, high = stats.interval_ranks(len(medians))
+        low, high = interval_ranks(len(medians))
         ordered = sorted(medians)
         ratio = ordered[-1] / ordered[0] if ordered[0] > 0 else None
         reason = why_unstable(found, requested, middle)

@@ -1,9 +1,10 @@
 """When to stop repeating: the interval is narrow enough, the repetitions are used up, or the time is."""
 
-from bisect import bisect_left, insort
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fmbench import stats
+from fmbench.resampling import median_interval
 
 LEAST = 10  # repetitions before a precision may end a shape
 
@@ -17,33 +18,15 @@ class Rule:
     max_seconds: float | None = None
 
 
-class Running:
-    """Durations as they come, with the interval of their median at hand.
+def half_width(durations: Sequence[float]) -> float:
+    """Return half the interval's width as a share of the median; infinite where the median is zero."""
+    import numpy as np
 
-    Keeps the settled ones sorted: what the drop rule leaves out changes while the series grows.
-    """
-
-    def __init__(self) -> None:
-        self._values: list[float] = []
-        self._sorted: list[float] = []
-        self._dropped = 0
-
-    def __len__(self) -> int:
-        return len(self._values)
-
-    def add(self, value: float) -> None:
-        """Take the next duration."""
-        self._values.append(value)
-        insort(self._sorted, value)
-        while self._dropped < stats.dropped(len(self._values)):
-            del self._sorted[bisect_left(self._sorted, self._values[self._dropped])]
-            self._dropped += 1
-
-    def half_width(self) -> float:
-        """Return half the interval's width as a share of the median; infinite where the median is zero."""
-        low, high = stats.interval_ranks(len(self._sorted))
-        middle = stats.quantile(self._sorted, 0.5)
-        return (self._sorted[high] - self._sorted[low]) / 2 / middle if middle else float("inf")
+    kept = np.asarray(stats.settled(durations))
+    ordered = stats.in_order(kept)
+    (low, high), _ = median_interval(kept, ordered)
+    middle = stats.quantile(ordered, 0.5)
+    return (high - low) / 2 / middle if middle else float("inf")
 
 
 class Stopping:
@@ -51,7 +34,7 @@ class Stopping:
 
     def __init__(self, rule: Rule, variants: int) -> None:
         self._rule = rule
-        self._running = [Running() for _ in range(variants if rule.precision is not None else 0)]
+        self._durations: list[list[float]] = [[] for _ in range(variants)]
         self._count = 0
         self._next_look = LEAST
 
@@ -72,9 +55,9 @@ class Stopping:
         The interval is looked at after every tenth more repetitions only: a look costs far more than a repetition's
         bookkeeping, and a rule that peeks less is fooled less.
         """
-        for running, duration in zip(self._running, durations, strict=True):
-            running.add(duration)
+        for series, duration in zip(self._durations, durations, strict=True):
+            series.append(duration)
         if self._count < self._next_look:
             return False
         self._next_look = self._count + max(1, self._count // 10)
-        return all(running.half_width() <= precision for running in self._running)
+        return all(half_width(series) <= precision for series in self._durations)

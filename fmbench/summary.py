@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from fmbench import many, stats
+from fmbench import stats
+from fmbench.rank_tests import trend
+from fmbench.resampling import median_interval
 
 LEAST = 5  # fewer repetitions show no spread
 SPREAD_LIMIT = 0.05  # a quiet machine's median absolute deviation stays below this share of the median
@@ -20,8 +22,9 @@ THROTTLE_LIMIT = 0.01  # of the periods of a CPU quota, usually of a tenth of a 
 class Summary:
     """Statistics of one shape. Times in the unit of the values; `n` counts the repetitions that were kept.
 
-    `interval` is the 95% bootstrap interval of the median. `drift` is the change over the run as a share, `drift_p`
-    how likely chance makes such a trend. `recompiled` counts kept repetitions in which the compiler ran.
+    `interval` is the 95% bootstrap interval of the median, as wide as correlation makes it: `effective` is how many
+    independent repetitions these are worth. `drift` is the change over the run as a share, `drift_p` how likely chance
+    makes such a trend. `recompiled` counts kept repetitions in which the compiler ran.
     `preemptions` is how often a second the system took a CPU away from the process; None where nobody counted.
     `waiting` is how many threads stood in line for a CPU, on average; None where preemptions are counted instead.
     `throttled` is the share of the periods of a CPU quota in which it stopped the process; None without a quota.
@@ -39,6 +42,7 @@ class Summary:
     mean: float
     mad: float
     interval: tuple[float, float]
+    effective: float
     drift: float
     drift_p: float
     outliers: int
@@ -57,11 +61,9 @@ class Summary:
     ) -> "Summary":  # fmt: skip
         """Summarise all repetitions of a shape, the first one (cold) included. Raises ValueError for none.
 
-        `recompiled` holds the zero-based positions of repetitions in which the compiler ran. Of very many values no
-        more than slices are asked for, so that they need not be in memory.
+        `recompiled` holds the zero-based positions of repetitions in which the compiler ran.
         """
-        figures = figures_of(values) if len(values) <= stats.MANY else many.figures_of(values)
-        quiet = cls(**figures, recompiled=0, preemptions=None, throttled=None, interval_limit=interval_limit,
+        quiet = cls(**figures_of(values), recompiled=0, preemptions=None, throttled=None, interval_limit=interval_limit,
                     waiting=None, stable=True, reason=None)  # fmt: skip
         return quiet.disturbed(recompiled, preemptions, throttled, interval_limit, waiting)
 
@@ -77,30 +79,33 @@ class Summary:
 
 
 def figures_of(values: Sequence[float]) -> dict[str, Any]:
-    """Return what the values themselves say, by field."""
+    """Return what the values themselves say, by field. Of an array, room for two more of its size is needed."""
+    import numpy as np
+
     dropped = stats.dropped(len(values))
-    in_order = values[dropped:]
-    kept = sorted(in_order)
-    middle = stats.median(kept)
-    mad = stats.deviation(kept, middle)
-    low, high = stats.interval_ranks(len(kept))
-    drift = stats.trend(in_order)
-    return {
+    kept = np.asarray(values)[dropped:]
+    ordered = stats.in_order(kept)
+    middle = stats.quantile(ordered, 0.5)
+    interval, effective = median_interval(kept, ordered)
+    drift, drift_p = trend(kept, ordered)
+    figures = {
         "n": len(kept),
         "dropped": dropped,
         "cold": values[0],
-        "min": kept[0],
+        "min": float(ordered[0]),
         "p50": middle,
-        "p90": stats.quantile(kept, 0.90),
-        "p95": stats.quantile(kept, 0.95),
-        "p99": stats.quantile(kept, 0.99),
-        "mean": sum(kept) / len(kept),
-        "mad": mad,
-        "interval": (kept[low], kept[high]),
-        "drift": drift.change,
-        "drift_p": drift.p,
-        "outliers": stats.outliers(kept, middle, mad),
+        **{f"p{percent}": stats.quantile(ordered, percent / 100) for percent in (90, 95, 99)},
+        "mean": float(ordered.mean()),
+        "interval": interval,
+        "effective": effective,
+        "drift": drift,
+        "drift_p": drift_p,
     }
+    ordered -= middle  # in place, as what follows
+    np.abs(ordered, out=ordered).sort()
+    mad = stats.quantile(ordered, 0.5)
+    far = len(ordered) - int(ordered.searchsorted(stats.outlier_distance(mad), "right"))
+    return {**figures, "mad": mad, "outliers": far}
 
 
 def outside_cause(

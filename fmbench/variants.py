@@ -78,6 +78,8 @@ def against(pair: Pair) -> str:
         return f"no answer: {verdict or reason or 'no verdict'}"
     notes = [verdict or reason or "no verdict"] if reason or verdict not in ("faster", "slower") else []
     notes += [str(reason)] if verdict and reason else []
+    if notes and verdict and pair.get("detectable"):
+        notes.append(f"what can be seen: {significant(100 * pair['detectable'], digits=2)}%")
     notes += [f"the same configuration as {pair['same_as']}"] if pair.get("same_as") else []
     text = times(found, pair.get("a") or "A")
     return f"{text}: {'; '.join(notes)}" if notes else text

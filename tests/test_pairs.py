@@ -1,12 +1,9 @@
-import itertools
-import warnings
-
 import numpy as np
 import pytest
 
-from fmbench import pairs
-from fmbench.pairs import Pair, bootstrap_ratio, signed_rank_p
-from fmbench.stats import average_ranks
+from fmbench import resampling
+from fmbench.pairs import Pair
+from fmbench.resampling import paired_ratio_interval
 
 TRIALS = 300
 REPETITIONS = 200
@@ -94,11 +91,11 @@ def test_the_same_seed_gives_the_same_interval() -> None:
 def test_resampling_in_blocks_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     generator = np.random.default_rng(9)
     a, b = noisy(generator, (2, 50))
-    whole = bootstrap_ratio(a, b, seed=0)
-    monkeypatch.setattr(pairs, "BLOCK", 50 * 300)  # 2000 resamples: six blocks and a part of one
-    assert bootstrap_ratio(a, b, seed=0) == whole
-    monkeypatch.setattr(pairs, "BLOCK", 1)
-    assert bootstrap_ratio(a, b, seed=0) == whole
+    whole = paired_ratio_interval(a, b, seed=0)
+    monkeypatch.setattr(resampling, "BLOCK", 50 * 75)  # 2000 resamples: six blocks and a part of one
+    assert paired_ratio_interval(a, b, seed=0) == whole
+    monkeypatch.setattr(resampling, "BLOCK", 1)
+    assert paired_ratio_interval(a, b, seed=0) == whole
 
 
 # -- how often it is wrong
@@ -157,62 +154,6 @@ def test_few_pairs_prove_nothing(kept: int) -> None:
 def test_identical_durations_differ_in_nothing() -> None:
     found = Pair.of([3.0] * 20, [3.0] * 20)
     assert (found.ratio, found.interval, found.p, found.verdict) == (1.0, (1.0, 1.0), 1.0, NO_DIFFERENCE)
-
-
-# -- the signed-rank test
-
-
-def wilcoxon(differences: np.ndarray) -> float:
-    """Return scipy's p; the approximation was called `approx` before it was called `asymptotic`."""
-    scipy_stats = pytest.importorskip("scipy.stats")
-    options = {"zero_method": "wilcox", "correction": False}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # scipy warns of samples as small as some of these
-        try:
-            return float(scipy_stats.wilcoxon(differences, method="asymptotic", **options).pvalue)
-        except ValueError:
-            return float(scipy_stats.wilcoxon(differences, method="approx", **options).pvalue)
-
-
-@pytest.mark.parametrize("count", [26, 80, 1000])
-@pytest.mark.parametrize("shift", [0.0, 0.3])
-def test_signed_ranks_are_scipys(count: int, shift: float) -> None:
-    generator = np.random.default_rng(count)
-    for _ in range(20):
-        differences = generator.normal(shift, 1, count)
-        assert signed_rank_p(differences) == pytest.approx(wilcoxon(differences), rel=1e-9)
-
-
-@pytest.mark.parametrize("count", [80, 1000])
-@pytest.mark.parametrize("levels", [2, 5, 40])
-def test_signed_ranks_are_scipys_with_ties_and_zeros(count: int, levels: int) -> None:
-    generator = np.random.default_rng(count * levels)
-    for _ in range(20):
-        differences = generator.integers(-levels, levels + 2, count).astype(float)
-        assert signed_rank_p(differences) == pytest.approx(wilcoxon(differences), rel=1e-9)
-
-
-def test_signed_ranks_by_hand() -> None:
-    """Ranks of 3 -1 2 -4 5 add up to 10 where positive; of the 32 ways to sign them, 10 give at least that sum."""
-    assert signed_rank_p(np.array([3.0, -1.0, 2.0, -4.0, 5.0])) == 2 * 10 / 32
-    assert signed_rank_p(np.full(8, 0.7)) == 2 / 2**8  # all alike: every rank is shared
-
-
-@pytest.mark.parametrize("levels", [2, 100])
-def test_few_signed_ranks_are_counted_one_by_one(levels: int) -> None:
-    generator = np.random.default_rng(levels)
-    for _ in range(20):
-        differences = generator.integers(1, levels + 1, 9) * generator.choice([-1.0, 1.0], 9)
-        ranks = average_ranks(np.abs(differences))
-        sums = [sum(ranks[list(chosen)]) for chosen in itertools.product([False, True], repeat=9)]
-        mine = float(ranks[differences > 0].sum())
-        low = sum(total <= min(mine, 45 - mine) for total in sums)
-        assert signed_rank_p(differences) == pytest.approx(min(1.0, 2 * low / 2**9))
-
-
-def test_no_difference_at_all_is_no_evidence() -> None:
-    assert signed_rank_p(np.zeros(10)) == 1.0
-    assert signed_rank_p(np.array([])) == 1.0
 
 
 def test_a_verdict_that_the_interval_contradicts_says_which_one_decides() -> None:

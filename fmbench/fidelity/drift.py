@@ -7,10 +7,10 @@ from typing import Literal
 
 from fmbench.collection.qrels import Qrels
 from fmbench.ranking.evaluation import Evaluation
-from fmbench.ranking.intervals import Interval
 from fmbench.ranking.measures import evaluate
 from fmbench.ranking.order import Run, ordered
 from fmbench.ranking.paired import compare
+from fmbench.resampling import Interval
 
 from .overlap import kendall_tau, rank_biased_overlap
 

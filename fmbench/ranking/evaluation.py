@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from .intervals import Interval, mean_intervals
+from fmbench.resampling import Interval, mean_intervals
 
 if TYPE_CHECKING:
     import numpy as np

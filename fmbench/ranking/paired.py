@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fmbench.errors import UsageError
+from fmbench.resampling import BLOCK, Interval
 
 from .evaluation import Evaluation
-from .intervals import BLOCK, Interval
 
 if TYPE_CHECKING:
     import numpy as np

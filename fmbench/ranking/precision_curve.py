@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from fmbench.collection import Qrels
 from fmbench.errors import UsageError
+from fmbench.resampling import mean_intervals
 
 from .cutoffs import Cutoffs, cutoffs, refuse_beyond
-from .intervals import mean_intervals
 from .order import Run, depth_of, ordered
 from .pages import NONE, Titles, normaliser
 

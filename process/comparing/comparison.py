@@ -3,9 +3,37 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .resampling import GeometricMean
+import numpy as np
+
+from fmbench.resampling import RESAMPLES, Interval, percentiles
+
 from .sides import Facts, Key, Side
 from .verdicts import Change, judge, measure_change
+
+
+class GeometricMean:
+    """The geometric mean of ratios over shapes, with its interval."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._log = 0.0
+        self._logs = np.zeros(RESAMPLES)
+
+    def add(self, ratio: float, samples: np.ndarray) -> None:
+        """Take in one shape: its ratio, and what resampling made of it."""
+        self.count += 1
+        self._log += float(np.log(ratio))
+        self._logs += np.log(samples)
+
+    @property
+    def value(self) -> float | None:
+        """The mean; None where no shape was taken in."""
+        return float(np.exp(self._log / self.count)) if self.count else None
+
+    @property
+    def interval(self) -> Interval | None:
+        """Its 95% interval."""
+        return percentiles(np.exp(self._logs / self.count)) if self.count else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,11 @@ from typing import Any
 
 from fmbench.figures import significant
 from fmbench.markdown import harmless, markdown, plain
+from fmbench.resampling import Interval
 from fmbench.table import table
 
 from ..writing.view import text
-from .comparison import Comparison, matrix
-from .resampling import GeometricMean, Interval
+from .comparison import Comparison, GeometricMean, matrix
 from .sides import KEYS, Facts, Key, Side
 from .variant_names import FIRST
 from .verdicts import NO_DIFFERENCE, SIGNIFICANT, Change, Measured
@@ -196,7 +196,7 @@ def shape_object(change: Change) -> dict[str, Any]:
         name: {"itl": side.itl, "n": side.n, "doubt": side.doubt}
         for name, side in (("base", change.base), ("new", change.new))
     }
-    keys = ("ratio", "interval", "p", "p_holm", "verdict", "reason")
+    keys = ("ratio", "interval", "p", "p_holm", "detectable", "verdict", "reason")
     return {**key_object(change.key), **sides, **{key: getattr(change, key) for key in keys}}
 
 

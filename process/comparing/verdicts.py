@@ -8,11 +8,12 @@ from typing import Literal
 import numpy as np
 
 from fmbench import stats
+from fmbench.figures import significant
+from fmbench.rank_tests import holm, mann_whitney_p
+from fmbench.resampling import Interval, detectable, effective_count, percentiles, resampled_medians, sides, widening
 
 from ..reading.row import Result
 from ..writing.view import median
-from .mann_whitney import holm, mann_whitney_p
-from .resampling import Interval, interval, resampled_medians
 from .sides import Key
 
 SIGNIFICANT = 0.05
@@ -36,6 +37,7 @@ class Change:
     """A shape in both sides. `ratio` is new over base: above 1, new is slower. None where there is no answer.
 
     `p` is of the Mann-Whitney test on what `compared` names; `p_holm` is corrected for the number of shapes.
+    `detectable` is the smallest change, as a share, that would have been significant in 4 of 5 such comparisons.
     """
 
     key: Key
@@ -46,6 +48,7 @@ class Change:
     interval: Interval | None = None
     p: float | None = None
     p_holm: float | None = None
+    detectable: float | None = None
     verdict: Verdict | None = None
     reason: str | None = None
 
@@ -62,10 +65,13 @@ def measure_change(
     hindrance = why_not(base, new, kept)
     if hindrance is not None:
         return replace(change, verdict="regression" if newly_failed(base, new) else None, reason=hindrance), None
-    ratio = float(np.median(kept[1]) / np.median(kept[0]))
-    samples = resampled_medians(kept[1], seeds[1]) / resampled_medians(kept[0], seeds[0])
-    p = mann_whitney_p(kept[0], kept[1])
-    return replace(change, ratio=ratio, interval=interval(samples), p=p), samples
+    medians = [float(np.median(values)) for values in kept]
+    effective = [effective_count(sides(values, centre)) for values, centre in zip(kept, medians, strict=True)]
+    wider = [widening(len(values), worth) for values, worth in zip(kept, effective, strict=True)]
+    old, new_ones = (resampled_medians(*one) for one in zip(kept, seeds, wider, strict=True))
+    samples = new_ones / old
+    p = mann_whitney_p(kept[0], kept[1], (wider[0], wider[1]))
+    return replace(change, ratio=medians[1] / medians[0], interval=percentiles(samples), p=p), samples
 
 
 def of_repetitions(result: Result) -> Sequence[float]:
@@ -127,16 +133,20 @@ def with_verdict(change: Change, p_holm: float, threshold: float, shapes: int) -
     ratio = change.ratio or 1.0
     verdict: Verdict = NO_DIFFERENCE
     reason: str | None = None
+    few = too_few(change, shapes)
+    seen = None if few or change.interval is None else max(threshold, detectable(change.interval, SIGNIFICANT / shapes))
     if p_holm >= SIGNIFICANT:
-        if too_few(change, shapes):
+        if few:
             reason = f"{change.base.n} and {change.new.n} {change.compared} are too few to tell"
         elif change.interval is not None and not change.interval[0] <= 1 <= change.interval[1]:
             reason = f"the test decides, and its p is {p_holm:.2g} over all shapes"
+        elif seen is not None and seen > threshold:
+            reason = f"too noisy to see {100 * threshold:g}%; what can be seen: {significant(100 * seen, digits=2)}%"
     elif 1 / (1 + threshold) <= ratio <= 1 + threshold:
         reason = f"below the threshold of {100 * threshold:g}%"
     else:
         verdict = "regression" if ratio > 1 else "improvement"
-    return replace(change, p_holm=p_holm, verdict=verdict, reason=reason)
+    return replace(change, p_holm=p_holm, detectable=seen, verdict=verdict, reason=reason)
 
 
 def too_few(change: Change, shapes: int) -> bool:

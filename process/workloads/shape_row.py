@@ -108,6 +108,7 @@ def statistics(shape: Shape, summary: Summary | None) -> dict[str, Any] | None:
         "dropped": summary.dropped,
         **{key: milliseconds(getattr(summary, key)) for key in TIMES},
         "interval": [milliseconds(bound) for bound in summary.interval],
+        "effective": summary.effective,
         "drift": summary.drift,
         "drift_p": summary.drift_p,
         "outliers": summary.outliers,
@@ -123,6 +124,7 @@ def statistics(shape: Shape, summary: Summary | None) -> dict[str, Any] | None:
         "graph": said.get("graph"),
         "waiting": summary.waiting,
         "handover": said.get("handover"),
+        "effective": summary.effective,
     }
 
 

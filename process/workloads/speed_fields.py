@@ -30,7 +30,10 @@ STATISTICS = Schema({
     "p99": number("99th percentile.", "milliseconds", needed=True),
     "mean": number("Arithmetic mean of those that count.", "milliseconds"),
     "mad": number("Median absolute deviation from the median, unscaled.", "milliseconds", needed=True),
-    "interval": interval("95% bootstrap interval of the median.", "milliseconds"),
+    "interval": interval("95% bootstrap interval of the median, as wide as the repetitions' correlation makes it.",
+                         "milliseconds"),
+    "effective": number("How many independent repetitions those that count are worth: fewer, where slow ones follow "
+                        "slow ones. Null in results of before it was said."),
     "drift": number("Change from the median of the first third to that of the last, as a share: 0.05 is 5% slower."),
     "drift_p": number("How likely chance alone makes such a trend: two-sided p of Spearman's rank correlation with the "
                       "order; 1 for fewer than 8."),
@@ -126,6 +129,8 @@ PAIR = Schema({
     "n": count("Pairs that count, after the first fifth."),
     "ratio": number("Median duration of `b` over that of `a`: below 1, `b` is faster. Null where there is no answer."),
     "interval": interval("95% bootstrap interval of the ratio, resampling pairs."),
+    "detectable": number("The smallest difference, as a share, that such a run finds in 4 of 5 cases. Null where there "
+                         "is no answer."),
     "p": number("Two-sided p of the Wilcoxon signed-rank test of the pairs' log ratios."),
     "verdict": text("`faster` or `slower` where `p` is below 1%, the interval leaves 1 out and the ratio is more than "
                     "0.5% from 1, else `no significant difference`; null where a variant failed or there are fewer "

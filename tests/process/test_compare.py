@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from fmbench import lines
+from fmbench.figures import significant
 from fmbench.process.cli import main as process_main
 from fmbench.process.comparing.compare import main
+from fmbench.process.comparing.comparison import GeometricMean
 from fmbench.process.comparing.verdicts import Change, Measured, judge, measure_change
 from fmbench.process.reading.row import Result
 
@@ -401,4 +403,25 @@ def test_where_test_and_interval_disagree_the_test_is_said_to_decide():
     first, second = judge([change, change], 0.03)
     assert first.verdict == second.verdict == "no significant difference"
     assert first.reason == "the test decides, and its p is 0.06 over all shapes"
-    assert judge([replace(change, interval=(0.99, 1.09), p=0.3)], 0.03)[0].reason is None
+    assert judge([replace(change, interval=(0.99, 1.02), p=0.3)], 0.03)[0].reason is None
+
+
+def test_what_could_not_have_been_seen_is_said(compare):
+    generator = np.random.default_rng(2)
+    base, new = ({8: 10 * generator.lognormal(0, spread, 100)} for spread in (0.2, 0.2))
+    found = told(compare(log_text(base), log_text(new), words=JSON))["shapes"][0]
+    assert found["verdict"] == "no significant difference" and 0.05 < found["detectable"] < 0.3
+    assert (
+        found["reason"] == f"too noisy to see 3%; what can be seen: {significant(100 * found['detectable'], digits=2)}%"
+    )
+    assert "too noisy to see 3%; what can be seen: " in compare(log_text(base), log_text(new))
+    quiet = told(compare(log_text({8: noisy()}), log_text({8: noisy(seed=5)}), words=JSON))["shapes"][0]
+    assert quiet["detectable"] == 0.03  # what is no concern is not looked for
+
+
+def test_a_geometric_mean():
+    mean = GeometricMean()
+    assert (mean.value, mean.interval) == (None, None)
+    mean.add(0.5, np.full(2000, 0.5))
+    mean.add(2.0, np.full(2000, 2.0))
+    assert mean.value == pytest.approx(1) and mean.interval == pytest.approx((1, 1))

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from fmbench.collection import Dataset, Qrels
 from fmbench.errors import UsageError
-from fmbench.ranking.intervals import mean_intervals
 from fmbench.ranking.measures import evaluate
 from fmbench.ranking.order import depth_of, ordered
+from fmbench.resampling import mean_intervals
 
 pytest.importorskip("ir_measures", reason="pip install 'fmbench[retrieval]'")
 

@@ -7,9 +7,9 @@ import scipy.stats
 from fmbench.collection import Qrels
 from fmbench.errors import UsageError
 from fmbench.ranking import intervals, paired
-from fmbench.ranking.intervals import mean_intervals
 from fmbench.ranking.measures import evaluate
 from fmbench.ranking.paired import compare, differences
+from fmbench.resampling import mean_intervals
 
 pytest.importorskip("ir_measures", reason="pip install 'fmbench[retrieval]'")
 
