@@ -182,6 +182,10 @@ class Backend(ABC):
         """
         return {}
 
+    def identity(self) -> dict[str, Any]:
+        """Return what changes a vector beyond the options as typed: defaults, digests of files that they name."""
+        return {}
+
     def model_facts(self) -> dict[str, Any]:
         """Return what is known only once the model has run, such as the precision really used."""
         return {}
