@@ -6,9 +6,8 @@ Under torch.compile they are inputs of the graph. Only the platform imports this
 import contextlib
 import io
 import logging
-import warnings
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,8 +62,7 @@ class OpenvinoConverter(Converter):
         """Trace the model."""
         import openvino
 
-        with quiet():
-            graph = openvino.convert_model(module, example_input=tuple(example.values()))
+        graph = openvino.convert_model(module, example_input=tuple(example.values()))
         for node in graph.inputs:
             node.get_node().set_partial_shape(openvino.PartialShape([-1, -1]))
         graph.validate_nodes_and_infer_types()
@@ -84,7 +82,7 @@ class OpenvinoConverter(Converter):
 
         nncf.set_log_level(logging.ERROR)
         graph = openvino.Core().read_model(exported / FILE)
-        with quiet(), contextlib.redirect_stdout(io.StringIO()):  # its progress bars
+        with contextlib.redirect_stdout(io.StringIO()):  # its progress bars
             if texts:
                 narrow = self.quantisation is not None and self.quantisation.narrow
                 overflow = nncf.OverflowFix.ENABLE if narrow else nncf.OverflowFix.DISABLE
@@ -98,19 +96,3 @@ class OpenvinoConverter(Converter):
             else:
                 graph = nncf.compress_weights(graph)
         openvino.save_model(graph, folder / FILE, compress_to_fp16=False)
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Keep back what tracing says: it warns of each branch in Python, and the check looks for what may follow from one.
-
-    It also touches every property of a model, some of which are deprecated or log a line.
-    """
-    level = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(level)

@@ -113,6 +113,11 @@ class Backend(ABC):
         """Return the types that this device has instructions for, each with their name: `int8 (AVX-512 VNNI)`."""
         return []
 
+    @classmethod
+    def choices(cls) -> list[str]:
+        """Return what this installation of the platform has to choose from, for a list of platforms."""
+        return []
+
     def fixed_shapes(self, arguments: Arguments) -> bool:
         """Return whether every further shape costs a compilation; leaves of options may be unevaluated.
 

@@ -3,9 +3,12 @@
 What the stacks differ in is a `Converter`. Only a platform imports this file, once torch may be imported.
 """
 
+import contextlib
 import hashlib
+import logging
+import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Protocol
 
@@ -140,7 +143,8 @@ class _Making:
     def took(self, name: str, call: Callable[[], Any]) -> None:
         """Run a step as a phase. Raises PlatformError for whatever a stack raises."""
         try:
-            self.phases.append(Phase.timed(name, call))
+            with quiet():
+                self.phases.append(Phase.timed(name, call))
         except FmbenchError:
             raise
         except Exception as error:  # an operation that it does not know, a property that it refuses
@@ -265,3 +269,19 @@ def digest_of_model(model: Any) -> str | None:
     config = getattr(model, "config", None)
     described = without(config.to_dict(), ORIGIN) | {"attention": config._attn_implementation} if config else None
     return digest_of_json([total.hexdigest(), [str(type(part)) for part in parts], described])
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keep back what exporters say: they warn of each branch in Python, and the check looks for what follows from one.
+
+    They also touch every property of a model, some of which are deprecated or log a line.
+    """
+    level = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(level)
