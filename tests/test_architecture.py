@@ -59,7 +59,7 @@ def test_only_backends_know_a_platform(path: Path) -> None:
     if "backends" in path.relative_to(ROOT).parts:
         return
     text = path.read_text()
-    names = "cpu|cuda|hpu|mps|null|openvino|spyre|sendnn|xpu"
+    names = "cpu|cuda|hpu|mps|null|onnxruntime|openvino|spyre|sendnn|xpu"
     assert not re.search(rf"""(==|!=|\bin\b|case)\s*\(?\s*["']({names})["']""", text)
     assert not re.search(rf"torch\.({names.replace('cpu|', '').replace('null|', '')})\b", text)
 
@@ -121,7 +121,7 @@ def test_no_eval_but_on_the_command_line_and_no_pickle() -> None:
         "import fmbench.encoder, fmbench.embeddings",
         "import fmbench.collection, fmbench.ranking",
         "import fmbench.distributed, fmbench.search",
-        "from fmbench.backend import find; find('null'); find('cpu'); find('cuda'); find('spyre'); find('openvino')",
+        "from fmbench.backend import find\nfor name in 'null cpu cuda spyre openvino onnxruntime'.split(): find(name)",
         "from fmbench import cli; cli.main(['--help'])",
         "from fmbench.drivers.embed import main; main(['--platform', 'nope'])",
         "from fmbench.cli import main; assert main('fidelity compare no-such-folder nothing'.split()) == 2",

@@ -2,6 +2,7 @@ import copy
 
 import pytest
 import torch
+import transformers
 
 pytest.importorskip("openvino", reason="pip install 'fmbench[openvino]'")
 
@@ -33,8 +34,6 @@ pytestmark = pytest.mark.usefixtures("restore_torch")
 
 @pytest.fixture(scope="module")
 def small():
-    import transformers
-
     config = transformers.BertConfig(
         vocab_size=200, hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64
     )
@@ -125,8 +124,8 @@ def converted(model, *options: str) -> tuple[OpenvinoBackend, Forward]:
     return platform, platform.prepare(model, arguments)
 
 
-def tokens(rows: int, length: int) -> dict[str, torch.Tensor]:
-    ids = torch.randint(5, 200, (rows, length))
+def tokens(rows: int, length: int, words: int = 200) -> dict[str, torch.Tensor]:
+    ids = torch.randint(5, words, (rows, length))
     return {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
 
 
@@ -266,3 +265,53 @@ def test_the_driver_times_a_converted_model_beside_the_other_frontend(minilm, ca
     phases = [line.data["name"] for line in lines if isinstance(line, Phase)]
     assert phases.index("open") < phases.index("check")
     assert sum(isinstance(line, Res) for line in lines) == 2
+
+
+@pytest.fixture
+def texts(tmp_path):
+    file = tmp_path / "passages.tsv"
+    file.write_text("".join(f"d{row}\tsome words {row}\n" for row in range(30)))
+    return ["--platform:quantize", "int8", "--platform:calibration", str(file)]
+
+
+def test_8_bits_are_counted_where_they_are_multiplied(tiny_text_model, texts, capfd) -> None:
+    pytest.importorskip("nncf", reason="pip install 'fmbench[openvino]'")
+    model = transformers.AutoModel.from_pretrained(tiny_text_model)
+    platform, forward = converted(model, *texts)
+    batch = tokens(4, 16, words=50)
+    assert [phase.name for phase in platform.warm_up(forward, batch)][-3:] == ["quantize", "open", "check"]
+    facts = platform.model_facts()
+    assert facts["precision"] == "int8" and facts["products"]["int8"] >= 12 and facts["least_cosine"] < 0.99999
+    assert platform.computes_in("float32") == "int8"
+    described = platform.facts()
+    assert (described["quantize"], described["calibration"]["texts"]) == ("int8", 30)
+    assert "calibration" in platform.identity() and capfd.readouterr().out == ""
+
+
+def test_weights_alone_may_have_8_bits(small) -> None:
+    pytest.importorskip("nncf", reason="pip install 'fmbench[openvino]'")
+    platform, forward = converted(small, "--platform:quantize", "int8-weights", *F32)
+    forward(tokens(4, 16))
+    facts = platform.model_facts()
+    assert facts["precision"] == "float32" and "int8" not in facts["products"] and facts["least_cosine"] < 0.9999999
+    assert platform.computes_in("float32") == "float32"
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--platform:quantize", "int8"], "int8: learns from texts; add --platform:calibration FILE"),
+        (["--platform:quantize", "int8-weigths"], "unknown; did you mean int8-weights"),
+        (["--platform:quantize", "int8-weights", *COMPILE], "is for --platform:frontend convert_model"),
+    ],
+)
+def test_what_8_bits_want(options: list[str], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        OpenvinoBackend().check(parse_arguments([*ARGV, *options]))
+
+
+def test_a_model_without_a_tokenizer_learns_from_no_texts(small, texts) -> None:
+    pytest.importorskip("nncf", reason="pip install 'fmbench[openvino]'")
+    _, forward = converted(small, *texts)
+    with pytest.raises(UsageError, match="no tokenizer lies beside this model's weights"):
+        forward(tokens(2, 16))
