@@ -156,7 +156,10 @@ def prepare_retrieval(folder):
 
 
 # What a reader has before the first command of a document.
-PREPARED = {"docs/tutorials/small-query-encoder.md": prepare_retrieval}
+PREPARED = {
+    "docs/tutorials/small-query-encoder.md": prepare_retrieval,
+    "docs/how-to/run-on-other-engines.md": prepare_retrieval,
+}
 
 
 @pytest.mark.slow
