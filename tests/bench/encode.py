@@ -165,7 +165,7 @@ def encoders(threads: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         file = calibration(Path(folder))
         ours = {
-            way: load(platform, tuple(option.format(calibration=file) for option in options), threads)
+            way: load(platform, tuple(option.replace("{calibration}", str(file)) for option in options), threads)
             for way, (platform, options, _) in WAYS.items()
         }
     return {**ours, **peers(threads)}
