@@ -1,5 +1,6 @@
 """What a CPU has instructions for, as the kernel names them."""
 
+from fmbench.console import warn
 from fmbench.host import cpuinfo
 
 # By type: the flags of /proc/cpuinfo, fastest first, with their makers' names.
@@ -25,3 +26,14 @@ def fast_types() -> list[str]:
 def fast(kind: str) -> str | None:
     """Return a type with the name of its instructions, where this CPU has such; `bfloat16 (AMX)`."""
     return next((named for named in fast_types() if named.startswith(f"{kind} (")), None)
+
+
+def multiplies_int8() -> bool:
+    """Whether this CPU has instructions that multiply 8 bits and add in 32 (sums of others may overflow)."""
+    return any(name.startswith("int8 ") for name in fast_types())
+
+
+def warn_of_int8(option: str) -> None:
+    """Say what 8 bits are worth on a CPU without instructions for them."""
+    if not multiplies_int8():
+        warn(f"{option}: this CPU multiplies no 8-bit numbers in instructions of its own; it runs, and may be slow")

@@ -1,4 +1,4 @@
-"""OpenVINO: a vendor's compile stack that any CPU can run, through torch.compile or its own conversion."""
+"""OpenVINO: a vendor's compile stack that any CPU can run, through its own conversion or torch.compile."""
 
 import contextlib
 import importlib.util
@@ -13,36 +13,39 @@ from fmbench.expressions import Expression
 from fmbench.measure import Phase
 from fmbench.options import Arguments
 from fmbench.precision import spelled
+from fmbench.quantisation import OPTIONS, Quantisation
 
-from .instructions import fast
+from .instructions import fast, multiplies_int8, warn_of_int8
 from .rapl import Rapl
 
 if TYPE_CHECKING:
-    from .openvino_convert import ConvertedModel
+    from fmbench.converted import ConvertedModel
 
 BACKEND = "openvino"
 COMPUTED = ("bfloat16", "float16", "float32")  # of other hints the model's own type decides
 # OpenVINO's Dynamo backend hands what it cannot take back to torch and says so in a debug log alone.
 NOT_COMPILED = (
     "OpenVINO compiled nothing, and torch would have computed instead (it takes no bfloat16 weights this way); "
-    "add --platform:frontend convert_model, or take --platform cpu"
+    "leave --platform:frontend torch.compile out, or take --platform cpu"
 )
 PRECISION = "--compile:options:config:INFERENCE_PRECISION_HINT {}"  # an override
 COUNTS = ("INFERENCE_NUM_THREADS", "NUM_STREAMS")
-TORCH_COMPILE, CONVERT_MODEL = FRONTENDS = ("torch.compile", "convert_model")
+CONVERT_MODEL, TORCH_COMPILE = FRONTENDS = ("convert_model", "torch.compile")
+INT8, INT8_WEIGHTS = "int8", "int8-weights"
+WAYS = {INT8: True, INT8_WEIGHTS: False}  # how numbers are rounded to 8 bits, and whether that wants texts
 
 
 class OpenvinoBackend(Backend):
-    """The Dynamo backend `openvino`, or `openvino.convert_model`. Tensors stay on the CPU, and results are finished."""
+    """`openvino.convert_model`, or the Dynamo backend `openvino`. Tensors stay on the CPU, and results are finished."""
 
     name = "openvino"
     _claimed: ClassVar[set[Any]] = set()  # graphs of this process that are known to be somebody's
-    summary = "OpenVINO through torch.compile, or through its own conversion"
+    summary = "OpenVINO through its own conversion, or through torch.compile"
     synonyms = ("ov", "openvino_cpu", "intel", "npu", "optimum")
     compiler = BACKEND
-    options = ("frontend",)  # one of FRONTENDS
+    options = ("frontend", *OPTIONS)  # one of FRONTENDS, and how numbers are rounded
     install = "pip install 'fmbench[openvino]'"
-    distributions = ("torch", "openvino")
+    distributions = ("torch", "openvino", "nncf")
     always_compiles = True
     yields = True
 
@@ -63,8 +66,15 @@ class OpenvinoBackend(Backend):
                 f"--device {arguments.device}: OpenVINO names its devices, as in "
                 f"--compile:options:device GPU.{arguments.device}"
             )
+        rounded = quantisation(arguments)
         if frontend(arguments) == CONVERT_MODEL:
             check_conversion(arguments.options["compile"])
+        elif rounded:
+            raise UsageError("--platform:quantize: is for --platform:frontend convert_model; leave the other one out")
+        if rounded and importlib.util.find_spec("nncf") is None:
+            raise PlatformError(
+                "--platform:quantize: the nncf package is not installed (pip install 'fmbench[openvino]')"
+            )
 
     def candidates(self, arguments: Arguments) -> list[Candidate]:
         """Return computing in float32, and in bfloat16 where the CPU multiplies that in instructions of its own."""
@@ -84,6 +94,7 @@ class OpenvinoBackend(Backend):
 
         self._device = "CPU"
         self._frontend = frontend(arguments)
+        self._quantisation = quantisation(arguments)
         self._converted: ConvertedModel | None = None
         self._rapl = Rapl()
         forget_graphs()
@@ -104,9 +115,13 @@ class OpenvinoBackend(Backend):
             raise UsageError(f"--compile:options:device {self._device}: OpenVINO has {', '.join(devices)} here{hint}")
         self._graphs: dict[Any, Any] = {}
         if self._frontend == CONVERT_MODEL:
-            from .openvino_convert import ConvertedModel
+            from fmbench.converted import ConvertedModel
 
-            self._converted = ConvertedModel(model, self._device, self._config)
+            from .openvino_convert import OpenvinoConverter
+
+            if self._quantisation and self._device == "CPU":
+                warn_of_int8("--platform:quantize")
+            self._converted = ConvertedModel(model, OpenvinoConverter(self._device, self._config, self._quantisation))
             self._graphs = self._converted.graphs
             return self._converted
         return self._compiled(model, options)
@@ -147,14 +162,22 @@ class OpenvinoBackend(Backend):
         return {
             "device": "openvino",
             "openvino_frontend": self._frontend,
+            **(self._quantisation.facts() if self._quantisation else {}),
             "openvino_devices": {
                 device: core.get_property(device, "FULL_DEVICE_NAME") for device in core.available_devices
             },
         }
 
+    def identity(self) -> dict[str, Any]:
+        """Return the frontend, a default perhaps, and how numbers are rounded."""
+        return {"frontend": self._frontend, **(self._quantisation.facts() if self._quantisation else {})}
+
     def computes_in(self, dtype: str) -> str:
         """Return the dtype that OpenVINO is told, or inclined, to compute in."""
         import openvino
+
+        if self._quantisation and self._quantisation.name == INT8:
+            return "int8"
 
         hint = openvino.Core().get_property(self._device, "INFERENCE_PRECISION_HINT")
         named = self._config.get("INFERENCE_PRECISION_HINT", hint)
@@ -180,6 +203,12 @@ class OpenvinoBackend(Backend):
         """
         shared = {} if self._converted else compiled_graphs() or {}
         graphs = list(self._graphs.values() or shared.values())  # none of its own: it shares another's
+        computed: dict[str, Any] = {}
+        if self._converted:
+            computed = (
+                {"products": graphs[0].products(), "least_cosine": self._converted.least_cosine} if graphs else {}
+            )
+            graphs = [graph.compiled for graph in graphs]
         try:
             hints = {graph.get_property("INFERENCE_PRECISION_HINT").to_string() for graph in graphs}
             threads, streams = (max(int(graph.get_property(name)) for graph in graphs) for name in COUNTS)
@@ -187,7 +216,8 @@ class OpenvinoBackend(Backend):
         except (AttributeError, RuntimeError, ValueError):
             return {"precision": None}
         return {
-            "precision": ",".join(sorted(map(spelled, hints))),
+            "precision": "int8" if "int8" in computed.get("products", ()) else ",".join(sorted(map(spelled, hints))),
+            **computed,
             "openvino_graphs": len(graphs),
             "openvino_threads": threads,
             "openvino_streams": streams,
@@ -197,11 +227,18 @@ class OpenvinoBackend(Backend):
 
 def frontend(arguments: Arguments) -> str:
     """Return how models get to OpenVINO. Raises UsageError for an unknown name."""
-    named = arguments.literal("platform", "frontend", TORCH_COMPILE)
+    if arguments.platform != OpenvinoBackend.name:  # the CPU's, with this compiler
+        return TORCH_COMPILE
+    named = arguments.literal("platform", "frontend", CONVERT_MODEL)
     if named not in FRONTENDS:
         hint = nearest(str(named), FRONTENDS)
         raise UsageError(f"--platform:frontend {named}: unknown{hint} (the frontends are {', '.join(FRONTENDS)})")
     return str(named)
+
+
+def quantisation(arguments: Arguments) -> Quantisation | None:
+    """Return how numbers are rounded to 8 bits. Raises UsageError."""
+    return Quantisation.of(arguments, WAYS, narrow=not multiplies_int8())
 
 
 def check_conversion(options: Mapping[str, Any]) -> None:
@@ -212,8 +249,8 @@ def check_conversion(options: Mapping[str, Any]) -> None:
     refused += [f"options:{key}".rstrip(":") for key in below if key not in ("device", "config")]
     for key in refused:
         raise UsageError(
-            f"--compile:{key}: --platform:frontend convert_model does without torch.compile, and its shapes are "
-            "dynamic; it takes --compile:options:device and --compile:options:config"
+            f"--compile:{key}: OpenVINO converts the model without torch.compile, and its shapes are dynamic; it takes "
+            "--compile:options:device and --compile:options:config, the rest --platform:frontend torch.compile"
         )
 
 

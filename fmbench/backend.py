@@ -132,6 +132,11 @@ class Backend(ABC):
         """
         return []
 
+    @classmethod
+    def choices(cls) -> list[str]:
+        """Return what this installation of the platform has to choose from, for a list of platforms."""
+        return []
+
     def fixed_shapes(self, arguments: Arguments) -> bool:
         """Return whether every further shape costs a compilation; leaves of options may be unevaluated.
 
@@ -202,6 +207,10 @@ class Backend(ABC):
 
         A key `simulated` says why the figures are not those of the hardware.
         """
+        return {}
+
+    def identity(self) -> dict[str, Any]:
+        """Return what changes a vector beyond the options as typed: defaults, digests of files that they name."""
         return {}
 
     def model_facts(self) -> dict[str, Any]:

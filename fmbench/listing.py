@@ -61,7 +61,9 @@ def describe(plugin: plugins.Plugin, cls: type[Backend]) -> list[str]:
     if not plugins.is_ours(plugin):
         version = f"{plugin.distribution}; {version}" if version else plugin.distribution
     why = ": ".join(part for part in (reason, cls.install) if part) if reason else ""
-    return [plugin.name, "no" if reason else "yes", version, cls.summary, why]
+    choices = [] if reason else cls.choices()
+    summary = f"{cls.summary} ({', '.join(choices)})" if choices else cls.summary
+    return [plugin.name, "no" if reason else "yes", version, summary, why]
 
 
 def list_models(argv: Sequence[str] | None) -> int:

@@ -18,9 +18,10 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
 
 @pytest.fixture(scope="session", autouse=True)
-def own_configuration(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Keep the key that tells secrets apart out of the user's own folder."""
-    os.environ["XDG_CONFIG_HOME"] = str(tmp_path_factory.mktemp("config"))
+def own_folders(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep the key that tells secrets apart, and converted models, out of the user's own folders."""
+    for name in ("XDG_CONFIG_HOME", "XDG_CACHE_HOME"):
+        os.environ[name] = str(tmp_path_factory.mktemp(name))
 
 
 @pytest.fixture(scope="session")

@@ -57,7 +57,7 @@ def test_process_imports_no_torch() -> None:
 
 
 def test_only_backends_know_a_platform() -> None:
-    names = "cpu|cuda|hpu|mps|null|openvino|spyre|sendnn|xpu"
+    names = "cpu|cuda|hpu|mps|null|onnxruntime|openvino|spyre|sendnn|xpu"
     for path in FILES:
         if room_of_file(path) != "backends":
             text = path.read_text()
@@ -133,7 +133,7 @@ def test_no_eval_but_on_the_command_line_and_no_pickle() -> None:
         "import fmbench.encoder, fmbench.embeddings",
         "import fmbench.collection, fmbench.ranking",
         "import fmbench.distributed, fmbench.search",
-        "from fmbench.backend import find; find('null'); find('cpu'); find('cuda'); find('spyre'); find('openvino')",
+        "from fmbench.backend import find\nfor name in 'null cpu cuda spyre openvino onnxruntime'.split(): find(name)",
         "from fmbench import cli; cli.main(['--help'])",
         "from fmbench.drivers.embed import main; main(['--platform', 'nope'])",
         "from fmbench.cli import main; assert main('fidelity compare no-such-folder nothing'.split()) == 2",

@@ -17,7 +17,7 @@ COMMANDS = (
     "retrieve",
     "show",
 )
-PLATFORMS = ("cpu", "cuda", "hpu", "mps", "null", "openvino", "spyre", "xpu")
+PLATFORMS = ("cpu", "cuda", "hpu", "mps", "null", "onnxruntime", "openvino", "spyre", "xpu")
 
 
 def test_help_names_every_command(capsys) -> None:

@@ -158,7 +158,11 @@ def prepare_retrieval(folder):
 
 
 # What a reader has before the first command of a document.
-PREPARED = dict.fromkeys(("docs/tutorials/small-query-encoder.md", "docs/how-to/read-results.md"), prepare_retrieval)
+PREPARED = {
+    "docs/tutorials/small-query-encoder.md": prepare_retrieval,
+    "docs/how-to/run-on-other-engines.md": prepare_retrieval,
+    "docs/how-to/read-results.md": prepare_retrieval,
+}
 
 
 @pytest.mark.slow

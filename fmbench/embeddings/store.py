@@ -7,6 +7,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from fmbench.cached import alone
 from fmbench.console import note, warn
 from fmbench.encoder import CHUNK, BadVectorError, Role, Timings
 from fmbench.errors import UsageError, first_line
@@ -173,22 +174,10 @@ class Store:
     @contextlib.contextmanager
     def _claimed(self, mine: range) -> Iterator[None]:
         """Keep other processes from encoding the same share at the same time: they wait, and then find it done."""
-        import filelock
-
-        lock = filelock.FileLock(self.folder / f".{mine.start}-{mine.stop}.lock")
-        try:
-            lock.acquire(timeout=0)
-        except filelock.Timeout:
-            note(f"another process encodes the same {self._role} texts; waiting for it")
-            lock.acquire()
-        except NotImplementedError:
-            warn(f"{self.folder}: its file system has no locks; processes may encode the same texts twice")
+        lock = self.folder / f".{mine.start}-{mine.stop}.lock"
+        said = f"another process encodes the same {self._role} texts"
+        with alone(lock, said, "processes may encode the same texts twice"):
             yield
-            return
-        try:
-            yield
-        finally:
-            lock.release()
 
     def _check(self, mine: range) -> dict[int, Shard]:
         """Return the files of a share that are whole; the others are deleted, and that is said."""

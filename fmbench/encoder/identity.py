@@ -38,6 +38,7 @@ def identity(
         "tokenizer": tokens.digest(tokenizer),
         "modules": [step.key() for step in steps],
         "backend": platform.name,
+        **({"platform": own} if (own := platform.identity()) else {}),
         "dtype": described["dtype"],
         "attention": described["attention"],
         "precision": platform.computes_in(described["dtype"].partition(",")[0]),

@@ -124,7 +124,6 @@ def statistics(shape: Shape, summary: Summary | None) -> dict[str, Any] | None:
         "graph": said.get("graph"),
         "waiting": summary.waiting,
         "handover": said.get("handover"),
-        "effective": summary.effective,
     }
 
 

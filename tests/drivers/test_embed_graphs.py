@@ -57,7 +57,7 @@ def test_what_no_compiler_computes_has_no_graph(drive, tiny, restore_torch) -> N
 
 
 @pytest.mark.parametrize(
-    ("options", "expected"), [([], "static"), (["--platform:frontend", "convert_model"], "dynamic")]
+    ("options", "expected"), [([], "dynamic"), (["--platform:frontend", "torch.compile"], "static")]
 )
 def test_openvino_says_it_too(drive, tiny, restore_torch, options: list[str], expected: str) -> None:
     pytest.importorskip("openvino")

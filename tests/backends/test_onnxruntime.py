@@ -1,0 +1,267 @@
+import json
+from pathlib import Path
+
+import pytest
+import torch
+import transformers
+
+pytest.importorskip("onnxruntime", reason="pip install 'fmbench[onnxruntime]'")
+pytest.importorskip("onnxscript", reason="pip install 'fmbench[onnxruntime]'")
+
+from fmbench.backend import Forward
+from fmbench.backends import instructions, onnxruntime_convert
+from fmbench.backends import onnxruntime as room
+from fmbench.backends.onnxruntime import OnnxruntimeBackend
+from fmbench.backends.onnxruntime_convert import OnnxConverter
+from fmbench.drivers.embed import main
+from fmbench.encoder import Encoder
+from fmbench.errors import PlatformError, UsageError
+from fmbench.lines import Res, is_json, parse_line
+from fmbench.options import parse_arguments
+
+from ..encoder.conftest import text_arguments
+
+SIZES = ["--input_sizes", "16", "--batch_sizes", "2", "--reps", "4"]
+ARGV = ["--platform", "onnxruntime", "--model_class", "BertModel", "--model_name", "m", *SIZES]
+TEXTS = ["", "a", "some words", "x y " * 20, *(f"{'b ' * (index % 23)}" for index in range(20))]
+pytestmark = pytest.mark.usefixtures("restore_torch")
+
+
+@pytest.fixture(scope="module")
+def small():
+    config = transformers.BertConfig(
+        vocab_size=200, hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=64
+    )
+    torch.manual_seed(0)
+    return transformers.BertModel(config).eval()
+
+
+@pytest.fixture(scope="module")
+def published(small, tmp_path_factory) -> Path:
+    """A file as others publish it: with token types."""
+    folder = tmp_path_factory.mktemp("published")
+    module = onnxruntime_convert.ByPosition(small, ("input_ids", "attention_mask", "token_type_ids"))
+    batch = tokens(2, 8)
+    given = {**batch, "token_type_ids": torch.zeros_like(batch["input_ids"])}
+    with torch.no_grad():
+        OnnxConverter(room.CPU, 0, None, None, None).export(module, given, folder)
+    return folder / "model.onnx"
+
+
+def tokens(rows: int, length: int) -> dict[str, torch.Tensor]:
+    ids = torch.randint(5, 200, (rows, length))
+    return {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+
+
+def opened(model, *options: str) -> tuple[OnnxruntimeBackend, Forward]:
+    arguments = parse_arguments([*ARGV, *options])
+    platform = OnnxruntimeBackend()
+    platform.check(arguments)
+    platform.setup(arguments)
+    return platform, platform.prepare(model, arguments.evaluated())
+
+
+def test_a_graph_agrees_with_eager_for_every_shape(small, recwarn, capfd) -> None:
+    platform, forward = opened(small)
+    assert [phase.name for phase in platform.warm_up(forward, tokens(2, 16))][-2:] == ["open", "check"]
+    assert platform.warm_up(forward, tokens(2, 16)) == []
+    kept = []
+    for shape in ((2, 16), (1, 1), (5, 40), (2, 8)):
+        batch = tokens(*shape)
+        batch["attention_mask"][-1, shape[1] // 2 + 1 :] = 0
+        found = forward(batch)
+        with torch.no_grad():
+            expected = small(**batch).last_hidden_state
+        assert found[0] is found.last_hidden_state
+        kept.append((found[0], expected))
+    assert all(torch.allclose(found, expected, atol=1e-4) for found, expected in kept)  # no call writes over another
+    facts = platform.model_facts()
+    assert facts["precision"] == "float32" and facts["products"] == {"float32": 7}  # six by weights, one attention
+    assert set(facts["onnxruntime_nodes"]) == {room.CPU} and facts["least_cosine"] > 0.9999
+    assert not recwarn.list and capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_graph_has_the_threads_of_torch(small, threads: int) -> None:
+    torch.set_num_threads(threads)
+    platform, forward = opened(small)
+    forward(tokens(2, 16))
+    assert platform.model_facts()["onnxruntime_threads"] == threads
+
+
+def test_8_bits_are_counted_where_they_are_multiplied(small) -> None:
+    platform, forward = opened(small, "--platform:quantize", "int8")
+    batch = tokens(4, 16)
+    found = forward(batch).last_hidden_state
+    with torch.no_grad():
+        expected = small(**batch).last_hidden_state
+    assert not torch.allclose(found, expected, atol=1e-4)
+    assert torch.cosine_similarity(found, expected, dim=-1).min() > 0.9
+    facts = platform.model_facts()
+    assert (facts["precision"], facts["products"]) == ("int8", {"int8": 6, "float32": 1})
+    assert platform.computes_in("float32") == "int8" and platform.facts()["quantize"] == "int8"
+
+
+def test_a_cpu_without_the_instructions_gets_7_bits_and_a_warning(small, monkeypatch, capsys) -> None:
+    monkeypatch.setattr(instructions, "cpuinfo", lambda name: "avx2" if name == "flags" else None)
+    platform, forward = opened(small, "--platform:quantize", "int8")
+    assert "--platform:quantize: this CPU multiplies no 8-bit numbers" in capsys.readouterr().err
+    assert platform.facts()["bits"] == 7
+    forward(tokens(2, 16))
+    assert platform.model_facts()["precision"] == "int8"
+
+
+def test_a_published_file_runs_as_it_is(small, published: Path) -> None:
+    platform, forward = opened(small, "--platform:model", str(published))
+    batch = tokens(3, 9)
+    assert [phase.name for phase in platform.warm_up(forward, batch)] == ["open", "check"]
+    with torch.no_grad():
+        assert torch.allclose(forward(batch).last_hidden_state, small(**batch).last_hidden_state, atol=1e-4)
+    digest = platform.facts()["onnx_digest"]
+    (published.parent / "model.onnx_data").write_text("weights beside it")
+    assert opened(small, "--platform:model", str(published))[0].identity()["onnx_digest"] != digest
+    (published.parent / "model.onnx_data").unlink()
+
+
+def test_a_file_of_another_model_is_refused(published: Path) -> None:
+    config = transformers.BertConfig(
+        vocab_size=200, hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=64
+    )
+    torch.manual_seed(1)
+    _, forward = opened(transformers.BertModel(config).eval(), "--platform:model", str(published))
+    with pytest.raises(PlatformError, match=r"does not compute what torch does \(least cosine -?0\.\d+"):
+        forward(tokens(2, 16))
+
+
+class Vectors(torch.nn.Module):
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        return pixels * 2.0
+
+
+def test_a_file_that_takes_no_texts_is_one_line(small, tmp_path: Path) -> None:
+    file = tmp_path / "other.onnx"
+    torch.onnx.export(Vectors(), (torch.ones(2, 2),), dynamo=True, input_names=["pixels"], verbose=False).save(file)
+    with pytest.raises(UsageError, match="other.onnx: its inputs are pixels; input_ids, attention_mask"):
+        opened(small, "--platform:model", str(file))
+    file.write_text("no graph")
+    with pytest.raises(UsageError, match="--platform:model .*other.onnx: .*INVALID_PROTOBUF"):
+        opened(small, "--platform:model", str(file))
+
+
+def test_bound_tensors_give_the_same(small, published: Path) -> None:
+    """As on a GPU, whose memory torch and the graph share; here both are on the host."""
+    graph = OnnxConverter(room.CPU, 0, torch.device("cpu"), published, None).open(Path())
+    batch = tokens(3, 9)
+    first, second = graph(batch), graph(tokens(3, 9))
+    with torch.no_grad():
+        assert torch.allclose(first, small(**batch).last_hidden_state, atol=1e-4)
+    assert not torch.equal(first, second)
+
+
+def test_what_runs_on_the_cpu_instead_is_said(small, monkeypatch, capsys) -> None:
+    monkeypatch.setattr(OnnxruntimeBackend, "choices", lambda *_: [room.CPU, "CUDAExecutionProvider"])
+    platform, forward = opened(small)
+    monkeypatch.setattr(platform, "_provider", "CUDAExecutionProvider")
+    platform.warm_up(forward, tokens(2, 16))
+    nodes = platform.model_facts()["onnxruntime_nodes"][room.CPU]
+    assert f"CUDAExecutionProvider: {nodes} of {nodes} nodes run on the CPU instead" in capsys.readouterr().err
+    _, absent = opened(small, "--platform:provider", "CUDAExecutionProvider")
+    with pytest.raises(PlatformError, match="CUDAExecutionProvider: did not start"):
+        absent(tokens(2, 16))
+
+
+@torch.library.custom_op("fmbench_test::hardest", mutates_args=())
+def hardest(numbers: torch.Tensor) -> torch.Tensor:
+    return numbers.clone()
+
+
+@hardest.register_fake
+def _(numbers: torch.Tensor) -> torch.Tensor:
+    return torch.empty_like(numbers)
+
+
+class Hard(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = torch.nn.Embedding(200, 8)
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        return hardest(self.table(input_ids))
+
+
+def test_an_operator_that_cannot_be_exported_is_named() -> None:
+    _, forward = opened(Hard())
+    with pytest.raises(
+        PlatformError, match=r"--platform onnxruntime: .*fmbench_test.hardest.*; take --platform cpu"
+    ) as caught:
+        forward(tokens(2, 16))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--platform:provider", "CUDAExecutionProvidr"], "unknown; did you mean CUDAExecutionProvider"),
+        (["--platform:provider", "x"], r"x: unknown \(known: CPUExecutionProvider, "),
+        (
+            ["--platform:provider", "QNNExecutionProvider"],
+            "has CPUExecutionProvider only; in its place, onnxruntime-qnn",
+        ),
+        (["--compile"], "--compile: --platform onnxruntime does without"),
+        (["--device", "1"], "--device 1: the CPU is one device"),
+        (["--platform:quantize", "int9"], r"int9: unknown; did you mean int8.* \(it takes int8, int8-static\)"),
+        (["--platform:quantize", "int8-static"], "int8-static: learns from texts; add --platform:calibration FILE"),
+        (["--platform:quantize", "int8", "--platform:calibration", "f"], "int8: takes no calibration"),
+        (["--platform:calibration", "f"], "--platform:quantize None: unknown"),
+        (["--platform:quantize", "int8-static", "--platform:calibration", "no-file"], "no-file"),
+        (["--platform:model", "none.onnx"], "none.onnx: no such file"),
+        (["--platform:model", __file__, "--platform:quantize", "int8"], "runs as it is; leave one of them out"),
+    ],
+)
+def test_what_it_cannot_honour(options: list[str], said: str) -> None:
+    with pytest.raises((UsageError, PlatformError), match=said):
+        OnnxruntimeBackend().check(parse_arguments([*ARGV, *options]))
+
+
+def test_weights_that_its_kernels_do_not_multiply(small) -> None:
+    import copy
+
+    with pytest.raises(UsageError, match="the weights are bfloat16, .*; add --model:dtype float32"):
+        opened(copy.deepcopy(small).bfloat16())
+
+
+def test_what_is_missing_is_named(monkeypatch) -> None:
+    monkeypatch.setattr(room.importlib.util, "find_spec", lambda name: None if name == "onnxscript" else name)
+    with pytest.raises(PlatformError, match="onnxscript not installed.*pip install 'fmbench.onnxruntime.'"):
+        OnnxruntimeBackend().check(parse_arguments(ARGV))
+
+
+def test_texts_become_vectors_by_a_graph_that_learnt_from_others(tiny_text_model: Path, tmp_path: Path) -> None:
+    file = tmp_path / "passages.jsonl"
+    file.write_text("".join(json.dumps({"_id": f"d{row}", "text": f"some words {row}"}) + "\n" for row in range(200)))
+    static = ("--platform:quantize=int8-static", f"--platform:calibration={file}")
+    expected = Encoder.load(text_arguments(tiny_text_model)).encode(TEXTS)
+    plain = Encoder.load(text_arguments(tiny_text_model, platform="onnxruntime"))
+    assert abs(plain.encode(TEXTS) - expected).max() < 1e-4
+    rounded = Encoder.load(text_arguments(tiny_text_model, *static, platform="onnxruntime"))
+    found = rounded.encode(TEXTS)
+    assert abs(found - expected).max() > 1e-4 and rounded.platform.model_facts()["precision"] == "int8"
+    assert rounded.platform.facts()["calibration"]["texts"] == 128
+    keys = [encoder.key("query") for encoder in (plain, rounded)]
+    assert [key["precision"] for key in keys] == ["float32", "int8"]
+    file.write_text(file.read_text().replace("words", "other words"))
+    again = Encoder.load(text_arguments(tiny_text_model, *static, platform="onnxruntime"))
+    assert again.key("query")["platform"] != keys[1]["platform"]
+
+
+def test_the_driver_says_what_was_computed(tiny_root: Path, capsys) -> None:
+    model = ["--model_root", str(tiny_root), "--model_name", "tiny", "--weights", "random"]
+    argv = [*ARGV[:4], *model, *SIZES, "--torch.call:set_grad_enabled@", "False", "--threads", "1"]
+    assert main([*argv, "--vs", "--platform:quantize int8"]) == 0
+    captured = capsys.readouterr()
+    lines = [parse_line(line) for line in captured.out.splitlines()]
+    late = [line.data for line in lines if is_json(line, "ENV") and "products" in line.data]
+    assert [facts["precision"] for facts in late] == ["float32", "int8"]
+    assert "onnxruntime computes these float32 weights in int8" in captured.err
+    assert {"open", "check", "quantize"} <= {line.data["name"] for line in lines if is_json(line, "PHASE")}
+    assert sum(isinstance(line, Res) for line in lines) == 2
