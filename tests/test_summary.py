@@ -7,8 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from fmbench import stats
-from fmbench.clock import FakeClock
-from fmbench.measure import Subject
+from fmbench.measure import FakeClock, Subject
 from fmbench.summary import Summary
 
 MILLISECOND = 1_000_000

@@ -21,13 +21,13 @@ from typing import Any
 
 import numpy as np
 
+from fmbench.command_line import parse_suboptions
 from fmbench.cost import cost_of
 from fmbench.encoder import Encoder
 from fmbench.expressions import check
 from fmbench.options import SETS, Arguments
 from fmbench.roofline import product_rate
 from fmbench.stats import median
-from fmbench.suboptions import parse_suboptions
 
 DOCUMENTS, ROUNDS = 800, 3
 CORPUS = Path(__file__).parents[2] / "../shared/data/scifact/corpus.jsonl"
