@@ -5,7 +5,7 @@ import shutil
 from typing import Any
 
 from fmbench.backend import Backend, Candidate, Forward, Model
-from fmbench.energy import Counter
+from fmbench.counters import Counter
 from fmbench.errors import UsageError
 from fmbench.options import Arguments
 

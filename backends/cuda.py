@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from fmbench.energy import NO_COUNTER, Counter
+from fmbench.counters import NO_COUNTER, Counter
 from fmbench.facts import package_version
 from fmbench.options import Arguments
 

@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Callable
 from typing import Any
 
-from fmbench.energy import Counter
+from fmbench.counters import Counter
 
 
 class Nvml:

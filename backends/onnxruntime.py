@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from fmbench.backend import Backend, Forward, Model
 from fmbench.console import note
+from fmbench.counters import NO_COUNTER, Counter
 from fmbench.digest import digest_of_files
-from fmbench.energy import NO_COUNTER, Counter
 from fmbench.errors import PlatformError, UsageError, nearest
 from fmbench.measure import Phase
 from fmbench.options import Arguments

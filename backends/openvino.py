@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from fmbench.backend import Backend, Candidate, Forward, Model
-from fmbench.energy import NO_COUNTER, Counter
+from fmbench.counters import NO_COUNTER, Counter
 from fmbench.errors import PlatformError, UsageError, nearest
 from fmbench.expressions import Expression
 from fmbench.measure import Phase

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from fmbench.energy import Counter
+from fmbench.counters import Counter
 
 ROOT = Path("/sys/class/powercap")
 

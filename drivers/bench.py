@@ -4,23 +4,20 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from fmbench import contention, lines, memory
+from fmbench import counters, lines
 from fmbench.cgroup import ControlGroups, Periods
-from fmbench.clock import Clock
-from fmbench.compilation import CompilationWatch
 from fmbench.console import Progress, warn
-from fmbench.energy import Counter
+from fmbench.counters import Counter, handover
 from fmbench.errors import first_line
-from fmbench.handover import handover
-from fmbench.inputs import TokenGenerator
-from fmbench.measure import Shape, Subject, SubjectError, repeat
+from fmbench.measure import Clock, Shape, Subject, SubjectError, TokenGenerator, repeat
 from fmbench.roofline import Ceiling
 from fmbench.session import LogWriter
 from fmbench.stopping import Rule, Stopping
 from fmbench.summary import INTERVAL_LIMIT, Summary
+from fmbench.torch_settings import CompilationWatch
 
 from . import report
-from .block import Block
+from .report import Block
 from .variant import Variant
 
 
@@ -55,7 +52,7 @@ class Bench:
         blocks = [
             Block(variant, shape, self.log, variant.cost(shape), live=variant.index == 0) for variant in self.variants
         ]
-        self._host_counted, self._warm = memory.reset_host_peak(), None
+        self._host_counted, self._warm = counters.reset_host_peak(), None
         try:
             ended = self.measure(blocks)
         except BaseException:  # interrupted: what was measured is printed
@@ -75,7 +72,7 @@ class Bench:
     def read(self) -> Reading:
         """Read the counters of the process and of A's device."""
         energy, periods = self.variants[0].platform.energy(), ControlGroups().periods()
-        return Reading(energy, contention.preemptions(), periods, contention.waited())
+        return Reading(energy, counters.preemptions(), periods, counters.waited())
 
     def measure(self, blocks: Sequence[Block]) -> str | None:
         """Run the one-off phases and the repetitions of a shape; return what ended it."""
@@ -158,9 +155,11 @@ class Bench:
         measurement = block.measurement(ended)
         start = self._warm or end
         counted = not any(variant.platform.yields for variant in self.variants)
-        rate = contention.rate(end.preemptions - start.preemptions, measurement.warm_seconds) if counted else None
+        rate = (
+            counters.preemption_rate(end.preemptions - start.preemptions, measurement.warm_seconds) if counted else None
+        )
         throttled = start.periods.share_until(end.periods) if start.periods and end.periods else None
-        waiting = None if counted else contention.waiting(start.waited, end.waited, measurement.warm_seconds)
+        waiting = None if counted else counters.waiting_threads(start.waited, end.waited, measurement.warm_seconds)
         limit = self.rule.precision or INTERVAL_LIMIT
         summary = Summary.of(measurement.durations, measurement.recompiled, rate, throttled, limit, waiting)
         standing = report.stand(block, self.ceilings.get(variant.label), measurement)

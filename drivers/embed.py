@@ -10,18 +10,16 @@ from typing import Any
 
 from fmbench import facts, lines, model, roofline, session
 from fmbench.command_line import CommandLine
-from fmbench.compilation import CompilationWatch
 from fmbench.console import note, run_main, say
 from fmbench.errors import UsageError, first_line
 from fmbench.history import History
 from fmbench.identity import identify
-from fmbench.inputs import TokenGenerator
-from fmbench.measure import Shape, interrupt_deferred
+from fmbench.measure import Shape, TokenGenerator, interrupt_deferred
 from fmbench.options import build_parser, parse_arguments
 from fmbench.session import LogWriter, Session, given, platform_facts, run_facts
 from fmbench.source import Source
 from fmbench.stopping import Rule
-from fmbench.torch_settings import Settings
+from fmbench.torch_settings import CompilationWatch, Settings
 
 from .bench import Bench
 from .isolate import CEILING_VARIABLE, CHILD_VARIABLE, measure_in_children, trace_path

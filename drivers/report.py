@@ -1,20 +1,134 @@
-"""What closes a shape in the log: memory, energy, result, roofline, statistics, comparison."""
+"""The lines of one shape and one variant: as they are made, and what closes the shape in the log."""
 
+import traceback
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
-from fmbench import energy, lines, memory, roofline
-from fmbench.energy import Counter
-from fmbench.measure import Measurement
+from fmbench import counters, lines, roofline
+from fmbench.cost import Cost
+from fmbench.counters import Counter
+from fmbench.errors import first_line
+from fmbench.measure import Measurement, Repetition, Shape
 from fmbench.pairs import LEAST, Pair
 from fmbench.processes import Processes
 from fmbench.roofline import Ceiling
 from fmbench.secrets import masked_text, sealed
+from fmbench.session import LogWriter
+from fmbench.stopping import Rule
 from fmbench.summary import Summary
+from fmbench.torch_settings import CompilationWatch
 
-from .block import Block
 from .variant import Variant
+
+
+@dataclass
+class Block:
+    """Lines go to the log as they are made, or wait until the block before is whole.
+
+    Old parsers know one block after the other; variants are measured in turns. So A prints, and the others wait.
+    """
+
+    variant: Variant
+    shape: Shape
+    log: LogWriter
+    cost: Cost | None
+    live: bool
+    repetitions: list[Repetition] = field(default_factory=list)
+    recompiled: list[int] = field(default_factory=list)
+    compiled_first: bool = False
+    graph: str | None = None
+    failure: dict[str, Any] | None = None
+    _waiting: list[lines.Line] = field(default_factory=list)
+    _compilations: int = 0
+    _compiling: float = 0.0
+
+    def open(self, rule: Rule) -> None:
+        """Announce the shape, and when its repetitions end."""
+        if self.live:
+            self._banner()
+        work = {"flops": self.cost.flops, "bytes": self.cost.bytes} if self.cost else {"flops": None, "bytes": None}
+        overrides = {"overrides": masked_text(self.variant.overrides, sealed)} if self.variant.index else {}
+        size = {**asdict(self.shape), "tokens": self.shape.tokens, **asdict(rule)}
+        self.write(lines.JsonLine("CASE", {**size, **work, **self.variant.marks, **overrides}))
+
+    def _banner(self) -> None:
+        self.log.banner("RUN", self.shape.input_size, "/", self.shape.batch_size)
+
+    def write(self, line: lines.Line) -> None:
+        """Print a line of this block, or keep it until the block's turn."""
+        if self.live:
+            self.log.write(line)
+        else:
+            self._waiting.append(line)
+
+    def release(self) -> None:
+        """Print what waits; from here on lines go out as they come."""
+        if not self.live:
+            self.live = True
+            self._banner()
+            for line in self._waiting:
+                self.log.write(line)
+            self._waiting.clear()
+
+    def before(self, watch: CompilationWatch | None) -> None:
+        """Get ready for a call: make the variant's settings hold, and see how often the compiler ran so far."""
+        self.variant.activate()
+        if watch is not None:
+            self._compilations, self._compiling = watch.count, watch.seconds
+
+    def after(self, watch: CompilationWatch | None) -> None:
+        """Note it where the compiler ran inside the call."""
+        self.variant.platform.observe()
+        position = len(self.repetitions)
+        compiled = watch is not None and watch.count != self._compilations
+        if compiled or not position:
+            self.graph = self.variant.platform.graph()
+        if watch is None or not compiled:
+            return
+        if position:
+            self.recompiled.append(position)
+        else:
+            self.compiled_first = True
+        seconds = round(watch.seconds - self._compiling, 6)
+        name = "recompile" if position else "compile"
+        self.write(lines.JsonLine("PHASE", {"name": name, "seconds": seconds, "inside": f"repetition {position + 1}"}))
+
+    @property
+    def compiling(self) -> int:
+        """Nanoseconds of the repetitions in which the compiler ran."""
+        positions = [0, *self.recompiled] if self.compiled_first else self.recompiled
+        return sum(self.repetitions[position].duration for position in positions)
+
+    def take(self, repetition: Repetition, count: int) -> None:
+        """Take over one repetition of at most `count`."""
+        self.repetitions.append(repetition)
+        index = len(self.repetitions)
+        self.write(lines.Rep(index, count, repetition.start, repetition.end, repetition.duration))
+
+    def measurement(self, ended: str | None) -> Measurement:
+        """Return what was measured."""
+        return Measurement(self.shape, tuple(self.repetitions), tuple(self.recompiled), ended)
+
+    def fail(self, error: BaseException) -> None:
+        """Take over why the shape failed, as text: an exception would keep the failed call's tensors alive."""
+        self.failure = describe(error)
+
+
+def describe(error: BaseException) -> dict[str, Any]:
+    """Return what the log says of a failure."""
+    import torch
+
+    out_of_memory = isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "allocate memory" in str(error)
+    frames = traceback.extract_tb(error.__traceback__)
+    return {
+        "type": type(error).__name__,
+        "message": first_line(error),
+        "out_of_memory": out_of_memory,
+        "where": f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else None,
+    }
+
 
 TIMES = ("cold", "min", "p50", "p90", "p95", "p99", "mean", "mad")
 SHARED = "the variants share the process, so that this cannot be told apart"
@@ -24,7 +138,7 @@ def memory_line(block: Block, host_counted: bool) -> lines.JsonLine:
     """Return peak memory of a shape, the model's own bytes apart."""
     variant = block.variant
     peak = variant.platform.memory() if variant.alone else None
-    host = memory.host_peak() if variant.alone and host_counted else None
+    host = counters.host_peak() if variant.alone and host_counted else None
     reason = None if host is not None else "the kernel does not reset the peak here" if variant.alone else SHARED
     return lines.JsonLine("MEM", {
         **asdict(block.shape), **variant.marks,
@@ -40,7 +154,7 @@ def energy_line(block: Block, before: Counter, after: Counter, measurement: Meas
     if not block.variant.alone:
         before = after = Counter(None, None, SHARED)
     sequences = (len(measurement.repetitions) - 1) * block.shape.batch_size
-    spent = energy.spent(before, after, measurement.warm_seconds, sequences)
+    spent = counters.energy_spent(before, after, measurement.warm_seconds, sequences)
     return lines.JsonLine("ENERGY", {**asdict(block.shape), **block.variant.marks, **spent})
 
 

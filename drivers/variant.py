@@ -15,10 +15,10 @@ from fmbench.errors import UsageError, first_line
 from fmbench.facts import differences
 from fmbench.measure import Shape
 from fmbench.options import SpeedArguments
-from fmbench.overrides import Say, override
 from fmbench.secrets import masked_text
 from fmbench.session import Session
 from fmbench.source import Source, locate
+from fmbench.variants import Say, override
 
 NO_CLASS = "none"  # of a platform that builds no model
 TOLD = ("model:dtype", "model:torch_dtype", "model:attn_implementation")  # options that the facts of a model tell

@@ -1,6 +1,6 @@
 """fmbench: how fast, how faithful, how good? One benchmark for embedding models on any accelerator."""
 
-from fmbench.quiet import quiet_imports
+from fmbench.torch_settings import quiet_imports
 
 __version__ = "0.1.0"
 

@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from fmbench import plugins
-from fmbench.compilation import compile_options, graph_of, never_fall_back
+from fmbench.command_line import Expression
 from fmbench.console import warn
-from fmbench.energy import NO_COUNTER, Counter
+from fmbench.counters import NO_COUNTER, Counter, host_available
 from fmbench.errors import PlatformError, UsageError, first_line, nearest
 from fmbench.measure import Phase
-from fmbench.memory import host_available
 from fmbench.options import Arguments
-from fmbench.suboptions import Expression
+from fmbench.torch_settings import compile_options, graph_of, never_fall_back
 
 GROUP = "fmbench.backends"
 

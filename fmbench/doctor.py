@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from fmbench import __version__, backend, facts, host, memory, plugins, torch_settings
+from fmbench import __version__, backend, counters, facts, host, plugins, torch_settings
 from fmbench.cgroup import read
 from fmbench.console import run_main
 from fmbench.errors import first_line
@@ -136,10 +136,10 @@ def fewer(load: float, cpus: int) -> str:
 def check_memory() -> Iterator[Finding]:
     """Look for swapping, and for memory that is nearly used up."""
     text = read("/proc/meminfo")
-    total, free = (memory.field_bytes(text, name) for name in ("SwapTotal", "SwapFree"))
+    total, free = (counters.field_bytes(text, name) for name in ("SwapTotal", "SwapFree"))
     if total and free is not None and total - free > SWAPPED:
         yield Finding("warn", f"{(total - free) / 1e9:.1f} GB are swapped out, and may be waited for: swapoff -a")
-    available, size = memory.host_available(), host.memory_limit() or host.memory_bytes()
+    available, size = counters.host_available(), host.memory_limit() or host.memory_bytes()
     if available is not None and size:
         level = "warn" if available < 0.1 * size else "ok"
         yield Finding(level, f"memory: {available / 1e9:.1f} of {size / 1e9:.1f} GB can be had")

@@ -9,8 +9,8 @@ import importlib
 from collections.abc import Mapping
 from typing import Any
 
+from fmbench.command_line import Expression, leaves
 from fmbench.errors import UsageError, first_line, nearest
-from fmbench.suboptions import Expression, leaves
 
 OPTIONAL = ("torchao",)  # imported where an expression names it
 NAMES = ("torch", "transformers", "args")

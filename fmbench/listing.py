@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from fmbench import backend, catalogue, plugins
+from fmbench import backend, plugins, source
 from fmbench.backend import Backend
 from fmbench.console import run_main, warn
 from fmbench.facts import versions
@@ -71,7 +71,7 @@ def list_models(argv: Sequence[str] | None) -> int:
     parse("fmbench models", MODELS_HELP, argv)
     rows = [
         [entry.name, entry.model_class, f"{entry.parameters:,}", f"{entry.max_length:,}", entry.source]
-        for entry in catalogue.entries().values()
+        for entry in source.catalogue().values()
     ]
     sys.stdout.write(table(["model_name", "model_class", "parameters", "max tokens", "source"], rows, right=(2, 3)))
     return 0

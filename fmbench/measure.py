@@ -1,17 +1,39 @@
-"""The repetition loop and what it measured. Knows no device: the backend synchronises."""
+"""The clock, the repetition loop, what it is fed, and what it measured. Knows no device: the backend synchronises."""
 
 import contextlib
 import gc
 import random
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fmbench import stats
-from fmbench.clock import Clock
 from fmbench.ending import ASKS
+
+
+class Clock:
+    """A monotonic clock that was anchored once to the epoch, so that a later correction of the date moves nothing."""
+
+    def __init__(self) -> None:
+        self._anchor = time.time_ns() - time.perf_counter_ns()
+
+    def now(self) -> int:
+        """Return the time in nanoseconds since the epoch."""
+        return time.perf_counter_ns() + self._anchor
+
+
+class FakeClock(Clock):
+    """A clock that shows given times, for exact-number tests of the timing path."""
+
+    def __init__(self, times: Iterable[int]) -> None:
+        self._times: Iterator[int] = iter(times)
+
+    def now(self) -> int:
+        """Return the next of the given times. Raises StopIteration after the last."""
+        return next(self._times)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,3 +208,43 @@ def collector_paused() -> Iterator[None]:
     finally:
         if enabled:
             gc.enable()
+
+
+if TYPE_CHECKING:
+    import torch
+
+    Batch = dict[str, torch.Tensor]
+
+
+class TokenGenerator:
+    """Makes batches of token ids, uniform over the vocabulary without its special ids, seeded.
+
+    Each shape has a stream of its own, derived from (seed, input size, batch size): the same shape sees the same
+    tokens whether it runs alone or inside a sweep.
+    """
+
+    def __init__(self, vocabulary_size: int, special_ids: Collection[int], seed: int) -> None:
+        import torch
+
+        ordinary = torch.ones(vocabulary_size, dtype=torch.bool)
+        ordinary[[index for index in special_ids if 0 <= index < vocabulary_size]] = False
+        self._ordinary_ids = ordinary.nonzero().squeeze(1)
+        if len(self._ordinary_ids) == 0:
+            raise ValueError("the vocabulary holds special ids only")
+        self._seed = seed
+        self._random = torch.Generator()
+
+    def start(self, input_size: int, batch_size: int) -> None:
+        """Begin the stream of a shape."""
+        import numpy as np
+
+        sequence = np.random.SeedSequence([self._seed, input_size, batch_size])
+        self._random.manual_seed(int(sequence.generate_state(1, np.uint64)[0] >> 1))
+        self._shape = (batch_size, input_size)
+
+    def batch(self) -> "Batch":
+        """Return fresh `input_ids` and an all-ones `attention_mask`, int64 of shape (batch size, input size)."""
+        import torch
+
+        picks = torch.randint(len(self._ordinary_ids), self._shape, generator=self._random)
+        return {"input_ids": self._ordinary_ids[picks], "attention_mask": torch.ones(self._shape, dtype=torch.int64)}

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from fmbench import __version__, expressions
-from fmbench.command_line import CommandLine
+from fmbench.command_line import CommandLine, Tree, parse_suboptions
 from fmbench.parsing import Parser, adder, duration, flag, natural, nonempty, positive, share, sizes, thread_count
-from fmbench.suboptions import Tree, parse_suboptions
 
 MODEL_CLASS = "AutoModel"  # where none is given: transformers finds the class of the model's type
 # Without --reps a shape repeats until its median is known this well, for that long and that often at most.

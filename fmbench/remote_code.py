@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from fmbench.command_line import Expression
 from fmbench.console import warn
 from fmbench.errors import UsageError
 from fmbench.json_file import read_optional
 from fmbench.options import Arguments
-from fmbench.suboptions import Expression
 
 KEY = "trust_remote_code"
 MAP = "auto_map"

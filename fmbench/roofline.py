@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from fmbench.clock import Clock
 from fmbench.cost import Cost
+from fmbench.measure import Clock
 
 if TYPE_CHECKING:
     import torch

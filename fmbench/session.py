@@ -14,10 +14,10 @@ from typing import IO, Any, TextIO
 
 from fmbench import __version__, facts, host, lines, torch_settings
 from fmbench.backend import Backend
-from fmbench.clock import Clock
 from fmbench.console import note, reserved_stdout
 from fmbench.errors import UsageError, first_line
 from fmbench.history import FIRST_VARIANT, History, ignore
+from fmbench.measure import Clock
 from fmbench.options import Arguments
 from fmbench.secrets import hidden, masked, masked_looks, masked_values, sealed
 from fmbench.whole_file import written

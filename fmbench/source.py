@@ -4,15 +4,40 @@ import importlib.util
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
-from fmbench import catalogue, model_class
+from fmbench import model_class
 from fmbench.errors import UsageError, first_line, nearest
 from fmbench.json_file import read_required
 from fmbench.options import Arguments
 from fmbench.remote_code import check_map, is_trusted
 from fmbench.sentence_folder import check_inside
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One model: its transformers class, published facts, and the architecture keys of its config.json."""
+
+    name: str
+    model_class: str
+    parameters: int
+    published: str
+    max_length: int
+    source: str
+    config: dict[str, Any]
+
+
+@cache
+def catalogue() -> dict[str, Entry]:
+    """Return the catalogue by model name."""
+    import yaml
+
+    text = resources.files("fmbench").joinpath("catalogue.yaml").read_text(encoding="utf-8")
+    return {name: Entry(name=name, **facts) for name, facts in yaml.safe_load(text).items()}
+
 
 HUB_ID = re.compile(r"(?!\.{1,2}(/|$))[\w.-]+(/[\w.-]+)?")  # ./name and ../name are folders
 SAFE_WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
@@ -95,7 +120,7 @@ def hub_hint(arguments: Arguments) -> str:
     """Return what else a missing folder's name could have meant."""
     name = arguments.model_name
     hint = f" (tried --model_root {arguments.model_root} and --model_name {name})" if arguments.model_root else ""
-    if name in catalogue.entries():
+    if name in catalogue():
         return f"{hint}; --weights random builds {name} without a download"
     if arguments.model_root and HUB_ID.fullmatch(name):
         return f"{hint}; to take {name} from the hub, leave --model_root out"
@@ -104,7 +129,7 @@ def hub_hint(arguments: Arguments) -> str:
 
 def from_catalogue(name: str, path: Path) -> Source:
     """Return the catalogue's configuration of a model."""
-    known = catalogue.entries()
+    known = catalogue()
     if name not in known:
         raise UsageError(
             f"--weights random: no configuration of {name}: no config.json in {path}, and the catalogue does not "
@@ -219,5 +244,5 @@ def probe_hub(name: str) -> None:
 
 def no_model(name: str) -> str:
     """Return the beginning of every error about a model that the hub does not give."""
-    known = "; --weights random needs no download" if name in catalogue.entries() else ""
+    known = "; --weights random needs no download" if name in catalogue() else ""
     return f"no folder {name} here, and it is not to be had from the hub{known}"

@@ -17,11 +17,11 @@ from typing import Any
 
 from fmbench.backend import Backend, Candidate, Forward, Memory
 from fmbench.command_line import CommandLine
-from fmbench.energy import Counter
+from fmbench.counters import Counter
 from fmbench.errors import FmbenchError, UsageError
 from fmbench.measure import Phase
 from fmbench.options import SpeedArguments, build_parser, parse_arguments
-from fmbench.overrides import override
+from fmbench.variants import override
 
 PROGRAM = "driver"
 SIZES = ["--input_sizes", "16", "--batch_sizes", "2", "--reps", "1"]

@@ -1,14 +1,18 @@
-"""`torch.call:` and `torch.set:`: what the command line asks of torch itself."""
+"""What is asked of torch: before it is imported, by `torch.call:` and `torch.set:`, and of its compiler."""
 
 import importlib
 import inspect
+import logging
 import os
+import re
+import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fmbench import host
 from fmbench.console import note
 from fmbench.errors import UsageError, first_line, nearest
+from fmbench.measure import Clock
 
 Options = Mapping[str, Mapping[str, Any]]
 
@@ -160,3 +164,113 @@ def check_compile(options: Mapping[str, Any]) -> None:
         backends = torch._dynamo.list_backends(exclude_tags=())
         if backend not in backends:
             raise UsageError(f"--compile:backend {backend}: torch knows no such backend{nearest(backend, backends)}")
+
+
+VARIABLES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
+SPINS = "1000"  # what libgomp itself takes where it has more threads than processors; tests/bench/busy.py measures it
+
+
+def spin_briefly() -> None:
+    """Let threads spin no longer than that, unless the environment says how. Call it before torch is imported.
+
+    By default libgomp, which torch's wheels for Linux compute with, spins for milliseconds at the end of every parallel
+    region. Where another program wants the processor, that burns the time in which the last thread would have finished.
+    """
+    if "torch" not in sys.modules and not any(name in os.environ for name in VARIABLES):
+        os.environ["GOMP_SPINCOUNT"] = SPINS
+
+
+# What libraries say while they are imported, on every machine and to no purpose; all else reaches the user.
+IMPORT_NOISE = {  # by logger: how the message begins
+    "torchao": ("Failed to load ",),  # kernels of other processors and versions
+    "torch.utils._pytree": ("%s is an Enum subclass and is now natively supported by torch.compile",),  # of torchao's
+}
+
+
+def quiet_imports() -> None:
+    """Keep the messages of imports off stderr. Imports none of the libraries."""
+    for name in IMPORT_NOISE:
+        logging.getLogger(name).addFilter(passes)
+
+
+def passes(record: logging.LogRecord) -> bool:
+    """Whether a message is not one of these."""
+    return not str(record.msg).startswith(IMPORT_NOISE[record.name])
+
+
+if TYPE_CHECKING:
+    from fmbench.options import Arguments
+
+MOST_COMPILATIONS = 4096  # of one function
+SIZES = re.compile(r"\bsize=\[([^]]*)\]")  # in a guard of Dynamo's
+
+
+class CompilationWatch:
+    """Counts compilations and their seconds, told by Dynamo's own callbacks. Reading it costs nothing."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.seconds = 0.0
+        self._clock = Clock()
+        self._start: int | None = None
+
+    def begin(self, *_: Any) -> None:
+        """Take the start of a compilation."""
+        self._start = self._clock.now()
+
+    def end(self, *_: Any) -> None:
+        """Take the end of a compilation."""
+        if self._start is not None:
+            self.count += 1
+            self.seconds += (self._clock.now() - self._start) / 1e9
+            self._start = None
+
+    def install(self) -> None:
+        """Ask Dynamo to call; imports it, so only for what compiles."""
+        from torch._dynamo.callback import on_compile_end, on_compile_start
+
+        on_compile_start(self.begin)
+        on_compile_end(self.end)
+
+
+def never_fall_back() -> None:
+    """Let Dynamo compile as often as a sweep has shapes, and let it fail where it would go on without the compiler.
+
+    It gives up after 8 compilations of a function and then runs that eagerly: such figures would not be the compiler's.
+    """
+    import torch._dynamo.config as dynamo
+
+    dynamo.recompile_limit = max(dynamo.recompile_limit, MOST_COMPILATIONS)
+    dynamo.accumulated_recompile_limit = max(dynamo.accumulated_recompile_limit, MOST_COMPILATIONS)
+    dynamo.fail_on_recompile_limit_hit = True
+
+
+def compile_options(arguments: "Arguments") -> dict[str, Any]:
+    """Return the arguments of torch.compile: where the shapes are known, each has a graph of its own.
+
+    Left to itself, Dynamo makes a dynamic graph at the second shape, which computes all that follow: a shape's figure
+    would depend on what was measured before it. Where texts decide on the shapes, that is as torch and the user say.
+    """
+    static = {"dynamic": False} if arguments.shapes else {}
+    return {**static, **arguments.options["compile"]}
+
+
+def graph_of(compiled: Any) -> str | None:
+    """Return which graph computed the last call of what torch.compile made: `static` or `dynamic`.
+
+    The entry that ran last is the first in Dynamo's cache, and its guards hold null for each size that may vary. None
+    for a model that is not compiled, and where this version of torch does not show it.
+    """
+    forward = getattr(getattr(compiled, "_orig_mod", None), "forward", None)
+    code = getattr(forward, "__code__", None)
+    if code is None:
+        return None
+    try:
+        from torch._dynamo.eval_frame import _debug_get_cache_entry_list
+
+        entries = _debug_get_cache_entry_list(code)
+        guards = [part for part in entries[0].guard_manager.code_parts if "check_tensor(" in part]
+    except (ImportError, AttributeError, IndexError):
+        return None
+    sizes = [found[1] for found in map(SIZES.search, guards) if found]
+    return None if not sizes else "dynamic" if any("None" in size for size in sizes) else "static"

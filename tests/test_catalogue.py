@@ -4,7 +4,7 @@ import pytest
 import torch
 import transformers
 
-from fmbench.catalogue import Entry, entries
+from fmbench.source import Entry, catalogue
 
 WANTED = [
     "ibm-granite/granite-embedding-30m-english",
@@ -30,10 +30,10 @@ UNITS = {"M": 1e6, "B": 1e9}
 
 
 def test_the_catalogue_holds_what_it_promises() -> None:
-    assert set(entries()) == set(WANTED)
+    assert set(catalogue()) == set(WANTED)
 
 
-@pytest.mark.parametrize("entry", entries().values(), ids=lambda entry: entry.name)
+@pytest.mark.parametrize("entry", catalogue().values(), ids=lambda entry: entry.name)
 def test_parameter_count_is_the_published_one(entry: Entry) -> None:
     if not hasattr(transformers, entry.model_class):
         pytest.skip(f"transformers {transformers.__version__} has no {entry.model_class}")
@@ -48,6 +48,6 @@ def test_parameter_count_is_the_published_one(entry: Entry) -> None:
     assert abs(count - published) <= max(rounding, 0.01 * published)
 
 
-@pytest.mark.parametrize("entry", entries().values(), ids=lambda entry: entry.name)
+@pytest.mark.parametrize("entry", catalogue().values(), ids=lambda entry: entry.name)
 def test_every_entry_names_its_source(entry: Entry) -> None:
     assert entry.source.startswith("https://") and entry.name in entry.source

@@ -1,8 +1,8 @@
 import pytest
 
 from fmbench import cli, doctor, facts, listing
-from fmbench.catalogue import entries
 from fmbench.doctor import Finding
+from fmbench.source import entries
 
 COMMANDS = (
     "backends",

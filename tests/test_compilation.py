@@ -1,6 +1,6 @@
 import torch
 
-from fmbench.compilation import CompilationWatch
+from fmbench.torch_settings import CompilationWatch
 
 
 def test_compilations_and_recompilations_are_seen() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fmbench import contention
+from fmbench import counters
 
 
 def fake_tasks(folder: Path, *waited: int) -> Path:
@@ -17,23 +17,23 @@ def fake_tasks(folder: Path, *waited: int) -> Path:
 
 
 def test_the_time_in_line_is_that_of_all_threads(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(contention, "TASKS", fake_tasks(tmp_path, 5, 70, 1000))
-    assert contention.waited() == 1075
+    monkeypatch.setattr(counters, "TASKS", fake_tasks(tmp_path, 5, 70, 1000))
+    assert counters.waited() == 1075
 
 
 def test_a_kernel_that_does_not_count(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(contention, "TASKS", tmp_path / "missing")
-    assert contention.waited() is None
-    monkeypatch.setattr(contention, "TASKS", fake_tasks(tmp_path, 0))
+    monkeypatch.setattr(counters, "TASKS", tmp_path / "missing")
+    assert counters.waited() is None
+    monkeypatch.setattr(counters, "TASKS", fake_tasks(tmp_path, 0))
     (tmp_path / "0" / "schedstat").write_text("0 0 0\n")
-    assert contention.waited() is None
+    assert counters.waited() is None
 
 
 def test_a_thread_that_ends_meanwhile_is_left_out(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(contention, "TASKS", fake_tasks(tmp_path, 5, 70))
+    monkeypatch.setattr(counters, "TASKS", fake_tasks(tmp_path, 5, 70))
     (tmp_path / "1" / "schedstat").unlink()
     (tmp_path / "1" / "schedstat").symlink_to(tmp_path / "gone")
-    assert contention.waited() == 5
+    assert counters.waited() == 5
 
 
 @pytest.mark.parametrize(
@@ -47,13 +47,13 @@ def test_a_thread_that_ends_meanwhile_is_left_out(tmp_path: Path, monkeypatch) -
     ],
 )
 def test_threads_in_line(start: int | None, end: int | None, seconds: float, expected: float | None) -> None:
-    assert contention.waiting(start, end, seconds) == expected
+    assert counters.waiting_threads(start, end, seconds) == expected
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="threads cannot be put on one CPU here")
 def test_a_thread_that_shares_its_cpu_waits_for_it() -> None:
     """Two that compute on one CPU: whatever else the machine does, one of them waits."""
-    if contention.waited() is None:
+    if counters.waited() is None:
         pytest.skip("the kernel does not say it")
     allowed = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {min(allowed)})
@@ -62,10 +62,10 @@ def test_a_thread_that_shares_its_cpu_waits_for_it() -> None:
         if not child:
             while True:
                 pass
-        before = contention.waited()
+        before = counters.waited()
         for number in range(3_000_000):
             number * number
-        assert contention.waited() > before
+        assert counters.waited() > before
     finally:
         os.kill(child, 9)
         os.waitpid(child, 0)

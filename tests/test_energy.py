@@ -3,11 +3,11 @@ from pathlib import Path
 import pytest
 
 from fmbench.backends.rapl import Rapl
-from fmbench.energy import NO_COUNTER, Counter, spent
+from fmbench.counters import NO_COUNTER, Counter, energy_spent
 
 
 def test_joules_and_joules_a_sequence() -> None:
-    found = spent(Counter(100.0, "nvml", None), Counter(160.0, "nvml", None), seconds=2.0, sequences=30)
+    found = energy_spent(Counter(100.0, "nvml", None), Counter(160.0, "nvml", None), seconds=2.0, sequences=30)
     assert (found["joules"], found["joules_per_sequence"], found["source"], found["reason"]) == (
         60.0,
         2.0,
@@ -17,13 +17,13 @@ def test_joules_and_joules_a_sequence() -> None:
 
 
 def test_no_counter_is_null_and_the_reason() -> None:
-    found = spent(NO_COUNTER, NO_COUNTER, seconds=2.0, sequences=30)
+    found = energy_spent(NO_COUNTER, NO_COUNTER, seconds=2.0, sequences=30)
     assert (found["joules"], found["joules_per_sequence"]) == (None, None)
     assert found["reason"] == "the platform has no energy counter"
 
 
 def test_a_window_too_short_for_the_counter_is_null() -> None:
-    found = spent(Counter(1.0, "rapl", None), Counter(2.0, "rapl", None), seconds=0.1, sequences=3)
+    found = energy_spent(Counter(1.0, "rapl", None), Counter(2.0, "rapl", None), seconds=0.1, sequences=3)
     assert found["joules"] is None and "too short" in found["reason"]
 
 

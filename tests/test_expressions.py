@@ -4,9 +4,9 @@ import types
 import pytest
 
 from fmbench import expressions
+from fmbench.command_line import Expression
 from fmbench.errors import UsageError
 from fmbench.options import parse_arguments
-from fmbench.suboptions import Expression
 
 ARGV = [
     "--platform",

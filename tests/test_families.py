@@ -9,7 +9,7 @@ import pytest
 import torch
 import transformers
 
-from fmbench import catalogue, model, positions
+from fmbench import model, positions, source
 from fmbench.encoder.batches import Batch
 from fmbench.encoder.compute import collate
 from fmbench.encoder.padding import check_padding
@@ -113,8 +113,8 @@ def test_what_t5_was_trained_with_is_no_limit() -> None:
     assert positions.maximum_length(family("t5", n_positions=32)) is None
 
 
-@pytest.mark.parametrize("entry", catalogue.entries().values(), ids=lambda entry: entry.name)
-def test_the_catalogue_in_small(entry: catalogue.Entry) -> None:
+@pytest.mark.parametrize("entry", source.catalogue().values(), ids=lambda entry: entry.name)
+def test_the_catalogue_in_small(entry: source.Entry) -> None:
     kept = {"max_position_embeddings", "pad_token_id", "sliding_window", "vocab_size"}
     small = {key: value for key, value in SIZES.items() if key in entry.config and key not in kept}
     layers = {"layer_types": None} if "layer_types" in entry.config else {}

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from fmbench import handover
+from fmbench import counters
 
 SEVERAL = hasattr(os, "sched_getaffinity") and len(os.sched_getaffinity(0)) > 1
 
@@ -13,7 +13,7 @@ SEVERAL = hasattr(os, "sched_getaffinity") and len(os.sched_getaffinity(0)) > 1
 @pytest.mark.skipif(not SEVERAL, reason="one CPU")
 def test_a_reading_leaves_affinity_and_threads_as_they_were() -> None:
     usable, threads = os.sched_getaffinity(0), threading.active_count()
-    found = handover.handover()
+    found = counters.handover()
     assert found is not None and found > 0
     assert (os.sched_getaffinity(0), threading.active_count()) == (usable, threads)
 
@@ -21,8 +21,8 @@ def test_a_reading_leaves_affinity_and_threads_as_they_were() -> None:
 @pytest.mark.skipif(not SEVERAL, reason="one CPU")
 def test_it_is_the_least_of_what_was_read_a_cache_line(monkeypatch: pytest.MonkeyPatch) -> None:
     readings = iter([9_000, 8_192, *[20_000] * 18])
-    monkeypatch.setattr(handover, "search", lambda memory: next(readings))
-    assert handover.handover() == 2.0  # 4,096 lines
+    monkeypatch.setattr(counters, "search", lambda memory: next(readings))
+    assert counters.handover() == 2.0  # 4,096 lines
 
 
 @pytest.mark.skipif(not SEVERAL, reason="one CPU")
@@ -30,17 +30,17 @@ def test_what_is_read_was_written(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[bytes] = []
 
     def search(memory) -> int:
-        seen.append(memory.raw)
+        seen.append(counters.raw)
         return 1
 
-    monkeypatch.setattr(handover, "search", search)
-    handover.handover()
-    assert set(seen) == {bytes([handover.WRITTEN]) * handover.BYTES} and len(seen) == handover.ROUNDS
+    monkeypatch.setattr(counters, "search", search)
+    counters.handover()
+    assert set(seen) == {bytes([counters.WRITTEN]) * counters.BYTES} and len(seen) == counters.ROUNDS
 
 
 def test_one_cpu_has_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: {3}, raising=False)
-    assert handover.handover() is None
+    assert counters.handover() is None
 
 
 @pytest.mark.skipif(not SEVERAL, reason="one CPU")
@@ -49,4 +49,4 @@ def test_a_sandbox_without_affinity_has_none(monkeypatch: pytest.MonkeyPatch) ->
         raise PermissionError
 
     monkeypatch.setattr(os, "sched_setaffinity", refuse)
-    assert handover.handover() is None
+    assert counters.handover() is None

@@ -1,6 +1,6 @@
 import torch
 
-from fmbench.inputs import TokenGenerator
+from fmbench.measure import TokenGenerator
 
 
 def batches(generator: TokenGenerator, shape: tuple[int, int], count: int) -> list[torch.Tensor]:

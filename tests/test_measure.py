@@ -7,8 +7,7 @@ import time
 
 import pytest
 
-from fmbench.clock import Clock, FakeClock
-from fmbench.measure import Measurement, Phase, Repetition, Shape, Subject, SubjectError, repeat
+from fmbench.measure import Clock, FakeClock, Measurement, Phase, Repetition, Shape, Subject, SubjectError, repeat
 
 DEFERRED = """
 import signal

@@ -3,20 +3,20 @@ import sys
 
 import pytest
 
-from fmbench import memory
+from fmbench import counters
 
 PEAKS = """
-from fmbench import memory
-if not memory.reset_host_peak():
+from fmbench import counters
+if not counters.reset_host_peak():
     print("the kernel does not reset the peak")
 else:
-    before = memory.host_peak()
+    before = counters.host_peak()
     block = bytearray(256 * 2**20)
     block[::4096] = b"x" * len(block[::4096])
-    after = memory.host_peak()
+    after = counters.host_peak()
     del block
-    memory.reset_host_peak()
-    print(before, after, memory.host_peak())
+    counters.reset_host_peak()
+    print(before, after, counters.host_peak())
 """
 
 
@@ -32,15 +32,15 @@ def test_the_peak_rises_with_use_and_falls_with_a_reset() -> None:
 
 def test_fields() -> None:
     text = "MemTotal:  100 kB\nMemAvailable:   42 kB\n"
-    assert memory.field_bytes(text, "MemAvailable") == 42 * 1024
-    assert memory.field_bytes(text, "SwapTotal") is None
+    assert counters.field_bytes(text, "MemAvailable") == 42 * 1024
+    assert counters.field_bytes(text, "SwapTotal") is None
 
 
 def test_a_kernel_without_the_counter(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
-    monkeypatch.setattr(memory, "CLEAR", tmp_path / "absent" / "clear_refs")
-    monkeypatch.setattr(memory, "STATUS", str(tmp_path / "absent"))
-    assert memory.reset_host_peak() is False
-    assert memory.host_peak() is None
+    monkeypatch.setattr(counters, "CLEAR", tmp_path / "absent" / "clear_refs")
+    monkeypatch.setattr(counters, "STATUS", str(tmp_path / "absent"))
+    assert counters.reset_host_peak() is False
+    assert counters.host_peak() is None
 
 
 MEMINFO = "MemAvailable: 4000 kB\n"
@@ -53,16 +53,16 @@ MEMINFO = "MemAvailable: 4000 kB\n"
 def test_what_can_be_had_is_the_least_of_machine_group_and_address_space(
     left: int | None, address_space: int | None, available: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(memory, "read", lambda path: MEMINFO)
-    monkeypatch.setattr(memory.ControlGroups, "memory_left", lambda self: left)
-    monkeypatch.setattr(memory, "address_space_left", lambda: address_space)
-    assert memory.host_available() == available
+    monkeypatch.setattr(counters, "read", lambda path: MEMINFO)
+    monkeypatch.setattr(counters.ControlGroups, "memory_left", lambda self: left)
+    monkeypatch.setattr(counters, "address_space_left", lambda: address_space)
+    assert counters.host_available() == available
 
 
 def test_a_limit_of_the_address_space_counts() -> None:
     code = (
-        "import resource; from fmbench import memory; before = memory.address_space_left();"
-        "resource.setrlimit(resource.RLIMIT_AS, (2**33, 2**33)); print(before, memory.address_space_left())"
+        "import resource; from fmbench import counters; before = counters.address_space_left();"
+        "resource.setrlimit(resource.RLIMIT_AS, (2**33, 2**33)); print(before, counters.address_space_left())"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     before, after = done.stdout.split()

@@ -2,11 +2,10 @@ import shlex
 
 import pytest
 
-from fmbench.command_line import CommandLine
+from fmbench.command_line import CommandLine, Expression
 from fmbench.errors import UsageError
 from fmbench.options import SpeedArguments, build_parser, parse_arguments
-from fmbench.overrides import override as under
-from fmbench.suboptions import Expression
+from fmbench.variants import override as under
 
 BASE = [
     "--platform", "cpu", "--model_class=BertModel", "--model_name", "m", "--input_sizes", "8", "--batch_sizes", "1",

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from fmbench.quiet import IMPORT_NOISE
+from fmbench.torch_settings import IMPORT_NOISE
 
 
 @pytest.mark.parametrize(

@@ -3,11 +3,10 @@ from pathlib import Path
 
 import pytest
 
-from fmbench import catalogue
 from fmbench.errors import UsageError
 from fmbench.model_class import check_exists
 from fmbench.options import Arguments, parse_arguments
-from fmbench.source import Source, locate
+from fmbench.source import Entry, Source, catalogue, locate
 
 
 def arguments(*more: str, model_class: str = "BertModel", model_name: str = "tiny") -> Arguments:
@@ -159,7 +158,7 @@ def test_classes_that_suit(name: str, tiny_root: Path) -> None:
     assert locate(arguments("--weights", "random", "--model_root", str(tiny_root), model_class=name)).kind == "folder"
 
 
-@pytest.mark.parametrize("entry", catalogue.entries().values(), ids=lambda entry: entry.name)
-def test_the_catalogues_classes_suit(entry: catalogue.Entry) -> None:
+@pytest.mark.parametrize("entry", catalogue().values(), ids=lambda entry: entry.name)
+def test_the_catalogues_classes_suit(entry: Entry) -> None:
     found = locate(arguments("--weights", "random", model_class=entry.model_class, model_name=entry.name))
     assert found.config["model_type"] == entry.config["model_type"]

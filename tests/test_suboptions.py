@@ -2,10 +2,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fmbench.command_line import CommandLine
+from fmbench.command_line import CommandLine, Expression, leaves, parse_suboptions
 from fmbench.errors import UsageError
 from fmbench.options import SETS
-from fmbench.suboptions import Expression, leaves, parse_suboptions
 
 
 def parse(*argv: str) -> dict:

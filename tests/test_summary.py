@@ -7,8 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from fmbench.clock import FakeClock
-from fmbench.measure import Subject
+from fmbench.measure import FakeClock, Subject
 from fmbench.rank_tests import trend
 from fmbench.summary import Summary
 

@@ -6,14 +6,14 @@ import sys
 
 import pytest
 
-from fmbench import facts, lines, waiting
+from fmbench import facts, lines, torch_settings
 from tests.tiny_model import write_collection, write_model
 
 
 @pytest.fixture
 def plain(monkeypatch: pytest.MonkeyPatch) -> None:
     """An environment that says nothing, and a process without torch."""
-    for name in waiting.VARIABLES:
+    for name in torch_settings.VARIABLES:
         monkeypatch.setenv(name, "")  # so that it is undone, whatever the test leaves
         monkeypatch.delenv(name)
     monkeypatch.delitem(sys.modules, "torch", raising=False)
@@ -21,34 +21,34 @@ def plain(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def said() -> dict[str, str]:
     """Return what the fingerprint says of waiting."""
-    return {name: value for name, value in facts.variables().items() if name in waiting.VARIABLES}
+    return {name: value for name, value in facts.variables().items() if name in torch_settings.VARIABLES}
 
 
 def test_a_short_spin_unless_the_environment_says_how(plain: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_WAIT_POLICY", "PASSIVE")
-    waiting.spin_briefly()
+    torch_settings.spin_briefly()
     assert said() == {"OMP_WAIT_POLICY": "PASSIVE"}
     monkeypatch.delenv("OMP_WAIT_POLICY")
     monkeypatch.setitem(os.environ, "GOMP_SPINCOUNT", "7")
-    waiting.spin_briefly()
+    torch_settings.spin_briefly()
     assert said() == {"GOMP_SPINCOUNT": "7"}
     del os.environ["GOMP_SPINCOUNT"]
-    waiting.spin_briefly()
-    assert said() == {"GOMP_SPINCOUNT": waiting.SPINS}
+    torch_settings.spin_briefly()
+    assert said() == {"GOMP_SPINCOUNT": torch_settings.SPINS}
 
 
 def test_torch_has_read_the_environment_when_it_is_imported(plain: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "torch", waiting)
-    waiting.spin_briefly()
+    monkeypatch.setitem(sys.modules, "torch", torch_settings)
+    torch_settings.spin_briefly()
     assert said() == {}
 
 
 def test_a_run_from_the_shell_says_so(tmp_path) -> None:
     words = ["--model_name", write_model(tmp_path / "tiny"), "--dataset", write_collection(tmp_path / "wings")]
     words += ["--encoding_cache_dir", tmp_path / "cache"]
-    variables = {name: value for name, value in os.environ.items() if name not in waiting.VARIABLES}
+    variables = {name: value for name, value in os.environ.items() if name not in torch_settings.VARIABLES}
     command = [sys.executable, "-m", "fmbench", "retrieve", "encode", "--platform", "cpu", "--threads", "1"]
     ran = subprocess.run([*command, *words], env=variables, capture_output=True, text=True, check=True)
     parsed = [lines.parse_line(line) for line in ran.stdout.splitlines()]
     (found,) = [line.data["variables"] for line in parsed if lines.is_json(line, "ENV") and "variables" in line.data]
-    assert found["GOMP_SPINCOUNT"] == waiting.SPINS
+    assert found["GOMP_SPINCOUNT"] == torch_settings.SPINS

@@ -13,7 +13,7 @@ from fmbench.encoder.folder import warn_of_plain
 from fmbench.errors import UsageError, first_line
 from fmbench.options import Arguments
 from fmbench.session import Session, platform_facts, run_facts
-from fmbench.waiting import spin_briefly
+from fmbench.torch_settings import spin_briefly
 
 from .arguments import DistillArguments, parse_arguments
 

@@ -13,9 +13,9 @@ from fmbench.command_line import CommandLine
 from fmbench.console import Progress, note, reserved_stdout, run_main, warn
 from fmbench.errors import FmbenchError, UsageError
 from fmbench.fidelity.subject import Subject
-from fmbench.overrides import merged
 from fmbench.parsing import Parser
-from fmbench.waiting import spin_briefly
+from fmbench.torch_settings import spin_briefly
+from fmbench.variants import merged
 
 from .arguments import CaptureArguments, add_format, add_subject_arguments, build_parser, check_subject, one, parse
 from .ladder_log import LadderLog, about, log_file

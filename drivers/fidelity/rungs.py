@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from fmbench import lines
-from fmbench.clock import Clock
 from fmbench.encoder import Encoder, EncoderPlan, Role, Timings
 from fmbench.errors import FmbenchError, first_line
 from fmbench.facts import software_facts
 from fmbench.fidelity.subject import Subject
+from fmbench.measure import Clock
 from fmbench.session import platform_facts
 from fmbench.torch_settings import Settings
 

@@ -5,12 +5,12 @@ from itertools import islice
 from typing import Any
 
 from fmbench import lines
-from fmbench.clock import Clock
 from fmbench.collection import Texts
 from fmbench.console import Progress, note
 from fmbench.distributed import Group, measured_weights
 from fmbench.embeddings import Embeddings, open_or_encode
 from fmbench.encoder import CHUNK, Encoder, EncoderPlan, Role, Timings
+from fmbench.measure import Clock
 from fmbench.search import measure_latency
 from fmbench.session import LogWriter, Session, platform_facts, run_facts
 

@@ -4,9 +4,9 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
-from fmbench.clock import Clock
 from fmbench.collection import Texts
 from fmbench.encoder import CHUNK, Encoder
+from fmbench.measure import Clock
 from fmbench.search import Block
 
 

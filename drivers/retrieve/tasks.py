@@ -15,7 +15,7 @@ from fmbench.ranking.measures import evaluate as judge
 from fmbench.ranking.mined_files import write_mined
 from fmbench.ranking.pages import as_pages, read_pages, titles_of, write_pages
 from fmbench.ranking.precision_curve import Curve, document_curve, page_curve
-from fmbench.waiting import spin_briefly
+from fmbench.torch_settings import spin_briefly
 
 from .arguments import RetrieveArguments, parse_arguments
 from .data import check_all, open_datasets

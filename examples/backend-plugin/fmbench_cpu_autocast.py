@@ -3,7 +3,7 @@
 import importlib.util
 from typing import Any
 
-from fmbench.backend import Backend, Forward, Model
+from fmbench.backend import Backend, Candidate, Forward, Model
 from fmbench.errors import UsageError, nearest
 from fmbench.options import Arguments
 
@@ -22,6 +22,10 @@ class CpuAutocastBackend(Backend):
     def unavailable(cls) -> str | None:
         """Return why the platform cannot be used, without importing what it needs."""
         return None if importlib.util.find_spec("torch") else "torch is not installed"
+
+    def candidates(self, arguments: Arguments) -> list[Candidate]:
+        """Return what is worth trying here."""
+        return [Candidate(name, f"--platform:dtype {name}", f"matrix products in {name}") for name in DTYPES]
 
     def _check(self, arguments: Arguments) -> None:
         named = wanted(arguments)

@@ -6,8 +6,7 @@ from itertools import islice
 from typing import Any
 
 from fmbench import stats
-from fmbench.clock import Clock
-from fmbench.measure import Subject, nothing, repeat
+from fmbench.measure import Clock, Subject, nothing, repeat
 
 PERCENTILES = {"p50": 0.50, "p95": 0.95, "p99": 0.99}
 

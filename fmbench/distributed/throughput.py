@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from fmbench.clock import Clock
+from fmbench.measure import Clock
 
 from .group import Group
 

@@ -6,9 +6,9 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from fmbench.compilation import CompilationWatch
 from fmbench.errors import UsageError, first_line
 from fmbench.options import Arguments
+from fmbench.torch_settings import CompilationWatch
 
 from .batches import Batch, batches, buckets
 from .budget import measure_budgets

@@ -4,8 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fmbench.clock import Clock
-from fmbench.measure import collector_paused
+from fmbench.measure import Clock, collector_paused
 from fmbench.stats import quantile
 
 WARM_UP = 3  # searches that are not counted

@@ -14,7 +14,7 @@ from fmbench.backends.accelerator import XpuBackend
 from fmbench.backends.cpu import CpuBackend
 from fmbench.backends.null import NullBackend
 from fmbench.backends.openvino import OpenvinoBackend
-from fmbench.energy import Counter
+from fmbench.counters import Counter
 from fmbench.errors import PlatformError
 from fmbench.measure import Phase
 from fmbench.options import parse_arguments

@@ -366,3 +366,17 @@ def test_checking_imports_neither_stack_nor_torch():
         argv=[*SENDNN, "--platform:stack", "sendnn"],
     )
     assert out["loaded"] == []
+
+
+@pytest.mark.parametrize("words", [[*COMPILE, "--platform:stack", "sendnn"], ["--platform:stack", "torch_spyre"]])
+@python_device
+def test_the_contract_on_a_fake(words):
+    python(
+        """
+        from fmbench.backends.spyre import SpyreBackend
+        from fmbench.testing import check_backend
+
+        check_backend(SpyreBackend, *ARGV)
+        """,
+        argv=[*words, *NO_GRADIENTS],
+    )

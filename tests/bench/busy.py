@@ -3,7 +3,7 @@
     python -m tests.bench.busy [DOCUMENTS [ROUNDS]]
 
 The same model and documents as tests/bench/encode.py, eager torch in fp32, two threads each. Every way has a process of
-its own, ours as `fmbench retrieve` begins (fmbench.waiting), theirs as Python does; they encode in turn. A ratio is the
+its own, ours as `fmbench retrieve` begins (spin_briefly), theirs as Python does; they encode in turn. A ratio is the
 median over rounds of theirs / ours in the same round. The other work is Python that counts, and ends with the round.
 """
 
@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable, Iterator
 
 from fmbench.stats import median
-from fmbench.waiting import spin_briefly
+from fmbench.torch_settings import spin_briefly
 
 DOCUMENTS, ROUNDS, THREADS = 200, 3, 2
 LOADS = {0: "nothing beside it", 1: "a process that spins beside it", 2: "two processes that spin beside it"}

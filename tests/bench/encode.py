@@ -27,6 +27,7 @@ from typing import Any
 
 import numpy as np
 
+from fmbench.command_line import parse_suboptions
 from fmbench.cost import cost_of
 from fmbench.encoder import Encoder
 from fmbench.expressions import check
@@ -34,7 +35,6 @@ from fmbench.options import SETS, Arguments
 from fmbench.quantisation import TEXTS
 from fmbench.roofline import product_rate
 from fmbench.stats import median
-from fmbench.suboptions import parse_suboptions
 
 DOCUMENTS, ROUNDS, QUERIES = 400, 5, 50
 DATA = Path(__file__).parents[2] / "../shared/data/scifact"

@@ -8,8 +8,8 @@ import time
 from functools import cache
 from pathlib import Path
 
-from fmbench.inputs import TokenGenerator
 from fmbench.lines import Rep, Res, parse_line
+from fmbench.measure import TokenGenerator
 
 DRIVER = Path(sys.executable).parent / "driver"
 SHAPE = (512, 64)

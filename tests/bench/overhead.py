@@ -7,13 +7,11 @@ import io
 import time
 
 from fmbench.backends.null import NullBackend
-from fmbench.clock import Clock
 from fmbench.drivers.bench import Bench
 from fmbench.drivers.embed import settle_memory
 from fmbench.drivers.variant import Variant
-from fmbench.inputs import TokenGenerator
 from fmbench.lines import Rep
-from fmbench.measure import Shape, nothing
+from fmbench.measure import Clock, Shape, TokenGenerator, nothing
 from fmbench.options import parse_arguments
 from fmbench.session import LogWriter
 from fmbench.stats import median

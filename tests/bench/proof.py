@@ -3,12 +3,10 @@
 import io
 
 from fmbench.backends.null import NullBackend
-from fmbench.clock import Clock
 from fmbench.drivers.bench import Bench
 from fmbench.drivers.variant import Variant
-from fmbench.inputs import TokenGenerator
 from fmbench.lines import is_json, parse_line
-from fmbench.measure import Shape, nothing
+from fmbench.measure import Clock, Shape, TokenGenerator, nothing
 from fmbench.options import parse_arguments
 from fmbench.session import LogWriter
 from fmbench.stopping import Rule

@@ -10,8 +10,8 @@ from torch.utils.benchmark import Timer
 
 from fmbench.command_line import CommandLine
 from fmbench.drivers.bench import Bench
-from fmbench.drivers.block import Block
 from fmbench.drivers.embed import inputs, set_up_models, set_up_runtime
+from fmbench.drivers.report import Block
 from fmbench.drivers.variant import plan
 from fmbench.measure import Shape, repeat
 from fmbench.options import parse_arguments

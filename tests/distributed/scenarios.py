@@ -10,9 +10,9 @@ import time
 import numpy as np
 import torch
 
-from fmbench.clock import FakeClock
 from fmbench.distributed import DistributedRetriever, Group, measured_weights, merge_topk, share_of, shares
 from fmbench.errors import FmbenchError, UsageError
+from fmbench.measure import FakeClock
 from fmbench.search import Block, search, write_run
 from fmbench.search.torch_engine import TorchEngine
 

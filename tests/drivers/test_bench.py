@@ -6,18 +6,16 @@ import os
 
 import pytest
 
-from fmbench import contention
+from fmbench import counters
 from fmbench.backend import Backend
 from fmbench.backends.null import NullBackend
-from fmbench.clock import FakeClock
-from fmbench.compilation import CompilationWatch
 from fmbench.drivers.bench import Bench
 from fmbench.drivers.variant import Variant
-from fmbench.inputs import TokenGenerator
-from fmbench.measure import Phase, Shape, nothing
+from fmbench.measure import FakeClock, Phase, Shape, TokenGenerator, nothing
 from fmbench.options import Arguments, parse_arguments
 from fmbench.session import LogWriter
 from fmbench.stopping import Rule
+from fmbench.torch_settings import CompilationWatch
 
 REQUIRED = "--platform null --model_class BertModel --input_sizes 16 --batch_sizes 4"
 
@@ -280,8 +278,8 @@ def test_a_platform_whose_threads_yield_is_contended_where_they_wait(
     monkeypatch, platform: Backend, waiting: float | None, reason: str | None
 ) -> None:
     readings = iter([0, 1_500_000_000])
-    monkeypatch.setattr(contention, "waited", lambda: next(readings))
-    monkeypatch.setattr(contention, "preemptions", lambda: 0)
+    monkeypatch.setattr(counters, "waited", lambda: next(readings))
+    monkeypatch.setattr(counters, "preemptions", lambda: 0)
     run, log = bench([100_000_000] * 11, platform)  # ten of them after the first: a second
     run.run(Shape(16, 4))
     (stat,) = [json.loads(line.removeprefix("FMWORK STAT ")) for line in fmwork(log) if line.startswith("FMWORK STAT")]

@@ -124,7 +124,7 @@ def test_compile_with_a_real_backend(drive, tiny: list[str]) -> None:
 
 def test_a_shape_that_runs_out_of_memory_is_a_row(drive, tiny: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     huge = 2**40  # bytes beyond any machine: the allocator really refuses
-    from fmbench.inputs import TokenGenerator
+    from fmbench.measure import TokenGenerator
 
     batch = TokenGenerator.batch
 

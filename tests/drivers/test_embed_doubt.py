@@ -143,7 +143,7 @@ def test_phases_are_apart(drive, tiny: list[str]) -> None:
 
 
 def test_a_recompile_among_the_repetitions_is_flagged(drive, tiny: list[str], monkeypatch) -> None:
-    from fmbench.inputs import TokenGenerator
+    from fmbench.measure import TokenGenerator
 
     batch = TokenGenerator.batch
     count = 0

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from fmbench.command_line import parse_suboptions
 from fmbench.encoder import Encoder, Recipe
 from fmbench.expressions import check
 from fmbench.options import SETS, Arguments
-from fmbench.suboptions import parse_suboptions
 
 Load = Callable[..., Encoder]
 

@@ -77,7 +77,7 @@ def test_few_shapes_and_the_same_vectors(compiled, load: Load, tiny_text_model: 
 
 def test_more_shapes_than_dynamo_compiles_by_itself(compiled) -> None:
     """Beyond its limit Dynamo runs eagerly without a word, which here would be the slow path."""
-    from fmbench.compilation import CompilationWatch
+    from fmbench.torch_settings import CompilationWatch
 
     lengths = (*range(4, 40, 4), 64)
     assert len(lengths) > 8

@@ -2,7 +2,7 @@ import gc
 
 import pytest
 
-from fmbench.clock import FakeClock
+from fmbench.measure import FakeClock
 from fmbench.search import measure_latency
 
 

@@ -1,0 +1,195 @@
+"""What is read before and after repetitions: who else had the CPUs, peak memory, energy, how far CPUs are apart.
+
+Energy is what a device's own counter says, or why it says nothing; never an estimate.
+"""
+
+import contextlib
+import ctypes
+import os
+import resource
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fmbench.cgroup import ControlGroups, read
+
+TASKS = Path("/proc/self/task")
+SHORTEST = 0.1  # seconds: in less, one preemption would look like many
+
+
+def preemptions() -> int:
+    """Return how often the system took a CPU away from any thread of this process, since it began."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
+
+
+def preemption_rate(count: int, seconds: float) -> float:
+    """Return preemptions a second."""
+    return round(count / max(seconds, SHORTEST), 1)
+
+
+def waited() -> int | None:
+    """Return the nanoseconds that the threads of this process stood in line for a CPU; None where the kernel is silent.
+
+    It also counts for threads that give their CPU away while they have nothing to do, of which preemptions say nothing.
+    """
+    ran = waited = 0
+    for path in TASKS.glob("*/schedstat"):
+        with contextlib.suppress(OSError):  # a thread that ended meanwhile
+            on_a_cpu, in_line = map(int, path.read_text().split()[:2])
+            ran, waited = ran + on_a_cpu, waited + in_line
+    return waited if ran else None  # a kernel that does not count prints zeros
+
+
+def waiting_threads(start: int | None, end: int | None, seconds: float) -> float | None:
+    """Return how many threads stood in line on average, from two readings of `waited`."""
+    if start is None or end is None:
+        return None
+    return round(max(end - start, 0) / 1e9 / max(seconds, SHORTEST), 3)
+
+
+STATUS = "/proc/self/status"
+CLEAR = Path("/proc/self/clear_refs")
+RESET_PEAK = "5"  # see proc(5): resets the peak resident set size
+
+
+def reset_host_peak() -> bool:
+    """Start a new peak; return whether the kernel let us."""
+    try:
+        CLEAR.write_text(RESET_PEAK)
+    except OSError:
+        return False
+    return True
+
+
+def host_peak() -> int | None:
+    """Return the peak resident bytes since the last reset, or None where no kernel counts them."""
+    return field_bytes(read(STATUS), "VmHWM")
+
+
+def host_available() -> int | None:
+    """Return the bytes that this process can have without swapping, or None where the kernel does not say.
+
+    The least of what the machine has, what the limits of its control groups leave, and what its address space may grow.
+    """
+    known = (field_bytes(read("/proc/meminfo"), "MemAvailable"), ControlGroups().memory_left(), address_space_left())
+    return min((left for left in known if left is not None), default=None)
+
+
+def address_space_left() -> int | None:
+    """Return the bytes by which the address space may grow (ulimit -v), or None where nothing limits it."""
+    limit, used = resource.getrlimit(resource.RLIMIT_AS)[0], field_bytes(read(STATUS), "VmSize")
+    return None if limit == resource.RLIM_INFINITY or used is None else max(limit - used, 0)
+
+
+def field_bytes(text: str, name: str) -> int | None:
+    """Return the field `name: N kB` in bytes."""
+    for line in text.splitlines():
+        key, _, value = line.partition(":")
+        if key == name:
+            return int(value.split()[0]) * 1024
+    return None
+
+
+LEAST_SECONDS = 0.5  # counters advance in steps of up to a tenth of a second; a shorter window reads noise
+
+
+@dataclass(frozen=True, slots=True)
+class Counter:
+    """One reading: joules since an arbitrary start, or the reason why there is none."""
+
+    joules: float | None
+    source: str | None
+    reason: str | None
+
+
+NO_COUNTER = Counter(None, None, "the platform has no energy counter")
+
+
+def energy_spent(before: Counter, after: Counter, seconds: float, sequences: int) -> dict[str, Any]:
+    """Return what a window took: joules and joules a sequence, or null and the reason. For the ENERGY line."""
+    reason = after.reason or before.reason
+    joules = None
+    if before.joules is not None and after.joules is not None:
+        if seconds < LEAST_SECONDS:
+            reason = f"{seconds:.2f} s are too short for the counter; {LEAST_SECONDS} s is the least"
+        else:
+            joules = after.joules - before.joules
+    return {
+        "joules": joules,
+        "joules_per_sequence": joules / sequences if joules is not None else None,
+        "seconds": round(seconds, 6),
+        "source": after.source,
+        "reason": reason,
+    }
+
+
+BYTES = 2**18  # fits into the cache of one core
+LINE = 64
+ROUNDS = 20
+WRITTEN, ABSENT = 7, 1
+PATIENCE = 1.0  # seconds
+
+
+def handover() -> float | None:
+    """Return the nanoseconds that a cache line takes from the last CPU of this process to its first: the least of some.
+
+    A hypervisor runs the CPUs of a virtual machine on cores that share a cache, or on cores that do not, and changes
+    that within seconds. Threads that read what other threads wrote then take another time, which nothing else shows.
+
+    None with one CPU, and where a thread cannot be kept on a CPU. It takes some milliseconds.
+    """
+    if not hasattr(os, "sched_setaffinity") or len(usable := sorted(os.sched_getaffinity(0))) < 2:
+        return None
+    try:
+        os.sched_setaffinity(0, usable[:1])  # of this thread alone
+    except OSError:  # a sandbox
+        return None
+    memory = ctypes.create_string_buffer(BYTES)
+    writer = Writer(usable[-1], memory)
+    writer.start()
+    try:
+        found = [search(memory) for _ in range(ROUNDS) if writer.write()]
+    finally:
+        writer.end()
+        os.sched_setaffinity(0, usable)
+    return round(min(found) * LINE / BYTES, 2) if found else None
+
+
+def search(memory: ctypes.Array[ctypes.c_char]) -> int:
+    """Return the nanoseconds in which this thread reads all of some memory: it looks for what is not there."""
+    find, size = ctypes.CDLL(None).memchr, ctypes.c_size_t(BYTES)
+    start = time.perf_counter_ns()
+    find(memory, ABSENT, size)
+    return time.perf_counter_ns() - start
+
+
+class Writer(threading.Thread):
+    """Writes all of some memory from one CPU, as often as it is told."""
+
+    def __init__(self, cpu: int, memory: ctypes.Array[ctypes.c_char]) -> None:
+        super().__init__(daemon=True)
+        self._cpu, self._memory = cpu, memory
+        self._told, self._written, self._over = threading.Event(), threading.Event(), False
+
+    def run(self) -> None:
+        """Write until the end."""
+        with contextlib.suppress(OSError):
+            os.sched_setaffinity(0, [self._cpu])
+        while self._told.wait() and not self._over:
+            self._told.clear()
+            ctypes.memset(self._memory, WRITTEN, BYTES)
+            self._written.set()
+
+    def write(self) -> bool:
+        """Have it written, and return afterwards whether that was done in time."""
+        self._written.clear()
+        self._told.set()
+        return self._written.wait(PATIENCE)
+
+    def end(self) -> None:
+        """End the thread."""
+        self._over = True
+        self._told.set()
+        self.join()
