@@ -200,4 +200,4 @@ def files(path: Path) -> list[Path]:
 
 def quantisation(arguments: Arguments) -> Quantisation | None:
     """Return how numbers are rounded to 8 bits. Raises UsageError."""
-    return Quantisation.of(arguments, WAYS, narrow=not multiplies_int8())
+    return Quantisation.of(arguments, WAYS, "onnxruntime", narrow=not multiplies_int8())

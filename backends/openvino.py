@@ -45,7 +45,7 @@ class OpenvinoBackend(Backend):
     compiler = BACKEND
     options = ("frontend", *OPTIONS)  # one of FRONTENDS, and how numbers are rounded
     install = "pip install 'fmbench[openvino]'"
-    distributions = ("torch", "openvino", "nncf")
+    distributions = ("torch", "openvino")
     always_compiles = True
     yields = True
 
@@ -238,7 +238,7 @@ def frontend(arguments: Arguments) -> str:
 
 def quantisation(arguments: Arguments) -> Quantisation | None:
     """Return how numbers are rounded to 8 bits. Raises UsageError."""
-    return Quantisation.of(arguments, WAYS, narrow=not multiplies_int8())
+    return Quantisation.of(arguments, WAYS, "nncf", narrow=not multiplies_int8())
 
 
 def check_conversion(options: Mapping[str, Any]) -> None:

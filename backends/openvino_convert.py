@@ -52,7 +52,7 @@ class OpenvinoConverter(Converter):
 
     said = "--platform openvino"
     instead = "take --platform:frontend torch.compile"
-    distributions = ("openvino", "nncf")
+    distributions = ("openvino",)
 
     def __init__(self, device: str, config: Mapping[str, Any], quantisation: Quantisation | None) -> None:
         """Take OpenVINO's name of the device, its properties, and how numbers are rounded to 8 bits, if they are."""

@@ -140,15 +140,15 @@ class _Making:
         self.cosine = 1.0
         self._converter = converter
 
-    def took(self, name: str, call: Callable[[], Any]) -> None:
-        """Run a step as a phase. Raises PlatformError for whatever a stack raises."""
+    def took(self, name: str, call: Callable[[], Any], of: str = "") -> None:
+        """Run a step as a phase. Raises PlatformError for whatever a stack raises `of` something."""
         try:
             with quiet():
                 self.phases.append(Phase.timed(name, call))
         except FmbenchError:
             raise
         except Exception as error:  # an operation that it does not know, a property that it refuses
-            raise PlatformError(f"{self._converter.said}: {said(error)}; {self._converter.instead}") from error
+            raise PlatformError(f"{self._converter.said}: {said(error)}{of}; {self._converter.instead}") from error
 
     def graph(self, module: ByPosition, batch: Batch, key: Mapping[str, Any] | None) -> Any:
         """Return the opened graph, made where the cache does not have it."""
@@ -170,7 +170,8 @@ class _Making:
 
         name = self._name(key, rounded.facts() if rounded else {})
         with cached.folder(name, quantise if rounded else export) as folder:
-            self.took("open", lambda: opened.append(converter.open(folder)))
+            kept = f" (kept in {folder}; delete it if it is damaged)" if name else ""
+            self.took("open", lambda: opened.append(converter.open(folder)), kept)
         return opened[0]
 
     def _name(self, key: Mapping[str, Any] | None, more: Mapping[str, Any]) -> str | None:

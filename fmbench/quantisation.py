@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from fmbench.digest import digest_of_json
 from fmbench.errors import UsageError, nearest
+from fmbench.facts import package_version
 from fmbench.options import Arguments
 
 if TYPE_CHECKING:
@@ -22,12 +23,13 @@ class Quantisation:
     """One way to round. `texts` show what numbers a model computes with, where the way asks for them."""
 
     name: str
+    library: str  # that rounds
     texts: tuple[str, ...] = ()
     narrow: bool = False  # weights have 7 bits: sums of a CPU without instructions for 8 may overflow
 
     @classmethod
-    def of(cls, arguments: Arguments, ways: Mapping[str, bool], narrow: bool) -> "Quantisation | None":
-        """Return what a command line asks for; `ways` are those that a platform has, and whether each wants texts.
+    def of(cls, arguments: Arguments, ways: Mapping[str, bool], library: str, narrow: bool) -> "Quantisation | None":
+        """Return what a command line asks for; `ways` are those that a library has, and whether each wants texts.
 
         Raises UsageError.
         """
@@ -40,14 +42,17 @@ class Quantisation:
         if ways[name] == (path is None):
             why = "learns from texts; add --platform:calibration FILE" if path is None else "takes no calibration"
             raise UsageError(f"--platform:quantize {name}: {why}")
-        return cls(str(name), read(Path(str(path)).expanduser()) if path else (), narrow)
+        return cls(str(name), library, read(Path(str(path)).expanduser()) if path else (), narrow)
 
     def facts(self) -> dict[str, Any]:
         """Return everything that decides what is rounded to what, as JSON values."""
         chosen = {"digest": digest_of_json(self.texts), "texts": len(self.texts), "most_tokens": TOKENS}
         return {
-            "quantize": self.name, "calibration": chosen if self.texts else None, "bits": 7 if self.narrow else 8,
-        }  # fmt: skip
+            "quantize": self.name,
+            "quantizer": f"{self.library} {package_version(self.library)}",
+            "calibration": chosen if self.texts else None,
+            "bits": 7 if self.narrow else 8,
+        }
 
     def batches(self, model: Any, names: tuple[str, ...]) -> "list[dict[str, torch.Tensor]]":
         """Return each text alone as the model's own tokenizer has it: tensors (1, tokens) of these names.

@@ -71,15 +71,27 @@ def test_a_model_is_converted_once_and_then_found() -> None:
     assert again.least_cosine == pytest.approx(1)
 
 
+def test_a_damaged_folder_is_named() -> None:
+    ConvertedModel(small(), FakeConverter(small())).ready(tokens(2, 7))
+    (folder,) = (path for path in cached.root().iterdir() if path.is_dir())
+    (folder / "weights").write_bytes(b"")
+    with pytest.raises(PlatformError, match=f"kept in {folder}; delete it if it is damaged"):
+        ConvertedModel(small(), FakeConverter(small())).ready(tokens(2, 7))
+
+
 def test_another_model_or_way_is_another_conversion() -> None:
     ConvertedModel(small(), FakeConverter(small())).ready(tokens(2, 7))
-    rounded = FakeConverter(small(), quantisation=Quantisation("int8"))
+    rounded = FakeConverter(small(), quantisation=Quantisation("int8", "fake"))
     coarse = ConvertedModel(small(), rounded)
     assert names(coarse.ready(tokens(2, 7))) == ["check", "quantize", "open", "check"] and rounded.texts == []
     assert 0.8 < (coarse.least_cosine or 0) < 0.99999
-    again = FakeConverter(small(), quantisation=Quantisation("int8"))
+    again = FakeConverter(small(), quantisation=Quantisation("int8", "fake"))
     assert names(ConvertedModel(small(), again).ready(tokens(2, 7))) == ["open", "check"]
-    for model, way in ((small(1), None), (small(), Quantisation("int8", narrow=True)), (small(), Quantisation("x"))):
+    for model, way in (
+        (small(1), None),
+        (small(), Quantisation("int8", "fake", narrow=True)),
+        (small(), Quantisation("x", "fake")),
+    ):
         phases = ConvertedModel(model, FakeConverter(model, quantisation=way)).ready(tokens(2, 7))
         assert "quantize" in names(phases) if way else names(phases) == ["convert", "open", "check"]
 
@@ -88,7 +100,7 @@ def test_a_graph_that_computes_something_else_is_refused_with_its_cosine() -> No
     model = ConvertedModel(small(), FakeConverter(small(), off=1.0))
     with pytest.raises(PlatformError, match=r"--platform fake: .*least cosine 0\.\d+ .*0.99 is wanted\); take torch"):
         model(tokens(2, 7))
-    coarse = FakeConverter(small(), off=1e6, quantisation=Quantisation("int8"))
+    coarse = FakeConverter(small(), off=1e6, quantisation=Quantisation("int8", "fake"))
     with pytest.raises(PlatformError, match="0.99 is wanted"):  # before anything is rounded
         ConvertedModel(small(), coarse).ready(tokens(2, 7))
     assert coarse.texts is None

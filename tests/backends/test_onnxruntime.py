@@ -17,6 +17,7 @@ from fmbench.drivers.embed import main
 from fmbench.encoder import Encoder
 from fmbench.errors import PlatformError, UsageError
 from fmbench.lines import Res, is_json, parse_line
+from fmbench.listing import list_backends
 from fmbench.options import parse_arguments
 
 from ..encoder.conftest import text_arguments
@@ -265,3 +266,25 @@ def test_the_driver_says_what_was_computed(tiny_root: Path, capsys) -> None:
     assert "onnxruntime computes these float32 weights in int8" in captured.err
     assert {"open", "check", "quantize"} <= {line.data["name"] for line in lines if is_json(line, "PHASE")}
     assert sum(isinstance(line, Res) for line in lines) == 2
+
+
+class OneTensor(torch.nn.Module):
+    """Returns vectors (rows, 8), as an encoder of queries does, and leaves the mask out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = torch.nn.Embedding(200, 8)
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        return self.table(input_ids).sum(dim=1)
+
+
+def test_an_output_that_is_a_tensor_stays_one() -> None:
+    model, batch = OneTensor(), tokens(3, 7)
+    assert torch.allclose(opened(model)[1](batch), model(**batch), atol=1e-5)
+
+
+def test_the_list_has_the_providers(capsys) -> None:
+    assert list_backends([]) == 0
+    row = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("onnxruntime "))
+    assert "(CPUExecutionProvider" in row and "Azure" not in row
