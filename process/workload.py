@@ -13,6 +13,7 @@ from fmbench import plugins
 from fmbench.console import warn
 from fmbench.lines import CORE, POSITIONAL, JsonLine
 
+from .reading import schema
 from .reading.fields import ROW
 from .reading.row import Result, row_of
 from .reading.run import Run
@@ -20,6 +21,9 @@ from .reading.schema import Schema
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+# What a workload is written with.
+__all__ = ["JsonLine", "Plot", "Result", "Row", "Run", "Schema", "Table", "Workload", "schema"]
 
 GROUP = "fmbench.workloads"
 ORDER = ("speed", "retrieval", "distillation", "fidelity")  # in which tables stand; what others bring comes after
@@ -65,9 +69,9 @@ class Workload(ABC):
     def label(self, row: Row) -> str:
         """Return what a message calls a row, and what it is the newest of in a log that a run went on with."""
 
-    @abstractmethod
     def tables(self, rows: Sequence[Row]) -> Sequence[Table]:
         """Return tables of some rows of this workload, each with a line a row that belongs in it."""
+        return []
 
     def plots(self) -> Mapping[str, Plot]:
         """Return the pictures that `process --plots` draws of this workload's results, by name."""
