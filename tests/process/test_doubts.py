@@ -259,7 +259,7 @@ def test_a_line_of_a_shape_that_is_no_json_puts_the_shape_in_doubt(read, line):
     assert (damaged["statistics"]["stable"], damaged["statistics"]["reason"]) == (False, damaged["doubt"])
     assert (damaged["itl"], sound["doubt"]) == (2.0, None)
     (warning,) = printed.warnings
-    assert "run.log:8: FMWORK STAT: no JSON object" in warning
+    assert "run.log:9: FMWORK STAT: no JSON object" in warning
 
 
 def test_a_line_of_a_data_set_that_is_no_json_puts_the_run_in_doubt(read, golden_retrieval):
