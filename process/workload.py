@@ -16,6 +16,7 @@ from fmbench.facts import flat
 from fmbench.figures import plus_minus, significant
 from fmbench.lines import CORE, POSITIONAL, JsonLine
 
+from .reading import schema
 from .reading.fields import ROW
 from .reading.row import Result, row_of
 from .reading.run import Run
@@ -24,6 +25,9 @@ from .writing.view import CONFIGURATION, table_of, text, trust
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+# What a workload is written with.
+__all__ = ["JsonLine", "Plot", "Result", "Row", "Run", "Schema", "Table", "Workload", "schema"]
 
 GROUP = "fmbench.workloads"
 ORDER = ("speed", "retrieval", "distillation", "fidelity")  # in which tables stand; what others bring comes after

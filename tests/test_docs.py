@@ -5,6 +5,7 @@ exceptions: `driver ...  # exit 2` says that the command is wrong on purpose, an
 usable here must exit with 3, which shows that its arguments parse. What cannot be run is a ```text block.
 """
 
+import functools
 import os
 import re
 import shlex
@@ -143,8 +144,8 @@ def run_command(command, folder, environment):
 
 @pytest.fixture(scope="session")
 def example_path(tmp_path_factory):
-    """The example package as `pip install ./examples/backend-plugin` would leave it: module and entry point."""
-    return install_example(tmp_path_factory)
+    """An example package as `pip install ./examples/NAME` would leave it: modules and entry points."""
+    return functools.cache(functools.partial(install_example, tmp_path_factory))
 
 
 def name_of(document):
@@ -170,7 +171,8 @@ PREPARED = {
 def test_every_command_does_what_its_document_says(document, tmp_path, example_path):
     text = document.read_text(encoding="utf-8")
     PREPARED.get(name_of(document), lambda folder: None)(tmp_path)
-    run_document(text, tmp_path, example_path if "pip install ./examples/backend-plugin" in text else "")
+    needed = dict.fromkeys(re.findall(r"pip install \./examples/([\w-]+)", text))
+    run_document(text, tmp_path, os.pathsep.join(map(example_path, needed)))
 
 
 def test_there_are_commands_to_run():

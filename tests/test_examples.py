@@ -11,17 +11,18 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-EXAMPLE = ROOT / "examples" / "backend-plugin"
+EXAMPLES = ROOT / "examples"
+EXAMPLE = EXAMPLES / "backend-plugin"
 HOW_TO = ROOT / "docs" / "how-to" / "write-a-backend.md"
 OURS = sorted(
     entry.name for entry in importlib.metadata.entry_points(group="fmbench.backends") if entry.dist.name == "fmbench"
 )
 
 
-def install_example(tmp_path_factory):
-    """Install the example package as its user would, but out of tree and offline; return the folder."""
-    source = tmp_path_factory.mktemp("source") / "backend-plugin"
-    shutil.copytree(EXAMPLE, source)  # building leaves files behind
+def install_example(tmp_path_factory, name):
+    """Install an example package as its user would, but out of tree and offline; return the folder."""
+    source = tmp_path_factory.mktemp("source") / name
+    shutil.copytree(EXAMPLES / name, source)  # building leaves files behind
     target = tmp_path_factory.mktemp("installed")
     options = ["--no-deps", "--no-build-isolation", "--no-index", "--disable-pip-version-check", "--quiet"]
     subprocess.run([sys.executable, "-m", "pip", "install", *options, "--target", target, source], check=True)
@@ -31,7 +32,7 @@ def install_example(tmp_path_factory):
 @pytest.fixture(scope="session")
 def example(tmp_path_factory):
     """PYTHONPATH with the example package."""
-    return path_of(install_example(tmp_path_factory))
+    return path_of(install_example(tmp_path_factory, "backend-plugin"))
 
 
 @pytest.fixture(scope="session")

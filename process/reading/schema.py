@@ -158,10 +158,10 @@ def choice(means: str, *values: str) -> Field:
     return Field(means, "text", unless(values.__contains__, "is none of ours"), {"enum": [*values]}, needed=True)
 
 
-def time(means: str) -> Field:
+def time(means: str, *, needed: bool = False) -> Field:
     """Describe a moment: seconds since the epoch with nine decimals, as a text, since a double does not hold them."""
     check = unless(lambda value: isinstance(value, str) and TIME.fullmatch(value) is not None, "is no time")
-    return Field(means, "time", check, {"type": "string", "pattern": "^-?[0-9]+\\.[0-9]{9}$"})
+    return Field(means, "time", check, {"type": "string", "pattern": "^-?[0-9]+\\.[0-9]{9}$"}, needed=needed)
 
 
 def truth(means: str, *, needed: bool = False) -> Field:
@@ -198,30 +198,40 @@ def seconds(means: str, *, needed: bool = False) -> Field:
     return Field(means, "number", unless(is_seconds, "is no number of seconds"), schema, "number", "seconds", needed)
 
 
-def interval(means: str, unit: str = "") -> Field:
+def interval(means: str, unit: str = "", *, needed: bool = False) -> Field:
     """Describe an interval: its low end and its high end."""
     check = unless(is_interval, "is no pair of numbers")
-    return Field(means, "low, high", check, PAIR_OF_NUMBERS, "numbers", unit)
+    return Field(means, "low, high", check, PAIR_OF_NUMBERS, "numbers", unit, needed=needed)
 
 
-def numbers(means: str, unit: str = "") -> Field:
+def numbers(means: str, unit: str = "", *, needed: bool = False) -> Field:
     """Describe a list of numbers."""
     check = unless(lambda value: isinstance(value, list) and all(map(is_number, value)), "is no list of numbers")
-    return Field(means, "numbers", check, {"type": "array", "items": {"type": "number"}}, "numbers", unit)
+    return Field(
+        means, "numbers", check, {"type": "array", "items": {"type": "number"}}, "numbers", unit, needed=needed
+    )
 
 
-def counts(means: str, unit: str = "") -> Field:
+def counts(means: str, unit: str = "", *, needed: bool = False) -> Field:
     """Describe a list of whole numbers."""
     check = unless(lambda value: isinstance(value, list) and all(map(is_count, value)), "is no list of whole numbers")
-    return Field(means, "counts", check, {"type": "array", "items": {"type": "integer", "minimum": 0}}, "numbers", unit)
+    return Field(
+        means,
+        "counts",
+        check,
+        {"type": "array", "items": {"type": "integer", "minimum": 0}},
+        "numbers",
+        unit,
+        needed=needed,
+    )
 
 
-def texts(means: str) -> Field:
+def texts(means: str, *, needed: bool = False) -> Field:
     """Describe a list of texts."""
     check = unless(
         lambda value: isinstance(value, list) and all(isinstance(one, str) for one in value), "is no list of texts"
     )
-    return Field(means, "texts", check, {"type": "array", "items": {"type": "string"}}, "texts")
+    return Field(means, "texts", check, {"type": "array", "items": {"type": "string"}}, "texts", needed=needed)
 
 
 def anything(means: str, form: str = "any") -> Field:
@@ -229,13 +239,13 @@ def anything(means: str, form: str = "any") -> Field:
     return Field(means, form, lambda value: None, column=None)
 
 
-def numbers_by_name(means: str, unit: str = "") -> Field:
+def numbers_by_name(means: str, unit: str = "", *, needed: bool = False) -> Field:
     """Describe an object of numbers."""
     check = unless(
         lambda value: isinstance(value, dict) and all(map(is_number, value.values())), "is no object of numbers"
     )
     schema: Json = {"type": "object", "additionalProperties": {"type": "number"}}
-    return Field(means, "number by name", check, schema, None, unit)
+    return Field(means, "number by name", check, schema, None, unit, needed=needed)
 
 
 def by_name(means: str, one: Field, of: str) -> Field:

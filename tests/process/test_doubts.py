@@ -246,3 +246,20 @@ def test_variants_that_a_resumed_run_measured_again_are_there_once(process, gold
     assert [row["variant"] for row in once] == ["A", "B", "C"]
     assert [row["variant"] for row in twice] == ["A", "B", "C"]
     assert [row["itl"] for row in twice] == [row["itl"] for row in once]
+
+
+@pytest.mark.parametrize("line", ["FMWORK STAT", "FMWORK STAT nothing", 'FMWORK STAT {"n": 4, "dro', "FMWORK STAT [1]"])
+def test_a_line_of_a_shape_that_is_no_json_puts_the_shape_in_doubt(read, line):
+    printed = read(LOG, *measured(), line, *measured(at=9, size=16), stat(input_size=16))
+    damaged, sound = printed.rows
+    assert damaged["doubt"].startswith("damaged: STAT: no JSON object")
+    assert (damaged["statistics"]["stable"], damaged["statistics"]["reason"]) == (False, damaged["doubt"])
+    assert (damaged["itl"], sound["doubt"]) == (2.0, None)
+    (warning,) = printed.warnings
+    assert "run.log:9: FMWORK STAT: no JSON object" in warning
+
+
+def test_a_line_of_a_data_set_that_is_no_json_puts_the_run_in_doubt(read, golden_retrieval):
+    text = golden_retrieval.read_text().replace("FMWORK SEARCH {", "FMWORK SEARCH ", 1)
+    rows = read(text).rows
+    assert rows and all(row["doubt"].startswith("damaged: SEARCH: no JSON object") for row in rows)

@@ -83,3 +83,24 @@ def test_old_results_are_upgraded_step_by_step(newer):
 def test_a_version_that_is_none_is_refused(version, message):
     with pytest.raises(UsageError, match=message):
         read(json.dumps([{"status": "OK", "schema": version}]))
+
+
+# -- workloads
+
+
+@pytest.mark.parametrize("folder", ["golden", "golden-retrieval", "golden-distill", "golden-fidelity"])
+def test_rows_of_before_say_what_they_are_of(process, tmp_path, folder, golden):
+    rows = process("--path", golden.parent / folder / "format-1.log").rows
+    old = [{key: value for key, value in row.items() if key != "workload"} for row in rows]
+    (tmp_path / "old.json").write_text(json.dumps(old))
+    found = process("--path", tmp_path / "old.json").rows
+    assert found == rows
+    assert [list(row) for row in found] == [list(row) for row in rows]
+
+
+def test_rows_of_a_workload_that_is_not_installed_pass_through_with_one_warning():
+    row = '{"status": "OK", "workload": "odd", "odd": {"a": 1}}'
+    told = []
+    found = list(read_saved(f"[{row},\n{row}]".encode().splitlines(keepends=True), "x.json", told.append))
+    assert [(one["workload"], one["odd"]) for one in found] == [("odd", {"a": 1})] * 2
+    assert told == ["x.json: no workload 'odd' is installed; its results are passed on as they are"]

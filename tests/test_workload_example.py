@@ -1,0 +1,111 @@
+"""A third party's workload: the example package, as its user installs it. No file of fmbench knows of it."""
+
+import csv
+import io
+import json
+
+import jsonschema
+import pytest
+
+from .test_examples import ROOT, distribution, install_example, path_of
+
+EXAMPLE = ROOT / "examples" / "workload-plugin"
+HOW_TO = ROOT / "docs" / "how-to" / "write-a-workload.md"
+
+
+@pytest.fixture(scope="session")
+def example(tmp_path_factory):
+    """PYTHONPATH with the example package."""
+    return path_of(install_example(tmp_path_factory, "workload-plugin"))
+
+
+@pytest.fixture(scope="session")
+def log(script, example, tmp_path_factory):
+    """A log of the example's driver."""
+    ran = script("fmbench", "tokenise", "--lengths", "4,32", "--reps", "3", env=example)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    path = tmp_path_factory.mktemp("log") / "tokenise.log"
+    path.write_text(ran.stdout)
+    return path
+
+
+def printed(script, env, *arguments):
+    ran = script("process", *arguments, env=env)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    return ran.stdout
+
+
+def test_its_rows_are_printed_and_fit_the_published_schema(script, example, log):
+    rows = json.loads(printed(script, example, "--path", log))
+    jsonschema.validate(rows, json.loads(printed(script, example, "--schema")))
+    assert [row["tokenisation"]["length"] for row in rows] == [4, 32]
+    assert [(row["workload"], row["engine"], row["status"]) for row in rows] == [
+        ("tokenisation", "fmbench-tokenise", "OK")
+    ] * 2
+    for row in rows:
+        assert row["tokenisation"]["tokens"] == 100 * row["tokenisation"]["length"]
+        assert row["thp"] == pytest.approx(100 / row["itl"] * 1e3)
+        assert (row["statistics"], row["retrieval"], row["machine"] is not None) == (None, None, True)
+    assert list(rows[0])[:3] == ["timestamp", "metadata_id", "engine"]
+
+
+def test_it_is_in_the_schema_only_where_it_is_installed(script, example):
+    described = json.loads(printed(script, example, "--schema"))["items"]["properties"]["tokenisation"]
+    assert described["properties"]["tokens_per_second"]["description"] == "By the median pass."
+    assert "tokenisation" not in json.loads(printed(script, {}, "--schema"))["items"]["properties"]
+
+
+def test_its_figures_are_in_the_other_formats(script, example, log):
+    rows = list(csv.DictReader(io.StringIO(printed(script, example, "--path", log, "--format", "csv"))))
+    assert [row["tokenisation.length"] for row in rows] == ["4", "32"]
+    assert printed(script, example, "--path", log, "--format", "markdown").count("| cpu |") == 2
+    assert "words and signs" in printed(script, example, "--path", log, "--format", "openmetrics")
+
+
+def test_a_wrong_field_of_its_lines_is_refused_like_any_other(script, example, log, tmp_path):
+    text = log.read_text().replace('"tokens": 400', '"tokens": "many"').replace('"length": 32', '"length": -32')
+    (tmp_path / "x.log").write_text(text)
+    ran = script("process", "--path", tmp_path / "x.log", env=example)
+    assert [line.partition("x.log:")[2].partition(" ")[2] for line in ran.stderr.splitlines()] == [
+        "FMWORK TOK: tokens is no whole number", "FMWORK TOK: length is no whole number",
+    ]  # fmt: skip
+    (row,) = json.loads(ran.stdout)
+    assert row["doubt"] == "damaged: TOK: tokens is no whole number"
+    assert (row["tokenisation"]["length"], row["tokenisation"]["tokens"]) == (4, None)
+
+
+def test_saved_rows_are_read_where_it_is_not_installed(script, example, log, tmp_path):
+    saved = tmp_path / "saved.json"
+    saved.write_text(printed(script, example, "--path", log))
+    again = script("process", "--path", saved)
+    assert json.loads(again.stdout) == json.loads(saved.read_text())
+    (warning,) = again.stderr.splitlines()
+    assert "no workload 'tokenisation' is installed" in warning
+    assert printed(script, example, "--path", saved) == saved.read_text()
+
+
+def test_its_log_without_it_has_no_results(script, log):
+    ran = script("process", "--path", log)
+    assert (ran.returncode, json.loads(ran.stdout)) == (0, [])
+    assert "no results" in ran.stderr
+
+
+def test_a_workload_that_takes_lines_of_another_is_ignored(script, tmp_path, golden_log):
+    code = "class SomeBackend:\n    kinds, sections = {'STAT': None}, {}\n"
+    distribution(tmp_path, "greedy", "1.0", "greedy", code)
+    entry = tmp_path / "greedy-1.0.dist-info" / "entry_points.txt"
+    entry.write_text(entry.read_text().replace("backends", "workloads"))
+    ran = script("process", "--path", golden_log, env=path_of(tmp_path))
+    assert ran.stderr == "warning: workload 'greedy' is ignored: STAT is another's\n"
+    assert len(json.loads(ran.stdout)) > 1
+
+
+@pytest.fixture
+def golden_log():
+    return ROOT / "tests" / "golden" / "format-1.log"
+
+
+def test_the_how_to_shows_the_example_as_it_is():
+    text = HOW_TO.read_text(encoding="utf-8")
+    for path in (*EXAMPLE.glob("*.toml"), *EXAMPLE.glob("*.py")):
+        assert f"\n{path.read_text(encoding='utf-8')}```" in text, path.name
