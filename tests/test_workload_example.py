@@ -59,7 +59,19 @@ def test_its_figures_are_in_the_other_formats(script, example, log):
     rows = list(csv.DictReader(io.StringIO(printed(script, example, "--path", log, "--format", "csv"))))
     assert [row["tokenisation.length"] for row in rows] == ["4", "32"]
     assert printed(script, example, "--path", log, "--format", "markdown").count("| cpu |") == 2
-    assert "words and signs" in printed(script, example, "--path", log, "--format", "openmetrics")
+    gauges = printed(script, example, "--path", log, "--format", "openmetrics")
+    assert gauges.count("\nfmbench_tokenised_tokens_per_second{") == 2 and 'length="32"' in gauges
+
+
+def test_it_is_shown_drawn_and_in_the_record_and_on_the_page(script, example, log, tmp_path):
+    shown = script("fmbench", "show", log, env=example).stdout.splitlines()
+    assert {"length", "tokens_per_second"} <= set(shown[0].split()) and len(shown) == 3
+    (record,) = json.loads(printed(script, example, "--path", log, "--records"))
+    assert [(figure["key"], figure["of"]) for figure in record["figures"]] == [("tokenised", "32 words")]
+    made = printed(script, example, "--path", log, "--plots", tmp_path / "plots").split()
+    assert f"{tmp_path}/plots/tokenisation.png" in made
+    printed(script, example, "--path", log, "--dashboard", tmp_path / "page.html")
+    assert (tmp_path / "page.html").stat().st_size > 10**6
 
 
 def test_a_wrong_field_of_its_lines_is_refused_like_any_other(script, example, log, tmp_path):

@@ -6,12 +6,11 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from fmbench import host, lines
-from fmbench.clock import Clock
+from fmbench import host, lines, session
 from fmbench.console import run_main
 from fmbench.errors import UsageError
 from fmbench.facts import software_facts
-from fmbench.log import LogWriter, open_log
+from fmbench.measure import Clock
 from fmbench.parsing import Once, Parser, positive, sizes
 
 WORD = "embedding "
@@ -33,15 +32,14 @@ def tokenise(argv: Sequence[str]) -> int:
     parser.add_argument("--reps", action=Once, type=positive, default=10, help="passes over 100 texts a length")
     given = parser.parse_known(argv)
     count = tokeniser(given.tokenizer)
-    with open_log() as stream:
-        log = LogWriter(stream)
-        said = {"format": lines.FORMAT_VERSION, "program": "fmbench-tokenise 0.1.0", "driver": "tokenise"}
-        log.write(lines.JsonLine("LOG", said))
-        log.write(lines.Arg("lengths", ",".join(map(str, given.lengths))))
+    with session.open("tokenise") as run:
+        run.begin()
+        run.log.write(lines.Arg("lengths", ",".join(map(str, given.lengths))))
         facts = {"platform": "cpu", "model": Path(given.tokenizer or "words and signs").name}
-        log.write(lines.JsonLine("ENV", {**software_facts(("tokenizers",)), **host.host_facts(), **facts}))
+        run.describe({**software_facts(("tokenizers",)), **host.host_facts(), **facts})
         for length in given.lengths:
-            log.write(lines.JsonLine("TOK", {"length": length, **measure(count, length, given.reps)}))
+            run.log.write(lines.JsonLine("TOK", {"length": length, **measure(count, length, given.reps)}))
+        run.end()
     return 0
 
 

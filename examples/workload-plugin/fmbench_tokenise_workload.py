@@ -1,10 +1,10 @@
 """The reading half: what a TOK line is, and the row that becomes of it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from statistics import median
 from typing import ClassVar
 
-from fmbench.process.workload import Plot, Result, Row, Run, Schema, Workload, schema
+from fmbench.process.workload import Column, Finding, Gauge, Plot, Result, Row, Run, Schema, Workload, schema
 
 FIELDS = {
     "length": schema.count("Words a text.", needed=True),
@@ -28,6 +28,12 @@ SECTION = Schema(
 )
 
 
+def rate(row: Row) -> Finding | None:
+    """Return texts a second, for the line of its configuration; only those of one length stand in one column."""
+    length = row["tokenisation"]["length"]
+    return Finding(row["thp"], of=f"{length} words", weight=length) if row["thp"] else None
+
+
 class Tokenisation(Workload):
     """A row a length."""
 
@@ -35,6 +41,11 @@ class Tokenisation(Workload):
     engine: ClassVar[str] = "fmbench-tokenise"
     kinds: ClassVar[Mapping[str, Schema]] = {"TOK": TOK}
     sections: ClassVar[Mapping[str, Schema]] = {"tokenisation": SECTION}
+    gauges: ClassVar[Sequence[Gauge]] = (
+        Gauge("tokenised", "tokens_per_second", "Tokens a second.", "tokenisation.tokens_per_second"),
+    )
+    labels: ClassVar[Mapping[str, str]] = {"length": "tokenisation.length"}
+    columns: ClassVar[Sequence[Column]] = (Column("tokenised", "tokenised texts/s", rate),)
 
     def rows(self, run: Run, source: str, metadata_id: str | None) -> Iterator[Result]:
         """Yield a row a length."""
