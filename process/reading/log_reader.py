@@ -29,7 +29,7 @@ def read_runs(raw_lines: Iterable[bytes], complaints: Complaints, repetitions: b
     for number, raw in enumerate(raw_lines, start=1):
         if (repetition := parse_rep(raw)) is not None:  # a million times: few calls
             index, count, start, end, duration = repetition
-            shape = reader.open or reader.open_shape()
+            shape = reader.run.shapes.open or reader.open_shape()
             try:
                 shape.add(index, count, start, end, duration)
             except OverflowError as error:
@@ -55,6 +55,7 @@ class RunReader:
         self.run = self._new_run()
         self._complaints = complaints
         self._owners = {kind: workload for workload in installed().values() for kind in workload.kinds}
+        self._known = {*lines.CORE, *self._owners}
         self._handlers: dict[str, Callable[[Any], None]] = {
             "LOG": self._log,
             "ARG": self._arg,
@@ -80,7 +81,7 @@ class RunReader:
         self.run.line = number
         text = raw.decode("utf-8", "replace").rstrip("\r\n")
         exact = self.run.format is not None
-        line = lines.parse_whole(text, raw.endswith(b"\n"), exact, self._torn, {*lines.CORE, *self._owners})
+        line = lines.parse_whole(text, raw.endswith(b"\n"), exact, self._torn, self._known)
         self.line = line
         if line is None:
             self._banner(text)

@@ -19,7 +19,6 @@ TIME = re.compile(r"-?[0-9]{1,18}\.[0-9]{9}")
 
 Kind = Literal["truth", "integer", "number", "text", "numbers", "texts"]  # how a table holds a value
 Json = dict[str, Any]
-PAIR_OF_NUMBERS: Json = {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +27,8 @@ class Field:
 
     means: str
     form: str  # what people call such a value
-    check: Callable[[Any], str | None]  # why a value is none, to be read behind its name
+    fits: Callable[[Any], bool]  # whether a value is one
+    why: str | Callable[[Any], str]  # what is said behind the name of one that is none
     json: Json = field(default_factory=dict)  # JSON Schema of a value
     column: Kind | None = "text"
     unit: str = ""
@@ -78,12 +78,14 @@ class Schema:
         refused = []
         for fields in self.layers(data):
             for key, one in fields.items():
-                why = complaint(data.get(key), key, one)
-                if why is not None and (one.needed or one.binding):
+                value = data.get(key)
+                if not one.needed if value is None else one.fits(value):
+                    continue
+                why = f"{key}{what_is_wrong(value, one)}"
+                if one.needed or one.binding:
                     raise LineError(why)
-                if why is not None:
-                    del data[key]
-                    refused.append(why)
+                del data[key]
+                refused.append(why)
         return refused
 
     def complaint(self, data: Mapping[str, Any]) -> str | None:
@@ -116,151 +118,150 @@ class Schema:
 
 def complaint(value: Any, key: str, one: Field) -> str | None:
     """Return why a value cannot stand under a key, or None where it can."""
+    fits = not one.needed if value is None else one.fits(value)
+    return None if fits else f"{key}{what_is_wrong(value, one)}"
+
+
+def what_is_wrong(value: Any, one: Field) -> str:
+    """Return what is said behind the name of a value that does not fit."""
     if value is None:
-        return f"{key} is missing" if one.needed else None
-    why = one.check(value)
-    return None if why is None else f"{key}{why}"
+        return " is missing"
+    return one.why if isinstance(one.why, str) else one.why(value)
 
 
-def unless(fits: Callable[[Any], bool], why: str) -> Callable[[Any], str | None]:
-    """Return a check that says why where a value does not fit."""
-    return lambda value: None if fits(value) else f" {why}"
-
-
-def is_number(value: object) -> bool:
+def is_number(value: Any) -> bool:
     """Whether a JSON value is a number; true and false are none, and nothing is that is beyond all measures."""
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= GREATEST
 
 
-def is_count(value: object) -> bool:
+def is_count(value: Any) -> bool:
     """Whether a JSON value is a whole number, at least 0."""
     return type(value) is int and 0 <= value <= LARGEST
 
 
-def is_seconds(value: object) -> bool:
+def is_seconds(value: Any) -> bool:
     """Whether a JSON value is a duration."""
-    return is_number(value) and 0 <= value <= LONGEST  # type: ignore[operator]
+    return is_number(value) and 0 <= value <= LONGEST
 
 
-def is_interval(value: object) -> bool:
-    """Whether a JSON value is two numbers."""
-    return isinstance(value, list) and len(value) == 2 and all(map(is_number, value))
+def is_text(value: Any) -> bool:
+    """Whether a JSON value is a text."""
+    return isinstance(value, str)
+
+
+def all_are(one: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    """Return whether a JSON value is a list of such values."""
+    return lambda value: isinstance(value, list) and all(map(one, value))
 
 
 def text(means: str, *, needed: bool = False) -> Field:
     """Describe a text."""
-    check = unless(lambda value: isinstance(value, str), "is no text")
-    return Field(means, "text", check, {"type": "string"}, needed=needed)
+    return Field(means, "text", is_text, " is no text", {"type": "string"}, needed=needed)
 
 
 def choice(means: str, *values: str) -> Field:
     """Describe a text that must be one of some."""
-    return Field(means, "text", unless(values.__contains__, "is none of ours"), {"enum": [*values]}, needed=True)
+    return Field(means, "text", values.__contains__, " is none of ours", {"enum": [*values]}, needed=True)
 
 
 def time(means: str, *, needed: bool = False) -> Field:
     """Describe a moment: seconds since the epoch with nine decimals, as a text, since a double does not hold them."""
-    check = unless(lambda value: isinstance(value, str) and TIME.fullmatch(value) is not None, "is no time")
-    return Field(means, "time", check, {"type": "string", "pattern": "^-?[0-9]+\\.[0-9]{9}$"}, needed=needed)
+    schema = {"type": "string", "pattern": "^-?[0-9]+\\.[0-9]{9}$"}
+    return Field(
+        means, "time", lambda value: is_text(value) and TIME.fullmatch(value) is not None, " is no time", schema,
+        needed=needed,
+    )  # fmt: skip
 
 
 def truth(means: str, *, needed: bool = False) -> Field:
     """Describe what is true or false."""
-    check = unless(lambda value: isinstance(value, bool), "is neither true nor false")
-    return Field(means, "true or false", check, {"type": "boolean"}, "truth", needed=needed)
+    schema, why = {"type": "boolean"}, " is neither true nor false"
+    return Field(means, "true or false", lambda value: isinstance(value, bool), why, schema, "truth", needed=needed)
 
 
 def count(means: str, unit: str = "", *, needed: bool = False) -> Field:
     """Describe a whole number, at least 0."""
     schema = {"type": "integer", "minimum": 0}
-    return Field(means, "count", unless(is_count, "is no whole number"), schema, "integer", unit, needed)
+    return Field(means, "count", is_count, " is no whole number", schema, "integer", unit, needed)
 
 
 def whole(means: str) -> Field:
     """Describe a whole number as a log has it, whatever it is."""
-    check = unless(lambda value: type(value) is int and abs(value) <= LARGEST, "is no whole number")
-    return Field(means, "whole number", check, {"type": "integer"}, "integer")
+    return Field(
+        means, "whole number", lambda value: type(value) is int and abs(value) <= LARGEST, " is no whole number",
+        {"type": "integer"}, "integer",
+    )  # fmt: skip
 
 
 def constant(means: str, value: int) -> Field:
     """Describe what is the same in every row."""
-    return Field(means, "count", unless(value.__eq__, f"is not {value}"), {"const": value}, "integer")
+    return Field(means, "count", lambda found: found == value, f" is not {value}", {"const": value}, "integer")
 
 
 def number(means: str, unit: str = "", *, needed: bool = False) -> Field:
     """Describe any number."""
-    return Field(means, "number", unless(is_number, "is no number"), {"type": "number"}, "number", unit, needed)
+    return Field(means, "number", is_number, " is no number", {"type": "number"}, "number", unit, needed)
 
 
 def seconds(means: str, *, needed: bool = False) -> Field:
     """Describe a duration in seconds."""
     schema = {"type": "number", "minimum": 0}
-    return Field(means, "number", unless(is_seconds, "is no number of seconds"), schema, "number", "seconds", needed)
+    return Field(means, "number", is_seconds, " is no number of seconds", schema, "number", "seconds", needed)
 
 
 def interval(means: str, unit: str = "", *, needed: bool = False) -> Field:
     """Describe an interval: its low end and its high end."""
-    check = unless(is_interval, "is no pair of numbers")
-    return Field(means, "low, high", check, PAIR_OF_NUMBERS, "numbers", unit, needed=needed)
+    schema = {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2}
+    return Field(
+        means, "low, high", lambda value: all_are(is_number)(value) and len(value) == 2, " is no pair of numbers",
+        schema, "numbers", unit, needed,
+    )  # fmt: skip
 
 
 def numbers(means: str, unit: str = "", *, needed: bool = False) -> Field:
     """Describe a list of numbers."""
-    check = unless(lambda value: isinstance(value, list) and all(map(is_number, value)), "is no list of numbers")
-    return Field(
-        means, "numbers", check, {"type": "array", "items": {"type": "number"}}, "numbers", unit, needed=needed
-    )
+    schema = {"type": "array", "items": {"type": "number"}}
+    return Field(means, "numbers", all_are(is_number), " is no list of numbers", schema, "numbers", unit, needed)
 
 
 def counts(means: str, unit: str = "", *, needed: bool = False) -> Field:
     """Describe a list of whole numbers."""
-    check = unless(lambda value: isinstance(value, list) and all(map(is_count, value)), "is no list of whole numbers")
-    return Field(
-        means,
-        "counts",
-        check,
-        {"type": "array", "items": {"type": "integer", "minimum": 0}},
-        "numbers",
-        unit,
-        needed=needed,
-    )
+    schema = {"type": "array", "items": {"type": "integer", "minimum": 0}}
+    return Field(means, "counts", all_are(is_count), " is no list of whole numbers", schema, "numbers", unit, needed)
 
 
 def texts(means: str, *, needed: bool = False) -> Field:
     """Describe a list of texts."""
-    check = unless(
-        lambda value: isinstance(value, list) and all(isinstance(one, str) for one in value), "is no list of texts"
-    )
-    return Field(means, "texts", check, {"type": "array", "items": {"type": "string"}}, "texts", needed=needed)
+    schema = {"type": "array", "items": {"type": "string"}}
+    return Field(means, "texts", all_are(is_text), " is no list of texts", schema, "texts", needed=needed)
 
 
 def anything(means: str, form: str = "any") -> Field:
     """Describe a value that nothing is read from."""
-    return Field(means, form, lambda value: None, column=None)
+    return Field(means, form, lambda value: True, "", column=None)
 
 
 def numbers_by_name(means: str, unit: str = "", *, needed: bool = False) -> Field:
     """Describe an object of numbers."""
-    check = unless(
-        lambda value: isinstance(value, dict) and all(map(is_number, value.values())), "is no object of numbers"
-    )
     schema: Json = {"type": "object", "additionalProperties": {"type": "number"}}
-    return Field(means, "number by name", check, schema, None, unit, needed=needed)
+    return Field(
+        means, "number by name", lambda value: isinstance(value, dict) and all(map(is_number, value.values())),
+        " is no object of numbers", schema, None, unit, needed,
+    )  # fmt: skip
 
 
 def by_name(means: str, one: Field, of: str) -> Field:
     """Describe an object whose values are all such as one field; `of` is what messages call it."""
 
-    def check(value: Any) -> str | None:
+    def why(value: Any) -> str | None:
         if not isinstance(value, dict):
             return f" is no {of}"
-        needed = replace(one, needed=True)
-        found = (f": {name} is no {one.form}" if below is None else complaint(below, f": {name}", needed)
+        found = (f": {name} is no {one.form}" if below is None else complaint(below, f": {name}", one)
                  for name, below in value.items())  # fmt: skip
         return next(filter(None, found), None)
 
     schema: Json = {"type": "object", "additionalProperties": replace(one, needed=True).published()}
-    return Field(means, f"{one.form} by name", check, schema, None)
+    return explained(means, f"{one.form} by name", why, schema, None)
 
 
 def intervals_by_name(means: str) -> Field:
@@ -272,24 +273,29 @@ def intervals_by_name(means: str) -> Field:
 def part(means: str, below: Schema, *, needed: bool = False) -> Field:
     """Describe an object that has fields of its own."""
 
-    def check(value: Any) -> str | None:
+    def why(value: Any) -> str | None:
         if not isinstance(value, dict):
             return " is no object"
-        why = below.complaint(value)
-        return None if why is None else f": {why}"
+        found = below.complaint(value)
+        return None if found is None else f": {found}"
 
-    return Field(means, "object", check, column=None, needed=needed, below=below)
+    return explained(means, "object", why, column=None, needed=needed, below=below)
 
 
 def parts(means: str, one: Schema) -> Field:
     """Describe a list of objects that have fields of their own."""
 
-    def check(value: Any) -> str | None:
+    def why(value: Any) -> str | None:
         if not isinstance(value, list):
             return " is no list"
         if not all(isinstance(item, dict) for item in value):
             return ": one is no object"
-        why = next(filter(None, map(one.complaint, value)), None)
-        return None if why is None else f": {why}"
+        found = next(filter(None, map(one.complaint, value)), None)
+        return None if found is None else f": {found}"
 
-    return Field(means, "objects", check, {"type": "array", "items": one.published()})
+    return explained(means, "objects", why, {"type": "array", "items": one.published()})
+
+
+def explained(means: str, form: str, why: Callable[[Any], str | None], *more: Any, **keys: Any) -> Field:
+    """Return a field whose values fit where nothing says why they do not."""
+    return Field(means, form, lambda value: why(value) is None, lambda value: str(why(value)), *more, **keys)
