@@ -10,9 +10,10 @@ from fmbench import __version__
 from fmbench.console import warn
 from fmbench.encoder import Recipe, add_encoder_arguments, take_recipe
 from fmbench.errors import UsageError
-from fmbench.fidelity.subject import Subject
 from fmbench.options import SUBOPTION_HELP, Arguments, add_model_arguments, read
 from fmbench.parsing import Once, Parser, natural, nonempty, positive
+
+from .subject import Subject
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,11 +9,11 @@ from pathlib import Path
 from fmbench.console import reserved_stdout, run_main, warn
 from fmbench.encoder import Encoder, EncoderPlan
 from fmbench.errors import UsageError
-from fmbench.fidelity.comparison import model_changes
-from fmbench.fidelity.reader import ArtifactReader
 from fmbench.markdown import markdown, plain
 
 from .arguments import CaptureArguments, add_capture, add_format, build_parser, parse
+from .comparison import model_changes
+from .reader import ArtifactReader
 from .records import finite
 from .session import opaque
 from .substitution import Found, Substitution

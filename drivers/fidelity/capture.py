@@ -8,10 +8,6 @@ from fmbench import host, lines
 from fmbench.console import Progress, note, run_main, terminable, warn
 from fmbench.encoder import EncoderPlan
 from fmbench.errors import UsageError
-from fmbench.fidelity.manifest import Manifest
-from fmbench.fidelity.probe import Probe, available, choose
-from fmbench.fidelity.subject import Subject
-from fmbench.fidelity.writer import ArtifactWriter, check_free
 from fmbench.log import LogWriter, open_log
 
 from .arguments import (
@@ -22,7 +18,11 @@ from .arguments import (
     check_subject,
     parse,
 )
+from .manifest import Manifest
+from .probe import Probe, available, choose
 from .session import Session, opaque
+from .subject import Subject
+from .writer import ArtifactWriter, check_free
 
 PROGRAM = "fmbench fidelity capture"
 EPILOG = """\

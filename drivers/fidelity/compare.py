@@ -11,13 +11,13 @@ from fmbench import __version__, lines
 from fmbench.console import Progress, run_main, warn
 from fmbench.errors import UsageError
 from fmbench.facts import unsaid
-from fmbench.fidelity.comparison import Comparison, Row, compare, failures
-from fmbench.fidelity.reader import ArtifactReader
 from fmbench.parsing import Parser
 from fmbench.whole_file import whole_file
 
 from .arguments import names
+from .comparison import Comparison, Row, compare, failures
 from .page import as_html
+from .reader import ArtifactReader
 from .records import as_json, row_record
 from .report import as_markdown
 

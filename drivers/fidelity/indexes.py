@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from fmbench.fidelity import residual_index
-from fmbench.fidelity.context import Context
-from fmbench.fidelity.late_interaction import max_sim
-from fmbench.fidelity.residual_index import ResidualIndex
+from . import residual_index
+from .context import Context
+from .late_interaction import max_sim
+from .residual_index import ResidualIndex
 
 if TYPE_CHECKING:
     import torch

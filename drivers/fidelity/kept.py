@@ -12,11 +12,12 @@ from fmbench import facts, host
 from fmbench.collection.qrels import write_tsv
 from fmbench.encoder import EncoderPlan
 from fmbench.errors import UsageError
-from fmbench.fidelity.comparison import model_changes
-from fmbench.fidelity.late_interaction import head_digest
-from fmbench.fidelity.manifest import Manifest, read_manifest
-from fmbench.fidelity.subject import Subject
 from fmbench.identity import identify
+
+from .comparison import model_changes
+from .late_interaction import head_digest
+from .manifest import Manifest, read_manifest
+from .subject import Subject
 
 Versions = Callable[[Iterable[str]], Mapping[str, str]]  # of packages, in the environment that captures
 

@@ -11,7 +11,6 @@ from typing import Any
 
 from fmbench.console import Progress, note, reserved_stdout, run_main, terminable, warn
 from fmbench.errors import FmbenchError, UsageError
-from fmbench.fidelity.subject import Subject
 from fmbench.overrides import merged
 from fmbench.parsing import Parser
 from fmbench.waiting import spin_briefly
@@ -21,6 +20,7 @@ from .ladder_log import LadderLog, about, log_file
 from .ladder_table import Standing, as_markdown
 from .records import finite
 from .rungs import Climb, Rung
+from .subject import Subject
 from .turns import KeptTurns
 
 PROGRAM = "fmbench fidelity ladder"

@@ -9,13 +9,13 @@ from typing import Any, TextIO
 
 from fmbench import __version__, lines
 from fmbench.errors import UsageError, first_line
-from fmbench.fidelity.subject import Subject
 from fmbench.log import LogWriter
 from fmbench.opening import given, run_facts
 
 from .ladder_table import Standing, standings
 from .records import finite
 from .rungs import Rung
+from .subject import Subject
 
 LOG = "ladder.log"  # in --out
 EARLIEST = 8  # turns, before a log says how variants stand

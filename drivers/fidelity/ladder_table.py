@@ -8,7 +8,6 @@ from fmbench import stats
 from fmbench.backend import Backend
 from fmbench.collection import Qrels
 from fmbench.errors import FmbenchError
-from fmbench.fidelity.subject import Subject
 from fmbench.figures import cosine_text, formatted, span
 from fmbench.markdown import markdown, plain
 from fmbench.pairs import Pair
@@ -18,6 +17,7 @@ from fmbench.ranking.paired import compare
 from fmbench.search import Block, TopK, choose_engine, search
 
 from .rungs import ROLES, Rung, part_of
+from .subject import Subject
 
 if TYPE_CHECKING:
     import numpy as np

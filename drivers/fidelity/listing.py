@@ -6,10 +6,11 @@ import sys
 from collections.abc import Sequence
 
 from fmbench.console import run_main, warn
-from fmbench.fidelity.probe import available
 from fmbench.parsing import Parser
 from fmbench.plugins import is_ours
 from fmbench.table import table
+
+from .probe import available
 
 PROGRAM = "fmbench fidelity probes"
 HELP = """\

@@ -12,18 +12,18 @@ from fmbench.command_line import CommandLine
 from fmbench.console import note, run_main, terminable, warn
 from fmbench.encoder import EncoderPlan
 from fmbench.errors import FmbenchError, UsageError, first_line
-from fmbench.fidelity.comparison import Comparison, compare
-from fmbench.fidelity.reader import ArtifactReader
-from fmbench.fidelity.writer import check_free, discard
 from fmbench.parsing import Once, Parser
 from fmbench.secrets import apart
 from fmbench.whole_file import whole_file
 
 from .arguments import CaptureArguments, add_probes, add_subject_arguments, build_parser
 from .capture import chosen, visible, wanted_arguments
+from .comparison import Comparison, compare
 from .environments import Environment
 from .kept import Present
 from .matrix_table import as_json, as_markdown
+from .reader import ArtifactReader
+from .writer import check_free, discard
 
 PROGRAM = "fmbench fidelity matrix"
 EPILOG = """\

@@ -2,9 +2,9 @@
 
 from html import escape
 
-from fmbench.fidelity.comparison import Comparison
 from fmbench.markdown import harmless
 
+from .comparison import Comparison
 from .plot import drift_svg
 from .report import NOTES
 from .tables import (

@@ -5,8 +5,8 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from fmbench.fidelity.comparison import Comparison, Row
-from fmbench.fidelity.difference import Difference
+from .comparison import Comparison, Row
+from .difference import Difference
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

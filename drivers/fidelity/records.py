@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from fmbench.fidelity.comparison import Comparison, Row
-from fmbench.fidelity.difference import Difference
-from fmbench.fidelity.drift import Drift
+from .comparison import Comparison, Row
+from .difference import Difference
+from .drift import Drift
 
 
 def row_record(row: Row) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """A comparison as Markdown."""
 
-from fmbench.fidelity.comparison import Comparison
 from fmbench.markdown import markdown, plain
 
+from .comparison import Comparison
 from .tables import Table, agreement_table, facts_text, headline, own_drifts, ranking_table, tensor_table
 
 NOTES = """\

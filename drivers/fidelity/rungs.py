@@ -9,11 +9,11 @@ from fmbench.clock import Clock
 from fmbench.encoder import Encoder, EncoderPlan, Role, Timings
 from fmbench.errors import FmbenchError, first_line
 from fmbench.facts import software_facts
-from fmbench.fidelity.subject import Subject
 from fmbench.opening import platform_facts
 from fmbench.torch_settings import Settings
 
 from .arguments import CaptureArguments
+from .subject import Subject
 
 if TYPE_CHECKING:
     import numpy as np

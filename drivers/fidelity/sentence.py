@@ -5,8 +5,7 @@ import hashlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from fmbench.fidelity.context import Context
-
+from .context import Context
 from .layers import layer_by_layer
 
 if TYPE_CHECKING:

@@ -5,13 +5,13 @@ from typing import Any
 from fmbench import host, lines
 from fmbench.clock import Clock
 from fmbench.encoder import Encoder, EncoderPlan
-from fmbench.fidelity.context import Context
-from fmbench.fidelity.late_interaction import head_digest, random_head, read_head
-from fmbench.fidelity.subject import Subject
 from fmbench.log import LogWriter
 from fmbench.opening import platform_facts, run_facts, write_arguments
 
 from .arguments import CaptureArguments
+from .context import Context
+from .late_interaction import head_digest, random_head, read_head
+from .subject import Subject
 
 TIMED = "nothing"
 BUDGET = 1024  # tokens a batch: one for all platforms, because kernels are chosen by shape

@@ -3,13 +3,12 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from fmbench.fidelity.comparison import in_order
-from fmbench.fidelity.difference import Difference, Tolerance, Verdict, difference
-from fmbench.fidelity.dtypes import DTYPES
-from fmbench.fidelity.manifest import ArtifactError
-from fmbench.fidelity.reader import ArtifactReader
-
+from .comparison import in_order
+from .difference import Difference, Tolerance, Verdict, difference
+from .dtypes import DTYPES
 from .leaves import INPUTS, label, leaves, watched
+from .manifest import ArtifactError
+from .reader import ArtifactReader
 
 if TYPE_CHECKING:
     import torch

@@ -9,9 +9,6 @@ from fmbench.console import reserved_stdout, run_main, warn
 from fmbench.encoder import EncoderPlan
 from fmbench.errors import UsageError
 from fmbench.facts import LATER
-from fmbench.fidelity.comparison import check_comparable, model_changes
-from fmbench.fidelity.reader import ArtifactReader
-from fmbench.fidelity.residual_index import NAMES, ResidualIndex
 from fmbench.log import LogWriter
 from fmbench.markdown import plain
 
@@ -24,9 +21,12 @@ from .arguments import (
     check_subject,
     parse,
 )
+from .comparison import check_comparable, model_changes
 from .indexes import KINDS, ranked_in
+from .reader import ArtifactReader
 from .records import finite
 from .report import section
+from .residual_index import NAMES, ResidualIndex
 from .session import Session
 from .swapped import swap_drifts
 from .tables import RankingDrift, ranking_table

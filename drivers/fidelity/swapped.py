@@ -1,9 +1,9 @@
 """Index drift and search drift told apart: B's code searches its own index, and A's."""
 
 from fmbench.collection.qrels import Qrels
-from fmbench.fidelity.drift import drift
 from fmbench.ranking.order import Run
 
+from .drift import drift
 from .tables import RankingDrift
 
 

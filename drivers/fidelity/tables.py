@@ -4,10 +4,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fmbench.fidelity.comparison import Comparison, Row
-from fmbench.fidelity.difference import Difference
-from fmbench.fidelity.drift import Drift, MetricDrift
 from fmbench.figures import cosine_text, share_text, significant
+
+from .comparison import Comparison, Row
+from .difference import Difference
+from .drift import Drift, MetricDrift
 
 EQUAL = "equal"
 SIGNIFICANT = 0.05

@@ -3,9 +3,8 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from fmbench.fidelity.context import Context
-from fmbench.fidelity.probe import Probe
-
+from ..context import Context
+from ..probe import Probe
 from ..sentence import SENTENCE, steps, weight_digests
 
 if TYPE_CHECKING:

@@ -3,11 +3,10 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from fmbench.fidelity.context import Context
-from fmbench.fidelity.probe import Probe
-from fmbench.fidelity.residual_index import NAMES, OPTIONS
-
+from ..context import Context
 from ..indexes import KINDS, index_of
+from ..probe import Probe
+from ..residual_index import NAMES, OPTIONS
 
 if TYPE_CHECKING:
     import torch

@@ -3,10 +3,9 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from fmbench.fidelity.context import Context
-from fmbench.fidelity.probe import Probe
-
+from ..context import Context
 from ..leaves import INPUTS, observed
+from ..probe import Probe
 
 if TYPE_CHECKING:
     import torch

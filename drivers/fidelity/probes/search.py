@@ -3,14 +3,13 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from fmbench.fidelity.context import Context
-from fmbench.fidelity.probe import Probe
-from fmbench.fidelity.residual_index import OPTIONS, SEARCH_OPTIONS
-
+from ..context import Context
 from ..indexes import DEPTH, KINDS, index_of, ranked_exactly, ranked_in
+from ..probe import Probe
+from ..residual_index import OPTIONS, SEARCH_OPTIONS
 
 if TYPE_CHECKING:
-    from fmbench.fidelity.probe import Output
+    from ..probe import Output
 
 
 class Search(Probe):

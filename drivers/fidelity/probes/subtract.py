@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from fmbench.fidelity.context import Context
-from fmbench.fidelity.probe import Probe
+from ..context import Context
+from ..probe import Probe
 
 if TYPE_CHECKING:
     import torch

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from fmbench.encoder import CHUNK, Role
-from fmbench.fidelity.context import Context
-from fmbench.fidelity.probe import Probe
+
+from ..context import Context
+from ..probe import Probe
 
 if TYPE_CHECKING:
     import torch

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from fmbench.encoder.pooling import pool
-from fmbench.fidelity.context import Context
-from fmbench.fidelity.probe import Probe
 
+from ..context import Context
+from ..probe import Probe
 from ..sentence import weight_digests
 
 if TYPE_CHECKING:

@@ -10,13 +10,13 @@ from fmbench import cli
 from fmbench.console import Terminated
 from fmbench.drivers.fidelity.environments import Environment, InstallError, reason_of
 from fmbench.drivers.fidelity.matrix import without
+from fmbench.drivers.fidelity.reader import ArtifactReader
 from fmbench.errors import UsageError
-from fmbench.fidelity.reader import ArtifactReader
 from tests.tiny_model import write_collection, write_model
 
 CODE = """
 import torch
-from fmbench.fidelity.probe import Probe
+from fmbench.drivers.fidelity.probe import Probe
 
 class Drifting(Probe):
     name = "drifting"

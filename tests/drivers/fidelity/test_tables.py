@@ -4,8 +4,8 @@ import pytest
 
 from fmbench.collection.qrels import Qrels
 from fmbench.drivers.fidelity import tables
+from fmbench.drivers.fidelity.drift import drift
 from fmbench.drivers.fidelity.swapped import swap_drifts
-from fmbench.fidelity.drift import drift
 
 from .conftest import TEN, ranked
 

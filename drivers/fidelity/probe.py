@@ -45,7 +45,7 @@ def load(plugin: plugins.Plugin) -> Probe:
     cls = plugin.load()
     fault = None
     if not (isinstance(cls, type) and issubclass(cls, Probe)):
-        fault = "is no subclass of fmbench.fidelity.probe.Probe"
+        fault = "is no subclass of fmbench.drivers.fidelity.probe.Probe"
     elif cls.__abstractmethods__:
         fault = f"does not define {', '.join(sorted(cls.__abstractmethods__))}"
     elif not hasattr(cls, "summary") or getattr(cls, "name", None) != plugin.name or "/" in plugin.name:

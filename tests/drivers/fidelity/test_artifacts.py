@@ -13,12 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
+from fmbench.drivers.fidelity.dtypes import DTYPES, narrower
+from fmbench.drivers.fidelity.manifest import FILE, ArtifactError
+from fmbench.drivers.fidelity.reader import ArtifactReader
+from fmbench.drivers.fidelity.runs import parse_run
+from fmbench.drivers.fidelity.writer import ArtifactWriter, check_free, discard
 from fmbench.errors import FmbenchError, UsageError
-from fmbench.fidelity.dtypes import DTYPES, narrower
-from fmbench.fidelity.manifest import FILE, ArtifactError
-from fmbench.fidelity.reader import ArtifactReader
-from fmbench.fidelity.runs import parse_run
-from fmbench.fidelity.writer import ArtifactWriter, check_free, discard
 
 from .conftest import manifest
 
@@ -104,10 +104,10 @@ def test_memory_holds_one_piece(tmp_path):
     code = f"""
 import resource, torch
 from pathlib import Path
-from fmbench.fidelity.reader import ArtifactReader
-from fmbench.fidelity.runs import parse_run
-from fmbench.fidelity.writer import ArtifactWriter
-from tests.fidelity.conftest import manifest
+from fmbench.drivers.fidelity.reader import ArtifactReader
+from fmbench.drivers.fidelity.runs import parse_run
+from fmbench.drivers.fidelity.writer import ArtifactWriter
+from tests.drivers.fidelity.conftest import manifest
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 piece = torch.ones(1000, 1000)
 folder = Path({str(tmp_path / "A")!r})
@@ -182,8 +182,8 @@ def test_a_capture_that_fails_says_that_it_is_incomplete(tmp_path):
 
 def test_a_killed_capture_is_incomplete_and_may_be_replaced(tmp_path):
     code = (
-        "import os; from pathlib import Path; from fmbench.fidelity.writer import ArtifactWriter\n"
-        "from tests.fidelity.conftest import manifest\n"
+        "import os; from pathlib import Path; from fmbench.drivers.fidelity.writer import ArtifactWriter\n"
+        "from tests.drivers.fidelity.conftest import manifest\n"
         f"writer = ArtifactWriter(Path({str(tmp_path / 'A')!r}), manifest())\n"
         "writer.rank('search', 'exact', {}); os.kill(os.getpid(), 9)"
     )

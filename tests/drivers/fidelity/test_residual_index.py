@@ -2,9 +2,9 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
+from fmbench.drivers.fidelity import late_interaction as late
+from fmbench.drivers.fidelity import residual_index as residual
 from fmbench.errors import UsageError
-from fmbench.fidelity import late_interaction as late
-from fmbench.fidelity import residual_index as residual
 
 
 def vectors_of(texts=40, tokens=12, dimensions=10, seed=0):

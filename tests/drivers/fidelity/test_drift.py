@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fmbench.collection.qrels import Qrels
-from fmbench.fidelity.drift import drift
+from fmbench.drivers.fidelity.drift import drift
 
 TEN = [f"d{place}" for place in range(10)]
 

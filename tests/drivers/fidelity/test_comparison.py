@@ -3,10 +3,10 @@
 import pytest
 import torch
 
+from fmbench.drivers.fidelity.comparison import compare, failures
+from fmbench.drivers.fidelity.manifest import ArtifactError
+from fmbench.drivers.fidelity.reader import ArtifactReader
 from fmbench.errors import UsageError
-from fmbench.fidelity.comparison import compare, failures
-from fmbench.fidelity.manifest import ArtifactError
-from fmbench.fidelity.reader import ArtifactReader
 
 ZEROS, ONES = torch.zeros(3, 2), torch.ones(3, 2)
 RUN = {"q": {"a": 2.0, "b": 1.0}}
