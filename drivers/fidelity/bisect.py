@@ -3,8 +3,9 @@
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 from fmbench.console import reserved_stdout, run_main, warn
 from fmbench.encoder import Encoder, EncoderPlan
@@ -12,12 +13,139 @@ from fmbench.errors import UsageError
 from fmbench.markdown import markdown, plain
 
 from .arguments import CaptureArguments, add_capture, add_format, build_parser, parse
-from .comparison import model_changes
+from .comparison import in_order, model_changes
+from .difference import Difference, Tolerance, Verdict, difference
+from .layers import INPUTS, label, leaves, watched
+from .manifest import DTYPES, ArtifactError
 from .reader import ArtifactReader
 from .records import finite
 from .session import opaque
-from .substitution import Found, Substitution
 from .tables import figures, note
+
+if TYPE_CHECKING:
+    import torch
+
+PROBE = "modules"
+Where = Literal["module", "before", "missing", "extra"]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One call that is not as in A.
+
+    `where`: the module itself, on A's input; `before`, the code that made its input from A's outputs, such as a
+    residual sum or the attention's products; `missing`, a call that only A makes, or makes with other tensors; or
+    `extra`, a call that A does not make.
+    """
+
+    call: str
+    kind: str  # the module's class
+    where: Where
+    difference: Difference | None = None
+
+    @property
+    def verdict(self) -> Verdict:
+        """What to call it."""
+        return self.difference.verdict if self.difference else "missing"
+
+
+class Substitution:
+    """A capture whose tensors take the place of a model's own.
+
+    What is found is in the order of the calls. Because each call gets A's input, a difference is that call's own, not
+    an earlier one's. Where the model has another type than A's, A's tensors are rounded to it first.
+    Raises ArtifactError for a capture without the probe `modules`.
+    """
+
+    def __init__(self, reader: ArtifactReader, model: "torch.nn.Module") -> None:
+        if PROBE not in reader.manifest.probes:
+            raise ArtifactError(f"{reader.folder}: was captured without the probe {PROBE}; add it to --probes")
+        self._reader = reader
+        artifacts = reader.manifest.artifacts
+        self._labels = {artifact.label: None for artifact in artifacts if artifact.probe == PROBE}  # in order
+        self._model = model
+        self._kinds = {name: type(module).__name__ for name, module in leaves(model).items()}
+        self._recast = dtypes_of(model) != reader.manifest.fingerprint.get("dtype")
+        self._calls = dict.fromkeys(name.split("/")[1] for name in self._labels if name.count("/") == 2)  # in order
+        self._made: list[str] = []  # by this model, in order
+        self._seen: set[str] = set()  # with the tensors that A has
+        self.found: list[Found] = []
+
+    @property
+    def calls(self) -> int:
+        """How many calls both made."""
+        return len(self._seen)
+
+    def inputs(self) -> "dict[str, torch.Tensor]":
+        """Return the batch that A ran on, on the host."""
+        before = f"{PROBE}/{INPUTS}"
+        names = [name for name in self._labels if name.startswith(before)]
+        return {name.removeprefix(before): self._reader.tensor(self._reader.find(name)) for name in names}
+
+    def run(self, placed: "dict[str, torch.Tensor]") -> list[Found]:
+        """Run the model on A's batch, placed, and return every call that is not as in A."""
+        import torch
+
+        with torch.no_grad(), watched(self._model, self._enter, self._leave):
+            self._model(**placed)
+        self.found += [Found(call, "", "missing") for call in self._calls if call not in self._seen]
+        places = {call: place for place, call in enumerate(in_order(self._calls, self._made))}
+        self.found.sort(key=lambda item: places[item.call])
+        return self.found
+
+    def _enter(self, call: str, tensors: "list[torch.Tensor]") -> "list[torch.Tensor]":
+        self._made.append(call)
+        stored = self._stored(call, "input", tensors)
+        if stored is None:
+            if call not in self._calls:
+                self.found.append(Found(call, self._kind(call), "extra"))
+            return tensors
+        self._seen.add(call)
+        return [self._take(call, "before", old.to(mine.dtype), mine) for old, mine in zip(stored, tensors, strict=True)]
+
+    def _leave(self, call: str, tensors: "list[torch.Tensor]") -> "list[torch.Tensor]":
+        stored = self._stored(call, "output", tensors)
+        if stored is None:
+            return tensors
+        if self._recast:  # A's output as the other type can say it: what is beyond that is not the module's doing
+            stored = [old.to(mine.dtype) for old, mine in zip(stored, tensors, strict=True)]
+        return [self._take(call, "module", old, mine) for old, mine in zip(stored, tensors, strict=True)]
+
+    def _stored(self, call: str, side: str, tensors: "list[torch.Tensor]") -> "list[torch.Tensor] | None":
+        """Return A's tensors of a call, or None where it made no such call."""
+        names = [f"{PROBE}/{label(call, side, place)}" for place in range(len(tensors))]
+        if any(name not in self._labels for name in names):
+            return None
+        found = [self._reader.tensor(self._reader.find(name)) for name in names]
+        return [old.reshape(mine.shape) if mine.dim() == 0 else old for old, mine in zip(found, tensors, strict=True)]
+
+    def _take(self, call: str, where: Where, old: "torch.Tensor", mine: "torch.Tensor") -> "torch.Tensor":
+        """Note whether B's tensor is not A's, and return A's, where and as B wants it; B's where shapes differ."""
+        found = between(old, mine)
+        if found.verdict != "equal":
+            earlier = any(known.call == call and known.where == where for known in self.found)
+            self.found += [] if earlier else [Found(call, self._kind(call), where, found)]
+        return mine if found.verdict == "shape" else old.to(mine.device, mine.dtype)
+
+    def _kind(self, call: str) -> str:
+        return self._kinds[call.partition("#")[0]]
+
+
+def dtypes_of(model: "torch.nn.Module") -> str:
+    """Return the types of a model's weights, as a fingerprint says them."""
+    return ",".join(sorted({str(parameter.dtype).removeprefix("torch.") for parameter in model.parameters()}))
+
+
+def between(old: "torch.Tensor", mine: "torch.Tensor") -> Difference:
+    """Return how a tensor of B differs from A's."""
+    one, other = old.detach().cpu(), mine.detach().cpu().contiguous()
+    one, other = (part.reshape(1) if part.dim() == 0 else part for part in (one, other))
+    dtypes = (str(one.dtype).removeprefix("torch."), str(other.dtype).removeprefix("torch."))
+    if one.shape == other.shape:
+        return difference(iter([one]), iter([other]), tuple(one.shape), dtypes)
+    tolerance = Tolerance.between(DTYPES[dtypes[0]], DTYPES[dtypes[1]])
+    return Difference("shape", dtypes, (tuple(one.shape), tuple(other.shape)), tolerance)
+
 
 PROGRAM = "fmbench fidelity bisect"
 EPILOG = """\

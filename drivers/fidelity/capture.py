@@ -12,6 +12,7 @@ from fmbench.log import LogWriter, open_log
 
 from .arguments import (
     CaptureArguments,
+    Subject,
     add_probes,
     add_subject_arguments,
     build_parser,
@@ -21,7 +22,6 @@ from .arguments import (
 from .manifest import Manifest
 from .probe import Probe, available, choose
 from .session import Session, opaque
-from .subject import Subject
 from .writer import ArtifactWriter, check_free
 
 PROGRAM = "fmbench fidelity capture"

@@ -11,8 +11,7 @@ from fmbench.errors import UsageError
 
 from .difference import Difference, Tolerance, Verdict, difference
 from .drift import Drift, drift
-from .dtypes import DTYPES
-from .manifest import Artifact, Manifest
+from .manifest import DTYPES, Artifact, Manifest
 from .reader import ArtifactReader
 
 Key = TypeVar("Key", bound=Hashable)

@@ -13,8 +13,8 @@ from fmbench.encoder.pooling import pool
 from fmbench.encoder.recipe import Role
 from fmbench.encoder.tokens import Tokens
 
+from .arguments import Subject
 from .late_interaction import Head, augmented, skipped_ids
-from .subject import Subject
 
 if TYPE_CHECKING:
     import numpy as np

@@ -15,12 +15,19 @@ from fmbench.overrides import merged
 from fmbench.parsing import Parser
 from fmbench.waiting import spin_briefly
 
-from .arguments import CaptureArguments, add_format, add_subject_arguments, build_parser, check_subject, one, parse
-from .ladder_log import LadderLog, about, log_file
-from .ladder_table import Standing, as_markdown
+from .arguments import (
+    CaptureArguments,
+    Subject,
+    add_format,
+    add_subject_arguments,
+    build_parser,
+    check_subject,
+    one,
+    parse,
+)
 from .records import finite
 from .rungs import Climb, Rung
-from .subject import Subject
+from .standings import LadderLog, Standing, about, as_markdown, log_file
 from .turns import KeptTurns
 
 PROGRAM = "fmbench fidelity ladder"

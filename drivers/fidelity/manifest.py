@@ -1,15 +1,58 @@
-"""The manifest of a capture: what was computed, by what, from what, and in which order."""
+"""A capture's files: the manifest, rankings as text, and the types of numbers that tensors may hold."""
 
 import json
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, Self
 
 from fmbench.errors import UsageError, first_line
+from fmbench.ranking.order import Run, ordered
 
-from .dtypes import DTYPES
+
+@dataclass(frozen=True, slots=True)
+class DType:
+    """One type: torch's name, its code in a safetensors file, bytes an element, significant bits (0: an integer).
+
+    `atol` and `rtol` are what two computations of that type may differ by: integers not at all.
+    """
+
+    name: str
+    code: str
+    size: int
+    bits: int = 0
+    atol: float = 0.0
+    rtol: float = 0.0
+
+    @property
+    def floating(self) -> bool:
+        """Whether it is a floating-point type."""
+        return self.bits > 0
+
+
+DTYPES = {
+    dtype.name: dtype
+    for dtype in (
+        DType("float64", "F64", 8, 53, 1e-6, 1e-5),  # no tighter: what feeds it is float32 in every model here
+        DType("float32", "F32", 4, 24, 1e-6, 1e-5),
+        DType("float16", "F16", 2, 11, 1e-4, 1e-3),
+        DType("bfloat16", "BF16", 2, 8, 1e-3, 1e-2),
+        DType("int64", "I64", 8),
+        DType("int32", "I32", 4),
+        DType("int16", "I16", 2),
+        DType("int8", "I8", 1),
+        DType("uint8", "U8", 1),
+        DType("bool", "BOOL", 1),
+    )
+}
+
+
+def narrower(one: DType, other: DType) -> DType:
+    """Return the floating-point type with fewer significant bits; an integer type only where both are."""
+    floating = [dtype for dtype in (one, other) if dtype.floating]
+    return min(floating, key=lambda dtype: dtype.bits) if floating else one
+
 
 FORMAT = 1
 FILE = "manifest.json"
@@ -143,3 +186,49 @@ def check_version(path: Path, data: Any) -> None:
         raise ArtifactError(f"{path}: artifacts of version {version}; this fmbench reads {FORMAT}: upgrade it")
     if version < FORMAT:
         raise ArtifactError(f"{path}: artifacts of version {version}; this fmbench reads {FORMAT}: capture again")
+
+
+def run_text(run: Run) -> str:
+    """Return the text of a run file: ranks from 1, scores so that reading gives the same number back.
+
+    Raises ValueError for an id that would break its line, and UsageError for a score that is NaN.
+    """
+    rows = [
+        f"{checked(query)}\t{checked(document)}\t{rank}\t{float(scores[document])!r}\n"
+        for query, scores in run.items()
+        for rank, document in enumerate(ordered(scores), start=1)
+    ]
+    return "".join(rows)
+
+
+def parse_run(path: Path, text: str) -> dict[str, dict[str, float]]:
+    """Read a run file's text: for each query its documents, best first, with their scores.
+
+    Raises ArtifactError with the line for anything that `run_text` does not write.
+    """
+    run: dict[str, dict[str, float]] = {}
+    for number, line in enumerate(text.splitlines(), start=1):
+        try:
+            query, document, rank, score = line.split("\t")
+            scores = run.setdefault(query, {})
+            if int(rank) != len(scores) + 1 or document in scores:
+                raise ValueError
+            scores[document] = float(score)
+        except ValueError:
+            raise ArtifactError(f"{path}:{number}: no line of a ranking: {line[:100]!r}; capture again") from None
+    for query, scores in run.items():
+        if any_nan(scores) or ordered(scores) != list(scores):
+            raise ArtifactError(f"{path}: query {query!r} is not in the order of its scores; capture again")
+    return run
+
+
+def any_nan(scores: Mapping[str, float]) -> bool:
+    """Whether a score is no number."""
+    return any(score != score for score in scores.values())
+
+
+def checked(identifier: str) -> str:
+    """Return an id. Raises ValueError where it would break the line that it stands in."""
+    if not identifier or "\t" in identifier or identifier.splitlines() != [identifier]:
+        raise ValueError(f"{identifier!r} cannot stand in a run file")
+    return identifier

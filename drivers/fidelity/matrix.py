@@ -19,8 +19,7 @@ from fmbench.whole_file import whole_file
 from .arguments import CaptureArguments, add_probes, add_subject_arguments, build_parser
 from .capture import chosen, visible, wanted_arguments
 from .comparison import Comparison, compare
-from .environments import Environment
-from .kept import Present
+from .environments import Environment, Present
 from .matrix_table import as_json, as_markdown
 from .reader import ArtifactReader
 from .writer import check_free, discard

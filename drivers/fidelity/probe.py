@@ -1,12 +1,19 @@
 """What a probe is, and how it is found: one thing that a model, or torch, computes and a capture keeps."""
 
+import argparse
+import json
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from fmbench import plugins
+from fmbench.console import run_main, warn
 from fmbench.errors import UsageError, nearest
+from fmbench.parsing import Parser
+from fmbench.plugins import is_ours
 from fmbench.ranking.order import Run
+from fmbench.table import table
 
 if TYPE_CHECKING:
     import torch
@@ -87,3 +94,37 @@ def choose(probes: Mapping[str, Probe], names: Sequence[str] | None) -> list[Pro
         if name not in probes:
             raise UsageError(f"--probes {name}: unknown{nearest(name, probes)} (known: {', '.join(probes)})")
     return [probe for name, probe in probes.items() if name in names]
+
+
+PROGRAM = "fmbench fidelity probes"
+HELP = """\
+Each probe is a plug-in, found by name through the entry-point group fmbench.probes: a class with a name, a summary and
+`run(context)`, which yields named tensors. One that cannot be imported is a warning that names its distribution, and
+the others are listed all the same. docs/how-to/guard-an-upgrade.md shows how to write one.
+
+Options are part of a capture: two captures can be compared where they are the same.
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the program and return its exit code."""
+    return run_main(PROGRAM, lambda: run(sys.argv[1:] if argv is None else argv))
+
+
+def run(argv: Sequence[str]) -> int:
+    """Print a row a probe, in the order that they run."""
+    Parser(prog=PROGRAM, description=HELP, formatter_class=argparse.RawDescriptionHelpFormatter).parse_known(argv)
+    probes, plugins, warnings = available()
+    for text in warnings:
+        warn(text)
+    rows = [
+        [
+            name,
+            "yes" if probe.default else "--probes",
+            probe.summary if is_ours(plugins[name]) else f"{probe.summary} ({plugins[name].distribution})",
+            ", ".join(f"{key} {json.dumps(value)}" for key, value in probe.options.items()),
+        ]
+        for name, probe in probes.items()
+    ]
+    sys.stdout.write(table(["probe", "captured", "what it keeps", "options"], rows))
+    return 0

@@ -9,9 +9,7 @@ from fmbench.collection.qrels import Qrels
 from fmbench.errors import UsageError, first_line, nearest
 from fmbench.ranking.order import Run
 
-from .dtypes import DTYPES
-from .manifest import QRELS, Artifact, ArtifactError, read_manifest
-from .runs import parse_run
+from .manifest import DTYPES, QRELS, Artifact, ArtifactError, parse_run, read_manifest
 
 if TYPE_CHECKING:
     import torch

@@ -12,8 +12,7 @@ from fmbench.facts import software_facts
 from fmbench.opening import platform_facts
 from fmbench.torch_settings import Settings
 
-from .arguments import CaptureArguments
-from .subject import Subject
+from .arguments import CaptureArguments, Subject
 
 if TYPE_CHECKING:
     import numpy as np

@@ -8,10 +8,9 @@ from fmbench.encoder import Encoder, EncoderPlan
 from fmbench.log import LogWriter
 from fmbench.opening import platform_facts, run_facts, write_arguments
 
-from .arguments import CaptureArguments
+from .arguments import CaptureArguments, Subject
 from .context import Context
 from .late_interaction import head_digest, random_head, read_head
-from .subject import Subject
 
 TIMED = "nothing"
 BUDGET = 1024  # tokens a batch: one for all platforms, because kernels are chosen by shape

@@ -5,12 +5,14 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 
+from fmbench.collection.qrels import Qrels
 from fmbench.console import reserved_stdout, run_main, warn
 from fmbench.encoder import EncoderPlan
 from fmbench.errors import UsageError
 from fmbench.facts import LATER
 from fmbench.log import LogWriter
 from fmbench.markdown import plain
+from fmbench.ranking.order import Run
 
 from .arguments import (
     CaptureArguments,
@@ -22,13 +24,12 @@ from .arguments import (
     parse,
 )
 from .comparison import check_comparable, model_changes
-from .indexes import KINDS, ranked_in
+from .drift import drift
+from .indexes import KINDS, NAMES, ResidualIndex, ranked_in
 from .reader import ArtifactReader
 from .records import finite
 from .report import section
-from .residual_index import NAMES, ResidualIndex
 from .session import Session
-from .swapped import swap_drifts
 from .tables import RankingDrift, ranking_table
 
 PROGRAM = "fmbench fidelity swap"
@@ -113,3 +114,25 @@ def as_markdown(drifts: Sequence[RankingDrift], sides: tuple[ArtifactReader, Art
 def as_json(drifts: Sequence[RankingDrift]) -> str:
     """Return a JSON list."""
     return json.dumps([finite(asdict(drift)) for drift in drifts], indent=2, allow_nan=False) + "\n"
+
+
+def swap_drifts(
+    names: tuple[str, str], ranking: str, own_a: Run, swapped: Run, own_b: Run,
+    qrels: Qrels | None = None, queries: int | None = None, seed: int = 0,
+) -> list[RankingDrift]:  # fmt: skip
+    """Return three lines for the table of rankings: the whole change from A to B, and its two parts.
+
+    `swapped` is what B's code finds in A's index. From `own_a` to it only the code of the search changed; from it to
+    `own_b` only the index. The two changes of a metric add up to the whole one; numbers of different ids do not.
+    """
+    a, b = names
+    between = f"{b} on the index of {a}"
+    steps = (
+        (a, b, f"{ranking}: index and search", own_a, own_b),
+        (a, between, f"{ranking}: search drift", own_a, swapped),
+        (between, b, f"{ranking}: index drift", swapped, own_b),
+    )
+    return [
+        RankingDrift(left, right, what, drift(before, after, qrels, queries=queries, seed=seed))
+        for left, right, what, before, after in steps
+    ]

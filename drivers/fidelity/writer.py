@@ -17,9 +17,7 @@ from fmbench.errors import UsageError, first_line
 from fmbench.ranking.order import Run, depth_of
 from fmbench.whole_file import whole_file, written
 
-from .dtypes import DTYPES, DType
-from .manifest import FILE, QRELS, Artifact, Manifest
-from .runs import run_text
+from .manifest import DTYPES, FILE, QRELS, Artifact, DType, Manifest, run_text
 
 if TYPE_CHECKING:
     import torch

@@ -13,10 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
-from fmbench.drivers.fidelity.dtypes import DTYPES, narrower
-from fmbench.drivers.fidelity.manifest import FILE, ArtifactError
+from fmbench.drivers.fidelity.manifest import DTYPES, FILE, ArtifactError, narrower, parse_run
 from fmbench.drivers.fidelity.reader import ArtifactReader
-from fmbench.drivers.fidelity.runs import parse_run
 from fmbench.drivers.fidelity.writer import ArtifactWriter, check_free, discard
 from fmbench.errors import FmbenchError, UsageError
 
@@ -105,7 +103,7 @@ def test_memory_holds_one_piece(tmp_path):
 import resource, torch
 from pathlib import Path
 from fmbench.drivers.fidelity.reader import ArtifactReader
-from fmbench.drivers.fidelity.runs import parse_run
+from fmbench.drivers.fidelity.manifest import parse_run
 from fmbench.drivers.fidelity.writer import ArtifactWriter
 from tests.drivers.fidelity.conftest import manifest
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

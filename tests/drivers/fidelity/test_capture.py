@@ -8,13 +8,11 @@ import transformers
 
 from fmbench import cli, plugins
 from fmbench.backends.cpu import CpuBackend
-from fmbench.drivers.fidelity.arguments import CaptureArguments
-from fmbench.drivers.fidelity.layers import layer_by_layer
-from fmbench.drivers.fidelity.leaves import leaves
+from fmbench.drivers.fidelity.arguments import CaptureArguments, Subject
+from fmbench.drivers.fidelity.bisect import Substitution
+from fmbench.drivers.fidelity.layers import layer_by_layer, leaves
 from fmbench.drivers.fidelity.probe import GROUP, Probe
 from fmbench.drivers.fidelity.reader import ArtifactReader
-from fmbench.drivers.fidelity.subject import Subject
-from fmbench.drivers.fidelity.substitution import Substitution
 from fmbench.encoder import Encoder, EncoderPlan, Recipe
 from tests.tiny_model import write_collection, write_model
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import kendalltau
 
-from fmbench.drivers.fidelity.overlap import kendall_tau, rank_biased_overlap
+from fmbench.drivers.fidelity.drift import kendall_tau, rank_biased_overlap
 
 lists = st.lists(st.sampled_from("abcdefghijkl"), unique=True, max_size=10)
 full = st.permutations("abcdefgh")

@@ -5,7 +5,7 @@ import pytest
 from fmbench.collection.qrels import Qrels
 from fmbench.drivers.fidelity import tables
 from fmbench.drivers.fidelity.drift import drift
-from fmbench.drivers.fidelity.swapped import swap_drifts
+from fmbench.drivers.fidelity.swap import swap_drifts
 
 from .conftest import TEN, ranked
 

@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
+from fmbench.drivers.fidelity import indexes as residual
 from fmbench.drivers.fidelity import late_interaction as late
-from fmbench.drivers.fidelity import residual_index as residual
 from fmbench.errors import UsageError
 
 
