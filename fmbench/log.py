@@ -4,11 +4,14 @@ import contextlib
 import fcntl
 import os
 import stat
+import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import IO, TextIO
 
-from fmbench import lines
+from fmbench import lines, plugins
 from fmbench.console import reserved_stdout
 from fmbench.errors import UsageError
 from fmbench.secrets import hidden, masked_looks, masked_values
@@ -34,6 +37,21 @@ def open_log() -> Iterator[TextIO]:
                 fcntl.flock(stream, fcntl.LOCK_UN)
 
 
+@contextlib.contextmanager
+def told_log() -> Iterator["LogWriter"]:
+    """Yield a writer to standard output; what `fmbench show` makes of the log is told on stderr, after Ctrl-C too."""
+    with open_log() as stdout, tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "run.log"
+        with path.open("w", encoding="utf-8") as copy:
+            log = LogWriter(stdout, copy)
+            try:
+                yield log
+            except KeyboardInterrupt:
+                log.tell("show")
+                raise
+            log.tell("show")
+
+
 def claim(stream: IO[str], name: str) -> bool:
     """Make a file the caller's own, and return whether it is one that can be.
 
@@ -53,8 +71,9 @@ def claim(stream: IO[str], name: str) -> bool:
 class LogWriter:
     """Writes to one stream. Raises FmbenchError where it cannot be written to (a full disk)."""
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+    def __init__(self, stream: TextIO, copy: TextIO | None = None) -> None:
+        """Take where it goes; a `copy` is for `tell`."""
+        self._stream, self._copy = stream, copy
         self.outcomes: list[lines.JsonLine] = []  # what a person is told at the end
 
     def write(self, line: lines.Line) -> None:
@@ -77,13 +96,25 @@ class LogWriter:
         """Write a blank line."""
         self._put("\n")
 
+    def tell(self, command: str, *words: str) -> int:
+        """Run a command of fmbench on what was written, its output on stderr, and return its exit code.
+
+        The command is found by name, as the one that a user types: what draws a log is no part of what measures.
+        """
+        if self._copy is None:
+            raise ValueError("the writer keeps no copy")
+        found, _ = plugins.discover("fmbench.commands")
+        with contextlib.redirect_stdout(sys.stderr):
+            return int(found[command].load()([*words, self._copy.name]))
+
     def _put(self, text: str) -> None:
         """Write at once. Raises FmbenchError where there is no room: what was written before is a log still."""
         name = getattr(self._stream, "name", None)
         named = name if isinstance(name, str) and name[:1] != "<" else "the log"
         with written(named, "what was written before is kept"):
-            self._stream.write(text)
-            self._stream.flush()
+            for stream in filter(None, (self._stream, self._copy)):
+                stream.write(text)
+                stream.flush()
 
 
 def without_secrets(line: lines.Line) -> lines.Line:

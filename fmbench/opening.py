@@ -16,9 +16,14 @@ def given(arguments: Arguments) -> list[tuple[str, str]]:
     return [(name, masked(name, value, sealed)) for name, value in arguments.given]
 
 
+def write_version(log: LogWriter, driver: str) -> None:
+    """Open the log: which grammar it has, and which program writes it."""
+    log.write(lines.Log({"format": lines.FORMAT_VERSION, "program": f"fmbench {__version__}", "driver": driver}))
+
+
 def write_arguments(log: LogWriter, arguments: Arguments, driver: str) -> None:
     """Open the log and repeat the command line."""
-    log.write(lines.Log({"format": lines.FORMAT_VERSION, "program": f"fmbench {__version__}", "driver": driver}))
+    write_version(log, driver)
     log.banner("ARGS")
     for name, value in given(arguments):
         log.write(lines.Arg(name, value))

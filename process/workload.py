@@ -4,7 +4,7 @@ A workload is a class behind an entry point of the group `fmbench.workloads`. It
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -27,11 +27,17 @@ Plot = Callable[[Sequence[Result]], "Figure | str"]  # a picture, or why there i
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows as people read them: a header, a line a row, which columns are flush right."""
+    """Rows as people read them: a header, a line a row, which columns are flush right, sentences that stand below.
+
+    `sources` are the logs of the lines: `show` names them where there are several.
+    """
 
     header: Sequence[str]
     lines: Sequence[Sequence[str]]
     right: Sequence[int] = ()
+    sources: Sequence[str] = ()
+    notes: Sequence[str] = ()
+    title: str = ""
 
 
 class Workload(ABC):
@@ -44,12 +50,25 @@ class Workload(ABC):
         """Yield what a run measured, a thing a row. `source` is what messages call its log."""
 
     @abstractmethod
-    def tables(self, rows: Sequence[Row]) -> Sequence[Table]:
-        """Return tables of some rows of this workload, each with a line a row that belongs in it."""
+    def tables(self, results: Sequence[Result]) -> Sequence[Table]:
+        """Return tables of results of this workload."""
 
     def plots(self) -> Mapping[str, Plot]:
         """Return the pictures that `process --plots` draws of this workload's results, by name."""
         return {}
+
+
+def workload_name(row: Row) -> str:
+    """Return the name of the workload that a row is of; rows of old say it by what they have."""
+    return row.get("workload") or next((name for name in reversed(ORDER) if row.get(name) is not None), ORDER[0])
+
+
+def by_workload(results: Iterable[Result]) -> list[tuple[Workload, list[Result]]]:
+    """Return results by the workload that they are of, in the order of their tables."""
+    found: dict[str, list[Result]] = {}
+    for result in results:
+        found.setdefault(workload_name(result.row), []).append(result)
+    return [(workload, found[name]) for name, workload in installed().items() if name in found]
 
 
 @cache

@@ -42,11 +42,6 @@ class Subject:
         judged = [document for documents in (self.gains or {}).values() for document in documents]
         return sum(document not in known for document in judged), len(judged)
 
-    def title(self, model_name: str) -> str:
-        """Return what a table of a model on these texts is called; of a folder its name alone."""
-        counts = f"{len(self.passages):,} passages, {len(self.queries):,} queries"
-        return f"{model_name.rstrip('/').rpartition('/')[2]}, {counts}"
-
     @classmethod
     def from_file(cls, path: Path) -> "Subject":
         """Read a text a line; blank lines are left out. The first lines are the queries too. Raises UsageError."""
@@ -97,7 +92,6 @@ class CaptureArguments(Arguments):
     colbert: Path | None = None
     a: Path | None = None
     b: Path | None = None
-    format: str = "markdown"
 
     def subject(self) -> Subject:
         """Read the texts, and warn where most judgements are of others. Raises UsageError."""
@@ -174,11 +168,6 @@ def add_probes(group: "argparse._ActionsContainer") -> None:
 def add_capture(parser: Parser, name: str, help_text: str) -> None:
     """Add the folder of a capture."""
     parser.add_argument(name, metavar=name.upper(), type=Path, help=help_text)
-
-
-def add_format(parser: Parser) -> None:
-    """Add how to say what was found."""
-    one(parser, "--format", choices=("markdown", "json"), help="how to say it (default: markdown)")
 
 
 def one(group: "argparse._ActionsContainer", name: str, **words: Any) -> None:

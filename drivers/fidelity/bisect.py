@@ -1,26 +1,25 @@
 """`fmbench fidelity bisect A`: the first module that computes something else than it did, on the same input."""
 
-import json
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from fmbench.console import reserved_stdout, run_main, warn
+from fmbench import lines
+from fmbench.console import run_main, terminable, warn
 from fmbench.encoder import Encoder, EncoderPlan
 from fmbench.errors import UsageError
-from fmbench.markdown import markdown, plain
+from fmbench.log import LogWriter, told_log
+from fmbench.opening import write_arguments
 
-from .arguments import CaptureArguments, add_capture, add_format, build_parser, parse
+from .arguments import CaptureArguments, add_capture, build_parser, parse
 from .comparison import in_order, model_changes
 from .difference import Difference, Tolerance, Verdict, difference
 from .layers import INPUTS, label, leaves, watched
 from .manifest import DTYPES, ArtifactError
 from .reader import ArtifactReader
-from .records import finite
-from .session import opaque
-from .tables import figures, note
+from .records import WHOLE, difference_record, fid, write_facts
+from .session import fingerprint, opaque
 
 if TYPE_CHECKING:
     import torch
@@ -154,21 +153,13 @@ how it works:
   leaf module gets the input that it had in A, and what it makes of it is compared with A's output, which then takes
   the place of its own. So every difference is the module's own, and not one that an earlier module handed on. Code
   between modules (residual sums, the attention's products) is named by the module that it feeds.
+  The log goes to standard output, and what `fmbench show` makes of it to stderr.
 
 examples:
   fmbench fidelity capture --platform cpu --model_name models/minilm --texts texts.txt --probes modules --out before
   (upgrade torch)
   fmbench fidelity bisect before --platform cpu --model_name models/minilm
 """
-HEADER = ("call", "module", "what differs", "verdict", "equal share", "mean abs diff", "max abs diff", "max ULP",
-          "min cosine", "note")  # fmt: skip
-WHERE = {
-    "module": "its output, on the same input",
-    "before": "its input: the code between the modules before it",
-    "missing": "only A makes the call, or with other tensors",
-    "extra": "A does not make the call",
-}
-ALONE = {"missing": "of A that is not made here", "extra": "that A does not make"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -177,74 +168,50 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run(argv: Sequence[str]) -> int:
-    """Substitute, and print what was found."""
+    """Substitute, and say what was found."""
     parser = build_parser(PROGRAM, "Name the first module whose output differs from a capture's, input alike.", EPILOG)
     add_capture(parser, "a", "folder of a capture with the probe `modules`")
-    add_format(parser)
     arguments = parse(parser, argv)
     if arguments.a is None:
         raise UsageError("name the capture A")
     reader = ArtifactReader(arguments.a)
     plan = EncoderPlan.of(arguments, arguments.recipe)
-    with reserved_stdout() as stdout:
-        found, calls = bisected(reader, plan, arguments)
-        stdout.write(as_json(found, calls) if arguments.format == "json" else as_markdown(found, calls, arguments.a))
-    return 0
-
-
-def bisected(reader: ArtifactReader, plan: EncoderPlan, arguments: CaptureArguments) -> tuple[list[Found], int]:
-    """Run the model under substitution; return what is not as in A, and how many calls were compared."""
     hidden = opaque(plan)
     if hidden is not None:
         raise UsageError("; ".join(hidden))
+    with terminable(), told_log() as log:
+        bisect(log, reader, plan, arguments)
+    return 0
+
+
+def bisect(log: LogWriter, reader: ArtifactReader, plan: EncoderPlan, arguments: CaptureArguments) -> None:
+    """Run the model under substitution; say which calls are not as in A, and how many were compared."""
+    write_arguments(log, arguments, "fidelity")
     encoder = Encoder(plan)
+    names = (reader.folder.resolve().name, None)
+    write_facts(log, names[0], reader)
+    log.write(lines.Env({"task": "bisect", **fingerprint(encoder)}))
     changes = model_changes(reader.manifest, encoder.facts)
     if changes:
         warn(f"this is not the model of A: {'; '.join(changes)}; what follows from that is among what is found")
     substitution = Substitution(reader, encoder.module)
+    log.write(fid(WHOLE, WHOLE, "incomplete", names, {}))
     found = substitution.run(plan.platform.place(substitution.inputs()))
-    return found, substitution.calls
-
-
-def headline(found: Sequence[Found], calls: int) -> str:
-    """Return the one sentence that says it."""
-    alone = next((item for item in found if item.where in ALONE), None)
-    first = next((item for item in found if item.where == "module"), None)
-    if alone is not None:
-        text = f"The models do not make the same calls: the first {ALONE[alone.where]} is {alone.call}."
-        return f"{text} {module_sentence(found, first, calls)}"
-    if first is None and found:
-        return f"No module differs; the first call that has another input is {found[0].call}."
-    if first is None:
-        return f"All {calls} calls of modules give what they gave in A, bit for bit."
-    return module_sentence(found, first, calls)
-
-
-def module_sentence(found: Sequence[Found], first: Found | None, calls: int) -> str:
-    """Return what there is to say of modules that differ on the same input."""
-    if first is None:
-        return f"No module of the {calls} calls that both make differs."
-    others = sum(item.where == "module" for item in found) - 1
-    text = f"First module that differs on the same input: {first.call} ({first.kind}, {first.verdict})."
-    return f"{text} {others} more of {calls} calls differ." if others else f"{text} All other modules are equal."
-
-
-def as_markdown(found: Sequence[Found], calls: int, folder: Path) -> str:
-    """Return the headline, and a line for each call that is not as in A."""
-    parts = [f"### Fidelity: bisected against {plain(str(folder))}\n", f"**{plain(headline(found, calls))}**\n"]
-    if found:
-        parts.append(markdown(HEADER, [line_of(item) for item in found], (4, 5, 6, 7, 8)))
-    return "\n".join(parts)
-
-
-def line_of(item: Found) -> list[str]:
-    """Return the cells of one call."""
-    numbers = [*figures(item.difference), note(item.difference)] if item.difference else [""] * 6
-    return [item.call, item.kind, WHERE[item.where], item.verdict, *numbers]
-
-
-def as_json(found: Sequence[Found], calls: int) -> str:
-    """Return one JSON object."""
-    first = next((item.call for item in found if item.where == "module"), None)
-    record = {"first": first, "calls": calls, "found": [finite(asdict(item)) for item in found]}
-    return json.dumps(record, indent=2, allow_nan=False) + "\n"
+    for item in found:
+        difference = difference_record(item.difference) if item.difference else {}
+        log.write(fid("call", item.call, item.verdict, names, {"where": item.where, "module": item.kind, **difference}))
+    first, alone, before = (
+        next((item for item in found if item.where in where), None)
+        for where in (("module",), ("missing", "extra"), ("before",))
+    )
+    said = {
+        "calls": substitution.calls,
+        "unequal": sum(item.where == "module" for item in found),
+        "first": first and first.call,
+        "first_verdict": first and first.verdict,
+        "first_module": first and first.kind,
+        "alone": alone and alone.call,
+        "alone_where": alone and alone.where,
+        "before": before and before.call,
+    }
+    log.write(fid(WHOLE, WHOLE, "different" if found else "equal", names, said))

@@ -8,7 +8,7 @@ from fmbench import host, lines
 from fmbench.console import Progress, note, run_main, terminable, warn
 from fmbench.encoder import EncoderPlan
 from fmbench.errors import UsageError
-from fmbench.log import LogWriter, open_log
+from fmbench.log import LogWriter, told_log
 
 from .arguments import (
     CaptureArguments,
@@ -21,6 +21,7 @@ from .arguments import (
 )
 from .manifest import Manifest
 from .probe import Probe, available, choose
+from .records import capture_line
 from .session import Session, opaque
 from .writer import ArtifactWriter, check_free
 
@@ -52,10 +53,9 @@ def run(argv: Sequence[str]) -> int:
     subject = arguments.subject()
     plan = EncoderPlan.of(arguments, arguments.recipe)
     probes = visible(plan, probes, arguments.probes is not None)
-    with terminable(), open_log() as stdout:
-        log = LogWriter(stdout)
+    with terminable(), told_log() as log:
         session = Session(arguments, plan, subject, log, "capture")
-        capture(session, probes, arguments)
+        capture(session, probes, arguments, log)
         log.write(lines.Env({**plan.platform.model_facts(), **host.load_facts("end")}))
     return 0
 
@@ -95,24 +95,25 @@ def visible(plan: EncoderPlan, probes: Sequence[Probe], asked: bool) -> list[Pro
     return [probe for probe in probes if probe.name not in blind]
 
 
-def capture(session: Session, probes: Sequence[Probe], arguments: CaptureArguments) -> None:
-    """Run probes and write the folder."""
+def capture(session: Session, probes: Sequence[Probe], arguments: CaptureArguments, log: LogWriter) -> None:
+    """Run probes and write the folder; after each probe, say what it holds so far."""
     import torch
 
-    subject = session.context.subject
-    manifest = manifest_of(session, probes, subject)
+    subject, name = session.context.subject, folder_of(arguments).resolve().name
     progress = Progress()
-    with ArtifactWriter(folder_of(arguments), manifest) as writer, torch.no_grad():
-        for probe in probes:
-            torch.manual_seed(session.context.seed)
-            for name, output in probe.run(session.context):
-                progress.show(f"{probe.name}/{name}")
-                if isinstance(output, Mapping):
-                    writer.rank(probe.name, name, output)
-                else:
-                    writer.append(probe.name, name, output)
+    with ArtifactWriter(folder_of(arguments), manifest_of(session, probes, subject)) as writer, torch.no_grad():
         if subject.gains:
             writer.judge({query: dict(found) for query, found in subject.gains.items()})
+        for probe in probes:
+            torch.manual_seed(session.context.seed)
+            for artifact, output in probe.run(session.context):
+                progress.show(f"{probe.name}/{artifact}")
+                if isinstance(output, Mapping):
+                    writer.rank(probe.name, artifact, output)
+                else:
+                    writer.append(probe.name, artifact, output)
+            log.write(capture_line(name, writer.keep(probe.name)))
+        log.write(capture_line(name, writer.close()))
     progress.clear()
     note(f"captured {', '.join(probe.name for probe in probes)} in {arguments.out}")
 

@@ -1,33 +1,20 @@
 """`fmbench fidelity ladder`: what each precision and compiler costs in fidelity, beside what it brings in speed."""
 
 import argparse
-import contextlib
-import json
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from fmbench.console import Progress, note, reserved_stdout, run_main, terminable, warn
+from fmbench.console import Progress, note, run_main, terminable, warn
 from fmbench.errors import FmbenchError, UsageError
+from fmbench.log import told_log
 from fmbench.overrides import merged
 from fmbench.parsing import Parser
 from fmbench.waiting import spin_briefly
 
-from .arguments import (
-    CaptureArguments,
-    Subject,
-    add_format,
-    add_subject_arguments,
-    build_parser,
-    check_subject,
-    one,
-    parse,
-)
-from .records import finite
+from .arguments import CaptureArguments, Subject, add_subject_arguments, build_parser, check_subject, one, parse
 from .rungs import Climb, Rung
-from .standings import LadderLog, Standing, about, as_markdown, log_file
+from .standings import LadderLog, about
 from .turns import KeptTurns
 
 PROGRAM = "fmbench fidelity ladder"
@@ -43,7 +30,7 @@ VARIANTS = {
     "openvino": "--model:dtype@ torch.float32 --platform openvino",
 }
 SHARED = (
-    "texts", "dataset", "documents", "other_documents", "split", "seed", "threads", "format", "log", "out", "variants",
+    "texts", "dataset", "documents", "other_documents", "split", "seed", "threads", "out", "variants",
     "vs", "colbert", "model_name", "model_root",
 )  # fmt: skip
 EPILOG = """\
@@ -56,9 +43,9 @@ what is compared:
   --vs OVERRIDES adds a variant, in the grammar of the command line.
 
 while it runs:
-  --log FILE has a FID line a variant whenever the turns done have doubled, of what is encoded so far, and one at the
-  end; a later one takes the place of an earlier one. Ctrl-C and SIGTERM print where each variant stands. --out DIR
-  keeps every turn: the same command goes on with the next one.
+  The log on standard output has a FID line a variant whenever the turns done have doubled, of what is encoded so far,
+  and one at the end; a later one takes the place of an earlier one. What `fmbench show` makes of it goes to stderr,
+  after Ctrl-C and SIGTERM too. --out DIR keeps every turn: the same command goes on with the next one.
 
 exit codes:
   0 every variant ran, 1 one of them could not (the others are in the table), 2 the command line is wrong,
@@ -77,63 +64,50 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run(argv: Sequence[str]) -> int:
-    """Encode with every variant, and print the table; return 1 where one of them could not run."""
+    """Encode with every variant, and say how each stands; return 1 where one of them could not run."""
     parser = the_parser()
     known, options = taken(argv)
     arguments = parse(parser, known, check_subject)
     rungs = planned(known, options)
     subject = arguments.subject()
     spin_briefly()
-    with terminable(), reserved_stdout() as stdout:
-        found = climbed(rungs, subject, options, lambda found: stdout.write(drawn(found, subject, arguments)))
-        stdout.write(drawn(found, subject, arguments))
-    return int(any(item.failure is not None for item in found))
-
-
-def climbed(
-    rungs: Sequence[Rung], subject: Subject, options: argparse.Namespace, interrupted: Callable[[list[Standing]], Any]
-) -> list[Standing]:
-    """Run every variant, and log where each stands when that is known; `interrupted` gets what there is after Ctrl-C.
-
-    Raises what the reference raises where that cannot run.
-    """
     progress = Progress()
     try:
-        climb = Climb(rungs, progress.show)
-        with contextlib.ExitStack() as files:
+        with terminable():
+            climb = Climb(rungs, progress.show)
             kept = KeptTurns(options.out, about(rungs, subject)) if options.out else None
-            log = LadderLog(files.enter_context(log_file(options)), rungs, subject)
-            try:
-                climb.run(subject, kept, log.turn)
-            except KeyboardInterrupt:
+            with told_log() as log:
+                climbed(climb, subject, kept, LadderLog(log, rungs, subject))
                 progress.clear()
-                interrupted(log.stand())
-                note(
-                    f"the turns so far are kept in {options.out}; the same command goes on"
-                    if kept
-                    else "with --out DIR, the same command would go on where it stopped"
-                )
-                raise
-            found = log.stand()
     finally:
         progress.clear()
     for failed in (item for item in rungs if not item.works):
         warn(f"{failed.name}: {failed.failure}")
-    return found
+    return int(any(not item.works for item in rungs))
 
 
-def drawn(found: Sequence[Standing], subject: Subject, arguments: CaptureArguments) -> str:
-    """Return the table, or JSON."""
-    if arguments.format == "json":
-        return json.dumps([finite(asdict(item)) for item in found], indent=2, allow_nan=False) + "\n"
-    return as_markdown(found, subject, REFERENCE, arguments.model_name)
+def climbed(climb: Climb, subject: Subject, kept: KeptTurns | None, log: LadderLog) -> None:
+    """Run every variant, and log where each stands when that is known, and after Ctrl-C.
+
+    Raises what the reference raises where that cannot run.
+    """
+    try:
+        climb.run(subject, kept, log.turn)
+    except KeyboardInterrupt:
+        log.stand()
+        note(
+            f"the turns so far are kept in {kept.folder}; the same command goes on"
+            if kept
+            else "with --out DIR, the same command would go on where it stopped"
+        )
+        raise
+    log.stand()
 
 
 def the_parser() -> Parser:
     """Return the parser of a model and its texts; `--help` shows the ladder's own arguments too."""
     parser = build_parser(PROGRAM, "Hold precisions and compilers against fp32: fidelity, quality and speed.", EPILOG)
     add_subject_arguments(parser)
-    add_format(parser)
     group = parser.add_argument_group("variants")
     add_own(group)
     return parser
@@ -145,10 +119,9 @@ def add_own(group: "argparse._ActionsContainer") -> None:
     group.add_argument(
         "--vs", action="append", default=argparse.SUPPRESS, metavar="OVERRIDES", help="one more variant; repeatable"
     )
-    one(group, "--log", type=Path, metavar="FILE", help="write FMWORK FID lines as well, while it runs")
     one(
         group, "--out", type=Path, metavar="DIR",
-        help="keep every turn, and ladder.log, in a folder: the same command goes on where it stopped",
+        help="keep every turn in a folder: the same command goes on where it stopped",
     )  # fmt: skip
 
 
@@ -157,7 +130,7 @@ def taken(argv: Sequence[str]) -> tuple[list[str], argparse.Namespace]:
     parser = Parser(prog=PROGRAM, add_help=False, allow_abbrev=False)
     add_own(parser)
     own, left = parser.parse_known_args(list(argv))
-    for name in ("variants", "vs", "log", "out"):
+    for name in ("variants", "vs", "out"):
         if not hasattr(own, name):
             setattr(own, name, None)
     return left, own

@@ -152,10 +152,10 @@ class Manifest:
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Return the manifest of a complete capture.
+    """Return the manifest of a capture; of one that did not end, with the probes that had ended alone.
 
-    Raises ArtifactError for a folder that holds none, a capture that did not end, another version, or a file that is
-    no manifest.
+    Raises ArtifactError for a folder that holds none, a capture of which no probe had ended, another version, or a file
+    that is no manifest.
     """
     path = folder / FILE
     try:
@@ -172,8 +172,8 @@ def read_manifest(folder: Path) -> Manifest:
         manifest = Manifest.from_json(data)
     except (KeyError, TypeError, ValueError) as error:
         raise ArtifactError(f"{path}: is no manifest of a capture ({first_line(error)}); capture again") from None
-    if manifest.complete is not True:
-        raise ArtifactError(f"{folder}: the capture is incomplete, it did not end; capture again")
+    if manifest.complete is not True and not manifest.artifacts:
+        raise ArtifactError(f"{folder}: the capture is incomplete, no probe of it ended; capture again")
     return manifest
 
 

@@ -18,7 +18,7 @@ ELEMENTS = 2**15  # of a block: what a comparison makes of it then stays in the 
 
 
 class ArtifactReader:
-    """A complete capture. Opening it reads the manifest only; what is read later is checked against its sha256.
+    """A capture, as far as it went. Opening it reads the manifest; what is read later is checked against its sha256.
 
     Where `probes` are named, it is as if the capture held no others.
     Raises ArtifactError (see `read_manifest`); so do all methods, for a file that is missing or damaged. Raises

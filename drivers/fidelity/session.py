@@ -5,6 +5,7 @@ from typing import Any
 from fmbench import host, lines
 from fmbench.clock import Clock
 from fmbench.encoder import Encoder, EncoderPlan
+from fmbench.facts import software_facts
 from fmbench.log import LogWriter
 from fmbench.opening import platform_facts, run_facts, write_arguments
 
@@ -35,17 +36,26 @@ class Session:
         budget = arguments.recipe.tokens_per_batch
         self.context = Context(encoder, subject, arguments.seed, head, budget if isinstance(budget, int) else BUDGET)
         self.fingerprint: dict[str, Any] = {
-            **run_facts(arguments, plan.platform.distributions, TIMED),
-            **platform_facts(plan.platform, encoder.arguments),
-            **encoder.facts,
-            **plan.platform.model_facts(),
-            "seed": arguments.seed,
+            **fingerprint(encoder),
             "head": head.origin,
             "head_digest": head_digest(arguments.colbert),
-            **encoder.recipe_facts(),
             "tokens_per_batch": self.context.budget,
         }
         log.write(lines.Env({"task": task, **self.fingerprint, **host.load_facts("start")}))
+
+
+def fingerprint(encoder: Encoder, timed: str = TIMED) -> dict[str, Any]:
+    """Return the facts of a run: what holds for all its variants, and what decides this one's figures."""
+    arguments, platform = encoder.arguments, encoder.platform
+    shared = run_facts(arguments, platform.distributions, timed)
+    return {**shared, **facts_of(encoder), **platform.model_facts(), "seed": arguments.seed}
+
+
+def facts_of(encoder: Encoder) -> dict[str, Any]:
+    """Return what decides the figures of a variant, its settings being in force."""
+    platform = encoder.platform
+    software = software_facts(tuple(platform.distributions))
+    return {**software, **platform_facts(platform, encoder.arguments), **encoder.facts, **encoder.recipe_facts()}
 
 
 def opaque(plan: EncoderPlan) -> tuple[str, str] | None:

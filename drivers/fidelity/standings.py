@@ -1,20 +1,15 @@
 """Where each variant of a ladder stands against the reference: vectors, rankings, quality, speed; and the log."""
 
-import contextlib
-import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
-from fmbench import __version__, lines, stats
+from fmbench import lines, stats
 from fmbench.backend import Backend
 from fmbench.collection import Qrels
-from fmbench.errors import FmbenchError, UsageError, first_line
-from fmbench.figures import cosine_text, formatted, span
+from fmbench.errors import FmbenchError
 from fmbench.log import LogWriter
-from fmbench.markdown import markdown, plain
-from fmbench.opening import given, run_facts
+from fmbench.opening import run_facts, write_arguments
 from fmbench.pairs import Pair
 from fmbench.ranking.evaluation import Evaluation
 from fmbench.ranking.measures import evaluate
@@ -22,23 +17,14 @@ from fmbench.ranking.paired import compare
 from fmbench.search import Block, TopK, choose_engine, search
 
 from .arguments import Subject
-from .records import finite
+from .records import fid
 from .rungs import ROLES, Rung, part_of
 
 if TYPE_CHECKING:
     import numpy as np
 
 DEPTH = 10
-HEADER = ("variant", "min cosine", "mean cosine", "top-10 overlap", "nDCG@10", "change", "95% interval", "p",
-          "speed", "95% interval", "verdict")  # fmt: skip
-NOTES = """\
-Cosine: of each text's vector with its vector in the reference, passages and queries. Overlap: share of the reference's
-ten documents that are still among the ten. Change: of nDCG@10, paired over queries; interval and p are of one
-randomisation test, and p is below 0.05 exactly where the interval leaves 0 out. Speed: how many times as fast as the
-reference, medians of turns on the same texts, which all variants take one after the other; what was compiled on the way
-is in the first turns, which are left out. Faster and slower are said by a signed-rank test of the turns (p below 1%) of
-more than 0.5%, and never against the interval.
-"""
+EARLIEST = 8  # turns, before a log says how variants stand
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,49 +160,6 @@ def overlap(one: TopK, other: TopK) -> float:
     return sum(shares) / max(1, len(shares))
 
 
-def as_markdown(rows: Sequence[Standing], subject: Subject, reference: str, model_name: str) -> str:
-    """Return the table."""
-    title = f"### Fidelity ladder against {reference}: {plain(subject.title(model_name))}\n"
-    total = len(subject.passages)
-    table = markdown(HEADER, [cells(row, total) for row in rows], tuple(range(1, 10)))
-    failed = [f"- {plain(row.name)} cannot run here: {plain(row.failure or '')}" for row in rows if row.failure]
-    return "\n".join([title, table, *([*failed, ""] if failed else []), NOTES])
-
-
-def cells(row: Standing, total: int) -> list[str]:
-    """Return a variant's cells."""
-    if row.failure is not None:
-        return [row.name, *[""] * 9, row.verdict]
-    return [
-        row.name, cosine_text(row.min_cosine), cosine_text(row.mean_cosine), formatted(row.overlap, ".2%"),
-        formatted(row.ndcg, ".4f"), formatted(row.ndcg_change, "+.4f"), span(row.ndcg_interval, "+.4f"),
-        formatted(row.ndcg_p, ".3f"), formatted(row.speed, ".2f"), span(row.speed_interval, ".2f"), verdict(row, total),
-    ]  # fmt: skip
-
-
-def verdict(row: Standing, total: int) -> str:
-    """Return what to make of a variant."""
-    speed = row.speed_verdict or "too few turns to tell the speed"
-    parts = [row.verdict, f"{speed} ({row.speed_reason})" if row.speed_reason else speed]
-    return "; ".join([*parts, *([f"{row.passages:,} of {total:,} passages"] if row.passages < total else [])])
-
-
-LOG = "ladder.log"  # in --out
-EARLIEST = 8  # turns, before a log says how variants stand
-
-
-@contextlib.contextmanager
-def log_file(options: Any) -> Iterator[TextIO]:
-    """Yield where the log goes: --log, else into --out, else nowhere. Raises UsageError for what cannot be written."""
-    path = options.log or (options.out / LOG if options.out else Path(os.devnull))
-    try:
-        stream = path.open("w", encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"--log {path}: cannot be written ({error.strerror or first_line(error)})") from None
-    with stream:
-        yield stream
-
-
 def about(rungs: Sequence[Rung], subject: Subject) -> dict[str, dict[str, Any] | None]:
     """Return what decides the figures of each variant; None of one that cannot be set up."""
     shared = {**run_of(rungs[0]), **texts_of(subject)}
@@ -239,22 +182,18 @@ def texts_of(subject: Subject) -> dict[str, Any]:
 class LadderLog:
     """Writes a ladder's log, line by line."""
 
-    def __init__(self, stream: TextIO, rungs: Sequence[Rung], subject: Subject) -> None:
+    def __init__(self, log: LogWriter, rungs: Sequence[Rung], subject: Subject) -> None:
         """Open the log with arguments and facts, and say at once which variants cannot run."""
-        self._log = LogWriter(stream)
+        self._log = log
         self._rungs, self._subject = rungs, subject
         self._facts: dict[str, Mapping[str, Any]] = {}  # what was last said of each variant's model
         self._failed: set[str] = set()  # of which all is said
-        reference = rungs[0].encoder
-        self._log.write(
-            lines.Log({"format": lines.FORMAT_VERSION, "program": f"fmbench {__version__}", "driver": "fidelity"})
-        )
-        for name, value in given(reference.arguments) if reference else ():
-            self._log.write(lines.Arg(name, value))
-        self._log.write(lines.Env({"task": "ladder", **run_of(rungs[0]), **texts_of(subject)}))
+        if rungs[0].encoder is not None:
+            write_arguments(log, rungs[0].encoder.arguments, "fidelity")
+        log.write(lines.Env({"task": "ladder", **run_of(rungs[0]), **texts_of(subject)}))
         for rung in rungs:
             if rung.facts is not None:
-                self._log.write(lines.Env({"variant": rung.name, **rung.facts}))
+                log.write(lines.Env({"variant": rung.name, **rung.facts}))
             else:
                 self._say(Standing(rung.name, "unsupported", rung.failure), rung)
 
@@ -263,13 +202,12 @@ class LadderLog:
         if done >= EARLIEST and done & (done - 1) == 0:
             self.stand()
 
-    def stand(self) -> list[Standing]:
-        """Say how every variant stands, and return it."""
+    def stand(self) -> None:
+        """Say how every variant stands."""
         found = {item.name: item for item in standings(self._rungs, self._subject)}
         for rung in self._rungs:
             if rung.name in found and rung.name not in self._failed:
                 self._say(found[rung.name], rung)
-        return list(found.values())
 
     def _say(self, standing: Standing, rung: Rung) -> None:
         """Write one variant's line, after what its platform has learnt of the model meanwhile."""
@@ -279,10 +217,7 @@ class LadderLog:
         if facts != self._facts.get(rung.name, {}):
             self._facts[rung.name] = facts
             self._log.write(lines.Env({"variant": rung.name, **facts}))
-        self._log.write(
-            lines.Fid(
-                {"artifact": f"ladder/{rung.name}", "kind": "variant", "verdict": standing.verdict}
-                | finite(asdict(standing))
-                | {"of_passages": len(self._subject.passages), "start": rung.start, "nanoseconds": rung.durations}
-            )
-        )
+        figures = asdict(standing)
+        name, verdict = figures.pop("name"), figures.pop("verdict")
+        figures |= {"of_passages": len(self._subject.passages), "start": rung.start, "nanoseconds": rung.durations}
+        self._log.write(fid("variant", f"ladder/{name}", verdict, (self._rungs[0].name, name), figures))

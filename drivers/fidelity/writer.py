@@ -51,7 +51,8 @@ class ArtifactWriter:
     """Writes a capture to a new folder; use it in a `with` statement.
 
     The elements of a tensor go to disk at once; memory holds one piece at a time. Until the context ends without an
-    exception, the manifest says that the capture is incomplete, and no reader takes it; the folder is locked that long.
+    exception, the manifest says that the capture is incomplete, and names the probes that have ended (`keep`) alone;
+    the folder is locked that long.
     Raises UsageError where the folder holds anything but a capture that did not end (which is replaced) or another
     writer is at work, and ValueError for a probe whose name holds a slash.
     """
@@ -60,7 +61,8 @@ class ArtifactWriter:
         if slashed := [probe for probe in manifest.probes if "/" in probe]:
             raise ValueError(f"{slashed[0]!r}: a probe's name holds no slash")
         self.folder = folder
-        self._manifest = replace(manifest, artifacts=(), qrels=None, complete=False)
+        self._probes = manifest.probes
+        self._manifest = replace(manifest, artifacts=(), qrels=None, complete=False, probes={})
         self._open: dict[str, Stream | Artifact] = {}  # in the order of their first rows
         self._lock = claim(folder)
         try:
@@ -105,13 +107,22 @@ class ArtifactWriter:
         write_qrels(gains, path := self.folder / QRELS)
         self._manifest = replace(self._manifest, qrels=sha256_of(path.read_bytes()))
 
-    def close(self) -> None:
-        """Write the headers and the manifest: the capture is complete."""
-        artifacts = tuple(
-            self._finished(label, item) if isinstance(item, Stream) else item for label, item in self._open.items()
-        )
-        self._manifest = replace(self._manifest, artifacts=artifacts, complete=True)
+    def keep(self, *probes: str) -> Manifest:
+        """Complete the artifacts of probes that have ended: a reader has them, whatever becomes of the others."""
+        for label, item in self._open.items():
+            if isinstance(item, Stream) and label.partition("/")[0] in probes:
+                self._open[label] = self._finished(label, item)
+        ended = {name: said for name, said in self._probes.items() if name in {*self._manifest.probes, *probes}}
+        known = (item for item in self._open.values() if isinstance(item, Artifact))
+        artifacts = tuple(item for item in known if item.probe in ended)
+        self._manifest = replace(self._manifest, artifacts=artifacts, probes=ended)
         self._write_manifest()
+        return self._manifest
+
+    def close(self) -> Manifest:
+        """Complete what is left: the capture is whole."""
+        self._manifest = replace(self._manifest, complete=True)
+        return self.keep(*self._probes)
 
     def __enter__(self) -> Self:
         return self
@@ -120,14 +131,14 @@ class ArtifactWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            if kind is None:
+            if kind is None and not self._manifest.complete:
                 self.close()
         finally:
             os.close(self._lock)
 
     def _label(self, probe: str, name: str) -> str:
         label = f"{probe}/{name}"
-        if probe not in self._manifest.probes:
+        if probe not in self._probes:
             raise ValueError(f"{label}: the manifest names no probe {probe!r}")
         if len(label) > LONGEST or not label.isprintable():
             raise ValueError(f"{label[:LONGEST]!r}: not printable, or longer than {LONGEST} characters")
@@ -144,7 +155,7 @@ class ArtifactWriter:
             with written(path := self.folder / found.file):
                 path.write_bytes(bytes(DATA))  # no valid header: nothing reads the file before it is whole
         if not isinstance(found, Stream):
-            raise ValueError(f"{label}: is a ranking already")
+            raise ValueError(f"{label}: is complete already")
         if (found.dtype.name, found.shape) != (dtype, shape):
             begun = f"rows of {found.dtype.name} {list(found.shape)}"
             raise ValueError(f"{label}: {begun} cannot go on with {dtype} {list(shape)}")

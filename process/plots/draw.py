@@ -10,6 +10,7 @@ from fmbench.console import note
 from fmbench.errors import UsageError, first_line
 
 from ..reading.row import Result
+from ..workloads.fidelity import Fidelity
 from ..workloads.retrieval import is_retrieval
 from . import canvas
 from .points import Point, points_of
@@ -50,13 +51,15 @@ def draw_plots(
     results = list(results)
     points, subtitle = points_of(results)
     rows = [result.row for result in results if is_retrieval(result.row)]
-    if not points and not rows:
+    fidelity = [result for result in results if result.row["fidelity"]]
+    if not points and not rows and not fidelity:
         say("no plots: no result has a latency")
         return []
     written: list[Path] = []
     with canvas.look():
         made = {name: plot(points, subtitle) for name, plot in PLOTS.items()} if points else {}
         made |= {name: plot(rows, "") for name, plot in RETRIEVAL_PLOTS.items()} if rows else {}
+        made |= {name: plot(fidelity) for name, plot in Fidelity().plots().items()} if fidelity else {}
         for name, picture in made.items():
             if isinstance(picture, str):
                 say(f"no plot {name}: {picture}")

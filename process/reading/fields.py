@@ -189,12 +189,18 @@ def parts_by_name(checks: Mapping[str, Check]) -> Check:
     return read
 
 
-def shares(data: dict[str, Any], key: str) -> list[float] | None:
-    """Return a list of numbers."""
-    value = data.get(key)
-    if value is not None and not (isinstance(value, list) and all(map(is_number, value))):
-        raise LineError(f"{key} is no list of numbers")
-    return value
+def each(read: Check) -> Check:
+    """Return what reads a list of values that are each read by `read`."""
+
+    def read_all(data: dict[str, Any], key: str) -> list[Any] | None:
+        value = data.get(key)
+        if value is not None and not isinstance(value, list):
+            raise LineError(f"{key} is no list")
+        for item in value or ():
+            read({key: item}, key)
+        return value
+
+    return read_all
 
 
 def positions(data: dict[str, Any], key: str) -> list[int]:
@@ -286,7 +292,7 @@ SEARCHING: dict[str, Check] = {
 }
 CURVE: dict[str, Check] = {
     "k": positions,
-    **dict.fromkeys(("precision", "ceiling", "success", "recall"), shares),
+    **dict.fromkeys(("precision", "ceiling", "success", "recall"), each(known_number)),
     **dict.fromkeys(("queries", "without_gold", "retrieved_depth", "shortest"), whole_number),
     "level": text,
 }
@@ -339,15 +345,34 @@ QUERY_ENCODER: dict[str, Check] = {
     "kept": parts_by_name(KEPT),
     "pair": part({"b": known_text, **PAIR}),
 }
+METRIC: dict[str, Check] = {
+    **dict.fromkeys(("a", "b", "change", "p"), known_number),
+    **dict.fromkeys(("increase", "equal", "decrease"), known_count),
+    "interval": interval,
+}
+QUERY: dict[str, Check] = {
+    **{"query": known_text, "different_ids": known_count, "metrics": intervals_by_name},
+    **dict.fromkeys(("tau", "rbo"), known_number),
+}
 ARTIFACT: dict[str, Check] = {
     **dict.fromkeys(("artifact", "kind", "verdict"), known_text),
     **dict.fromkeys(("share_equal", "mean_abs", "max_abs", "min_cosine"), number),
     **dict.fromkeys(("different_ids", "replaced", "tau", "rbo", "max_score"), number),
-    **dict.fromkeys(("probe", "missing_in"), text),
-    **dict.fromkeys(("depth", "queries", "changed", "max_ulp", "mismatched", "first_row"), whole_number),
+    **dict.fromkeys(("probe", "missing_in", "reference", "variant", "failure", "part", "where", "module"), text),
+    **dict.fromkeys(("first", "first_verdict", "first_module", "beyond", "beyond_verdict", "alone"), text),
+    **dict.fromkeys(("depth", "queries", "changed", "max_ulp", "mismatched", "first_row", "calls"), whole_number),
+    **dict.fromkeys(("artifacts", "unequal", "tensors", "same_shape", "equal", "close", "rankings"), whole_number),
+    "rankings_changed": whole_number,
+    **dict.fromkeys(("nan", "inf"), positions),
+    **dict.fromkeys(("probes", "incomplete"), each(known_text)),
+    "dtypes": each(text),
+    "shapes": each(positions),
+    "facts": part({}),
+    "metrics": parts_by_name(METRIC),
+    "changed_queries": each(part(QUERY)),
 }
+HELD = ("kind", "artifact", "reference", "variant")  # what tells one line from another
 VARIANT: dict[str, Check] = {
-    "name": known_text,
     **dict.fromkeys(("mean_cosine", "overlap", "ndcg", "ndcg_change", "ndcg_p", "speed"), number),
     **dict.fromkeys(("latency_ms", "texts_per_second"), number),
     **dict.fromkeys(("ndcg_interval", "speed_interval"), interval),

@@ -321,7 +321,7 @@ class RunReader:
         self._refuse(line, fields.ARTIFACT)
         if line.data["kind"] == "variant":
             self._refuse(line, fields.VARIANT)
-        self.run.fidelities[line.data["artifact"]] = line.data
+        self.run.fidelities[tuple(line.data.get(key) for key in fields.HELD)] = line.data
 
     def _take_retrieval(self, line: lines.JsonLine, checks: dict[str, Check], part: str) -> None:
         self._refuse(line, checks)

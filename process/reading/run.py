@@ -29,7 +29,7 @@ class Run:
     retrievals: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)  # by data set, then part
     earlier: Spool | None = None  # the shapes before these, where there are too many
     distillations: list[dict[str, Any]] = field(default_factory=list)  # what was measured of each query encoder
-    fidelities: dict[str, dict[str, Any]] = field(default_factory=dict)  # by artifact, what was said of it last
+    fidelities: dict[tuple[Any, ...], dict[str, Any]] = field(default_factory=dict)  # of each thing, what was said last
     format: int | None = None
     speaks: bool = False  # a FMWORK line was read, not only a banner that any program may print
     measures: bool = False  # it is past its arguments

@@ -86,6 +86,6 @@ class Distillation(Workload):
         """Yield a row a query encoder and data set."""
         return distillation_results(run, source, metadata_id)
 
-    def tables(self, rows: Sequence[Row]) -> Sequence[Table]:
+    def tables(self, results: Sequence[Result]) -> Sequence[Table]:
         """Return one table: a line a query encoder and data set."""
-        return [Table(*cells(rows))]
+        return [Table(*cells([result.row for result in results]))]

@@ -1,28 +1,17 @@
-"""What a run of `fmbench fidelity` says: a row a variant of a ladder, or an artifact of two captures."""
+"""What a run of `fmbench fidelity` says: a row a thing that is held against the same thing of a reference."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
-
-from fmbench.figures import cosine_text, formatted, share_text, span
 
 from ..reading.row import Result, row_of
 from ..reading.run import Run
 from ..reading.shape import Shape
-from ..workload import Row, Table, Workload
-from ..writing.view import Lines, harmless, text, trust
-from .retrieval import number
+from ..workload import Plot, Table, Workload
+from . import fidelity_tables
 
 ENGINE = "fmbench/fidelity"
-VARIANT = "variant"
-VARIANTS = (
-    "model", "platform", "dtype", "variant", "min cosine", "mean cosine", "top-10 overlap", "nDCG@10", "change",
-    "95% interval", "p", "passages/s", "times as fast", "95% interval", "note",
-)  # fmt: skip
-RIGHT_OF_VARIANTS = range(4, 14)
-ARTIFACTS = ("artifact", "kind", "verdict", "equal share", "max abs diff", "min cosine", "different ids", "RBO", "note")
-RIGHT_OF_ARTIFACTS = range(3, 8)
 # Of a line's fields, those that a result has elsewhere.
-ELSEWHERE = ("name", "failure", "start", "batch", "latency_ms", "texts_per_second", "nanoseconds")
+ELSEWHERE = ("name", "variant", "failure", "start", "batch", "latency_ms", "texts_per_second", "nanoseconds")
 # The facts that hold for all variants, in logs of a version that said those of a platform for the first one only.
 SHARED = (
     "task", "fmbench", "fmbench_commit", "python", "packages", "system", "machine", "cpu", "cpu_cores", "cpus",
@@ -32,12 +21,12 @@ SHARED = (
 
 
 def fidelity_results(run: Run, source: str, metadata_id: str | None) -> Iterator[Result]:
-    """Yield one result a variant or artifact; of one that was said several times, the last."""
-    first = next(iter(run.fidelities), None)
-    for artifact, said in run.fidelities.items():
-        variant = said.get("name") if said["kind"] == VARIANT else None
+    """Yield one result a thing; of one that was said several times, the last."""
+    first = next(iter(run.fidelities.values()), None)
+    for said in run.fidelities.values():
+        variant = said.get("variant", said.get("name"))  # the first versions said it of a ladder's alone, as its name
         row = row_of(run, Shape(variant=variant), metadata_id)
-        if variant is not None and variant not in run.environments and artifact != first:
+        if variant is not None and variant not in run.environments and said is not first:
             row |= without_platform(row)
         failure = said.get("failure")
         yield Result({
@@ -60,84 +49,13 @@ def without_platform(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def status(environment: dict[str, Any], said: dict[str, Any]) -> str:
-    """Return ERR, PARTIAL where not all passages were encoded, SIMULATED or OK."""
+    """Return ERR, PARTIAL where passages are left or a capture or comparison did not end, SIMULATED or OK."""
     if said.get("failure"):
         return "ERR"
-    if (said.get("passages") or 0) < (said.get("of_passages") or 0):
+    short = (said.get("passages") or 0) < (said.get("of_passages") or 0)
+    if short or said["verdict"] == "incomplete" or said.get("incomplete"):
         return "PARTIAL"
     return "SIMULATED" if environment.get("simulated") else "OK"
-
-
-def is_variant(row: Row) -> bool:
-    """Whether a result is a variant of a ladder."""
-    return (row.get("fidelity") or {}).get("kind") == VARIANT
-
-
-def is_artifact(row: Row) -> bool:
-    """Whether a result is an artifact of two captures."""
-    return row.get("fidelity") is not None and not is_variant(row)
-
-
-def variant_cells(rows: Iterable[Row]) -> tuple[Sequence[str], Lines, Sequence[int]]:
-    """Return a header, a line a variant, and which columns are flush right."""
-    return VARIANTS, [[harmless(cell) for cell in line_of_variant(row)] for row in rows], RIGHT_OF_VARIANTS
-
-
-def artifact_cells(rows: Iterable[Row]) -> tuple[Sequence[str], Lines, Sequence[int]]:
-    """Return a header, a line an artifact, and which columns are flush right."""
-    return ARTIFACTS, [[harmless(cell) for cell in line_of_artifact(row)] for row in rows], RIGHT_OF_ARTIFACTS
-
-
-def line_of_variant(row: Row) -> list[str]:
-    """Return the cells of a variant."""
-    found, environment = row["fidelity"], row["environment"] or {}
-    return [
-        text(row["model"]),
-        text(environment.get("platform")),
-        text(row["precision"]),
-        text(row["variant"]),
-        cosine_text(found.get("min_cosine")),
-        cosine_text(found.get("mean_cosine")),
-        formatted(found.get("overlap"), ".2%"),
-        formatted(found.get("ndcg"), ".4f"),
-        formatted(found.get("ndcg_change"), "+.4f"),
-        span(found.get("ndcg_interval"), "+.4f"),
-        formatted(found.get("ndcg_p"), ".3f"),
-        number(row["thp"]),
-        formatted(found.get("speed"), ".2f"),
-        span(found.get("speed_interval"), ".2f"),
-        note(row),
-    ]
-
-
-def line_of_artifact(row: Row) -> list[str]:
-    """Return the cells of an artifact."""
-    found = row["fidelity"]
-    missing = found.get("missing_in")
-    return [
-        text(found["artifact"]),
-        found["kind"],
-        found["verdict"],
-        share_text(found.get("share_equal")),
-        number(found.get("max_abs")),
-        cosine_text(found.get("min_cosine")),
-        number(found.get("different_ids")),
-        formatted(found.get("rbo"), ".4f"),
-        f"not in {missing.upper()}" if missing else "",
-    ]
-
-
-def note(row: Row) -> str:
-    """Return what a reader should know: the verdicts, a failure, what is not finished, what is simulated."""
-    found = row["fidelity"]
-    if row["status"] == "ERR":
-        return trust(row)
-    parts = [found["verdict"], found.get("speed_verdict"), found.get("speed_reason")]
-    if row["status"] == "PARTIAL":
-        parts.append(f"partial: {found['passages']:,} of {found['of_passages']:,} passages")
-    if row["status"] == "SIMULATED":
-        parts.append(trust(row))
-    return "; ".join(part for part in parts if part)
 
 
 class Fidelity(Workload):
@@ -149,9 +67,12 @@ class Fidelity(Workload):
         """Yield a row a variant or artifact."""
         return fidelity_results(run, source, metadata_id)
 
-    def tables(self, rows: Sequence[Row]) -> Sequence[Table]:
-        """Return a table of variants, and one of artifacts."""
-        variants = [row for row in rows if is_variant(row)]
-        artifacts = [row for row in rows if not is_variant(row)]
-        made = [(variants, variant_cells), (artifacts, artifact_cells)]
-        return [Table(*cells(members)) for members, cells in made if members]
+    def tables(self, results: Sequence[Result]) -> Sequence[Table]:
+        """Return a table of each kind of thing that is there."""
+        return fidelity_tables.tables(results)
+
+    def plots(self) -> Mapping[str, Plot]:
+        """Return drift by layer."""
+        from ..plots.drift import drift
+
+        return {"drift_by_layer": drift}

@@ -112,6 +112,6 @@ class Retrieval(Workload):
         """Yield a row a data set."""
         return retrieval_results(run, source, metadata_id)
 
-    def tables(self, rows: Sequence[Row]) -> Sequence[Table]:
+    def tables(self, results: Sequence[Result]) -> Sequence[Table]:
         """Return one table: a line a data set."""
-        return [Table(*cells(rows))]
+        return [Table(*cells([result.row for result in results]))]

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from ..reading.row import Result, results
 from ..reading.run import Run
-from ..workload import Row, Table, Workload
+from ..workload import Table, Workload
 from ..writing import view
 
 
@@ -18,6 +18,6 @@ class Speed(Workload):
         """Yield a row a shape."""
         return results(run, source, metadata_id)
 
-    def tables(self, rows: Sequence[Row]) -> Sequence[Table]:
+    def tables(self, results: Sequence[Result]) -> Sequence[Table]:
         """Return one table: a line a shape."""
-        return [Table(*view.cells(rows))]
+        return [Table(*view.cells([result.row for result in results]))]

@@ -7,7 +7,10 @@ from typing import Any, TextIO
 
 from fmbench.markdown import markdown, plain, visible
 
+from ..reading.row import Result
+from ..workloads.fidelity import Fidelity
 from .columns import Table, text_of
+from .html import write_html
 from .openmetrics import write_openmetrics
 from .parquet import write_parquet
 from .tables import OTHERS, SHAPES, Maker, table_of
@@ -47,12 +50,21 @@ def write_csv(rows: Rows, stream: TextIO) -> None:
 def write_markdown(rows: Rows, stream: TextIO) -> None:
     """Write a table for people: the figures that matter, with their units. Each driver has a table of its own."""
     found: dict[Maker, list[dict[str, Any]]] = {make: [] for make in (SHAPES, *OTHERS)}
+    fidelity: list[Result] = []
     for row in rows:
-        found[table_of(row)].append(row)
+        make = table_of(row)
+        if make is None:
+            fidelity.append(Result(row, ""))
+        else:
+            found[make].append(row)
     fastest = Fastest()
     speed = fastest.watched(found[SHAPES], lambda row: row, lambda row: text(row["machine"]))
     shapes = list(by_speed(speed, lambda row: row))
     below = [markdown(*make(members)) for make, members in found.items() if members and make is not SHAPES]
+    for table in Fidelity().tables(fidelity):
+        title = [f"#### {table.title}\n"] if table.title else []
+        said = [f"{plain(note)}\n" for note in table.notes]
+        below.append("\n".join([*title, markdown(table.header, table.lines, table.right), *said]))
     above = [markdown(*SHAPES(shapes)), *(f"{plain(line)}\n" for line in fastest.lines())]
     stream.write("\n".join([*above, *below] if shapes or not below else below))
 
@@ -64,4 +76,5 @@ WRITERS: Mapping[str, Writer] = {
     "parquet": write_parquet,
     "markdown": write_markdown,
     "openmetrics": write_openmetrics,
+    "html": write_html,
 }

@@ -13,6 +13,8 @@ from fmbench.table import table
 from ..reading.results import read_results
 from ..reading.row import Result
 from ..reading.sources import find_sources
+from ..workload import Table as Drawn
+from ..workloads.fidelity import Fidelity
 from . import output
 from .columns import Table, text_of
 from .tables import OTHERS, SHAPES, Maker, table_of
@@ -27,8 +29,8 @@ what is shown:
   One row a shape. Latency is the median with half the width of its 95% interval; digits end where doubt begins.
   trust says "stable", or why the median should not be trusted yet, or why the shape failed.
   A data set of `fmbench retrieve` is a row of a second table: documents and queries encoded a second, milliseconds
-  to encode and to search one query, and how good the ranking is. A variant of `fmbench fidelity ladder`, and an
-  artifact of `fmbench fidelity compare`, is a row of a table of its own too.
+  to encode and to search one query, and how good the ranking is. `fmbench fidelity` has tables of its own: variants
+  of a ladder, comparisons, rankings, and of the tensors those that differ.
   Of the configuration, model, platform and precision are always shown; machine, dtype (of the weights), compile,
   threads, attention, options and others where they tell rows apart. The variants of --vs are called after what they
   override and stand in the order of their speed, with their speed against that of A; a sentence names the fastest.
@@ -90,6 +92,7 @@ def drawn(results: Iterable[Result], by: Sequence[str] | None, origin: str = "lo
 def one_by_one(results: Iterable[Result], origin: str) -> str:
     """Return a row a shape; what other drivers measured has tables of its own."""
     others: dict[Maker, list[Result]] = {make: [] for make in OTHERS}
+    fidelity: list[Result] = []
 
     def shapes() -> Iterator[Result]:
         for result in results:
@@ -97,14 +100,26 @@ def one_by_one(results: Iterable[Result], origin: str) -> str:
             if make is SHAPES:
                 yield result
             else:
-                others[make].append(result)
+                (fidelity if make is None else others[make]).append(result)
 
     fastest = Fastest()
     speed = fastest.watched(shapes(), lambda result: result.row, lambda result: result.source)
     above, count = one_table(SHAPES, by_speed(speed, lambda result: result.row), origin)
     said = [f"{line}\n" for line in fastest.lines()]
     below = [one_table(make, found, origin)[0] for make, found in others.items() if found]
+    below += [as_text(found, origin) for found in Fidelity().tables(fidelity)]
     return "\n".join([above, *said, *below] if count or not below else below)
+
+
+def as_text(found: Drawn, origin: str) -> str:
+    """Return a table under its title, with the log that each row is from where there are several."""
+    header, lines, right = list(found.header), found.lines, found.right
+    if len(set(found.sources)) > 1:
+        short = without_common(found.sources)
+        lines = [[short[source], *line] for source, line in zip(found.sources, found.lines, strict=True)]
+        header, right = [origin, *header], [column + 1 for column in right]
+    title = [f"{found.title}\n"] if found.title else []
+    return "".join([*title, table(header, lines, right), *(f"{harmless(said)}\n" for said in found.notes)])
 
 
 def one_table(make: Maker, results: Iterable[Result], origin: str) -> tuple[str, int]:

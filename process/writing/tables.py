@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from ..workloads import distillation, fidelity, retrieval
+from ..workloads import distillation, retrieval
 from . import view
 from .view import Lines
 
@@ -11,17 +11,13 @@ from .view import Lines
 Maker = Callable[[Iterable[Mapping[str, Any]]], tuple[Sequence[str], Lines, Sequence[int]]]
 
 SHAPES: Maker = view.cells
-OTHERS: tuple[Maker, ...] = (
-    retrieval.cells, distillation.cells, fidelity.variant_cells, fidelity.artifact_cells,
-)  # in the order that they are shown  # fmt: skip
+OTHERS: tuple[Maker, ...] = (retrieval.cells, distillation.cells)  # in the order that they are shown
 
 
-def table_of(row: Mapping[str, Any]) -> Maker:
-    """Return what makes the table that a result stands in."""
+def table_of(row: Mapping[str, Any]) -> Maker | None:
+    """Return what makes the table that a result stands in; fidelity has several."""
+    if row.get("fidelity") is not None:
+        return None
     if distillation.is_distillation(row):
         return distillation.cells
-    if retrieval.is_retrieval(row):
-        return retrieval.cells
-    if fidelity.is_variant(row):
-        return fidelity.variant_cells
-    return fidelity.artifact_cells if fidelity.is_artifact(row) else SHAPES
+    return retrieval.cells if retrieval.is_retrieval(row) else SHAPES

@@ -148,7 +148,7 @@ def test_what_an_artifact_cannot_be(tmp_path):
         writer.append("brt", "x", torch.zeros(2))
     with pytest.raises(ValueError, match="not printable"):
         writer.append("bert", "x\n", torch.zeros(2))
-    with pytest.raises(ValueError, match="is a ranking already"):
+    with pytest.raises(ValueError, match="is complete already"):
         writer.append("search", "exact", torch.zeros(2))
     with pytest.raises(ValueError, match="written once"):
         writer.rank("search", "exact", RUN)
@@ -171,7 +171,7 @@ def test_a_capture_that_fails_says_that_it_is_incomplete(tmp_path):
     with pytest.raises(RuntimeError, match="out of memory"), ArtifactWriter(tmp_path / "A", manifest()) as writer:
         writer.append("bert", "x", torch.zeros(2))
         raise RuntimeError("out of memory")
-    with pytest.raises(ArtifactError, match=r"A: the capture is incomplete, it did not end; capture again"):
+    with pytest.raises(ArtifactError, match=r"A: the capture is incomplete, no probe of it ended; capture again"):
         ArtifactReader(tmp_path / "A")
     (path,) = (tmp_path / "A" / "tensors").iterdir()
     with pytest.raises(Exception, match="header"):
