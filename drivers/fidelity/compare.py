@@ -59,11 +59,11 @@ def run(argv: Sequence[str]) -> int:
     """Compare what the command line names; return 1 where --fail-on says so."""
     arguments = build_parser().parse_known(argv)
     a, b = (ArtifactReader(folder, arguments.probes) for folder in (arguments.a, arguments.b))
-    check_comparable(a, b)
-    names = names_of(arguments.a, arguments.b)
     for reader in (a, b):
         if not reader.manifest.complete:
             warn(f"{reader.folder}: the capture did not end; it holds {', '.join(reader.manifest.probes)}")
+    check_comparable(a, b)
+    names = names_of(arguments.a, arguments.b)
     with told_log() as log:
         log.write(
             lines.Log({"format": lines.FORMAT_VERSION, "program": f"fmbench {__version__}", "driver": "fidelity"})

@@ -178,6 +178,22 @@ def test_a_capture_that_fails_says_that_it_is_incomplete(tmp_path):
         load_file(path)
 
 
+def test_the_probes_that_ended_are_there_where_a_capture_did_not(tmp_path):
+    with pytest.raises(KeyboardInterrupt), ArtifactWriter(tmp_path / "A", manifest()) as writer:
+        writer.append("bert", "x", torch.ones(2))
+        writer.keep("bert")
+        with pytest.raises(ValueError, match="is complete already"):
+            writer.append("bert", "x", torch.ones(2))
+        writer.rank("search", "exact", RUN)
+        raise KeyboardInterrupt
+    reader = ArtifactReader(tmp_path / "A")
+    assert not reader.manifest.complete and list(reader.manifest.probes) == ["bert"]
+    assert [item.label for item in reader.manifest.artifacts] == ["bert/x"]
+    assert reader.tensor(reader.find("bert/x")).tolist() == [1, 1]
+    with ArtifactWriter(tmp_path / "A", manifest()):  # and may be replaced
+        pass
+
+
 def test_a_killed_capture_is_incomplete_and_may_be_replaced(tmp_path):
     code = (
         "import os; from pathlib import Path; from fmbench.drivers.fidelity.writer import ArtifactWriter\n"
@@ -282,7 +298,7 @@ def test_a_missing_or_damaged_file_is_named(reader):
         ({"version": 0}, "artifacts of version 0; this fmbench reads 1: capture again"),
         ({"version": 2}, "artifacts of version 2; this fmbench reads 1: upgrade it"),
         ({"version": None}, "it has no version"),
-        ({"complete": False}, "the capture is incomplete"),
+        ({"complete": False, "artifacts": []}, "the capture is incomplete"),
         ({"artifacts": None}, "is no manifest of a capture"),
         ({"artifacts": [{}]}, "is no manifest of a capture"),
         ({"surprise": 1}, "is no manifest of a capture"),
