@@ -38,7 +38,7 @@ def open_log() -> Iterator[TextIO]:
 
 
 @contextlib.contextmanager
-def told_log() -> Iterator["LogWriter"]:
+def log_with_tables() -> Iterator["LogWriter"]:
     """Yield a writer to standard output; what `fmbench show` makes of the log is told on stderr, after Ctrl-C too."""
     with open_log() as stdout, tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "run.log"
@@ -105,7 +105,7 @@ class LogWriter:
             raise ValueError("the writer keeps no copy")
         found, _ = plugins.discover("fmbench.commands")
         with contextlib.redirect_stdout(sys.stderr):
-            return int(found[command].load()([*words, self._copy.name]))
+            return int(found[command].load()([*words, str(self._copy.name)]))
 
     def _put(self, text: str) -> None:
         """Write at once. Raises FmbenchError where there is no room: what was written before is a log still."""

@@ -9,13 +9,13 @@ from fmbench import lines
 from fmbench.console import run_main, terminable, warn
 from fmbench.encoder import Encoder, EncoderPlan
 from fmbench.errors import UsageError
-from fmbench.log import LogWriter, told_log
+from fmbench.log import LogWriter, log_with_tables
 from fmbench.opening import write_arguments
 
 from .arguments import CaptureArguments, add_capture, build_parser, parse
 from .comparison import in_order, model_changes
 from .difference import Difference, Tolerance, Verdict, difference
-from .layers import INPUTS, label, leaves, watched
+from .layers import INPUTS, label, leaves, watch
 from .manifest import DTYPES, ArtifactError
 from .reader import ArtifactReader
 from .records import WHOLE, difference_record, fid, write_facts
@@ -85,7 +85,7 @@ class Substitution:
         """Run the model on A's batch, placed, and return every call that is not as in A."""
         import torch
 
-        with torch.no_grad(), watched(self._model, self._enter, self._leave):
+        with torch.no_grad(), watch(self._model, self._enter, self._leave):
             self._model(**placed)
         self.found += [Found(call, "", "missing") for call in self._calls if call not in self._seen]
         places = {call: place for place, call in enumerate(in_order(self._calls, self._made))}
@@ -179,7 +179,7 @@ def run(argv: Sequence[str]) -> int:
     hidden = opaque(plan)
     if hidden is not None:
         raise UsageError("; ".join(hidden))
-    with terminable(), told_log() as log:
+    with terminable(), log_with_tables() as log:
         bisect(log, reader, plan, arguments)
     return 0
 

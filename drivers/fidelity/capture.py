@@ -8,7 +8,7 @@ from fmbench import host, lines
 from fmbench.console import Progress, note, run_main, terminable, warn
 from fmbench.encoder import EncoderPlan
 from fmbench.errors import UsageError
-from fmbench.log import LogWriter, told_log
+from fmbench.log import LogWriter, log_with_tables
 
 from .arguments import (
     CaptureArguments,
@@ -48,12 +48,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run(argv: Sequence[str]) -> int:
     """Check everything that can be checked quickly, then run the probes."""
     arguments = wanted_arguments(argv)
-    probes = chosen(arguments)
+    probes = choose_probes(arguments)
     check_free(folder_of(arguments))
     subject = arguments.subject()
     plan = EncoderPlan.of(arguments, arguments.recipe)
-    probes = visible(plan, probes, arguments.probes is not None)
-    with terminable(), told_log() as log:
+    probes = visible_probes(plan, probes, arguments.probes is not None)
+    with terminable(), log_with_tables() as log:
         session = Session(arguments, plan, subject, log, "capture")
         capture(session, probes, arguments, log)
         log.write(lines.Env({**plan.platform.model_facts(), **host.load_facts("end")}))
@@ -70,7 +70,7 @@ def wanted_arguments(argv: Sequence[str]) -> CaptureArguments:
     return parse(parser, argv, check_subject)
 
 
-def chosen(arguments: CaptureArguments) -> list[Probe]:
+def choose_probes(arguments: CaptureArguments) -> list[Probe]:
     """Return the probes of the command line; one that cannot be imported is a warning. Raises UsageError."""
     probes, _, warnings = available()
     for text in warnings:
@@ -78,7 +78,7 @@ def chosen(arguments: CaptureArguments) -> list[Probe]:
     return choose(probes, arguments.probes)
 
 
-def visible(plan: EncoderPlan, probes: Sequence[Probe], asked: bool) -> list[Probe]:
+def visible_probes(plan: EncoderPlan, probes: Sequence[Probe], asked: bool) -> list[Probe]:
     """Return the probes that can see what they look at.
 
     Behind a compiler a model has no layers: probes of them are left out with a warning, or refused where asked for.

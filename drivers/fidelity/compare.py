@@ -10,7 +10,7 @@ from fmbench import __version__, lines
 from fmbench.console import Progress, run_main, warn
 from fmbench.errors import UsageError
 from fmbench.facts import unsaid
-from fmbench.log import LogWriter, told_log
+from fmbench.log import LogWriter, log_with_tables
 from fmbench.parsing import Parser
 
 from .arguments import names
@@ -64,14 +64,14 @@ def run(argv: Sequence[str]) -> int:
             warn(f"{reader.folder}: the capture did not end; it holds {', '.join(reader.manifest.probes)}")
     check_comparable(a, b)
     names = names_of(arguments.a, arguments.b)
-    with told_log() as log:
+    with log_with_tables() as log:
         log.write(
             lines.Log({"format": lines.FORMAT_VERSION, "program": f"fmbench {__version__}", "driver": "fidelity"})
         )
         log.write(lines.Env({"task": "compare"}))
         for name, reader in zip(names, (a, b), strict=True):
             write_facts(log, name, reader)
-        found = compared(log, a, b, names, arguments)
+        found = compare_sides(log, a, b, names, arguments)
         for one, other in ((a, b), (b, a)):
             unknown = unsaid(one.manifest.fingerprint, other.manifest.fingerprint)
             if unknown:
@@ -79,10 +79,10 @@ def run(argv: Sequence[str]) -> int:
         code = 0
         if arguments.html is not None:
             code = log.tell("process", "--format", "html", "--out", str(arguments.html), "--path")
-    return code or guarded(found, arguments.fail_on)
+    return code or guard(found, arguments.fail_on)
 
 
-def compared(
+def compare_sides(
     log: LogWriter, a: ArtifactReader, b: ArtifactReader, names: tuple[str, str], arguments: argparse.Namespace
 ) -> Comparison:
     """Compare two captures, and show on a terminal how far that is."""
@@ -99,7 +99,7 @@ def compared(
         progress.clear()
 
 
-def guarded(found: Comparison, what: str | None) -> int:
+def guard(found: Comparison, what: str | None) -> int:
     """Return 1 where --fail-on names what was found, and say so; else 0."""
     failed = failures(found.rows, what) if what else []
     if failed:

@@ -79,7 +79,7 @@ def compare(
     b.qrels()  # A's are read with its rankings
     rows = []
     with one_thread(), ThreadPoolExecutor(min(WORKERS, host.useful_threads() or 1)) as pool:
-        for row in pool.map(lambda pair: compared(a, b, pair, atol, rtol), pairs(a.manifest, b.manifest)):
+        for row in pool.map(lambda pair: compare_pair(a, b, pair, atol, rtol), pairs(a.manifest, b.manifest)):
             done(row)
             rows.append(row)
     return Comparison(a.manifest, b.manifest, differing_facts(a.manifest, b.manifest), tuple(rows))
@@ -149,7 +149,7 @@ def in_order(one: Iterable[Key], other: Iterable[Key]) -> list[Key]:
     return order
 
 
-def compared(
+def compare_pair(
     a: ArtifactReader, b: ArtifactReader, pair: tuple[Artifact | None, Artifact | None],
     atol: float | None, rtol: float | None,
 ) -> Row:  # fmt: skip

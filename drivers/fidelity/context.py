@@ -14,7 +14,7 @@ from fmbench.encoder.recipe import Role
 from fmbench.encoder.tokens import Tokens
 
 from .arguments import Subject
-from .late_interaction import Head, augmented, skipped_ids
+from .late_interaction import Head, augment, skipped_ids
 
 if TYPE_CHECKING:
     import numpy as np
@@ -161,7 +161,7 @@ class Context:
         tokens = self.encoder.tokenise(self.texts("query"), "query")
         length = min(self.head.query_length, self.encoder.recipe.query_max_length or self.head.query_length)
         for start, end in pairwise(tokens.starts.tolist()):
-            ids = torch.tensor([augmented(tokens.ids[start:end].tolist(), length, self.encoder.tokenizer)])
+            ids = torch.tensor([augment(tokens.ids[start:end].tolist(), length, self.encoder.tokenizer)])
             hidden = self.encoder.hidden_states({"input_ids": ids, "attention_mask": torch.ones_like(ids)})
             yield self.project(hidden)[0].to("cpu", torch.float32)
 

@@ -156,7 +156,7 @@ def drift(
         raise ValueError(f"the runs have {len(names)} queries, and {searched} were searched")
     sides = None if qrels is None or not qrels.gains else evaluations(a, b, qrels, depth, seed)
     lists = {name: (ordered(a.get(name, {})), ordered(b.get(name, {}))) for name in names}
-    values = judged(sides, depth)
+    values = judge(sides, depth)
     changed = tuple(
         query_drift(name, *pair, depth, values.get(name, {})) for name, pair in lists.items() if pair[0] != pair[1]
     )
@@ -182,7 +182,7 @@ def evaluations(a: Run, b: Run, qrels: Qrels, depth: int, seed: int) -> Sides:
     return evaluate(a, qrels, [depth], seed=seed), evaluate(b, qrels, [depth], seed=seed)
 
 
-def judged(sides: Sides | None, depth: int) -> dict[str, dict[str, tuple[float, float]]]:
+def judge(sides: Sides | None, depth: int) -> dict[str, dict[str, tuple[float, float]]]:
     """Return the metrics of each judged query in both runs; nothing without judgements."""
     if sides is None:
         return {}

@@ -62,7 +62,7 @@ def build(vectors: "np.ndarray", starts: "torch.Tensor", seed: int) -> ResidualI
     index.parts["sample"] = sample
     index.parts["centroids"] = cluster(sample, count, seed)
     add_buckets(index, sample)
-    pieces = list(compressed(index, vectors))
+    pieces = list(compress(index, vectors))
     index.parts["codes"] = torch.cat([codes for codes, _ in pieces])
     index.parts["residuals"] = torch.cat([residuals for _, residuals in pieces])
     add_lists(index)
@@ -112,7 +112,7 @@ def nearest(index: ResidualIndex, vectors: "torch.Tensor") -> "torch.Tensor":
     return (vectors @ index["centroids"].T).argmax(dim=1)
 
 
-def compressed(index: ResidualIndex, vectors: "np.ndarray") -> "Iterator[tuple[torch.Tensor, torch.Tensor]]":
+def compress(index: ResidualIndex, vectors: "np.ndarray") -> "Iterator[tuple[torch.Tensor, torch.Tensor]]":
     """Yield codes (int32) and packed residuals (uint8), some rows at a time."""
     import torch
 
@@ -120,10 +120,10 @@ def compressed(index: ResidualIndex, vectors: "np.ndarray") -> "Iterator[tuple[t
         block = torch.from_numpy(vectors[start : start + ROWS].copy()).float()
         codes = nearest(index, block)
         buckets = torch.bucketize(block - index["centroids"][codes], index["cutoffs"])
-        yield codes.int(), packed(buckets)
+        yield codes.int(), pack(buckets)
 
 
-def packed(buckets: "torch.Tensor") -> "torch.Tensor":
+def pack(buckets: "torch.Tensor") -> "torch.Tensor":
     """Return bucket numbers (t, d) as bytes, the first dimension in the highest bits; d is filled up with zeros."""
     import torch
     from torch.nn.functional import pad
@@ -134,7 +134,7 @@ def packed(buckets: "torch.Tensor") -> "torch.Tensor":
     return (whole << shifts).sum(dim=-1).to(torch.uint8)
 
 
-def unpacked(residuals: "torch.Tensor", dimensions: int) -> "torch.Tensor":
+def unpack(residuals: "torch.Tensor", dimensions: int) -> "torch.Tensor":
     """Return bucket numbers (t, d) of packed residuals."""
     import torch
 
@@ -155,12 +155,12 @@ def add_lists(index: ResidualIndex) -> None:
     index.parts["lists"] = lists.int()
 
 
-def decompressed(index: ResidualIndex, rows: "torch.Tensor") -> "torch.Tensor":
+def decompress(index: ResidualIndex, rows: "torch.Tensor") -> "torch.Tensor":
     """Return vectors (r, d) of length 1, as far as the index knows them."""
     from torch.nn.functional import normalize
 
     centroids = index["centroids"]
-    buckets = unpacked(index["residuals"][rows], centroids.shape[1])
+    buckets = unpack(index["residuals"][rows], centroids.shape[1])
     return normalize(centroids[index["codes"][rows].long()] + index["weights"][buckets], dim=-1)
 
 
@@ -180,7 +180,7 @@ def search(index: ResidualIndex, query: "torch.Tensor", k: int) -> "tuple[torch.
         rough = best_of_texts(products[index["codes"][rows].long()], starts).sum(dim=1)
         candidates = candidates[rough.argsort(descending=True, stable=True)[:CANDIDATES]].sort().values
     rows, starts = rows_of(index, candidates)
-    scores = max_sim(query, decompressed(index, rows), starts)
+    scores = max_sim(query, decompress(index, rows), starts)
     order = scores.argsort(descending=True, stable=True)[:k]
     return candidates[order], torch.as_tensor(scores[order])
 
@@ -231,12 +231,12 @@ def queries_of(context: Context, kind: str) -> "Iterator[torch.Tensor]":
     return context.query_vectors() if kind == "tokens" else iter(context.normalised("query").cpu()[:, None])
 
 
-def ranked_in(context: Context, kind: str, index: ResidualIndex) -> Ranking:
+def rank_in(context: Context, kind: str, index: ResidualIndex) -> Ranking:
     """Return the best passages of every query, as an index knows them."""
     return ranked(context, kind, lambda query: search(index, query, DEPTH + 1))
 
 
-def ranked_exactly(context: Context, kind: str) -> Ranking:
+def rank_exactly(context: Context, kind: str) -> Ranking:
     """Return the best passages of every query, by all vectors as they are."""
     import torch
 

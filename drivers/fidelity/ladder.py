@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fmbench.console import Progress, note, run_main, terminable, warn
 from fmbench.errors import FmbenchError, UsageError
-from fmbench.log import told_log
+from fmbench.log import log_with_tables
 from fmbench.overrides import merged
 from fmbench.parsing import Parser
 from fmbench.waiting import spin_briefly
@@ -76,8 +76,8 @@ def run(argv: Sequence[str]) -> int:
         with terminable():
             climb = Climb(rungs, progress.show)
             kept = KeptTurns(options.out, about(rungs, subject)) if options.out else None
-            with told_log() as log:
-                climbed(climb, subject, kept, LadderLog(log, rungs, subject))
+            with log_with_tables() as log:
+                run_climb(climb, subject, kept, LadderLog(log, rungs, subject))
                 progress.clear()
     finally:
         progress.clear()
@@ -86,7 +86,7 @@ def run(argv: Sequence[str]) -> int:
     return int(any(not item.works for item in rungs))
 
 
-def climbed(climb: Climb, subject: Subject, kept: KeptTurns | None, log: LadderLog) -> None:
+def run_climb(climb: Climb, subject: Subject, kept: KeptTurns | None, log: LadderLog) -> None:
     """Run every variant, and log where each stands when that is known, and after Ctrl-C.
 
     Raises what the reference raises where that cannot run.

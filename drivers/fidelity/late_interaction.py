@@ -92,7 +92,7 @@ def skipped_ids(tokenizer: Any) -> list[int]:
     return sorted(token for token in known if token is not None and token != tokenizer.unk_token_id)
 
 
-def augmented(ids: Sequence[int], length: int, tokenizer: Any) -> list[int]:
+def augment(ids: Sequence[int], length: int, tokenizer: Any) -> list[int]:
     """Return a query's tokens cut or filled up to one length, with mask tokens that take part in the search.
 
     The last token stays last where the query is cut. A tokenizer without a mask token fills up with padding.

@@ -99,7 +99,7 @@ def leaves(model: "torch.nn.Module") -> "dict[str, torch.nn.Module]":
 
 
 @contextlib.contextmanager
-def watched(model: "torch.nn.Module", enter: Enter, leave: Enter) -> Iterator[None]:
+def watch(model: "torch.nn.Module", enter: Enter, leave: Enter) -> Iterator[None]:
     """Call `enter` before and `leave` after every call of a leaf module.
 
     A call is named after its module; from the second call of one module on, `#2` and so on follow.
@@ -110,15 +110,15 @@ def watched(model: "torch.nn.Module", enter: Enter, leave: Enter) -> Iterator[No
         def hook(module: Any, positional: tuple[Any, ...], named: dict[str, Any]) -> Any:
             calls[name] += 1
             slots = tensor_slots(positional, named)
-            replaced = enter(called(name, calls[name]), [slot.value for slot in slots])
-            return None if replaced is None else filled(positional, named, slots, replaced)
+            replaced = enter(name_of_call(name, calls[name]), [slot.value for slot in slots])
+            return None if replaced is None else fill(positional, named, slots, replaced)
 
         return hook
 
     def after(name: str) -> Callable[..., Any]:
         def hook(module: Any, inputs: Any, output: Any) -> Any:
             several = isinstance(output, tuple)
-            replaced = leave(called(name, calls[name]), list(output) if several else [output])
+            replaced = leave(name_of_call(name, calls[name]), list(output) if several else [output])
             return None if replaced is None else tuple(replaced) if several else replaced[0]
 
         return hook
@@ -138,7 +138,7 @@ def watched(model: "torch.nn.Module", enter: Enter, leave: Enter) -> Iterator[No
             handle.remove()
 
 
-def called(name: str, count: int) -> str:
+def name_of_call(name: str, count: int) -> str:
     """Return what a call is called."""
     return name if count == 1 else f"{name}#{count}"
 
@@ -158,7 +158,7 @@ def tensor_slots(positional: tuple[Any, ...], named: dict[str, Any]) -> list[Slo
     return [Slot(key, value) for key, value in every if isinstance(value, torch.Tensor)]
 
 
-def filled(
+def fill(
     positional: tuple[Any, ...], named: dict[str, Any], slots: list[Slot], values: "list[torch.Tensor]"
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Return a call's arguments with tensors replaced."""
@@ -171,7 +171,7 @@ def filled(
     return tuple(places), names
 
 
-def observed(model: "torch.nn.Module", placed: "dict[str, torch.Tensor]") -> "list[tuple[str, torch.Tensor]]":
+def observe(model: "torch.nn.Module", placed: "dict[str, torch.Tensor]") -> "list[tuple[str, torch.Tensor]]":
     """Run a model; return the tensors of each call, named `module/input`, `module/output`, and `last`.
 
     They are copies on the host: a module may change its input in place.
@@ -184,7 +184,7 @@ def observed(model: "torch.nn.Module", placed: "dict[str, torch.Tensor]") -> "li
 
         return see
 
-    with watched(model, keep("input"), keep("output")):
+    with watch(model, keep("input"), keep("output")):
         found.append(("last", model(**placed).last_hidden_state))
     return found
 

@@ -194,7 +194,7 @@ def run_text(run: Run) -> str:
     Raises ValueError for an id that would break its line, and UsageError for a score that is NaN.
     """
     rows = [
-        f"{checked(query)}\t{checked(document)}\t{rank}\t{float(scores[document])!r}\n"
+        f"{check_id(query)}\t{check_id(document)}\t{rank}\t{float(scores[document])!r}\n"
         for query, scores in run.items()
         for rank, document in enumerate(ordered(scores), start=1)
     ]
@@ -227,7 +227,7 @@ def any_nan(scores: Mapping[str, float]) -> bool:
     return any(score != score for score in scores.values())
 
 
-def checked(identifier: str) -> str:
+def check_id(identifier: str) -> str:
     """Return an id. Raises ValueError where it would break the line that it stands in."""
     if not identifier or "\t" in identifier or identifier.splitlines() != [identifier]:
         raise ValueError(f"{identifier!r} cannot stand in a run file")

@@ -12,14 +12,14 @@ from fmbench.command_line import CommandLine
 from fmbench.console import note, run_main, terminable, warn
 from fmbench.encoder import EncoderPlan
 from fmbench.errors import FmbenchError, UsageError, first_line
-from fmbench.log import LogWriter, told_log
+from fmbench.log import LogWriter, log_with_tables
 from fmbench.opening import write_arguments
 from fmbench.parsing import Once, Parser
 from fmbench.secrets import apart
 from fmbench.whole_file import whole_file
 
 from .arguments import CaptureArguments, add_probes, add_subject_arguments, build_parser
-from .capture import chosen, visible, wanted_arguments
+from .capture import choose_probes, visible_probes, wanted_arguments
 from .environments import Environment, Present
 from .reader import ArtifactReader
 from .records import WHOLE, Names, capture_line, fid, write_comparison, write_facts
@@ -100,7 +100,7 @@ def run(argv: Sequence[str]) -> int:
     for column in columns:
         column.check(left)
     subject = arguments.subject()
-    with terminable(), told_log() as log:
+    with terminable(), log_with_tables() as log:
         write_arguments(log, arguments, "fidelity")
         log.write(lines.Env({"task": "matrix"}))
         matrix = Matrix(left, Present(plan, subject, arguments.colbert), log)
@@ -222,7 +222,7 @@ def checked(arguments: CaptureArguments, columns: Sequence[Column]) -> EncoderPl
         raise UsageError(f"--out {arguments.out}: is a file; name a folder")
     plan = EncoderPlan.of(arguments, arguments.recipe)
     if not any(column.environment.brings for column in columns):
-        visible(plan, chosen(arguments), arguments.probes is not None)
+        visible_probes(plan, choose_probes(arguments), arguments.probes is not None)
     return plan
 
 

@@ -32,7 +32,7 @@ def names_of(a: Path, b: Path) -> tuple[str, str]:
     return names if names[0] != names[1] else (f"{names[0]} (A)", f"{names[1]} (B)")
 
 
-def write_facts(log: LogWriter, name: str, reader: ArtifactReader) -> None:
+def write_facts(log: LogWriter, name: str | None, reader: ArtifactReader) -> None:
     """Say what made a capture: the facts of a variant."""
     log.write(lines.Env({"variant": name, facts.DIGEST: reader.manifest.model, **reader.manifest.fingerprint}))
 

@@ -8,13 +8,13 @@ from fmbench.console import run_main, terminable, warn
 from fmbench.encoder import EncoderPlan
 from fmbench.errors import UsageError
 from fmbench.facts import LATER
-from fmbench.log import LogWriter, told_log
+from fmbench.log import LogWriter, log_with_tables
 from fmbench.ranking.order import Run
 
 from .arguments import add_capture, add_subject_arguments, build_parser, check_subject, parse
 from .comparison import check_comparable, model_changes
 from .drift import Drift, drift
-from .indexes import KINDS, NAMES, ResidualIndex, ranked_in
+from .indexes import KINDS, NAMES, ResidualIndex, rank_in
 from .reader import ArtifactReader
 from .records import drift_record, fid, names_of, write_facts
 from .session import Session
@@ -55,20 +55,22 @@ def run(argv: Sequence[str]) -> int:
         raise UsageError(f"the texts are not those of {b.folder}; name the same --texts, or --dataset and its options")
     if arguments.seed != b.manifest.seed:
         raise UsageError(f"--seed {arguments.seed}: {b.folder} was captured with --seed {b.manifest.seed}")
-    with terminable(), told_log() as log:
+    with terminable(), log_with_tables() as log:
         session = Session(arguments, EncoderPlan.of(arguments, arguments.recipe), subject, log, "swap")
         warn_of_another_build(session, b)
-        swapped(session, a, b, names_of(arguments.a, arguments.b), log)
+        write_drifts(session, a, b, names_of(arguments.a, arguments.b), log)
     return 0
 
 
-def swapped(session: Session, a: ArtifactReader, b: ArtifactReader, names: tuple[str, str], log: LogWriter) -> None:
+def write_drifts(
+    session: Session, a: ArtifactReader, b: ArtifactReader, names: tuple[str, str], log: LogWriter
+) -> None:
     """Say the three drifts of each kind of index."""
     for name, reader in zip(names, (a, b), strict=True):
         write_facts(log, name, reader)
     for kind in KINDS:
         label = f"search/{kind}.index"
-        found = ranked_in(session.context, kind, index_in(a, kind))
+        found = rank_in(session.context, kind, index_in(a, kind))
         own_a, own_b = (reader.run(reader.find(label)) for reader in (a, b))
         drifts = swap_drifts(own_a, found, own_b, b.qrels(), queries=b.manifest.queries, seed=b.manifest.seed)
         for part, change in drifts.items():

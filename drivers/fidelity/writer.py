@@ -194,7 +194,7 @@ def claim(folder: Path) -> int:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"{folder}: cannot be made ({error.strerror or first_line(error)})") from None
-    handle = locked(folder)
+    handle = lock(folder)
     try:
         remove(folder, leftovers(folder))
     except BaseException:
@@ -206,11 +206,11 @@ def claim(folder: Path) -> int:
 def check_free(folder: Path) -> None:
     """Raise UsageError where a capture could not claim the folder, without touching it."""
     if folder.exists():
-        os.close(locked(folder))
+        os.close(lock(folder))
         leftovers(folder)
 
 
-def locked(folder: Path) -> int:
+def lock(folder: Path) -> int:
     """Return a handle of the folder that holds its lock; a file system without locks is no obstacle.
 
     Raises UsageError where another handle holds it, and for what is no folder.
@@ -240,7 +240,7 @@ def leftovers(folder: Path) -> list[str]:
 
 def discard(folder: Path) -> None:
     """Remove a capture's files; anything else stays. Raises UsageError where a capture is being written there."""
-    handle = locked(folder)
+    handle = lock(folder)
     try:
         remove(folder, [path.name for path in folder.iterdir() if is_ours(path.name)])
     finally:

@@ -53,7 +53,7 @@ def of_kinds(results: Iterable[Result], *kinds: str) -> list[Result]:
     return [result for result in results if result.row["fidelity"]["kind"] in kinds]
 
 
-def made(
+def build(
     title: str, header: Sequence[str], results: Sequence[Result], line_of: Callable[[Row], list[str]],
     right: Iterable[int] = (), notes: Sequence[str] = (),
 ) -> Table:  # fmt: skip
@@ -76,7 +76,7 @@ def wholes(results: Sequence[Result]) -> Table:
     header = ("A", "B", "tensors", "shapes match?", "bitwise equal?", "close?", "rankings", "what")
     members = of_kinds(results, *WHOLES)
     notes = [said for said in (differing_facts(result.row) for result in members) if said]
-    return made("Captures and comparisons", header, members, line_of_whole, (2,), notes)
+    return build("Captures and comparisons", header, members, line_of_whole, (2,), notes)
 
 
 def line_of_whole(row: Row) -> list[str]:
@@ -84,7 +84,7 @@ def line_of_whole(row: Row) -> list[str]:
     found = row["fidelity"]
     if found["kind"] == "capture":
         name = text(row["variant"]) or found["artifact"].partition("/")[2]
-        return ["", name, *[""] * 5, trust(row) if row["error"] else held(row)]
+        return ["", name, *[""] * 5, trust(row) if row["error"] else contents(row)]
     total = found.get("tensors")
     shares = [share_of(found[name], total) if total is not None else "" for name in ACCEPTED]
     count = found.get("rankings")
@@ -92,7 +92,7 @@ def line_of_whole(row: Row) -> list[str]:
     return [*sides(row), text(total), *shares, changed, trust(row) if row["error"] else headline(row)]
 
 
-def held(row: Row) -> str:
+def contents(row: Row) -> str:
     """Return what a capture holds."""
     found = row["fidelity"]
     said = f"{found['artifacts']} artifacts of {', '.join(found['probes'])}"
@@ -180,7 +180,7 @@ def rankings(results: Sequence[Result]) -> Table:
         "queries, Recall@10", "queries, MRR@10", "Kendall tau", "RBO", "significant?",
     )  # fmt: skip
     members = of_kinds(results, *RANKINGS)
-    return made("Rankings", header, members, line_of_ranking, (3, 4, 5, 6, 9, 10), [RANKING_NOTE])
+    return build("Rankings", header, members, line_of_ranking, (3, 4, 5, 6, 9, 10), [RANKING_NOTE])
 
 
 def line_of_ranking(row: Row) -> list[str]:
@@ -202,7 +202,7 @@ def line_of_ranking(row: Row) -> list[str]:
     ]  # fmt: skip
 
 
-def unchanged(metric: Mapping[str, Any]) -> bool:
+def is_unchanged(metric: Mapping[str, Any]) -> bool:
     """Whether every query has what it had."""
     return not metric["increase"] and not metric["decrease"]
 
@@ -212,7 +212,7 @@ def change(metric: Mapping[str, Any] | None, metrics: Mapping[str, Any]) -> str:
     if metric is None:
         return "" if metrics else "no judgements"
     value = metric["change"]
-    return EQUAL if unchanged(metric) else f"{value:+.2g}" if abs(value) > ROUNDING else "0"
+    return EQUAL if is_unchanged(metric) else f"{value:+.2g}" if abs(value) > ROUNDING else "0"
 
 
 def directions(metric: Mapping[str, Any] | None) -> str:
@@ -225,7 +225,7 @@ def directions(metric: Mapping[str, Any] | None) -> str:
 
 def significance(metrics: Mapping[str, Mapping[str, Any]]) -> str:
     """Return whether a change is more than chance, with the p of the paired randomisation test."""
-    moved = {name: metric["p"] for name, metric in metrics.items() if not unchanged(metric)}
+    moved = {name: metric["p"] for name, metric in metrics.items() if not is_unchanged(metric)}
     if not moved:
         return EQUAL if metrics else ""
     return "; ".join(f"{name}: {'yes' if p < SIGNIFICANT else 'no'} (p {p_text(p)})" for name, p in moved.items())
@@ -239,7 +239,7 @@ def p_text(p: float) -> str:
 def calls(results: Sequence[Result]) -> Table:
     """Return the calls of modules that are not as in a capture."""
     header = ("call", "module", "what differs", "verdict", *FIGURES)
-    return made("Calls that are not as in A", header, of_kinds(results, *CALLS), line_of_call, range(4, 9))
+    return build("Calls that are not as in A", header, of_kinds(results, *CALLS), line_of_call, range(4, 9))
 
 
 def line_of_call(row: Row) -> list[str]:
@@ -256,7 +256,7 @@ def tensors(results: Sequence[Result]) -> Table:
     members = [result for result in results if result.row["fidelity"]["kind"] not in others]
     different = [result for result in members if result.row["fidelity"]["verdict"] != EQUAL]
     title = "Tensors that differ, in execution order"
-    return made(title, header, different, line_of_tensor, range(6, 11), [TENSOR_NOTE])
+    return build(title, header, different, line_of_tensor, range(6, 11), [TENSOR_NOTE])
 
 
 def line_of_tensor(row: Row) -> list[str]:
@@ -341,7 +341,7 @@ def variants(results: Sequence[Result]) -> Table:
         "model", "platform", "dtype", "variant", "against", "min cosine", "mean cosine", "top-10 overlap", "nDCG@10",
         "change", "95% interval", "p", "passages/s", "times as fast", "95% interval", "note",
     )  # fmt: skip
-    return made("Variants", header, of_kinds(results, *VARIANTS), line_of_variant, range(5, 15), [VARIANT_NOTE])
+    return build("Variants", header, of_kinds(results, *VARIANTS), line_of_variant, range(5, 15), [VARIANT_NOTE])
 
 
 def line_of_variant(row: Row) -> list[str]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..context import Context
-from ..layers import EIGHT, INPUTS, SENTENCE, autocast, layer_by_layer, observed, steps, weight_digests
+from ..layers import EIGHT, INPUTS, SENTENCE, autocast, layer_by_layer, observe, steps, weight_digests
 from ..probe import Probe
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Modules(Probe):
         inputs = {name: part[:, :MOST_TOKENS].contiguous() for name, part in inputs.items()}
         for name, part in inputs.items():
             yield f"{INPUTS}{name}", part
-        yield from observed(context.model, context.place(inputs))
+        yield from observe(context.model, context.place(inputs))
 
 
 class Bert(Probe):
@@ -97,14 +97,14 @@ class RemoveDense(Probe):
         """Yield how many matrices were replaced, and the steps without them."""
         import torch
 
-        with removed(context.model) as names, autocast(context):
+        with remove_matrices(context.model) as names, autocast(context):
             found = list(steps(context, list(EIGHT)))
         yield "replaced", torch.tensor([len(names)])
         yield from found
 
 
 @contextlib.contextmanager
-def removed(model: "torch.nn.Module") -> Iterator[list[str]]:
+def remove_matrices(model: "torch.nn.Module") -> Iterator[list[str]]:
     """Replace the feed-forward matrices by the identity inside the context; yield their names."""
     import torch
 

@@ -8,7 +8,7 @@ from fmbench.encoder import CHUNK, Role
 from fmbench.encoder.pooling import pool
 
 from ..context import Context
-from ..indexes import DEPTH, KINDS, NAMES, OPTIONS, SEARCH_OPTIONS, index_of, ranked_exactly, ranked_in
+from ..indexes import DEPTH, KINDS, NAMES, OPTIONS, SEARCH_OPTIONS, index_of, rank_exactly, rank_in
 from ..layers import SENTENCE, autocast, weight_digests
 from ..probe import Probe
 
@@ -146,8 +146,8 @@ class Search(Probe):
     def run(self, context: Context) -> "Iterator[Output]":
         """Yield a ranking a kind of vectors and way to search."""
         for kind in KINDS:
-            yield f"{kind}.index", ranked_in(context, kind, index_of(context, kind))
-            yield f"{kind}.exact", ranked_exactly(context, kind)
+            yield f"{kind}.index", rank_in(context, kind, index_of(context, kind))
+            yield f"{kind}.exact", rank_exactly(context, kind)
 
 
 STEPS = 10

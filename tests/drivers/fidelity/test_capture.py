@@ -98,7 +98,7 @@ class Interrupted(Probe):
 
 def test_what_is_interrupted_keeps_the_probes_that_ended(folder, captured, fidelity, monkeypatch):
     monkeypatch.setattr(
-        "fmbench.drivers.fidelity.capture.chosen",
+        "fmbench.drivers.fidelity.capture.choose_probes",
         lambda arguments: [*choose(available()[0], ["tokens"]), Interrupted()],
     )
     code, out, err = fidelity("capture", "--dataset", folder / "wings", "--out", folder / "half")

@@ -19,9 +19,9 @@ def vectors_of(texts=40, tokens=12, dimensions=10, seed=0):
 
 def test_buckets_are_packed_highest_bits_first_and_come_back():
     buckets = torch.tensor([[1, 15, 0], [7, 2, 9]])
-    packed = residual.packed(buckets)
+    packed = residual.pack(buckets)
     assert packed.tolist() == [[0x1F, 0x00], [0x72, 0x90]]
-    assert residual.unpacked(packed, 3).tolist() == buckets.tolist()
+    assert residual.unpack(packed, 3).tolist() == buckets.tolist()
 
 
 def test_spans_are_ranges_one_after_the_other():
@@ -42,9 +42,9 @@ def test_an_index_holds_what_its_definition_says():
         begin, end = index["list_starts"][centroid : centroid + 2].tolist()
         wanted = {text for text in range(40) if centroid in index["codes"][starts[text] : starts[text + 1]].tolist()}
         assert index["lists"][begin:end].tolist() == sorted(wanted)
-    near = residual.decompressed(index, torch.arange(len(rows)))
+    near = residual.decompress(index, torch.arange(len(rows)))
     left = rows - index["centroids"][index["codes"].long()]
-    buckets = residual.unpacked(index["residuals"], 10)
+    buckets = residual.unpack(index["residuals"], 10)
     assert torch.equal(buckets, torch.bucketize(left, index["cutoffs"]))
     assert torch.allclose(near, normalize(rows - left + index["weights"][buckets], dim=-1))
     assert (near * rows).sum(dim=1).mean() > 0.98  # four bits a dimension
@@ -57,7 +57,7 @@ def test_a_search_finds_what_max_sim_over_its_vectors_finds():
     index = residual.build(rows.numpy(), starts, 5)
     query = rows[starts[7] : starts[8]]
     places, scores = residual.search(index, query, 5)
-    near = residual.decompressed(index, torch.arange(len(rows)))
+    near = residual.decompress(index, torch.arange(len(rows)))
     wanted = late.max_sim(query, near, starts)
     assert places[0] == 7
     assert scores.tolist() == pytest.approx(wanted[places].tolist())
@@ -83,8 +83,8 @@ class Marks:
 
 
 def test_queries_are_cut_and_filled_up_with_mask_tokens():
-    assert late.augmented([2, 9, 3], 5, Marks()) == [2, 9, 3, 4, 4]
-    assert late.augmented([2, 9, 10, 11, 3], 4, Marks()) == [2, 9, 10, 3]
+    assert late.augment([2, 9, 3], 5, Marks()) == [2, 9, 3, 4, 4]
+    assert late.augment([2, 9, 10, 11, 3], 4, Marks()) == [2, 9, 10, 3]
     assert late.skipped_ids(Marks()) == [7, 8]
 
 
