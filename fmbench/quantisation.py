@@ -64,7 +64,7 @@ class Quantisation:
         if not self.texts:
             return []
         try:
-            tokenizer = transformers.AutoTokenizer.from_pretrained(model.name_or_path)
+            tokenizer = transformers.AutoTokenizer.from_pretrained(model.name_or_path, trust_remote_code=False)
         except Exception:  # whatever a missing or damaged file raises
             tokenizer = None
         if tokenizer is None or len(tokenizer) <= len(tokenizer.all_special_ids):  # transformers makes one up

@@ -7,12 +7,14 @@ import contextlib
 import fcntl
 import os
 import stat
+import sys
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, TextIO
 
-from fmbench import __version__, facts, host, lines, torch_settings
+from fmbench import __version__, facts, host, lines, plugins, torch_settings
 from fmbench.backend import Backend
 from fmbench.console import note, reserved_stdout
 from fmbench.errors import UsageError, first_line
@@ -74,6 +76,23 @@ def open(
 
 
 @contextlib.contextmanager
+def open_with_tables(driver: str, arguments: Arguments | None = None) -> Iterator[Session]:
+    """Yield a run whose log is standard output; what `fmbench show` makes of it goes to stderr, after Ctrl-C too."""
+    with (
+        log_stream(None) as stdout,
+        tempfile.TemporaryDirectory() as folder,
+        (Path(folder) / "run.log").open("w", encoding="utf-8") as copy,
+    ):
+        run = Session(LogWriter(stdout, copy), driver, arguments)
+        try:
+            yield run
+        except KeyboardInterrupt:
+            run.log.tell("show")
+            raise
+        run.log.tell("show")
+
+
+@contextlib.contextmanager
 def nowhere() -> Iterator[TextIO]:
     """Yield where the log of a rank goes that does not lead."""
     with reserved_stdout(), Path(os.devnull).open("w", encoding="utf-8") as stream:
@@ -130,8 +149,9 @@ def claim(stream: IO[str], name: str) -> bool:
 class LogWriter:
     """Writes to one stream. Raises FmbenchError where it cannot be written to (a full disk)."""
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+    def __init__(self, stream: TextIO, copy: TextIO | None = None) -> None:
+        """Take where it goes; a `copy` is for `tell`."""
+        self._stream, self._copy = stream, copy
         self.outcomes: list[lines.JsonLine] = []  # what a person is told at the end
 
     def write(self, line: lines.Line) -> None:
@@ -161,13 +181,25 @@ class LogWriter:
         """Write a blank line."""
         self._put("\n")
 
+    def tell(self, command: str, *words: str) -> int:
+        """Run a command of fmbench on what was written, its output on stderr, and return its exit code.
+
+        The command is found by name, as the one that a user types: what draws a log is no part of what measures.
+        """
+        if self._copy is None:
+            raise ValueError("the writer keeps no copy")
+        found, _ = plugins.discover("fmbench.commands")
+        with contextlib.redirect_stdout(sys.stderr):
+            return int(found[command].load()([*words, str(self._copy.name)]))
+
     def _put(self, text: str) -> None:
         """Write at once. Raises FmbenchError where there is no room: what was written before is a log still."""
         name = getattr(self._stream, "name", None)
         named = name if isinstance(name, str) and name[:1] != "<" else "the log"
         with written(named, "what was written before is kept"):
-            self._stream.write(text)
-            self._stream.flush()
+            for stream in filter(None, (self._stream, self._copy)):
+                stream.write(text)
+                stream.flush()
 
 
 def without_secrets(line: lines.Line) -> lines.Line:

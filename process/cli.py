@@ -42,6 +42,7 @@ formats:
   csv          one line a shape; columns are the keys joined by dots, such as statistics.p50
   parquet      the same columns, typed, null where nothing is known (pip install 'fmbench[parquet]')
   markdown     a table for people: the figures that matter, with units and doubts
+  html         the same tables and the pictures of `process --plots`, in one page without a script
   openmetrics  gauges for the textfile collector of Prometheus: --out /var/lib/node_exporter/fmbench.prom
 
 trackers:

@@ -55,6 +55,7 @@ class Table:
     right: Sequence[int] = ()
     sources: Sequence[str] = ()
     notes: Sequence[str] = ()
+    title: str = ""
 
 
 @dataclass(frozen=True, slots=True)

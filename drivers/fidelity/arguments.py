@@ -1,18 +1,80 @@
 """The command lines of the commands that run a model: the model, the texts, and what is captured."""
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from fmbench import __version__
+from fmbench.collection import Dataset
+from fmbench.collection.files import full_lines_of
 from fmbench.console import warn
+from fmbench.digest import digest_of_json
 from fmbench.encoder import Recipe, add_encoder_arguments, take_recipe
 from fmbench.errors import UsageError
-from fmbench.fidelity.subject import Subject
 from fmbench.options import SUBOPTION_HELP, Arguments, add_model_arguments, read
 from fmbench.parsing import Once, Parser, natural, nonempty, positive
+
+QUERIES = 32  # texts that are asked where there are no queries
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """Passages and queries with their ids. `gains` is query id -> document id -> gain, or None."""
+
+    ids: Sequence[str]
+    passages: Sequence[str]
+    query_ids: Sequence[str]
+    queries: Sequence[str]
+    gains: Mapping[str, Mapping[str, float]] | None = None
+
+    @property
+    def digest(self) -> str:
+        """What tells these texts from others, their ids included."""
+        return digest_of_json([list(part) for part in (self.ids, self.passages, self.query_ids, self.queries)])
+
+    @property
+    def left_out(self) -> tuple[int, int]:
+        """How many judgements are of documents that are not among the passages, of how many."""
+        known = set(self.ids)
+        judged = [document for documents in (self.gains or {}).values() for document in documents]
+        return sum(document not in known for document in judged), len(judged)
+
+    @classmethod
+    def from_file(cls, path: Path) -> "Subject":
+        """Read a text a line; blank lines are left out. The first lines are the queries too. Raises UsageError."""
+        try:
+            texts = [row.strip() for _, row in full_lines_of(path)]
+        except UsageError as error:
+            raise UsageError(f"--texts {error}") from None
+        if texts and texts[0].startswith('{"'):
+            raise UsageError(
+                f"--texts {path}: holds JSON; write one plain text a line, or name a collection: --dataset"
+            )
+        if not texts:
+            raise UsageError(f"--texts {path}: holds no text; write one a line")
+        ids = [str(place) for place in range(len(texts))]
+        return cls(ids, texts, ids[:QUERIES], texts[:QUERIES])
+
+    @classmethod
+    def from_folder(
+        cls, folder: Path, documents: int | None, split: str, others: int | None = None, seed: int = 0
+    ) -> "Subject":
+        """Read a collection: the first documents, or those that are judged and others, and all queries.
+
+        See `Dataset.cut`. Raises UsageError.
+        """
+        dataset = Dataset.from_folder(folder, split).cut(others, seed)
+        dataset.check()
+        chosen = list(islice(dataset.corpus, documents))
+        queries = list(dataset.queries)
+        gains = dataset.qrels.gains if dataset.qrels else None
+        return cls(
+            [document.id for document in chosen], [document.passage for document in chosen],
+            [query.id for query in queries], [query.text for query in queries], gains,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +92,6 @@ class CaptureArguments(Arguments):
     colbert: Path | None = None
     a: Path | None = None
     b: Path | None = None
-    format: str = "markdown"
 
     def subject(self) -> Subject:
         """Read the texts, and warn where most judgements are of others. Raises UsageError."""
@@ -107,11 +168,6 @@ def add_probes(group: "argparse._ActionsContainer") -> None:
 def add_capture(parser: Parser, name: str, help_text: str) -> None:
     """Add the folder of a capture."""
     parser.add_argument(name, metavar=name.upper(), type=Path, help=help_text)
-
-
-def add_format(parser: Parser) -> None:
-    """Add how to say what was found."""
-    one(parser, "--format", choices=("markdown", "json"), help="how to say it (default: markdown)")
 
 
 def one(group: "argparse._ActionsContainer", name: str, **words: Any) -> None:

@@ -1,23 +1,148 @@
 """`fmbench fidelity bisect A`: the first module that computes something else than it did, on the same input."""
 
-import json
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
-from pathlib import Path
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
-from fmbench.console import reserved_stdout, run_main, warn
+from fmbench import session
+from fmbench.console import run_main, warn
 from fmbench.encoder import Encoder, EncoderPlan
 from fmbench.errors import UsageError
-from fmbench.fidelity.comparison import model_changes
-from fmbench.fidelity.reader import ArtifactReader
-from fmbench.markdown import markdown, plain
 
-from .arguments import CaptureArguments, add_capture, add_format, build_parser, parse
-from .records import finite
-from .session import opaque
-from .substitution import Found, Substitution
-from .tables import figures, note
+from .arguments import add_capture, build_parser, parse
+from .comparison import in_order, model_changes
+from .difference import Difference, Tolerance, Verdict, difference
+from .layers import INPUTS, label, leaves, watch
+from .manifest import DTYPES, ArtifactError
+from .reader import ArtifactReader
+from .records import WHOLE, difference_record, fid, write_facts
+from .session import fingerprint, opaque
+
+if TYPE_CHECKING:
+    import torch
+
+PROBE = "modules"
+Where = Literal["module", "before", "missing", "extra"]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One call that is not as in A.
+
+    `where`: the module itself, on A's input; `before`, the code that made its input from A's outputs, such as a
+    residual sum or the attention's products; `missing`, a call that only A makes, or makes with other tensors; or
+    `extra`, a call that A does not make.
+    """
+
+    call: str
+    kind: str  # the module's class
+    where: Where
+    difference: Difference | None = None
+
+    @property
+    def verdict(self) -> Verdict:
+        """What to call it."""
+        return self.difference.verdict if self.difference else "missing"
+
+
+class Substitution:
+    """A capture whose tensors take the place of a model's own.
+
+    What is found is in the order of the calls. Because each call gets A's input, a difference is that call's own, not
+    an earlier one's. Where the model has another type than A's, A's tensors are rounded to it first.
+    Raises ArtifactError for a capture without the probe `modules`.
+    """
+
+    def __init__(self, reader: ArtifactReader, model: "torch.nn.Module") -> None:
+        if PROBE not in reader.manifest.probes:
+            raise ArtifactError(f"{reader.folder}: was captured without the probe {PROBE}; add it to --probes")
+        self._reader = reader
+        artifacts = reader.manifest.artifacts
+        self._labels = {artifact.label: None for artifact in artifacts if artifact.probe == PROBE}  # in order
+        self._model = model
+        self._kinds = {name: type(module).__name__ for name, module in leaves(model).items()}
+        self._recast = dtypes_of(model) != reader.manifest.fingerprint.get("dtype")
+        self._calls = dict.fromkeys(name.split("/")[1] for name in self._labels if name.count("/") == 2)  # in order
+        self._made: list[str] = []  # by this model, in order
+        self._seen: set[str] = set()  # with the tensors that A has
+        self.found: list[Found] = []
+
+    @property
+    def calls(self) -> int:
+        """How many calls both made."""
+        return len(self._seen)
+
+    def inputs(self) -> "dict[str, torch.Tensor]":
+        """Return the batch that A ran on, on the host."""
+        before = f"{PROBE}/{INPUTS}"
+        names = [name for name in self._labels if name.startswith(before)]
+        return {name.removeprefix(before): self._reader.tensor(self._reader.find(name)) for name in names}
+
+    def run(self, placed: "dict[str, torch.Tensor]") -> list[Found]:
+        """Run the model on A's batch, placed, and return every call that is not as in A."""
+        import torch
+
+        with torch.no_grad(), watch(self._model, self._enter, self._leave):
+            self._model(**placed)
+        self.found += [Found(call, "", "missing") for call in self._calls if call not in self._seen]
+        places = {call: place for place, call in enumerate(in_order(self._calls, self._made))}
+        self.found.sort(key=lambda item: places[item.call])
+        return self.found
+
+    def _enter(self, call: str, tensors: "list[torch.Tensor]") -> "list[torch.Tensor]":
+        self._made.append(call)
+        stored = self._stored(call, "input", tensors)
+        if stored is None:
+            if call not in self._calls:
+                self.found.append(Found(call, self._kind(call), "extra"))
+            return tensors
+        self._seen.add(call)
+        return [self._take(call, "before", old.to(mine.dtype), mine) for old, mine in zip(stored, tensors, strict=True)]
+
+    def _leave(self, call: str, tensors: "list[torch.Tensor]") -> "list[torch.Tensor]":
+        stored = self._stored(call, "output", tensors)
+        if stored is None:
+            return tensors
+        if self._recast:  # A's output as the other type can say it: what is beyond that is not the module's doing
+            stored = [old.to(mine.dtype) for old, mine in zip(stored, tensors, strict=True)]
+        return [self._take(call, "module", old, mine) for old, mine in zip(stored, tensors, strict=True)]
+
+    def _stored(self, call: str, side: str, tensors: "list[torch.Tensor]") -> "list[torch.Tensor] | None":
+        """Return A's tensors of a call, or None where it made no such call."""
+        names = [f"{PROBE}/{label(call, side, place)}" for place in range(len(tensors))]
+        if any(name not in self._labels for name in names):
+            return None
+        found = [self._reader.tensor(self._reader.find(name)) for name in names]
+        return [old.reshape(mine.shape) if mine.dim() == 0 else old for old, mine in zip(found, tensors, strict=True)]
+
+    def _take(self, call: str, where: Where, old: "torch.Tensor", mine: "torch.Tensor") -> "torch.Tensor":
+        """Note whether B's tensor is not A's, and return A's, where and as B wants it; B's where shapes differ."""
+        found = between(old, mine)
+        if found.verdict != "equal":
+            earlier = any(known.call == call and known.where == where for known in self.found)
+            self.found += [] if earlier else [Found(call, self._kind(call), where, found)]
+        return mine if found.verdict == "shape" else old.to(mine.device, mine.dtype)
+
+    def _kind(self, call: str) -> str:
+        return self._kinds[call.partition("#")[0]]
+
+
+def dtypes_of(model: "torch.nn.Module") -> str:
+    """Return the types of a model's weights, as a fingerprint says them."""
+    return ",".join(sorted({str(parameter.dtype).removeprefix("torch.") for parameter in model.parameters()}))
+
+
+def between(old: "torch.Tensor", mine: "torch.Tensor") -> Difference:
+    """Return how a tensor of B differs from A's."""
+    one, other = old.detach().cpu(), mine.detach().cpu().contiguous()
+    one, other = (part.reshape(1) if part.dim() == 0 else part for part in (one, other))
+    dtypes = (str(one.dtype).removeprefix("torch."), str(other.dtype).removeprefix("torch."))
+    if one.shape == other.shape:
+        return difference(iter([one]), iter([other]), tuple(one.shape), dtypes)
+    tolerance = Tolerance.between(DTYPES[dtypes[0]], DTYPES[dtypes[1]])
+    return Difference("shape", dtypes, (tuple(one.shape), tuple(other.shape)), tolerance)
+
 
 PROGRAM = "fmbench fidelity bisect"
 EPILOG = """\
@@ -26,21 +151,13 @@ how it works:
   leaf module gets the input that it had in A, and what it makes of it is compared with A's output, which then takes
   the place of its own. So every difference is the module's own, and not one that an earlier module handed on. Code
   between modules (residual sums, the attention's products) is named by the module that it feeds.
+  The log goes to standard output, and what `fmbench show` makes of it to stderr.
 
 examples:
   fmbench fidelity capture --platform cpu --model_name models/minilm --texts texts.txt --probes modules --out before
   (upgrade torch)
   fmbench fidelity bisect before --platform cpu --model_name models/minilm
 """
-HEADER = ("call", "module", "what differs", "verdict", "equal share", "mean abs diff", "max abs diff", "max ULP",
-          "min cosine", "note")  # fmt: skip
-WHERE = {
-    "module": "its output, on the same input",
-    "before": "its input: the code between the modules before it",
-    "missing": "only A makes the call, or with other tensors",
-    "extra": "A does not make the call",
-}
-ALONE = {"missing": "of A that is not made here", "extra": "that A does not make"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -49,74 +166,51 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run(argv: Sequence[str]) -> int:
-    """Substitute, and print what was found."""
+    """Substitute, and say what was found."""
     parser = build_parser(PROGRAM, "Name the first module whose output differs from a capture's, input alike.", EPILOG)
     add_capture(parser, "a", "folder of a capture with the probe `modules`")
-    add_format(parser)
     arguments = parse(parser, argv)
     if arguments.a is None:
         raise UsageError("name the capture A")
     reader = ArtifactReader(arguments.a)
     plan = EncoderPlan.of(arguments, arguments.recipe)
-    with reserved_stdout() as stdout:
-        found, calls = bisected(reader, plan, arguments)
-        stdout.write(as_json(found, calls) if arguments.format == "json" else as_markdown(found, calls, arguments.a))
-    return 0
-
-
-def bisected(reader: ArtifactReader, plan: EncoderPlan, arguments: CaptureArguments) -> tuple[list[Found], int]:
-    """Run the model under substitution; return what is not as in A, and how many calls were compared."""
     hidden = opaque(plan)
     if hidden is not None:
         raise UsageError("; ".join(hidden))
+    with session.open_with_tables("fidelity", arguments) as opened:
+        bisect(opened, reader, plan)
+    return 0
+
+
+def bisect(run: session.Session, reader: ArtifactReader, plan: EncoderPlan) -> None:
+    """Run the model under substitution; say which calls are not as in A, and how many were compared."""
+    run.begin()
+    log = run.log
     encoder = Encoder(plan)
+    names = (reader.folder.resolve().name, None)
+    write_facts(log, names[0], reader)
+    run.describe({"task": "bisect", **fingerprint(encoder)})
     changes = model_changes(reader.manifest, encoder.facts)
     if changes:
         warn(f"this is not the model of A: {'; '.join(changes)}; what follows from that is among what is found")
     substitution = Substitution(reader, encoder.module)
+    log.write(fid(WHOLE, WHOLE, "incomplete", names, {}))
     found = substitution.run(plan.platform.place(substitution.inputs()))
-    return found, substitution.calls
-
-
-def headline(found: Sequence[Found], calls: int) -> str:
-    """Return the one sentence that says it."""
-    alone = next((item for item in found if item.where in ALONE), None)
-    first = next((item for item in found if item.where == "module"), None)
-    if alone is not None:
-        text = f"The models do not make the same calls: the first {ALONE[alone.where]} is {alone.call}."
-        return f"{text} {module_sentence(found, first, calls)}"
-    if first is None and found:
-        return f"No module differs; the first call that has another input is {found[0].call}."
-    if first is None:
-        return f"All {calls} calls of modules give what they gave in A, bit for bit."
-    return module_sentence(found, first, calls)
-
-
-def module_sentence(found: Sequence[Found], first: Found | None, calls: int) -> str:
-    """Return what there is to say of modules that differ on the same input."""
-    if first is None:
-        return f"No module of the {calls} calls that both make differs."
-    others = sum(item.where == "module" for item in found) - 1
-    text = f"First module that differs on the same input: {first.call} ({first.kind}, {first.verdict})."
-    return f"{text} {others} more of {calls} calls differ." if others else f"{text} All other modules are equal."
-
-
-def as_markdown(found: Sequence[Found], calls: int, folder: Path) -> str:
-    """Return the headline, and a line for each call that is not as in A."""
-    parts = [f"### Fidelity: bisected against {plain(str(folder))}\n", f"**{plain(headline(found, calls))}**\n"]
-    if found:
-        parts.append(markdown(HEADER, [line_of(item) for item in found], (4, 5, 6, 7, 8)))
-    return "\n".join(parts)
-
-
-def line_of(item: Found) -> list[str]:
-    """Return the cells of one call."""
-    numbers = [*figures(item.difference), note(item.difference)] if item.difference else [""] * 6
-    return [item.call, item.kind, WHERE[item.where], item.verdict, *numbers]
-
-
-def as_json(found: Sequence[Found], calls: int) -> str:
-    """Return one JSON object."""
-    first = next((item.call for item in found if item.where == "module"), None)
-    record = {"first": first, "calls": calls, "found": [finite(asdict(item)) for item in found]}
-    return json.dumps(record, indent=2, allow_nan=False) + "\n"
+    for item in found:
+        difference = difference_record(item.difference) if item.difference else {}
+        log.write(fid("call", item.call, item.verdict, names, {"where": item.where, "module": item.kind, **difference}))
+    first, alone, before = (
+        next((item for item in found if item.where in where), None)
+        for where in (("module",), ("missing", "extra"), ("before",))
+    )
+    said = {
+        "calls": substitution.calls,
+        "unequal": sum(item.where == "module" for item in found),
+        "first": first and first.call,
+        "first_verdict": first and first.verdict,
+        "first_module": first and first.kind,
+        "alone": alone and alone.call,
+        "alone_where": alone and alone.where,
+        "before": before and before.call,
+    }
+    log.write(fid(WHOLE, WHOLE, "different" if found else "equal", names, said))

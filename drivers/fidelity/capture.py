@@ -8,20 +8,22 @@ from fmbench import session
 from fmbench.console import Progress, note, run_main, warn
 from fmbench.encoder import EncoderPlan
 from fmbench.errors import UsageError
-from fmbench.fidelity.manifest import Manifest
-from fmbench.fidelity.probe import Probe, available, choose
-from fmbench.fidelity.subject import Subject
-from fmbench.fidelity.writer import ArtifactWriter, check_free
+from fmbench.session import LogWriter
 
 from .arguments import (
     CaptureArguments,
+    Subject,
     add_probes,
     add_subject_arguments,
     build_parser,
     check_subject,
     parse,
 )
+from .manifest import Manifest
+from .probe import Probe, available, choose
+from .records import capture_line
 from .session import Session, opaque
+from .writer import ArtifactWriter, check_free
 
 PROGRAM = "fmbench fidelity capture"
 EPILOG = """\
@@ -46,13 +48,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run(argv: Sequence[str]) -> int:
     """Check everything that can be checked quickly, then run the probes."""
     arguments = wanted_arguments(argv)
-    probes = chosen(arguments)
+    probes = choose_probes(arguments)
     check_free(folder_of(arguments))
     subject = arguments.subject()
     plan = EncoderPlan.of(arguments, arguments.recipe)
-    probes = visible(plan, probes, arguments.probes is not None)
-    with session.open("fidelity", arguments) as run:
-        capture(Session(arguments, plan, subject, run, "capture"), probes, arguments)
+    probes = visible_probes(plan, probes, arguments.probes is not None)
+    with session.open_with_tables("fidelity", arguments) as run:
+        capture(Session(arguments, plan, subject, run, "capture"), probes, arguments, run.log)
         run.end(plan.platform.model_facts())
     return 0
 
@@ -67,7 +69,7 @@ def wanted_arguments(argv: Sequence[str]) -> CaptureArguments:
     return parse(parser, argv, check_subject)
 
 
-def chosen(arguments: CaptureArguments) -> list[Probe]:
+def choose_probes(arguments: CaptureArguments) -> list[Probe]:
     """Return the probes of the command line; one that cannot be imported is a warning. Raises UsageError."""
     probes, _, warnings = available()
     for text in warnings:
@@ -75,7 +77,7 @@ def chosen(arguments: CaptureArguments) -> list[Probe]:
     return choose(probes, arguments.probes)
 
 
-def visible(plan: EncoderPlan, probes: Sequence[Probe], asked: bool) -> list[Probe]:
+def visible_probes(plan: EncoderPlan, probes: Sequence[Probe], asked: bool) -> list[Probe]:
     """Return the probes that can see what they look at.
 
     Behind a compiler a model has no layers: probes of them are left out with a warning, or refused where asked for.
@@ -92,24 +94,25 @@ def visible(plan: EncoderPlan, probes: Sequence[Probe], asked: bool) -> list[Pro
     return [probe for probe in probes if probe.name not in blind]
 
 
-def capture(session: Session, probes: Sequence[Probe], arguments: CaptureArguments) -> None:
-    """Run probes and write the folder."""
+def capture(session: Session, probes: Sequence[Probe], arguments: CaptureArguments, log: LogWriter) -> None:
+    """Run probes and write the folder; after each probe, say what it holds so far."""
     import torch
 
-    subject = session.context.subject
-    manifest = manifest_of(session, probes, subject)
+    subject, name = session.context.subject, folder_of(arguments).resolve().name
     progress = Progress()
-    with ArtifactWriter(folder_of(arguments), manifest) as writer, torch.no_grad():
-        for probe in probes:
-            torch.manual_seed(session.context.seed)
-            for name, output in probe.run(session.context):
-                progress.show(f"{probe.name}/{name}")
-                if isinstance(output, Mapping):
-                    writer.rank(probe.name, name, output)
-                else:
-                    writer.append(probe.name, name, output)
+    with ArtifactWriter(folder_of(arguments), manifest_of(session, probes, subject)) as writer, torch.no_grad():
         if subject.gains:
             writer.judge({query: dict(found) for query, found in subject.gains.items()})
+        for probe in probes:
+            torch.manual_seed(session.context.seed)
+            for artifact, output in probe.run(session.context):
+                progress.show(f"{probe.name}/{artifact}")
+                if isinstance(output, Mapping):
+                    writer.rank(probe.name, artifact, output)
+                else:
+                    writer.append(probe.name, artifact, output)
+            log.write(capture_line(name, writer.keep(probe.name)))
+        log.write(capture_line(name, writer.close()))
     progress.clear()
     note(f"captured {', '.join(probe.name for probe in probes)} in {arguments.out}")
 

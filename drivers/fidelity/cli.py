@@ -24,7 +24,7 @@ main = Subcommands(
         "matrix": Subcommand(
             "capture with several versions of a library, and compare each with the next", f"{PACKAGE}.matrix:main"
         ),
-        "probes": Subcommand("list what a capture can hold", f"{PACKAGE}.listing:main"),
+        "probes": Subcommand("list what a capture can hold", f"{PACKAGE}.probe:main"),
         "swap": Subcommand(
             "search an older capture's index with this code, to tell index drift from search drift",
             f"{PACKAGE}.swap:main",

@@ -1,30 +1,24 @@
 """`fmbench fidelity compare A B`: what differs, from which artifact on, and what that did to the rankings."""
 
 import argparse
-import contextlib
 import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from fmbench import lines
+from fmbench import lines, session
 from fmbench.console import Progress, run_main, warn
 from fmbench.errors import UsageError
 from fmbench.facts import unsaid
-from fmbench.fidelity.comparison import Comparison, Row, compare, failures
-from fmbench.fidelity.reader import ArtifactReader
 from fmbench.parsing import Parser
-from fmbench.session import head
-from fmbench.whole_file import whole_file
+from fmbench.session import LogWriter
 
 from .arguments import names
-from .page import as_html
-from .records import as_json, row_record
-from .report import as_markdown
+from .comparison import Comparison, Row, check_comparable, failures
+from .reader import ArtifactReader
+from .records import names_of, write_comparison, write_facts
 
 PROGRAM = "fmbench fidelity compare"
-DRAW = {"markdown": as_markdown, "json": as_json}
-
 EPILOG = """\
 what is compared:
   Two folders that `fmbench fidelity capture` wrote, of the same probes and texts, artifact by artifact in execution
@@ -44,10 +38,14 @@ what is compared:
 exit codes:
   0 done, 1 what --fail-on names was found, 2 the command line or a capture is wrong, or the two are not comparable
 
+what is printed:
+  A log of FMWORK FID lines on standard output, one an artifact, and what `fmbench show` makes of it on stderr.
+  `process` turns the log into JSON, Markdown and other formats.
+
 examples:
-  fmbench fidelity compare torch-2.12 torch-2.13
-  fmbench fidelity compare float32 bfloat16 --html drift.html --format json --out drift.json
-  fmbench fidelity compare before after --fail-on ranking --log fidelity.log
+  fmbench fidelity compare torch-2.12 torch-2.13 > drift.log
+  fmbench fidelity compare float32 bfloat16 --html drift.html | process --path - --format markdown
+  fmbench fidelity compare before after --fail-on ranking
   fmbench fidelity compare cpu openvino --probes pooled,search
 """
 
@@ -60,28 +58,32 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run(argv: Sequence[str]) -> int:
     """Compare what the command line names; return 1 where --fail-on says so."""
     arguments = build_parser().parse_known(argv)
-    sides = (str(arguments.a), str(arguments.b))
     a, b = (ArtifactReader(folder, arguments.probes) for folder in (arguments.a, arguments.b))
-    found = compared(a, b, arguments)
-    for one, other in ((a, b), (b, a)):
-        names = unsaid(one.manifest.fingerprint, other.manifest.fingerprint)
-        if names:
-            warn(f"{one.folder}: an earlier version made it, which did not say {', '.join(names)}: not compared")
-    with contextlib.ExitStack() as files:
-        for target, text in (
-            (arguments.log, lambda: log_text(found, sides)),
-            (arguments.html, lambda: as_html(found, sides)),
-            (arguments.out, lambda: DRAW[arguments.format](found, sides)),
-        ):
-            if target is not None:
-                files.enter_context(whole_file(target)).write(text())
-    if arguments.out is None:
-        sys.stdout.write(DRAW[arguments.format](found, sides))
-        sys.stdout.flush()
-    return guarded(found, arguments.fail_on)
+    for reader in (a, b):
+        if not reader.manifest.complete:
+            warn(f"{reader.folder}: the capture did not end; it holds {', '.join(reader.manifest.probes)}")
+    check_comparable(a, b)
+    names = names_of(arguments.a, arguments.b)
+    with session.open_with_tables("fidelity") as opened:
+        opened.begin()
+        log = opened.log
+        log.write(lines.JsonLine("ENV", {"task": "compare"}))
+        for name, reader in zip(names, (a, b), strict=True):
+            write_facts(log, name, reader)
+        found = compare_sides(log, a, b, names, arguments)
+        for one, other in ((a, b), (b, a)):
+            unknown = unsaid(one.manifest.fingerprint, other.manifest.fingerprint)
+            if unknown:
+                warn(f"{one.folder}: an earlier version made it, which did not say {', '.join(unknown)}: not compared")
+        code = 0
+        if arguments.html is not None:
+            code = log.tell("process", "--format", "html", "--out", str(arguments.html), "--path")
+    return code or guard(found, arguments.fail_on)
 
 
-def compared(a: ArtifactReader, b: ArtifactReader, arguments: argparse.Namespace) -> Comparison:
+def compare_sides(
+    log: LogWriter, a: ArtifactReader, b: ArtifactReader, names: tuple[str, str], arguments: argparse.Namespace
+) -> Comparison:
     """Compare two captures, and show on a terminal how far that is."""
     progress, total = Progress(), len(a.manifest.artifacts)
     seen: list[Row] = []
@@ -91,12 +93,12 @@ def compared(a: ArtifactReader, b: ArtifactReader, arguments: argparse.Namespace
         progress.show(f"{len(seen)} of {total}: {row.artifact.label} {row.verdict}")
 
     try:
-        return compare(a, b, atol=arguments.atol, rtol=arguments.rtol, done=show)
+        return write_comparison(log, a, b, names, arguments.atol, arguments.rtol, show)
     finally:
         progress.clear()
 
 
-def guarded(found: Comparison, what: str | None) -> int:
+def guard(found: Comparison, what: str | None) -> int:
     """Return 1 where --fail-on names what was found, and say so; else 0."""
     failed = failures(found.rows, what) if what else []
     if failed:
@@ -105,17 +107,6 @@ def guarded(found: Comparison, what: str | None) -> int:
     if what == "ranking" and all(row.artifact.kind != "ranking" for row in found.rows):
         raise UsageError("--fail-on ranking: the captures hold no ranking (probe `search`)")
     return int(bool(failed))
-
-
-def log_text(found: Comparison, names: tuple[str, str]) -> str:
-    """Return the log: a FID line an artifact. Folders of this machine are not in it, only their names."""
-    said: list[lines.Line] = [
-        head("fidelity"),
-        lines.JsonLine("ENV", {"captures": {side: Path(name).name for side, name in zip("ab", names, strict=True)}}),
-        lines.JsonLine("ENV", {"differing": {name: list(pair) for name, pair in found.facts.items()}}),
-        *(lines.JsonLine("FID", row_record(row)) for row in found.rows),
-    ]
-    return "".join(line.format() + "\n" for line in said)
 
 
 def build_parser() -> Parser:
@@ -138,9 +129,6 @@ def build_parser() -> Parser:
         "--fail-on", choices=("different", "close", "ranking"),
         help="exit with 1 where an artifact is not close, is not equal, or where a ranking changed",
     )  # fmt: skip
-    parser.add_argument("--format", choices=list(DRAW), default="markdown", help="how to say it (default: markdown)")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="write to a file, whole or not at all")
-    parser.add_argument("--log", type=Path, metavar="FILE", help="write FMWORK FID lines as well")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write a page with drift by layer as well")
     return parser
 

@@ -1,27 +1,21 @@
 """`fmbench fidelity ladder`: what each precision and compiler costs in fidelity, beside what it brings in speed."""
 
 import argparse
-import contextlib
-import json
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
+from fmbench import session
 from fmbench.command_line import CommandLine
-from fmbench.console import Progress, note, reserved_stdout, run_main, warn
+from fmbench.console import Progress, note, run_main, warn
 from fmbench.errors import FmbenchError, UsageError
-from fmbench.fidelity.subject import Subject
 from fmbench.parsing import Parser
 from fmbench.torch_settings import spin_briefly
 from fmbench.variants import merged
 
-from .arguments import CaptureArguments, add_format, add_subject_arguments, build_parser, check_subject, one, parse
-from .ladder_log import LadderLog, about, log_file
-from .ladder_table import Standing, as_markdown
-from .records import finite
+from .arguments import CaptureArguments, Subject, add_subject_arguments, build_parser, check_subject, one, parse
 from .rungs import Climb, Rung
+from .standings import LadderLog, about
 from .turns import KeptTurns
 
 PROGRAM = "fmbench fidelity ladder"
@@ -37,7 +31,7 @@ VARIANTS = {
     "openvino": "--model:dtype@ torch.float32 --platform openvino",
 }
 SHARED = (
-    "texts", "dataset", "documents", "other_documents", "split", "seed", "threads", "format", "log", "out", "variants",
+    "texts", "dataset", "documents", "other_documents", "split", "seed", "threads", "out", "variants",
     "vs", "colbert", "model_name", "model_root",
 )  # fmt: skip
 EPILOG = """\
@@ -50,9 +44,9 @@ what is compared:
   --vs OVERRIDES adds a variant, in the grammar of the command line.
 
 while it runs:
-  --log FILE has a FID line a variant whenever the turns done have doubled, of what is encoded so far, and one at the
-  end; a later one takes the place of an earlier one. Ctrl-C and SIGTERM print where each variant stands. --out DIR
-  keeps every turn: the same command goes on with the next one.
+  The log on standard output has a FID line a variant whenever the turns done have doubled, of what is encoded so far,
+  and one at the end; a later one takes the place of an earlier one. What `fmbench show` makes of it goes to stderr,
+  after Ctrl-C and SIGTERM too. --out DIR keeps every turn: the same command goes on with the next one.
 
 exit codes:
   0 every variant ran, 1 one of them could not (the others are in the table), 2 the command line is wrong,
@@ -71,63 +65,49 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run(argv: Sequence[str]) -> int:
-    """Encode with every variant, and print the table; return 1 where one of them could not run."""
+    """Encode with every variant, and say how each stands; return 1 where one of them could not run."""
     parser = the_parser()
     known, options = taken(argv)
     arguments = parse(parser, known.words, check_subject)
     rungs = planned(known, options)
     subject = arguments.subject()
     spin_briefly()
-    with reserved_stdout() as stdout:
-        found = climbed(rungs, subject, options, lambda found: stdout.write(drawn(found, subject, arguments)))
-        stdout.write(drawn(found, subject, arguments))
-    return int(any(item.failure is not None for item in found))
-
-
-def climbed(
-    rungs: Sequence[Rung], subject: Subject, options: argparse.Namespace, interrupted: Callable[[list[Standing]], Any]
-) -> list[Standing]:
-    """Run every variant, and log where each stands when that is known; `interrupted` gets what there is after Ctrl-C.
-
-    Raises what the reference raises where that cannot run.
-    """
     progress = Progress()
     try:
         climb = Climb(rungs, progress.show)
-        with contextlib.ExitStack() as files:
-            kept = KeptTurns(options.out, about(rungs, subject)) if options.out else None
-            log = LadderLog(files.enter_context(log_file(options)), rungs, subject)
-            try:
-                climb.run(subject, kept, log.turn)
-            except KeyboardInterrupt:
-                progress.clear()
-                interrupted(log.stand())
-                note(
-                    f"the turns so far are kept in {options.out}; the same command goes on"
-                    if kept
-                    else "with --out DIR, the same command would go on where it stopped"
-                )
-                raise
-            found = log.stand()
+        kept = KeptTurns(options.out, about(rungs, subject)) if options.out else None
+        with session.open_with_tables("fidelity", rungs[0].arguments) as run:
+            run_climb(climb, subject, kept, LadderLog(run, rungs, subject))
+            progress.clear()
     finally:
         progress.clear()
     for failed in (item for item in rungs if not item.works):
         warn(f"{failed.name}: {failed.failure}")
-    return found
+    return int(any(not item.works for item in rungs))
 
 
-def drawn(found: Sequence[Standing], subject: Subject, arguments: CaptureArguments) -> str:
-    """Return the table, or JSON."""
-    if arguments.format == "json":
-        return json.dumps([finite(asdict(item)) for item in found], indent=2, allow_nan=False) + "\n"
-    return as_markdown(found, subject, REFERENCE, arguments.model_name)
+def run_climb(climb: Climb, subject: Subject, kept: KeptTurns | None, log: LadderLog) -> None:
+    """Run every variant, and log where each stands when that is known, and after Ctrl-C.
+
+    Raises what the reference raises where that cannot run.
+    """
+    try:
+        climb.run(subject, kept, log.turn)
+    except KeyboardInterrupt:
+        log.stand()
+        note(
+            f"the turns so far are kept in {kept.folder}; the same command goes on"
+            if kept
+            else "with --out DIR, the same command would go on where it stopped"
+        )
+        raise
+    log.stand()
 
 
 def the_parser() -> Parser:
     """Return the parser of a model and its texts; `--help` shows the ladder's own arguments too."""
     parser = build_parser(PROGRAM, "Hold precisions and compilers against fp32: fidelity, quality and speed.", EPILOG)
     add_subject_arguments(parser)
-    add_format(parser)
     group = parser.add_argument_group("variants")
     add_own(group)
     return parser
@@ -139,10 +119,9 @@ def add_own(group: "argparse._ActionsContainer") -> None:
     group.add_argument(
         "--vs", action="append", default=argparse.SUPPRESS, metavar="OVERRIDES", help="one more variant; repeatable"
     )
-    one(group, "--log", type=Path, metavar="FILE", help="write FMWORK FID lines as well, while it runs")
     one(
         group, "--out", type=Path, metavar="DIR",
-        help="keep every turn, and ladder.log, in a folder: the same command goes on where it stopped",
+        help="keep every turn in a folder: the same command goes on where it stopped",
     )  # fmt: skip
 
 
@@ -152,7 +131,7 @@ def taken(argv: Sequence[str]) -> tuple[CommandLine, argparse.Namespace]:
     add_own(parser)
     command = CommandLine.parse(argv, the_parser().flags)
     own = parser.parse_known(command.only(parser.names).fixed)
-    for name in ("variants", "vs", "log", "out"):
+    for name in ("variants", "vs", "out"):
         if not hasattr(own, name):
             setattr(own, name, None)
     return command.without(parser.names), own

@@ -6,24 +6,24 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
+from fmbench import lines, session
 from fmbench.command_line import CommandLine
 from fmbench.console import note, run_main, warn
 from fmbench.encoder import EncoderPlan
 from fmbench.errors import FmbenchError, UsageError, first_line
-from fmbench.fidelity.comparison import Comparison, compare
-from fmbench.fidelity.reader import ArtifactReader
-from fmbench.fidelity.writer import check_free, discard
 from fmbench.parsing import Once, Parser
 from fmbench.secrets import apart
+from fmbench.session import LogWriter
 from fmbench.whole_file import whole_file
 
 from .arguments import CaptureArguments, add_probes, add_subject_arguments, build_parser
-from .capture import chosen, visible, wanted_arguments
-from .environments import Environment
-from .kept import Present
-from .matrix_table import as_json, as_markdown
+from .capture import choose_probes, visible_probes, wanted_arguments
+from .environments import Environment, Present
+from .reader import ArtifactReader
+from .records import WHOLE, Names, capture_line, fid, write_comparison, write_facts
+from .swap import PROBES as SWAPPED
+from .writer import check_free, discard
 
 PROGRAM = "fmbench fidelity matrix"
 EPILOG = """\
@@ -36,6 +36,7 @@ how it works:
   Environments are kept in --environments and used again; so are captures that the same command made below --out, as
   long as texts, judgements, model, software and machine are what they were. A version that cannot be installed, or
   cannot run, is a row that says why; its neighbours are compared with each other.
+  The log goes to standard output, and what `fmbench show` makes of it to stderr.
 
 exit codes:
   0 every version was captured and compared, 1 a row of the table is a failure (the others are there), 2 the command
@@ -56,6 +57,11 @@ class Column:
     failure: str | None = None
 
     @property
+    def label(self) -> str:
+        """What it is called before people."""
+        return self.environment.label
+
+    @property
     def command(self) -> Path:
         """The file that says of which command the capture is; it is written when that has ended."""
         return self.folder.with_name(f"{self.folder.name}.command.json")
@@ -74,24 +80,13 @@ class Column:
         self.command.unlink(missing_ok=True)
 
 
-@dataclass
-class Step:
-    """One version against the one before that works: the comparison, or why there is none; the swap's drifts."""
-
-    a: Column
-    b: Column
-    comparison: Comparison | None = None
-    failure: str | None = None
-    swaps: list[dict[str, Any]] = field(default_factory=list)
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the program and return its exit code."""
     return run_main(PROGRAM, lambda: run(sys.argv[1:] if argv is None else argv))
 
 
 def run(argv: Sequence[str]) -> int:
-    """Make environments and captures, compare, and print the table; return 1 where a row of it is a failure."""
+    """Make environments and captures, compare, and say what changed; return 1 where anything failed."""
     if "-h" in argv or "--help" in argv:
         help_parser().parse_known_args(["--help"])
     parser, command = own_parser(), CommandLine.parse(argv, help_parser().flags)
@@ -105,34 +100,71 @@ def run(argv: Sequence[str]) -> int:
     for column in columns:
         column.check(left)
     subject = arguments.subject()
-    present = Present(plan, subject, arguments.colbert)
-    done: list[Column] = []
-    steps: list[Step] = []
-
-    def said() -> None:
-        about = subject.title(arguments.model_name)
-        sys.stdout.write(as_json(done, steps) if own.format == "json" else as_markdown(done, steps, about))
-
-    try:
-        for column in columns:
-            take(column, left, present, done, steps)
-    except KeyboardInterrupt:
-        said()
-        note(f"{len(done)} of {len(columns)} versions are done; the same command goes on with the next one")
-        raise
-    said()
-    failures = [column.failure for column in done] + [step.failure for step in steps]
-    return int(any(failure is not None for failure in failures))
+    with session.open_with_tables("fidelity", arguments) as opened:
+        opened.begin()
+        opened.log.write(lines.JsonLine("ENV", {"task": "matrix"}))
+        matrix = Matrix(left, Present(plan, subject, arguments.colbert), opened.log)
+        try:
+            for column in columns:
+                matrix.take(column)
+        except KeyboardInterrupt:
+            note(f"{len(matrix.done)} of {len(columns)} versions are done; the same command goes on with the next one")
+            raise
+    return int(matrix.failed)
 
 
-def take(column: Column, command: CommandLine, present: Present, done: list[Column], steps: list[Step]) -> None:
-    """Capture with one version, and compare it with the one before that works."""
-    fill(column, command, present)
-    before = next((other for other in reversed(done) if other.failure is None), None)
-    done.append(column)
-    if column.failure is None and before is not None:
-        note(f"{column.environment.requirement}: is compared with {before.environment.requirement}")
-        steps.append(compared(before, column, command))
+@dataclass
+class Matrix:
+    """Captures by several versions, one after the other, and what each changed against the one before that works."""
+
+    command: CommandLine  # that every version captures by
+    present: Present
+    log: LogWriter
+    done: list[Column] = field(default_factory=list)
+    failed: bool = False
+
+    def take(self, column: Column) -> None:
+        """Capture with one version, and compare it with the one before that works."""
+        fill(column, self.command, self.present)
+        before = next((other for other in reversed(self.done) if other.failure is None), None)
+        self.done.append(column)
+        if column.failure is not None:
+            self.fail("capture", f"capture/{column.label}", (None, column.label), column.failure)
+            return
+        reader = ArtifactReader(column.folder)
+        write_facts(self.log, column.label, reader)
+        self.log.write(capture_line(column.label, reader.manifest, (None, column.label)))
+        if before is not None:
+            note(f"{column.label}: is compared with {before.label}")
+            self.compare(before, column, reader)
+
+    def compare(self, a: Column, b: Column, reader: ArtifactReader) -> None:
+        """Compare two neighbours, and let the later one search the earlier one's index."""
+        names = (a.label, b.label)
+        earlier = ArtifactReader(a.folder)
+        try:
+            write_comparison(self.log, earlier, reader, names)
+        except FmbenchError as error:
+            self.fail(WHOLE, WHOLE, names, first_line(error))
+            return
+        if all({*SWAPPED} <= side.manifest.probes.keys() for side in (earlier, reader)):
+            self.swap(a, b, names)
+
+    def swap(self, a: Column, b: Column, names: Names) -> None:
+        """Pass on what `fmbench fidelity swap` says in the later version's environment."""
+        words = self.command.without(["probes"]).words
+        done = b.environment.run(["fidelity", "swap", str(a.folder), str(b.folder), *words])
+        if done.returncode:
+            self.fail("swap", "swap", names, f"cannot swap: {last_line(done.stderr)}")
+            return
+        for line in map(lines.parse_line, done.stdout.splitlines()):
+            if lines.is_json(line, "FID"):
+                self.log.write(lines.JsonLine("FID", {**line.data, "reference": names[0], "variant": names[1]}))
+
+    def fail(self, kind: str, artifact: str, names: Names, reason: str) -> None:
+        """Say what failed: a row of its own, and no version less."""
+        self.failed = True
+        self.log.write(fid(kind, artifact, "failed", names, {"failure": reason}))
 
 
 def own_parser() -> Parser:
@@ -163,7 +195,6 @@ def add_own(group: "argparse._ActionsContainer") -> None:
     )  # fmt: skip
     group.add_argument("--index-url", action=Once, metavar="URL", help="where the installer looks")
     group.add_argument("--find-links", action=Once, metavar="DIR|URL", help="where else the installer looks")
-    group.add_argument("--format", action=Once, choices=("markdown", "json"), default="markdown", help="how to say it")
 
 
 def planned(own: argparse.Namespace, requirements: Sequence[str]) -> list[Column]:
@@ -191,7 +222,7 @@ def checked(arguments: CaptureArguments, columns: Sequence[Column]) -> EncoderPl
         raise UsageError(f"--out {arguments.out}: is a file; name a folder")
     plan = EncoderPlan.of(arguments, arguments.recipe)
     if not any(column.environment.brings for column in columns):
-        visible(plan, chosen(arguments), arguments.probes is not None)
+        visible_probes(plan, choose_probes(arguments), arguments.probes is not None)
     return plan
 
 
@@ -235,22 +266,3 @@ def last_line(text: str) -> str:
     """Return the last line that a program said."""
     rows = [row.strip() for row in text.splitlines() if row.strip()]
     return rows[-1] if rows else "it said nothing"
-
-
-def compared(a: Column, b: Column, command: CommandLine) -> Step:
-    """Compare two neighbours, and let the later one search the earlier one's index."""
-    step = Step(a, b)
-    readers = [ArtifactReader(column.folder) for column in (a, b)]
-    try:
-        step.comparison = compare(*readers)
-    except FmbenchError as error:
-        step.failure = first_line(error)
-        return step
-    if all({"index", "search"} <= reader.manifest.probes.keys() for reader in readers):
-        left = command.without(["probes"]).words
-        done = b.environment.run(["fidelity", "swap", str(a.folder), str(b.folder), *left, "--format", "json"])
-        if done.returncode:
-            warn(f"{b.environment.requirement}: no swap: {last_line(done.stderr)}")
-        else:
-            step.swaps = json.loads(done.stdout)
-    return step

@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING, Any
 from fmbench import lines
 from fmbench.encoder import Encoder, EncoderPlan, Role, Timings
 from fmbench.errors import FmbenchError, first_line
-from fmbench.facts import software_facts
-from fmbench.fidelity.subject import Subject
 from fmbench.measure import Clock
-from fmbench.session import platform_facts
 from fmbench.torch_settings import Settings
 
-from .arguments import CaptureArguments
+from .arguments import CaptureArguments, Subject
+from .session import facts_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -96,13 +94,6 @@ class Rung:
         except Exception as error:  # compilers fail with the first call, in their own ways
             self.fail(error)
             return None
-
-
-def facts_of(encoder: Encoder) -> dict[str, Any]:
-    """Return what decides a variant's figures, its settings being in force."""
-    platform = encoder.platform
-    software = software_facts(tuple(platform.distributions))
-    return {**software, **platform_facts(platform, encoder.arguments), **encoder.facts, **encoder.recipe_facts()}
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,13 +4,13 @@ from typing import Any
 
 from fmbench import lines
 from fmbench.encoder import Encoder, EncoderPlan
-from fmbench.fidelity.context import Context
-from fmbench.fidelity.late_interaction import head_digest, random_head, read_head
-from fmbench.fidelity.subject import Subject
+from fmbench.facts import software_facts
 from fmbench.session import Session as Run
 from fmbench.session import platform_facts, run_facts
 
-from .arguments import CaptureArguments
+from .arguments import CaptureArguments, Subject
+from .context import Context
+from .late_interaction import head_digest, random_head, read_head
 
 TIMED = "nothing"
 BUDGET = 1024  # tokens a batch: one for all platforms, because kernels are chosen by shape
@@ -35,16 +35,26 @@ class Session:
         budget = arguments.recipe.tokens_per_batch
         self.context = Context(encoder, subject, arguments.seed, head, budget if isinstance(budget, int) else BUDGET)
         self.fingerprint: dict[str, Any] = {
-            **run_facts(arguments, plan.platform.distributions, TIMED),
-            **platform_facts(plan.platform, encoder.arguments),
-            **encoder.facts,
-            **plan.platform.model_facts(),
+            **fingerprint(encoder),
             "head": head.origin,
             "head_digest": head_digest(arguments.colbert),
-            **encoder.recipe_facts(),
             "tokens_per_batch": self.context.budget,
         }
         run.describe({"task": task, **self.fingerprint})
+
+
+def fingerprint(encoder: Encoder, timed: str = TIMED) -> dict[str, Any]:
+    """Return the facts of a run: what holds for all its variants, and what decides this one's figures."""
+    arguments, platform = encoder.arguments, encoder.platform
+    shared = run_facts(arguments, platform.distributions, timed)
+    return {**shared, **facts_of(encoder), **platform.model_facts()}
+
+
+def facts_of(encoder: Encoder) -> dict[str, Any]:
+    """Return what decides the figures of a variant, its settings being in force."""
+    platform = encoder.platform
+    software = software_facts(tuple(platform.distributions))
+    return {**software, **platform_facts(platform, encoder.arguments), **encoder.facts, **encoder.recipe_facts()}
 
 
 def opaque(plan: EncoderPlan) -> tuple[str, str] | None:

@@ -1,47 +1,37 @@
 """`fmbench fidelity swap A B`: this code searches A's index, to tell index drift from search drift."""
 
-import json
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
 
-from fmbench.console import reserved_stdout, run_main, warn
+from fmbench import session
+from fmbench.collection.qrels import Qrels
+from fmbench.console import run_main, warn
 from fmbench.encoder import EncoderPlan
 from fmbench.errors import UsageError
 from fmbench.facts import LATER
-from fmbench.fidelity.comparison import check_comparable, model_changes
-from fmbench.fidelity.reader import ArtifactReader
-from fmbench.fidelity.residual_index import NAMES, ResidualIndex
-from fmbench.markdown import plain
+from fmbench.ranking.order import Run
 from fmbench.session import LogWriter
-from fmbench.session import Session as Run
 
-from .arguments import (
-    CaptureArguments,
-    add_capture,
-    add_format,
-    add_subject_arguments,
-    build_parser,
-    check_subject,
-    parse,
-)
-from .indexes import KINDS, ranked_in
-from .records import finite
-from .report import section
+from .arguments import add_capture, add_subject_arguments, build_parser, check_subject, parse
+from .comparison import check_comparable, model_changes
+from .drift import Drift, drift
+from .indexes import KINDS, NAMES, ResidualIndex, rank_in
+from .reader import ArtifactReader
+from .records import drift_record, fid, names_of, write_facts
 from .session import Session
-from .swapped import swap_drifts
-from .tables import RankingDrift, ranking_table
 
 PROGRAM = "fmbench fidelity swap"
 EPILOG = """\
 how it works:
   A and B are captures with the probes `index` and `search`; run this by the build that made B. It searches A's index
   with B's code. From A's ranking to that one only the search changed; from that one to B's only the index.
+  The log goes to standard output, and what `fmbench show` makes of it to stderr.
 
 example:
   fmbench fidelity swap before after --platform cpu --model_name models/minilm --dataset data/scifact
 """
 PROBES = ("index", "search")
+PARTS = {"both": "index and search", "search": "search drift", "index": "index drift"}
 SAME = ("packages", "dtype", "platform", "device", "compile", "options", "head", *LATER)
 
 
@@ -51,43 +41,42 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run(argv: Sequence[str]) -> int:
-    """Search A's index, and print the table."""
+    """Search A's index, and say what drifted."""
     parser = build_parser(PROGRAM, "Search A's index with this code, and say what drifted: index or search.", EPILOG)
     add_capture(parser, "a", "folder of a capture with the probes `index` and `search`")
     add_capture(parser, "b", "folder of the capture that this build made")
     add_subject_arguments(parser)
-    add_format(parser)
     arguments = parse(parser, argv, check_subject)
     if arguments.a is None or arguments.b is None:
         raise UsageError("name the captures A and B")
     a, b = (ArtifactReader(folder, PROBES) for folder in (arguments.a, arguments.b))
     check_comparable(a, b)
-    with reserved_stdout() as stdout:
-        drifts = swapped(a, b, arguments)
-        stdout.write(as_json(drifts) if arguments.format == "json" else as_markdown(drifts, (a, b)))
-    return 0
-
-
-def swapped(a: ArtifactReader, b: ArtifactReader, arguments: CaptureArguments) -> list[RankingDrift]:
-    """Return the three drifts of each kind of index."""
     subject = arguments.subject()
     if subject.digest != b.manifest.texts:
         raise UsageError(f"the texts are not those of {b.folder}; name the same --texts, or --dataset and its options")
     if arguments.seed != b.manifest.seed:
         raise UsageError(f"--seed {arguments.seed}: {b.folder} was captured with --seed {b.manifest.seed}")
-    run = Run(LogWriter(sys.stderr), "fidelity", arguments)
-    session = Session(arguments, EncoderPlan.of(arguments, arguments.recipe), subject, run, "swap")
-    warn_of_another_build(session, b)
-    names = (a.folder.name, b.folder.name)
-    drifts = []
+    with session.open_with_tables("fidelity", arguments) as opened:
+        this = Session(arguments, EncoderPlan.of(arguments, arguments.recipe), subject, opened, "swap")
+        warn_of_another_build(this, b)
+        write_drifts(this, a, b, names_of(arguments.a, arguments.b), opened.log)
+    return 0
+
+
+def write_drifts(
+    session: Session, a: ArtifactReader, b: ArtifactReader, names: tuple[str, str], log: LogWriter
+) -> None:
+    """Say the three drifts of each kind of index."""
+    for name, reader in zip(names, (a, b), strict=True):
+        write_facts(log, name, reader)
     for kind in KINDS:
         label = f"search/{kind}.index"
-        found = ranked_in(session.context, kind, index_in(a, kind))
+        found = rank_in(session.context, kind, index_in(a, kind))
         own_a, own_b = (reader.run(reader.find(label)) for reader in (a, b))
-        drifts += swap_drifts(
-            names, label, own_a, found, own_b, b.qrels(), queries=b.manifest.queries, seed=b.manifest.seed
-        )
-    return drifts
+        drifts = swap_drifts(own_a, found, own_b, b.qrels(), queries=b.manifest.queries, seed=b.manifest.seed)
+        for part, change in drifts.items():
+            said = {"part": part, **drift_record(change)}
+            log.write(fid("swap", f"{label}: {PARTS[part]}", change.verdict, names, said))
 
 
 def warn_of_another_build(session: Session, b: ArtifactReader) -> None:
@@ -106,12 +95,13 @@ def index_in(reader: ArtifactReader, kind: str) -> ResidualIndex:
     return ResidualIndex({name: reader.tensor(reader.find(f"index/{kind}.{name}")) for name in names})
 
 
-def as_markdown(drifts: Sequence[RankingDrift], sides: tuple[ArtifactReader, ArtifactReader]) -> str:
-    """Return the table of rankings."""
-    a, b = (plain(side.folder.name) for side in sides)
-    return f"### Fidelity: the search of {b} on the index of {a}\n\n" + section("Rankings", ranking_table(drifts))
+def swap_drifts(
+    own_a: Run, swapped: Run, own_b: Run, qrels: Qrels | None = None, queries: int | None = None, seed: int = 0
+) -> dict[str, Drift]:
+    """Return the whole change from A to B, and its two parts.
 
-
-def as_json(drifts: Sequence[RankingDrift]) -> str:
-    """Return a JSON list."""
-    return json.dumps([finite(asdict(drift)) for drift in drifts], indent=2, allow_nan=False) + "\n"
+    `swapped` is what B's code finds in A's index. From `own_a` to it only the code of the search changed; from it to
+    `own_b` only the index. The two changes of a metric add up to the whole one; numbers of different ids do not.
+    """
+    steps = {"both": (own_a, own_b), "search": (own_a, swapped), "index": (swapped, own_b)}
+    return {part: drift(*sides, qrels, queries=queries, seed=seed) for part, sides in steps.items()}

@@ -34,7 +34,7 @@ class KeptTurns:
             if folder.exists() and not path.is_file() and any(folder.iterdir()):
                 raise UsageError(f"--out {folder}: holds something else than a ladder; name a new folder")
             folder.mkdir(parents=True, exist_ok=True)
-            self._lock = claimed(folder)
+            self._lock = claim(folder)
             if path.is_file():
                 self._check(json.loads(path.read_text(encoding="utf-8")), said)
                 return
@@ -112,7 +112,7 @@ class KeptTurns:
         return self.folder / f"turn-{number:06}.npz"
 
 
-def claimed(folder: Path) -> IO[str]:
+def claim(folder: Path) -> IO[str]:
     """Return a stream that holds the folder for this run. Raises UsageError where another run has it."""
     stream = (folder / ".lock").open("a")
     try:

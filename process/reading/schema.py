@@ -66,9 +66,12 @@ class Schema:
         return replace(self, fields={key: one for key, one in self.fields.items() if key not in keys})
 
     def layers(self, data: Mapping[str, Any]) -> Iterator[Mapping[str, Field]]:
-        """Yield the fields of an object, and those that it has for what it is."""
+        """Yield the fields of an object, those that it has for what it is, and what it has of those of other forms."""
+        own = self.forms.get(self.form(data), {})
+        others = (item for form in self.forms.values() for item in form.items())
         yield self.fields
-        yield self.forms.get(self.form(data), {})
+        yield own
+        yield {key: replace(one, needed=False) for key, one in others if key in data and key not in own}
 
     def refuse(self, data: Json) -> list[str]:
         """Take every field out of an object that is not what it should be, and return why, a text each.

@@ -1,9 +1,9 @@
-"""What a run of `fmbench fidelity` says: a row a variant of a ladder, or an artifact of two captures."""
+"""What a run of `fmbench fidelity` says: a row a thing that is held against the same thing of a reference."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
-from fmbench.figures import cosine_text, formatted, share_text, span
+from fmbench.figures import cosine_text
 from fmbench.lines import JsonLine
 
 from ..reading import schema
@@ -11,16 +11,9 @@ from ..reading.row import Result
 from ..reading.run import Run
 from ..reading.schema import Schema
 from ..workload import Column, Finding, Gauge, Plot, Row, Table, Workload
-from ..writing.view import number, text, trust
+from . import fidelity_tables
 
 VARIANT = "variant"
-VARIANTS = (
-    "model", "platform", "dtype", "variant", "min cosine", "mean cosine", "top-10 overlap", "nDCG@10", "change",
-    "95% interval", "p", "passages/s", "times as fast", "95% interval", "note",
-)  # fmt: skip
-RIGHT_OF_VARIANTS = range(4, 14)
-ARTIFACTS = ("artifact", "kind", "verdict", "equal share", "max abs diff", "min cosine", "different ids", "RBO", "note")
-RIGHT_OF_ARTIFACTS = range(3, 8)
 GAUGES = (
     Gauge("cosine_least", "", "Least cosine of a text's vector with its vector in the reference.",
           "fidelity.min_cosine", chart="cosine_least"),
@@ -32,7 +25,8 @@ GAUGES = (
           chart="ndcg_at_10_change"),
 )  # fmt: skip
 # Of a line's fields, those that a result has elsewhere.
-ELSEWHERE = ("name", "failure", "start", "batch", "latency_ms", "texts_per_second", "nanoseconds")
+ELSEWHERE = ("name", "variant", "failure", "start", "batch", "latency_ms", "texts_per_second", "nanoseconds")
+HELD = ("kind", "artifact", "reference", "variant")  # what tells one line from another
 # The facts that hold for all variants, in logs of a version that said those of a platform for the first one only.
 SHARED = (
     "task", "fmbench", "fmbench_commit", "python", "packages", "system", "machine", "cpu", "cpu_cores", "cpus",
@@ -41,22 +35,58 @@ SHARED = (
 )  # fmt: skip
 
 
-NAMED = {"artifact": schema.text("Name: of a variant `ladder/` and its name, else that in the captures.", needed=True)}
+NAMED = {
+    "artifact": schema.text("Name: of a variant `ladder/` and its name, else that in the captures.", needed=True),
+    "reference": schema.text("What it is held against; null in logs that do not say it."),
+}
+SIDE = {
+    "variant": schema.text("What is held against the reference; ENV lines with this `variant` are its facts."),
+    "failure": schema.text("Why it could not be done."),
+}
 VERDICT = {
-    "kind": schema.text("`variant`, `tensor` or `ranking`.", needed=True),
+    "kind": schema.text(
+        "`variant`, `tensor`, `ranking`, `comparison` (of two captures, as a whole), `capture`, `swap` (a ranking "
+        "searched in the reference's index) or `call` (of a module).", needed=True,
+    ),
     "verdict": schema.text(
         "`equal`: the same type, shape and bits (of a ranking: ids, order and scores); `close`: within the tolerance "
         "(the same ids in the same order); `different`; `shape`: two shapes; `missing` in one capture; of a variant "
-        "`equal`, `different` or `unsupported`.", needed=True,
+        "`equal`, `different` or `unsupported`; of a capture `complete`; of what did not end `incomplete`, of what "
+        "could not be done `failed`.", needed=True,
     ),
     "min_cosine": schema.number("Least cosine: of a text's vector, or a tensor's row, with the reference's; null for "
                                 "integers."),
 }  # fmt: skip
+METRIC = Schema({
+    **{key: schema.number(means, needed=True) for key, means in (("a", "Mean of A."), ("b", "Of B."))},
+    "change": schema.number("Mean change.", needed=True),
+    "interval": schema.interval("Its 95% interval, of the paired randomisation test."),
+    "p": schema.number("Its two-sided p.", needed=True),
+    **{key: schema.count("Queries.", needed=True) for key in ("increase", "equal", "decrease")},
+})  # fmt: skip
+QUERY = Schema({
+    "query": schema.text("Its id.", needed=True),
+    "different_ids": schema.count("Ids that only one of the two lists has.", needed=True),
+    "tau": schema.number("Kendall's tau.", needed=True),
+    "rbo": schema.number("Rank-biased overlap.", needed=True),
+    "metrics": schema.intervals_by_name("Of each: in A and in B."),
+})  # fmt: skip
+TYPES = schema.Field(
+    "Of A and of B; null where it is missing.", "texts",
+    lambda value: isinstance(value, list) and all(isinstance(one, str | None) for one in value),
+    " is no list of texts",
+)  # fmt: skip
+SIZES = schema.Field(
+    "Of A and of B; null where it is missing.", "lists of counts",
+    lambda value: isinstance(value, list)
+        and all(one is None or (isinstance(one, list) and all(map(schema.is_count, one))) for one in value),
+    " is no list of shapes",
+)  # fmt: skip
 OF_ARTIFACT = {
     "probe": schema.text("The probe that captured it."),
     "missing_in": schema.text("The capture that lacks it."),
-    "dtypes": schema.anything("Of A and of B.", "texts"),
-    "shapes": schema.anything("Of A and of B.", "lists of counts"),
+    "dtypes": TYPES,
+    "shapes": SIZES,
     "atol": schema.anything("Close is |a - b| <= `atol` + `rtol` |b|, element by element.", "number"),
     "rtol": schema.anything("As above.", "number"),
     "share_equal": schema.number("Share of elements with the same value."),
@@ -64,8 +94,8 @@ OF_ARTIFACT = {
     "max_abs": schema.number("Greatest |a - b| of these."),
     "max_ulp": schema.count("Most numbers of their type that lie between two elements, one of them counted; null for "
                             "integers."),
-    "nan": schema.anything("Elements that are NaN, in A and in B.", "counts"),
-    "inf": schema.anything("Elements that are infinite, in A and in B.", "counts"),
+    "nan": schema.counts("Elements that are NaN, in A and in B."),
+    "inf": schema.counts("Elements that are infinite, in A and in B."),
     "mismatched": schema.count("Elements that are NaN or infinite on one side and something else on the other."),
     "first_row": schema.count("The first row that differs, from 0."),
     "depth": schema.count("Ranks that ids and metrics are compared at."),
@@ -75,14 +105,46 @@ OF_ARTIFACT = {
     "tau": schema.number("Kendall's tau, mean over queries."),
     "rbo": schema.number("Rank-biased overlap, mean over queries."),
     "max_score": schema.number("Largest change of a score."),
-    "metrics": schema.anything(
-        "Of each: means, their change with its 95% interval and p, both of the paired randomisation test, and the "
-        "queries by direction; none without judgements.", "object by name",
+    "metrics": schema.by_name(
+        "Means, their change with its 95% interval and p, and the queries by direction; none without judgements.",
+        schema.part("", METRIC), "object of objects",
     ),
     "changed": schema.count("Queries whose list of ids differs."),
+    "changed_queries": schema.parts("What became of each of them.", QUERY),
+    "part": schema.text("Of a swap: `both` (A to B), `search` (A to B's search of A's index), `index` (from there)."),
+    "where": schema.text("Of a call: `module`, `before` (what made its input), `missing` or `extra` in this model."),
+    "module": schema.text("Of a call: its module's class."),
+}  # fmt: skip
+FACTS = schema.Field(
+    "Facts of both sides that differ: of A, of B.", "pair by name",
+    lambda value: isinstance(value, dict)
+        and all(isinstance(one, list) and len(one) == 2 for one in value.values()),
+    " is no object of pairs", column=None,
+)  # fmt: skip
+OF_WHOLE = {
+    "artifacts": schema.count("Artifacts that were captured, or compared."),
+    "probes": schema.texts("Of a capture, those that ended; of a comparison, those that differ."),
+    "unequal": schema.count("Artifacts, or modules, that are not equal."),
+    "tensors": schema.count("Tensors among them."),
+    "same_shape": schema.count("Tensors of the same shape."),
+    "equal": schema.count("Tensors that are equal."),
+    "close": schema.count("Tensors that are equal or close."),
+    "rankings": schema.count("Rankings among the artifacts."),
+    "rankings_changed": schema.count("Rankings whose ids or their order changed, or that a capture lacks."),
+    "first": schema.text("The first artifact that is not equal; of calls, the first module that differs."),
+    "first_verdict": schema.text("Its verdict."),
+    "first_module": schema.text("Of a call: its module's class."),
+    "beyond": schema.text("The first artifact that is not close either."),
+    "beyond_verdict": schema.text("Its verdict."),
+    "facts": FACTS,
+    "incomplete": schema.texts("Captures that did not end."),
+    "calls": schema.count("Calls of modules that both make."),
+    "alone": schema.text("The first call that one side alone makes."),
+    "alone_where": schema.text("`missing` or `extra` in this model."),
+    "before": schema.text("The first call whose input differs: the code between the modules."),
 }  # fmt: skip
 OF_VARIANT = {
-    "name": schema.text("The variant.", needed=True),
+    "name": schema.text("The variant, in logs of the first versions."),
     "mean_cosine": schema.number("Mean cosine of a text's vector with its vector in the reference."),
     "overlap": schema.number("Share of the reference's ten documents that are still among the ten."),
     "ndcg": schema.number("nDCG@10."),
@@ -101,18 +163,25 @@ OF_VARIANT = {
     "texts_per_second": schema.number("At that latency."),
     "start": schema.time("Seconds since the epoch, nine decimals."),
     "nanoseconds": schema.counts("What each batch took.", "nanoseconds"),
-    "failure": schema.text("Why it could not be computed."),
 }  # fmt: skip
-FID = Schema(
-    {**NAMED, **VERDICT},
-    form=lambda data: VARIANT if data.get("kind") == VARIANT else "artifact",
-    forms={"artifact": OF_ARTIFACT, VARIANT: OF_VARIANT},
-)
+WHOLES = ("capture", "comparison")
+
+
+def form(data: Mapping[str, Any]) -> str:
+    """Return which fields a line has besides those of all."""
+    return "whole" if data.get("kind") in WHOLES else VARIANT if data.get("kind") == VARIANT else "artifact"
+
+
+FID = Schema({**NAMED, **SIDE, **VERDICT}, form=form,
+             forms={"artifact": OF_ARTIFACT, "whole": OF_WHOLE, VARIANT: OF_VARIANT})  # fmt: skip
 SECTION = Schema(
     {**NAMED, **VERDICT},
-    "How faithful a variant is to the reference of its ladder, or an artifact of one capture to that of another.",
-    open=True, form=FID.form,
-    forms={"artifact": OF_ARTIFACT, VARIANT: {key: one for key, one in OF_VARIANT.items() if key not in ELSEWHERE}},
+    "How faithful one thing is to the same thing of a reference; `variant` names the row's own side.",
+    open=True, form=form,
+    forms={
+        "artifact": OF_ARTIFACT, "whole": OF_WHOLE,
+        VARIANT: {key: one for key, one in OF_VARIANT.items() if key not in ELSEWHERE},
+    },
 )  # fmt: skip
 
 
@@ -123,69 +192,13 @@ def without_platform(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def status(environment: dict[str, Any], said: dict[str, Any]) -> str:
-    """Return ERR, PARTIAL where not all passages were encoded, SIMULATED or OK."""
+    """Return ERR, PARTIAL where passages are left or a capture or comparison did not end, SIMULATED or OK."""
     if said.get("failure"):
         return "ERR"
-    if (said.get("passages") or 0) < (said.get("of_passages") or 0):
+    short = (said.get("passages") or 0) < (said.get("of_passages") or 0)
+    if short or said["verdict"] == "incomplete" or said.get("incomplete"):
         return "PARTIAL"
     return "SIMULATED" if environment.get("simulated") else "OK"
-
-
-def is_variant(row: Row) -> bool:
-    """Whether a result is a variant of a ladder."""
-    return bool(row["fidelity"]["kind"] == VARIANT)
-
-
-def line_of_variant(row: Row) -> list[str]:
-    """Return the cells of a variant."""
-    found, environment = row["fidelity"], row["environment"] or {}
-    return [
-        text(row["model"]),
-        text(environment.get("platform")),
-        text(row["precision"]),
-        text(row["variant"]),
-        cosine_text(found.get("min_cosine")),
-        cosine_text(found.get("mean_cosine")),
-        formatted(found.get("overlap"), ".2%"),
-        formatted(found.get("ndcg"), ".4f"),
-        formatted(found.get("ndcg_change"), "+.4f"),
-        span(found.get("ndcg_interval"), "+.4f"),
-        formatted(found.get("ndcg_p"), ".3f"),
-        number(row["thp"]),
-        formatted(found.get("speed"), ".2f"),
-        span(found.get("speed_interval"), ".2f"),
-        note(row),
-    ]
-
-
-def line_of_artifact(row: Row) -> list[str]:
-    """Return the cells of an artifact."""
-    found = row["fidelity"]
-    missing = found.get("missing_in")
-    return [
-        text(found["artifact"]),
-        found["kind"],
-        found["verdict"],
-        share_text(found.get("share_equal")),
-        number(found.get("max_abs")),
-        cosine_text(found.get("min_cosine")),
-        number(found.get("different_ids")),
-        formatted(found.get("rbo"), ".4f"),
-        f"not in {missing.upper()}" if missing else "",
-    ]
-
-
-def note(row: Row) -> str:
-    """Return what a reader should know: the verdicts, a failure, what is not finished, what is simulated."""
-    found = row["fidelity"]
-    if row["status"] == "ERR":
-        return trust(row)
-    parts = [found["verdict"], found.get("speed_verdict"), found.get("speed_reason")]
-    if row["status"] == "PARTIAL":
-        parts.append(f"partial: {found['passages']:,} of {found['of_passages']:,} passages")
-    if row["status"] == "SIMULATED":
-        parts.append(trust(row))
-    return "; ".join(part for part in parts if part)
 
 
 def least_cosine(row: Row) -> Finding | None:
@@ -211,30 +224,31 @@ class Fidelity(Workload):
     """Whether numbers and rankings stay the same."""
 
     name: ClassVar[str] = "fidelity"
+    engine: ClassVar[str] = "fmbench/fidelity"
+    kinds: ClassVar[Mapping[str, Schema]] = {"FID": FID}
+    sections: ClassVar[Mapping[str, Schema]] = {"fidelity": SECTION}
+    gauges: ClassVar[Sequence[Gauge]] = GAUGES
+    labels: ClassVar[Mapping[str, str]] = {"artifact": "fidelity.artifact"}
     columns: ClassVar[Sequence[Column]] = (
         Column("min_cosine", "least cosine", least_cosine, text=lambda figure: cosine_text(figure.value)),
         Column("overlap", "top-10 overlap", overlap, text=lambda figure: f"{figure.value:.2%}"),
         Column("ndcg_change", "nDCG@10 change", change, text=lambda figure: f"{figure.value:+.4f}"),
     )
-    engine: ClassVar[str] = "fmbench/fidelity"
-    kinds: ClassVar[Mapping[str, Schema]] = {"FID": FID}
-    sections: ClassVar[Mapping[str, Schema]] = {"fidelity": SECTION}
 
     def blame(self, run: Run, line: JsonLine, reason: str) -> None:
         """Say it in the row of the artifact."""
         run.blame(line.data.get("artifact"), reason)
 
-    gauges: ClassVar[Sequence[Gauge]] = GAUGES
-    labels: ClassVar[Mapping[str, str]] = {"artifact": "fidelity.artifact"}
-
     def rows(self, run: Run, source: str, metadata_id: str | None) -> Iterator[Result]:
-        """Yield a row a variant or artifact; of one that was said several times, the last."""
-        lines = {line.data["artifact"]: line.data for line in run.lines_of(self.name)}
-        first = next(iter(lines), None)
-        for artifact, said in lines.items():
-            variant = said.get("name") if said["kind"] == VARIANT else None
+        """Yield a row a thing; of one that was said several times, the last."""
+        lines = {tuple(line.data.get(key) for key in HELD): line.data for line in run.lines_of(self.name)}
+        first = next(iter(lines.values()), None)
+        for said in lines.values():
+            variant = said.get(
+                "variant", said.get("name")
+            )  # the first versions said it of a ladder's alone, as its name
             row = self.row(run, metadata_id, variant)
-            if variant is not None and variant not in run.environments and artifact != first:
+            if variant is not None and variant not in run.environments and said is not first:
                 row |= without_platform(row)
             failure = said.get("failure")
             yield Result({
@@ -246,7 +260,7 @@ class Fidelity(Workload):
                 "status": status(row["environment"] or {}, said),
                 "error": {"type": said["verdict"], "message": failure} if failure else None,
                 "fidelity": {name: value for name, value in said.items() if name not in ELSEWHERE},
-                "doubt": run.doubt or run.doubts.get(artifact),
+                "doubt": run.doubt or run.doubts.get(said["artifact"]),
             }, source, said.get("nanoseconds") or ())  # fmt: skip
 
     def label(self, row: Row) -> str:
@@ -254,23 +268,15 @@ class Fidelity(Workload):
         return str(row["fidelity"]["artifact"])
 
     def tables(self, results: Sequence[Result]) -> Sequence[Table]:
-        """Return a table of variants, and one of artifacts."""
-        variants = [result for result in results if is_variant(result.row)]
-        artifacts = [result for result in results if not is_variant(result.row)]
-        return [
-            Table(header, [line_of(one.row) for one in members], right, [one.source for one in members])
-            for members, header, line_of, right in (
-                (variants, VARIANTS, line_of_variant, RIGHT_OF_VARIANTS),
-                (artifacts, ARTIFACTS, line_of_artifact, RIGHT_OF_ARTIFACTS),
-            )
-            if members
-        ]
+        """Return a table of each kind of thing that is there."""
+        return fidelity_tables.tables(results)
 
     def plots(self) -> Mapping[str, Plot]:
-        """Return cosine and overlap against speed, a point a variant."""
+        """Return cosine and overlap against speed, a point a variant, and drift by layer."""
+        from ..plots.drift import drift
         from ..plots.tradeoff import fidelity_speed
 
-        return {"fidelity_speed": fidelity_speed}
+        return {"fidelity_speed": fidelity_speed, "drift_by_layer": drift}
 
     def news(self, kind: str, data: Row) -> str | None:
         """Return the verdict on a variant or an artifact, with what it is of."""

@@ -10,6 +10,7 @@ from fmbench.markdown import markdown, plain, visible
 from ..reading.row import Result
 from ..workload import tables_of
 from .columns import Table, text_of
+from .html import write_html
 from .openmetrics import write_openmetrics
 from .parquet import write_parquet
 
@@ -48,6 +49,7 @@ def write_markdown(rows: Rows, stream: TextIO) -> None:
     """Write tables for people: the figures that matter, with their units. Each workload has tables of its own."""
     parts: list[str] = []
     for found in tables_of(Result(row, "") for row in rows):
+        parts += [f"#### {found.title}\n"] if found.title else []
         parts += [markdown(found.header, found.lines, found.right), *(f"{plain(note)}\n" for note in found.notes)]
     stream.write("\n".join(parts))
 
@@ -59,4 +61,5 @@ WRITERS: Mapping[str, Writer] = {
     "parquet": write_parquet,
     "markdown": write_markdown,
     "openmetrics": write_openmetrics,
+    "html": write_html,
 }

@@ -124,16 +124,18 @@ def record_tables(results: Sequence[Result]) -> str:
 def tables_as_text(results: Iterable[Result], by: Sequence[str] | None, origin: str = "log") -> str:
     """Return results as tables: a row each, or, by some keys, a row a group. `origin` heads their sources."""
     tables = [group_table(results, by)] if by else tables_of(results)
-    return "\n".join(part for found in tables for part in (as_text(found, origin), *(f"{n}\n" for n in found.notes)))
+    return "\n".join(as_text(found, origin) for found in tables)
 
 
 def as_text(found: Table, origin: str) -> str:
-    """Return a table, with the log that each row is from where there are several."""
-    if len(set(found.sources)) < 2:
-        return table(found.header, found.lines, found.right)
-    short = without_common(found.sources)
-    lines = [[short[source], *line] for source, line in zip(found.sources, found.lines, strict=True)]
-    return table([origin, *found.header], lines, [column + 1 for column in found.right])
+    """Return a table with title and notes, and the log that each row is from where there are several."""
+    header, lines, right = list(found.header), found.lines, found.right
+    if len(set(found.sources)) > 1:
+        short = without_common(found.sources)
+        lines = [[short[source], *line] for source, line in zip(found.sources, found.lines, strict=True)]
+        header, right = [origin, *header], [column + 1 for column in right]
+    title = [f"{found.title}\n"] if found.title else []
+    return "".join([*title, table(header, lines, right), *(f"{harmless(note)}\n" for note in found.notes)])
 
 
 def without_common(paths: Iterable[str]) -> dict[str, str]:

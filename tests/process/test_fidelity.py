@@ -12,7 +12,8 @@ from .log_lines import LOG
 
 SHARED = {"task": "ladder", "python": "3.12", "passages": 24, "queries": 6, "seed": 0}
 FP32 = {
-    "artifact": "ladder/fp32", "kind": "variant", "verdict": "equal", "name": "fp32", "failure": None,
+    "artifact": "ladder/fp32", "kind": "variant", "verdict": "equal", "variant": "fp32", "reference": "fp32",
+    "failure": None,
     "min_cosine": 1.0,
     "mean_cosine": 1.0, "overlap": 1.0, "ndcg": 0.6, "ndcg_change": 0.0, "ndcg_interval": [0.0, 0.0], "ndcg_p": 1.0,
     "speed": 1.0, "speed_interval": [1.0, 1.0], "speed_verdict": "no significant difference", "speed_reason": None,
@@ -20,7 +21,7 @@ FP32 = {
     "start": "1700000000.000000000", "nanoseconds": [4000000] * 12,
 }  # fmt: skip
 BF16 = FP32 | {
-    "artifact": "ladder/bf16", "name": "bf16", "verdict": "different", "min_cosine": 0.99992, "overlap": 0.95,
+    "artifact": "ladder/bf16", "variant": "bf16", "verdict": "different", "min_cosine": 0.99992, "overlap": 0.95,
     "ndcg": 0.59, "ndcg_change": -0.01, "ndcg_interval": [-0.03, 0.01], "ndcg_p": 0.31, "speed": 2.0,
     "speed_interval": [1.9, 2.1], "speed_verdict": "faster", "latency_ms": 2.0, "texts_per_second": 1000.0,
 }  # fmt: skip
@@ -33,7 +34,7 @@ EARLY = BF16 | {
     "ndcg_p": None,
 }
 HPU = {
-    "artifact": "ladder/hpu", "kind": "variant", "verdict": "unsupported", "name": "hpu", "failure": "no such card",
+    "artifact": "ladder/hpu", "kind": "variant", "verdict": "unsupported", "variant": "hpu", "failure": "no such card",
     "passages": 0, "of_passages": 24,
 }  # fmt: skip
 FACTS = (
@@ -85,8 +86,9 @@ def test_a_ladder_that_was_killed_is_partial(read, tmp_path, capsys):
 
 def test_show_has_a_table_of_its_own(log, capsys):
     assert show_main([str(log)]) == 0
-    header, hpu, fp32, bf16 = capsys.readouterr().out.splitlines()
-    assert header.split()[:4] == ["model", "platform", "dtype", "variant"] and "latency" not in header
+    title, header, hpu, fp32, bf16, note = capsys.readouterr().out.splitlines()
+    assert (title, note[:7]) == ("Variants", "Cosine:")
+    assert header.split()[:5] == ["model", "platform", "dtype", "variant", "against"] and "latency" not in header
     assert "failed: unsupported: no such card" in hpu and "1.00 to 1.00" in fp32
     for cell in (
         "bfloat16",
@@ -134,8 +136,101 @@ def test_artifacts_of_captures_are_rows(process, capsys):
     assert [row["fidelity"]["verdict"] for row in printed.rows] == ["close", "different", "missing"]
     assert {row["status"] for row in printed.rows} == {"OK"} and printed.rows[0]["fidelity"]["max_ulp"] == 12
     assert show_main([str(GOLDEN.parent / "golden-fidelity" / "format-1.log")]) == 0
-    _, layer, exact, pooler = capsys.readouterr().out.splitlines()
-    assert "87.50%" in layer and "0.9999" in exact and "not in B" in pooler
+    out = capsys.readouterr().out
+    layer, pooler = (line for line in out.splitlines() if line.startswith("bert/"))
+    assert "87.50%" in layer and "from row 3 on" in layer and "only in A" in pooler
+    (exact,) = (line for line in out.splitlines() if line.startswith("search/exact"))
+    assert "-4.1e-05" in exact and "0.9999" in exact and "MRR@10: no (p 1.000)" in exact
+    assert "bert   no (1/2)       no (0/2)        no (1/2)" in out
+
+
+def artifact(kind, name, verdict, **said):
+    return lines.JsonLine(
+        "FID", {"artifact": name, "kind": kind, "verdict": verdict, "reference": "a", "variant": "b", **said}
+    )
+
+
+WHOLE = {
+    "artifacts": 3, "unequal": 2, "tensors": 2, "same_shape": 2, "equal": 0, "close": 1, "rankings": 1,
+    "rankings_changed": 1, "first": "bert/x", "first_verdict": "close", "beyond": "bert/y", "probes": ["bert"],
+    "beyond_verdict": "different", "facts": {"dtype": ["float32", "bfloat16"]}, "incomplete": [],
+}  # fmt: skip
+METRIC = {"a": 0.5, "b": 0.5, "change": 0.0, "interval": [0, 0], "p": 1.0, "increase": 1, "equal": 1, "decrease": 1}
+RANKING = {
+    "queries": 3,
+    "different_ids": 0.5,
+    "replaced": 0.25,
+    "tau": 0.9,
+    "rbo": 0.9,
+    "changed": 1,
+    "metrics": {"MRR@10": METRIC},
+    "changed_queries": [
+        {"query": f"q{n}", "different_ids": n, "tau": 0.9, "rbo": 1 - n / 100, "metrics": {"MRR@10": [0.5, 0.25]}}
+        for n in range(30)
+    ],
+}
+COMPARED = (
+    lines.JsonLine("ENV", {"task": "compare"}),
+    lines.JsonLine("ENV", {"variant": "a", "platform": "cpu", "dtype": "float32"}),
+    lines.JsonLine("ENV", {"variant": "b", "platform": "cpu", "dtype": "bfloat16"}),
+    artifact("comparison", "comparison", "incomplete"),
+    artifact("tensor", "bert/x", "close", probe="bert", min_cosine=0.9999, max_abs=1e-6, nan=[0, 0], inf=[0, 0],
+             dtypes=["float32", "bfloat16"], shapes=[[6, 8], [6, 8]], max_ulp=3, share_equal=0.99999999),
+    artifact("tensor", "bert/y", "different", probe="bert", min_cosine=1 - 3.2e-13, max_abs=0.5, nan=[0, 1],
+             inf=[0, 0], mismatched=1, first_row=2, dtypes=["float32"] * 2, shapes=[[6, 8], [6, 9]]),
+    artifact("ranking", "search/exact", "different", probe="search", **RANKING),
+    artifact("swap", "search/exact: search drift", "different", part="search", **RANKING),
+    artifact("swap", "swap", "failed", failure="cannot swap: out of memory"),
+    artifact("call", "pooler.dense", "different", module="Linear", where="before", max_abs=1.0),
+    artifact("comparison", "comparison", "different", **WHOLE),
+    artifact("capture", "capture/c", "failed", reference=None, variant="c", failure="no wheel"),
+)  # fmt: skip
+
+
+def test_every_kind_of_line_is_a_row_and_has_a_table(read, tmp_path, capsys):
+    rows = read(LOG, *(line.format() for line in COMPARED)).rows
+    assert [row["fidelity"]["kind"] for row in rows] == [
+        "comparison", "tensor", "tensor", "ranking", "swap", "swap", "call", "capture",
+    ]  # fmt: skip
+    assert [row["status"] for row in rows] == ["OK"] * 5 + ["ERR", "OK", "ERR"]
+    assert {row["precision"] for row in rows[:7]} == {"bfloat16"} and rows[7]["precision"] is None
+    assert rows[0]["fidelity"]["first"] == "bert/x" and rows[7]["error"] == {"type": "failed", "message": "no wheel"}
+    assert show_main([str(tmp_path / "run.log")]) == 0
+    out = capsys.readouterr().out
+    for said in (
+        "First artifact that differs: bert/x (close). First beyond the tolerance: bert/y (different). 2 of 3 are not",
+        "no (0/2)", "1 of 1 changed", "failed: failed: no wheel", "Facts that differ: dtype: float32 in a, bfloat16 in",
+        "99.99%", "compared as float64", "0 and 1 NaN; 1 of them not in the same places; from row 2 on", "1 - 3.2e-13",
+        "6 x 8 / 6 x 9", "b on the index of a", "failed: failed: cannot swap", "its input: the code between",
+        "Equal: 1, Increase: 1, Decrease: 1", "10 more are in the JSON.", "0.500 to 0.250",
+    ):  # fmt: skip
+        assert said in out, said
+    (ranking,) = (line for line in out.splitlines() if "search/exact " in line and "Equal" in line)
+    assert ranking.split()[3:5] == ["0", "0.5"]  # a mean that stays while queries change is not called equal
+
+
+def test_two_logs_of_artifacts_say_which_is_which(tmp_path, capsys):
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.log").write_text("\n".join([LOG, *(line.format() for line in COMPARED), ""]))
+    assert show_main([str(tmp_path / "one.log"), str(tmp_path / "two.log")]) == 0
+    out = capsys.readouterr().out
+    assert out.count("one.log  a  b  bert") == out.count("two.log  a  b  bert") == 3  # by probe, and two tensors
+
+
+def test_drift_by_layer_is_a_picture(tmp_path, capsys):
+    (tmp_path / "run.log").write_text("\n".join([LOG, *(line.format() for line in COMPARED), ""]))
+    assert process_main(["--path", str(tmp_path / "run.log"), "--plots", str(tmp_path / "plots")]) == 0
+    assert "drift_by_layer.svg" in capsys.readouterr().out
+    assert "b against a: bert" in (tmp_path / "plots" / "drift_by_layer.svg").read_text()
+    assert process_main(["--path", str(tmp_path / "run.log"), "--format", "html"]) == 0
+    page = capsys.readouterr().out
+    assert page.count("<svg") == 1 and "<script" not in page and '<td class="different">different</td>' in page
+
+
+def test_a_ladder_of_an_earlier_version_calls_its_variants_by_name(read):
+    said = {key: value for key, value in BF16.items() if key not in ("variant", "reference")} | {"name": "bf16"}
+    (row,) = read(LOG, *(line.format() for line in FACTS[:4]), lines.JsonLine("FID", said).format()).rows
+    assert (row["variant"], row["precision"], "name" in row["fidelity"]) == ("bf16", "bfloat16", False)
 
 
 def test_a_log_that_says_the_references_facts_alone_says_nothing_of_the_others(read):
@@ -148,8 +243,11 @@ def test_a_log_that_says_the_references_facts_alone_says_nothing_of_the_others(r
 @pytest.mark.parametrize(
     ("damage", "message", "variants"),
     [({"artifact": None}, "artifact is missing", ["fp32"]), ({"verdict": 3}, "verdict is no text", ["fp32"]),
-     ({"name": None}, "name is missing", ["fp32"]), ({"min_cosine": "1"}, "min_cosine is no number", ["bf16", "fp32"]),
+     ({"metrics": {"x": 1}}, "metrics: x is no object", ["bf16", "fp32"]),
+     ({"min_cosine": "1"}, "min_cosine is no number", ["bf16", "fp32"]),
      ({"ndcg_interval": [1]}, "ndcg_interval is no pair", ["bf16", "fp32"]),
+     ({"changed_queries": [{}]}, "changed_queries: query is missing", ["bf16", "fp32"]),
+     ({"facts": 1}, "facts is no object", ["bf16", "fp32"]), ({"probes": [1]}, "probes is no list", ["bf16", "fp32"]),
      ({"nanoseconds": [-1]}, "nanoseconds is no list", ["bf16", "fp32"])],
 )  # fmt: skip
 def test_a_damaged_field_is_a_complaint_and_not_a_figure(damage, message, variants, read):

@@ -1,21 +1,17 @@
 """`fmbench fidelity probes`, `capture`, `bisect` and `swap` on a tiny model, in this process."""
 
-import json
-
 import pytest
 import torch
 import transformers
 
-from fmbench import cli, plugins
+from fmbench import cli, lines, plugins
 from fmbench.backends.cpu import CpuBackend
-from fmbench.drivers.fidelity.arguments import CaptureArguments
-from fmbench.drivers.fidelity.layers import layer_by_layer
-from fmbench.drivers.fidelity.leaves import leaves
-from fmbench.drivers.fidelity.substitution import Substitution
+from fmbench.drivers.fidelity.arguments import CaptureArguments, Subject
+from fmbench.drivers.fidelity.bisect import Substitution
+from fmbench.drivers.fidelity.layers import layer_by_layer, leaves
+from fmbench.drivers.fidelity.probe import GROUP, Probe, available, choose
+from fmbench.drivers.fidelity.reader import ArtifactReader
 from fmbench.encoder import Encoder, EncoderPlan, Recipe
-from fmbench.fidelity.probe import GROUP, Probe
-from fmbench.fidelity.reader import ArtifactReader
-from fmbench.fidelity.subject import Subject
 from tests.tiny_model import write_collection, write_model
 
 SMALL = (
@@ -63,10 +59,16 @@ def captured(folder, fidelity):
     return run
 
 
+def said(out, *kinds):
+    """What the FID lines of some kinds say."""
+    found = [line.data for text in out.splitlines() if lines.is_json(line := lines.parse_line(text), "FID")]
+    return [data for data in found if data["kind"] in kinds]
+
+
 def test_the_same_capture_twice_is_bitwise_equal_and_exits_0(captured, fidelity):
-    code, out, _ = fidelity("compare", captured("A"), captured("again"), "--fail-on", "close", "--format", "json")
+    code, out, _ = fidelity("compare", captured("A"), captured("again"), "--fail-on", "close")
     assert code == 0
-    found = json.loads(out)["artifacts"]
+    found = said(out, "tensor", "ranking")
     assert {row["probe"] for row in found} == set(SMALL.split(","))
     assert {row["verdict"] for row in found} == {"equal"}
     assert sum(row["kind"] == "ranking" for row in found) == 4
@@ -75,14 +77,37 @@ def test_the_same_capture_twice_is_bitwise_equal_and_exits_0(captured, fidelity)
 def test_bfloat16_is_different_from_the_first_layer_on(captured, fidelity):
     a, b = captured("A"), captured("bf16", "--model:dtype@", "torch.bfloat16")
     assert fidelity("compare", a, b, "--fail-on", "different")[0] == 1
-    found = json.loads(fidelity("compare", a, b, "--format", "json")[1])
-    rows = {row["artifact"]: row for row in found["artifacts"]}
-    assert found["first_not_equal"] == "hidden/embeddings"
+    out = fidelity("compare", a, b)[1]
+    rows = {row["artifact"]: row for row in said(out, "tensor", "ranking")}
+    assert said(out, "comparison")[-1]["first"] == "hidden/embeddings"
     layers = [row["verdict"] for name, row in rows.items() if name.startswith(("hidden/layer", "bert/layer"))]
     assert layers == ["different"] * 4
     assert all(row["verdict"] == "equal" for name, row in rows.items() if name.startswith(("tokens/", "norm/")))
     changed = [row for row in rows.values() if row["kind"] == "ranking" and row["changed_queries"]]
     assert changed and all(query["query"].startswith("q") for row in changed for query in row["changed_queries"])
+
+
+class Interrupted(Probe):
+    name = "interrupted"
+    summary = "never ends"
+
+    def run(self, context):
+        yield "half", torch.zeros(2)
+        raise KeyboardInterrupt
+
+
+def test_what_is_interrupted_keeps_the_probes_that_ended(folder, captured, fidelity, monkeypatch):
+    monkeypatch.setattr(
+        "fmbench.drivers.fidelity.capture.choose_probes",
+        lambda arguments: [*choose(available()[0], ["tokens"]), Interrupted()],
+    )
+    code, out, err = fidelity("capture", "--dataset", folder / "wings", "--out", folder / "half")
+    assert code == 130 and said(out, "capture")[-1]["verdict"] == "incomplete" and "partial: " in err
+    code, _, err = fidelity("compare", captured("A"), folder / "half")
+    assert code == 2 and "the capture did not end; it holds tokens" in err
+    code, out, err = fidelity("compare", captured("A"), folder / "half", "--probes", "tokens")
+    whole = said(out, "comparison")[-1]
+    assert code == 0 and (whole["verdict"], whole["incomplete"]) == ("equal", ["half"]) and "partial: half" in err
 
 
 def test_what_a_capture_holds(captured):
@@ -235,8 +260,9 @@ def bisected(captured, encoder):
 
 
 def test_bisecting_the_same_build_finds_nothing(captured, fidelity):
-    code, out, _ = fidelity("bisect", captured("A"))
-    assert code == 0 and "calls of modules give what they gave in A, bit for bit." in out
+    code, out, err = fidelity("bisect", captured("A"))
+    assert code == 0 and "calls of modules give what they gave in A, bit for bit." in err
+    assert [row["verdict"] for row in said(out, "comparison")] == ["incomplete", "equal"] and not said(out, "call")
 
 
 def test_bisecting_names_every_leaf_module_that_was_changed(captured, encoder):
@@ -294,23 +320,23 @@ def test_bisecting_tells_code_between_modules_from_modules(captured, encoder, mo
 
 
 def test_bisecting_another_model_names_the_calls_that_are_missing(captured, folder, fidelity):
-    code, out, _ = fidelity("bisect", captured("A"), "--model:num_hidden_layers@", "1", "--format", "json")
-    found = json.loads(out)
-    assert code == 0 and found["first"] is None
-    assert "encoder.layer.1.output.dense" in {item["call"] for item in found["found"] if item["where"] == "missing"}
+    code, out, err = fidelity("bisect", captured("A"), "--model:num_hidden_layers@", "1")
     first = "encoder.layer.1.attention.self.query"
-    assert found["found"][0]["call"] == first
-    out = fidelity("bisect", captured("A"), "--model:num_hidden_layers@", "1")[1]
-    assert f"the first of A that is not made here is {first}." in out.replace("\\", "")
+    whole = said(out, "comparison")[-1]
+    assert code == 0 and whole["first"] is None and (whole["alone"], whole["alone_where"]) == (first, "missing")
+    found = said(out, "call")
+    assert "encoder.layer.1.output.dense" in {item["artifact"] for item in found if item["where"] == "missing"}
+    assert found[0]["artifact"] == first
+    assert f"the first of A that is not made here is {first}." in err
 
 
 def test_bisecting_a_larger_model_names_the_first_call_that_is_not_in_a(captured, folder, fidelity):
     words = ("--model:num_hidden_layers@", "1")
     small = captured("small", *words, probes="modules")
-    out = fidelity("bisect", small)[1].replace("\\", "")
-    assert "the first that A does not make is encoder.layer.1.attention.self.query." in out
-    assert "differs on the same input" not in out
-    assert fidelity("bisect", small, *words)[1].count("bit for bit") == 1
+    err = fidelity("bisect", small)[2]
+    assert "the first that A does not make is encoder.layer.1.attention.self.query." in err
+    assert "differs on the same input" not in err
+    assert fidelity("bisect", small, *words)[2].count("bit for bit") == 1
 
 
 def test_a_compiled_model_cannot_be_looked_into_and_the_line_says_what_to_do(captured, folder, fidelity, monkeypatch):
@@ -334,12 +360,11 @@ def test_bisecting_needs_the_probe(captured, fidelity):
 
 
 def test_swapping_the_same_build_drifts_nowhere(captured, folder, fidelity):
-    code, out, err = fidelity(
-        "swap", captured("A"), captured("again"), "--dataset", folder / "wings", "--format", "json"
-    )
-    drifts = json.loads(out)
-    assert code == 0 and "differ" not in err
-    assert len(drifts) == 6 and {drift["drift"]["verdict"] for drift in drifts} == {"equal"}
+    code, out, err = fidelity("swap", captured("A"), captured("again"), "--dataset", folder / "wings")
+    drifts = said(out, "swap")
+    assert code == 0 and "this is not what made" not in err
+    assert len(drifts) == 6 and {drift["verdict"] for drift in drifts} == {"equal"}
+    assert {(drift["reference"], drift["variant"]) for drift in drifts} == {("A", "again")}
 
 
 def test_swapping_parts_the_drift(captured, folder, fidelity):
@@ -347,15 +372,16 @@ def test_swapping_parts_the_drift(captured, folder, fidelity):
     words = ("swap", a, b, "--dataset", folder / "wings", "--model:dtype@", "torch.bfloat16")
     code, out, err = fidelity(*words)
     assert code == 0 and "this is not what made" not in err
-    assert out.count("search drift") == out.count("index drift") == 2
+    assert err.count("search drift") == err.count("index drift") == 2
+    assert [drift["part"] for drift in said(out, "swap")] == ["both", "search", "index"] * 2
     assert "this is not what made" in fidelity(*words[:-2])[2]
 
 
 def test_swapping_needs_index_and_search_alone(captured, folder, fidelity):
     few = captured("few", probes="index,search")
-    words = ("--dataset", folder / "wings", "--format", "json")
+    words = ("--dataset", folder / "wings")
     code, out, err = fidelity("swap", captured("A"), few, *words)
-    assert code == 0 and {drift["drift"]["verdict"] for drift in json.loads(out)} == {"equal"}, err
+    assert code == 0 and {drift["verdict"] for drift in said(out, "swap")} == {"equal"}, err
     code, _, err = fidelity("swap", few, captured("alone", probes="pooled"), *words)
     assert code == 2 and "alone: was captured without the probe index" in err
 

@@ -1,7 +1,6 @@
 """`fmbench fidelity ladder` on a tiny model, in this process."""
 
 import importlib.util
-import json
 
 import pytest
 
@@ -39,12 +38,20 @@ def ladder(folder, capfd, restore_torch):
     return run
 
 
-def test_each_variant_stands_against_fp32(ladder, tmp_path):
+def parsed(out):
+    """The FMWORK lines of a log."""
+    return [line for text in out.splitlines() if (line := lines.parse_line(text))]
+
+
+def test_each_variant_stands_against_fp32(ladder):
     variants = ("--variants", "bf16", "--vs", "--model:dtype@ torch.float32", "--vs", "--platform hpu")
-    code, out, err = ladder(*variants, "--format", "json", "--log", tmp_path / "log")
+    code, out, err = ladder(*variants)
     assert code == 1, err  # hpu
-    reference, bf16, same, hpu = json.loads(out)
-    assert [row["name"] for row in (reference, bf16)] == ["fp32", "bf16"]
+    written = parsed(out)
+    fids = last_of(written)
+    reference, bf16 = fids["ladder/fp32"], fids["ladder/bf16"]
+    same, hpu = fids["ladder/--model:dtype@ torch.float32"], fids["ladder/--platform hpu"]
+    assert {(row["reference"], row["variant"]) for row in (reference, bf16)} == {("fp32", "fp32"), ("fp32", "bf16")}
     assert reference["verdict"] == same["verdict"] == "equal"
     assert (same["min_cosine"], same["overlap"], same["ndcg_change"]) == (1, 1, 0)
     assert bf16["verdict"] == "different" and 0.9 < bf16["min_cosine"] < bf16["mean_cosine"] < 1
@@ -52,14 +59,8 @@ def test_each_variant_stands_against_fp32(ladder, tmp_path):
     assert bf16["ndcg_interval"][0] <= bf16["ndcg_change"] <= bf16["ndcg_interval"][1]
     assert bf16["speed"] > 0 and bf16["speed_interval"][0] <= bf16["speed_interval"][1]
     assert hpu["verdict"] == "unsupported" and "--platform hpu is not usable here" in hpu["failure"]
-    written = [lines.parse_line(text) for text in (tmp_path / "log").read_text().splitlines()]
     env = {name: value for line in written if lines.is_json(line, "ENV") for name, value in line.data.items()}
     assert (env["task"], env["platform"], env["queries"]) == ("ladder", "cpu", 6) and env["packages"]["torch"]
-    fids = last_of(written)
-    assert {name: fid["verdict"] for name, fid in fids.items()} == {
-        "ladder/fp32": "equal", "ladder/bf16": "different", "ladder/--model:dtype@ torch.float32": "equal",
-        "ladder/--platform hpu": "unsupported",
-    }  # fmt: skip
     fid, durations = fids["ladder/bf16"], stats.settled(fids["ladder/bf16"]["nanoseconds"])
     assert fid["passages"] == fid["of_passages"] == env["passages"] and float(fid["start"]) > 1e9
     assert fid["latency_ms"] == pytest.approx(stats.median(durations) / 1e6)
@@ -98,29 +99,62 @@ def stop_at(monkeypatch):
 
 @pytest.mark.parametrize(("error", "expected"), [(KeyboardInterrupt, 130), (Terminated, 143)])
 def test_what_is_stopped_says_how_variants_stand_and_goes_on(error, expected, ladder, stop_at, tmp_path):
-    words = ("--variants", "bf16", "--format", "json", "--out", tmp_path / "kept")
+    words = ("--variants", "bf16", "--out", tmp_path / "kept")
     stop_at(21, error)  # 6 turns of queries, 4 of passages, and one variant's part of the next
     code, out, err = ladder(*words)
     assert code == expected and "the same command goes on" in err
-    bf16 = json.loads(out)[1]
-    assert bf16["passages"] == 8 and 0.9 < bf16["min_cosine"] < 1 and bf16["ndcg"] is None and bf16["speed"] > 0
-    parsed = [lines.parse_line(text) for text in (tmp_path / "kept" / "ladder.log").read_text().splitlines()]
-    assert last_of(parsed)["ladder/bf16"]["passages"] == 8
+    bf16 = last_of(parsed(out))["ladder/bf16"]
+    assert (
+        "partial: 8 of 30 passages" in err
+        and bf16["passages"] == 8
+        and 0.9 < bf16["min_cosine"] < 1
+        and bf16["ndcg"] is None
+        and bf16["speed"] > 0
+    )
     rest = stop_at(None)
     code, out, err = ladder(*words)
     assert (code, rest) == (0, ["passage"] * 22), err  # 11 turns of two
-    whole = json.loads(ladder(*words[:-2])[1])
+    whole = last_of(parsed(ladder(*words[:-2])[1]))
     faithful = ("passages", "min_cosine", "mean_cosine", "overlap", "ndcg_change", "ndcg_interval", "ndcg_p")
-    for found, wanted in zip(json.loads(out), whole, strict=True):
-        assert [found[name] for name in faithful] == [wanted[name] for name in faithful]
+    for name, found in last_of(parsed(out)).items():
+        assert [found[key] for key in faithful] == [whole[name][key] for key in faithful]
 
 
-def test_a_log_says_how_variants_stand_before_the_end(ladder, stop_at, tmp_path):
+def test_a_log_says_how_variants_stand_before_the_end(ladder, stop_at):
     stop_at(19, RuntimeError("killed"))
-    code, _, _ = ladder("--variants", "bf16", "--log", tmp_path / "log")
+    code, out, _ = ladder("--variants", "bf16")
     assert code == 1
-    found = last_of([lines.parse_line(text) for text in (tmp_path / "log").read_text().splitlines()])
-    assert found["ladder/bf16"]["passages"] == 4  # after 8 turns
+    assert last_of(parsed(out))["ladder/bf16"]["passages"] == 4  # after 8 turns
+
+
+def test_a_variant_has_the_facts_that_retrieve_prints_for_the_same_set_up(ladder, folder, capfd, tmp_path):
+    """What decides a figure is said alike, so that both are of one configuration."""
+    facts = {}
+    for line in parsed(ladder("--variants", "bf16")[1]):
+        if lines.is_json(line, "ENV") and line.data.get("variant") in (None, "bf16"):
+            facts |= line.data
+    model = ["--platform", "cpu", "--threads", "1", "--model_name", str(folder / "tiny")]
+    words = ["--dataset", str(folder / "wings"), "--model:dtype@", "torch.bfloat16"]
+    words += ["--encoding_cache_dir", str(tmp_path)]
+    assert cli.main(["retrieve", "encode", *model, *words]) == 0
+    theirs = {}
+    for line in parsed(capfd.readouterr().out):
+        theirs |= line.data if lines.is_json(line, "ENV") else {}
+    own = ("task", "timed", "variant", "queries", "passages", "texts", "load_average", "steal_seconds", "cpu_mhz")
+    differing = {key for key in facts.keys() & theirs.keys() if facts[key] != theirs[key]}
+    assert {key for key in differing if not key.startswith(own)} == set()
+    for key in (
+        "platform",
+        "device",
+        "dtype",
+        "model_digest",
+        "threads",
+        "attention",
+        "compile",
+        "packages",
+        "options",
+    ):
+        assert facts[key] == theirs[key], key
 
 
 def test_turns_of_another_run_are_refused(ladder, tmp_path):
@@ -143,15 +177,15 @@ def test_turns_of_another_run_are_refused(ladder, tmp_path):
 
 
 def test_the_table_says_why_a_variant_is_not_there(ladder):
-    code, out, err = ladder("--variants", "fp32", "--vs", "--model:attn_implementation nonsense")
+    code, _, err = ladder("--variants", "fp32", "--vs", "--model:attn_implementation nonsense")
     assert code == 1, err
-    assert "unsupported" in out and "- --model:attn\\_implementation nonsense" in out.replace("attn_", "attn\\_")
-    assert "passages, 6 queries" in out
+    (row,) = [line for line in err.splitlines() if "failed: unsupported" in line]
+    assert "--model:attn_implementation nonsense" in row
 
 
 def test_int8_is_computed_or_says_what_to_install(ladder):
-    code, out, err = ladder("--variants", "int8", "--format", "json")
-    int8 = json.loads(out)[1]
+    code, out, err = ladder("--variants", "int8")
+    int8 = last_of(parsed(out))["ladder/int8"]
     assert code == (int8["verdict"] == "unsupported"), err
     if importlib.util.find_spec("torchao") is None:
         assert int8["verdict"] == "unsupported" and "pip install torchao" in int8["failure"]

@@ -1,21 +1,20 @@
 """`fmbench fidelity matrix`: two versions of a package that brings a probe, from an index on disk."""
 
-import json
 import subprocess
 import zipfile
 
 import pytest
 
-from fmbench import cli
+from fmbench import cli, lines
 from fmbench.drivers.fidelity.environments import Environment, InstallError, reason_of
+from fmbench.drivers.fidelity.reader import ArtifactReader
 from fmbench.ending import Terminated
 from fmbench.errors import UsageError
-from fmbench.fidelity.reader import ArtifactReader
 from tests.tiny_model import write_collection, write_model
 
 CODE = """
 import torch
-from fmbench.fidelity.probe import Probe
+from fmbench.drivers.fidelity.probe import Probe
 
 class Drifting(Probe):
     name = "drifting"
@@ -46,6 +45,11 @@ def write_wheel(index, number):
     (folder / "index.html").write_text(f"<!DOCTYPE html><html><body>{links}</body></html>")
 
 
+def said(out):
+    """What the FID lines of a log say."""
+    return [line.data for text in out.splitlines() if lines.is_json(line := lines.parse_line(text), "FID")]
+
+
 @pytest.mark.slow
 def test_two_versions_of_a_package_are_compared_and_a_third_says_why_it_is_not_there(tmp_path, capfd):
     write_model(tmp_path / "tiny")
@@ -55,20 +59,19 @@ def test_two_versions_of_a_package_are_compared_and_a_third_says_why_it_is_not_t
     versions = [word for version in ("1.0", "3.0", "2.0") for word in ("--with", f"drifting=={version}")]
     model = ["--platform", "cpu", "--threads", "1", "--model_name", tmp_path / "tiny", "--dataset", tmp_path / "wings"]
     where = ["--index-url", (tmp_path / "index").as_uri(), "--environments", tmp_path / "environments"]
-    words = [*versions, *model, *where, "--probes", "tokens,index,search,drifting", "--format", "json"]
+    words = [*versions, *model, *where, "--probes", "tokens,index,search,drifting"]
     code = cli.main(["fidelity", "matrix", *map(str, [*words, "--out", tmp_path / "first"])])
     done = capfd.readouterr()
     assert code == 1, done.err
-    found = json.loads(done.out)
-    first, third, second = found["versions"]
-    assert first["failure"] is None and second["failure"] is None
-    assert third["failure"].startswith("cannot be installed: ") and "drifting==3.0" in third["failure"]
-    (pair,) = found["pairs"]
-    assert (pair["a"], pair["b"]) == ("drifting==1.0", "drifting==2.0")
-    assert pair["comparison"]["first_not_equal"] == "drifting/version"
-    verdicts = {row["artifact"]: row["verdict"] for row in pair["comparison"]["artifacts"]}
+    found = said(done.out)
+    (third,) = [row for row in found if row["verdict"] == "failed"]
+    assert third["variant"] == "drifting==3.0" and third["failure"].startswith("cannot be installed: ")
+    compared = [row for row in found if row.get("reference")]
+    assert {(row["reference"], row["variant"]) for row in compared} == {("drifting==1.0", "drifting==2.0")}
+    assert [row["first"] for row in found if "first" in row][-1] == "drifting/version"
+    verdicts = {row["artifact"]: row["verdict"] for row in compared if row["kind"] in ("tensor", "ranking")}
     assert verdicts.pop("drifting/version") == "different" and set(verdicts.values()) == {"equal"}
-    assert len(pair["swap"]) == 6 and {drift["drift"]["verdict"] for drift in pair["swap"]} == {"equal"}
+    assert [row["verdict"] for row in compared if row["kind"] == "swap"] == ["equal"] * 6
     assert len(list((tmp_path / "environments").glob("*/fmbench-ready.json"))) == 2
     kept = ("environments/*/pyvenv.cfg", "first/*/manifest.json")
     made = {path: path.stat().st_mtime_ns for pattern in kept for path in tmp_path.glob(pattern)}
@@ -77,7 +80,8 @@ def test_two_versions_of_a_package_are_compared_and_a_third_says_why_it_is_not_t
     again = words[: place - 1] + words[place + 1 :]
     assert cli.main(["fidelity", "matrix", *map(str, [*again, "--out", tmp_path / "first"])]) == 0
     done = capfd.readouterr()
-    assert json.loads(done.out)["pairs"] == found["pairs"] and "by the same command, and is kept" in done.err
+    assert [row for row in said(done.out) if row.get("reference")] == compared
+    assert "by the same command, and is kept" in done.err
     assert made == {path: path.stat().st_mtime_ns for pattern in kept for path in tmp_path.glob(pattern)}
 
 
@@ -87,7 +91,10 @@ def matrix(tmp_path, monkeypatch, capfd, restore_torch):
     write_model(tmp_path / "tiny")
     (tmp_path / "texts.txt").write_text("wing flow\nshock wave\n")
 
+    printed = []  # by the matrix itself, before it runs another command in this process
+
     def run(environment, words):
+        printed.append(capfd.readouterr().out)
         code = cli.main(list(words))
         done = capfd.readouterr()
         return subprocess.CompletedProcess(words, code, done.out, done.err)
@@ -107,8 +114,9 @@ def matrix(tmp_path, monkeypatch, capfd, restore_torch):
         ours += [word for name, value in usual.items() if name not in words for word in (name, value)]
         says = []
         monkeypatch.setattr("fmbench.console.say", says.append)
+        printed.clear()
         code = cli.main(["fidelity", "matrix", *ours, *words])
-        return code, capfd.readouterr().out, "\n".join(says)
+        return code, "".join([*printed, capfd.readouterr().out]), "\n".join(says)
 
     return call
 
@@ -164,22 +172,25 @@ def test_what_no_environment_could_mend_is_said_before_one_is_made(words, expect
 
 def test_a_probe_may_come_with_a_package_that_is_not_installed_here(matrix):
     code, out, _ = matrix("--probes", "theirs", versions=("torch==1", "no-such-package==2"))
-    assert code == 1 and out.count("cannot capture: ") == 2
+    assert code == 1 and [row["failure"].partition(":")[0] for row in said(out)] == ["cannot capture"] * 2
 
 
-def test_the_table_keeps_the_order_of_the_command_line_and_a_failure_is_a_1(matrix, monkeypatch):
+def test_the_order_is_that_of_the_command_line_and_a_failure_is_a_1(matrix, monkeypatch):
     def make(environment):
         if environment.requirement == "a==2":
             raise InstallError("no such version")
 
     monkeypatch.setattr(Environment, "make", make)
     code, out, _ = matrix(versions=("a==1", "a==2", "a==3", "a==4"))
-    rows = [line for line in out.splitlines() if "a==" in line]
-    assert code == 1 and [line.split("|")[2].strip() for line in rows] == ["a==2", "a==3", "a==4"]
-    assert "cannot be installed: no such version" in rows[0]
+    rows = [row for row in said(out) if row["kind"] in ("capture", "comparison") and row["verdict"] != "incomplete"]
+    assert code == 1 and [(row.get("reference"), row["variant"], row["verdict"]) for row in rows] == [
+        (None, "a==1", "complete"), (None, "a==2", "failed"), (None, "a==3", "complete"), ("a==1", "a==3", "equal"),
+        (None, "a==4", "complete"), ("a==3", "a==4", "equal"),
+    ]  # fmt: skip
+    assert rows[1]["failure"] == "cannot be installed: no such version"
 
 
-def test_what_is_stopped_prints_the_versions_that_are_done_and_goes_on(matrix, monkeypatch):
+def test_what_is_stopped_has_said_the_versions_that_are_done_and_goes_on(matrix, monkeypatch):
     def make(environment):
         if environment.requirement == "a==3":
             raise Terminated
@@ -189,10 +200,10 @@ def test_what_is_stopped_prints_the_versions_that_are_done_and_goes_on(matrix, m
         patched.setattr(Environment, "make", make)
         code, out, err = matrix(versions=versions)
     assert code == 143 and "2 of 4 versions are done; the same command goes on" in err
-    assert [line.split("|")[2].strip() for line in out.splitlines() if "a==" in line] == ["a==2"]
+    assert [row["variant"] for row in said(out) if row["kind"] == "capture"] == ["a==1", "a==2"]
     code, out, err = matrix(versions=versions)
     assert code == 0 and err.count("by the same command, and is kept") == 2
-    assert out.count("| a==") == 6  # three pairs
+    assert sum(row["kind"] == "comparison" and row["verdict"] == "equal" for row in said(out)) == 3
 
 
 @pytest.mark.parametrize(
