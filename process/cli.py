@@ -91,7 +91,8 @@ def process(argv: Sequence[str]) -> int:
         targets = {"--out": arguments.out, "--dashboard": arguments.dashboard}
         output.check_targets(targets, sources)
         alone = len(sources) == 1 and any(targets.values())  # then the file that is there stays as it is
-        raw = arguments.plots is not None or bool(arguments.report_to)  # plots show the repetitions themselves
+        # Plots show the repetitions themselves, and the page compares them.
+        raw = any((arguments.plots, arguments.dashboard, arguments.report_to))
         results = read_results(sources, warn, arguments.metadata_id, None if alone else bad, repetitions=raw)
         deliver(results, arguments)
         if bad:
@@ -154,8 +155,6 @@ def draw(results: Iterable[Result], folder: Path | None, page: Path | None) -> l
         from .dashboard.page import plotly_script, write_dashboard
 
         plotly_script()  # where it is missing, that is said before any log is read
-    if folder is None:  # then nobody needs the repetitions
-        results = (Result(result.row, result.source) for result in results)
     kept = list(results)
     paths: list[Path] = []
     if folder is not None:

@@ -14,6 +14,7 @@ from ..writing import output
 from . import report
 from .comparison import Comparison, compare_sides
 from .sides import Facts, Side, check_comparable, check_names, read_side, tell_unsaid
+from .verdicts import THRESHOLD
 
 PROGRAM = "fmbench compare"
 FAILURES: Mapping[str, Callable[[Comparison], bool]] = {
@@ -111,7 +112,7 @@ def build_parser() -> Parser:
     parser.add_argument("base", metavar="BASE", help="log to compare with, or a folder of logs")
     parser.add_argument("new", nargs="+", metavar="NEW", help="log to judge; several make a matrix")
     parser.add_argument(
-        "--threshold", type=threshold, default=0.03, metavar="SHARE", help="what is no concern (default: 3%%)"
+        "--threshold", type=threshold, default=THRESHOLD, metavar="SHARE", help="what is no concern (default: 3%%)"
     )
     parser.add_argument(
         "--fail-on", type=failures, default=(), metavar="WHAT,...", help="exit with 1 for: regression, missing"

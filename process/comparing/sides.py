@@ -1,6 +1,6 @@
 """What is compared: the results of one path, by shape, and whether two of them may be compared at all."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,14 +30,19 @@ class Side:
 
 
 def read_side(path: str, across: Collection[str], warn: Callable[[str], None]) -> Side:
-    """Read one side; of a shape that was measured twice, the last result counts.
+    """Read one side, as `side_of` has it."""
+    return side_of(path, read_results(find_sources([path]), warn), across, warn)
+
+
+def side_of(path: str, results: Iterable[Result], across: Collection[str], warn: Callable[[str], None]) -> Side:
+    """Return results as a side; of a shape that was measured twice, the last result counts.
 
     Raises UsageError where several models or variants would be one, since they may differ.
     """
     found: dict[Key, Result] = {}
     names = VariantNames()
     twice = 0
-    for result in joined(read_results(find_sources([path]), warn)):
+    for result in joined(results):
         values = {**result.row, "variant": names.name(result)}
         key = tuple(None if name in across else values[name] for name in KEYS)
         if key in found:

@@ -17,6 +17,7 @@ from ..writing.view import median
 from .sides import Key
 
 SIGNIFICANT = 0.05
+THRESHOLD = 0.03  # the share of change that is no concern, unless somebody says another
 FEW = 40  # repetitions; with more, any number of shapes can be told apart
 
 Verdict = Literal["regression", "improvement", "no significant difference"]

@@ -1,37 +1,55 @@
-"""What the page holds: results as columns, those of the CSV format, and the run that each is of."""
+"""What the page holds: results as columns, those of the CSV format, and all else that is computed of them."""
 
 import json
 import os.path
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import PurePath
 from typing import Any
 
 from fmbench import __version__
+from fmbench.configuration import names
 from fmbench.facts import CIRCUMSTANCES
+from fmbench.markdown import harmless
 
 from ..comparing.variant_names import VariantNames
 from ..plots.points import TELLING, VARIANT, facts_of, shown
 from ..reading.row import Result
+from ..record import records_of
+from ..workload import by_workload
 from ..writing.columns import Cells, Kind, Table, text_of
-from ..writing.view import harmless
+from ..writing.view import trust
+from .comparisons import comparisons_of
+from .records import as_json, groups_of
 
 EXACT = 2**53 - 1  # JavaScript keeps whole numbers up to here
 STANDARD_INPUT = "standard input"
+SHAPES = "speed"  # the workload whose rows the page's own table is made for
 
 
-def data_of(results: Iterable[Result]) -> dict[str, Any]:
-    """Return what the page's script reads: a table of shapes, and the runs that they are of."""
+def data_of(found: Sequence[Result]) -> dict[str, Any]:
+    """Return what the page's script reads. It computes nothing: records, verdicts and trust are found here."""
+    results = without_folders(found)
     runs = Runs()
     with Table(runs.watched(results)) as table:
         columns = columns_of(table)
-    size = len(runs.of_rows)
-    shapes = {"size": size, "columns": [*columns, {"name": "run", "kind": None, **packed(runs.of_rows)}]}
+    beside: dict[str, list[Any]] = {"run": runs.of_rows, "trust": [trust(result.row) for result in results]}
+    columns += [{"name": name, "kind": None, **packed(values)} for name, values in beside.items()]
+    records = records_of(results)
     return {
         "program": f"fmbench {__version__}",
         "circumstances": sorted(CIRCUMSTANCES),
-        "shapes": shapes,
+        "shapes": {"size": len(results), "columns": columns},
         "runs": [{"name": name, "log": log} for name, log in runs.names()],
+        "configurations": names(record.configuration for record in records),
+        "groups": groups_of(records),
+        "workloads": [
+            {"name": workload.name, "tables": [as_json(one) for one in workload.tables(members)]}
+            for workload, members in by_workload(results)
+            if workload.name != SHAPES
+        ],
+        "comparisons": comparisons_of(results),
     }
 
 
@@ -91,7 +109,7 @@ class Runs:
 
         It is that of the log, with what tells the run from the others of the log.
         """
-        logs = shortened(self._logs)
+        logs = self._logs
         below: dict[str, list[Cells]] = {}
         for log, first in zip(logs, self._first, strict=True):
             below.setdefault(log, []).append(first)
@@ -124,11 +142,13 @@ def key_of(result: Result) -> tuple[str, ...]:
     return (result.source, *(json.dumps(part, sort_keys=True) for part in parts))
 
 
-def shortened(logs: list[str]) -> list[str]:
-    """Return the paths of logs below the folder that holds them all: where that is, is nobody's business."""
+def without_folders(results: Sequence[Result]) -> list[Result]:
+    """Return results with the paths of their logs below the folder of all: where that is, is nobody's business."""
+    logs = dict.fromkeys(result.source for result in results)
     paths = {log: os.path.abspath(log) for log in logs if log != STANDARD_INPUT}  # noqa: PTH100 (no links followed)
     top = os.path.commonpath([os.path.dirname(path) for path in paths.values()]) if paths else ""  # noqa: PTH120
-    return [harmless(PurePath(paths[log]).relative_to(top).as_posix() if log in paths else log) for log in logs]
+    short = {log: harmless(PurePath(path).relative_to(top).as_posix()) for log, path in paths.items()}
+    return [replace(result, source=short.get(result.source, result.source)) for result in results]
 
 
 def numbered(names: list[str]) -> list[str]:

@@ -3,6 +3,8 @@ const FACETS = [
   ["model", "Model"],
   ["environment.platform", "Platform"],
   ["precision", "Precision"],
+  ["configuration", "Configuration"],
+  ["workload", "Workload"],
   ["environment.dtype", "Dtype of the weights"],
   ["machine", "Machine"],
   ["variant", "Variant"],
@@ -76,8 +78,7 @@ function facetOf(shapes, name, label, changed) {
   const numeric = shapes.kind(name) === "integer";
   if (found.size > MOST_CHOICES && numeric) return new Range(values, label, changed);
   const order = name === "trust" ? (one, other) => TRUST.indexOf(one) - TRUST.indexOf(other) : ordered;
-  const say =
-    name === "run" ? (value) => shapes.runs[value].name : (value) => (value === null ? "unknown" : String(value));
+  const say = (value) => shapes.say(name, value);
   return new Choice(
     values,
     label,

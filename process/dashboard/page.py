@@ -6,27 +6,27 @@ import importlib.resources
 import json
 import re
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from fmbench.console import warn
 from fmbench.errors import UsageError
 
 from ..reading.row import Result
+from ..workload import by_workload
 from ..writing.output import opened
 from .data import data_of
 
-# A panel is one file: it calls panel(...), which is described in panels.js. They stand in this order.
-PANELS = ("charts.js", "table.js", "quality.js", "compare.js", "fingerprints.js")
-SCRIPTS = (
-    "elements.js", "shapes.js", "figures.js", "csv.js", "filters.js", "pages.js", "panels.js", "plots.js", "lines.js",
-    "ratios.js", *(f"panels/{name}" for name in PANELS), "start.js",
-)  # fmt: skip
+# A panel calls panel(...), which is described in page.js. They stand in this order; those of workloads are between.
+FIRST = ("elements.js", "shapes.js", "filters.js", "plots.js", "page.js", "panels/records.js", "panels/charts.js",
+         "panels/table.js", "panels/workloads.js")  # fmt: skip
+LAST = ("panels/compare.js", "panels/fingerprints.js", "start.js")
+ENDS = re.compile("</|<!--")  # what would end a script early
 PLACEHOLDER = re.compile(r"\{\{(\w+)\}\}")
 MANY = 50_000  # results; beyond, a browser needs seconds for every choice
 
 
-def write_dashboard(results: Iterable[Result], target: Path) -> None:
+def write_dashboard(results: Sequence[Result], target: Path) -> None:
     """Write the page, whole or not at all. The same results make the same bytes.
 
     Raises UsageError where plotly is missing or the target cannot be written.
@@ -35,7 +35,7 @@ def write_dashboard(results: Iterable[Result], target: Path) -> None:
     data = data_of(results)
     if data["shapes"]["size"] > MANY:
         warn(f"{target}: {data['shapes']['size']} results are many for one page; name fewer logs if it is slow")
-    text = page(json.dumps(data, allow_nan=False, separators=(",", ":")), plotly)
+    text = page(json.dumps(data, allow_nan=False, separators=(",", ":")), plotly, panels_of(results))
     with opened(target) as stream:
         stream.write(text)
 
@@ -49,18 +49,42 @@ def plotly_script() -> str:
     return str(get_plotlyjs())
 
 
-def page(data: str, plotly: str) -> str:
-    """Return the HTML. Nothing from a log is markup: results are packed, and the script makes text nodes of them."""
-    script = "(() => {\n" + "\n".join(source(name) for name in SCRIPTS) + "})();\n"
+def panels_of(results: Iterable[Result]) -> list[str]:
+    """Return the scripts of the workloads whose results are there. One that cannot be part of a page is a warning."""
+    found = []
+    for workload, _ in by_workload(results):
+        if workload.panel is None:
+            continue
+        if ENDS.search(workload.panel):
+            warn(
+                f"workload {workload.name!r}: its panel is left out: a script with </ or <!-- cannot be part of a page"
+            )
+        else:
+            found.append(f"{{\n{workload.panel}\n}}")  # a block: its names are its own
+    return found
+
+
+def page(data: str, plotly: str, panels: Sequence[str] = ()) -> str:
+    """Return the HTML. Nothing from a log is markup: results are packed, and the script makes text nodes of them.
+
+    Each script of a workload is an element of its own: one that does not parse takes nothing else away.
+    """
+    scripts = [f'"use strict";\n{text}' for text in (joined(FIRST), *panels, joined(LAST))]
+    policy = " ".join(map(allowed, [*scripts, plotly]))
     parts = {
-        "policy": f"default-src 'none'; script-src {allowed(script)} {allowed(plotly)}; style-src 'unsafe-inline'; "
-        "img-src data: blob:; base-uri 'none'; form-action 'none'",
+        "policy": f"default-src 'none'; script-src {policy}; style-src 'unsafe-inline'; img-src data: blob:; "
+        "base-uri 'none'; form-action 'none'",
         "style": source("dashboard.css"),
-        "script": script,
+        "scripts": "\n".join(f"<script>{script}</script>" for script in scripts),
         "data": pack(data),
         "plotly": pack(plotly),
     }
     return PLACEHOLDER.sub(lambda found: parts[found[1]], source("page.html"))
+
+
+def joined(names: Iterable[str]) -> str:
+    """Return some of the page's own files as one."""
+    return "\n".join(map(source, names))
 
 
 def source(name: str) -> str:

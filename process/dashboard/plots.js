@@ -1,5 +1,7 @@
 const TICK_WIDTH = 58; // pixels
 const MARGIN = { l: 78, r: 12, t: 32, b: 52 };
+const SMALL = { l: 54, r: 8, t: 32, b: 44 }; // where a plot has less room than NARROW
+const NARROW = 360;
 const MOST_HOVERED = 60; // letters a line under the mouse
 let loading = null;
 
@@ -45,12 +47,13 @@ function colours() {
 /** Draw a plot. Axes are { title, log, ticks }. */
 async function draw(place, traces, x, y, more = {}) {
   const library = await plotly();
+  const narrow = place.clientWidth < NARROW;
   const layout = {
-    font: { color: styled("--text"), size: 12, family: "system-ui, sans-serif" },
+    font: { color: styled("--text"), size: narrow ? 10 : 12, family: "system-ui, sans-serif" },
     paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)",
-    margin: MARGIN,
-    height: 360,
+    margin: narrow ? SMALL : MARGIN,
+    height: narrow ? 280 : 360,
     showlegend: false,
     hovermode: "closest",
     dragmode: window.matchMedia("(pointer: coarse)").matches ? false : "zoom",
@@ -130,4 +133,18 @@ function scaled(layout, factor) {
     return [middle - half, middle + half];
   };
   return { "xaxis.range": range(layout.xaxis.range), "yaxis.range": range(layout.yaxis.range) };
+}
+
+/** Error bars; none where no value has an interval. */
+function bars(bands, color) {
+  return {
+    type: "data",
+    visible: bands.some(([, low, high]) => low < high),
+    symmetric: false,
+    array: bands.map(([middle, , high]) => high - middle),
+    arrayminus: bands.map(([middle, low]) => middle - low),
+    color,
+    thickness: 1,
+    width: 3,
+  };
 }

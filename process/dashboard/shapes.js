@@ -51,17 +51,18 @@ class Columns {
   }
 }
 
-/** The measured shapes: the columns of `process --format csv`, and beside them the run that each row is of. */
+/** The measured shapes: the columns of `process --format csv`; beside them the run of each row, and its trust. */
 class Shapes extends Columns {
   constructor(data) {
     super(data.shapes);
     this.runs = data.runs;
     this.circumstances = new Set(data.circumstances);
+    this.found = data; // groups of records, tables of other workloads, comparisons: what Python computed
   }
 
   /** The columns of the CSV format. */
   get names() {
-    return super.names.filter((name) => name !== "run");
+    return super.names.filter((name) => name !== "run" && name !== "trust");
   }
 
   /** The rows of each run. */
@@ -74,6 +75,17 @@ class Shapes extends Columns {
   /** The name of the run that a row is of. */
   run(row) {
     return this.runs[this.value(row, "run")].name;
+  }
+
+  /** Whether a column is a fact that may change from one run to the next on the same machine. */
+  isCircumstance(name) {
+    return this.circumstances.has(name.split(".")[1]);
+  }
+
+  /** What a value of a column is called. */
+  say(name, value) {
+    if (name === "run") return this.runs[value].name;
+    return String((name === "configuration" ? this.found.configurations[value] : null) ?? value ?? "unknown");
   }
 
   /** The median in milliseconds, in all digits that the repetitions give; process/view.py says the same. */
@@ -120,4 +132,45 @@ async function unpack(id) {
   for (let place = 0; place < signs.length; place += 1) bytes[place] = signs.charCodeAt(place);
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
   return new Response(stream).text();
+}
+/** A number rounded to where its uncertainty begins, else to three digits: fmbench/figures.py says the same. */
+function significant(value, uncertainty = 0) {
+  let place = leading(value, 3) - 2;
+  if (uncertainty) place = Math.min(leading(uncertainty) - (uncertainty.toExponential(6)[0] === "1"), leading(value));
+  const unit = 10 ** place;
+  return place > 0 ? String(Number(fixed(value / unit, 0)) * unit) : fixed(value, Math.min(100, -place));
+}
+
+/** A number with so many decimals; one that lies half-way gets an even last digit, as Python has it. */
+function fixed(value, digits) {
+  const text = value.toFixed(digits);
+  const halfWay = /^50*$/.test(value.toFixed(100).split(".")[1].slice(digits));
+  return halfWay && text.at(-1) % 2 ? (Number(text) - 10 ** -digits).toFixed(digits) : text;
+}
+
+/** The decimal place of the first digit: 2 for 345, -1 for 0.3. */
+function leading(value, digits = 7) {
+  return Number(value.toExponential(digits - 1).split("e")[1]);
+}
+
+/** A median with half the width of its interval. */
+function plusMinus([value, low, high]) {
+  const half = (high - low) / 2;
+  return half ? `${significant(value, half)} ± ${significant(half, half)}` : significant(value);
+}
+
+/** A ratio with its interval: 1.042 (1.031 to 1.053). */
+function ratioText([value, low, high]) {
+  const digits = value < 10 ? 3 : 1;
+  const text = value.toFixed(digits);
+  return low === undefined ? text : `${text} (${low.toFixed(digits)} to ${high.toFixed(digits)})`;
+}
+
+const TRUST = ["stable", "unstable", "partial", "simulated", "failed", "doubtful", "unknown"];
+
+/** Whether a result can be trusted, and why not: one of TRUST and a sentence of Python's. */
+function trust(shapes, row) {
+  const text = shapes.value(row, "trust");
+  const kind = TRUST.find((word) => text.split(":")[0] === word) ?? (text === "" ? "unknown" : "doubtful");
+  return { kind, text };
 }

@@ -1,6 +1,7 @@
 """What a run of the retrieval driver says of each data set: speed and quality in one row."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 from fmbench.figures import significant
@@ -133,6 +134,7 @@ class Retrieval(Workload):
     """Encoding and searching a data set, and how good the ranking is."""
 
     name: ClassVar[str] = "retrieval"
+    panel: ClassVar[str | None] = Path(__file__).with_suffix(".js").read_text(encoding="utf-8")
     columns: ClassVar[Sequence[Column]] = (
         Column("query_ms", "query ms", query_latency, less_is_better=True),
         Column("texts_per_second", "texts/s", encoding_rate),

@@ -60,11 +60,11 @@ function factsOf(shapes, rows) {
     fact("log", log, "varies"),
     fact("arguments", words, "varies"),
     ...facts(
-      said.filter((name) => !isCircumstance(shapes, name)),
+      said.filter((name) => !shapes.isCircumstance(name)),
       "differs",
     ),
     ...facts(
-      said.filter((name) => isCircumstance(shapes, name)),
+      said.filter((name) => shapes.isCircumstance(name)),
       "varies",
     ),
   ];

@@ -1,7 +1,10 @@
 """A dashboard in the browser, and logs to make one of."""
 
+import base64
 import json
+import re
 import time
+import zlib
 
 from fmbench import lines
 
@@ -29,6 +32,12 @@ def log_text(model="org/m", dtype="float32", slower=1.0, inputs=(16, 64), batche
             end = starts[-1] + durations[-1]
             out.append(lines.Res(10**18, end, model, "C", size, batch, base / 1e6, 1e9 * batch / base))
     return "\n".join(line.format() for line in out) + "\n"
+
+
+def unpacked(text, name):
+    """Return what a page carries: `data`, or plotly's script."""
+    found = re.search(rf'<script type="text/plain" id="{name}">([^<]*)</script>', text)
+    return zlib.decompress(base64.b64decode(found[1])).decode()
 
 
 class Page:

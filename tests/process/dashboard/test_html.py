@@ -1,11 +1,9 @@
 """The dashboard as a file: what is in it, how large it is, what a log cannot do to it. No browser is needed here."""
 
-import base64
 import json
 import re
 import subprocess
 import sys
-import zlib
 from html.parser import HTMLParser
 
 import pytest
@@ -18,6 +16,7 @@ from fmbench.process.reading.sources import find_sources
 from fmbench.process.writing import columns
 
 from ..log_lines import LOG, RES
+from .page import unpacked
 
 HOSTILE = "</script><script>alert(1)</script>&\u2028"
 
@@ -42,11 +41,6 @@ class Elements(HTMLParser):
     def handle_data(self, data):
         if self.within == "script":
             self.scripts[-1] += data
-
-
-def unpacked(text, name):
-    found = re.search(rf'<script type="text/plain" id="{name}">([^<]*)</script>', text)
-    return zlib.decompress(base64.b64decode(found[1])).decode()
 
 
 def table_of(text):
@@ -91,10 +85,10 @@ def test_the_page_holds_the_columns_of_the_csv_format(golden, written, capsys):
     main(["--path", str(golden)])
     rows = [columns.cells(row) for row in json.loads(capsys.readouterr().out.partition("\n")[2])]
     with columns.Table(rows) as table:
-        assert [*found] == [*table.columns, "run"]
+        assert [*found] == [*table.columns, "run", "trust"]
     assert held["shapes"]["size"] == len(rows) == 8
     for name, values in found.items():
-        if name != "run":
+        if name not in ("run", "trust"):
             assert [columns.text_of(value) for value in values] == [columns.text_of(row.get(name)) for row in rows]
 
 
@@ -171,7 +165,7 @@ def test_the_page_refers_to_nothing_outside(golden, written):
     ]
     assert set(references) == {"#results", "data:,"}
     assert not {"iframe", "object", "embed", "form", "img", "base"} & {tag for tag, _ in elements.found}
-    for name in (*page.SCRIPTS, "dashboard.css", "page.html"):
+    for name in (*page.FIRST, *page.LAST, "dashboard.css", "page.html"):
         assert not re.search(r"https?://|//[a-z]+\.|@import|url\(", page.source(name)), name
 
 
@@ -185,11 +179,11 @@ def test_only_the_pages_own_scripts_may_run(golden, written):
     ]
     assert policy.startswith("default-src 'none'; script-src 'sha256-") and "unsafe-eval" not in policy
     allowed = re.search(r"script-src ([^;]*)", policy)[1].split()
-    assert allowed == [page.allowed(elements.scripts[-1]), page.allowed(unpacked(text, "plotly"))]
+    assert allowed == [*map(page.allowed, elements.scripts[2:]), page.allowed(unpacked(text, "plotly"))]
 
 
 def test_no_script_of_ours_ends_early_or_makes_markup_of_a_text():
-    for name in page.SCRIPTS:
+    for name in (*page.FIRST, *page.LAST):
         text = page.source(name)
         assert "</" not in text and "<!--" not in text
         assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|new Function", text), name
@@ -202,7 +196,7 @@ def test_no_text_of_a_log_is_markup(log, written):
     _, found = table_of(text)
     assert found["model"] == [HOSTILE] and found["environment.device"] == [HOSTILE]
     assert "alert(1)" not in text and "a<script>b" not in text
-    assert len(Elements(text).scripts) == text.count("<script") == 3
+    assert len(Elements(text).scripts) == text.count("<script") == 4
 
 
 def test_without_javascript_the_page_says_so(golden, written):

@@ -4,6 +4,7 @@ import pytest
 
 from fmbench.process.reading.results import read_results
 from fmbench.process.reading.sources import find_sources
+from fmbench.process.workload import installed
 from fmbench.process.workloads import speed
 
 from .page import HOSTILE
@@ -20,10 +21,10 @@ def test_it_loads_without_a_complaint_and_asks_for_nothing(page, made):
     assert [url for url in page.requests() if not url.startswith("data:")] == [made.as_uri()]
     assert page.text("#about").startswith("40 shapes of 4 runs: 37 stable, 3 failed.")
     assert page.texts("main h2") == [
+        "Which configuration to run",
         "Latency and throughput",
         "Every shape",
-        "Quality of retrieval against speed",
-        "Two runs side by side",
+        "Two logs side by side",
         "What measured: the fingerprint of each run",
     ]
     assert (
@@ -60,14 +61,18 @@ def test_without_results_it_says_so(page_of, tmp_path):
     assert page.texts("section") == [] and page.complaints() == []
 
 
-def test_quality_against_speed_has_a_panel(page_of, golden_retrieval):
-    page = page_of(golden_retrieval)
+def test_other_workloads_have_their_tables_and_their_panel_where_they_are(page_of, golden_retrieval, golden):
+    page = page_of(golden_retrieval, golden.parent / "golden-fidelity")
+    assert page.texts("#workloads h3") == ["Retrieval", "Fidelity"]
+    results = list(read_results(find_sources([str(golden_retrieval)]), print))
+    (table,) = installed()["retrieval"].tables(results)
+    assert [row[: len(table.header)] for row in page.rows("workloads")[: len(table.lines)]] == table.lines
     assert page.text("#quality .note").startswith("Bars are 95% intervals")
     assert page.complaints() == []
 
 
-def test_speed_alone_has_nothing_to_say_of_quality(page):
-    assert page.text("#quality .empty").startswith("No result here says how good a ranking is")
+def test_speed_alone_has_no_panel_of_other_workloads(page):
+    assert page.value("document.querySelector('#quality, #workloads')") is None
 
 
 def test_a_panel_that_fails_says_so_and_leaves_the_others_alone(chromium, made, tmp_path):
@@ -82,7 +87,7 @@ def test_a_panel_that_fails_says_so_and_leaves_the_others_alone(chromium, made, 
 def test_one_result_is_enough(page_of, golden):
     page = page_of(golden / "seed-example.log")
     assert page.text("#about").startswith("1 shape of 1 run")
-    assert "There is one run only" in page.text("#compare")
+    assert "There is one log only" in page.text("#compare")
     assert page.texts("#filters form") == [] and page.complaints() == []
 
 
@@ -92,9 +97,9 @@ def test_one_result_is_enough(page_of, golden):
 def test_markup_in_a_name_stays_a_text(page):
     assert HOSTILE in page.column("table", "model")
     assert HOSTILE in "".join(page.texts("#filters label"))
-    assert page.value("document.scripts.length") == 4  # data, plotly's text, our script, plotly's script
+    assert page.value("document.scripts.length") == 5  # data, plotly's text, our two scripts, plotly's script
     page.find("#filters fieldset", "Model").find_element("xpath", ".//label[contains(., 'alert')]").click()
-    page.until("document.getElementById('chart-latency').data.length === 1")
+    page.until("document.getElementById('chart-latency').data?.length === 1")
     page.run("Plotly.Fx.hover('chart-latency', [{curveNumber: 0, pointNumber: 0}])")
     page.until("document.querySelector('#chart-latency .hoverlayer text') !== null")
     assert HOSTILE in page.value("document.querySelector('#chart-latency .hoverlayer').textContent")

@@ -8,19 +8,33 @@ CONTROLS = "a[href], button:enabled, input:enabled, select:enabled, summary, [ta
 VISIBLE = "[...document.body.querySelectorAll('*')].filter((one) => !one.closest('.plot') && one.checkVisibility())"
 TOO_WIDE = "(one) => !one.closest('.frame table, .skip') && one.getBoundingClientRect().right > innerWidth + 1"
 
+# Whether a plot is drawn as wide as its box, and all that is in it is inside.
+FITS = """(plot) => !plot.checkVisibility() || [...plot.querySelectorAll('.main-svg')].every((one) =>
+    Math.abs(one.getBoundingClientRect().right - plot.getBoundingClientRect().right) <= 1) &&
+    [...plot.querySelectorAll('.xtick text, .ytick text, .xtitle, .ytitle, .modebar')].every((one) => {
+        const [inner, outer] = [one.getBoundingClientRect(), plot.getBoundingClientRect()];
+        return inner.left >= outer.left - 1 && inner.right <= outer.right + 1;
+    })"""
+
 
 # -- small screens, no mouse, print
 
 
 @pytest.mark.parametrize("width", [1280, 400])
-def test_no_width_scrolls_the_page_sideways(chromium, made, width):
-    page = chromium.open(made, width)
-    assert page.value("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+@pytest.mark.parametrize("first", [1280, 400])  # the page is turned, or its window is drawn smaller
+def test_no_width_scrolls_the_page_sideways(chromium, made, width, first):
+    page = chromium.open(made, first)
+    page.resize(width)
+    page.until(f"[...document.querySelectorAll('.plot')].every({FITS})")
+    assert page.value("document.documentElement.scrollWidth <= innerWidth")
     assert page.value(f"{VISIBLE}.filter({TOO_WIDE}).map((one) => one.outerHTML)") == []
-    assert page.value("document.querySelector('#filters details').open") is (width == 1280)
+    assert page.value("document.querySelector('#filters details').open") is (first == 1280)
     if width == 400:
         frame = "document.querySelector('#table .frame')"
         assert page.value(f"{frame}.scrollWidth > {frame}.clientWidth")  # it scrolls by itself
+        page.run(f"{frame}.scrollLeft = 200")
+        left = "getBoundingClientRect().left"
+        assert page.value(f"Math.abs({frame}.querySelector('td').{left} - {frame}.{left}) < 3")
 
 
 def test_everything_can_be_reached_and_used_without_a_mouse(page):

@@ -3,14 +3,15 @@ const ALL_HIDDEN = "Every shape is hidden by the filters.";
 
 /**
  * Add a panel: a part of the page that shows the rows which the filters leave. It is one file in panels/, named in
- * page.py, and knows no other panel.
+ * page.py, or the `panel` of a workload, which is on the page where there are results of it. It knows no other panel.
  *
  * id      of its section
  * title   its heading
  * build   (body, shapes): called once, puts its controls into the section
  * update  (rows): called with the numbers of the rows, at first and after every change of the filters;
  *         may return a promise
- * empty   (shapes): a sentence to show instead where the page has nothing for this panel, else null; optional
+ * empty   (shapes): a sentence to show instead where the page has nothing for this panel, "" to leave the panel out,
+ *         else null; optional
  */
 function panel(definition) {
   panels.push(definition);
@@ -18,6 +19,8 @@ function panel(definition) {
 
 /** Put a panel's section on the page, and a link to it. A panel that fails says so, and leaves the others alone. */
 function place(definition, shapes) {
+  const missing = definition.empty?.(shapes) ?? null;
+  if (missing === "") return async () => {};
   const body = make("div", { class: "body" });
   const failure = make("p", { class: "notice", hidden: true });
   const heading = make("h2", { id: `${definition.id}-title` }, definition.title);
@@ -28,7 +31,6 @@ function place(definition, shapes) {
     failure.hidden = false;
     failure.textContent = `This panel cannot be shown: ${error.message}`;
   };
-  const missing = definition.empty?.(shapes) ?? null;
   if (missing !== null) {
     body.append(make("p", { class: "empty" }, missing));
     return async () => {};

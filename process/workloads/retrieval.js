@@ -11,7 +11,7 @@ panel({
   title: "Quality of retrieval against speed",
 
   empty(shapes) {
-    return shapes.isEmpty(METRIC) ? "No result here says how good a ranking is: `fmbench retrieve evaluate` does." : null;
+    return shapes.isEmpty(METRIC) ? "" : null;
   },
 
   build(body, shapes) {
@@ -20,7 +20,7 @@ panel({
     this.note = make("p", { class: "note" });
     this.places = RATES.map(({ id }) => make("div", { id: `chart-quality-${id}`, class: "plot" }));
     const figures = RATES.map(({ title }, number) => {
-      const label = `nDCG@10 over ${title}: the table above has these figures`;
+      const label = `nDCG@10 over ${title}: a table above has these figures`;
       return make("figure", { "aria-label": label }, make("figcaption", {}, `nDCG@10 over ${title}`), this.places[number]);
     });
     body.append(this.note, make("div", { class: "figures" }, ...figures));
