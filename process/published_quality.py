@@ -5,11 +5,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from fmbench.distill.frontier import HEADER, RIGHT, Point, frontier_rows, plot
 from fmbench.markdown import markdown, plain
 
 from . import retrieval_view
 from .distillation import is_distillation
+from .frontier import HEADER, RIGHT, Point, frontier_rows, plot
 from .published_plots import ODD
 from .retrieval_view import is_retrieval
 

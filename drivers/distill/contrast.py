@@ -11,13 +11,6 @@ import numpy as np
 from fmbench.collection import Dataset, Qrels, Texts
 from fmbench.console import note
 from fmbench.digest import digest_of_json
-from fmbench.distill.contrast import Contrast, Example
-from fmbench.distill.design import load_teacher
-from fmbench.distill.folder import save_student
-from fmbench.distill.loading import load_query_encoder
-from fmbench.distill.passages import FrozenPassages, TrainedPassages
-from fmbench.distill.pseudo_queries import folded
-from fmbench.distill.tokens import QueryTokenizer
 from fmbench.embeddings import open_or_encode
 from fmbench.encoder import Encoder
 from fmbench.errors import UsageError
@@ -26,8 +19,15 @@ from fmbench.secrets import apart, masked_tree
 
 from ..retrieve.data import open_datasets
 from .arguments import DistillArguments
+from .design import load_teacher
+from .folder import save_student
 from .held_out import held_out
+from .loading import load_query_encoder
+from .passages import FrozenPassages, TrainedPassages
+from .pseudo_queries import folded
 from .steps import Run, pooling_of
+from .tasks import Contrast, Example
+from .tokens import QueryTokenizer
 from .train import (
     DOCUMENT,
     check_output,

@@ -11,14 +11,6 @@ import numpy as np
 from fmbench import backend, lines
 from fmbench.collection import Dataset, Qrels
 from fmbench.console import Progress
-from fmbench.distill import latency
-from fmbench.distill.design import load_teacher, size
-from fmbench.distill.latency import Timed
-from fmbench.distill.loading import load_query_encoder
-from fmbench.distill.query_encoder import QueryEncoder
-from fmbench.distill.recurrent import RecurrentStudent
-from fmbench.distill.student import Student
-from fmbench.distill.tokens import QueryTokenizer
 from fmbench.embeddings import Embeddings, open_or_encode
 from fmbench.encoder import Encoder
 from fmbench.errors import UsageError
@@ -27,11 +19,19 @@ from fmbench.pairs import Pair
 from fmbench.ranking.evaluation import Evaluation
 from fmbench.ranking.measures import evaluate as judge
 from fmbench.ranking.paired import compare
+from fmbench.recurrent import RecurrentStudent
 from fmbench.search import Block, choose_engine, search
+from fmbench.student import Student
 
 from ..retrieve.data import check_datasets, open_datasets
+from . import latency
 from .arguments import DistillArguments
+from .design import load_teacher, size
+from .latency import Timed
+from .loading import load_query_encoder
+from .query_encoder import QueryEncoder
 from .steps import Run, pooling_of
+from .tokens import QueryTokenizer
 
 PLAIN_NAMES = ("query", "pair")  # a student's folder is called after what holds these
 ROWS = 65_536  # documents that are searched at once

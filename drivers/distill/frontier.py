@@ -7,10 +7,10 @@ from pathlib import Path
 
 from fmbench import lines
 from fmbench.console import note, warn
-from fmbench.distill.frontier import Point, frontier_table, plot
 from fmbench.errors import UsageError, first_line
 from fmbench.markdown import harmless
 from fmbench.parsing import Once, Parser, nonempty
+from fmbench.process.frontier import Point, frontier_table, plot
 
 METRIC = "ndcg_cut_10"
 DESCRIPTION = """\

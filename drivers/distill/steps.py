@@ -9,8 +9,6 @@ from typing import Any
 from fmbench import host, lines
 from fmbench.clock import Clock
 from fmbench.console import terminable
-from fmbench.distill.published import POOLINGS, read_query_side
-from fmbench.distill.ranks import Ranks
 from fmbench.encoder import EncoderPlan
 from fmbench.encoder.folder import warn_of_plain
 from fmbench.errors import UsageError, first_line
@@ -20,6 +18,8 @@ from fmbench.options import Arguments
 from fmbench.waiting import spin_briefly
 
 from .arguments import DistillArguments, parse_arguments
+from .published import POOLINGS, read_query_side
+from .ranks import Ranks
 
 TRAINING = ("align", "contrast")
 TIMED = "query to vector, tokenisation included"

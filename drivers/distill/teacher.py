@@ -4,15 +4,15 @@ from collections.abc import Iterator
 
 from fmbench import lines
 from fmbench.console import Progress, note
-from fmbench.distill.pseudo_queries import Sieve, pseudo_queries
-from fmbench.distill.teacher_vectors import VECTORS, sample, write_facts, write_texts
 from fmbench.embeddings import open_or_encode
 from fmbench.encoder import Encoder
 
 from ..retrieve.data import open_datasets
 from .arguments import DistillArguments
 from .held_out import held_out
+from .pseudo_queries import Sieve, pseudo_queries
 from .steps import Run
+from .teacher_vectors import VECTORS, sample, write_facts, write_texts
 
 
 def teach(run: Run) -> None:

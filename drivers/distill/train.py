@@ -7,20 +7,20 @@ from typing import Any
 
 from fmbench import torch_settings
 from fmbench.digest import digest_of_json
-from fmbench.distill.align import Alignment
-from fmbench.distill.design import Design, build, load_teacher, size
-from fmbench.distill.folder import MODULES, save_pair, save_student
-from fmbench.distill.ranks import Ranks
-from fmbench.distill.student import Student
-from fmbench.distill.teacher_vectors import read_teacher
-from fmbench.distill.tokens import QueryTokenizer
-from fmbench.distill.training import CHECKPOINT, Plan, Task, Training
 from fmbench.encoder.steps import Normalise
 from fmbench.errors import UsageError
 from fmbench.identity import digest_of_folder, identify
+from fmbench.student import Student
 
+from .align import Alignment
 from .arguments import DistillArguments
+from .design import Design, build, load_teacher, size
+from .folder import MODULES, save_pair, save_student
+from .ranks import Ranks
 from .steps import Run, pooling_of
+from .teacher_vectors import read_teacher
+from .tokens import QueryTokenizer
+from .training import CHECKPOINT, Plan, Task, Training
 
 QUERY, PAIR, DOCUMENT = "query", "pair", "document"  # below --output_dir
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from fmbench.distill.published import read_query_side
+from fmbench.drivers.distill.published import read_query_side
 from fmbench.encoder import EncoderPlan, Recipe
 from fmbench.encoder.folder import read
 from fmbench.errors import UsageError

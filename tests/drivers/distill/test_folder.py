@@ -9,14 +9,14 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from fmbench.distill.folder import save_pair, save_student
-from fmbench.distill.loading import load_query_encoder
-from fmbench.distill.lookup import LookupStudent
-from fmbench.distill.recurrent import RecurrentStudent
-from fmbench.distill.student import Student
-from fmbench.distill.tokens import QueryTokenizer, padded
-from fmbench.distill.transformer import TransformerStudent, keep_layers, random_bert
+from fmbench.drivers.distill.folder import save_pair, save_student
+from fmbench.drivers.distill.loading import load_query_encoder
+from fmbench.drivers.distill.lookup import LookupStudent
+from fmbench.drivers.distill.tokens import QueryTokenizer, padded
+from fmbench.drivers.distill.transformer import TransformerStudent, keep_layers, random_bert
 from fmbench.errors import UsageError
+from fmbench.recurrent import RecurrentStudent
+from fmbench.student import Student
 
 sentence_transformers = pytest.importorskip("sentence_transformers")
 LENGTH = 8  # shorter than the longest queries: both sides have to cut alike

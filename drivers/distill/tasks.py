@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from fmbench.student import Student
+
 from . import losses
 from .align import FORWARD, held_out
 from .passages import FrozenPassages, TrainedPassages
 from .ranks import Ranks
-from .student import Student
 from .tokens import Place, here, padded
 
 if TYPE_CHECKING:

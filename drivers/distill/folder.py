@@ -13,13 +13,13 @@ from typing import Any
 from safetensors.torch import save
 from torch import Tensor
 
+from fmbench.recurrent import RecurrentStudent
 from fmbench.sentence_folder import MODULES, ROOT, Module, listed
+from fmbench.student import Student
 from fmbench.whole_file import share, write_whole, written
 
 from .lookup import FoldedStudent, LookupStudent
 from .published import RECURRENT, read_query_side
-from .recurrent import RecurrentStudent
-from .student import Student
 from .tokens import QueryTokenizer
 from .transformer import TransformerStudent
 

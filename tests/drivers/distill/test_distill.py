@@ -12,13 +12,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from fmbench.distill import checkpoint
+from fmbench.drivers.distill import checkpoint
 from fmbench.drivers.distill.cli import main
 from fmbench.lines import Dst, Pair
-from tests.distill import tiny
+from tests.drivers.distill import tiny
 from tests.tiny_model import write_model
 
-from .conftest import of, parsed
+from ..conftest import of, parsed
 
 
 @pytest.fixture(scope="module")
@@ -116,8 +116,8 @@ def test_the_frontier_has_every_student(students, capsys):
 
 def test_a_query_in_service_gives_the_encoders_vector(students):
     from fmbench.backend import find
-    from fmbench.distill.design import load_teacher
-    from fmbench.distill.query_encoder import QueryEncoder
+    from fmbench.drivers.distill.design import load_teacher
+    from fmbench.drivers.distill.query_encoder import QueryEncoder
     from fmbench.encoder import Encoder
     from fmbench.options import Arguments
 

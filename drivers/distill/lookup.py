@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .student import Student, pooled, projection
+from fmbench.student import Student, pooled, projection
 
 ONE = 0.5413248546  # softplus of it is 1
 

@@ -10,18 +10,18 @@ import numpy as np
 import pytest
 import torch
 
-from fmbench.distill import checkpoint
-from fmbench.distill.align import Alignment
-from fmbench.distill.batches import Batches
-from fmbench.distill.lookup import LookupStudent
-from fmbench.distill.training import BEST, CHECKPOINT, Plan, Training, TrainingError
+from fmbench.drivers.distill import checkpoint
+from fmbench.drivers.distill.align import Alignment
+from fmbench.drivers.distill.batches import Batches
+from fmbench.drivers.distill.lookup import LookupStudent
+from fmbench.drivers.distill.training import BEST, CHECKPOINT, Plan, Training, TrainingError
 from fmbench.errors import UsageError
 
 PROGRAM = """
 import sys, time
 from pathlib import Path
 sys.path.insert(0, {root!r})
-from tests.distill.test_training import task, Plan, Training, PLAN
+from tests.drivers.distill.test_training import task, Plan, Training, PLAN
 def report(line):
     print(line["step"], flush=True)
     time.sleep(0.05)   # so that the test can kill it between two lines
@@ -76,7 +76,7 @@ def test_the_same_seed_gives_the_same_weights_bit_for_bit(tmp_path):
 
 
 def test_a_killed_run_goes_on_to_the_same_weights(tmp_path):
-    code = PROGRAM.format(root=str(Path(__file__).parents[2]))
+    code = PROGRAM.format(root=str(Path(__file__).parents[3]))
     command = [sys.executable, "-c", code, str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
         seen = list(itertools.islice(child.stdout, 3))

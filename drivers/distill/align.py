@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from fmbench.student import Student
+
 from . import losses
 from .ranks import Ranks
-from .student import Student
 from .tokens import Place, here, padded
 
 if TYPE_CHECKING:

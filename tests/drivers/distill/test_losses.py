@@ -10,15 +10,15 @@ import pytest
 import torch
 
 from fmbench.collection import Document
-from fmbench.distill import checkpoint, losses
-from fmbench.distill.contrast import Contrast, Example
-from fmbench.distill.lookup import FoldedStudent, LookupStudent
-from fmbench.distill.passages import FrozenPassages
-from fmbench.distill.pseudo_queries import Sieve, pseudo_queries
-from fmbench.distill.ranks import Ranks
-from fmbench.distill.recurrent import RecurrentStudent
-from fmbench.distill.teacher_vectors import sample
-from fmbench.distill.tokens import padded
+from fmbench.drivers.distill import checkpoint, losses
+from fmbench.drivers.distill.lookup import FoldedStudent, LookupStudent
+from fmbench.drivers.distill.passages import FrozenPassages
+from fmbench.drivers.distill.pseudo_queries import Sieve, pseudo_queries
+from fmbench.drivers.distill.ranks import Ranks
+from fmbench.drivers.distill.tasks import Contrast, Example
+from fmbench.drivers.distill.teacher_vectors import sample
+from fmbench.drivers.distill.tokens import padded
+from fmbench.recurrent import RecurrentStudent
 
 UP, RIGHT = [0.0, 1.0], [1.0, 0.0]
 
@@ -141,8 +141,8 @@ def test_a_sample_is_uniform_and_in_order():
 @pytest.mark.parametrize("cell", ["gru", "lstm"])
 def test_after_the_last_word_comes_the_whole_querys_vector(cell, teacher, texts):
     from fmbench.backend import find
-    from fmbench.distill.query_encoder import QueryEncoder
-    from fmbench.distill.tokens import QueryTokenizer
+    from fmbench.drivers.distill.query_encoder import QueryEncoder
+    from fmbench.drivers.distill.tokens import QueryTokenizer
     from fmbench.options import Arguments
 
     torch.manual_seed(6)
@@ -160,9 +160,9 @@ import sys
 from pathlib import Path
 sys.path.insert(0, {root!r})
 import torch
-from fmbench.distill.ranks import Ranks
-from fmbench.distill.training import Plan, Training
-from tests.distill.test_losses import contrast
+from fmbench.drivers.distill.ranks import Ranks
+from fmbench.drivers.distill.training import Plan, Training
+from tests.drivers.distill.test_losses import contrast
 ranks = Ranks()
 ranks.join()
 torch.set_num_threads(1)
@@ -173,7 +173,7 @@ ranks.leave()
 
 @pytest.mark.slow
 def test_processes_share_a_batch_of_contrasts_without_changing_it(tmp_path):
-    (tmp_path / "shared.py").write_text(SHARED.format(root=str(Path(__file__).parents[2])))
+    (tmp_path / "shared.py").write_text(SHARED.format(root=str(Path(__file__).parents[3])))
     for name, count in (("alone", 1), ("both", 2)):
         (tmp_path / name).mkdir()
         words = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(count)]

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from fmbench.backend import Backend
+from fmbench.recurrent import RecurrentStudent, State
+from fmbench.student import Student
 
-from .recurrent import RecurrentStudent, State
-from .student import Student
 from .tokens import QueryTokenizer, padded
 
 if TYPE_CHECKING:

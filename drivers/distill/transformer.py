@@ -7,8 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from fmbench.errors import UsageError
-
-from .student import Student, pooled, projection
+from fmbench.student import Student, pooled, projection
 
 
 class TransformerStudent(Student):

@@ -13,12 +13,12 @@ from fmbench.encoder.tokens import load_tokenizer, own_length, within_positions
 from fmbench.errors import UsageError, first_line
 from fmbench.json_file import read_required
 from fmbench.model import dtype_key, encoder_options, encoder_part, for_encoding, import_class, quiet
+from fmbench.recurrent import RecurrentStudent
 from fmbench.source import Source, read_config
+from fmbench.student import Student
 
 from .lookup import FoldedStudent
 from .published import RECURRENT, QuerySide, read_query_side
-from .recurrent import RecurrentStudent
-from .student import Student
 from .tokens import QueryTokenizer
 from .transformer import TransformerStudent
 

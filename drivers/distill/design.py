@@ -10,11 +10,11 @@ from torch import Tensor
 from fmbench import positions
 from fmbench.console import warn
 from fmbench.errors import UsageError
+from fmbench.recurrent import RecurrentStudent
+from fmbench.student import Student
 
 from .loading import load_query_encoder
 from .lookup import LookupStudent
-from .recurrent import RecurrentStudent
-from .student import Student
 from .tokens import QueryTokenizer
 from .transformer import TransformerStudent, keep_layers, random_bert, tie_embeddings
 

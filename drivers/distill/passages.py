@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from .student import Student
+from fmbench.student import Student
+
 from .tokens import Place, here, padded
 
 if TYPE_CHECKING:

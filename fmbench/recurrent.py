@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence
 
-from .student import Student, projection
+from fmbench.student import Student, projection
 
 State = Any  # what the cell carries: a tensor (GRU) or a pair of them (LSTM)
 
