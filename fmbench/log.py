@@ -6,6 +6,7 @@ import os
 import stat
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import IO, TextIO
 
 from fmbench import lines
@@ -93,3 +94,13 @@ def without_secrets(line: lines.Line) -> lines.Line:
     if isinstance(line, lines.Res):
         return replace(line, model=masked_looks(line.model, hidden))
     return line
+
+
+@contextlib.contextmanager
+def log_of(rank: int, stdout: TextIO) -> Iterator[LogWriter]:
+    """Yield the log of one of several processes: rank 0 prints it, the others print nothing."""
+    if rank == 0:
+        yield LogWriter(stdout)
+        return
+    with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
+        yield LogWriter(nowhere)

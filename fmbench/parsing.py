@@ -3,7 +3,8 @@
 import argparse
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 from fmbench.errors import UsageError, folded
@@ -129,3 +130,36 @@ def duration(text: str) -> float:
     if not 0 < number < float("inf"):
         raise argparse.ArgumentTypeError(f"{text!r} is not above zero")
     return number
+
+
+def paths(text: str) -> tuple[Path, ...]:
+    """Read a comma list of paths."""
+    found = tuple(Path(part.strip()) for part in text.split(",") if part.strip())
+    if not found:
+        raise argparse.ArgumentTypeError("no path is named")
+    return found
+
+
+def decimal(text: str) -> float:
+    """Read any finite number."""
+    try:
+        number = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number") from None
+    if number != number or number in (float("inf"), float("-inf")):
+        raise argparse.ArgumentTypeError(f"{text!r} is no finite number")
+    return number
+
+
+def adder(group: "argparse._ArgumentGroup") -> Callable[..., object]:
+    """Return a function that adds an argument which may be given once, and whose default the dataclass has."""
+
+    def add(name: str, **words: object) -> object:
+        return group.add_argument(name, action=Once, default=argparse.SUPPRESS, **words)  # type: ignore[arg-type]
+
+    return add
+
+
+def flag(group: "argparse._ArgumentGroup", name: str, help_text: str) -> None:
+    """Add a flag that may be given once."""
+    group.add_argument(name, action=Once, nargs=0, default=argparse.SUPPRESS, help=help_text)

@@ -1,6 +1,6 @@
 """What a run of the distillation driver says of each query encoder: speed, and quality kept, in one row."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from fmbench.figures import significant
@@ -45,7 +45,7 @@ def distillation_records(run: Run, source: str, metadata_id: str | None) -> Iter
         }, source, said.get("nanoseconds") or ())  # fmt: skip
 
 
-def is_distillation(row: dict[str, Any]) -> bool:
+def is_distillation(row: Mapping[str, Any]) -> bool:
     """Whether a result is one of the distillation driver."""
     return row.get("distillation") is not None
 

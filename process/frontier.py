@@ -1,12 +1,30 @@
-"""Many students side by side: what each keeps of the teacher's quality, and how much faster it is."""
+"""Query encoders side by side: what each keeps of the teacher's quality, and how much faster it is.
 
-from collections.abc import Sequence
+`fmbench distill frontier` prints it of logs, and the published results have it.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fmbench.console import note, warn
+from fmbench.errors import UsageError, first_line
+from fmbench.markdown import harmless
+from fmbench.parsing import Once, Parser, nonempty
 from fmbench.table import table
 
+from .distillation import is_distillation
+from .reader import find_sources
+from .records import read_records
+
+METRIC = "ndcg_cut_10"
+DESCRIPTION = """\
+Read logs of `fmbench distill evaluate`, one or many, and print a table a data set: what each student keeps of the
+teacher's quality, and how many times faster it answers. The Pareto front is marked.
+"""
 HEADER = ("student", "kept", "95% interval", "speed-up", "95% interval", "p50 ms", "p99 ms", "parameters", "Pareto")
 RIGHT = (1, 3, 5, 6, 7)
 
@@ -25,20 +43,31 @@ class Point:
     parameters: int
 
     @classmethod
-    def of(cls, row: dict[str, Any], metric: str) -> "Point":
-        """Read what a DST line of `evaluate` says. Raises KeyError for a line without this metric."""
-        kept, pair = row["kept"][metric], row["pair"]
+    def of(cls, row: Mapping[str, Any], metric: str) -> "Point":
+        """Take a result of `fmbench distill evaluate`. Raises KeyError for one without this metric."""
+        said = row["distillation"]
+        kept, pair = said["kept"][metric], said["pair"]
         ratio_interval = pair.get("interval")
         return cls(
-            name=row["query_model"],
-            dataset=row["dataset"],
+            name=row["model"],
+            dataset=row["retrieval"]["dataset"],
             kept=kept["share"],
             kept_interval=tuple(kept["interval"]) if kept["interval"] else None,
             speed_up=1 / pair["ratio"],
             speed_up_interval=(1 / ratio_interval[1], 1 / ratio_interval[0]) if ratio_interval else None,
-            latency_ms=row["latency_ms"],
-            parameters=row["parameters"],
+            latency_ms=said["latency_ms"],
+            parameters=said["parameters"],
         )
+
+
+def points_of(rows: Iterable[Mapping[str, Any]], metric: str = METRIC) -> dict[str, list[Point]]:
+    """Return the query encoders by data set, the teacher among them; results without this metric have no place."""
+    found: dict[str, list[Point]] = {}
+    for row in rows:
+        said = row["distillation"] if is_distillation(row) else {}
+        if said.get("pair") and (said.get("kept") or {}).get(metric, {}).get("share") is not None:
+            found.setdefault(row["retrieval"]["dataset"], []).append(Point.of(row, metric))
+    return found
 
 
 def on_front(points: Sequence[Point]) -> list[bool]:
@@ -52,11 +81,6 @@ def on_front(points: Sequence[Point]) -> list[bool]:
         )
         for point in points
     ]
-
-
-def frontier_table(points: Sequence[Point]) -> str:
-    """Return a table of one data set's students, as text."""
-    return table(HEADER, frontier_rows(points), right=RIGHT)
 
 
 def frontier_rows(points: Sequence[Point]) -> list[tuple[str, ...]]:
@@ -113,3 +137,59 @@ def plot(points: Sequence[Point], title: str, target: Path) -> None:
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set(xlabel="times faster than the teacher (median query)", ylabel="quality kept, %", title=title)
     figure.savefig(target, dpi=150)
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run `fmbench distill frontier`: print the tables and draw the plots."""
+    values = build_parser("fmbench distill frontier").parse_known(argv)
+    rows = students(values.logs, values.metric)
+    found = points_of(rows, values.metric)
+    if not rows:
+        raise UsageError("the logs hold no result of `fmbench distill evaluate`")
+    for dataset, points in found.items():
+        drawn = table(HEADER, frontier_rows(points), right=RIGHT)
+        sys.stdout.write(f"{harmless(dataset)}, {harmless(values.metric)}\n\n{drawn}\n")
+        if values.plot is not None:
+            draw(points, f"{dataset}: {values.metric}", named(values.plot, dataset, alone=len(found) == 1))
+    return 0
+
+
+def build_parser(program: str) -> Parser:
+    """Return the parser of the command line."""
+    parser = Parser(
+        prog=program, allow_abbrev=False, description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("logs", nargs="+", metavar="LOG", help="logs of `fmbench distill evaluate`")
+    parser.add_argument("--metric", action=Once, type=nonempty, default=METRIC, help=f"default: {METRIC}")
+    parser.add_argument("--plot", action=Once, type=Path, metavar="FILE", help="PNG or SVG, one a data set")
+    return parser
+
+
+def students(logs: Sequence[str], metric: str) -> list[dict[str, Any]]:
+    """Return the results of every log but the teachers' own. Raises UsageError for a log without the metric."""
+    found = []
+    for record in read_records(find_sources(logs), warn, repetitions=False):
+        said = record.row["distillation"]
+        if said is None or not said["kept"] or not said["pair"] or said["pair"]["a"] == said["pair"]["b"]:
+            continue
+        if metric not in said["kept"]:
+            raise UsageError(f"--metric {metric}: not in {record.source} (there are {', '.join(said['kept'])})")
+        if said["kept"][metric]["share"] is None:
+            dataset = record.row["retrieval"]["dataset"]
+            warn(f"{record.source}: the teacher's {metric} on {dataset} is zero, so nothing can be kept of it")
+        found.append(record.row)
+    return found
+
+
+def named(target: Path, dataset: str, alone: bool) -> Path:
+    """Return the file of a data set's plot."""
+    return target if alone else target.with_name(f"{target.stem}-{dataset}{target.suffix}")
+
+
+def draw(points: Sequence[Point], title: str, target: Path) -> None:
+    """Draw a plot. Raises UsageError for a target that cannot be written, or of an unknown kind."""
+    try:
+        plot(points, title, target)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"--plot {target}: {first_line(error)}") from None
+    note(f"plot: {target}")

@@ -9,11 +9,10 @@ from fmbench.markdown import markdown, plain
 
 from . import retrieval_view
 from .distillation import is_distillation
-from .frontier import HEADER, RIGHT, Point, frontier_rows, plot
+from .frontier import HEADER, RIGHT, frontier_rows, plot, points_of
 from .published_plots import ODD
 from .retrieval_view import is_retrieval
 
-METRIC = "ndcg_cut_10"
 HEADING = re.compile(r"^##? ", re.MULTILINE)
 STUDENTS = """\
 Kept: the share of the teacher's nDCG@10, the student's queries searching the teacher's passages, with the 95 % interval
@@ -33,28 +32,17 @@ def retrieval_sections(rows: Sequence[Mapping[str, Any]]) -> list[str]:
 def student_sections(rows: Iterable[Mapping[str, Any]], plots: Mapping[str, Path], folder: str) -> list[str]:
     """Return a table and a plot a data set. `plots` are the files by data set, in `folder`."""
     parts: list[str] = []
-    for dataset, points in students(rows).items():
+    for dataset, points in points_of(rows).items():
         parts += [f"### Students on {plain(dataset)}"] + ([] if parts else [STUDENTS])
         parts += [f"![{plain(plots[dataset].stem)}]({folder}/{plots[dataset].name})"]
         parts += [markdown(HEADER, frontier_rows(points), RIGHT).rstrip("\n")]
     return parts
 
 
-def students(rows: Iterable[Mapping[str, Any]]) -> dict[str, list[Point]]:
-    """Return the students by data set; the teacher, which is measured beside them, is no student."""
-    found: dict[str, list[Point]] = {}
-    for row in rows:
-        if is_distillation(dict(row)) and (row["distillation"].get("kept") or {}).get(METRIC, {}).get("share"):
-            dataset = row["retrieval"]["dataset"]
-            said = {**row["distillation"], "query_model": row["model"], "dataset": dataset}
-            found.setdefault(dataset, []).append(Point.of(said, METRIC))
-    return found
-
-
 def write_student_plots(machine: str, rows: Iterable[Mapping[str, Any]], folder: Path) -> dict[str, Path]:
     """Draw quality kept against speed-up, and return the files by data set."""
     found = {}
-    for dataset, points in students(rows).items():
+    for dataset, points in points_of(rows).items():
         found[dataset] = folder / f"{ODD.sub('-', f'{machine}-students-{dataset}')}.png"
         plot(points, f"{dataset}: nDCG@10 kept against speed-up", found[dataset])
     return found

@@ -1,7 +1,7 @@
 """The steps that train: teacher, align, contrast. Each opens a log, works in a folder, and leaves it whole."""
 
+import dataclasses
 import importlib
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,27 +9,32 @@ from typing import Any
 from fmbench import host, lines
 from fmbench.clock import Clock
 from fmbench.console import terminable
-from fmbench.encoder import EncoderPlan
-from fmbench.encoder.folder import warn_of_plain
+from fmbench.distributed import Group
+from fmbench.distributed.environment import read_launch, said_once, with_device
+from fmbench.encoder import EncoderPlan, Recipe
 from fmbench.errors import UsageError, first_line
-from fmbench.log import LogWriter, open_log
+from fmbench.log import LogWriter, log_of, open_log
 from fmbench.opening import platform_facts, run_facts, write_arguments
-from fmbench.options import Arguments
+from fmbench.options import MODEL_CLASS, Arguments
 from fmbench.waiting import spin_briefly
 
 from .arguments import DistillArguments, parse_arguments
-from .published import POOLINGS, read_query_side
-from .ranks import Ranks
 
 TRAINING = ("align", "contrast")
 TIMED = "query to vector, tokenisation included"
 
 
 class Run:
-    """What every step works with: the command line, the checked plan, and the log."""
+    """What every step works with: the command line, the checked plans, the log, and the processes.
 
-    def __init__(self, arguments: DistillArguments, plan: EncoderPlan, log: LogWriter) -> None:
-        self.arguments, self.plan, self.log = arguments, plan, log
+    `plan` is the teacher's; `students` are those of the query encoders that the command line names, in its order.
+    """
+
+    def __init__(
+        self, arguments: DistillArguments, plan: EncoderPlan, students: Sequence[EncoderPlan], log: LogWriter,
+        group: Group,
+    ) -> None:  # fmt: skip
+        self.arguments, self.plan, self.students, self.log, self.group = arguments, plan, students, log, group
         self.clock = Clock()
         self.start = lines.format_time(self.clock.now())
 
@@ -65,59 +70,50 @@ def evaluate(argv: Sequence[str]) -> int:
 
 
 def run(step: str, target: str, argv: Sequence[str]) -> int:
+    """Run a step on this rank; what is wrong with the input is said by one rank."""
+    with said_once():
+        return run_here(step, target, argv)
+
+
+def run_here(step: str, target: str, argv: Sequence[str]) -> int:
     """Check everything that can be checked quickly, then import the step, which needs torch, and do it."""
-    arguments = parse_arguments(step, argv, f"fmbench distill {step}")
+    launch = read_launch()
+    arguments = with_device(parse_arguments(step, argv, f"fmbench distill {step}"), launch)
     spin_briefly()
     plan = EncoderPlan.of(arguments, arguments.recipe)
-    check_folders(arguments, plan)
+    if step == "evaluate":
+        plan.similarity(arguments.similarity)
+    named = filter(None, (*arguments.query_model, arguments.student_model))
+    students = [query_plan(folder, arguments) for folder in named]
     if not plan.platform.runs_torch and step in TRAINING:
         raise UsageError(f"--platform {plan.platform.name}: trains nothing; train on cpu or a GPU, evaluate here")
-    ranks = Ranks()
-    if ranks.size > 1 and step not in TRAINING:
+    if launch.world_size > 1 and step not in TRAINING:
         raise UsageError(f"{step} runs in one process; start it without torchrun")
     for folder in (arguments.teacher_dir, arguments.output_dir):
         make(folder)
-    with terminable(), open_log() as stdout, Path(os.devnull).open("w") as nowhere:
-        log = LogWriter(stdout if ranks.leads else nowhere)
+    with terminable(), open_log() as stdout, Group(launch, backend=None) as group, log_of(group.rank, stdout) as log:
         write_arguments(log, arguments, "distill")
         log.banner("DISTILL", step.upper())
         module, _, function = target.partition(":")
-        getattr(importlib.import_module(f".{module}", __package__), function)(Run(arguments, plan, log))
+        work = getattr(importlib.import_module(f".{module}", __package__), function)
+        work(Run(arguments, plan, students, log, group))
         log.write(lines.Env(host.load_facts("end")))
     return 0
 
 
-def check_folders(arguments: DistillArguments, plan: EncoderPlan) -> None:
-    """Read every folder that a step will load, before anything slow. Raises UsageError."""
-    if arguments.task == "evaluate":
-        plan.similarity(arguments.similarity)
-    if arguments.task != "teacher":
-        side = read_query_side(plan.folder.path)
-        if not side.is_transformer:
-            raise UsageError(f"{plan.folder.path}: a teacher is a transformer, and this is none")
-        check_pooling(plan.folder.path, pooling_of(arguments) or side.pooling)
-    for path in filter(None, (*arguments.query_model, arguments.student_model)):
-        side = read_query_side(path)
-        if side.is_transformer:
-            check_pooling(path, side.pooling)
-        if side.is_transformer and side.folder.recipe.pooling is None:
-            warn_of_plain(path, side.pooling)
+def query_plan(folder: Path, arguments: DistillArguments) -> EncoderPlan:
+    """Check the folder of a query encoder, a student of ours or anybody's, before anything slow. Raises UsageError.
 
-
-def check_pooling(folder: Path, pooling: str) -> None:
-    """Raise UsageError for a pooling that students do not have."""
-    if pooling not in POOLINGS:
-        raise UsageError(f"{folder}: pools by {pooling}; mean and cls are known here")
-
-
-def pooling_of(arguments: DistillArguments) -> str | None:
-    """Return the pooling that the command line names, if it names one. Raises UsageError for one not known here."""
-    said = arguments.recipe.pooling
-    if said is None:
-        return None
-    if len(said) > 1 or said[0] not in POOLINGS:
-        raise UsageError(f"--pooling {','.join(said)}: a teacher pools by mean or cls")
-    return said[0]
+    The command line says nothing of how it encodes: it is as its folder publishes it.
+    """
+    if not folder.is_dir():
+        raise UsageError(f"{folder}: no such folder")
+    options = {**arguments.options, "model": {}}
+    own = dataclasses.replace(
+        arguments, model_name=str(folder.absolute()), model_root=None, model_class=MODEL_CLASS, weights="pretrained",
+        options=options,
+    )  # fmt: skip
+    return EncoderPlan.of(own, Recipe(passage_prompt=""), query_side=True)
 
 
 def make(folder: Path | None) -> None:

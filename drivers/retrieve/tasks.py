@@ -1,20 +1,15 @@
 """What each task does with the data sets, one after the other."""
 
-import contextlib
-import dataclasses
-import os
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
-from typing import TextIO
+from collections.abc import Callable, Sequence
 
-from fmbench import backend, host, lines
+from fmbench import host, lines
 from fmbench.collection import Dataset
 from fmbench.console import terminable, warn
 from fmbench.distributed import Group
-from fmbench.distributed.environment import Launch, read_launch, said_once
+from fmbench.distributed.environment import read_launch, said_once, with_device
 from fmbench.encoder import EncoderPlan
 from fmbench.errors import UsageError
-from fmbench.log import LogWriter, open_log
+from fmbench.log import log_of, open_log
 from fmbench.ranking.evaluation import Evaluation
 from fmbench.ranking.measures import evaluate as judge
 from fmbench.ranking.mined_files import write_mined
@@ -74,7 +69,7 @@ def run_here(task: str, work: Work, argv: Sequence[str]) -> int:
         output_folder(arguments, launch),
         open_log() as stdout,
         Group(launch) as group,
-        log_of(group, stdout) as log,
+        log_of(group.rank, stdout) as log,
     ):
         check_all(datasets, arguments, quiet=group.rank > 0)
         session = Session.open(arguments, plan, log, group)
@@ -85,23 +80,6 @@ def run_here(task: str, work: Work, argv: Sequence[str]) -> int:
             work(session, dataset)
         log.write(lines.Env({**plan.platform.model_facts(), **host.load_facts("end")}))
     return 0
-
-
-def with_device(arguments: RetrieveArguments, launch: Launch) -> RetrieveArguments:
-    """Return the arguments with a device for each rank of a machine, where the platform has several."""
-    if launch.world_size == 1 or arguments.device is not None or not backend.find(arguments.platform).numbered:
-        return arguments
-    return dataclasses.replace(arguments, device=launch.local_rank)
-
-
-@contextlib.contextmanager
-def log_of(group: Group, stdout: TextIO) -> Iterator[LogWriter]:
-    """Yield the log: rank 0 prints it, the others print nothing."""
-    if group.rank == 0:
-        yield LogWriter(stdout)
-        return
-    with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
-        yield LogWriter(nowhere)
 
 
 def encode_dataset(session: Session, dataset: Dataset) -> None:

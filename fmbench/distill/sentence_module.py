@@ -1,4 +1,4 @@
-"""The first name of the module in folders of recurrent students: their modules.json has sentence-transformers import it."""
+"""The module's first name, by which sentence-transformers imports it for folders that were saved then."""
 
 from fmbench.sentence_module import RecurrentModule
 

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 import torch
 
-from fmbench.drivers.distill.published import read_query_side
 from fmbench.encoder import EncoderPlan, Recipe
 from fmbench.encoder.folder import read
 from fmbench.errors import UsageError
@@ -35,7 +34,7 @@ def changed(path: Path, **values: Any) -> None:
 @pytest.mark.parametrize("name", ["1_Pooling/config.json", "2_Dense/config.json"])
 def test_a_module_without_its_configuration_is_refused(folder: Path, name: str) -> None:
     (folder / name).unlink()
-    for reader in (lambda: EncoderPlan.of(text_arguments(folder)), lambda: read_query_side(folder)):
+    for reader in (lambda: EncoderPlan.of(text_arguments(folder)), lambda: read(folder, query_side=True)):
         with pytest.raises(UsageError, match=rf"{name} is missing; the folder is not complete"):
             reader()
 
@@ -221,7 +220,7 @@ def test_damaged_folders_are_refused_in_one_line_or_read(folder: Path) -> None:
     write_json(folder / "config_sentence_transformers.json", {"prompts": {"query": "q: "}, "truncate_dim": 2})
     refused = 0
     for damage in damages(folder, 600):
-        for reader in (lambda: EncoderPlan.of(text_arguments(folder)), lambda: read_query_side(folder)):
+        for reader in (lambda: EncoderPlan.of(text_arguments(folder)), lambda: read(folder, query_side=True)):
             try:
                 reader()
             except UsageError as error:

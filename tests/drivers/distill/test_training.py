@@ -11,11 +11,12 @@ import pytest
 import torch
 
 from fmbench.drivers.distill import checkpoint
-from fmbench.drivers.distill.align import Alignment
-from fmbench.drivers.distill.batches import Batches
-from fmbench.drivers.distill.lookup import LookupStudent
-from fmbench.drivers.distill.training import BEST, CHECKPOINT, Plan, Training, TrainingError
+from fmbench.drivers.distill.students import LookupStudent
+from fmbench.drivers.distill.tasks import Alignment
+from fmbench.drivers.distill.training import BEST, CHECKPOINT, Batches, Plan, Training, TrainingError
 from fmbench.errors import UsageError
+
+from .tiny import tokens_of
 
 PROGRAM = """
 import sys, time
@@ -38,7 +39,7 @@ def task(seed: int = 0, count: int = 200, loss: str = "cosine") -> Alignment:
     hidden = torch.randn(50, 8, generator=generator)
     targets = np.stack([hidden[row].mean(dim=0).numpy() for row in ids])
     targets /= np.linalg.norm(targets, axis=1, keepdims=True)
-    return Alignment(LookupStudent(table, 8, free=True), ids, targets, loss=loss)
+    return Alignment(LookupStudent(table, 8, free=True), tokens_of(ids), targets, loss=loss)
 
 
 def train(folder: Path, plan: Plan = PLAN, **kwargs: object) -> tuple[Training, list[dict]]:
@@ -151,14 +152,14 @@ def test_an_unknown_schedule_is_refused(tmp_path):
 
 
 def test_batches_are_a_function_of_the_step():
-    batches = Batches([length % 7 for length in range(50)], 8, seed=1)
+    batches = Batches(np.arange(50) % 7, 8, seed=1)
     whole = list(batches.after(0, 20))
     assert [step for step, _ in whole] == list(range(1, 21))
     later = list(batches.after(9, 20))
     assert [(step, batch.tolist()) for step, batch in later] == [(step, batch.tolist()) for step, batch in whole[9:]]
     first = np.concatenate([batch for _, batch in whole[: batches.per_epoch]])
     assert len(first) == len(set(first.tolist())) == 48
-    assert len(next(Batches([3, 3, 3], 8, seed=1).after(0, 1))[1]) == 3  # a small set is one batch
+    assert len(next(Batches(np.array([3, 3, 3]), 8, seed=1).after(0, 1))[1]) == 3  # a small set is one batch
 
 
 def test_without_anything_held_out_the_last_weights_count(tmp_path):
