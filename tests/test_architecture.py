@@ -46,6 +46,26 @@ def test_arrows_run_one_way(path: Path) -> None:
         assert target in (None, "fmbench", room), f"{room} imports {module}"
 
 
+def test_no_driver_imports_another() -> None:
+    for path in FILES:
+        room, first, *below = path.relative_to(ROOT).with_suffix("").parts
+        own = first if below else "bench"  # the speed driver's files lie beside the other drivers' folders
+        for module in imports(path) if room == "drivers" else ():
+            target = (
+                (ROOT / module.removeprefix("fmbench.").replace(".", "/")) if room_of(module) == "drivers" else None
+            )
+            if target is None or target == ROOT / "drivers":
+                continue
+            named = target.relative_to(ROOT).parts[1]
+            assert named == own or (own == "bench" and not (ROOT / "drivers" / named).is_dir()), f"{path}: {module}"
+
+
+def test_the_core_draws_nothing() -> None:
+    for path in FILES:
+        if path.relative_to(ROOT).parts[0] in ("fmbench", "backends"):
+            assert "matplotlib" not in {module.partition(".")[0] for module in imports(path)}, path
+
+
 PROCESS = [path for path in FILES if path.relative_to(ROOT).parts[0] == "process"]
 
 

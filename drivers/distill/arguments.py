@@ -187,7 +187,7 @@ def add_evaluate_arguments(parser: Parser) -> None:
     add("--query_model", type=paths, metavar="DIR,...", required=True, help="query encoders, or pairs of which the "
         "query side is taken")  # fmt: skip
     add("--similarity", choices=SIMILARITIES, help="default: what the teacher's folder says, else cosine")
-    add("--latency_queries", type=natural, metavar="N", help="queries timed one by one (default: 100)")
+    add("--latency_queries", type=positive, metavar="N", help="queries timed one by one (default: 100)")
 
 
 GROUPS: dict[str, tuple[Callable[[Parser], None], ...]] = {

@@ -28,7 +28,7 @@ from fmbench.pairs import Pair
 from fmbench.ranking.evaluation import Evaluation
 from fmbench.ranking.measures import evaluate as judge
 from fmbench.ranking.paired import compare
-from fmbench.search import Block, choose_engine, search
+from fmbench.search import Block, Latency, choose_engine, search
 
 from .arguments import DistillArguments
 from .query_encoder import QueryEncoder, load
@@ -38,7 +38,6 @@ from .students import size
 PLAIN_NAMES = ("query", "pair")  # a student's folder is called after what holds these
 ROWS = 65_536  # documents that are searched at once
 THROUGHPUT_BATCH = 64
-PERCENTILES = {"p50": 0.50, "p95": 0.95, "p99": 0.99}
 
 
 @dataclass
@@ -205,8 +204,8 @@ def report(
             "metrics": found.means(),
             "intervals": found.intervals,
             "kept": kept(quality[0], found, run.arguments.seed),
-            "latency_ms": percentiles(durations),
-            "after_last_word_ms": percentiles(rest) if rest else None,
+            "latency_ms": settled(durations).percentiles(),
+            "after_last_word_ms": settled(rest).percentiles() if rest else None,
             "pair": pair,
             "queries_per_second": round(throughput(run, contestant.encoder, texts), 3),
             "tokens_at_most": contestant.encoder.tokenizer.max_length,
@@ -230,11 +229,6 @@ def kept(a: Evaluation, b: Evaluation, seed: int) -> dict[str, Any]:
     }
 
 
-def percentiles(durations: Sequence[int]) -> dict[str, float]:
-    """Return how many durations count, after the first fifth, and their percentiles in milliseconds: nanoseconds are
-    the last digit."""
-    kept = sorted(stats.settled(durations))
-    return {
-        "n": len(kept),
-        **{name: round(stats.quantile(kept, share) / 1e6, 6) for name, share in PERCENTILES.items()},
-    }
+def settled(durations: Sequence[int]) -> Latency:
+    """Return what counts of an encoder's nanoseconds: what came after the first fifth."""
+    return Latency(tuple(durations[stats.dropped(len(durations)) :]))

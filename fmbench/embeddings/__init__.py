@@ -2,6 +2,6 @@
 
 from .arguments import add_cache_arguments
 from .embeddings import Block, Embeddings
-from .store import open_or_encode, share
+from .store import open_or_encode
 
-__all__ = ["Block", "Embeddings", "add_cache_arguments", "open_or_encode", "share"]
+__all__ = ["Block", "Embeddings", "add_cache_arguments", "open_or_encode"]

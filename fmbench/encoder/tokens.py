@@ -5,11 +5,13 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fmbench.console import warn
 from fmbench.errors import UsageError, first_line
 from fmbench.json_file import LARGEST
+from fmbench.source import read_config
 
 from .folder import Folder, assumed_pooling
 from .plan import EncoderPlan, check_lengths
@@ -18,6 +20,7 @@ from .recipe import ROLES, Recipe
 if TYPE_CHECKING:
     import numpy as np
 
+ROUNDED = 128  # what sizes of vocabularies are rounded up to
 UNLIMITED = 10**9  # transformers says "no limit" with a far larger number
 
 
@@ -162,9 +165,21 @@ def load_tokenizer(published: Folder) -> Any:
     if len(tokenizer) <= len(tokenizer.all_special_ids):  # transformers makes one up where there are no files
         raise UsageError(f"{folder}: holds no tokenizer; texts need one")
     check_fast(tokenizer)
+    check_vocabulary(folder, len(tokenizer))
     if published.lower_case:
         lower_case(tokenizer)
     return tokenizer
+
+
+def check_vocabulary(folder: Path, known: int) -> None:
+    """Warn where a plain list of tokens is shorter than the model's, beyond any rounding: one cut short reads well."""
+    plain = (folder / "vocab.txt").is_file() and not (folder / "tokenizer.json").is_file()
+    rows = (read_config(folder / "config.json").get("vocab_size") or 0) if plain else 0
+    if rows - known >= ROUNDED:
+        warn(
+            f"{folder}: its tokenizer knows {known:,} tokens and the model {rows:,}: is vocab.txt complete? What it "
+            "lacks is read as unknown words"
+        )
 
 
 def own_length(published: Folder, tokenizer: Any) -> int | None:

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from fmbench.collection import Qrels
 from fmbench.errors import UsageError
 
-from .cutoffs import Cutoffs, cutoffs, refuse_beyond
 from .intervals import mean_intervals
-from .order import Run, depth_of, ordered
+from .order import Cutoffs, Run, cutoffs, depth_of, ordered, refuse_beyond
 from .pages import NONE, Titles, normaliser
 
 if TYPE_CHECKING:

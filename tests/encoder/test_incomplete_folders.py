@@ -14,7 +14,7 @@ from fmbench.encoder import EncoderPlan, Recipe
 from fmbench.encoder.folder import read
 from fmbench.errors import UsageError
 from fmbench.source import read_config
-from tests.text_models import DIMENSION, add_modules, write_json
+from tests.text_models import DIMENSION, add_modules, save_bert, write_json
 
 from .conftest import Load, text_arguments
 
@@ -229,6 +229,18 @@ def test_damaged_folders_are_refused_in_one_line_or_read(folder: Path) -> None:
             except Exception as error:
                 raise AssertionError(f"{damage}: {type(error).__name__}") from error
     assert 100 < refused < 1100
+
+
+@pytest.mark.parametrize(("kept", "said"), [(200, True), (290, False)])
+def test_a_list_of_tokens_that_was_cut_short_is_said(
+    tmp_path: Path, load: Load, capsys: Any, kept: int, said: bool
+) -> None:
+    folder = save_bert(tmp_path / "model", vocab_size=400)
+    words = (folder / "vocab.txt").read_text(encoding="utf-8").splitlines()
+    words += [f"word{number}" for number in range(400 - len(words))]
+    (folder / "vocab.txt").write_text("\n".join(words[:kept]) + "\n", encoding="utf-8")
+    load(folder)
+    assert (f"knows {kept} tokens and the model 400: is vocab.txt complete?" in capsys.readouterr().err) is said
 
 
 def test_an_adapter_that_nobody_would_apply_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -86,6 +86,20 @@ def test_a_recurrent_student_asks_for_trust(teacher, tmp_path):
         sentence_transformers.SentenceTransformer(str(tmp_path), device="cpu")
 
 
+def test_a_recurrent_folder_of_an_earlier_version_still_loads(teacher, texts, tmp_path):
+    """Its modules.json names the module where it was then."""
+    student, tokenizer = build("lstm", teacher), tokenizer_of(teacher, False)
+    save_student(tmp_path, student, tokenizer, normalise=True)
+    modules = json.loads((tmp_path / "modules.json").read_text())
+    assert modules[0]["type"] == "fmbench.sentence_module.RecurrentModule"
+    modules[0]["type"] = "fmbench.distill.sentence_module.RecurrentModule"
+    (tmp_path / "modules.json").write_text(json.dumps(modules))
+    theirs = sentence_transformers.SentenceTransformer(str(tmp_path), device="cpu", trust_remote_code=True)
+    ours = vectors(*load_folder(tmp_path), texts)
+    assert np.abs(ours - vectors(student, tokenizer, texts)).max() < 1e-6
+    assert np.abs(ours - theirs.encode(texts)).max() < 1e-5
+
+
 def test_a_folder_without_modules_is_refused(tmp_path):
     with pytest.raises(UsageError, match=r"holds no config\.json"):
         load_folder(tmp_path)
