@@ -34,8 +34,8 @@ ENCODING = {
 }  # fmt: skip
 
 
-def load(source: Source, arguments: Arguments) -> "torch.nn.Module":
-    """Load the model on the CPU. The options of `arguments` are evaluated.
+def load(source: Source, arguments: Arguments, pooler: bool = True) -> "torch.nn.Module":
+    """Load the model on the CPU. The options of `arguments` are evaluated. Without its `pooler` it may lack one.
 
     The weights have the dtype that `--model:dtype` names, else that of the configuration, else that of the checkpoint,
     as from_pretrained does it; random ones without any are float32. Of an encoder-decoder, AutoModel means the encoder.
@@ -55,7 +55,7 @@ def load(source: Source, arguments: Arguments) -> "torch.nn.Module":
         options[dtype_key(transformers.__version__)] = dtype or AUTO
         if source.kind == "hub":
             check_indexes(snapshot(source.location, arguments))
-        model = load_pretrained(model_class, source, options)
+        model = load_pretrained(model_class, source, options, pooler)
     for_encoding(model, arguments.options["model"])
     say_what_was_built(model, arguments.model_class)
     # from_pretrained returns a model in evaluation mode; random weights follow, so that both do the same work.
@@ -134,17 +134,27 @@ def take_dtype(options: dict[str, Any], source: Source) -> "torch.dtype | None":
     return dtype
 
 
-def load_pretrained(model_class: Any, source: Source, options: dict[str, Any]) -> "torch.nn.Module":
-    """Call from_pretrained; pickled weights only where the user asked for them. Raises UsageError."""
+def load_pretrained(model_class: Any, source: Source, options: dict[str, Any], pooler: bool) -> "torch.nn.Module":
+    """Call from_pretrained; pickled weights only where the user asked for them. Raises UsageError.
+
+    Without its `pooler` a model may lack it: the library would report that at length, and the rest is said here.
+    """
+    from transformers.utils import logging
+
     options = {"use_safetensors": True, **encoder_options(model_class), **options, KEY: source.trusted}
+    verbosity = logging.get_verbosity()
     try:
+        logging.set_verbosity(verbosity if pooler else logging.ERROR)
         loaded, report = model_class.from_pretrained(source.location, output_loading_info=True, **options)
     except Exception as error:  # a bad option, a damaged file, a class that does not fit: all the user's to mend
         if asks_for_trust(error):
             raise refused(source.location) from None
         raise UsageError(f"{source.location} cannot be loaded: {type(error).__name__}: {one_line(error)}") from error
+    finally:
+        logging.set_verbosity(verbosity)
     loaded, prefix = encoder_part(loaded, model_class)
-    missing = sorted(key for key in report.get("missing_keys", ()) if key.startswith(prefix))
+    found = (key for key in report.get("missing_keys", ()) if key.startswith(prefix))
+    missing = sorted(key for key in found if pooler or not key.removeprefix(prefix).startswith("pooler."))
     if missing:
         shown = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
         warn(f"{len(missing)} weights are not in the checkpoint and are random now: {shown}")

@@ -56,6 +56,29 @@ def test_process_imports_no_torch() -> None:
             assert not {module.split(".")[0] for module in imports(path)} & {"torch", "transformers"}, path
 
 
+def test_no_driver_imports_another() -> None:
+    for path in FILES:
+        room, first, *below = path.relative_to(ROOT).with_suffix("").parts
+        own = first if below else "bench"  # the speed driver's files lie beside the other drivers' folders
+        for module in imports(path) if room == "drivers" else ():
+            target = (
+                (ROOT / module.removeprefix("fmbench.").replace(".", "/")) if room_of(module) == "drivers" else None
+            )
+            if target is None or target == ROOT / "drivers":
+                continue
+            named = target.relative_to(ROOT).parts[1]
+            assert named == own or (own == "bench" and not (ROOT / "drivers" / named).is_dir()), f"{path}: {module}"
+
+
+def test_the_core_draws_nothing() -> None:
+    for path in FILES:
+        if path.relative_to(ROOT).parts[0] in ("fmbench", "backends"):
+            assert "matplotlib" not in {module.partition(".")[0] for module in imports(path)}, path
+
+
+PROCESS = [path for path in FILES if path.relative_to(ROOT).parts[0] == "process"]
+
+
 def test_only_backends_know_a_platform() -> None:
     names = "cpu|cuda|hpu|mps|null|onnxruntime|openvino|spyre|sendnn|xpu"
     for path in FILES:

@@ -16,9 +16,8 @@ def save_bert(folder: Path, seed: int = 0, **changes: Any) -> Path:
 
     vocabulary = [*SPECIAL, *LETTERS, *(f"##{letter}" for letter in LETTERS)]
     sizes = {"hidden_size": DIMENSION, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
-    config = transformers.BertConfig(
-        vocab_size=len(vocabulary), max_position_embeddings=64, initializer_range=0.5, **{**sizes, **changes}
-    )
+    sizes = {"vocab_size": len(vocabulary), **sizes, **changes}
+    config = transformers.BertConfig(max_position_embeddings=64, initializer_range=0.5, **sizes)
     torch.manual_seed(seed)
     transformers.BertModel(config).save_pretrained(folder)
     (folder / "vocab.txt").write_text("\n".join(vocabulary) + "\n", encoding="utf-8")

@@ -6,21 +6,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fmbench import __version__
+from fmbench.collection.arguments import (
+    SIMILARITIES,
+    DataArguments,
+    add_data_arguments,
+    add_identical_arguments,
+    check_data,
+)
 from fmbench.encoder import add_encoder_arguments, take_recipe
 from fmbench.errors import UsageError
 from fmbench.options import SUBOPTION_HELP, add_model_arguments, read
-from fmbench.parsing import Parser, natural, nonempty, positive
-
-from ..retrieve.arguments import (
-    SIMILARITIES,
-    RetrieveArguments,
-    add_data_arguments,
-    add_identical_arguments,
-    adder,
-    decimal,
-    flag,
-    paths,
-)
+from fmbench.parsing import Parser, adder, decimal, flag, natural, nonempty, paths, positive
 
 STUDENTS = ("lookup", "transformer", "bert", "gru", "lstm")
 EMBEDDINGS = ("tied", "free", "own")
@@ -52,7 +48,7 @@ EXAMPLES = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class DistillArguments(RetrieveArguments):
+class DistillArguments(DataArguments):
     """One command line of the distillation driver, read. What a step does not ask has its default."""
 
     teacher_dir: Path | None = None
@@ -191,7 +187,7 @@ def add_evaluate_arguments(parser: Parser) -> None:
     add("--query_model", type=paths, metavar="DIR,...", required=True, help="query encoders, or pairs of which the "
         "query side is taken")  # fmt: skip
     add("--similarity", choices=SIMILARITIES, help="default: what the teacher's folder says, else cosine")
-    add("--latency_queries", type=natural, metavar="N", help="queries timed one by one (default: 100)")
+    add("--latency_queries", type=positive, metavar="N", help="queries timed one by one (default: 100)")
 
 
 GROUPS: dict[str, tuple[Callable[[Parser], None], ...]] = {
@@ -231,9 +227,8 @@ def parse_arguments(step: str, argv: Sequence[str], program: str) -> DistillArgu
 
 def check(arguments: DistillArguments) -> None:
     """Raise UsageError for arguments that do not go together."""
-    files = bool(arguments.corpus or arguments.queries or arguments.qrels)
-    if arguments.task != "align" and bool(arguments.dataset) == files:
-        raise UsageError("name the data with --dataset DIR, or with --corpus, --queries and --qrels")
+    if arguments.task != "align":
+        check_data(arguments)
     if arguments.task == "teacher" and not (arguments.split or arguments.queries or arguments.pseudo_queries):
         raise UsageError("nothing to train on is named: queries with --split train, texts of the corpus with "
                          "--pseudo_queries titles,sentences, or both")  # fmt: skip

@@ -20,7 +20,7 @@ main = Subcommands(
             "quality kept and latency won, against the teacher in one run", f"{PACKAGE}.steps:evaluate"
         ),
         "frontier": Subcommand(
-            "one table and one plot of many students: quality kept against speed-up", f"{PACKAGE}.frontier:frontier"
+            "one table and one plot of many students: quality kept against speed-up", "fmbench.process.frontier:main"
         ),
     },
 ).main

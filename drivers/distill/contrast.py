@@ -9,36 +9,32 @@ from pathlib import Path
 import numpy as np
 
 from fmbench.collection import Dataset, Qrels, Texts
+from fmbench.collection.arguments import named_datasets
 from fmbench.console import note
 from fmbench.digest import digest_of_json
-from fmbench.distill.contrast import Contrast, Example
-from fmbench.distill.design import load_teacher
-from fmbench.distill.folder import save_student
-from fmbench.distill.loading import load_query_encoder
-from fmbench.distill.passages import FrozenPassages, TrainedPassages
-from fmbench.distill.pseudo_queries import folded
-from fmbench.distill.tokens import QueryTokenizer
 from fmbench.embeddings import open_or_encode
 from fmbench.encoder import Encoder
+from fmbench.encoder.tokens import Tokenizer
 from fmbench.errors import UsageError
 from fmbench.identity import digest_of_folder, identify
 from fmbench.secrets import apart, masked_tree
 
-from ..retrieve.data import open_datasets
 from .arguments import DistillArguments
-from .held_out import held_out
-from .steps import Run, pooling_of
+from .query_encoder import load
+from .steps import Run
+from .tasks import Contrast, FrozenPassages, TrainedPassages
+from .texts import folded, held_out
 from .train import (
     DOCUMENT,
     check_output,
     document_folder,
     document_prompt,
     finish,
-    normalises,
     place,
     set_up,
     train,
 )
+from .write import save_student
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,32 +53,29 @@ def contrast(run: Run) -> None:
     """Train a student on with hard negatives, and write it and its pair."""
     arguments, plan = run.arguments, run.plan
     check_output(arguments)
-    datasets = open_datasets(arguments)
+    datasets = named_datasets(arguments, judged=False)
     if len(datasets) != 1:
         raise UsageError("--dataset: contrast trains on one data set")
     dataset = datasets[0]
     pairs = gather(arguments, dataset)
     corpus = Texts(dataset.corpus.paths, ids=pairs.documents)
-    student, tokenizer = load_query_encoder(arguments.query_model[0], arguments.student_length)
+    student, tokenizer = load(run.students[0], length=arguments.student_length)
     student.requires_grad_(True)
     check_documents(pairs, set(ids_of(corpus)))
     document = trained(run, corpus) if arguments.train_passages else None
     passages: FrozenPassages | TrainedPassages
     names, passages = frozen(run, corpus, student.dimensions) if document is None else (ids_of(corpus), document[0])
-    ranks = set_up(run)  # after the encoder, which sets the platform up for one process
+    set_up(run)  # after the encoder, which sets the platform up for one process
     place(run, student)
     place(run, passages)
-    rows = {name: number for number, name in enumerate(names)}
-    ids = tokenizer.all_ids([text for text, _, _ in pairs.rows])
-    examples = [
-        Example(query, rows[positive], tuple(rows[name] for name in negatives))
-        for query, (_, positive, negatives) in zip(ids, pairs.rows, strict=True)
-    ]
+    numbers = {name: number for number, name in enumerate(names)}
+    rows = np.array([[numbers[name] for name in (own, *negatives)] for _, own, negatives in pairs.rows])
     task = Contrast(
-        student, passages, examples, arguments.temperature, arguments.passage_rate, arguments.seed, plan.platform.place
-    )
-    train(run, task, identity(run, pairs, corpus), ranks)
-    if ranks.leads:
+        student, passages, tokenizer([text for text, _, _ in pairs.rows]), rows, arguments.temperature,
+        arguments.passage_rate, arguments.seed, plan.platform.place,
+    )  # fmt: skip
+    train(run, task, identity(run, pairs, corpus))
+    if run.group.rank == 0:
         finish(run, student, tokenizer, save_document(run, document))
 
 
@@ -147,25 +140,22 @@ def frozen(run: Run, corpus: Texts, dimensions: int) -> tuple[list[str], FrozenP
     return found.ids, FrozenPassages(np.array(found.as_array(), dtype=np.float32))
 
 
-def trained(run: Run, corpus: Texts) -> tuple[TrainedPassages, QueryTokenizer]:
+def trained(run: Run, corpus: Texts) -> tuple[TrainedPassages, Tokenizer]:
     """Return a passage encoder that learns along, and its tokenizer."""
-    folder = run.plan.folder
-    encoder, _ = load_teacher(folder.path, pooling_of(run.arguments))
+    encoder, tokenizer = load(run.plan, "passage")
     encoder.requires_grad_(True)
-    tokenizer = QueryTokenizer.from_folder(folder.path, run.arguments.passage_length)
-    tokenizer.begin_with(run.plan.prompt("passage"))
-    ids = tokenizer.all_ids([text.passage for text in corpus])
-    return TrainedPassages(encoder, ids, normalise=normalises(run)), tokenizer
+    length = min(run.arguments.passage_length, tokenizer.max_length or run.arguments.passage_length)
+    shorter = Tokenizer(tokenizer.origin, tokenizer.prompt, length)
+    return TrainedPassages(encoder, shorter([text.passage for text in corpus])), tokenizer
 
 
-def save_document(run: Run, document: tuple[TrainedPassages, QueryTokenizer] | None) -> Path:
+def save_document(run: Run, document: tuple[TrainedPassages, Tokenizer] | None) -> Path:
     """Return the folder of the passage encoder: the one that was given, or the one that was trained."""
     if document is None:
         return document_folder(run)
     passages, tokenizer = document
     folder = (run.arguments.output_dir or Path()) / DOCUMENT
-    tokenizer.length = run.plan.folder.max_length or tokenizer.length
-    save_student(folder, passages.encoder.to("cpu"), tokenizer, passages.normalise, document_prompt(run))
+    save_student(folder, passages.encoder.to("cpu"), tokenizer, prompts=document_prompt(run))
     return folder
 
 

@@ -1,37 +1,38 @@
-"""Step evaluate: query encoders against the teacher, in quality on every data set and in latency, in one run."""
+"""Step evaluate: query encoders against the teacher, in quality on every data set and in latency, in one run.
+
+Latency is measured query by query in turns, so that what disturbs one encoder disturbs all.
+"""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fmbench import backend, lines
+from fmbench import backend, lines, stats
 from fmbench.collection import Dataset, Qrels
+from fmbench.collection.arguments import check_datasets, named_datasets
 from fmbench.console import Progress
-from fmbench.distill import latency
-from fmbench.distill.design import load_teacher, size
-from fmbench.distill.latency import Timed
-from fmbench.distill.loading import load_query_encoder
-from fmbench.distill.query_encoder import QueryEncoder
-from fmbench.distill.recurrent import RecurrentStudent
-from fmbench.distill.student import Student
-from fmbench.distill.tokens import QueryTokenizer
 from fmbench.embeddings import Embeddings, open_or_encode
 from fmbench.encoder import Encoder
+from fmbench.encoder.network import Network, RecurrentNetwork
+from fmbench.encoder.tokens import Tokenizer
 from fmbench.errors import UsageError
 from fmbench.identity import digest_of_folder
+from fmbench.measure import Clock, Subject, nothing, repeat
 from fmbench.pairs import Pair
 from fmbench.ranking.evaluation import Evaluation
 from fmbench.ranking.measures import evaluate as judge
 from fmbench.ranking.paired import compare
-from fmbench.search import Block, choose_engine, search
+from fmbench.search import Block, Latency, choose_engine, search
 
-from ..retrieve.data import check_datasets, open_datasets
 from .arguments import DistillArguments
-from .steps import Run, pooling_of
+from .query_encoder import QueryEncoder, load
+from .steps import Run
+from .students import size
 
 PLAIN_NAMES = ("query", "pair")  # a student's folder is called after what holds these
 ROWS = 65_536  # documents that are searched at once
@@ -47,10 +48,18 @@ class Contestant:
     size: dict[str, int]
 
 
+@dataclass(frozen=True)
+class Timed:
+    """What is timed on a query: `call`, on what `prepare` made of the text outside of the timed region."""
+
+    call: Callable[[Any], Any]
+    prepare: Callable[[str], Any] = str
+
+
 def evaluate(run: Run) -> None:
     """Measure every data set and print its lines."""
     arguments = run.arguments
-    datasets = open_datasets(arguments)
+    datasets = named_datasets(arguments, judged=True)
     check_datasets(datasets, arguments, quiet=False)
     for dataset in datasets:
         if not any(query.text.strip() for query in dataset.queries):
@@ -62,9 +71,9 @@ def evaluate(run: Run) -> None:
     run.log.write(
         lines.JsonLine("ENV", {**teacher.facts, **teacher.recipe_facts(), "query_models": students, "data": data})
     )
-    contestants = [reference(run, teacher)]
-    for folder in arguments.query_model:
-        contestants.append(contestant_of(arguments, called(folder), *load_query_encoder(folder)))
+    contestants = [contestant_of(arguments, teacher.name, *load(run.plan))]  # on the same short way as every student
+    for folder, plan in zip(arguments.query_model, run.students, strict=True):
+        contestants.append(contestant_of(arguments, called(folder), *load(plan)))
         check_dimensions(contestants[-1], teacher.dimension)
     for dataset in datasets:
         run.log.banner("EVALUATE", dataset.name)
@@ -79,25 +88,17 @@ def called(folder: Path) -> str:
     return path.parent.name if path.name in PLAIN_NAMES else path.name
 
 
-def reference(run: Run, teacher: Encoder) -> Contestant:
-    """Return the teacher as a query encoder, on the same short way from text to vector as every student."""
-    student, tokenizer = load_teacher(run.plan.folder.path, pooling_of(run.arguments))
-    tokenizer.shorten(teacher.recipe.query_max_length or tokenizer.length)
-    tokenizer.begin_with(run.plan.prompt("query"))
-    return contestant_of(run.arguments, teacher.name, student, tokenizer)
-
-
-def contestant_of(arguments: DistillArguments, name: str, student: Student, tokenizer: QueryTokenizer) -> Contestant:
+def contestant_of(arguments: DistillArguments, name: str, network: Network, tokenizer: Tokenizer) -> Contestant:
     """Return a query encoder on a platform of its own."""
-    measured = size(student)
+    measured = size(network)
     platform = backend.find(arguments.platform)
     platform.setup(arguments)
-    return Contestant(name, QueryEncoder(student, tokenizer, platform, arguments.evaluated()), measured)
+    return Contestant(name, QueryEncoder(network, tokenizer, platform, arguments.evaluated()), measured)
 
 
 def check_dimensions(contestant: Contestant, dimensions: int) -> None:
     """Raise UsageError for vectors that cannot be compared with the passages'."""
-    own = contestant.encoder.student.dimensions
+    own = contestant.encoder.network.dimensions
     if own != dimensions:
         fix = (
             "train it with --projection linear"
@@ -152,12 +153,24 @@ def timed(run: Run, texts: Sequence[str], contestants: Sequence[Contestant]) -> 
     chosen = [texts[number % len(texts)] for number in range(count)]
     plain = [Timed(contestant.encoder) for contestant in contestants]
     rest = [Timed(one.encoder.finish, one.encoder.begin) for one in contestants if incremental(one)]
-    return latency.measure([*plain, *rest], chosen, run.clock, run.arguments.seed)
+    return measure([*plain, *rest], chosen, run.clock, run.arguments.seed)
+
+
+def measure(encoders: Sequence[Timed], texts: Sequence[str], clock: Clock, seed: int = 0) -> list[list[int]]:
+    """Return the nanoseconds of every encoder on every text, in the order of the texts.
+
+    Each text goes through all encoders, in random order, before the next one comes.
+    """
+    queue = iter(texts)
+    subjects = [Subject(call=one.call, place=one.prepare, synchronize=nothing) for one in encoders]
+    rounds = islice(repeat(subjects, lambda: next(queue), clock, seed), len(texts))
+    durations = [[repetition.duration for repetition in timed] for timed in rounds]
+    return [list(column) for column in zip(*durations, strict=True)]
 
 
 def incremental(contestant: Contestant) -> bool:
     """Say whether a query encoder reads a query while it is typed."""
-    return isinstance(contestant.encoder.student, RecurrentStudent)
+    return isinstance(contestant.encoder.network, RecurrentNetwork)
 
 
 def throughput(run: Run, encoder: QueryEncoder, texts: Sequence[str]) -> float:
@@ -192,11 +205,11 @@ def report(
             "metrics": found.means(),
             "intervals": found.intervals,
             "kept": kept(quality[0], found, run.arguments.seed),
-            "latency_ms": rounded(latency.percentiles(durations)),
-            "after_last_word_ms": rounded(latency.percentiles(rest)) if rest else None,
+            "latency_ms": settled(durations).percentiles(),
+            "after_last_word_ms": settled(rest).percentiles() if rest else None,
             "pair": pair,
             "queries_per_second": round(throughput(run, contestant.encoder, texts), 3),
-            "tokens_at_most": contestant.encoder.tokenizer.length,
+            "tokens_at_most": contestant.encoder.tokenizer.max_length,
             **contestant.size,
             "nanoseconds": list(durations),
         })  # fmt: skip
@@ -217,6 +230,6 @@ def kept(a: Evaluation, b: Evaluation, seed: int) -> dict[str, Any]:
     }
 
 
-def rounded(figures: dict[str, float]) -> dict[str, float]:
-    """Return figures as a line has them: nanoseconds are the last digit."""
-    return {name: round(value, 6) for name, value in figures.items()}
+def settled(durations: Sequence[int]) -> Latency:
+    """Return what counts of an encoder's nanoseconds: what came after the first fifth."""
+    return Latency(tuple(durations[stats.dropped(len(durations)) :]))

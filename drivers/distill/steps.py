@@ -1,17 +1,17 @@
 """The steps that train: teacher, align, contrast. Each opens a log, works in a folder, and leaves it whole."""
 
+import dataclasses
 import importlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from fmbench import lines, session
-from fmbench.distill.published import POOLINGS, read_query_side
-from fmbench.distill.ranks import Ranks
-from fmbench.encoder import EncoderPlan
-from fmbench.encoder.folder import warn_of_plain
+from fmbench.distributed import Group
+from fmbench.distributed.environment import read_launch, said_once, with_device
+from fmbench.encoder import EncoderPlan, Recipe
 from fmbench.errors import UsageError, first_line
-from fmbench.options import Arguments
+from fmbench.options import MODEL_CLASS, Arguments
 from fmbench.session import Session, platform_facts, run_facts
 from fmbench.torch_settings import spin_briefly
 
@@ -22,10 +22,16 @@ TIMED = "query to vector, tokenisation included"
 
 
 class Run:
-    """What every step works with: the command line, the checked plan, and the log."""
+    """What every step works with: the command line, the checked plans, the log, and the processes.
 
-    def __init__(self, arguments: DistillArguments, plan: EncoderPlan, session: Session) -> None:
-        self.arguments, self.plan, self.session = arguments, plan, session
+    `plan` is the teacher's; `students` are those of the query encoders that the command line names, in its order.
+    """
+
+    def __init__(
+        self, arguments: DistillArguments, plan: EncoderPlan, students: Sequence[EncoderPlan], session: Session,
+        group: Group,
+    ) -> None:  # fmt: skip
+        self.arguments, self.plan, self.students, self.session, self.group = arguments, plan, students, session, group
         self.log, self.clock = session.log, session.clock
         self.start = lines.format_time(self.clock.now())
 
@@ -60,58 +66,53 @@ def evaluate(argv: Sequence[str]) -> int:
 
 
 def run(step: str, target: str, argv: Sequence[str]) -> int:
+    """Run a step on this rank; what is wrong with the input is said by one rank."""
+    with said_once():
+        return run_here(step, target, argv)
+
+
+def run_here(step: str, target: str, argv: Sequence[str]) -> int:
     """Check everything that can be checked quickly, then import the step, which needs torch, and do it."""
-    arguments = parse_arguments(step, argv, f"fmbench distill {step}")
+    launch = read_launch()
+    arguments = with_device(parse_arguments(step, argv, f"fmbench distill {step}"), launch)
     spin_briefly()
     plan = EncoderPlan.of(arguments, arguments.recipe)
-    check_folders(arguments, plan)
+    if step == "evaluate":
+        plan.similarity(arguments.similarity)
+    named = filter(None, (*arguments.query_model, arguments.student_model))
+    students = [query_plan(folder, arguments) for folder in named]
     if not plan.platform.runs_torch and step in TRAINING:
         raise UsageError(f"--platform {plan.platform.name}: trains nothing; train on cpu or a GPU, evaluate here")
-    ranks = Ranks()
-    if ranks.size > 1 and step not in TRAINING:
+    if launch.world_size > 1 and step not in TRAINING:
         raise UsageError(f"{step} runs in one process; start it without torchrun")
     for folder in (arguments.teacher_dir, arguments.output_dir):
         make(folder)
-    with session.open("distill", arguments, leads=ranks.leads) as opened:
+    with (
+        Group(launch, backend=None) as group,
+        session.open("distill", arguments, leads=group.rank == 0) as opened,
+    ):
         opened.begin()
         opened.log.banner("DISTILL", step.upper())
         module, _, function = target.partition(":")
-        getattr(importlib.import_module(f".{module}", __package__), function)(Run(arguments, plan, opened))
+        work = getattr(importlib.import_module(f".{module}", __package__), function)
+        work(Run(arguments, plan, students, opened, group))
         opened.end()
     return 0
 
 
-def check_folders(arguments: DistillArguments, plan: EncoderPlan) -> None:
-    """Read every folder that a step will load, before anything slow. Raises UsageError."""
-    if arguments.task == "evaluate":
-        plan.similarity(arguments.similarity)
-    if arguments.task != "teacher":
-        side = read_query_side(plan.folder.path)
-        if not side.is_transformer:
-            raise UsageError(f"{plan.folder.path}: a teacher is a transformer, and this is none")
-        check_pooling(plan.folder.path, pooling_of(arguments) or side.pooling)
-    for path in filter(None, (*arguments.query_model, arguments.student_model)):
-        side = read_query_side(path)
-        if side.is_transformer:
-            check_pooling(path, side.pooling)
-        if side.is_transformer and side.folder.recipe.pooling is None:
-            warn_of_plain(path, side.pooling)
+def query_plan(folder: Path, arguments: DistillArguments) -> EncoderPlan:
+    """Check the folder of a query encoder, a student of ours or anybody's, before anything slow. Raises UsageError.
 
-
-def check_pooling(folder: Path, pooling: str) -> None:
-    """Raise UsageError for a pooling that students do not have."""
-    if pooling not in POOLINGS:
-        raise UsageError(f"{folder}: pools by {pooling}; mean and cls are known here")
-
-
-def pooling_of(arguments: DistillArguments) -> str | None:
-    """Return the pooling that the command line names, if it names one. Raises UsageError for one not known here."""
-    said = arguments.recipe.pooling
-    if said is None:
-        return None
-    if len(said) > 1 or said[0] not in POOLINGS:
-        raise UsageError(f"--pooling {','.join(said)}: a teacher pools by mean or cls")
-    return said[0]
+    The command line says nothing of how it encodes: it is as its folder publishes it.
+    """
+    if not folder.is_dir():
+        raise UsageError(f"{folder}: no such folder")
+    options = {**arguments.options, "model": {}}
+    own = dataclasses.replace(
+        arguments, model_name=str(folder.absolute()), model_root=None, model_class=MODEL_CLASS, weights="pretrained",
+        options=options,
+    )  # fmt: skip
+    return EncoderPlan.of(own, Recipe(passage_prompt=""), query_side=True)
 
 
 def make(folder: Path | None) -> None:

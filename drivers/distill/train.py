@@ -7,20 +7,22 @@ from typing import Any
 
 from fmbench import torch_settings
 from fmbench.digest import digest_of_json
-from fmbench.distill.align import Alignment
-from fmbench.distill.design import Design, build, load_teacher, size
-from fmbench.distill.folder import MODULES, save_pair, save_student
-from fmbench.distill.ranks import Ranks
-from fmbench.distill.student import Student
-from fmbench.distill.teacher_vectors import read_teacher
-from fmbench.distill.tokens import QueryTokenizer
-from fmbench.distill.training import CHECKPOINT, Plan, Task, Training
-from fmbench.encoder.steps import Normalise
+from fmbench.encoder import EncoderPlan
+from fmbench.encoder.folder import TRANSFORMER
+from fmbench.encoder.network import Network, TransformerNetwork
+from fmbench.encoder.tokens import Tokenizer, load_tokenizer
 from fmbench.errors import UsageError
 from fmbench.identity import digest_of_folder, identify
+from fmbench.sentence_folder import MODULES
 
 from .arguments import DistillArguments
-from .steps import Run, pooling_of
+from .query_encoder import load, load_transformer
+from .steps import Run
+from .students import Design, build, size
+from .tasks import Alignment
+from .teacher import read_teacher
+from .training import CHECKPOINT, Plan, Task, Training
+from .write import save_pair, save_student
 
 QUERY, PAIR, DOCUMENT = "query", "pair", "document"  # below --output_dir
 
@@ -29,18 +31,19 @@ def align(run: Run) -> None:
     """Train a student on the teacher's vectors, and write it and its pair."""
     arguments, plan = run.arguments, run.plan
     check_output(arguments)
-    ranks = set_up(run)
+    set_up(run)
     model = identify(plan.source, arguments.evaluated(), plan.folder.path)
     teacher = read_teacher(arguments.teacher_dir or Path(), model)
     wanted = design(arguments)
-    origin, _ = load_teacher(plan.folder.path, pooling_of(run.arguments))
-    student, vocabulary = build(wanted, origin, teacher.vectors.shape[1], arguments.seed)
-    tokenizer = QueryTokenizer.from_folder(vocabulary or plan.folder.path, wanted.length, student.special_tokens)
+    named = run.students[0] if run.students else None
+    origin, parent = load_transformer(plan)[0], load_parent(named) if named else None
+    student = build(wanted, origin, parent, teacher.vectors.shape[1], arguments.seed)
+    vocabulary = named if named and wanted.embeddings == "own" else plan
+    tokenizer = Tokenizer(load_tokenizer(vocabulary.folder), "", wanted.length, student.special_tokens)
     place(run, student)
     task = Alignment(
-        student, tokenizer.all_ids(teacher.texts), teacher.vectors, loss=arguments.loss,
-        temperature=arguments.temperature, embedding_rate=arguments.embedding_rate, seed=arguments.seed,
-        place=plan.platform.place,
+        student, tokenizer(teacher.texts), teacher.vectors, loss=arguments.loss, temperature=arguments.temperature,
+        embedding_rate=arguments.embedding_rate, seed=arguments.seed, place=plan.platform.place,
     )  # fmt: skip
     identity = {
         "student": student_digest(wanted),
@@ -49,9 +52,16 @@ def align(run: Run) -> None:
         "loss": [arguments.loss, arguments.temperature],
         "embedding rate": arguments.embedding_rate,
     }
-    train(run, task, identity, ranks)
-    if ranks.leads:
+    train(run, task, identity)
+    if run.group.rank == 0:
         finish(run, student, tokenizer, document_folder(run))
+
+
+def load_parent(plan: EncoderPlan) -> TransformerNetwork:
+    """Return the model whose layers a student takes. Raises UsageError for one that has none."""
+    if plan.folder.kind != TRANSFORMER:
+        raise UsageError(f"--student_model {plan.folder.path}: is no transformer, so it has no layers to take")
+    return load_transformer(plan)[0]
 
 
 def design(arguments: DistillArguments) -> Design:
@@ -83,16 +93,12 @@ def check_output(arguments: DistillArguments) -> None:
         )
 
 
-def set_up(run: Run) -> Ranks:
-    """Set the platform and torch up for training, meet the other processes, and print the fingerprint."""
-    arguments, platform = run.arguments, run.plan.platform
-    ranks = Ranks()
-    platform.setup(ranks.device_of(platform, arguments))
-    evaluated = arguments.evaluated()
+def set_up(run: Run) -> None:
+    """Set the platform and torch up for training, and print the fingerprint."""
+    run.plan.platform.setup(run.arguments)
+    evaluated = run.arguments.evaluated()
     torch_settings.Settings([(evaluated.options, evaluated.threads)]).activate(0)
-    ranks.join()
     run.facts(evaluated)
-    return ranks
 
 
 def place(run: Run, module: Any) -> None:
@@ -100,7 +106,7 @@ def place(run: Run, module: Any) -> None:
     run.plan.platform.prepare(module, replace(run.arguments.evaluated(), compile=False))
 
 
-def train(run: Run, task: Task, identity: Mapping[str, Any], ranks: Ranks) -> None:
+def train(run: Run, task: Task, identity: Mapping[str, Any]) -> None:
     """Train a task in the output folder, and print how that went."""
     arguments = run.arguments
     plan = Plan(
@@ -116,18 +122,9 @@ def train(run: Run, task: Task, identity: Mapping[str, Any], ranks: Ranks) -> No
     )
     whole = {**identity, **{name: value for name, value in asdict(plan).items() if name != "patience"}}
     folder = arguments.output_dir or Path()
-    training = Training(task, plan, folder, whole, lambda line: run.say(arguments.task, line), ranks)
-    try:
-        outcome = training.run(resume=arguments.resume)
-    finally:
-        ranks.leave()
+    training = Training(task, plan, folder, whole, lambda line: run.say(arguments.task, line), run.group)
+    outcome = training.run(resume=arguments.resume)
     run.say(arguments.task, {**outcome, **size(task.module)})
-
-
-def normalises(run: Run) -> bool:
-    """Say whether the passage encoder gives normalised vectors."""
-    asked = run.arguments.recipe.normalise
-    return asked if asked is not None else any(isinstance(step, Normalise) for step in run.plan.folder.steps)
 
 
 def document_folder(run: Run) -> Path:
@@ -138,9 +135,8 @@ def document_folder(run: Run) -> Path:
     folder, recipe = run.plan.folder, run.arguments.recipe
     if (folder.path / MODULES).is_file() and recipe.pooling is None and recipe.normalise is None:
         return folder.path
-    encoder, tokenizer = load_teacher(folder.path, pooling_of(run.arguments))
     target = (run.arguments.output_dir or Path()) / DOCUMENT
-    save_student(target, encoder, tokenizer, normalises(run), document_prompt(run))
+    save_student(target, *load(run.plan, "passage"), prompts=document_prompt(run))
     return target
 
 
@@ -149,8 +145,9 @@ def document_prompt(run: Run) -> dict[str, str]:
     return {"document": run.plan.prompt("passage")}
 
 
-def finish(run: Run, student: Student, tokenizer: QueryTokenizer, document: Path) -> None:
+def finish(run: Run, student: Network, tokenizer: Tokenizer, document: Path) -> None:
     """Write the query encoder and its pair with the passage encoder of a folder."""
-    folder = run.arguments.output_dir or Path()
-    save_student(folder / QUERY, student.to("cpu"), tokenizer, prompts={"query": tokenizer.prompt})
-    save_pair(folder / PAIR, folder / QUERY, document, run.plan.prompt("passage"), run.plan.folder.similarity)
+    folder, published = run.arguments.output_dir or Path(), run.plan.folder
+    save_student(folder / QUERY, student.to("cpu"), tokenizer, True, {"query": tokenizer.prompt})
+    cut = run.plan.said.over(published.recipe).truncate_dim
+    save_pair(folder / PAIR, folder / QUERY, document, run.plan.prompt("passage"), published.similarity, cut)

@@ -8,16 +8,21 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from fmbench import __version__
-from fmbench.encoder import Recipe, add_encoder_arguments, take_recipe
-from fmbench.encoder.arguments import flag as yes_or_no
+from fmbench.collection.arguments import (
+    SIMILARITIES,
+    DataArguments,
+    add_data_arguments,
+    add_identical_arguments,
+    check_data,
+)
+from fmbench.encoder import add_encoder_arguments, take_recipe
 from fmbench.errors import UsageError
-from fmbench.options import SUBOPTION_HELP, Arguments, add_model_arguments, read
-from fmbench.parsing import Parser, adder, decimal, flag, natural, nonempty, paths, positive, sizes
+from fmbench.options import SUBOPTION_HELP, add_model_arguments, read
+from fmbench.parsing import Parser, adder, decimal, flag, natural, positive, sizes
 
 from .precision import add_normalisation
 
 DEPTH = 100  # documents retrieved a query, where no k asks for more or less
-SIMILARITIES = ("cosine", "dot")
 RunFormat = Literal["trec", "tsv", "jsonl"]
 QRELS_FORMATS = ("tsv", "grouped")
 
@@ -41,36 +46,17 @@ EXAMPLES = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class RetrieveArguments(Arguments):
+class RetrieveArguments(DataArguments):
     """One command line of the retrieval driver, read. What a task does not ask has its default."""
 
-    task: str
-    recipe: Recipe
-    dataset: tuple[Path, ...] = ()
-    split: str = "test"
-    corpus: tuple[Path, ...] = ()
-    queries: tuple[Path, ...] = ()
-    qrels: tuple[Path, ...] = ()
-    query_subset: tuple[Path, ...] = ()
-    min_score: float | None = None
-    max_score: float | None = None
-    other_documents: int | None = None
-    strict: bool = False
-    encoding_cache_dir: Path | None = None
     search_topk: int | None = None
-    similarity: str | None = None
-    ignore_identical_ids: bool = True
     per_device_matmul_batch_size: int | None = None
     precompute_corpus_embs: bool = False
     fair_sharding: bool = False
-    latency_queries: int = 100
-    ir_metrics_k_values: tuple[int, ...] = (1, 3, 5, 10, 100)
-    ir_metrics_relevance_threshold: float = 1.0
     k: tuple[int, ...] = ()
     gold_data_path: Path | None = None
     predictions_path: Path | None = None
     title_normalisation: str = "none"
-    output_dir: Path | None = None
     overwrite_output_dir: bool = False
     run_format: RunFormat = "trec"
     no_annot_in_mined_hn: bool = False
@@ -106,33 +92,6 @@ def build_parser(task: str, program: str) -> Parser:
     return parser
 
 
-def add_data_arguments(parser: Parser, cache: str = "") -> None:
-    """Add which texts and judgements; several paths are one comma list. `cache` begins the help of the cache."""
-    group = parser.add_argument_group("data")
-    add = adder(group)
-    add(
-        "--dataset", type=paths, metavar="DIR,...", help="folders in BEIR's layout: corpus.jsonl, queries.jsonl, qrels/"
-    )
-    add(
-        "--split",
-        type=nonempty,
-        metavar="NAME",
-        help="which of a folder's qrels, and so which queries (default: "
-        "test; `distill contrast`: train; `distill teacher`: none, so that it takes texts of the corpus alone)",
-    )
-    add("--corpus", type=paths, metavar="FILE,...", help="JSONL or TSV, packed or not; one corpus")
-    add("--queries", type=paths, metavar="FILE,...", help="the same, without titles")
-    add("--qrels", type=paths, metavar="FILE,...", help="TSV or CSV of three columns, TREC's four, or JSONL")
-    add("--query_subset", type=paths, metavar="FILE,...", help="only the queries whose ids these files name")
-    add("--min_score", type=decimal, metavar="GAIN", help="least gain of a judgement that counts (inclusive)")
-    add("--max_score", type=decimal, metavar="GAIN", help="gain from which on a judgement does not count (exclusive)")
-    add("--other_documents", type=natural, metavar="N", help="search only the judged documents and N others, drawn "
-        "by --seed: faster, and figures that are comparable on this part alone")  # fmt: skip
-    flag(group, "--strict", "refuse judgements of ids that no file holds; else they are counted and listed")
-    add("--encoding_cache_dir", type=Path, metavar="DIR",
-        help=f"{cache}keep the vectors here; a killed run goes on from there")  # fmt: skip
-
-
 def add_search_arguments(parser: Parser, depth: str = str(DEPTH)) -> None:
     """Add how to search; `depth` is the default of --search_topk in words."""
     group = parser.add_argument_group("search")
@@ -148,15 +107,6 @@ def add_search_arguments(parser: Parser, depth: str = str(DEPTH)) -> None:
     flag(group, "--precompute_corpus_embs", "encode the whole corpus before the search; else both go hand in hand")
     flag(group, "--fair_sharding", "under torchrun, give faster devices more documents, by measured throughput")
     add("--latency_queries", type=natural, metavar="N", help="queries timed one by one (default: 100; 0: none)")
-
-
-def add_identical_arguments(parser: Parser) -> None:
-    """Add whether a query may find itself; mining has no such choice."""
-    adder(parser.add_argument_group("queries that are documents"))(
-        "--ignore_identical_ids", type=yes_or_no, metavar="yes|no",
-        help="leave the document that has the query's id out of its ranking, as BEIR does; say no where the ids of "
-        "queries and documents are two unrelated series (default: yes)",
-    )  # fmt: skip
 
 
 def add_output_arguments(parser: Parser, need: str = "required: ") -> None:
@@ -230,9 +180,8 @@ def parse_arguments(task: str, argv: Sequence[str], program: str) -> RetrieveArg
 
 def check(arguments: RetrieveArguments) -> None:
     """Raise UsageError for arguments that do not go together."""
-    files = bool(arguments.corpus or arguments.queries or arguments.qrels)
-    if bool(arguments.dataset) == files:
-        raise UsageError("name the data with --dataset DIR, or with --corpus, --queries and --qrels")
+    check_data(arguments)
+    files = not arguments.dataset
     if files and not (arguments.corpus and arguments.queries):
         raise UsageError("--corpus and --queries belong together")
     if arguments.task == "evaluate" and files and not (arguments.qrels or arguments.gold_data_path):

@@ -1,13 +1,12 @@
 """What each task does with the data sets, one after the other."""
 
-import dataclasses
 from collections.abc import Callable, Sequence
 
-from fmbench import backend, lines, session
+from fmbench import lines, session
 from fmbench.collection import Dataset
 from fmbench.console import warn
 from fmbench.distributed import Group
-from fmbench.distributed.environment import Launch, read_launch, said_once
+from fmbench.distributed.environment import read_launch, said_once, with_device
 from fmbench.encoder import EncoderPlan
 from fmbench.errors import UsageError
 from fmbench.ranking.evaluation import Evaluation
@@ -78,13 +77,6 @@ def run_here(task: str, work: Work, argv: Sequence[str]) -> int:
             work(retrieval, dataset)
         run.end(plan.platform.model_facts())
     return 0
-
-
-def with_device(arguments: RetrieveArguments, launch: Launch) -> RetrieveArguments:
-    """Return the arguments with a device for each rank of a machine, where the platform has several."""
-    if launch.world_size == 1 or arguments.device is not None or not backend.find(arguments.platform).numbered:
-        return arguments
-    return dataclasses.replace(arguments, device=launch.local_rank)
 
 
 def encode_dataset(retrieval: Retrieval, dataset: Dataset) -> None:

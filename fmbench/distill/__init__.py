@@ -1,1 +1,1 @@
-"""Training a small query encoder beside a large passage encoder: students, losses, pseudo-queries, the loop."""
+"""Where folders saved by earlier versions look for the module of a recurrent student: see `fmbench.sentence_module`."""

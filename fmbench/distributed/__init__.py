@@ -7,7 +7,6 @@ One process alone needs none of it. Ranks exchange tensors on the CPU, through g
 from .group import Group
 from .merging import merge_topk
 from .retriever import DistributedRetriever, share_of
-from .sharding import shares
-from .throughput import measured_weights
+from .sharding import measured_weights, shares
 
 __all__ = ["DistributedRetriever", "Group", "measured_weights", "merge_topk", "share_of", "shares"]

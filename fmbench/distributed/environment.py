@@ -1,12 +1,16 @@
 """What the launcher says: the variables that torchrun sets, and that can be set by hand."""
 
 import contextlib
+import dataclasses
 import os
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
+from fmbench import backend
 from fmbench.errors import UsageError
+from fmbench.options import Arguments
 
 NEEDED = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 SPOKEN = 2.0  # seconds in which the first rank of a machine has said what is wrong
@@ -39,6 +43,16 @@ def read_launch(variables: Mapping[str, str] = os.environ) -> Launch:
     if rank >= world_size:
         raise UsageError(f"RANK={rank}: ranks of WORLD_SIZE={world_size} count from 0 to {world_size - 1}")
     return Launch(rank, world_size, number(variables, "LOCAL_RANK", rank), variables["MASTER_ADDR"])
+
+
+A = TypeVar("A", bound=Arguments)
+
+
+def with_device(arguments: A, launch: Launch) -> A:
+    """Return the arguments with a device for each rank of a machine, where the platform has several."""
+    if launch.world_size == 1 or arguments.device is not None or not backend.find(arguments.platform).numbered:
+        return arguments
+    return dataclasses.replace(arguments, device=launch.local_rank)
 
 
 @contextlib.contextmanager

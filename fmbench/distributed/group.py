@@ -1,4 +1,4 @@
-"""The ranks of a job, and what they send each other: tensors on the CPU, through a gloo group of their own."""
+"""The ranks of a job, and what they send each other: on the CPU through a gloo group of their own, but for training."""
 
 import atexit
 import contextlib
@@ -34,9 +34,10 @@ class Group:
     Python's lock for as long as `patience` seconds count as killed.
     """
 
-    def __init__(self, launch: Launch | None = None, patience: float = PATIENCE) -> None:
+    def __init__(self, launch: Launch | None = None, patience: float = PATIENCE, backend: str | None = "gloo") -> None:
         """Meet the other ranks. A process group that the program has initialised is used for that, and stays.
 
+        `backend` is what the tensors of training go through: None is whatever suits the device that they are on.
         Raises UsageError for a wrong environment and FmbenchError where not all ranks come.
         """
         self._launch = launch or read_launch()
@@ -44,7 +45,7 @@ class Group:
         self._watch: Watch | None = None
         self._gloo: Any = None
         if self._launch.world_size > 1:
-            self._meet(patience)
+            self._meet(patience, backend)
 
     @property
     def rank(self) -> int:
@@ -61,7 +62,7 @@ class Group:
         """How many processes there are."""
         return self._launch.world_size
 
-    def _meet(self, patience: float) -> None:
+    def _meet(self, patience: float, backend: str | None) -> None:
         import torch
         from torch import distributed
 
@@ -70,7 +71,7 @@ class Group:
         self._owns_default = not distributed.is_initialized()
         try:
             if self._owns_default:
-                distributed.init_process_group("gloo", timeout=START)
+                distributed.init_process_group(backend, timeout=START)
             self._gloo = distributed.new_group(backend="gloo", timeout=FOREVER)
             port = torch.zeros(1, dtype=torch.int64)
             address = self._launch.address or socket.gethostname()
@@ -207,6 +208,33 @@ class Group:
         for request in requests:
             request.wait()
         return received
+
+    def average(self, gradients: "Sequence[torch.Tensor]") -> None:
+        """Replace each tensor by its mean over the ranks, in one call, where the tensors are."""
+        if self._gloo is None:
+            return
+        import torch
+        from torch import distributed
+
+        flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
+        self._run(lambda: distributed.all_reduce(flat))
+        flat /= self.world_size
+        for gradient, mean in zip(gradients, flat.split([one.numel() for one in gradients]), strict=True):
+            gradient.copy_(mean.view_as(gradient))
+
+    def gather_rows(self, rows: "torch.Tensor") -> "torch.Tensor":
+        """Return the rows of all ranks, as many of each, on their device; gradients flow back to their ranks."""
+        if self._gloo is None:
+            return rows
+        import torch
+        from torch import distributed
+        from torch.distributed.nn.functional import all_gather
+
+        if rows.requires_grad:
+            return torch.cat(self._run(lambda: all_gather(rows)))
+        parts = [torch.empty_like(rows) for _ in range(self.world_size)]
+        self._run(lambda: distributed.all_gather(parts, rows.contiguous()))
+        return torch.cat(parts)
 
 
 def explained(error: BaseException) -> tuple[str, int]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from fmbench.cached import alone
 from fmbench.console import note, warn
+from fmbench.distributed import shares
 from fmbench.encoder import CHUNK, BadVectorError, Role, Timings
 from fmbench.errors import UsageError, first_line
 from fmbench.leftovers import temporary_folder
@@ -97,17 +98,8 @@ def open_or_encode(
     with encoder.timings.phase("open"):
         store = Store(Path(temporary.name) if temporary else directory or Path(), texts, encoder, role, dtype)
     found = store.manifest
-    mine = share(found.shards, rank, world, weights)
+    mine = shares(found.shards, weights or [1.0] * world)[rank]
     return Embeddings(store.open(mine, progress), found.dimension, dtype, found.tokens_per_batch, temporary)
-
-
-def share(count: int, rank: int, world: int, weights: Sequence[float] | None = None) -> range:
-    """Return which of `count` consecutive things a rank takes, in proportion to the weights. May be empty."""
-    speeds = list(weights) if weights is not None else [1.0] * world
-    if len(speeds) != world or not 0 <= rank < world or min(speeds) < 0 or sum(speeds) <= 0:
-        raise ValueError(f"rank {rank} of {world} with weights {weights}")
-    bounds = [round(count * sum(speeds[:index]) / sum(speeds)) for index in range(world + 1)]
-    return range(bounds[rank], bounds[rank + 1])
 
 
 class Store:

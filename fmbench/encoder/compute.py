@@ -16,7 +16,7 @@ from .padding import reads_types
 from .plan import EncoderPlan
 from .pooling import pool
 from .recipe import ROLES, Recipe, Role
-from .steps import Normalise, Step
+from .steps import Step
 from .timings import Timings
 from .tokens import Tokens
 
@@ -80,11 +80,12 @@ class Compute:
         lengths: tuple[int, ...] | None,
     ) -> None:
         """Place the model and read the further modules. Raises UsageError for dimensions that do not go together."""
+        from .network import Head
+
         self._platform = platform = plan.platform
         self._recipe = recipe
         self._modes = recipe.pooling or ()
-        self._steps = [step.load() for step in (*steps, *([Normalise()] if recipe.normalise else ()))]
-        self._cut = len(steps)  # truncating comes after the folder's modules and before our own normalising
+        self._head = Head((step.load() for step in steps), recipe.truncate_dim, bool(recipe.normalise))
         self._padding_id = tokenizer.pad_token_id or 0
         self._lengths = lengths
         self.types = "token_type_ids" in tokenizer.model_input_names and reads_types(loaded, self._padding_id)
@@ -117,12 +118,7 @@ class Compute:
 
     def _finish(self, vectors: "torch.Tensor") -> "torch.Tensor":
         """Apply the further modules, truncate, and normalise in the end where that was asked for."""
-        for step in self._steps[: self._cut]:
-            vectors = step(vectors)
-        vectors = vectors[:, : self._recipe.truncate_dim]
-        for step in self._steps[self._cut :]:
-            vectors = step(vectors)
-        return vectors
+        return self._head.to(vectors.device)(vectors)
 
     def search_budget(self, tokens: Tokens, role: Role, timings: Timings) -> int:
         """Return a role's token budget: as it was given, else found once by a short measured search on some texts.

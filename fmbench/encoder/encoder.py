@@ -48,10 +48,7 @@ class Encoder:
         arguments = plan.arguments.evaluated()
         torch_settings.check_compile(arguments.options["compile"])
         torch_settings.Settings([(arguments.options, arguments.threads)]).activate(0)
-        tokenizer = load_tokenizer(plan.folder, plan.source.trusted)
-        loaded = model.load(plan.source, arguments)
-        limit = positions.maximum_length(loaded)
-        check_padding(loaded, tokenizer.pad_token_id or 0)
+        tokenizer, loaded, limit = load(plan, arguments)
         self.recipe = resolved(plan, tokenizer, limit)
         self._tokenizers = {
             role: Tokenizer(tokenizer, self.recipe.prompt(role) or "", self.recipe.max_length(role)) for role in ROLES
@@ -180,6 +177,18 @@ class Encoder:
             self.timings.include(timings)
             check_finite(vectors, texts)
             yield vectors
+
+
+def load(plan: EncoderPlan, arguments: Arguments, pooler: bool = True) -> tuple[Any, Any, int | None]:
+    """Return a plan's tokenizer, its model on the host, and how many tokens that takes, or None for no limit.
+
+    `arguments` are evaluated; `pooler` is as `fmbench.model.load` takes it. Raises UsageError.
+    """
+    tokenizer = load_tokenizer(plan.folder, plan.source.trusted)
+    loaded = model.load(plan.source, arguments, pooler)
+    limit = positions.maximum_length(loaded)
+    check_padding(loaded, tokenizer.pad_token_id or 0)
+    return tokenizer, loaded, limit
 
 
 def check_finite(vectors: "np.ndarray", texts: Sequence[str]) -> None:

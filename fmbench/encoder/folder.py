@@ -11,7 +11,7 @@ from typing import Any
 from fmbench.console import note, warn
 from fmbench.errors import UsageError
 from fmbench.json_file import JsonFile, read_optional, read_required
-from fmbench.sentence_folder import LIBRARY, MODULES, ROOT, TRANSFORMER_CONFIGS, Module, listed
+from fmbench.sentence_folder import LIBRARY, MODULES, ROOT, TRANSFORMER_CONFIGS, Module, check_inside, listed
 
 from .recipe import POOLINGS, ROLES, Recipe, Role
 from .steps import Step, read_dense, read_layer_norm, read_normalise
@@ -33,16 +33,20 @@ POOLING_SIZES = ("embedding_dimension", "word_embedding_dimension")
 # Which prompt encode_query and encode_document take. They have a prompt of this name always, an empty one where a
 # folder has none, so that neither its default prompt nor `passage` or `corpus` is ever theirs.
 PROMPT_NAMES: dict[Role, str] = {"query": "query", "passage": "document"}
+TRANSFORMER, TABLE, RECURRENT = "Transformer", "StaticEmbedding", "RecurrentModule"  # what a folder begins with
+OURS = "fmbench.sentence_module.RecurrentModule"
+OWN_MODULES = (OURS, "fmbench.distill.sentence_module.RecurrentModule")  # the second in folders of earlier versions
 
 
 @dataclass
 class Folder:
-    """What a folder says. `transformer` is where the model and its tokenizer are, seen from the folder.
+    """What a folder says. `kind` is its first module; `transformer` is where that, with its tokenizer, is below `path`.
 
     `similarity` is as it is written there; `prompts` are all that are published, by name.
     """
 
     path: Path
+    kind: str = TRANSFORMER
     transformer: str = ""
     recipe: Recipe = field(default_factory=Recipe)
     steps: list[Step] = field(default_factory=list)
@@ -53,34 +57,63 @@ class Folder:
     lower_case: bool = False
     tokenizer_options: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def first(self) -> Path:
+        """The folder of the first module."""
+        return self.path / self.transformer
 
-def read(path: Path) -> Folder | None:
+
+def read(path: Path, query_side: bool = False) -> Folder | None:
     """Read a sentence-transformers folder, or return None where it is none (it has no modules.json).
+
+    For the `query_side` it may begin with a table of tokens or a recurrent network, and of a Router it is the route of
+    queries.
 
     Imports neither torch nor weights. Raises UsageError for what is missing, for what cannot be honoured (an unknown
     module, pickled weights, a path that leads out of the folder), and for a file that is damaged.
     """
     if not (path / MODULES).is_file():
         return None
-    folder = assembled(path, listed(path))
+    modules = listed(path)
+    folder = assembled(path, route(path, modules) if query_side else modules, query_side)
     read_root(folder)
     return folder
 
 
-def assembled(path: Path, modules: Sequence[Module]) -> Folder:
+def route(path: Path, modules: list[Module]) -> list[Module]:
+    """Return the modules that a query goes through: of a Router, those of its query route. Raises UsageError."""
+    if modules[0].name != "Router":
+        return modules
+    inside = Path(modules[0].path)
+    config = read_required(path / inside / "router_config.json")
+    names = config.object("structure").texts("query")
+    if not names:
+        raise UsageError(f"{config.path}: structure has no query")
+    types = config.object("types")
+    missing = next((name for name in names if not types.text(name)), None)
+    if missing is not None:
+        raise UsageError(f"{config.path}: types has no {missing}")
+    check_inside(config.path, names)
+    return [*(Module(types.values[name], str(inside / name)) for name in names), *modules[1:]]
+
+
+def assembled(path: Path, modules: Sequence[Module], query_side: bool) -> Folder:
     """Read modules whose folders lie below a path: a Transformer, its Pooling, and what follows. Raises UsageError."""
     folder = Folder(path)
     for position, module in enumerate(modules):
         # A class of the folder's own code may be called Transformer too, and do something else.
-        reader = READERS.get(module.name) if module.type.startswith(LIBRARY) else None
-        if reader is None or (position == 0) != (reader is add_transformer):
-            known = ", ".join(sorted(READERS))
+        known = module.type.startswith(LIBRARY) or module.type in OWN_MODULES
+        readers = FOLLOWING[folder.kind] if position else {**FIRST, **(BARE if query_side else {})}
+        reader = readers.get(module.name) if known else None
+        if reader is None:
             raise UsageError(
-                f"{path}/{MODULES}: module {position} is a {module.type}, which is not supported here ({known} of "
-                f"{LIBRARY.rstrip('.')})"
+                f"{path}/{MODULES}: module {position} is a {module.type}, which is not supported here "
+                f"({', '.join(sorted(readers))} of {LIBRARY.rstrip('.')})"
             )
+        if position == 0:
+            folder.kind, folder.transformer = module.name, module.path.removeprefix(".")
         reader(folder, path / module.path)
-    if folder.recipe.pooling is None:
+    if folder.kind == TRANSFORMER and folder.recipe.pooling is None:
         raise UsageError(f"{path}/{MODULES}: no Pooling module says how tokens become a text's vector")
     return folder
 
@@ -93,7 +126,6 @@ def add_transformer(folder: Folder, path: Path) -> None:
         config = JsonFile(path / TRANSFORMER_CONFIGS[0], {})
         warn(f"{config.path} is missing; the maximum length is assumed to be that of tokenizer and model")
     config.check_keys(TRANSFORMER_KEYS)
-    folder.transformer = path.relative_to(folder.path).as_posix().removeprefix(".")
     folder.max_length = config.count("max_seq_length")
     folder.lower_case = bool(config.flag("do_lower_case"))
     options = config.object("tokenizer_args").values or config.object("processor_kwargs").values
@@ -217,11 +249,16 @@ def warn_of_plain(path: Path, pooling: str | None) -> None:
 
 
 # By the class's name. A further kind of module is one more line.
-READERS: dict[str, Callable[[Folder, Path], None]] = {
-    "Transformer": add_transformer,
+Reader = Callable[[Folder, Path], None]
+NOTHING: Reader = lambda folder, path: None  # noqa: E731 (does nothing when nothing is trained, or has no settings)
+FIRST: dict[str, Reader] = {TRANSFORMER: add_transformer}
+BARE: dict[str, Reader] = {TABLE: NOTHING, RECURRENT: NOTHING}
+AFTER_A_TRANSFORMER: dict[str, Reader] = {
     "Pooling": add_pooling,
     "Dense": add_step(read_dense),
     "LayerNorm": add_step(read_layer_norm),
     "Normalize": add_step(read_normalise),
-    "Dropout": lambda folder, path: None,  # does nothing when nothing is trained
+    "Dropout": NOTHING,
 }
+AFTER_OTHERS: dict[str, Reader] = {"Normalize": NOTHING}
+FOLLOWING = {TRANSFORMER: AFTER_A_TRANSFORMER, TABLE: AFTER_OTHERS, RECURRENT: AFTER_OTHERS}

@@ -30,21 +30,26 @@ class EncoderPlan:
     folder: Folder
 
     @classmethod
-    def of(cls, arguments: Arguments, recipe: Recipe | None = None) -> "EncoderPlan":
-        """Check a command line without importing torch. Raises UsageError and PlatformError."""
+    def of(cls, arguments: Arguments, recipe: Recipe | None = None, query_side: bool = False) -> "EncoderPlan":
+        """Check a command line without importing torch. `query_side` is as `folder.read` takes it.
+
+        Raises UsageError and PlatformError.
+        """
         platform = backend.find(arguments.platform)
         if not platform.builds_model:
             raise UsageError(f"--platform {platform.name}: no model runs there, so there are no vectors")
         platform.check(arguments)
         path = named_folder(arguments)
-        folder = folders.read(path)
+        folder = folders.read(path, query_side)
+        if folder is not None and folder.kind != folders.TRANSFORMER:
+            return cls(arguments, recipe or Recipe(), platform, Source("folder", str(folder.first), {}), folder)
         name = f"{arguments.model_name}/{folder.transformer}" if folder and folder.transformer else arguments.model_name
         source = locate(dataclasses.replace(arguments, model_name=name))
         if source.kind == "catalogue":
             raise UsageError(f"{arguments.model_name}: the catalogue has no tokenizer; texts need a model's folder")
         if source.kind == "hub":
             path = snapshot(source.location, arguments)
-            folder = folders.read(path)
+            folder = folders.read(path, query_side)
         said = recipe or Recipe()
         check(said, source)
         if folder is None:

@@ -19,7 +19,8 @@ def pool(hidden: "torch.Tensor", mask: "torch.Tensor", modes: Sequence[str], pro
     hidden = hidden.float()
     if prompt_length:
         mask = mask * (mask.cumsum(dim=1) > prompt_length)
-    return torch.cat([POOLERS[mode](hidden, mask) for mode in modes], dim=-1)
+    parts = [POOLERS[mode](hidden, mask) for mode in modes]
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=-1)
 
 
 def mean(hidden: "torch.Tensor", mask: "torch.Tensor") -> "torch.Tensor":

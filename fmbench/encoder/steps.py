@@ -11,11 +11,8 @@ from fmbench.errors import UsageError, first_line
 from fmbench.json_file import JsonFile, read_optional, read_required
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import torch
-
-    Function = Callable[[torch.Tensor], torch.Tensor]
+    from torch import nn
 
 WEIGHTS = "model.safetensors"
 SENTENCE = "sentence_embedding"
@@ -26,10 +23,10 @@ ACTIVATIONS = ("ELU", "GELU", "Hardtanh", "Identity", "LeakyReLU", "Mish", "ReLU
 
 
 class Step(Protocol):
-    """One module. `load` returns what it does to vectors (n, d); `key` is what tells it from others."""
+    """One module. `load` returns it for vectors (n, d), in float32; `key` is what tells it from others."""
 
-    def load(self) -> "Function":
-        """Read the weights and return the function."""
+    def load(self) -> "nn.Module":
+        """Read the weights. Raises UsageError."""
 
     def key(self) -> Any:
         """Return JSON values: the kind, and a digest of the weights."""
@@ -39,11 +36,11 @@ class Step(Protocol):
 class Normalise:
     """Divides each vector by its length."""
 
-    def load(self) -> "Function":
-        """Return the function."""
-        from torch.nn.functional import normalize
+    def load(self) -> "nn.Module":
+        """Return the module."""
+        from .network import UnitLength
 
-        return lambda vectors: normalize(vectors, p=2, dim=-1)
+        return UnitLength()
 
     def key(self) -> Any:
         """Return the kind."""
@@ -58,17 +55,15 @@ class Dense:
     activation: str
     residual: bool
 
-    def load(self) -> "Function":
-        """Read the weights, to compute with them in float32 on the vectors' device. Raises UsageError."""
+    def load(self) -> "nn.Module":
+        """Read the weights. Raises UsageError."""
         import torch
 
+        from .network import Linear
+
         weights = read_weights(self.folder)
-        linear = layer(weights, "linear")
-        activation = getattr(torch.nn, self.activation)()
-        if not self.residual:
-            return lambda vectors: activation(linear.to(vectors.device)(vectors))
         past = layer(weights, "residual") if "residual.weight" in weights else torch.nn.Identity()
-        return lambda vectors: activation(linear.to(vectors.device)(vectors)) + past.to(vectors.device)(vectors)
+        return Linear(layer(weights, "linear"), self.activation, past if self.residual else None)
 
     def key(self) -> Any:
         """Return the kind, the activation and a digest of the weights."""
@@ -81,14 +76,16 @@ class LayerNorm:
 
     folder: Path
 
-    def load(self) -> "Function":
-        """Read the weights and return the function."""
+    def load(self) -> "nn.Module":
+        """Read the weights. Raises UsageError."""
         import torch
+
+        from .network import Scale
 
         weights = read_weights(self.folder)
         norm = torch.nn.LayerNorm(len(weights["norm.weight"]))
         norm.load_state_dict({name: weights[f"norm.{name}"].float() for name in ("weight", "bias")})
-        return lambda vectors: norm.to(vectors.device)(vectors)
+        return Scale(norm)
 
     def key(self) -> Any:
         """Return the kind and a digest of the weights."""

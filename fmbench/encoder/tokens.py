@@ -5,12 +5,14 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fmbench.console import warn
 from fmbench.errors import UsageError, first_line
 from fmbench.json_file import LARGEST
 from fmbench.remote_code import asks_for_trust, check_tokenizer, refused
+from fmbench.source import read_config
 
 from .folder import Folder, assumed_pooling
 from .plan import EncoderPlan, check_lengths
@@ -19,6 +21,7 @@ from .recipe import ROLES, Recipe
 if TYPE_CHECKING:
     import numpy as np
 
+ROUNDED = 128  # what sizes of vocabularies are rounded up to
 UNLIMITED = 10**9  # transformers says "no limit" with a far larger number
 
 
@@ -41,23 +44,25 @@ class Tokens:
 class Tokenizer:
     """A transformers tokenizer with one prompt and one maximum length. Calls from several threads are safe."""
 
-    def __init__(self, tokenizer: Any, prompt: str, max_length: int | None) -> None:
+    def __init__(self, tokenizer: Any, prompt: str, max_length: int | None, special_tokens: bool = True) -> None:
         """Copy the tokenizer's rules. Raises UsageError for one that is not a fast tokenizer."""
-        self._rules = copied_rules(tokenizer)
-        self._rules.no_padding()
-        self._rules.no_truncation()
-        self._prompt = prompt
+        self.origin, self.prompt, self.max_length, self.special_tokens = tokenizer, prompt, max_length, special_tokens
+        self.rules = copied_rules(tokenizer)
+        self.rules.no_padding()
+        self.rules.no_truncation()
+        self.padding_id: int = tokenizer.pad_token_id or 0
         self._special = frozenset(tokenizer.all_special_ids)
         self._has_types = "token_type_ids" in tokenizer.model_input_names
         if max_length is not None:
-            check_room(self._rules, prompt, max_length, tokenizer.truncation_side)
-            self._rules.enable_truncation(max_length, direction=tokenizer.truncation_side)
+            check_room(self.rules, prompt, max_length, tokenizer.truncation_side, special_tokens)
+            self.rules.enable_truncation(max_length, direction=tokenizer.truncation_side)
 
     def __call__(self, texts: Sequence[str]) -> Tokens:
         """Return the tokens of texts, each after the prompt."""
         import numpy as np
 
-        encoded = self._rules.encode_batch_fast([self._prompt + text for text in texts])
+        prompted = [self.prompt + text for text in texts]
+        encoded = self.rules.encode_batch_fast(prompted, add_special_tokens=self.special_tokens)
         starts = np.zeros(len(encoded) + 1, dtype=np.int64)
         np.cumsum([len(one) for one in encoded], out=starts[1:])
         types = joined([one.type_ids for one in encoded], starts) if self._has_types else None
@@ -65,12 +70,17 @@ class Tokenizer:
             types = None
         return Tokens(joined([one.ids for one in encoded], starts), types, starts)
 
+    def one(self, text: str) -> tuple[list[int], list[int] | None]:
+        """Return the token ids of one text, and their types where not all are zero: the quick way."""
+        found = self.rules.encode(self.prompt + text, add_special_tokens=self.special_tokens)
+        return found.ids, found.type_ids if self._has_types and any(found.type_ids) else None
+
     @property
     def prompt_length(self) -> int:
         """How many tokens the prompt takes at the beginning of a text, a leading special token included."""
-        if not self._prompt:
+        if not self.prompt:
             return 0
-        ids = self._rules.encode_batch_fast([self._prompt])[0].ids
+        ids = self.rules.encode_batch_fast([self.prompt], add_special_tokens=self.special_tokens)[0].ids
         return len(ids) - (bool(ids) and ids[-1] in self._special)
 
 
@@ -151,7 +161,7 @@ def load_tokenizer(published: Folder, trusted: bool = False) -> Any:
     """
     import transformers
 
-    folder = published.path / published.transformer
+    folder = published.first
     check_tokenizer(folder, trusted)
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(
@@ -164,9 +174,21 @@ def load_tokenizer(published: Folder, trusted: bool = False) -> Any:
     if len(tokenizer) <= len(tokenizer.all_special_ids):  # transformers makes one up where there are no files
         raise UsageError(f"{folder}: holds no tokenizer; texts need one")
     check_fast(tokenizer)
+    check_vocabulary(folder, len(tokenizer))
     if published.lower_case:
         lower_case(tokenizer)
     return tokenizer
+
+
+def check_vocabulary(folder: Path, known: int) -> None:
+    """Warn where a plain list of tokens is shorter than the model's, beyond any rounding: one cut short reads well."""
+    plain = (folder / "vocab.txt").is_file() and not (folder / "tokenizer.json").is_file()
+    rows = (read_config(folder / "config.json").get("vocab_size") or 0) if plain else 0
+    if rows - known >= ROUNDED:
+        warn(
+            f"{folder}: its tokenizer knows {known:,} tokens and the model {rows:,}: is vocab.txt complete? What it "
+            "lacks is read as unknown words"
+        )
 
 
 def own_length(published: Folder, tokenizer: Any) -> int | None:
@@ -178,7 +200,7 @@ def own_length(published: Folder, tokenizer: Any) -> int | None:
         return None
     if type(length) is not int or not 1 <= length <= LARGEST:
         raise UsageError(
-            f"{published.path / published.transformer}/tokenizer_config.json: model_max_length is {length!r}; expected "
+            f"{published.first}/tokenizer_config.json: model_max_length is {length!r}; expected "
             "a whole number from 1 on"
         )
     return length

@@ -2,18 +2,13 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fmbench.collection import Qrels
 from fmbench.errors import UsageError
 
-from .cutoffs import Cutoffs, cutoffs, refuse_beyond
 from .evaluation import Evaluation
-from .ndcg import ndcg
-from .order import Run, ordered
-
-if TYPE_CHECKING:
-    pass
+from .order import Cutoffs, Run, cutoffs, ordered, refuse_beyond
 
 K_VALUES = (1, 3, 5, 10, 100)
 # What ir_measures calls it, and what Trove does: trec_eval's name without the cutoff.
@@ -118,3 +113,19 @@ def imported() -> Any:
     except ImportError:
         raise UsageError("metrics need ir_measures: pip install 'fmbench[retrieval]'") from None
     return ir_measures
+
+
+def ndcg(ranking: Sequence[str], gains: Mapping[str, float], cutoffs: Sequence[int]) -> list[float]:
+    """Return nDCG at each cutoff: the sum of gain / log2(rank + 1) over that of the best ranking there could be.
+
+    Järvelin and Kekäläinen (2002), as trec_eval's ndcg_cut has it: the gain itself, not 2 to its power; a gain below
+    zero, like none, is zero. A query without any gain has 0.
+    """
+    found = [max(0.0, gains.get(document, 0.0)) for document in ranking[: max(cutoffs)]]
+    best = sorted((gain for gain in gains.values() if gain > 0), reverse=True)
+    return [discounted(found[:k]) / discounted(best[:k]) if best else 0.0 for k in cutoffs]
+
+
+def discounted(gains: Sequence[float]) -> float:
+    """Return the sum of gains, each divided by log2(rank + 1)."""
+    return math.fsum(gain / math.log2(place + 2) for place, gain in enumerate(gains))

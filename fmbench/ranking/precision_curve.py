@@ -8,8 +8,7 @@ from fmbench.collection import Qrels
 from fmbench.errors import UsageError
 from fmbench.resampling import mean_intervals
 
-from .cutoffs import Cutoffs, cutoffs, refuse_beyond
-from .order import Run, depth_of, ordered
+from .order import Cutoffs, Run, cutoffs, depth_of, ordered, refuse_beyond
 from .pages import NONE, Titles, normaliser
 
 if TYPE_CHECKING:

@@ -4,14 +4,13 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from fmbench.distill.frontier import HEADER, RIGHT, Point, frontier_rows
 from fmbench.markdown import markdown, plain
 
+from ..frontier import HEADER, METRIC, RIGHT, Point, frontier_rows
 from ..reading.row import Result
 from ..workload import by_workload
 from .plots import ODD
 
-METRIC = "ndcg_cut_10"
 OWN = ("speed", "distillation")  # workloads whose sections are more than their tables
 HEADING = re.compile(r"^##? ", re.MULTILINE)
 STUDENTS = """\
@@ -37,7 +36,7 @@ def student_sections(results: Iterable[Result], plots: Mapping[str, Path], folde
     """Return a table and a plot a data set. `plots` are the files by data set, in `folder`."""
     parts: list[str] = []
     for dataset, members in students(results).items():
-        points = [point_of(result) for result in members]
+        points = [Point.of(result.row, METRIC) for result in members]
         parts += [f"### Students on {plain(dataset)}"] + ([] if parts else [STUDENTS])
         parts += [f"![{plain(plots[dataset].stem)}]({folder}/{plots[dataset].name})"]
         parts += [markdown(HEADER, frontier_rows(points), RIGHT).rstrip("\n")]
@@ -52,13 +51,6 @@ def students(results: Iterable[Result]) -> dict[str, list[Result]]:
         if kept.get(METRIC, {}).get("share"):
             found.setdefault(result.row["retrieval"]["dataset"], []).append(result)
     return found
-
-
-def point_of(student: Result) -> Point:
-    """Return a student as the table has it."""
-    row = student.row
-    said = {**row["distillation"], "query_model": row["model"], "dataset": row["retrieval"]["dataset"]}
-    return Point.of(said, METRIC)
 
 
 def write_student_plots(machine: str, results: Iterable[Result], folder: Path) -> dict[str, Path]:

@@ -11,11 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from safetensors.numpy import save
 
-from fmbench.embeddings import Embeddings, open_or_encode, share
+from fmbench.embeddings import Embeddings, open_or_encode
 from fmbench.embeddings.manifest import texts_per_shard
 from fmbench.encoder import CHUNK, BadVectorError
 from fmbench.errors import FmbenchError, UsageError
@@ -192,16 +190,6 @@ def test_ranks_take_whole_files_and_together_everything(tmp_path: Path, encoder:
     open_or_encode(alone, THREE, FakeEncoder(), "passage")
     assert files(alone).keys() <= files(tmp_path).keys() | {f"alone/{name}" for name in files(alone)}
     assert [path.name for path in shard_files(alone)] == [path.name for path in shard_files(tmp_path)]
-
-
-@given(st.integers(0, 300), st.lists(st.floats(0.1, 10), min_size=1, max_size=9))
-def test_shares_are_consecutive_and_in_proportion(count: int, weights: list[float]) -> None:
-    shares = [share(count, rank, len(weights), weights) for rank in range(len(weights))]
-    assert [index for each in shares for index in each] == list(range(count))
-    for each, weight in zip(shares, weights, strict=True):
-        assert abs(len(each) - count * weight / sum(weights)) <= 1
-    even = [len(share(count, rank, 4)) for rank in range(4)]
-    assert max(even) - min(even) <= 1
 
 
 def test_files_are_not_too_many() -> None:

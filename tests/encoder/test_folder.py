@@ -3,12 +3,14 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from fmbench.encoder import EncoderPlan, Recipe
+from fmbench.drivers.distill import query_encoder
+from fmbench.encoder import Encoder, EncoderPlan, Recipe, Role
 from fmbench.encoder.folder import read
 from fmbench.errors import UsageError
 from tests.text_models import DIMENSION, add_modules, write_json
@@ -16,6 +18,29 @@ from tests.text_models import DIMENSION, add_modules, write_json
 from .conftest import Load, text_arguments
 
 TEXTS = ["a sentence", "", " \n\t", "x" * 300, "the same words in another order: 日本", "é?", "b a", "Ünknown…"]
+
+
+@pytest.fixture
+def load(load: Load) -> Load:
+    """Load an encoder, and have every vector that it gives compared with those of a query encoder in distillation."""
+
+    def run(folder: Path, *suboptions: str, recipe: Recipe | None = None, **fixed: Any) -> Encoder:
+        encoder, plan = load(folder, *suboptions, recipe=recipe, **fixed), text_arguments(folder, *suboptions, **fixed)
+        encode = encoder.encode
+
+        def both(texts: list[str], role: Role = "passage") -> np.ndarray:
+            vectors = encode(texts, role)
+            network, tokenizer = query_encoder.load(EncoderPlan.of(plan, recipe), role)
+            with torch.inference_mode():
+                batch = query_encoder.batch_of(tokenizer(texts), range(len(texts)), network.types)
+                close(network(**batch).numpy(), vectors)
+            assert network.dimensions == encoder.dimension
+            return vectors
+
+        encoder.encode = both
+        return encoder
+
+    return run
 
 
 @pytest.fixture(scope="module")

@@ -10,12 +10,11 @@ from typing import Any
 import pytest
 import torch
 
-from fmbench.distill.published import read_query_side
 from fmbench.encoder import EncoderPlan, Recipe
 from fmbench.encoder.folder import read
 from fmbench.errors import UsageError
 from fmbench.source import read_config
-from tests.text_models import DIMENSION, add_modules, write_json
+from tests.text_models import DIMENSION, add_modules, save_bert, write_json
 
 from .conftest import Load, text_arguments
 
@@ -35,7 +34,7 @@ def changed(path: Path, **values: Any) -> None:
 @pytest.mark.parametrize("name", ["1_Pooling/config.json", "2_Dense/config.json"])
 def test_a_module_without_its_configuration_is_refused(folder: Path, name: str) -> None:
     (folder / name).unlink()
-    for reader in (lambda: EncoderPlan.of(text_arguments(folder)), lambda: read_query_side(folder)):
+    for reader in (lambda: EncoderPlan.of(text_arguments(folder)), lambda: read(folder, query_side=True)):
         with pytest.raises(UsageError, match=rf"{name} is missing; the folder is not complete"):
             reader()
 
@@ -221,7 +220,7 @@ def test_damaged_folders_are_refused_in_one_line_or_read(folder: Path) -> None:
     write_json(folder / "config_sentence_transformers.json", {"prompts": {"query": "q: "}, "truncate_dim": 2})
     refused = 0
     for damage in damages(folder, 600):
-        for reader in (lambda: EncoderPlan.of(text_arguments(folder)), lambda: read_query_side(folder)):
+        for reader in (lambda: EncoderPlan.of(text_arguments(folder)), lambda: read(folder, query_side=True)):
             try:
                 reader()
             except UsageError as error:
@@ -230,6 +229,18 @@ def test_damaged_folders_are_refused_in_one_line_or_read(folder: Path) -> None:
             except Exception as error:
                 raise AssertionError(f"{damage}: {type(error).__name__}") from error
     assert 100 < refused < 1100
+
+
+@pytest.mark.parametrize(("kept", "said"), [(200, True), (290, False)])
+def test_a_list_of_tokens_that_was_cut_short_is_said(
+    tmp_path: Path, load: Load, capsys: Any, kept: int, said: bool
+) -> None:
+    folder = save_bert(tmp_path / "model", vocab_size=400)
+    words = (folder / "vocab.txt").read_text(encoding="utf-8").splitlines()
+    words += [f"word{number}" for number in range(400 - len(words))]
+    (folder / "vocab.txt").write_text("\n".join(words[:kept]) + "\n", encoding="utf-8")
+    load(folder)
+    assert (f"knows {kept} tokens and the model 400: is vocab.txt complete?" in capsys.readouterr().err) is said
 
 
 def test_an_adapter_that_nobody_would_apply_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

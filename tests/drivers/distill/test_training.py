@@ -10,18 +10,19 @@ import numpy as np
 import pytest
 import torch
 
-from fmbench.distill import checkpoint
-from fmbench.distill.align import Alignment
-from fmbench.distill.batches import Batches
-from fmbench.distill.lookup import LookupStudent
-from fmbench.distill.training import BEST, CHECKPOINT, Plan, Training, TrainingError
+from fmbench.drivers.distill import checkpoint
+from fmbench.drivers.distill.students import LookupStudent
+from fmbench.drivers.distill.tasks import Alignment
+from fmbench.drivers.distill.training import BEST, CHECKPOINT, Batches, Plan, Training, TrainingError
 from fmbench.errors import UsageError
+
+from .tiny import tokens_of
 
 PROGRAM = """
 import sys, time
 from pathlib import Path
 sys.path.insert(0, {root!r})
-from tests.distill.test_training import task, Plan, Training, PLAN
+from tests.drivers.distill.test_training import task, Plan, Training, PLAN
 def report(line):
     print(line["step"], flush=True)
     time.sleep(0.05)   # so that the test can kill it between two lines
@@ -38,7 +39,7 @@ def task(seed: int = 0, count: int = 200, loss: str = "cosine") -> Alignment:
     hidden = torch.randn(50, 8, generator=generator)
     targets = np.stack([hidden[row].mean(dim=0).numpy() for row in ids])
     targets /= np.linalg.norm(targets, axis=1, keepdims=True)
-    return Alignment(LookupStudent(table, 8, free=True), ids, targets, loss=loss)
+    return Alignment(LookupStudent(table, 8, free=True), tokens_of(ids), targets, loss=loss)
 
 
 def train(folder: Path, plan: Plan = PLAN, **kwargs: object) -> tuple[Training, list[dict]]:
@@ -76,7 +77,7 @@ def test_the_same_seed_gives_the_same_weights_bit_for_bit(tmp_path):
 
 
 def test_a_killed_run_goes_on_to_the_same_weights(tmp_path):
-    code = PROGRAM.format(root=str(Path(__file__).parents[2]))
+    code = PROGRAM.format(root=str(Path(__file__).parents[3]))
     command = [sys.executable, "-c", code, str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
         seen = list(itertools.islice(child.stdout, 3))
@@ -151,14 +152,14 @@ def test_an_unknown_schedule_is_refused(tmp_path):
 
 
 def test_batches_are_a_function_of_the_step():
-    batches = Batches([length % 7 for length in range(50)], 8, seed=1)
+    batches = Batches(np.arange(50) % 7, 8, seed=1)
     whole = list(batches.after(0, 20))
     assert [step for step, _ in whole] == list(range(1, 21))
     later = list(batches.after(9, 20))
     assert [(step, batch.tolist()) for step, batch in later] == [(step, batch.tolist()) for step, batch in whole[9:]]
     first = np.concatenate([batch for _, batch in whole[: batches.per_epoch]])
     assert len(first) == len(set(first.tolist())) == 48
-    assert len(next(Batches([3, 3, 3], 8, seed=1).after(0, 1))[1]) == 3  # a small set is one batch
+    assert len(next(Batches(np.array([3, 3, 3]), 8, seed=1).after(0, 1))[1]) == 3  # a small set is one batch
 
 
 def test_without_anything_held_out_the_last_weights_count(tmp_path):

@@ -10,54 +10,55 @@ import pytest
 import torch
 
 from fmbench.collection import Document
-from fmbench.distill import checkpoint, losses
-from fmbench.distill.contrast import Contrast, Example
-from fmbench.distill.lookup import FoldedStudent, LookupStudent
-from fmbench.distill.passages import FrozenPassages
-from fmbench.distill.pseudo_queries import Sieve, pseudo_queries
-from fmbench.distill.ranks import Ranks
-from fmbench.distill.recurrent import RecurrentStudent
-from fmbench.distill.teacher_vectors import sample
-from fmbench.distill.tokens import padded
+from fmbench.distributed import Group
+from fmbench.drivers.distill import checkpoint, tasks
+from fmbench.drivers.distill.query_encoder import batch_of
+from fmbench.drivers.distill.students import LookupStudent
+from fmbench.drivers.distill.tasks import Contrast, FrozenPassages
+from fmbench.drivers.distill.texts import Sieve, pseudo_queries, sample
+from fmbench.encoder.network import Network, RecurrentNetwork, TableNetwork
+
+from .tiny import tokens_of
 
 UP, RIGHT = [0.0, 1.0], [1.0, 0.0]
 
 
 def test_cosine_and_l2_of_known_vectors():
     student, teacher = torch.tensor([UP, UP]), torch.tensor([UP, RIGHT])
-    assert losses.cosine(student, teacher) == pytest.approx(0.5)
-    assert losses.squared_distance(student, teacher) == pytest.approx(1.0)
+    assert tasks.cosine(student, teacher) == pytest.approx(0.5)
+    assert tasks.squared_distance(student, teacher) == pytest.approx(1.0)
 
 
 def test_divergence_is_zero_for_equal_scores_and_known_for_opposite_ones():
     teacher = torch.tensor([UP, RIGHT])
-    assert losses.in_batch_divergence(teacher, teacher, teacher, 0.5) == pytest.approx(0, abs=1e-7)
+    assert tasks.in_batch_divergence(teacher, teacher, teacher, 0.5) == pytest.approx(0, abs=1e-7)
     swapped = torch.tensor([RIGHT, UP])
     high, low = math.exp(2) / (math.exp(2) + 1), 1 / (math.exp(2) + 1)  # softmax of 1 / 0.5 and 0
     expected = (high - low) * math.log(high / low)
-    assert losses.in_batch_divergence(swapped, teacher, teacher, 0.5) == pytest.approx(expected, rel=1e-6)
+    assert tasks.in_batch_divergence(swapped, teacher, teacher, 0.5) == pytest.approx(expected, rel=1e-6)
 
 
 def test_contrastive_ignores_a_twin_of_the_positive():
     queries, passages = torch.tensor([UP]), torch.tensor([UP, UP, RIGHT])
     ignored = torch.tensor([[False, True, False]])
     expected = math.log(1 + math.exp(-1))
-    assert losses.contrastive(queries, passages, torch.tensor([0]), 1.0, ignored) == pytest.approx(expected)
+    assert tasks.contrastive(queries, passages, torch.tensor([0]), 1.0, ignored) == pytest.approx(expected)
 
 
 def contrast(negatives: int = 1) -> Contrast:
     generator = torch.Generator().manual_seed(5)
     vectors = torch.nn.functional.normalize(torch.randn(6, 2, generator=generator), dim=1).numpy()
-    student = FoldedStudent(torch.randn(9, 2, generator=generator))
+    student = TableNetwork(torch.randn(9, 2, generator=generator))
     rows = [(0, 3), (1, 4), (0, 5), (2, 3)]
-    examples = [Example([1 + number, 5], positive, (far,) * negatives) for number, (positive, far) in enumerate(rows)]
-    return Contrast(student, FrozenPassages(vectors), examples, temperature=0.1)
+    queries = tokens_of([[1 + number, 5] for number in range(len(rows))])
+    passages = np.array([[positive, *[far] * negatives] for positive, far in rows])
+    return Contrast(student, FrozenPassages(vectors), queries, passages, temperature=0.1)
 
 
 def test_the_loss_of_a_batch_is_that_of_its_formula():
     task = contrast()
     batch = np.arange(4)
-    queries = task.queries(task.examples)
+    queries = task.vectors(range(4))
     passages = torch.from_numpy(task.passages.stored[[0, 3, 1, 4, 0, 5, 2, 3]])
     scores = (queries @ passages.T / 0.1).detach().double().numpy()
     own = [0, 2, 4, 6]
@@ -66,26 +67,24 @@ def test_the_loss_of_a_batch_is_that_of_its_formula():
     for row, column in enumerate(own):
         kept = [one for one in range(8) if one != twins.get(column)]
         expected += np.log(np.exp(scores[row, kept]).sum()) - scores[row, column]
-    assert task.loss(batch, Ranks()).item() == pytest.approx(expected / 4, rel=1e-5)
+    assert task.loss(batch, Group()).item() == pytest.approx(expected / 4, rel=1e-5)
 
 
-def test_examples_of_different_shapes_are_refused():
-    with pytest.raises(ValueError, match="the same number of hard negatives"):
-        Contrast(FoldedStudent(torch.ones(3, 2)), FrozenPassages(np.ones((2, 2))), [Example([1], 0, ()),
-                 Example([1], 0, (1,))])  # fmt: skip
+def vectors(network: Network, rows: list[list[int]]) -> torch.Tensor:
+    return network.vectors(**batch_of(tokens_of(rows), range(len(rows))))
 
 
 @pytest.mark.parametrize("cell", ["gru", "lstm"])
 def test_a_recurrent_student_reads_word_by_word(cell):
     torch.manual_seed(2)
-    student = RecurrentStudent(cell, torch.randn(20, 6), 4, free=False, layers=2, hidden_size=5).eval()
+    student = RecurrentNetwork(cell, torch.randn(20, 6), 4, free=False, layers=2, hidden_size=5).eval()
     ids = [3, 7, 1, 1, 9]
-    whole = student.vectors(*padded([ids]))
+    whole = vectors(student, [ids])
     state = None
     for one in ids:
         state = student.advance(torch.tensor([[one]]), state)
     assert torch.allclose(student.vectors_of_state(state), whole, atol=1e-6)
-    mixed = student.vectors(*padded([ids, [2], []]))
+    mixed = vectors(student, [ids, [2], []])
     assert torch.allclose(mixed[0], whole[0], atol=1e-6)
     assert not mixed[2].any()  # no token, no direction
 
@@ -95,8 +94,8 @@ def test_a_folded_table_gives_the_students_vectors():
     student = LookupStudent(torch.randn(12, 6), 4, free=True)
     torch.nn.init.normal_(student.weights.weight)
     torch.nn.init.normal_(student.linear.weight)
-    batch = padded([[1, 2, 3], [4, 4], [11]])
-    assert torch.allclose(FoldedStudent(student.folded()).vectors(*batch), student.vectors(*batch), atol=1e-6)
+    rows = [[1, 2, 3], [4, 4], [11]]
+    assert torch.allclose(vectors(TableNetwork(student.folded()), rows), vectors(student, rows), atol=1e-6)
 
 
 PASSAGE = Document("7", "Shock waves heat. The wall, e.g. a nose cone, must bear it! No more.", " Heat ")
@@ -141,16 +140,18 @@ def test_a_sample_is_uniform_and_in_order():
 @pytest.mark.parametrize("cell", ["gru", "lstm"])
 def test_after_the_last_word_comes_the_whole_querys_vector(cell, teacher, texts):
     from fmbench.backend import find
-    from fmbench.distill.query_encoder import QueryEncoder
-    from fmbench.distill.tokens import QueryTokenizer
+    from fmbench.drivers.distill.query_encoder import QueryEncoder
+    from fmbench.encoder import EncoderPlan
+    from fmbench.encoder.tokens import Tokenizer, load_tokenizer
     from fmbench.options import Arguments
 
     torch.manual_seed(6)
-    student = RecurrentStudent(cell, torch.randn(40, 8), 4, free=False)
+    student = RecurrentNetwork(cell, torch.randn(40, 8), 4, free=False)
     arguments = Arguments(platform="cpu", model_class="AutoModel", model_name=str(teacher))
     platform = find("cpu")
     platform.setup(arguments)
-    service = QueryEncoder(student, QueryTokenizer.from_folder(teacher, 7, special_tokens=False), platform, arguments)
+    origin = load_tokenizer(EncoderPlan.of(arguments).folder)
+    service = QueryEncoder(student, Tokenizer(origin, "", 7, special_tokens=False), platform, arguments)
     for text in [*texts[:30], "wing", "Mach, mach!", " ", "", "unknown wings ?"]:  # longer ones are cut at 7 tokens
         assert np.abs(service.finish(service.begin(text)) - service(text)).max() < 1e-6, text
 
@@ -160,20 +161,18 @@ import sys
 from pathlib import Path
 sys.path.insert(0, {root!r})
 import torch
-from fmbench.distill.ranks import Ranks
-from fmbench.distill.training import Plan, Training
-from tests.distill.test_losses import contrast
-ranks = Ranks()
-ranks.join()
+from fmbench.distributed import Group
+from fmbench.drivers.distill.training import Plan, Training
+from tests.drivers.distill.test_tasks import contrast
 torch.set_num_threads(1)
-Training(contrast(), Plan(3, 4, 0.05, every=1), Path(sys.argv[1]), {{}}, lambda line: None, ranks).run()
-ranks.leave()
+with Group(backend=None) as group:
+    Training(contrast(), Plan(3, 4, 0.05, every=1), Path(sys.argv[1]), {{}}, lambda line: None, group).run()
 """
 
 
 @pytest.mark.slow
 def test_processes_share_a_batch_of_contrasts_without_changing_it(tmp_path):
-    (tmp_path / "shared.py").write_text(SHARED.format(root=str(Path(__file__).parents[2])))
+    (tmp_path / "shared.py").write_text(SHARED.format(root=str(Path(__file__).parents[3])))
     for name, count in (("alone", 1), ("both", 2)):
         (tmp_path / name).mkdir()
         words = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(count)]

@@ -2,27 +2,62 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from fmbench.console import Progress
+from fmbench.distributed import Group
 from fmbench.errors import FmbenchError, UsageError
 
 from . import checkpoint
-from .batches import Batches
-from .losses import not_finite
-from .ranks import Ranks
 
-if TYPE_CHECKING:
-    import numpy as np
-
+POOL = 32  # batches that are sorted by length together: little padding, and still mixed
 CHECKPOINT, BEST = "checkpoint.safetensors", "best.safetensors"
 Report = Callable[[dict[str, Any]], None]  # takes what one line says of the run
+
+
+@dataclass(frozen=True)
+class Batches:
+    """Which examples a step sees: a pure function of seed and step, so that a resumed run sees the same.
+
+    `lengths` holds the tokens of each example. Every batch is full; what is left over at the end of an epoch is left
+    out of it. The next epoch draws anew.
+    """
+
+    lengths: np.ndarray
+    batch_size: int
+    seed: int
+
+    @property
+    def per_epoch(self) -> int:
+        """Steps an epoch: at least one, in which a small set is a single batch."""
+        return max(1, len(self.lengths) // self.batch_size)
+
+    def epoch(self, number: int) -> list[np.ndarray]:
+        """Return the batches of one epoch, each an array of positions in `lengths`."""
+        generator = np.random.default_rng([self.seed, number])
+        order = generator.permutation(len(self.lengths))
+        found = []
+        for start in range(0, len(order), POOL * self.batch_size):
+            pool = order[start : start + POOL * self.batch_size]
+            pool = pool[np.argsort(self.lengths[pool], kind="stable")]
+            found += [pool[first : first + self.batch_size] for first in range(0, len(pool), self.batch_size)]
+        full = [batch for batch in found if len(batch) == self.batch_size] or found
+        return [full[position] for position in generator.permutation(len(full))]
+
+    def after(self, step: int, last: int) -> Iterator[tuple[int, np.ndarray]]:
+        """Yield (step number from 1 on, batch) for the steps after `step`, up to `last`."""
+        while step < last:
+            number, position = divmod(step, self.per_epoch)
+            for batch in self.epoch(number)[position : position + last - step]:
+                step += 1
+                yield step, batch
 
 
 class TrainingError(FmbenchError):
@@ -37,13 +72,13 @@ class Task(Protocol):
         """What holds every parameter that is trained."""
 
     @property
-    def lengths(self) -> Sequence[int]:
+    def lengths(self) -> np.ndarray:
         """How many tokens each example has."""
 
     def groups(self, learning_rate: float) -> list[dict[str, Any]]:
         """Return the optimizer's groups of parameters."""
 
-    def loss(self, batch: "np.ndarray", ranks: Ranks) -> Tensor:
+    def loss(self, batch: np.ndarray, group: Group) -> Tensor:
         """Return the mean loss of this process's share of a batch."""
 
     def quality(self) -> float | None:
@@ -75,12 +110,14 @@ class Training:
     folder: Path
     identity: Mapping[str, Any]
     report: Report
-    ranks: Ranks = field(default_factory=Ranks)
+    group: Group = field(default_factory=Group)
 
     def __post_init__(self) -> None:
         plan = self.plan
-        if plan.batch_size % self.ranks.size:
-            raise UsageError(f"--batch_size {plan.batch_size}: {self.ranks.size} processes cannot share it evenly")
+        if plan.batch_size % self.group.world_size:
+            raise UsageError(
+                f"--batch_size {plan.batch_size}: {self.group.world_size} processes cannot share it evenly"
+            )
         self.batches = Batches(self.task.lengths, plan.batch_size, plan.seed)
         self.steps = max(1, math.ceil(plan.epochs * self.batches.per_epoch))
         self.parameters = [one for one in self.task.module.parameters() if one.requires_grad]
@@ -100,7 +137,7 @@ class Training:
         torch.manual_seed(self.plan.seed)
         if resume and (self.folder / CHECKPOINT).is_file():
             self.load()
-        elif self.ranks.leads:
+        elif self.group.rank == 0:
             for name in (CHECKPOINT, BEST):  # of an earlier run in this folder
                 (self.folder / name).unlink(missing_ok=True)
         started = time.monotonic() - self.seconds
@@ -122,7 +159,7 @@ class Training:
             "seconds": round(self.seconds, 3), "ended": ended,
         }  # fmt: skip
 
-    def remaining(self) -> "Iterator[tuple[int, np.ndarray]]":
+    def remaining(self) -> Iterator[tuple[int, np.ndarray]]:
         """Yield the steps that are left, and show how far the run is."""
         progress = Progress()
         for step, batch in self.batches.after(self.step, self.steps):
@@ -132,14 +169,14 @@ class Training:
         progress.clear()
 
     @torch.enable_grad()
-    def learn(self, step: int, batch: "np.ndarray") -> None:
+    def learn(self, step: int, batch: np.ndarray) -> None:
         """Take one step."""
-        loss = self.task.loss(batch[self.ranks.rank :: self.ranks.size], self.ranks)
+        loss = self.task.loss(batch[self.group.rank :: self.group.world_size], self.group)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        self.ranks.average_gradients(self.parameters)
+        self.group.average([one.grad for one in self.parameters if one.grad is not None])
         norm = nn.utils.clip_grad_norm_(self.parameters, self.plan.clip)
-        if not_finite(norm) or not_finite(loss):
+        if not bool(torch.isfinite(norm) and torch.isfinite(loss)):
             raise self.diverged(step, "the loss or its gradient")
         self.optimizer.step()
         self.schedule.step()
@@ -167,10 +204,10 @@ class Training:
             raise self.diverged(self.step, "the held-out quality")
         if quality is None or self.best is None or quality > self.best:  # without a measure the last weights count
             self.best, self.best_step = quality, self.step
-            if self.ranks.leads:
+            if self.group.rank == 0:
                 checkpoint.write(self.folder / BEST, checkpoint.learned(self.task.module), {"step": self.step})
         loss = sum(self.losses) / len(self.losses) if self.losses else None
-        if self.ranks.leads:
+        if self.group.rank == 0:
             self.save()
             self.report({
                 "step": self.step, "steps": self.steps, "epoch": round(self.step / self.batches.per_epoch, 3),
@@ -178,7 +215,7 @@ class Training:
                 "seconds": round(self.seconds, 3),
             })  # fmt: skip
         self.losses.clear()
-        self.ranks.wait()
+        self.group.barrier()
 
     def ended(self) -> str | None:
         """Return why the run is over, or None."""
@@ -199,7 +236,7 @@ class Training:
         facts = {
             "step": self.step, "best": self.best, "best_step": self.best_step, "seconds": self.seconds,
             "schedule": {key: value for key, value in self.schedule.state_dict().items() if key != "lr_lambdas"},
-            "identity": dict(self.identity), "ranks": self.ranks.size,
+            "identity": dict(self.identity), "ranks": self.group.world_size,
         }  # fmt: skip
         checkpoint.write(self.folder / CHECKPOINT, tensors, facts)
 
@@ -207,7 +244,7 @@ class Training:
         """Go back to the last checkpoint. Raises UsageError where it was made by another run."""
         path = self.folder / CHECKPOINT
         tensors, facts = checkpoint.read(path)
-        now = {**self.identity, "processes": self.ranks.size}
+        now = {**self.identity, "processes": self.group.world_size}
         then = {**facts["identity"], "processes": facts["ranks"]}
         differing = [key for key in now.keys() | then.keys() if now.get(key) != then.get(key)]
         if differing:

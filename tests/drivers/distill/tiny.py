@@ -4,6 +4,9 @@ import json
 import random
 from pathlib import Path
 
+import numpy as np
+
+from fmbench.encoder.tokens import Tokens
 from tests.tiny_model import WORDS
 
 
@@ -32,6 +35,12 @@ def write_collection(folder: Path) -> Path:
         rows = [f"q{number}\td{draw.randrange(60)}\t1" for number in numbers]
         (folder / "qrels" / f"{split}.tsv").write_text("\n".join(["query-id\tcorpus-id\tscore", *rows]) + "\n")
     return folder
+
+
+def tokens_of(rows: list[list[int]]) -> Tokens:
+    """Return token ids as a tokenizer has them."""
+    starts = np.cumsum([0, *map(len, rows)])
+    return Tokens(np.array([one for row in rows for one in row], dtype=np.int64), None, starts)
 
 
 def words(draw: random.Random, count: int) -> str:

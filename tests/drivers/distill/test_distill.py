@@ -11,13 +11,15 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
-from fmbench.distill import checkpoint
+from fmbench.drivers.distill import checkpoint
 from fmbench.drivers.distill.cli import main
-from tests.distill import tiny
+from fmbench.lines import Dst
+from tests.drivers.distill import tiny
 from tests.tiny_model import write_model
 
-from .conftest import of, parsed
+from ..conftest import of, parsed
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +108,8 @@ def test_the_frontier_has_every_student(students, capsys):
     run(place, "evaluate", "--query_model", place.root / "lookup" / "pair", "--latency_queries", 10)
     log = place.root / "evaluate.log"
     log.write_text(capsys.readouterr().out)
-    assert main(["frontier", str(log), str(log), "--plot", str(place.root / "frontier.svg")]) == 0
+    again = shutil.copyfile(log, place.root / "again.log")
+    assert main(["frontier", str(log), str(again), "--plot", str(place.root / "frontier.svg")]) == 0
     table = capsys.readouterr().out
     assert table.startswith("tiny, ndcg_cut_10\n")
     assert table.count("lookup") == 2
@@ -115,16 +118,15 @@ def test_the_frontier_has_every_student(students, capsys):
 
 def test_a_query_in_service_gives_the_encoders_vector(students):
     from fmbench.backend import find
-    from fmbench.distill.design import load_teacher
-    from fmbench.distill.query_encoder import QueryEncoder
-    from fmbench.encoder import Encoder
+    from fmbench.drivers.distill.query_encoder import QueryEncoder, load
+    from fmbench.encoder import Encoder, EncoderPlan
     from fmbench.options import Arguments
 
     arguments = Arguments(platform="cpu", model_class="AutoModel", model_name=str(students.model))
     encoder = Encoder.load(arguments)
     platform = find("cpu")
     platform.setup(arguments)
-    service = QueryEncoder(*load_teacher(students.model), platform, arguments)
+    service = QueryEncoder(*load(EncoderPlan.of(arguments)), platform, arguments)
     texts = tiny.queries()
     assert np.abs(encoder.encode(texts, "query") - service.many(texts)).max() < 1e-6
     assert np.abs(service.many(texts[:5]) - np.stack([service(text) for text in texts[:5]])).max() < 1e-6
@@ -154,6 +156,41 @@ def test_contrast_goes_on_with_a_student(students, capsys):
     after = load_file(place.root / "both" / "document" / "0_Transformer" / "model.safetensors")
     name = "encoder.layer.0.output.dense.weight"
     assert np.abs(before[name] - after[name]).max() > 0
+
+
+def test_every_folder_that_retrieval_takes_is_a_teacher_and_a_query_encoder(place, tmp_path, capsys):
+    """Two poolings, a prompt that is not pooled, dense layers, a layer norm, fewer dimensions."""
+    models = pytest.importorskip("sentence_transformers.models")
+    library = pytest.importorskip("sentence_transformers")
+    torch.manual_seed(4)
+    modules = [
+        models.Transformer(str(place.model), max_seq_length=20),
+        models.Pooling(32, pooling_mode=("mean", "max"), include_prompt=False),
+        models.Dense(64, 12, activation_function=torch.nn.GELU()),
+        models.LayerNorm(12),
+        models.Normalize(),
+        models.Dense(12, 10, bias=False, activation_function=torch.nn.Identity()),
+    ]
+    rich = SimpleNamespace(**{**vars(place), "model": tmp_path / "rich", "work": tmp_path / "work"})
+    prompts = {"query": "wing flow ", "document": "heat "}
+    library.SentenceTransformer(modules=modules, device="cpu", prompts=prompts).save(str(rich.model))
+    root = rich.model / "config_sentence_transformers.json"
+    root.write_text(json.dumps({**json.loads(root.read_text()), "truncate_dim": 8}))
+    assert run(rich, "teacher", *TEXTS, "--teacher_dir", rich.work) == 0
+    for name in ("one-layer", "gru"):
+        assert align(rich, tmp_path / name, *STUDENTS[name], "--embeddings", "free") == 0
+    capsys.readouterr()
+    encoders = ",".join(
+        str(folder) for folder in (rich.model, tmp_path / "one-layer" / "pair", tmp_path / "gru" / "query")
+    )
+    assert run(rich, "evaluate", "--query_model", encoders, "--latency_queries", 10) == 0
+    found = {line.data["query_model"]: line.data for line in of(Dst, parsed(capsys.readouterr().out))}
+    assert found["rich"]["kept"]["ndcg_cut_10"]["share"] == 1  # the teacher's own folder gives the teacher's vectors
+    assert found.keys() == {"rich", "one-layer", "gru"}
+    texts = tiny.queries()[:20]
+    pair = library.SentenceTransformer(str(tmp_path / "one-layer" / "pair"), device="cpu", truncate_dim=8)
+    whole = library.SentenceTransformer(str(rich.model), device="cpu", truncate_dim=8)
+    assert np.abs(pair.encode_document(texts) - whole.encode_document(texts)).max() < 1e-5
 
 
 @pytest.mark.parametrize("left_out", [("modules.json", "sentence_bert_config.json"), ()])
@@ -220,8 +257,6 @@ def test_what_a_folder_lacks_is_said_before_any_model_is_loaded(place, tmp_path,
     (tmp_path / "torn" / "1_Pooling" / "config.json").unlink()
     assert run(place, "evaluate", "--query_model", tmp_path / "torn") == 2
     assert "1_Pooling/config.json is missing; the folder is not complete" in capsys.readouterr().err
-    assert run(place, "evaluate", "--query_model", place.model, "--pooling", "max") == 2
-    assert "--pooling max: a teacher pools by mean or cls" in capsys.readouterr().err
     shutil.copytree(place.model, tmp_path / "far")
     (tmp_path / "far" / "config_sentence_transformers.json").write_text('{"similarity_fn_name": "manhattan"}')
     far = SimpleNamespace(**{**vars(place), "model": tmp_path / "far"})
@@ -246,8 +281,8 @@ def test_a_wrong_command_line_is_one_line(words, message, capsys):
 
 @pytest.mark.parametrize("step", ["align", "contrast"])
 def test_a_run_that_was_trained_is_not_trained_over(place, students, step, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("fmbench.drivers.distill.train.load_teacher", None)  # it is refused before any model is read
-    monkeypatch.setattr("fmbench.drivers.distill.contrast.load_query_encoder", None)
+    for name in ("train.load_transformer", "contrast.load"):  # it is refused before any model is read
+        monkeypatch.setattr(f"fmbench.drivers.distill.{name}", None)
     folder = place.root / "lookup"
     before = (folder / "checkpoint.safetensors").read_bytes()
     words = STUDENTS["lookup"] if step == "align" else ("--query_model", folder / "query", "--split", "train")
