@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from fmbench import model
-from fmbench.distill.loading import quietly_loaded
 from fmbench.drivers.embed import main as driver
 from fmbench.drivers.retrieve.cli import main as retrieve
 from fmbench.encoder.folder import Folder
@@ -70,7 +69,7 @@ def test_every_loader_refuses_by_itself(folder: Path, tmp_path: Path) -> None:
     source = Source("folder", str(folder), read_config(folder / "config.json"))
     given = Arguments(platform="cpu", model_class="AutoModel", model_name=str(folder))
     for load in (lambda: model.load(source, given), lambda: model.load_tokenizer(source),
-                 lambda: load_tokenizer(Folder(folder)), lambda: quietly_loaded(folder)):  # fmt: skip
+                 lambda: load_tokenizer(Folder(folder))):  # fmt: skip
         with pytest.raises(UsageError, match="brings code of its own"):
             load()
     assert not (tmp_path / "ran").exists()
