@@ -46,6 +46,7 @@ class Tokenisation(Workload):
                 {
                     **self.row(run, metadata_id),
                     "timestamp": said.get("start"),
+                    "input": said["length"],
                     "batch": said["texts"],
                     "itl": seconds * 1e3 if seconds else None,
                     "thp": said["texts"] / seconds if seconds else None,
