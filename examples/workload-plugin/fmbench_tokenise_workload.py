@@ -38,6 +38,7 @@ class Tokenisation(Workload):
 
     def rows(self, run: Run, source: str, metadata_id: str | None) -> Iterator[Result]:
         """Yield a row a length."""
+        row = self.row(run, metadata_id)
         for line in run.lines_of(self.name):
             said, seconds = line.data, median(line.data["nanoseconds"] or [0]) / 1e9
             tokens = said.get("tokens")
