@@ -45,8 +45,9 @@ class Tokenisation(Workload):
             known = {key: said.get(key) for key in FIELDS}
             yield Result(
                 {
-                    **self.row(run, metadata_id),
+                    **row,
                     "timestamp": said.get("start"),
+                    "model": (row["environment"] or {}).get("model"),
                     "input": said["length"],
                     "batch": said["texts"],
                     "itl": seconds * 1e3 if seconds else None,
