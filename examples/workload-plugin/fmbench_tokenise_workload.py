@@ -49,14 +49,17 @@ class Tokenisation(Workload):
 
     def rows(self, run: Run, source: str, metadata_id: str | None) -> Iterator[Result]:
         """Yield a row a length."""
+        row = self.row(run, metadata_id)
         for line in run.lines_of(self.name):
             said, seconds = line.data, median(line.data["nanoseconds"] or [0]) / 1e9
             tokens = said.get("tokens")
             known = {key: said.get(key) for key in FIELDS}
             yield Result(
                 {
-                    **self.row(run, metadata_id),
+                    **row,
                     "timestamp": said.get("start"),
+                    "model": (row["environment"] or {}).get("model"),
+                    "input": said["length"],
                     "batch": said["texts"],
                     "itl": seconds * 1e3 if seconds else None,
                     "thp": said["texts"] / seconds if seconds else None,

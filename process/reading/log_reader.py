@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any
 
 from fmbench import lines
@@ -56,6 +57,7 @@ class RunReader:
         self._complaints = complaints
         self._owners = {kind: workload for workload in installed().values() for kind in workload.kinds}
         self._known = {*lines.CORE, *self._owners}
+        self._cut: tuple[str, str] | None = None  # a kind and a reason: a line that a kill may have cut off
         self._handlers: dict[str, Callable[[Any], None]] = {
             "LOG": self._log,
             "ARG": self._arg,
@@ -81,12 +83,15 @@ class RunReader:
         self.run.line = number
         text = raw.decode("utf-8", "replace").rstrip("\r\n")
         exact = self.run.format is not None
-        line = lines.parse_whole(text, raw.endswith(b"\n"), exact, self._torn, self._known)
+        line = lines.parse_whole(text, raw.endswith(b"\n"), exact, partial(self._torn, text), self._known)
         self.line = line
         if line is None:
             self._banner(text)
             return None
         finished = self._restart() if self._begins_run(line) else None
+        if self._cut is not None:
+            self._blame(lines.JsonLine(self._cut[0], {}), self._cut[1])
+            self._cut = None
         self.run.line, self.run.speaks = number, True
         try:
             self._take(line)
@@ -111,10 +116,18 @@ class RunReader:
         for reason in refused:
             self._complain(line, reason)
 
-    def _torn(self, kind: str, reason: str) -> None:
-        """Complain about a line that is not whole; nobody knows what a row lacks that it would have spoken of."""
+    def _torn(self, text: str, kind: str, reason: str) -> None:
+        """Complain about a line that is not whole, in the row too that lacks what it would have said.
+
+        One that is cut off is no reason where its run ends with it: a kill leaves what was said before as it was.
+        """
         self._complaints.add(self.run.line, f"FMWORK {kind}: {reason}")
-        if kind in self._owners:
+        if kind not in self._owners:
+            return
+        body = text.partition(f"{lines.PREFIX}{kind}")[2].partition(lines.PREFIX)[0].strip()
+        if body[:1] in ("", "{") and body[-1:] != "}":
+            self._cut = kind, reason
+        else:
             self._blame(lines.JsonLine(kind, {}), reason)
 
     def _complain(self, line: lines.Line, reason: str) -> None:
@@ -140,7 +153,7 @@ class RunReader:
         return Run(shapes=Shapes(self._keeps))
 
     def _restart(self) -> Run:
-        finished, self.run = self.run.finished(), self._new_run()
+        finished, self.run, self._cut = self.run.finished(), self._new_run(), None
         return finished
 
     def _banner(self, text: str) -> None:

@@ -259,6 +259,13 @@ def test_a_line_of_a_shape_that_is_no_json_puts_the_shape_in_doubt(read, line):
     assert "run.log:9: FMWORK STAT: no JSON object" in warning
 
 
+@pytest.mark.parametrize("end", ["", "\n", "\n" + LOG, LOG])
+def test_a_line_that_a_kill_cut_off_puts_nothing_in_doubt(read, end):
+    printed = read(LOG, *measured(), 'FMWORK STAT {"n": 4, "dro' + end, end="")
+    assert [row["doubt"] for row in printed.rows] == [None]
+    assert "FMWORK STAT: no JSON object" in printed.warnings[0]
+
+
 def test_a_line_of_a_data_set_that_is_no_json_puts_the_run_in_doubt(read, golden_retrieval):
     text = golden_retrieval.read_text().replace("FMWORK SEARCH {", "FMWORK SEARCH ", 1)
     rows = read(text).rows

@@ -254,3 +254,7 @@ def test_a_damaged_field_is_a_complaint_and_not_a_figure(damage, message, varian
     printed = read(LOG, lines.JsonLine("FID", {**BF16, **damage}).format(), lines.JsonLine("FID", FP32).format())
     assert [row["variant"] for row in printed.rows] == variants
     assert len(printed.warnings) == 1 and message in printed.warnings[0]
+    doubts = [row["doubt"] for row in printed.rows if row["variant"] == "bf16"]
+    assert all(doubt.startswith(f"damaged: FID: {message}") for doubt in doubts)
+    doubt = f"damaged: FID: {message}" if "artifact" in damage else None  # nobody knows whose it was
+    assert [row["doubt"] for row in printed.rows if row["variant"] == "fp32"] == [doubt]
