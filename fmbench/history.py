@@ -19,6 +19,7 @@ FREE = (
     "disclose",
 )  # fmt: skip
 SHOWN = 4
+ASKED = ("n", "dropped", "p50")  # figures of STAT
 FIRST_VARIANT = "A"
 
 Size = tuple[int, int]  # input size, batch size
@@ -199,6 +200,8 @@ class Block(Repetitions):
             self.result = line
         elif lines.is_json(line, "STAT"):
             self.said = line.data
+            if not all(isinstance(line.data.get(name), (int, float)) for name in ASKED):
+                self.raise_doubt("damaged: STAT")
 
     @property
     def shape(self) -> Size | None:

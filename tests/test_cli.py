@@ -2,7 +2,7 @@ import pytest
 
 from fmbench import cli, doctor, facts, listing
 from fmbench.doctor import Finding
-from fmbench.source import entries
+from fmbench.source import catalogue
 
 COMMANDS = (
     "backends",
@@ -61,7 +61,7 @@ def test_backends_are_listed_with_the_reason_and_the_fix(capsys) -> None:
 def test_models_are_listed_with_parameters_and_length(capsys) -> None:
     assert listing.models([]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 1 + len(entries())
+    assert len(lines) == 1 + len(catalogue())
     (granite,) = [line for line in lines if "granite-embedding-125m-english" in line]
     assert granite.split()[:4] == ["ibm-granite/granite-embedding-125m-english", "RobertaModel", "124,645,632", "512"]
 
@@ -140,6 +140,6 @@ def test_the_doctor_proposes_threads_where_it_sees_load(
 
 
 def test_the_doctors_memory_is_what_the_limit_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
-    say(monkeypatch, doctor.memory, host_available=400_000_000)
+    say(monkeypatch, doctor.counters, host_available=400_000_000)
     say(monkeypatch, doctor.host, memory_limit=8_000_000_000)
     assert list(doctor.check_memory())[-1] == Finding("warn", "memory: 0.4 of 8.0 GB can be had")

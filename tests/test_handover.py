@@ -30,7 +30,7 @@ def test_what_is_read_was_written(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[bytes] = []
 
     def search(memory) -> int:
-        seen.append(counters.raw)
+        seen.append(memory.raw)
         return 1
 
     monkeypatch.setattr(counters, "search", search)

@@ -34,6 +34,14 @@ def test_only_whole_results_count(history: History) -> None:
     assert history.torn is True
 
 
+@pytest.mark.parametrize("said", ["{}", '{"n": 0, "dropped": 0}', '{"n": "4", "dropped": 1, "p50": 1.0}'])
+def test_a_result_beside_damaged_statistics_does_not_count(tmp_path: Path, said: str) -> None:
+    path = tmp_path / "run.log"
+    case = 'FMWORK CASE {"input_size": 16, "batch_size": 1}\n'
+    path.write_text(LOG.partition(case)[0] + f"FMWORK STAT {said}\n")
+    assert History(path).shapes == set()
+
+
 def test_a_log_that_does_not_exist_holds_nothing(tmp_path: Path) -> None:
     empty = History(tmp_path / "new.log")
     assert empty.shapes == set() and empty.torn is False
