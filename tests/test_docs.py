@@ -20,7 +20,7 @@ from fmbench.backends.spyre import STACKS, SpyreBackend
 from fmbench.errors import UsageError
 from fmbench.options import SETS, parse_arguments
 
-from .distill.tiny import write_collection
+from .drivers.distill.tiny import write_collection
 from .test_examples import install_example
 from .tiny_model import write_model
 
