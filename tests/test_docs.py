@@ -22,7 +22,7 @@ from fmbench.errors import UsageError
 from fmbench.options import SETS, parse_arguments
 from fmbench.process.reading import reference
 
-from .distill.tiny import write_collection
+from .drivers.distill.tiny import write_collection
 from .process.log_lines import KINDS
 from .test_examples import install_example
 from .tiny_model import write_model

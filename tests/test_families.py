@@ -12,7 +12,7 @@ import transformers
 from fmbench import model, positions, source
 from fmbench.encoder.batches import Batch
 from fmbench.encoder.compute import collate
-from fmbench.encoder.padding import check_padding
+from fmbench.encoder.loading import check_padding
 from fmbench.encoder.pooling import pool
 from fmbench.encoder.tokens import Tokens
 from fmbench.errors import UsageError

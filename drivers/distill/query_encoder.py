@@ -14,10 +14,10 @@ from fmbench.console import note
 from fmbench.encoder import EncoderPlan, Role
 from fmbench.encoder.batches import Batch
 from fmbench.encoder.compute import collate
-from fmbench.encoder.encoder import load as load_model
 from fmbench.encoder.folder import TABLE, TRANSFORMER
+from fmbench.encoder.loading import load as load_model
+from fmbench.encoder.loading import reads_types
 from fmbench.encoder.network import Head, Network, RecurrentNetwork, State, TableNetwork, TransformerNetwork
-from fmbench.encoder.padding import reads_types
 from fmbench.encoder.steps import Normalise, read_weights
 from fmbench.encoder.tokens import Tokenizer, Tokens, resolved
 from fmbench.errors import UsageError, first_line

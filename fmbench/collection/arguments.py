@@ -6,7 +6,7 @@ from typing import Any
 
 from fmbench.console import warn
 from fmbench.encoder import Recipe
-from fmbench.encoder.arguments import flag as yes_or_no
+from fmbench.encoder.recipe import flag as yes_or_no
 from fmbench.errors import UsageError
 from fmbench.options import Arguments
 from fmbench.parsing import Parser, adder, decimal, flag, natural, nonempty, paths

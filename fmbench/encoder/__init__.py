@@ -1,9 +1,8 @@
 """Texts to vectors on any platform, shared by the drivers that need text."""
 
-from .arguments import add_encoder_arguments, take_recipe
 from .encoder import CHUNK, BadVectorError, Encoder
 from .plan import EncoderPlan
-from .recipe import ROLES, Recipe, Role
+from .recipe import ROLES, Recipe, Role, add_encoder_arguments, take_recipe
 from .timings import STAGES, Timings
 
 __all__ = [

@@ -10,9 +10,8 @@ from fmbench.errors import UsageError, first_line
 from fmbench.options import Arguments
 from fmbench.torch_settings import CompilationWatch
 
-from .batches import Batch, batches, buckets
-from .budget import measure_budgets
-from .padding import reads_types
+from .batches import Batch, batches, buckets, measure_budgets
+from .loading import reads_types
 from .plan import EncoderPlan
 from .pooling import pool
 from .recipe import ROLES, Recipe, Role

@@ -1,23 +1,23 @@
 """Texts to vectors on any platform: tokenise beside the compute, forward, pool, and what the model's folder adds."""
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from fmbench import model, positions, torch_settings
+from fmbench import model, torch_settings
 from fmbench.errors import UsageError
 from fmbench.options import Arguments
 
-from .ahead import ahead
 from .batches import Batch
 from .compute import Compute, Kept, collate, fixed_lengths, hidden_states
-from .identity import identity
-from .padding import check_padding
+from .loading import identity, load
 from .plan import EncoderPlan
 from .recipe import ROLES, Recipe, Role
 from .steps import Normalise
 from .timings import Timings
-from .tokens import Tokenizer, Tokens, load_tokenizer, resolved
+from .tokens import Tokenizer, Tokens, resolved
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 CHUNK = 512  # texts that are tokenised, sorted and batched together
 AHEAD = 2  # chunks that are tokenised before they are needed
+END = object()
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 class BadVectorError(UsageError):
@@ -179,18 +182,6 @@ class Encoder:
             yield vectors
 
 
-def load(plan: EncoderPlan, arguments: Arguments, pooler: bool = True) -> tuple[Any, Any, int | None]:
-    """Return a plan's tokenizer, its model on the host, and how many tokens that takes, or None for no limit.
-
-    `arguments` are evaluated; `pooler` is as `fmbench.model.load` takes it. Raises UsageError.
-    """
-    tokenizer = load_tokenizer(plan.folder, plan.source.trusted)
-    loaded = model.load(plan.source, arguments, pooler)
-    limit = positions.maximum_length(loaded)
-    check_padding(loaded, tokenizer.pad_token_id or 0)
-    return tokenizer, loaded, limit
-
-
 def check_finite(vectors: "np.ndarray", texts: Sequence[str]) -> None:
     """Raise BadVectorError for the first vector that holds NaN or infinity."""
     import numpy as np
@@ -199,3 +190,26 @@ def check_finite(vectors: "np.ndarray", texts: Sequence[str]) -> None:
     if len(bad):
         position = int(bad[0])
         raise BadVectorError(position, repr(texts[position][:40]))
+
+
+def ahead(items: Iterable[Item], work: Callable[[Item], Result], depth: int) -> Iterator[Result]:
+    """Yield `work(item)` for each item, in order, while a thread reads and works on the next `depth` items.
+
+    What the thread raises is raised here. When the iterator is closed or fails, Ctrl-C included, the thread ends
+    after the item that it is working on.
+    """
+    source = iter(items)
+
+    def step() -> object:
+        item = next(source, END)
+        return item if item is END else work(item)  # type: ignore[arg-type]
+
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="tokenise") as pool:
+        pending = deque(pool.submit(step) for _ in range(depth))
+        try:
+            while (result := pending.popleft().result()) is not END:
+                pending.append(pool.submit(step))
+                yield result  # type: ignore[misc]
+        finally:
+            for future in pending:
+                future.cancel()

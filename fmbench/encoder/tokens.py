@@ -52,7 +52,7 @@ class Tokenizer:
         self.rules.no_truncation()
         self.padding_id: int = tokenizer.pad_token_id or 0
         self._special = frozenset(tokenizer.all_special_ids)
-        self._has_types = "token_type_ids" in tokenizer.model_input_names
+        self._has_types = special_tokens and "token_type_ids" in tokenizer.model_input_names
         if max_length is not None:
             check_room(self.rules, prompt, max_length, tokenizer.truncation_side, special_tokens)
             self.rules.enable_truncation(max_length, direction=tokenizer.truncation_side)

@@ -3,8 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fmbench.encoder.batches import batches, buckets
-from fmbench.encoder.budget import LEAST, measure_budgets
+from fmbench.encoder.batches import LEAST, batches, buckets, measure_budgets
 
 LENGTHS = st.lists(st.integers(0, 300), min_size=1, max_size=80).map(lambda found: np.array(found, dtype=np.int64))
 
@@ -55,7 +54,7 @@ def test_buckets_are_few_multiples_that_hold_the_longest(step, longest, most, le
 def clocked(monkeypatch: pytest.MonkeyPatch, rate, fails_from: int | None = None):
     """A `run` for the search whose time is its own: tokens a second by the number of rows."""
     now = [0.0]
-    monkeypatch.setattr("fmbench.encoder.budget.time.perf_counter", lambda: now[0])
+    monkeypatch.setattr("fmbench.encoder.batches.time.perf_counter", lambda: now[0])
 
     def run(batch) -> None:
         if fails_from is not None and batch.rows >= fails_from:
