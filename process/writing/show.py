@@ -135,7 +135,7 @@ def as_text(found: Table, origin: str) -> str:
         lines = [[short[source], *line] for source, line in zip(found.sources, found.lines, strict=True)]
         header, right = [origin, *header], [column + 1 for column in right]
     title = [f"{found.title}\n"] if found.title else []
-    return "".join([*title, table(header, lines, right), *(f"{harmless(note)}\n" for note in found.notes)])
+    return "".join([*title, table(header, lines, right), *(f"\n{harmless(note)}\n" for note in found.notes)])
 
 
 def without_common(paths: Iterable[str]) -> dict[str, str]:

@@ -166,8 +166,8 @@ def test_the_keys_of_statistics(process, golden):
     for row in process("--path", golden / "format-1.log").rows:
         if row["statistics"] is not None:
             assert list(row["statistics"]) == [
-                "n", "dropped", "cold", "min", "p50", "p90", "p95", "p99", "mean", "mad", "interval", "drift",
-                "drift_p", "outliers", "recompiled", "preemptions", "stable", "reason", "ended", "repetitions",
+                "n", "dropped", "cold", "min", "p50", "p90", "p95", "p99", "mean", "mad", "interval", "effective",
+                "drift", "drift_p", "outliers", "recompiled", "preemptions", "stable", "reason", "ended", "repetitions",
                 "requested", "throttled", "interval_limit", "graph", "waiting", "handover",
             ]  # fmt: skip
 

@@ -5,11 +5,9 @@ import json
 import pytest
 
 from fmbench.errors import UsageError
-from fmbench.process.reading import fields, saved, upgrades
 from fmbench.process.reading.saved import read_saved
 
 ONE, TWO = '{"status": "OK", "itl": 1.0}', '{"status": "OK", "itl": 2.0, "opts": ["},", "]"]}'
-OLD = '{"status": "OK", "itl": 1.0, "schema": 1}'
 
 
 def read(text):
@@ -50,30 +48,6 @@ def test_the_objects_of_a_list_are_read_one_by_one():
 
 
 # -- versions
-
-
-def test_every_version_has_its_step():
-    """Who raises SCHEMA_VERSION says what becomes of the results of before."""
-    assert set(upgrades.RESULT) == set(range(1, fields.SCHEMA_VERSION))
-
-
-@pytest.fixture
-def newer(monkeypatch):
-    """Today's version is 3; in 2, what was called metadata_id had been called label."""
-    monkeypatch.setattr(saved, "SCHEMA_VERSION", 3)
-    steps = {
-        1: lambda row: {**row, "label": row.get("metadata_id", "from 1")},
-        2: lambda row: {"metadata_id": f"{row['label']}, then 2", **{k: row[k] for k in row if k != "label"}},
-    }
-    monkeypatch.setattr(saved, "RESULT", steps)
-
-
-def test_old_results_are_upgraded_step_by_step(newer):
-    (row,) = read(f"[{OLD}]")
-    assert (row["schema"], row["metadata_id"], row["itl"]) == (3, "from 1, then 2", 1.0)
-    assert "label" not in row
-    (row,) = read('[{"status": "OK", "schema": 2, "label": "two"}]')
-    assert (row["schema"], row["metadata_id"]) == (3, "two, then 2")
 
 
 @pytest.mark.parametrize(("version", "message"), [

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from typing import ClassVar
 
 import pytest
 
@@ -11,7 +12,6 @@ from fmbench.process import workload
 from fmbench.process.cli import main
 from fmbench.process.reading import results
 from fmbench.process.reading.row import Result, row_of
-from fmbench.process.reading.shape import Shape
 from fmbench.process.reading.sources import find_sources
 from fmbench.process.trackers.tracked_run import runs_in, track
 from fmbench.process.workload import Gauge, Workload, installed
@@ -25,11 +25,14 @@ class Tokeniser(Workload):
     """Texts a second over lengths. A fake: its figures stand in a fact, since no driver prints them."""
 
     name = "tokeniser"
+    engine = "tokeniser"
+    kinds: ClassVar = {}
+    sections: ClassVar = {}
 
     def rows(self, run, source, metadata_id):
         for length, rate in run.environment_of(None).get("rates", ()):
             own = {"workload": "tokeniser", "tokeniser": {"length": length, "cased": True, "texts_per_second": rate}}
-            yield Result({**row_of(run, Shape(), metadata_id), **own, "status": "OK"}, source)
+            yield Result({**row_of(run, metadata_id), **own, "status": "OK"}, source)
 
 
 @pytest.fixture
