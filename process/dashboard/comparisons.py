@@ -1,5 +1,6 @@
 """What the page says of two logs side by side: what `fmbench compare` says of them, for as many pairs as have room."""
 
+import shlex
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -65,4 +66,6 @@ def as_json(comparison: Comparison, notes: list[str]) -> dict[str, Any]:
     tell_unsaid(comparison.base, comparison.new, notes.append)
     header, lines, right = rows_of(comparison)
     table = {"header": header, "lines": lines, "right": right, "notes": notes}
-    return {**comparison_object(comparison), "headline": headline(comparison), "table": table}
+    across = ["--across", ",".join(comparison.differing)] if comparison.differing else []
+    command = shlex.join(["fmbench", "compare", comparison.base.name, comparison.new.name, *across])
+    return {**comparison_object(comparison), "headline": headline(comparison), "table": table, "command": command}

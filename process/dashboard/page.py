@@ -20,7 +20,8 @@ from .data import data_of
 # A panel calls panel(...), which is described in page.js. They stand in this order; those of workloads are between.
 FIRST = ("elements.js", "shapes.js", "filters.js", "plots.js", "page.js", "panels/records.js", "panels/charts.js",
          "panels/table.js", "panels/workloads.js")  # fmt: skip
-LAST = ("panels/compare.js", "panels/fingerprints.js", "start.js")
+LAST = ("panels/compare.js", "panels/fingerprints.js")
+START = "start().catch(giveUp);\n"
 ENDS = re.compile("</|<!--")  # what would end a script early
 PLACEHOLDER = re.compile(r"\{\{(\w+)\}\}")
 MANY = 50_000  # results; beyond, a browser needs seconds for every choice
@@ -69,7 +70,7 @@ def page(data: str, plotly: str, panels: Sequence[str] = ()) -> str:
 
     Each script of a workload is an element of its own: one that does not parse takes nothing else away.
     """
-    scripts = [f'"use strict";\n{text}' for text in (joined(FIRST), *panels, joined(LAST))]
+    scripts = [f'"use strict";\n{text}' for text in (joined(FIRST), *panels, joined(LAST) + START)]
     policy = " ".join(map(allowed, [*scripts, plotly]))
     parts = {
         "policy": f"default-src 'none'; script-src {policy}; style-src 'unsafe-inline'; img-src data: blob:; "

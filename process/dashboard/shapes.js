@@ -65,13 +65,6 @@ class Shapes extends Columns {
     return super.names.filter((name) => name !== "run" && name !== "trust");
   }
 
-  /** The rows of each run. */
-  get rowsOfRuns() {
-    const found = this.runs.map(() => []);
-    for (const [row, run] of this.column("run").entries()) found[run].push(row);
-    return found;
-  }
-
   /** The name of the run that a row is of. */
   run(row) {
     return this.runs[this.value(row, "run")].name;

@@ -74,8 +74,7 @@ panel({
     this.frame.hidden = this.pages.field.hidden = !told;
     if (told) this.pages.show(found.shapes.map((_, line) => line));
     this.missing.replaceChildren(...leftOut(found).map((text) => make("li", {}, text)));
-    const across = facts.length ? ` --across ${facts.map(([name]) => name).join(",")}` : "";
-    this.command.textContent = `These are the verdicts of: fmbench compare ${found.base} ${found.new}${across}`;
+    this.command.textContent = `These are the verdicts of: ${found.command}`;
     await this.drawRatios(told ? found.shapes.filter(({ ratio }) => ratio !== null) : []);
   },
 

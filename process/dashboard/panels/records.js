@@ -42,7 +42,7 @@ panel({
   explain(group, places, points) {
     if (places.length === 0) return ALL_HIDDEN;
     const parts = [DOUBTFUL];
-    if (group.axes.length < 2) parts.push("Nothing here was measured in two ways, so there is no picture.");
+    if (group.axes.length < 2) parts.push("No configuration here has two figures to draw, so there is no picture.");
     else {
       parts.push("Bars: 95% interval.");
       if (group.records.filter(({ front }) => front).length > 1)
