@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import scipy.stats
 
+from fmbench import resampling
 from fmbench.collection import Qrels
 from fmbench.errors import UsageError
-from fmbench.ranking import intervals, paired
+from fmbench.ranking import paired
 from fmbench.ranking.measures import evaluate
 from fmbench.ranking.paired import compare, differences
 from fmbench.resampling import mean_intervals
@@ -27,7 +28,7 @@ def test_columns_see_the_same_resamples_whatever_the_block(monkeypatch):
     together = mean_intervals(values, seed=3)
     assert np.allclose(together, [mean_intervals(column[:, None], seed=3)[0] for column in values.T])
     assert not np.allclose(together, mean_intervals(values, seed=4))
-    monkeypatch.setattr(intervals, "BLOCK", 777)
+    monkeypatch.setattr(resampling, "BLOCK", 777)
     assert np.allclose(together, mean_intervals(values, seed=3))
 
 
