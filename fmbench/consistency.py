@@ -104,9 +104,9 @@ def stat_contradiction(said: Mapping[str, Any], result: lines.Res) -> str | None
 def statistics_doubt(said: Mapping[str, Any], found: Mapping[str, Any] | None) -> str | None:
     """Return what a STAT line says that its repetitions (`found`, milliseconds) do not, or that cannot be."""
     if found is not None:
-        # Before `effective` was said, the interval was that of independent repetitions.
-        interval = (said.get("interval") or ()) if said.get("effective") is not None else ()
-        ends = [("interval", *pair) for pair in zip(interval, found["interval"], strict=False)]
+        ends = [("interval", *pair) for pair in zip(said.get("interval") or (), found["interval"], strict=False)]
+        if said.get("effective") is None and found["effective"] < found["n"]:
+            ends = []  # an earlier version wrote it, which took all repetitions for independent
         times = [(name, said[name], found[name]) for name in TIMES if said.get(name) is not None]
         for name, value, known in times + ends:
             if disagree(value, known, ROUNDING):

@@ -53,7 +53,7 @@ class Record:
 
 def records(run: Run, source: str, metadata_id: str | None) -> Iterator[Record]:
     """Yield the results of a run, one a shape."""
-    for shape in run.every_shape():
+    for shape in run.shapes:
         yield Record(row_of(run, shape, metadata_id), source, shape.durations, line=shape.line)
 
 

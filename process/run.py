@@ -1,12 +1,9 @@
 """One run of a driver, as its log tells it."""
 
-import itertools
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from .shape import Shape
-from .spool import Spool
 
 LOAD = "load"  # the phase that SETUP repeats
 
@@ -27,7 +24,6 @@ class Run:
     setup: float | None = None
     shapes: list[Shape] = field(default_factory=list)
     retrievals: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)  # by data set, then part
-    earlier: Spool | None = None  # the shapes before these, where there are too many
     distillations: list[dict[str, Any]] = field(default_factory=list)  # what was measured of each query encoder
     fidelities: dict[str, dict[str, Any]] = field(default_factory=dict)  # by artifact, what was said of it last
     format: int | None = None
@@ -41,10 +37,6 @@ class Run:
     def raise_doubt(self, reason: str) -> None:
         """Take a reason not to believe the run; the first one stays."""
         self.doubt = self.doubt or reason
-
-    def every_shape(self) -> Iterable[Shape]:
-        """Return all shapes."""
-        return itertools.chain(self.earlier or (), self.shapes)
 
     @property
     def asked(self) -> set[tuple[int, int]]:
@@ -79,7 +71,7 @@ class Run:
     def finished(self) -> "Run":
         """Drop the shapes of which nothing was read, but for a last one: the run was killed in its warm-up."""
         measured = [shape for shape in self.shapes if not shape.empty]
-        if self.shapes and self.shapes[-1].empty and (self.speaks or measured or self.earlier):
+        if self.shapes and self.shapes[-1].empty and (self.speaks or measured):
             measured.append(self.shapes[-1])
         self.shapes = measured
         return self

@@ -1,6 +1,5 @@
 """Lines in, runs out: what each run measured, shape by shape, and in which setting."""
 
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 from fmbench import lines
 from fmbench.errors import UsageError
 from fmbench.lines import LineError
+from fmbench.repetitions import WHOLE, parse_repetitions
 
 from . import fields
 from .doubts import processes_doubt
@@ -15,38 +15,31 @@ from .fields import Check, Place
 from .reader import Complaints
 from .run import Run
 from .shape import Shape
-from .spool import Spool
 
 RECOMPILED_AT = "recompiled_at"  # positions, from 0, of the repetitions in which the compiler ran
-# What a reader that needs no repetitions has in memory at most.
-REPETITIONS = 2**20
 OF_DATASET = (lines.Enc, lines.Search, lines.Irm, lines.Dst)
-SHAPES = 20_000
 
 
-def read_runs(raw_lines: Iterable[bytes], complaints: Complaints, repetitions: bool = True) -> Iterator[Run]:
+def read_runs(blocks: Iterable[bytes], complaints: Complaints, repetitions: bool = True) -> Iterator[Run]:
     """Yield the runs of one log, each when it has ended: facts that a run prints late hold for all its shapes.
 
-    Without `repetitions`, those of a shape are summarised when it is over, and what is too much for memory waits on
-    disk. Raises UsageError for a log of a newer format; every other line that does not parse is a complaint.
+    A block is one line or many. Without `repetitions`, those of a shape are summarised when the next one begins.
+    Raises UsageError for a log of a newer format; every other line that does not parse is a complaint.
     """
     reader = RunReader(complaints, repetitions)
-    most = sys.maxsize if repetitions else REPETITIONS
-    parse_rep = lines.parse_rep
-    for number, raw in enumerate(raw_lines, start=1):
-        if (repetition := parse_rep(raw)) is not None:  # a million times: few calls
-            index, count, start, end, duration = repetition
-            shape = reader.open or reader.open_shape()
-            try:
-                shape.add(index, count, start, end, duration)
-            except OverflowError as error:
-                complaints.add(number, f"FMWORK REP: {error}")
-            if len(shape.durations) >= most:
-                shape.unload()
-        elif b"FMWORK " in raw or b"RUN " in raw:
-            finished = reader.read(number, raw)
-            if finished is not None:
+    number = 1
+    for block in blocks:
+        place = 0
+        while place < len(block):
+            if found := WHOLE.match(block, place):
+                table = parse_repetitions(found[0])
+                reader.open_shape(number).extend(table)
+                number, place = number + len(table), found.end()
+                continue
+            end = block.find(b"\n", place) + 1 or len(block)
+            if (finished := reader.take(number, block[place:end])) is not None:
                 yield finished
+            number, place = number + 1, end
     complaints.close()
     yield reader.run.finished()
 
@@ -59,7 +52,7 @@ class RunReader:
 
     def __init__(self, complaints: Complaints, repetitions: bool = True) -> None:
         self.run, self.open = Run(), None
-        self._keeps, self._held, self._number = repetitions, 0, 0
+        self._keeps, self._number = repetitions, 0
         self._by_place: dict[Place, Shape] = {}
         self._complaints = complaints
         self._handlers: dict[type, Callable[[Any], None]] = {
@@ -85,6 +78,17 @@ class RunReader:
             lines.Fid: self._fid,
         }
 
+    def take(self, number: int, raw: bytes) -> Run | None:
+        """Take one line in, if it may be one of ours; return the run before it where this line begins another."""
+        repetition = lines.parse_rep(raw) if b" REP " in raw else None
+        if repetition is None:
+            return self.read(number, raw) if b"FMWORK " in raw or b"RUN " in raw else None
+        try:
+            self.open_shape(number).add(*repetition)
+        except OverflowError as error:
+            self._complaints.add(number, f"FMWORK REP: {error}")
+        return None
+
     def read(self, number: int, raw: bytes) -> Run | None:
         """Take one line in; return the run before it where this line begins another."""
         self._number = number
@@ -106,33 +110,17 @@ class RunReader:
                 self._blame(line, str(error))
         return finished
 
-    def open_shape(self) -> Shape:
-        """Return the shape that is being measured; one without sizes where no line announced any."""
+    def open_shape(self, number: int) -> Shape:
+        """Return the shape that is being measured at this line; one without sizes where no line announced any."""
+        self._number = number
         return self.open or self._new_shape()
 
     def _new_shape(self) -> Shape:
         if self.run.shapes and not self._keeps:
-            self._held += self.run.shapes[-1].repetitions
-            self._make_room()
+            self.run.shapes[-1].settle()
         self.open = Shape(line=self._number)
         self.run.shapes.append(self.open)
         return self.open
-
-    def _make_room(self) -> None:
-        """Summarise repetitions, and move the oldest shapes to disk: later lines that speak of these are too late."""
-        if self._held >= REPETITIONS:
-            self._held = 0
-            for shape in self.run.shapes:
-                shape.settle()
-        if len(self.run.shapes) < SHAPES:
-            return
-        self.run.earlier = self.run.earlier or Spool()
-        for shape in self.run.shapes[: SHAPES // 2]:
-            if self._by_place.get(shape.place) is shape:
-                del self._by_place[shape.place]
-            if not shape.empty:
-                self.run.earlier.append(shape)
-        del self.run.shapes[: SHAPES // 2]
 
     def _parse(self, number: int, text: str, whole: bool) -> lines.Line | None:
         """Return the first FMWORK line in a text that is whole, with a complaint about what comes before it."""
@@ -165,12 +153,11 @@ class RunReader:
         finished = self.run.finished()
         self.run, self.open = Run(), None
         self._by_place.clear()
-        self._held = 0
         return finished
 
     def _close_shape(self, place: Place, kind: str) -> Shape:
         """Close and return the open shape where it has this place, else a new one: figures never change shapes."""
-        shape = self.open_shape()
+        shape = self.open_shape(self._number)
         if not shape.matches(place):
             reason = f"mixed: {kind} of {place[0]} / {place[1]} stands behind CASE of "
             reason += f"{shape.input_size} / {shape.batch_size}"
@@ -184,7 +171,7 @@ class RunReader:
 
     def _announce(self, place: Place) -> Shape:
         """Open a shape. One of the same place that was announced just before (banner, then CASE) is the same."""
-        shape = self.open_shape()
+        shape = self.open_shape(self._number)
         if not shape.empty or not shape.matches(place):
             shape = self._new_shape()
         self._put(shape, place)
@@ -240,7 +227,7 @@ class RunReader:
             shape.phases.append(phase)
 
     def _rep(self, line: lines.Rep) -> None:
-        self.open_shape().add(line.index, line.count, line.start, line.end, line.duration)
+        self.open_shape(self._number).add(line.index, line.count, line.start, line.end, line.duration)
 
     def _res(self, line: lines.Res) -> None:
         self._close_shape((line.input_size, line.batch_size, None), line.KIND).result = line

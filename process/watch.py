@@ -1,12 +1,10 @@
 """How far a run has come, from the lines of its log so far."""
 
-import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from fmbench import lines
 from fmbench.figures import significant
 from fmbench.markdown import harmless
 
@@ -64,16 +62,11 @@ class Watch:
     def take(self, raw: bytes) -> Iterator[str]:
         """Take one line in, and yield a row for every shape that it ends."""
         self._number += 1
-        repetition = lines.parse_rep(raw)
-        if repetition is not None:
-            with contextlib.suppress(OverflowError):  # `process --path` complains
-                self._reader.open_shape().add(*repetition)
-        elif b"FMWORK " in raw or b"RUN " in raw:
-            if self._reader.read(self._number, raw) is not None:
-                self._told = 0
-                self._before += self._tally.measured
-                self._tally = Tally()
-            yield from self._news()
+        if self._reader.take(self._number, raw) is not None:
+            self._told = 0
+            self._before += self._tally.measured
+            self._tally = Tally()
+        yield from self._news()
 
     def _news(self) -> Iterator[str]:
         """Yield a row for each shape that ended since the last one."""

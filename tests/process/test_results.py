@@ -168,7 +168,7 @@ def test_the_keys_of_statistics(process, golden):
             assert list(row["statistics"]) == [
                 "n", "dropped", "cold", "min", "p50", "p90", "p95", "p99", "mean", "mad", "interval", "drift",
                 "drift_p", "outliers", "recompiled", "preemptions", "stable", "reason", "ended", "repetitions",
-                "requested", "throttled", "interval_limit", "graph", "waiting", "handover",
+                "requested", "throttled", "interval_limit", "graph", "waiting", "handover", "effective",
             ]  # fmt: skip
 
 
