@@ -95,9 +95,9 @@ def result_contradiction(repetitions: Repetitions, median: float, result: lines.
 
 def statistics_doubt(said: Mapping[str, Any], found: Mapping[str, Any]) -> str | None:
     """Return what a STAT line says that its repetitions (`found`, milliseconds) do not."""
-    # Before `effective` was said, the interval was that of independent repetitions.
-    interval = (said.get("interval") or ()) if said.get("effective") is not None else ()
-    ends = [("interval", *pair) for pair in zip(interval, found["interval"], strict=False)]
+    ends = [("interval", *pair) for pair in zip(said.get("interval") or (), found["interval"], strict=False)]
+    if said.get("effective") is None and found["effective"] < found["n"]:
+        ends = []  # an earlier version wrote it, which took all repetitions for independent
     times = [(name, said[name], found[name]) for name in TIMES if said.get(name) is not None]
     for name, value, known in times + ends:
         if disagree(value, known, ROUNDING):

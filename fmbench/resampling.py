@@ -18,7 +18,7 @@ RESAMPLES = 2000
 BLOCK = 1_000_000  # values resampled at once
 MANY = 200_000  # repetitions; beyond, the binomial distribution is normal to 1e-6
 FEWEST = 16  # fewer values do not tell how they are correlated
-BATCHES = 2**16
+BATCHES = 2**11
 Z = 1.959964  # of 95%
 POWER = 0.841621  # the normal quantile of 80%, the power that Cohen (1988) made the usual one
 
@@ -68,11 +68,11 @@ def effective_count(scores: "np.ndarray") -> float:
     if count < FEWEST:
         return count
     size = -(-count // BATCHES)
+    if size == 1:
+        return max(1.0, count / correlation_time(scores))
     batches = scores[: count // size * size].reshape(-1, size).mean(axis=1)
-    time = correlation_time(batches)
-    if size > 1:
-        spread = float(np.einsum("i,i->", scores, scores, dtype=float)) / count - float(batches.mean()) ** 2
-        time *= size * float(batches.var()) / spread if spread > 0 else 1.0
+    spread = float(np.einsum("i,i->", scores, scores, dtype=float)) / count - float(batches.mean()) ** 2
+    time = correlation_time(batches) * (size * float(batches.var()) / spread if spread > 0 else 1.0)
     return max(1.0, count / max(1.0, time))
 
 
@@ -98,10 +98,10 @@ def correlation_time(values: "np.ndarray") -> float:
     import numpy as np
 
     count = len(values)
-    centred = values - values.mean()
+    centred = values - values.sum() / count
     if float(centred[1:] @ centred[:-1]) * math.sqrt(count) <= float(centred @ centred):
         return 1.0
-    covariances = np.fft.irfft(np.abs(np.fft.rfft(centred, 2 * count)) ** 2)[: count // 2 * 2]
+    covariances = np.correlate(centred, centred, "full")[count - 1 :][: count // 2 * 2]
     pairs = (covariances[::2] + covariances[1::2]) / covariances[0]
     ends = np.flatnonzero(pairs <= 0)
     positive = pairs[: ends[0]] if len(ends) else pairs

@@ -1,7 +1,7 @@
 """What is said of one shape's repetitions: figures, and how far to trust them."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from fmbench import stats
@@ -59,23 +59,22 @@ class Summary:
         cls, values: Sequence[float], recompiled: Sequence[int] = (), preemptions: float | None = None,
         throttled: float | None = None, interval_limit: float = INTERVAL_LIMIT, waiting: float | None = None,
     ) -> "Summary":  # fmt: skip
-        """Summarise all repetitions of a shape, the first one (cold) included. Raises ValueError for none.
+        """Summarise all repetitions of a shape, the first one (cold) included. Raises ValueError for none."""
+        return cls.around(figures_of(values), recompiled, preemptions, throttled, interval_limit, waiting)
+
+    @classmethod
+    def around(
+        cls, figures: Mapping[str, Any], recompiled: Sequence[int], preemptions: float | None,
+        throttled: float | None, interval_limit: float, waiting: float | None,
+    ) -> "Summary":  # fmt: skip
+        """Say what happened around the repetitions beside their figures, and judge them by the limit of the interval.
 
         `recompiled` holds the zero-based positions of repetitions in which the compiler ran.
         """
-        quiet = cls(**figures_of(values), recompiled=0, preemptions=None, throttled=None, interval_limit=interval_limit,
-                    waiting=None, stable=True, reason=None)  # fmt: skip
-        return quiet.disturbed(recompiled, preemptions, throttled, interval_limit, waiting)
-
-    def disturbed(
-        self, recompiled: Sequence[int], preemptions: float | None, throttled: float | None, interval_limit: float,
-        waiting: float | None,
-    ) -> "Summary":  # fmt: skip
-        """Return the summary with what happened around the repetitions, judged by the limit of its interval."""
-        again = sum(position >= max(self.dropped, 1) for position in recompiled)
-        reason = outside_cause(again, preemptions, throttled, waiting) or why_unstable(self, interval_limit)
-        around: Any = {"recompiled": again, "preemptions": preemptions, "throttled": throttled, "waiting": waiting}
-        return replace(self, **around, interval_limit=interval_limit, stable=reason is None, reason=reason)
+        again = sum(position >= max(figures["dropped"], 1) for position in recompiled)
+        reason = outside_cause(again, preemptions, throttled, waiting) or why_unstable(figures, interval_limit)
+        return cls(**figures, recompiled=again, preemptions=preemptions, throttled=throttled, waiting=waiting,
+                   interval_limit=interval_limit, stable=reason is None, reason=reason)  # fmt: skip
 
 
 def figures_of(values: Sequence[float]) -> dict[str, Any]:
@@ -95,7 +94,7 @@ def figures_of(values: Sequence[float]) -> dict[str, Any]:
         "min": float(ordered[0]),
         "p50": middle,
         **{f"p{percent}": stats.quantile(ordered, percent / 100) for percent in (90, 95, 99)},
-        "mean": float(ordered.mean()),
+        "mean": float(ordered.sum()) / len(ordered),
         "interval": interval,
         "effective": effective,
         "drift": drift,
@@ -123,18 +122,18 @@ def outside_cause(
     return None
 
 
-def why_unstable(summary: Summary, interval_limit: float) -> str | None:
+def why_unstable(figures: Mapping[str, Any], interval_limit: float) -> str | None:
     """Return why a median should not be trusted yet, the weightiest cause first, or None."""
-    n, p50 = summary.n, summary.p50
+    n, p50, (low, high) = figures["n"], figures["p50"], figures["interval"]
     if n < LEAST:
         return f"few: {n} repetition{'s' if n > 1 else ''} kept, and {LEAST} is the least that shows a spread"
     if p50 <= 0:
         return None
-    if summary.drift_p < DRIFT_SURE and abs(summary.drift) > DRIFT_LIMIT:
-        return f"drift: {summary.drift:+.0%} from the first third to the last"
-    if summary.mad > SPREAD_LIMIT * p50:
-        return f"spread: the median absolute deviation is {summary.mad / p50:.0%} of the median"
-    half = (summary.interval[1] - summary.interval[0]) / 2
+    if figures["drift_p"] < DRIFT_SURE and abs(figures["drift"]) > DRIFT_LIMIT:
+        return f"drift: {figures['drift']:+.0%} from the first third to the last"
+    if figures["mad"] > SPREAD_LIMIT * p50:
+        return f"spread: the median absolute deviation is {figures['mad'] / p50:.0%} of the median"
+    half = (high - low) / 2
     if half > interval_limit * p50:
         return (
             f"interval: the median is known to ±{half / p50:{'.1%' if interval_limit < INTERVAL_LIMIT else '.0%'}} only"

@@ -30,8 +30,9 @@ what is compared:
   are the same where they override the same, whatever their letters; A is what a run without --vs measures. Each row has
   the ratio of the medians, new over base, with a 95% bootstrap interval, and a verdict: regression or improvement where
   the Mann-Whitney U test says so (p below 5%, Holm-corrected over all shapes) and the ratio is beyond --threshold; else
-  no significant difference. A shape that was measured and fails now is a regression. The overall ratio is the geometric
-  mean.
+  no significant difference, with the smallest change that could have been seen where that is above --threshold. On a
+  busy machine repetitions are correlated: interval and test count as many as they are worth. A shape that was measured
+  and fails now is a regression. The overall ratio is the geometric mean.
 
   Logs of different fingerprints (device, versions, threads, dtype, options, ...) are refused, naming what differs.
   --across names the facts that may differ: threads, device, torch_version, packages (all below it), or all; also

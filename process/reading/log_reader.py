@@ -1,6 +1,5 @@
 """Lines in, runs out: what each run measured, shape by shape, and in which setting."""
 
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
@@ -8,39 +7,37 @@ from typing import Any
 from fmbench import lines
 from fmbench.errors import UsageError
 from fmbench.lines import LineError
+from fmbench.repetitions import WHOLE, parse_repetitions
 
 from ..workload import installed
 from .fields import CORE, place_of, without_place
 from .run import Run
 from .schema import is_seconds
 from .shape import Shape
-from .shapes import REPETITIONS, Shapes
+from .shapes import Shapes
 from .sources import Complaints
 
 
-def read_runs(raw_lines: Iterable[bytes], complaints: Complaints, repetitions: bool = True) -> Iterator[Run]:
+def read_runs(blocks: Iterable[bytes], complaints: Complaints, repetitions: bool = True) -> Iterator[Run]:
     """Yield the runs of one log, each when it has ended: facts that a run prints late hold for all its shapes.
 
-    Without `repetitions`, those of a shape are summarised when it is over, and what is too much for memory waits on
-    disk. Raises UsageError for a log of a newer format; every other line that does not parse is a complaint.
+    A block is one line or many. Without `repetitions`, those of a shape are summarised when the next one begins.
+    Raises UsageError for a log of a newer format; every other line that does not parse is a complaint.
     """
     reader = RunReader(complaints, repetitions)
-    most = sys.maxsize if repetitions else REPETITIONS
-    parse_rep = lines.parse_rep
-    for number, raw in enumerate(raw_lines, start=1):
-        if (repetition := parse_rep(raw)) is not None:  # a million times: few calls
-            index, count, start, end, duration = repetition
-            shape = reader.run.shapes.open or reader.open_shape()
-            try:
-                shape.add(index, count, start, end, duration)
-            except OverflowError as error:
-                complaints.add(number, f"FMWORK REP: {error}")
-            if len(shape.durations) >= most:
-                shape.unload()
-        elif b"FMWORK " in raw or b"RUN " in raw:
-            finished = reader.read(number, raw)
-            if finished is not None:
+    number = 1
+    for block in blocks:
+        place = 0
+        while place < len(block):
+            if found := WHOLE.match(block, place):
+                table = parse_repetitions(found[0])
+                reader.open_shape(number).extend(table)
+                number, place = number + len(table), found.end()
+                continue
+            end = block.find(b"\n", place) + 1 or len(block)
+            if (finished := reader.take(number, block[place:end])) is not None:
                 yield finished
+            number, place = number + 1, end
     complaints.close()
     yield reader.run.finished()
 
@@ -74,9 +71,21 @@ class RunReader:
         """The last shape of the run, until it is closed."""
         return self.run.shapes.open
 
-    def open_shape(self) -> Shape:
-        """Return the shape that is being measured; one without sizes where no line announced any."""
-        return self.run.shapes.opened(self.run.line)
+    def open_shape(self, number: int) -> Shape:
+        """Return the shape that is being measured at this line; one without sizes where no line announced any."""
+        self.run.line = number
+        return self.run.shapes.open or self.run.shapes.opened(number)
+
+    def take(self, number: int, raw: bytes) -> Run | None:
+        """Take one line in, if it may be one of ours; return the run before it where this line begins another."""
+        repetition = lines.parse_rep(raw) if b" REP " in raw else None
+        if repetition is None:
+            return self.read(number, raw) if b"FMWORK " in raw or b"RUN " in raw else None
+        try:
+            self.open_shape(number).add(*repetition)
+        except OverflowError as error:
+            self._complaints.add(number, f"FMWORK REP: {error}")
+        return None
 
     def read(self, number: int, raw: bytes) -> Run | None:
         """Take one line in; return the run before it where this line begins another."""
@@ -191,7 +200,7 @@ class RunReader:
             shape.phases.append(phase)
 
     def _rep(self, line: lines.Rep) -> None:
-        self.open_shape().add(line.index, line.count, line.start, line.end, line.duration)
+        self.open_shape(self.run.line).add(line.index, line.count, line.start, line.end, line.duration)
 
     def _res(self, line: lines.Res) -> None:
         place = line.input_size, line.batch_size, None

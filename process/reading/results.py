@@ -1,5 +1,6 @@
 """Results from logs and from JSON files alike."""
 
+import io
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
@@ -75,11 +76,11 @@ def read_source(
     source: Source, warn: Callable[[str], None], metadata_id: str | None = None, repetitions: bool = True
 ) -> Iterator[Result]:
     """Yield the results of one file: of a log, or those that `process` wrote as JSON."""
-    lines = source.lines(warn)
-    first = next(lines, b"")
-    whole = itertools.chain([first], lines)
-    if is_saved(source.name, first):
-        for row in read_saved(whole, source.name, warn):
+    blocks = source.whole_lines(warn)
+    first = next(blocks, b"")
+    whole = itertools.chain([first], blocks)
+    if is_saved(source.name, first.partition(b"\n")[0]):
+        for row in read_saved(itertools.chain.from_iterable(map(io.BytesIO, whole)), source.name, warn):
             named = row if metadata_id is None else {**row, "metadata_id": metadata_id}
             yield Result(named, source.name)
         return
@@ -89,7 +90,7 @@ def read_source(
     def every_run() -> Iterator[tuple[Run, Iterator[Result]]]:
         for run in read_runs(whole, Complaints(source.name, warn), repetitions):
             asked.update(run.asked)
-            found.update(shape.place[:2] for shape in run.shapes.every())
+            found.update(shape.place[:2] for shape in run.shapes)
             yield run, results_of(run, source.name, metadata_id)
 
     yield from resumed(every_run())

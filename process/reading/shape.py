@@ -1,15 +1,15 @@
 """One shape of a run."""
 
 from array import array
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fmbench import lines, stats
 from fmbench.consistency import SAME, Repetitions, disagree
-from fmbench.summary import INTERVAL_LIMIT, Summary
+from fmbench.summary import INTERVAL_LIMIT, Summary, figures_of
 
-from .on_disk import OnDisk
+if TYPE_CHECKING:
+    import numpy as np
 
 Place = tuple[int | None, int | None, str | None]  # input size, batch size, variant
 
@@ -38,9 +38,8 @@ class Shape(Repetitions):
     processes: dict[str, Any] | None = None
     result: lines.Res | None = None
     failure: dict[str, Any] | None = None
-    figures: Summary | None = None
+    figures: dict[str, Any] | None = None  # of repetitions that are settled
     settled: int = 0  # repetitions that the figures are of
-    unloaded: OnDisk | None = None
 
     @property
     def place(self) -> Place:
@@ -65,15 +64,16 @@ class Shape(Repetitions):
     @property
     def repetitions(self) -> int:
         """How many repetitions were read."""
-        return self.settled + len(self.unloaded or ()) + len(self.durations)
+        return self.settled + len(self.durations)
 
     def summary(self) -> Summary | None:
         """Return what the repetitions say, and what its STAT line says happened around them; None without any."""
-        if self.unloaded is not None:
-            self.settle()
-        figures = self.figures or (Summary.of(self.durations) if self.durations else None)
+        figures = self.figures or (figures_of(self.durations) if self.durations else None)
         said = self.statistics or {}
-        return figures and figures.disturbed(
+        if figures is None:
+            return None
+        return Summary.around(
+            figures,
             self.recompiled,
             said.get("preemptions"),
             said.get("throttled"),
@@ -83,10 +83,8 @@ class Shape(Repetitions):
 
     def median(self) -> float | None:
         """Return the median of the repetitions that count, in nanoseconds; None without any."""
-        if self.unloaded is not None:
-            self.settle()
         if self.figures is not None:
-            return self.figures.p50
+            return float(self.figures["p50"])
         return stats.median(stats.settled(self.durations)) if self.durations else None
 
     def matches(self, place: Place) -> bool:
@@ -108,6 +106,25 @@ class Shape(Repetitions):
             self.compare(index, count, start, end, duration)
         self.expected, self.latest = index + 1, end
 
+    def extend(self, table: "np.ndarray") -> None:
+        """Take over repetitions in a row: index, count, start, end and duration of each, shape (repetitions, 5)."""
+        import numpy as np
+
+        self.add(*table[0].tolist())
+        before, after = table[:-1].T, table[1:].T
+        orderly = (
+            (after[0] - before[0] == 1)
+            & (after[1] == before[1])
+            & (after[2] >= before[3])
+            & (after[3] - after[2] == after[4])
+        )
+        if not orderly.all():
+            for repetition in table[1:].tolist():
+                self.add(*repetition)
+        elif orderly.size:
+            self.durations.frombytes(np.ascontiguousarray(after[4]).tobytes())
+            self.expected, self.latest = int(after[0, -1]) + 1, int(after[3, -1])
+
     def take_pair(self, said: dict[str, Any], other: "Shape | None") -> None:
         """Take over how this shape compares with another variant's."""
         self.pair = said
@@ -115,20 +132,11 @@ class Shape(Repetitions):
         if doubt is not None:
             self.raise_doubt(doubt)
 
-    def unload(self) -> None:
-        """Move the repetitions so far to disk."""
-        self.unloaded = self.unloaded or OnDisk()
-        self.unloaded.extend(self.durations)
-        self.durations = array("q")
-
     def settle(self) -> None:
         """Summarise the repetitions and let them go. None may come after."""
-        if self.unloaded is not None:
-            self.unload()
-        values: Sequence[int] = self.durations if self.unloaded is None else self.unloaded
-        if values:
-            self.figures, self.settled = Summary.of(values), len(values)
-            self.durations, self.unloaded = array("q"), None
+        if self.durations:
+            self.figures, self.settled = figures_of(self.durations), len(self.durations)
+            self.durations = array("q")
 
 
 def pair_doubt(a: Shape, b: Shape, said: dict[str, Any]) -> str | None:

@@ -1,14 +1,6 @@
 """The shapes of a run, as the lines of its log open, fill and close them."""
 
-import itertools
-from collections.abc import Iterable
-
 from .shape import Place, Shape
-from .spool import Spool
-
-# What a reader that needs no repetitions has in memory at most.
-REPETITIONS = 2**20
-SHAPES = 20_000
 
 
 class Shapes(list[Shape]):
@@ -18,13 +10,8 @@ class Shapes(list[Shape]):
         """Begin without any. Unless it `keeps` repetitions, those of a shape are summarised when it is over."""
         super().__init__()
         self.open: Shape | None = None  # the last shape of the run, until it is closed
-        self.earlier: Spool | None = None  # the shapes before these, where there are too many
-        self._keeps, self._held = keeps, 0
+        self._keeps = keeps
         self._by_place: dict[Place, Shape] = {}
-
-    def every(self) -> Iterable[Shape]:
-        """Return all shapes, those that wait on disk first."""
-        return itertools.chain(self.earlier or (), self)
 
     def opened(self, line: int) -> Shape:
         """Return the shape that is being measured; one without sizes where no line announced any."""
@@ -65,13 +52,12 @@ class Shapes(list[Shape]):
         """
         last = self[-1:] if self and self[-1].empty else []
         self[:] = [shape for shape in self if not shape.empty]
-        if speaks or self or self.earlier:
+        if speaks or self:
             self += last
 
     def _begin(self, line: int) -> Shape:
         if self and not self._keeps:
-            self._held += self[-1].repetitions
-            self._make_room()
+            self[-1].settle()
         self.open = Shape(line=line)
         self.append(self.open)
         return self.open
@@ -80,19 +66,3 @@ class Shapes(list[Shape]):
         shape.take_place(place)
         self._by_place[shape.place] = shape
         return shape
-
-    def _make_room(self) -> None:
-        """Summarise repetitions, and move the oldest shapes to disk: later lines that speak of these are too late."""
-        if self._held >= REPETITIONS:
-            self._held = 0
-            for shape in self:
-                shape.settle()
-        if len(self) < SHAPES:
-            return
-        self.earlier = self.earlier or Spool()
-        for shape in self[: SHAPES // 2]:
-            if self._by_place.get(shape.place) is shape:
-                del self._by_place[shape.place]
-            if not shape.empty:
-                self.earlier.append(shape)
-        del self[: SHAPES // 2]

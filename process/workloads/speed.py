@@ -199,7 +199,7 @@ class Speed(Workload):
 
     def rows(self, run: Run, source: str, metadata_id: str | None) -> Iterator[Result]:
         """Yield a row a shape."""
-        for shape in run.shapes.every():
+        for shape in run.shapes:
             row: dict[str, Any] = {**self.row(run, metadata_id, shape.variant), **figures_of(run, shape)}
             yield Result(row, source, shape.durations, line=shape.line)
 

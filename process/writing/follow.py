@@ -1,6 +1,5 @@
 """`process --follow LOG`: shows a run while it goes on, from the lines of its log so far."""
 
-import contextlib
 import os
 import sys
 import time
@@ -157,12 +156,10 @@ class Watch:
     def take(self, raw: bytes) -> Iterator[str]:
         """Take one line in, and yield a row for everything that it ends."""
         self._number += 1
-        repetition = lines.parse_rep(raw)
-        if repetition is not None:
-            with contextlib.suppress(OverflowError):  # `process --path` complains
-                self._reader.open_shape().add(*repetition)
-        elif b"FMWORK " in raw or b"RUN " in raw:
-            if self._reader.read(self._number, raw) is not None:
+        self._reader.line = None
+        finished = self._reader.take(self._number, raw)
+        if b"FMWORK " in raw or b"RUN " in raw:
+            if finished is not None:
                 self._told = 0
                 self._before += self._tally.measured
                 self._tally = Tally()

@@ -1,4 +1,4 @@
-"""Logs of any size: what is too much for memory waits on disk, and the results are the same."""
+"""Large logs: read in blocks, without the repetitions where nobody asks for them, and the results are the same."""
 
 import random
 import subprocess
@@ -8,8 +8,6 @@ from dataclasses import asdict
 import pytest
 
 from fmbench import lines
-from fmbench.process.reading import log_reader as runs
-from fmbench.process.reading import shapes
 from fmbench.process.reading import sources as reader
 from fmbench.process.reading.results import read_results
 from fmbench.process.reading.sources import find_sources
@@ -31,14 +29,12 @@ sys.exit(code)
 
 @pytest.fixture
 def both(monkeypatch, tmp_path):
-    """The rows of a log, read with all repetitions in memory and with next to nothing in it."""
+    """The rows of a log, read with all repetitions in memory, and without them in blocks of a few lines."""
 
     def read(path):
         warnings = ([], [])
         whole = [result.row for result in read_results(find_sources([str(path)]), warnings[0].append)]
-        monkeypatch.setattr(runs, "REPETITIONS", 7)
-        monkeypatch.setattr(shapes, "REPETITIONS", 7)
-        monkeypatch.setattr(shapes, "SHAPES", 4)
+        monkeypatch.setattr(reader, "BLOCK", 300)
         streamed = list(read_results(find_sources([str(path)]), warnings[1].append, repetitions=False))
         assert warnings[0] == warnings[1]
         return whole, [result.row for result in streamed]
@@ -126,7 +122,6 @@ def write_log(path, megabytes, repetitions):
 @pytest.mark.parametrize(
     ("command", "repetitions", "most"),  # megabytes; an interpreter with numpy has 40
     [
-        ("process --format jsonl --out out --path", 10, 78),  # 119 with every shape in memory
         ("process --format jsonl --out out --path", 600_000, 70),  # 94 with every repetition as a Python number
         ("show", 600_000, 70),
     ],
