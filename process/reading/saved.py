@@ -110,7 +110,10 @@ def checked(row: Any) -> dict[str, Any]:
     if why is not None:
         raise ValueError(why)
     missing: dict[str, Any] = {key: [] if key in LISTS else None for key in ROW if row.get(key) is None}
-    return completed({**row, **missing})
+    whole = {**row, **missing}
+    return completed(
+        {key: whole[key] for key in (*ROW, *(key for key in whole if key not in ROW))}
+    )  # older versions had fewer keys
 
 
 def workload_of(row: dict[str, Any]) -> str:
