@@ -17,6 +17,7 @@ from fmbench.facts import CIRCUMSTANCES, DIGEST, MODEL, flat, short
 from fmbench.machine import HOST, hardware_of, name_of
 from fmbench.markdown import harmless
 from fmbench.precision import spelled
+from fmbench.torch_settings import SPINS
 
 DIGITS = 6
 # What was asked of a configuration, and how its texts were brought to it.
@@ -36,6 +37,7 @@ SHOWN_ELSEWHERE = re.compile(
     r"|set_float32_matmul_precision|set_default_dtype|use_deterministic_algorithms))@?( |$)"
 )
 THREADS = re.compile(r"variables\..*_NUM_THREADS")  # what came of them is the fact `threads`
+OWN = ("variables.GOMP_SPINCOUNT", SPINS)
 COMPILER = re.compile(r"--compile:backend@? ")
 UNSET: tuple[object, ...] = (None, [], {}, "")
 
@@ -67,12 +69,17 @@ class Configuration:
         kept |= {key: spelled(value) for key in ("precision", "dtype") if isinstance(value := kept.get(key), str)}
         kept["machine"] = machine_of(environment)
         kept = {key: value for key, value in flat(kept).items() if value not in UNSET}
-        return cls(name, {key: value for key, value in kept.items() if not THREADS.fullmatch(key)})
+        return cls(name, {key: value for key, value in kept.items() if not says_threads(key, value)})
 
     @cached_property
     def id(self) -> str:
         """A short name that is the same in every log of this configuration: `c-7f3a91`."""
         return f"c-{digest_of_json(self.facts)[:DIGITS]}"
+
+
+def says_threads(name: str, value: Any) -> bool:
+    """Whether a variable says what the fact `threads` does, or is what the drivers set themselves."""
+    return THREADS.fullmatch(name) is not None or (name, value) == OWN
 
 
 def machine_of(environment: Mapping[str, Any]) -> str | None:

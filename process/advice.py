@@ -10,6 +10,7 @@ from .workload import Finding
 
 REFERENCE = {"precision": "float32", "compile": False}
 LEAST_COSINE = 0.99  # below, rankings change; where nothing says by how much
+LEAST_GAIN = 0.05  # a share
 KEPT = 0.005  # of nDCG@10: what is lost at most, as far as the means say
 
 
@@ -18,6 +19,7 @@ def advice_of(records: Sequence[Record]) -> str:
 
     The reference is what runs eagerly in float32. As good is what loses at most KEPT of nDCG@10, by the paired change
     where there is one (whose interval must reach zero); where nothing was judged, a least cosine of LEAST_COSINE.
+    Faster is what is so beyond doubt.
     """
     speed, _ = axes(records)
     reference = reference_of(records)
@@ -29,8 +31,11 @@ def advice_of(records: Sequence[Record]) -> str:
     )
     if len(there) < 2:
         return ""
-    best = next(one for one in there if one is reference or kept(one, reference))
-    faster = [one for one in there[: there.index(best)] if not judged_at_all(one)]
+    ahead = [
+        one for one in there[: there.index(reference)] if is_faster(one.figures[speed], reference.figures[speed], less)
+    ]
+    best = next((one for one in ahead if kept(one, reference)), reference)
+    faster = [one for one in ahead[: ahead.index(best) if best in ahead else None] if not judged_at_all(one)]
     heading = f"{columns()[speed[0]].heading} {best.figures[speed].of}".strip()
 
     def times(one: Record) -> str:
@@ -45,6 +50,14 @@ def advice_of(records: Sequence[Record]) -> str:
     if faster:
         said += f"; faster, but nobody measured how good: {times(faster[0])}"
     return harmless(f"{said} ({heading})")
+
+
+def is_faster(one: Finding, reference: Finding, less_is_better: bool) -> bool:
+    """Whether a figure is better beyond doubt: the intervals of both leave 1 out; without any, by LEAST_GAIN."""
+    fast, slow = (reference, one) if less_is_better else (one, reference)
+    if None in (fast.low, slow.high):
+        return fast.value > (1 + LEAST_GAIN) * slow.value
+    return float(fast.low or 0) > float(slow.high or 0)
 
 
 def judged_at_all(record: Record) -> bool:

@@ -1,5 +1,6 @@
 """Records: what logs say of each configuration, joined over workloads, every figure with its doubt and its log."""
 
+import itertools
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -14,6 +15,7 @@ from .workload import Column, Finding, Table, installed, workload_of
 from .writing.view import trust
 
 DOUBT = "*"
+DIGITS = 4  # of a digest
 SPEED = ("texts_per_second", "throughput", "latency_ms")  # the first that a record has says how fast it is
 QUALITY = ("ndcg", "overlap", "min_cosine")  # and how good
 
@@ -69,6 +71,12 @@ def columns() -> dict[str, Column]:
     return {column.key: column for workload in installed().values() for column in workload.columns}
 
 
+def belongs(result: Result) -> bool:
+    """Whether a result is in a record: its log says what computed it, and does not contradict itself."""
+    row = result.row
+    return row["configuration"] is not None and row["status"] != "ERR" and row["doubt"] is None
+
+
 def records_of(results: Iterable[Result]) -> list[Record]:
     """Return a record a configuration, named among those of its model and machine, those of their front marked."""
     configurations: dict[str, Any] = {}
@@ -76,7 +84,7 @@ def records_of(results: Iterable[Result]) -> list[Record]:
     found: dict[str, dict[str, list[Finding]]] = defaultdict(lambda: defaultdict(list))
     for result in joined(results):
         key, workload = result.row["configuration"], workload_of(result.row)
-        if key is None or result.row["status"] == "ERR":
+        if not belongs(result):
             continue
         if key not in configurations:
             configurations[key] = workload.configuration(result.row)
@@ -87,6 +95,8 @@ def records_of(results: Iterable[Result]) -> list[Record]:
     records = [Record(one, "", list(logs[key])) for key, one in configurations.items()]
     for members in comparable(records).values():
         named = names([one.configuration for one in members])
+        for key in columns():
+            tell_apart([found[one.configuration.id][key] for one in members])
         usual = {key: usual_of([found[one.configuration.id][key] for one in members]) for key in columns()}
         for record in members:
             record.name = named[record.configuration.id]
@@ -112,6 +122,18 @@ def comparable(records: Iterable[Record]) -> dict[tuple[str, str], list[Record]]
     return found
 
 
+def tell_apart(figures: Sequence[list[Finding]]) -> None:
+    """Give what is of other texts, judgements or prompts another name, by the first digits of their digest."""
+    kinds: dict[str, set[str]] = defaultdict(set)
+    for figure in itertools.chain.from_iterable(figures):
+        kinds[figure.of].add(figure.same)
+    for members in figures:
+        members[:] = [
+            replace(one, of=f"{one.of} #{one.same[:DIGITS]}".strip()) if len(kinds[one.of]) > 1 else one
+            for one in members
+        ]
+
+
 def usual_of(figures: Sequence[Sequence[Finding]]) -> str | None:
     """Return what most configurations have a figure of; of several such, the one of most weight."""
     counts: Counter[str] = Counter()
@@ -127,12 +149,12 @@ def choose(record: Record, column: Column, figures: Sequence[Finding], usual: st
     newest: dict[tuple[str, str], Finding] = {}
     for figure in figures:
         old = newest.setdefault((figure.of, figure.way), figure)
-        if old is not figure:
+        if (old.value, old.at) != (figure.value, figure.at):  # the same again is a copy of a log
             record.again += 1
             newest[figure.of, figure.way] = max(old, figure, key=lambda one: one.at)
     best = min if column.less_is_better else max
     there = list(dict.fromkeys(of for of, _ in newest))
-    wanted = there if column.apart else [usual] if usual in there else there[:1]
+    wanted = there if column.apart else [usual] if usual in there else []  # others could not be held against these
     for of in wanted:
         of_this = [figure for (other, _), figure in newest.items() if other == of]
         record.figures[column.key, of if column.apart else ""] = best(of_this, key=lambda figure: figure.value)

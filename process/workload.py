@@ -88,7 +88,8 @@ def thousandth(milliseconds: float) -> float:
 class Finding:
     """One figure of a configuration: its value and the 95% interval, what it is of, and why it is in doubt.
 
-    Figures can be held against each other where `of` is the same: a shape, a data set, a reference. Where several
+    Figures can be held against each other where `of` is the same (a shape, a data set), and `same`: a digest of what
+    else must not differ, such as texts, judgements and prompts. Where several
     `ways` led to one (batch sizes), the best counts. `weight` says which of several `of` is told rather.
     """
 
@@ -98,6 +99,7 @@ class Finding:
     of: str = ""
     way: str = ""
     weight: float = 0
+    same: str = ""
     doubt: str | None = None
     log: str = ""
     at: float = 0.0  # seconds since the epoch

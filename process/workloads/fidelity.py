@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
+from fmbench.digest import digest_of_json
 from fmbench.figures import cosine_text
 from fmbench.lines import JsonLine
 
@@ -201,23 +202,29 @@ def status(environment: dict[str, Any], said: dict[str, Any]) -> str:
     return "SIMULATED" if environment.get("simulated") else "OK"
 
 
+def texts_of(row: Row) -> str:
+    """Return a digest of what was compared: the texts, how they were brought to the model, and the reference."""
+    facts = row["environment"] or {}
+    return digest_of_json([facts.get("texts"), facts.get("recipe"), row["fidelity"].get("reference")])
+
+
 def least_cosine(row: Row) -> Finding | None:
     """Return the least cosine of a text's vector with its vector in the reference."""
     value = row["fidelity"].get("min_cosine")
-    return None if value is None else Finding(value)
+    return None if value is None else Finding(value, same=texts_of(row))
 
 
 def overlap(row: Row) -> Finding | None:
     """Return the share of the reference's ten documents that are still found."""
     value = row["fidelity"].get("overlap")
-    return None if value is None else Finding(value)
+    return None if value is None else Finding(value, same=texts_of(row))
 
 
 def change(row: Row) -> Finding | None:
     """Return the change of nDCG@10 against the reference, with its interval."""
     value, interval = row["fidelity"].get("ndcg_change"), row["fidelity"].get("ndcg_interval")
     low, high = interval or (None, None)
-    return None if value is None else Finding(value, low, high)
+    return None if value is None else Finding(value, low, high, same=texts_of(row))
 
 
 class Fidelity(Workload):

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+from fmbench.digest import digest_of_json
 from fmbench.figures import significant
 from fmbench.lines import JsonLine
 
@@ -34,6 +35,7 @@ RATES = (
     Gauge("searched_queries", "queries_per_second", "Queries searched a second.",
           "retrieval.search.queries_per_second", chart="searched_queries_per_second"),
 )  # fmt: skip
+JUDGING = ("queries", "ignore_identical_ids", "relevance_threshold", "other_documents")
 LEAST = 1e-9  # below, an interval is the rounding of equal values
 
 
@@ -103,18 +105,30 @@ def note(row: Row, passages: dict[str, Any], quality: dict[str, Any]) -> str:
     return "; ".join(doubts)
 
 
+def asked_of(row: Row, part: str | None = None) -> str:
+    """Return a digest of what a figure of a data set depends on besides the configuration: data, recipe, judging."""
+    facts, said = row["environment"] or {}, row["retrieval"]
+    judging = {key: (said.get(part) or {}).get(key) for key in JUDGING} if part else {}
+    data = facts.get("data")
+    return digest_of_json([data.get(said["dataset"]) if isinstance(data, dict) else None, facts.get("recipe"), judging])
+
+
 def query_latency(row: Row) -> Finding | None:
     """Return the median milliseconds from one query's text to its vector."""
     said = row["retrieval"].get("queries") or {}
     value = (said.get("latency_ms") or {}).get("p50")
-    return None if value is None else Finding(value, of=row["retrieval"]["dataset"])
+    return None if value is None else Finding(value, of=row["retrieval"]["dataset"], same=asked_of(row))
 
 
 def encoding_rate(row: Row) -> Finding | None:
     """Return documents encoded a second; none where some were in the cache."""
     said = row["retrieval"].get("passages") or {}
     value = None if said.get("cached") else said.get("texts_per_second")
-    return None if value is None else Finding(value, of=row["retrieval"]["dataset"], weight=said.get("texts") or 0)
+    return (
+        None
+        if value is None
+        else Finding(value, of=row["retrieval"]["dataset"], same=asked_of(row), weight=said.get("texts") or 0)
+    )
 
 
 def ndcg(row: Row) -> Finding | None:
@@ -122,7 +136,9 @@ def ndcg(row: Row) -> Finding | None:
     said = row["retrieval"].get("quality") or {}
     value = (said.get("metrics") or {}).get("ndcg_cut_10")
     low, high = (said.get("intervals") or {}).get("ndcg_cut_10") or (None, None)
-    return None if value is None else Finding(value, low, high, row["retrieval"]["dataset"])
+    return (
+        None if value is None else Finding(value, low, high, row["retrieval"]["dataset"], same=asked_of(row, "quality"))
+    )
 
 
 NDCG_COLUMN = Column(

@@ -6,6 +6,7 @@ from itertools import groupby
 from typing import Any, ClassVar
 
 from fmbench import variants
+from fmbench.configuration import Configuration
 from fmbench.figures import significant
 from fmbench.lines import JsonLine
 from fmbench.markdown import harmless
@@ -21,6 +22,7 @@ from ..writing.view import CONFIGURATION, latency, median, rate, table_of, text,
 from .shape_row import figures_of
 from .speed_fields import KINDS, SECTIONS
 
+UNKNOWN = "lost: no ENV line says what variant"
 RECOMPILED_AT = "recompiled_at"  # positions, from 0, of the repetitions in which the compiler ran
 
 
@@ -201,7 +203,13 @@ class Speed(Workload):
         """Yield a row a shape."""
         for shape in run.shapes:
             row: dict[str, Any] = {**self.row(run, metadata_id, shape.variant), **figures_of(run, shape)}
+            if shape.variant in run.overrides and shape.variant not in run.environments:
+                row |= {"precision": None, "doubt": row["doubt"] or f"{UNKNOWN} {shape.variant} computes with"}
             yield Result(row, source, shape.durations, line=shape.line)
+
+    def configuration(self, row: Row) -> Configuration | None:
+        """Return what a shape is of; of a variant without facts of its own that is not known."""
+        return None if (row["doubt"] or "").startswith(UNKNOWN) else super().configuration(row)
 
     def label(self, row: Row) -> str:
         """Return the sizes of a shape."""

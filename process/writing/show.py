@@ -13,7 +13,7 @@ from ..advice import advice_of
 from ..reading.results import read_results
 from ..reading.row import Result
 from ..reading.sources import find_sources
-from ..record import comparable, records_of
+from ..record import belongs, comparable, records_of
 from ..record import table_of as record_table
 from ..workload import Table, tables_of, workload_of
 from . import output
@@ -21,6 +21,7 @@ from .groups import group_table
 
 PROGRAM = "fmbench show"
 DETAIL = "--detail shows every row; a configuration's id is in the key `configuration` of `process`\n"
+OUTSIDE = "their log contradicts itself, or does not say what computed it"
 UNKNOWN = "an unknown machine"
 LONGEST = 64  # letters of a log's path in a table
 
@@ -102,6 +103,7 @@ def record_tables(results: Sequence[Result]) -> str:
     if len({workload_of(result.row) for result in results}) < 2:
         return ""
     said = []
+    outside = sum(not belongs(result) and result.row["status"] != "ERR" for result in results)
     for (model, machine), records in comparable(records_of(results)).items():
         made = record_table(records)
         again = sum(record.again for record in records)
@@ -118,6 +120,8 @@ def record_tables(results: Sequence[Result]) -> str:
                 ]
             )
         )
+    if outside:
+        said.append(f"{outside} results are in no line: {OUTSIDE}\n")
     return "\n".join(said)
 
 

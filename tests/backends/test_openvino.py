@@ -67,8 +67,8 @@ def test_the_driver_records_the_precision_really_used(minilm, capsys) -> None:
     assert facts["dtype"] == "float32"
     assert facts["precision"] in ("float32", "bfloat16", "float16")
     assert facts["packages"]["openvino"] and facts["openvino_devices"]["CPU"]
-    kinds = [type(line).__name__ for line in lines if line]
-    assert kinds.index("Env", kinds.index("Case")) < kinds.index("Res")
+    kinds = [line.kind for line in lines if line]
+    assert kinds.index("ENV", kinds.index("CASE")) < kinds.index("RES")
     assert sum(isinstance(line, Res) for line in lines) == 1
 
 

@@ -81,9 +81,9 @@ def test_shapes_are_kept_apart_and_a_result_that_is_missing_does_not_hide_the_ot
 def test_the_published_page_has_one_figure_a_shape(tmp_path):
     add(tmp_path, "run", log_text([20.0, 10.0, 11.0]))
     assert published_main([str(tmp_path)]) == 0
-    (line,) = rows(tmp_path, "Latency")
+    (line,) = rows(tmp_path, ": latency,")
     assert (line["batch 4"], line["in doubt"]) == ("11 ± 5\\*", "processes: batch 4")
-    (line,) = rows(tmp_path, "Throughput")
+    (line,) = rows(tmp_path, ": throughput,")
     assert line["batch 4"].startswith("360 ± ")
     assert "1 run, 1 shapes: 1 in doubt, 0 failed" in (tmp_path / "README.md").read_text()
 

@@ -97,9 +97,49 @@ def test_two_data_sets_are_two_figures(records):
 
 
 def test_a_figure_that_its_row_doubts_is_in_doubt(records):
-    (one,) = records([line for line in speed(FACTS, _128_1=4) if " REP 5 " not in line])
+    (one,) = records([line for line in speed(FACTS, _128_1=4) if " RES " not in line])  # cut off
     assert one.figures["latency_ms", ""].doubt is not None
     assert one.doubtful
+
+
+def test_what_its_log_contradicts_is_in_no_record(records):
+    assert records([line for line in speed(FACTS, _128_1=4) if " REP 5 " not in line]) == []
+
+
+def test_figures_of_other_shapes_are_not_held_against_each_other(records):
+    found = records(speed(FACTS, _128_1=30), speed({**FACTS, "threads": 1}, _128_1=31), speed(BF16, _16_1=4))
+    assert [("latency_ms", "") in one.figures for one in found if one.figures] == [True, True]
+    assert "bfloat16" not in advice_of(found)
+
+
+def test_figures_of_other_data_recipes_or_judging_have_names_of_their_own(records):
+    def data(digest):
+        return {"data": {"scifact": {"corpus": digest}}}
+
+    one, other = records(retrieval({**FACTS, **data("a")}, 0.64), retrieval({**BF16, **data("b")}, 0.7, rate=90.0))
+    (mine,), (theirs,) = ([of for key, of in record.figures if key == "ndcg"] for record in (one, other))
+    assert mine != theirs and mine.startswith("scifact #") and theirs.startswith("scifact #")
+    assert advice_of([one, other]) == ""
+
+
+def test_a_copy_of_a_log_is_no_second_measurement(records):
+    (one,) = records(speed(FACTS, _128_1=4), speed(FACTS, _128_1=4))
+    assert one.again == 0
+
+
+def test_a_variant_without_facts_of_its_own_has_no_configuration(records):
+    said = speed(FACTS, _128_1=4)
+    case = lines.JsonLine(
+        "CASE", {"input_size": 64, "batch_size": 1, "reps": 9, "variant": "B", "overrides": "--model:dtype bfloat16"}
+    )
+    reps = [line for line in said if " REP " in line]
+    (one,) = records([*said, case.format(), *reps])
+    assert [figure.of for figure in one.figures.values()] == ["128 / 1", "128 tokens"]
+
+
+def test_nothing_is_faster_within_its_doubt(records):
+    logs = [speed(FACTS, _128_1=4), retrieval(FACTS, 0.64), speed(BF16, _128_1=3.9), retrieval(BF16, 0.64, rate=46.0)]
+    assert advice_of(records(*logs)).startswith("what to run: cpu, float32; none that is as good is faster")
 
 
 def test_what_failed_or_says_no_platform_is_in_no_record(records):
