@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from fmbench import plugins
 from fmbench.configuration import Configuration
 from fmbench.console import warn
+from fmbench.errors import one_line
 from fmbench.facts import flat
 from fmbench.figures import plus_minus, significant
 from fmbench.lines import CORE, POSITIONAL, JsonLine
@@ -232,23 +233,32 @@ def tables_of(results: Iterable[Result]) -> list[Table]:
 def installed() -> Mapping[str, Workload]:
     """Return all workloads by name, ours first.
 
-    One that cannot be imported is a warning, and so is one with a kind of line or a section that is another's; the
-    others work.
+    One that cannot be imported, is no workload, or has a kind of line or a section that is another's, is a warning;
+    the others work. One of somebody else is guarded: what fails in it stays its own.
     """
+    from .guard import Guarded, fault_of
+
     found, warnings = plugins.discover(GROUP)
     workloads: dict[str, Workload] = {}
     taken = {*CORE, *POSITIONAL, *(key for key, one in ROW.items() if one is not None)}
     for name in sorted(found, key=place):
+        called = f"workload {name!r} of {found[name].distribution}"
         try:
             workload: Workload = found[name].load()()
         except plugins.BrokenPluginError as error:
             warnings.append(str(error))
             continue
+        except Exception as error:  # a stranger's class may raise anything
+            warnings.append(f"{called} is ignored: {one_line(error)}")
+            continue
+        if (why := fault_of(workload)) is not None:
+            warnings.append(f"{called} is ignored: it {why}")
+            continue
         if shared := sorted(taken & {*workload.kinds, *workload.sections}):
-            warnings.append(f"workload {name!r} is ignored: {', '.join(shared)} is another's")
+            warnings.append(f"{called} is ignored: {', '.join(shared)} is another's")
             continue
         taken |= {*workload.kinds, *workload.sections}
-        workloads[name] = workload
+        workloads[name] = workload if plugins.is_ours(found[name]) else Guarded(workload, called)
     for warning in warnings:
         warn(warning)
     return workloads

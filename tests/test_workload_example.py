@@ -13,6 +13,21 @@ EXAMPLE = ROOT / "examples" / "workload-plugin"
 HOW_TO = ROOT / "docs" / "how-to" / "write-a-workload.md"
 
 
+BROKEN = """
+from fmbench.process.workload import Column, Result, Schema, Workload, schema
+
+
+class Broken(Workload):
+    name, engine, kinds, sections = "broken", "b", {'BRK': Schema({"x": schema.count("X.")})}, {"broken": Schema({})}
+
+    def rows(self, run, source, metadata_id):
+        yield Result({**self.row(run, metadata_id), "broken": {}}, source)
+
+    def label(self, row):
+        return "b"
+"""
+
+
 @pytest.fixture(scope="session")
 def example(tmp_path_factory):
     """PYTHONPATH with the example package."""
@@ -103,13 +118,46 @@ def test_its_log_without_it_has_no_results(script, log):
 
 
 def test_a_workload_that_takes_lines_of_another_is_ignored(script, tmp_path, golden_log):
-    code = "class SomeBackend:\n    kinds, sections = {'STAT': None}, {}\n"
+    code = BROKEN.replace("'BRK'", "'STAT'").replace("class Broken", "class SomeBackend")
     distribution(tmp_path, "greedy", "1.0", "greedy", code)
     entry = tmp_path / "greedy-1.0.dist-info" / "entry_points.txt"
     entry.write_text(entry.read_text().replace("backends", "workloads"))
     ran = script("process", "--path", golden_log, env=path_of(tmp_path))
-    assert ran.stderr == "warning: workload 'greedy' is ignored: STAT is another's\n"
+    assert ran.stderr == "warning: workload 'greedy' of greedy 1.0 is ignored: STAT is another's\n"
     assert len(json.loads(ran.stdout)) > 1
+
+
+@pytest.mark.parametrize(
+    ("code", "arguments", "said"),
+    [
+        ("class Broken: pass", (), "is ignored: it is no Workload"),
+        (BROKEN.replace("'BRK'", "'lower case'"), (), "is ignored: it has a kind that is no word in capitals"),
+        (BROKEN.replace('Schema({"x": schema.count("X.")})', '{"x": 5}'), (), "it has kinds that are no Schemas"),
+        (BROKEN.replace("        yield", "        raise KeyError('boom')\n        yield"), (), "rows failed ('boom')"),
+        (BROKEN.replace('"broken": {}', '"itl": "fast"'), (), "rows failed (itl is no number)"),
+        (BROKEN.replace('"broken": {}', '"x": object()'), (), "rows failed (Object of type object"),
+        (
+            BROKEN + "    def tables(self, results): 1 / 0\n",
+            ("--format", "markdown"),
+            "tables failed (division",
+        ),
+        (
+            BROKEN + "    columns = (Column('k', 'k', lambda row: 1 / 0),)\n",
+            ("--records",),
+            "column k failed (division",
+        ),
+        (BROKEN + "    def plots(self): return {'p': lambda results: 1 / 0}\n", ("--format", "html"), "plot p failed"),
+    ],
+)
+def test_the_faults_of_a_workload_stay_its_own(script, tmp_path, golden_log, code, arguments, said):
+    distribution(tmp_path, "broken", "1.0", "broken", code.replace("class Broken", "class SomeBackend"))
+    entry = tmp_path / "broken-1.0.dist-info" / "entry_points.txt"
+    entry.write_text(entry.read_text().replace("backends", "workloads"))
+    ran = script("process", "--path", golden_log, *arguments, env=path_of(tmp_path))
+    assert ran.returncode == 0
+    assert f"warning: workload 'broken' of broken 1.0{' ' if said.startswith('is') else ''}" in ran.stderr
+    assert said in ran.stderr
+    assert "my model" in ran.stdout or arguments == ("--records",)
 
 
 @pytest.fixture
