@@ -101,6 +101,17 @@ def distillation_doubts(encoders: Sequence[Said], said: Said) -> Iterator[str]:
         yield f"contradicted: DST says {latency['p50']} ms, and its nanoseconds {stats.median(settled) / 1e6} ms"
 
 
+def fidelity_doubt(said: Said) -> str | None:
+    """Return what a FID line says that cannot be, or None: a figure beside its interval, a least above the mean."""
+    for name in ("ndcg_change", "speed"):
+        if not holds(said.get(f"{name.removesuffix('_change')}_interval"), said.get(name), METRIC_ROUNDING):
+            return f"contradicted: FID: the interval of {name} does not hold it"
+    least, mean = said.get("min_cosine"), said.get("mean_cosine")
+    if least is not None and mean is not None and least > mean + METRIC_ROUNDING:
+        return "contradicted: FID: min_cosine is above mean_cosine"
+    return None
+
+
 def within(value: float | None) -> bool:
     """Whether a value is a share; what is not known passes."""
     return value is None or -METRIC_ROUNDING <= value <= 1 + METRIC_ROUNDING

@@ -13,6 +13,7 @@ from ..reading.run import Run
 from ..reading.schema import Schema
 from ..workload import Column, Finding, Gauge, Plot, Row, Table, Workload
 from . import fidelity_tables
+from .doubts import fidelity_doubt
 
 VARIANT = "variant"
 GAUGES = (
@@ -267,7 +268,7 @@ class Fidelity(Workload):
                 "status": status(row["environment"] or {}, said),
                 "error": {"type": said["verdict"], "message": failure} if failure else None,
                 "fidelity": {name: value for name, value in said.items() if name not in ELSEWHERE},
-                "doubt": run.doubt or run.doubts.get(said["artifact"]),
+                "doubt": run.doubt or run.doubts.get(said["artifact"]) or fidelity_doubt(said),
             }, source, said.get("nanoseconds") or ())  # fmt: skip
 
     def label(self, row: Row) -> str:

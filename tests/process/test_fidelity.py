@@ -258,3 +258,18 @@ def test_a_damaged_field_is_a_complaint_and_not_a_figure(damage, message, varian
     assert all(doubt.startswith(f"damaged: FID: {message}") for doubt in doubts)
     doubt = f"damaged: FID: {message}" if "artifact" in damage else None  # nobody knows whose it was
     assert [row["doubt"] for row in printed.rows if row["variant"] == "fp32"] == [doubt]
+
+
+@pytest.mark.parametrize(
+    ("edit", "said"),
+    [
+        ({"ndcg_change": 0.05}, "the interval of ndcg_change does not hold it"),
+        ({"speed": 26.4}, "the interval of speed does not hold it"),
+        ({"min_cosine": 0.9, "mean_cosine": 0.8}, "min_cosine is above mean_cosine"),
+    ],
+)
+def test_an_edited_figure_is_in_doubt(process, tmp_path, edit, said):
+    (tmp_path / "x.log").write_text(text(FP32, BF16 | edit))
+    rows = process("--path", tmp_path / "x.log").rows
+    assert [row["doubt"] for row in rows if row["variant"] == "bf16"] == [f"contradicted: FID: {said}"]
+    assert [row["doubt"] for row in rows if row["variant"] == "fp32"] == [None]
