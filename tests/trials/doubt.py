@@ -36,7 +36,7 @@ def spinning(count: int) -> Iterator[None]:
             process.wait()
 
 
-def measure(model: Path, reps: int, seed: int, threads: int) -> Iterator[tuple[Series, lines.Pair]]:
+def measure(model: Path, reps: int, seed: int, threads: int) -> Iterator[tuple[Series, lines.JsonLine]]:
     """Yield, a run each, the durations of A and of B, which is A again, and the line that compares them."""
     words = ["--platform", "cpu", "--model_class", "BertModel", "--model_name", str(model), "--threads", str(threads)]
     words += ["--input_sizes", ",".join(map(str, SHAPES)), "--batch_sizes", "1", "--reps", str(reps)]
@@ -47,15 +47,15 @@ def measure(model: Path, reps: int, seed: int, threads: int) -> Iterator[tuple[S
     series: list[list[int]] = []
     for text in done.stdout.splitlines():
         line = lines.parse_line(text)
-        if isinstance(line, lines.Case):
+        if lines.is_json(line, "CASE"):
             series.append([])
         elif isinstance(line, lines.Rep):
             series[-1].append(line.duration)
-        elif isinstance(line, lines.Pair):
+        elif lines.is_json(line, "PAIR"):
             yield (series[-2], series[-1]), line
 
 
-def counted(model: Path, runs: int, reps: int, threads: int) -> Iterator[tuple[Series, lines.Pair]]:
+def counted(model: Path, runs: int, reps: int, threads: int) -> Iterator[tuple[Series, lines.JsonLine]]:
     """Yield so many runs, of as many drivers as they take."""
     found = 0
     while found < runs:
