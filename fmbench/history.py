@@ -38,17 +38,15 @@ class Past:
 
     def take(self, line: lines.Line) -> None:
         """Take over what one line says of the run, or of its shapes beside their results."""
-        place: Any = (
-            (line.data.get("input_size"), line.data.get("batch_size")) if isinstance(line, lines.JsonLine) else ()
-        )
+        place = place_of(line)
         if isinstance(line, lines.Arg):
             self.given.append((line.key, line.value))
         elif lines.is_json(line, "ENV"):
             facts = dict(line.data)
-            self.facts.setdefault(facts.pop("variant", FIRST_VARIANT), {}).update(facts)
-        elif lines.is_json(line, "PAIR"):
+            self.facts.setdefault(str(facts.pop("variant", FIRST_VARIANT)), {}).update(facts)
+        elif lines.is_json(line, "PAIR") and place is not None:
             self.answers.setdefault(place, set()).add(str(line.data.get("b")))
-        elif lines.is_json(line, "PROC") and isinstance(line.data.get("n"), int):
+        elif lines.is_json(line, "PROC") and place is not None and isinstance(line.data.get("n"), int):
             self.processes.setdefault(place, {})[str(line.data.get("variant", FIRST_VARIANT))] = line.data["n"]
 
     @property
@@ -70,6 +68,13 @@ class Past:
             if len(counts) == 1 + further and min(counts.values()) >= repeat
         }
         return self.shapes if repeat == 1 else self.shapes & measured
+
+
+def place_of(line: lines.Line) -> Size | None:
+    """Return the shape that a line says something of; None where it names none."""
+    data = line.data if isinstance(line, lines.JsonLine) else {}
+    sizes = data.get("input_size"), data.get("batch_size")
+    return sizes if all(isinstance(size, int) for size in sizes) else None  # type: ignore[return-value]
 
 
 class History:

@@ -1,4 +1,4 @@
-"""A workload of somebody else, held apart: what fails in it is a warning, and all other output goes on."""
+"""A workload held apart: what fails in it, or on one damaged log, is a warning, and all other output goes on."""
 
 import json
 import re
@@ -33,10 +33,10 @@ def fault_of(found: object) -> str | None:
 
 
 class Guarded(Workload):
-    """A workload whose faults stay its own. `called` is what warnings call it."""
+    """A workload whose faults stay its own. `called` is what warnings call it; rows of a `stranger` are checked."""
 
-    def __init__(self, inner: Workload, called: str) -> None:
-        self._inner, self._called, self._told = inner, called, set[str]()
+    def __init__(self, inner: Workload, called: str, stranger: bool) -> None:
+        self._inner, self._called, self._stranger, self._told = inner, called, stranger, set[str]()
         self.name, self.engine = inner.name, inner.engine  # type: ignore[misc]  # of this one workload
         self.kinds, self.sections = inner.kinds, inner.sections  # type: ignore[misc]
         self.gauges, self.labels, self.panel = inner.gauges, inner.labels, inner.panel  # type: ignore[misc]
@@ -64,7 +64,7 @@ class Guarded(Workload):
 
     def tables(self, results: Sequence[Result]) -> Sequence[Table]:
         """Return its tables."""
-        return self._tried("tables", lambda: list(self._inner.tables(results)), [])
+        return self._shown("tables", lambda some: list(self._inner.tables(some)), results, [])
 
     def configuration(self, row: Row) -> Configuration | None:
         """Return what a row is of."""
@@ -74,8 +74,8 @@ class Guarded(Workload):
         """Return its pictures; one that fails is none."""
         made: Mapping[str, Plot] = self._tried("plots", self._inner.plots, {})
         return {
-            name: lambda results, plot=plot, name=name: self._tried(  # type: ignore[misc]
-                f"plot {name}", lambda: plot(results), "it failed, as the warning says"
+            name: lambda results, plot=plot, name=name: self._shown(  # type: ignore[misc]
+                f"plot {name}", plot, results, "it failed, as the warning says"
             )
             for name, plot in made.items()
         }
@@ -94,11 +94,30 @@ class Guarded(Workload):
         """Return a result that every format can write. Raises ValueError for another."""
         from .reading.row_schema import row_schema
 
-        if result is not None:
+        if result is not None and self._stranger:
             json.dumps(result.row, allow_nan=False)
             if (why := row_schema().complaint(result.row)) is not None:
                 raise ValueError(why)
         return result
+
+    def _shown(
+        self, what: str, show: Callable[[Sequence[Result]], Value], results: Sequence[Result], otherwise: Value
+    ) -> Value:
+        """Return what is shown of results; where that fails, of those that can be shown alone, the others named."""
+        try:
+            return show(results)
+        except Exception:  # which log it is of has to be found
+            kept = [one for one in results if self._can_show(what, show, one)]
+        return self._tried(what, lambda: show(kept), otherwise)
+
+    def _can_show(self, what: str, show: Callable[[Sequence[Result]], object], result: Result) -> bool:
+        """Return whether one result can be shown alone; one that cannot is a warning that names its log."""
+
+        def alone() -> bool:
+            show([result])
+            return True
+
+        return self._tried(f"{what} of {result.origin}", alone, False)
 
     def _tried(self, what: str, call: Callable[[], Value], otherwise: Value) -> Value:
         """Return what a call returns; where it fails, something else, with one warning for each thing that fails."""

@@ -234,7 +234,7 @@ def installed() -> Mapping[str, Workload]:
     """Return all workloads by name, ours first.
 
     One that cannot be imported, is no workload, or has a kind of line or a section that is another's, is a warning;
-    the others work. One of somebody else is guarded: what fails in it stays its own.
+    the others work. Each is guarded: what fails in it, or on a damaged log, stays its own.
     """
     from .guard import Guarded, fault_of
 
@@ -258,7 +258,7 @@ def installed() -> Mapping[str, Workload]:
             warnings.append(f"{called} is ignored: {', '.join(shared)} is another's")
             continue
         taken |= {*workload.kinds, *workload.sections}
-        workloads[name] = workload if plugins.is_ours(found[name]) else Guarded(workload, called)
+        workloads[name] = Guarded(workload, called, stranger=not plugins.is_ours(found[name]))
     for warning in warnings:
         warn(warning)
     return workloads

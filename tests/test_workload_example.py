@@ -4,10 +4,11 @@ import csv
 import io
 import json
 
-import jsonschema
 import pytest
 
 from .test_examples import ROOT, distribution, install_example, path_of
+
+jsonschema = pytest.importorskip("jsonschema", reason="pip install 'fmbench[test]'")
 
 EXAMPLE = ROOT / "examples" / "workload-plugin"
 HOW_TO = ROOT / "docs" / "how-to" / "write-a-workload.md"

@@ -46,14 +46,16 @@ def place_of(point: Point) -> tuple[float, float] | None:
     """Return intensity and GFLOP/s of a shape."""
     standing = point.result.row["roofline"] or {}
     flops, moved, achieved = (standing.get(key) for key in ("flops", "bytes", "achieved_flops_per_second"))
-    return (flops / moved, achieved / GIGA) if flops and moved and achieved else None
+    known = all(value is not None and value > 0 for value in (flops, moved, achieved))  # what a log axis can show
+    return (flops / moved, achieved / GIGA) if known else None  # type: ignore[operator]
 
 
 def limits_of(point: Point) -> Limits | None:
     """Return the ceiling above a shape."""
     ceiling: dict[str, Any] = (point.result.row["roofline"] or {}).get("ceiling") or {}
     flops, moved = ceiling.get("flops_per_second"), ceiling.get("bytes_per_second")
-    return (harmless(text_of(ceiling.get("dtype"))), flops, moved) if flops and moved else None
+    known = all(value is not None and value > 0 for value in (flops, moved))
+    return (harmless(text_of(ceiling.get("dtype"))), flops, moved) if known else None  # type: ignore[return-value]
 
 
 def draw_points(axes: Axes, placed: Sequence[tuple[Point, tuple[float, float]]]) -> None:

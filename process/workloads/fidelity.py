@@ -100,23 +100,28 @@ OF_ARTIFACT = {
     "inf": schema.counts("Elements that are infinite, in A and in B."),
     "mismatched": schema.count("Elements that are NaN or infinite on one side and something else on the other."),
     "first_row": schema.count("The first row that differs, from 0."),
-    "depth": schema.count("Ranks that ids and metrics are compared at."),
-    "queries": schema.count("Queries searched."),
-    "different_ids": schema.number("Ids that only one of the two lists has, a query: one replaced id counts 2."),
-    "replaced": schema.number("Half of it."),
-    "tau": schema.number("Kendall's tau, mean over queries."),
-    "rbo": schema.number("Rank-biased overlap, mean over queries."),
-    "max_score": schema.number("Largest change of a score."),
     "metrics": schema.by_name(
         "Means, their change with its 95% interval and p, and the queries by direction; none without judgements.",
         schema.part("", METRIC), "object of objects",
     ),
-    "changed": schema.count("Queries whose list of ids differs."),
     "changed_queries": schema.parts("What became of each of them.", QUERY),
     "part": schema.text("Of a swap: `both` (A to B), `search` (A to B's search of A's index), `index` (from there)."),
     "where": schema.text("Of a call: `module`, `before` (what made its input), `missing` or `extra` in this model."),
     "module": schema.text("Of a call: its module's class."),
 }  # fmt: skip
+# Of a ranking that both sides have.
+OF_RANKING = {
+    "changed": schema.count("Queries whose list of ids differs.", needed=True),
+    "depth": schema.count("Ranks that ids and metrics are compared at."),
+    "queries": schema.count("Queries searched."),
+    "different_ids": schema.number(
+        "Ids that only one of the two lists has, a query: one replaced id counts 2.", needed=True
+    ),
+    "replaced": schema.number("Half of it.", needed=True),
+    "tau": schema.number("Kendall's tau, mean over queries.", needed=True),
+    "rbo": schema.number("Rank-biased overlap, mean over queries.", needed=True),
+    "max_score": schema.number("Largest change of a score."),
+}
 FACTS = schema.Field(
     "Facts of both sides that differ: of A, of B.", "pair by name",
     lambda value: isinstance(value, dict)
@@ -171,17 +176,21 @@ WHOLES = ("capture", "comparison")
 
 def form(data: Mapping[str, Any]) -> str:
     """Return which fields a line has besides those of all."""
-    return "whole" if data.get("kind") in WHOLES else VARIANT if data.get("kind") == VARIANT else "artifact"
+    kind = data.get("kind")
+    if kind in fidelity_tables.RANKINGS and data.get("different_ids") is not None:
+        return "ranking"
+    return "whole" if kind in WHOLES else VARIANT if kind == VARIANT else "artifact"
 
 
 FID = Schema({**NAMED, **SIDE, **VERDICT}, form=form,
-             forms={"artifact": OF_ARTIFACT, "whole": OF_WHOLE, VARIANT: OF_VARIANT})  # fmt: skip
+             forms={"artifact": OF_ARTIFACT, "ranking": OF_RANKING, "whole": OF_WHOLE,
+                    VARIANT: OF_VARIANT})  # fmt: skip
 SECTION = Schema(
     {**NAMED, **VERDICT},
     "How faithful one thing is to the same thing of a reference; `variant` names the row's own side.",
     open=True, form=form,
     forms={
-        "artifact": OF_ARTIFACT, "whole": OF_WHOLE,
+        "artifact": OF_ARTIFACT, "ranking": OF_RANKING, "whole": OF_WHOLE,
         VARIANT: {key: one for key, one in OF_VARIANT.items() if key not in ELSEWHERE},
     },
 )  # fmt: skip

@@ -2,7 +2,11 @@
 
 import random
 
+from fmbench.process.workloads import fidelity_tables
+from fmbench.process.writing.show import main as show
 from tests.trials.damaged_fields import GOLDEN, damages, internal_errors
+
+from .log_lines import LOG
 
 
 def test_no_damaged_field_is_an_internal_error():
@@ -14,3 +18,23 @@ def test_the_medians_of_processes_are_numbers():
     (golden,) = (path for path in GOLDEN if path.parent.name == "golden-processes")
     texts = [text for text in damages(golden.read_text()) if '"medians": [{' in text]
     assert [internal_errors(text, pictures=False) for text in texts] == [[]] * 2
+
+
+def test_what_cannot_be_shown_is_left_out_and_named_and_the_rest_is_shown(tmp_path, monkeypatch, capsys):
+    one = f"{LOG}\n" + 'FMWORK FID {"artifact": "ladder/%s", "kind": "variant", "variant": "%s", "verdict": "equal"}\n'
+    for name in ("good", "bad"):
+        (tmp_path / f"{name}.log").write_text(one % (name, name))
+    line_of = fidelity_tables.line_of_variant
+    monkeypatch.setattr(fidelity_tables, "line_of_variant", lambda row: {"good": line_of}[row["variant"]](row))
+
+    assert show([str(tmp_path)]) == 0
+    out, err = capsys.readouterr()
+    assert "good" in out
+    assert f"tables of {tmp_path / 'bad.log'} failed" in err
+
+
+def test_a_ranking_without_a_figure_that_its_table_needs_is_damaged(tmp_path, capsys):
+    golden = next(path for path in GOLDEN if '"kind": "ranking"' in path.read_text())
+    (tmp_path / "x.log").write_text(golden.read_text().replace('"tau": 0.9998', '"tau": "x"'))
+    assert show([str(tmp_path / "x.log")]) == 0
+    assert "FMWORK FID: tau is no number" in capsys.readouterr().err

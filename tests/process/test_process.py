@@ -8,10 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import jsonschema
 import pytest
 
 from fmbench.process.cli import main
+
+jsonschema = pytest.importorskip("jsonschema", reason="pip install 'fmbench[test]'")
 
 RES = b"FMWORK RES 1.000000000 2.000000000 m C 8 4 2.000 2000.0\n"
 COMMAND = (sys.executable, "-c", "import sys; from fmbench.process.cli import main; sys.exit(main())")

@@ -79,7 +79,7 @@ def test_results_without_repetitions_say_why_they_are_not_compared(folder):
 def test_the_panel_of_somebody_else_may_run_where_it_has_results(folder, monkeypatch, capsys):
     speed = workload.installed()["speed"]
     for script, there in (("panel({});", True), ("'</script>'", False), (None, False)):
-        monkeypatch.setattr(type(speed), "panel", script)
+        monkeypatch.setattr(speed, "panel", script)
         assert main(["--path", str(folder / "a.log"), "--dashboard", str(folder / "x.html")]) == 0
         text = (folder / "x.html").read_text()
         whole = f'"use strict";\n{{\n{script}\n}}'
@@ -94,7 +94,7 @@ def test_a_panel_of_somebody_else_is_shown_and_a_broken_one_takes_nothing_away(c
             update(rows) { this.body.textContent = `${rows.length} ${noun}`; } });"""
     speed = workload.installed()["speed"]
     for panel, expected in ((script, ["12 rows"]), ("panel({", []), ("nonsense();", [])):
-        monkeypatch.setattr(type(speed), "panel", panel)
+        monkeypatch.setattr(speed, "panel", panel)
         assert main(["--path", str(folder / "a.log"), "--dashboard", str(folder / "x.html")]) == 0
         shown = chromium.open(folder / "x.html")
         assert shown.texts("#theirs .body") == expected

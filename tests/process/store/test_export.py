@@ -3,7 +3,6 @@
 import json
 from pathlib import Path
 
-import duckdb
 import pyarrow.dataset
 import pyarrow.parquet
 import pytest
@@ -12,6 +11,8 @@ from fmbench.process.writing.columns import known_columns
 
 from ..log_lines import GOLDEN
 from .conftest import files
+
+duckdb = pytest.importorskip("duckdb", reason="pip install 'fmbench[test]'")
 
 
 @pytest.fixture

@@ -7,13 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-import duckdb
 import pyarrow.dataset
 import pytest
 
 from fmbench.process.store.store import Store
 
 from .conftest import files, keys, start
+
+duckdb = pytest.importorskip("duckdb", reason="pip install 'fmbench[test]'")
 
 # The program kills itself when it is about to call the upload function for the count-th time.
 KILLED_AT = """
