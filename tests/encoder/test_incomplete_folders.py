@@ -1,9 +1,7 @@
 """Folders that lack something, or say what they cannot mean: refused in one line, or said; never a guess."""
 
 import json
-import random
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ from fmbench.encoder.folder import read
 from fmbench.errors import UsageError
 from fmbench.source import read_config
 from tests.text_models import DIMENSION, add_modules, save_bert, write_json
+from tests.trials.damaged_folders import read_folder, tried
 
 from .conftest import Load, text_arguments
 
@@ -177,58 +176,10 @@ def test_a_configuration_says_what_it_can_mean(folder: Path, key: str, value: An
         read_config(folder / "config.json")
 
 
-VALUES: tuple[Any, ...] = (
-    None, True, False, -1, 0, 10**30, 1.5, "64", "", "../x", [], [1], ["a", 2], {}, {"a": 1}, float("nan"), "\0", ...,
-)  # fmt: skip
-FILES = (
-    "modules.json", "sentence_bert_config.json", "config_sentence_transformers.json", "config.json",
-    "1_Pooling/config.json", "2_Dense/config.json",
-)  # fmt: skip
-KEYS = (
-    "max_seq_length", "do_lower_case", "query_length", "processor_kwargs", "model_args", "modality_config",
-    "transformer_task", "query_expansion", "prompts", "default_prompt_name", "similarity_fn_name", "truncate_dim",
-    "model_type", "pooling_mode", "pooling_mode_cls_token", "include_prompt", "in_features", "bias", "use_residual",
-    "activation_function", "module_input_name", "architectures", "is_causal", "dtype", "torch_dtype", "vocab_size",
-    "max_position_embeddings", "pad_token_id", "num_hidden_layers", "hidden_size", "n_positions",
-)  # fmt: skip
-
-
-def damages(folder: Path, count: int) -> Iterator[str]:
-    """Damage a folder in one place after the other, and say where; each is mended again."""
-    draw = random.Random(5)
-    for _ in range(count):
-        path = folder / draw.choice(FILES)
-        whole = path.read_bytes()
-        parsed = json.loads(whole)
-        target = draw.choice(parsed) if isinstance(parsed, list) else parsed
-        key, value = draw.choice([*target, *KEYS]), draw.choice(VALUES)
-        kind = draw.choice(("key", "key", "key", "key", "cut", "gone", "whole"))
-        if kind == "gone":
-            path.unlink()
-        elif kind == "cut":
-            path.write_bytes(whole[: draw.randrange(len(whole))])
-        elif kind == "whole":
-            write_json(path, None if value is ... else value)
-        else:
-            target.pop(key, None) if value is ... else target.update({key: value})
-            write_json(path, parsed)
-        yield f"{path.relative_to(folder)}: {kind} {key} {value!r}"
-        path.write_bytes(whole)
-
-
 def test_damaged_folders_are_refused_in_one_line_or_read(folder: Path) -> None:
     write_json(folder / "config_sentence_transformers.json", {"prompts": {"query": "q: "}, "truncate_dim": 2})
-    refused = 0
-    for damage in damages(folder, 600):
-        for reader in (lambda: EncoderPlan.of(text_arguments(folder)), lambda: read(folder, query_side=True)):
-            try:
-                reader()
-            except UsageError as error:
-                assert "\n" not in str(error), damage
-                refused += 1
-            except Exception as error:
-                raise AssertionError(f"{damage}: {type(error).__name__}") from error
-    assert 100 < refused < 1100
+    counts = tried(folder, 600, read_folder)
+    assert counts["other"] == [] and 100 < counts["refused"] < 550
 
 
 @pytest.mark.parametrize(("kept", "said"), [(200, True), (290, False)])
