@@ -63,7 +63,7 @@ class Searched:
         if self.documents is None:
             work = Work.of(self._retrieval.encoder.timings, blocks.documents, blocks.nanoseconds / 1e9)
             budget = self._retrieval.encoder.tokens_per_batch("passage")
-            self._retrieval.write_encoding(self._dataset.name, "passage", start, work, budget, None)
+            self._retrieval.write_encoding(self._dataset.name, "passage", start, work, budget, {"latency_ms": None})
         self._write(len(ids), k, seconds)
         return found if merged is None else merged
 

@@ -85,6 +85,7 @@ class Compute:
         self._recipe = recipe
         self._modes = recipe.pooling or ()
         self._head = Head((step.load() for step in steps), recipe.truncate_dim, bool(recipe.normalise))
+        self._there: torch.device | None = None  # where the further modules are
         self._padding_id = tokenizer.pad_token_id or 0
         self._lengths = lengths
         self.types = "token_type_ids" in tokenizer.model_input_names and reads_types(loaded, self._padding_id)
@@ -117,7 +118,9 @@ class Compute:
 
     def _finish(self, vectors: "torch.Tensor") -> "torch.Tensor":
         """Apply the further modules, truncate, and normalise in the end where that was asked for."""
-        return self._head.to(vectors.device)(vectors)
+        if vectors.device != self._there:
+            self._head, self._there = self._head.to(vectors.device), vectors.device
+        return self._head(vectors)
 
     def search_budget(self, tokens: Tokens, role: Role, timings: Timings) -> int:
         """Return a role's token budget: as it was given, else found once by a short measured search on some texts.
@@ -201,14 +204,15 @@ class Compute:
         with timings.stage("forward"):
             hidden = hidden_states(self._forward(placed))
             self._platform.observe()
+        count, known = len(batch.positions), int(tokens.lengths[batch.positions].sum())
         with timings.stage("pool"):
             mask = placed["attention_mask"]
             if not self._platform.runs_torch:
                 hidden, mask = hidden.cpu(), inputs["attention_mask"]
-            count = len(batch.positions)
-            vectors = self._finish(pool(hidden[:count], mask[:count], self._modes, excluded))
+            full = known == count * batch.length and not excluded
+            vectors = self._finish(pool(hidden[:count], None if full else mask[:count], self._modes, excluded))
         timings.texts += count
-        timings.tokens += int(tokens.lengths[batch.positions].sum())
+        timings.tokens += known
         timings.padded_tokens += batch.rows * batch.length
         timings.batches += 1
         return vectors

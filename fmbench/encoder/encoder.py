@@ -135,12 +135,14 @@ class Encoder:
 
         Raises BadVectorError for a vector with NaN or infinity.
         """
-        import numpy as np
-
         if isinstance(texts, str):
             raise TypeError("one text is a list of one text")
+        if len(texts) <= CHUNK:  # nothing to be ahead of: a thread would cost more than one text's tokens
+            return self._vectors(*self._tokenised(texts, role), role)
+        import numpy as np
+
         chunks = [texts[start : start + CHUNK] for start in range(0, len(texts), CHUNK)]
-        return np.concatenate([np.empty((0, self.dimension), np.float32), *self.encode_chunks(chunks, role)])
+        return np.concatenate(list(self.encode_chunks(chunks, role)))
 
     def encode_chunks(
         self,
@@ -156,30 +158,35 @@ class Encoder:
         is the encoder's own where it is not given. `kept` yields for each chunk what is known of it, and takes what
         is computed. Raises BadVectorError.
         """
-        tokenizer = self._tokenizers[role]
-
-        def tokenise(texts: Sequence[str]) -> Any:
-            timings = Timings(empty_texts=sum(not text.strip() for text in texts))
-            with timings.stage("tokenise"):
-                found = tokenizer(texts)
-            return texts, found, timings
-
-        tokenised = ahead(chunks, tokenise, AHEAD)
-        waited = Timings()
+        tokenised = ahead(chunks, lambda texts: self._tokenised(texts, role), AHEAD)
         while True:
+            waited = Timings()
             with waited.stage("wait"):
                 item = next(tokenised, None)
             if item is None:
                 break
             texts, found, timings = item
-            budget = tokens_per_batch or self._compute.search_budget(found, role, self.timings)
-            part = next(kept) if kept is not None else None
-            vectors = self._compute.vectors(found, budget, tokenizer.prompt_length, timings, part)
             timings.include(waited)
-            waited = Timings()
-            self.timings.include(timings)
-            check_finite(vectors, texts)
-            yield vectors
+            part = next(kept) if kept is not None else None
+            yield self._vectors(texts, found, timings, role, tokens_per_batch, part)
+
+    def _tokenised(self, texts: Sequence[str], role: Role) -> tuple[Sequence[str], Tokens, Timings]:
+        """Return a chunk of texts, its tokens, and what they took."""
+        timings = Timings(empty_texts=sum(not text.strip() for text in texts))
+        with timings.stage("tokenise"):
+            found = self._tokenizers[role](texts)
+        return texts, found, timings
+
+    def _vectors(
+        self, texts: Sequence[str], tokens: Tokens, timings: Timings, role: Role, budget: int | None = None,
+        kept: Kept | None = None,
+    ) -> "np.ndarray":  # fmt: skip
+        """Return the vectors of a chunk. Raises BadVectorError."""
+        budget = budget or self._compute.search_budget(tokens, role, self.timings)
+        vectors = self._compute.vectors(tokens, budget, self._tokenizers[role].prompt_length, timings, kept)
+        self.timings.include(timings)
+        check_finite(vectors, texts)
+        return vectors
 
 
 def check_finite(vectors: "np.ndarray", texts: Sequence[str]) -> None:

@@ -40,6 +40,9 @@ ENCODING = Schema({
     "latency_ms": numbers_by_name(
         "Of one text alone, tokenisation included: `n`, `p50`, `p95`, `p99`; queries only.", "milliseconds"
     ),
+    "latency_stages_ms": numbers_by_name(
+        "Of the same texts, the median of each stage: `tokenise`, `collate`, `forward`, `pool`.", "milliseconds"
+    ),
 }, "Texts that were encoded.")  # fmt: skip
 IDENTICAL_IDS = truth(
     "Whether the document that has a query's id was left out of its ranking. Null in logs that do not say: it was not."

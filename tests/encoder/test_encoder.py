@@ -13,6 +13,7 @@ from fmbench.encoder import CHUNK, BadVectorError, Encoder, EncoderPlan, Recipe,
 from fmbench.encoder.batches import Batch
 from fmbench.encoder.compute import collate
 from fmbench.encoder.encoder import AHEAD
+from fmbench.encoder.pooling import pool
 from fmbench.encoder.tokens import Tokens
 from fmbench.errors import UsageError
 from fmbench.options import add_model_arguments, read
@@ -60,6 +61,23 @@ def test_the_order_is_that_of_the_texts_over_many_chunks(load: Load, tiny_text_m
     np.testing.assert_allclose(ours[few], expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("pooling", ["mean", "cls", "last", "max"])
+def test_one_text_takes_no_thread_and_gives_the_vector_of_the_long_way(
+    load: Load, tiny_text_model: Path, monkeypatch: pytest.MonkeyPatch, pooling: str
+) -> None:
+    encoder = load(tiny_text_model, recipe=Recipe(pooling=(pooling,), normalise=True))
+    texts = [text for text in TEXTS if text.strip()]
+    masks = []
+    monkeypatch.setattr("fmbench.encoder.compute.pool", lambda hidden, mask, *more: masks.append(mask is not None)
+                        or pool(hidden, torch.ones(hidden.shape[:2], dtype=torch.int64), *more))  # fmt: skip
+    expected = [next(encoder.encode_chunks([[text]], "query")) for text in texts]
+    assert not any(masks)  # no padding, so none was needed
+    monkeypatch.undo()
+    monkeypatch.setattr("fmbench.encoder.encoder.ahead", None)
+    for text, vector in zip(texts, expected, strict=True):
+        assert np.array_equal(encoder.encode([text], "query"), vector)
+
+
 def test_nothing_to_encode(tiny: Encoder) -> None:
     assert tiny.encode([]).shape == (0, DIMENSION)
     assert next(tiny.encode_chunks([[]], "query")).shape == (0, DIMENSION)
@@ -72,7 +90,7 @@ def test_what_is_counted(tiny: Encoder) -> None:
     # [CLS] and [SEP]; 500 times z is one unknown word of WordPiece
     assert found.tokens == sum([3, 0, 22, 0, 4, 2, 1, 1]) + 2 * 8
     assert found.padded_tokens >= found.tokens and found.batches == 1
-    assert set(found.seconds) == {"tokenise", "wait", "collate", "forward", "pool"}
+    assert set(found.seconds) == {"tokenise", "collate", "forward", "pool"}
     assert all(seconds > 0 for seconds in found.seconds.values())
     assert set(found.phases) == {"warm_up"} and found.one_off > 0
 

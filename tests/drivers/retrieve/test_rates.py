@@ -74,6 +74,15 @@ def test_compiling_is_in_no_rate(retrieve) -> None:
         assert passages[key] == plain[key]
 
 
+def test_a_query_says_where_its_time_goes(retrieve) -> None:
+    ran = retrieve("evaluate", "--latency_queries", "2")
+    found = ran.data("ENC", role="query")
+    assert found["latency_ms"]["n"] == 2
+    assert list(found["latency_stages_ms"]) == ["tokenise", "collate", "forward", "pool"]
+    assert all(milliseconds > 0 for milliseconds in found["latency_stages_ms"].values())
+    assert "latency_stages_ms" not in ran.data("ENC", role="passage")
+
+
 def test_auto_says_what_it_tried(retrieve, tmp_path) -> None:
     words = ("--tokens_per_batch", "auto", "--encoding_cache_dir", tmp_path / "cache")
     ran = retrieve("encode", *words)
