@@ -114,15 +114,20 @@ class Retrieval:
                 self.say_budget(line.data, role)
             self.log.write(line)
         said = {"dataset": dataset, "role": role, "start": lines.format_time(start), **work.row()}
-        settings = {"tokens_per_batch": budget, "dimensions": self.encoder.dimension}
+        own = self.encoder.budget(role)
+        origin = own.origin if own and own.tokens == budget else None  # else it is of what the vectors were begun with
+        settings = {"tokens_per_batch": budget, "budget_from": origin, "dimensions": self.encoder.dimension}
         self.log.write(lines.JsonLine("ENC", {**said, **settings, **latency}))
 
     def say_budget(self, phase: dict[str, Any], role: Role) -> None:
         """Add to the phase of the token budget's search what was tried, and tell the user."""
-        tried = {str(budget): round(rate, 1) for budget, rate in self.encoder.tried(role).items()}
-        phase.update(tokens_per_batch=self.encoder.tokens_per_batch(role), tokens_per_second=tried)
-        rates = ", ".join(f"{budget}: {rate:,.0f}" for budget, rate in tried.items())
-        said = f"{phase['tokens_per_batch']} is the fastest for {role} texts"
+        budget = self.encoder.budget(role)
+        if budget is None:
+            return
+        tried = {str(tokens): round(rate, 1) for tokens, rate in budget.tried.items()}
+        phase.update(tokens_per_batch=budget.tokens, tokens_per_second=tried)
+        rates = ", ".join(f"{tokens}: {rate:,.0f}" for tokens, rate in tried.items())
+        said = f"{budget.tokens} is the fastest for {role} texts, {budget.origin}"
         note(f"--tokens_per_batch auto: {said} (tokens/s by budget: {rates})")
 
     def encoding_latency(self, texts: Texts) -> dict[str, Any]:

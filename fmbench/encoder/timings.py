@@ -9,12 +9,8 @@ from typing import Any
 
 from fmbench import lines
 
-STAGES = (
-    "wait",
-    "collate",
-    "forward",
-    "pool",
-)  # they follow each other; `tokenise` runs beside them, but for one chunk
+# They follow each other; `tokenise` runs beside them, but for one chunk alone.
+STAGES = ("wait", "collate", "forward", "pool")
 
 
 @dataclass

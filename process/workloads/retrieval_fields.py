@@ -28,6 +28,10 @@ ENCODING = Schema({
     "tokens": count("Tokens of the texts that were encoded, special ones included."),
     "padding_share": number("Share of padding among all computed tokens."),
     "tokens_per_batch": count("Token budget of a batch; where a cache was begun with another one, that one."),
+    "budget_from": text(
+        "Where that is from: `default` (the platform's), `given`, `measured` in this run, `cached` (measured in an "
+        "earlier run); null for that of a cache of vectors, and in logs that do not say."
+    ),
     "dimensions": count("Length of a vector."),
     "seconds": numbers_by_name(
         "By stage: `wait` (for the tokeniser), `collate`, `forward`, `pool` and `other` add up to `total`, the wall "
