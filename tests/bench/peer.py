@@ -15,6 +15,7 @@ PEERS = {
     "torch": "float32", "bf16": "bfloat16", "onnx": "float32", "onnx O3": "float32", "onnx int8": "int8",
     "openvino f32": "float32", "openvino": "bfloat16", "openvino int8": "int8", "fastembed": "float32",
 }  # fmt: skip
+LONGEST = 256  # tokens of a text, as the folder of all-MiniLM-L6-v2 has it
 FILES = {
     "onnx O3": "model_O3.onnx", "onnx int8": "model_qint8_avx512_vnni.onnx",
     "openvino int8": "openvino_model_qint8_quantized.xml",
@@ -87,6 +88,7 @@ def fastembed(threads, exports):
         model_file="onnx/model.onnx",
     )  # fmt: skip
     model = TextEmbedding("peer", threads=threads, specific_model_path=str(exports / "onnx"))
+    model.model.tokenizer.enable_truncation(LONGEST)  # as the others; by itself it cuts at the 128 of tokenizer.json
     return lambda texts: np.array(list(model.embed(texts)))
 
 
