@@ -2,7 +2,7 @@
 
     python -m tests.bench.processes [N [ROUNDS]]
 
-`fmbench retrieve encode` on so many of SciFact's first documents that each process has two chunks of 512, in turn;
+`fmbench retrieve encode` on so many of SciFact's first documents that each process has a chunk of 512, in turn;
 documents a second are those of the ENC line, which starting, converting and the first call are no part of.
 """
 
@@ -47,7 +47,7 @@ def rows(count: int = PROCESSES, rounds: int = ROUNDS) -> Iterator[tuple[str, st
         for way in MEASURED:
             pairs = [(speed(way, 1, count, folder), speed(way, count, count, folder)) for _ in range(rounds)]
             ratio = median([many / one for one, many in pairs])
-            each = " / ".join(f"{median([pair[place] for pair in pairs]):.1f}" for place in (1, 0))
+            each = " / ".join(f"{median([pair[index] for pair in pairs]):.1f}" for index in (1, 0))
             what = f"{len(documents):,} documents, {way}: {count} processes of a thread / a process of {count} threads"
             yield f"SciFact, {what}", "", f"{ratio:.2f} ({each} documents/s)"
 
