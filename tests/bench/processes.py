@@ -42,7 +42,7 @@ def rows(count: int = PROCESSES, rounds: int = ROUNDS) -> Iterator[tuple[str, st
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         calibration(folder)
-        documents = CORPUS.read_text(encoding="utf-8").splitlines(keepends=True)[: 2 * CHUNK * count]
+        documents = CORPUS.read_text(encoding="utf-8").splitlines(keepends=True)[: CHUNK * count]
         (folder / "corpus.jsonl").write_text("".join(documents), encoding="utf-8")
         for way in MEASURED:
             pairs = [(speed(way, 1, count, folder), speed(way, count, count, folder)) for _ in range(rounds)]
