@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from fmbench import plugins
+from fmbench import placement, plugins
 from fmbench.command_line import Expression
 from fmbench.console import warn
 from fmbench.counters import NO_COUNTER, Counter, host_available
@@ -93,6 +93,8 @@ class Backend(ABC):
                 raise UsageError(f"--platform:{key}: no option of {self.name}{nearest(key, self.options)} ({known})")
             if isinstance(arguments.literal("platform", key), (dict, Expression)):
                 raise UsageError(f"--platform:{key}: takes one plain value")
+        if arguments.pin:
+            placement.choose(arguments.threads)
         self.require()
         self._check(arguments)
 
@@ -148,6 +150,8 @@ class Backend(ABC):
 
     def setup(self, arguments: Arguments) -> None:
         """Set the environment up and import the vendor's library. Called once, before the model is loaded."""
+        if arguments.pin:
+            placement.pin(arguments.threads)
         self._index = arguments.device or 0
         self._setup(arguments)
 

@@ -17,14 +17,17 @@ _running: "set[subprocess.Popen[str]]" = set()
 
 @contextlib.contextmanager
 def started(
-    words: Sequence[str], environment: Mapping[str, str] | None = None, stderr: "int | IO[str] | None" = None
+    words: Sequence[str],
+    environment: Mapping[str, str] | None = None,
+    stderr: "int | IO[str] | None" = None,
+    stdout: int | None = subprocess.PIPE,
 ) -> "Iterator[subprocess.Popen[str]]":
-    """Start a program whose stdout is a pipe, in a process group of its own, without a standard input.
+    """Start a program whose stdout is a pipe unless said, in a process group of its own, without a standard input.
 
     With the context it ends: by itself, or with what is raised there; it ends with this process too (on Linux).
     """
     process = subprocess.Popen(  # noqa: S603 (callers name the program)
-        words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr, text=True, encoding="utf-8",
+        words, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, text=True, encoding="utf-8",
         env=environment, process_group=0, preexec_fn=bound(os.getpid()),
     )  # fmt: skip
     _running.add(process)

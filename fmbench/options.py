@@ -90,6 +90,7 @@ class SetupArguments:
     seed: int = 0
     device: int | None = None
     threads: int | None = None
+    pin: bool = False
     compile: bool = False
     eval: bool = False
 
@@ -108,6 +109,7 @@ class SetupArguments:
             metavar="N",
             help="CPU threads that torch may use (default: torch's own choice)",
         )
+        flag(group, "--pin", "keep the threads on cores of one NUMA node, one thread a core")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, TextIO
 
-from fmbench import __version__, facts, host, lines, plugins, torch_settings
+from fmbench import __version__, facts, host, lines, placement, plugins, torch_settings
 from fmbench.backend import Backend
 from fmbench.console import note, reserved_stdout
 from fmbench.errors import UsageError, first_line
@@ -237,6 +237,7 @@ def platform_facts(platform: Backend, arguments: Arguments) -> dict[str, Any]:
     found = {
         "platform": platform.name,
         "threads": torch.get_num_threads(),
+        **placement.facts(),
         "gradients": torch.is_grad_enabled() and not arguments.inference,
         "compile": arguments.compile or platform.always_compiles,
         "options": [f"--{name} {value}" for name, value in given(arguments) if ":" in name],

@@ -138,7 +138,7 @@ def name_of(pair: Pair) -> str:
 # Both variants run on the same inputs, in one run: these hold for all of them.
 SHARED = (
     "input_sizes", "batch_sizes", "reps", "seed", "profile", "precision", "max_seconds", "vs", "ceiling", "isolate",
-    "resume", "disclose",
+    "resume", "disclose", "pin",
 )  # fmt: skip
 
 Say = Callable[[str], None]

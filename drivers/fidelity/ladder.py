@@ -32,7 +32,7 @@ VARIANTS = {
 }
 SHARED = (
     "texts", "dataset", "documents", "other_documents", "split", "seed", "threads", "out", "variants",
-    "vs", "colbert", "model_name", "model_root",
+    "vs", "colbert", "model_name", "model_root", "pin",
 )  # fmt: skip
 EPILOG = """\
 what is compared:

@@ -52,6 +52,7 @@ class RetrieveArguments(DataArguments):
     search_topk: int | None = None
     per_device_matmul_batch_size: int | None = None
     precompute_corpus_embs: bool = False
+    processes: int = 1
     fair_sharding: bool = False
     k: tuple[int, ...] = ()
     gold_data_path: Path | None = None
@@ -86,10 +87,20 @@ def build_parser(task: str, program: str) -> Parser:
     )
     add_model_arguments(parser)
     add_encoder_arguments(parser)
+    if task in ("encode", "evaluate"):
+        add_processes(parser)
     for add in GROUPS[task]:
         add(parser)
     parser.add_argument("--version", action="version", version=f"fmbench {__version__}")
     return parser
+
+
+def add_processes(parser: Parser) -> None:
+    """Add how many processes encode."""
+    adder(parser.add_argument_group("processes"))(
+        "--processes", type=positive, metavar="N",
+        help="divide the corpus over N processes, which share --threads (default: 1)",
+    )  # fmt: skip
 
 
 def add_search_arguments(parser: Parser, depth: str = str(DEPTH)) -> None:

@@ -1,7 +1,7 @@
 """One run of the retrieval driver: what every task works with, and the lines that they print."""
 
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, pairwise
 from typing import Any
 
 from fmbench import lines
@@ -9,10 +9,11 @@ from fmbench.collection import Texts
 from fmbench.console import Progress, note
 from fmbench.distributed import Group, measured_weights
 from fmbench.embeddings import Embeddings, open_or_encode
-from fmbench.encoder import CHUNK, Encoder, EncoderPlan, Role, Timings
+from fmbench.encoder import CHUNK, STAGES, Encoder, EncoderPlan, Role, Timings
 from fmbench.measure import Clock
 from fmbench.search import measure_latency
 from fmbench.session import LogWriter, Session, platform_facts, run_facts
+from fmbench.stats import median
 
 from .arguments import RetrieveArguments
 from .work import Work
@@ -75,7 +76,7 @@ class Retrieval:
         )
         progress.clear()
         work = Work.of(timings, len(found), (self.clock.now() - start) / 1e9)
-        latency = self.encoding_latency(texts) if role == "query" else None
+        latency = self.encoding_latency(texts) if role == "query" else {"latency_ms": None}
         self.write_encoding(dataset, role, start, work, found.tokens_per_batch, latency)
         return found
 
@@ -99,11 +100,12 @@ class Retrieval:
         return self._weights
 
     def write_encoding(
-        self, dataset: str, role: Role, start: int, work: Work, budget: int | None, latency: dict[str, float] | None
+        self, dataset: str, role: Role, start: int, work: Work, budget: int | None, latency: dict[str, Any]
     ) -> None:
         """Print what encoding took: of passages, on all ranks together, by the clock of the slowest.
 
-        PHASE lines say what is in no rate, on this rank; `budget` is the token budget of the batches.
+        PHASE lines say what is in no rate, on this rank; `budget` is the token budget of the batches, and `latency`
+        what `encoding_latency` returns.
         """
         if role == "passage":
             work = work.over(self.group)
@@ -112,24 +114,41 @@ class Retrieval:
                 self.say_budget(line.data, role)
             self.log.write(line)
         said = {"dataset": dataset, "role": role, "start": lines.format_time(start), **work.row()}
-        settings = {"tokens_per_batch": budget, "dimensions": self.encoder.dimension}
-        self.log.write(lines.JsonLine("ENC", {**said, **settings, "latency_ms": latency}))
+        own = self.encoder.budget(role)
+        origin = own.origin if own and own.tokens == budget else None  # else it is of what the vectors were begun with
+        settings = {"tokens_per_batch": budget, "budget_from": origin, "dimensions": self.encoder.dimension}
+        self.log.write(lines.JsonLine("ENC", {**said, **settings, **latency}))
 
     def say_budget(self, phase: dict[str, Any], role: Role) -> None:
         """Add to the phase of the token budget's search what was tried, and tell the user."""
-        tried = {str(budget): round(rate, 1) for budget, rate in self.encoder.tried(role).items()}
-        phase.update(tokens_per_batch=self.encoder.tokens_per_batch(role), tokens_per_second=tried)
-        rates = ", ".join(f"{budget}: {rate:,.0f}" for budget, rate in tried.items())
-        said = f"{phase['tokens_per_batch']} is the fastest for {role} texts"
+        budget = self.encoder.budget(role)
+        if budget is None:
+            return
+        tried = {str(tokens): round(rate, 1) for tokens, rate in budget.tried.items()}
+        phase.update(tokens_per_batch=budget.tokens, tokens_per_second=tried)
+        rates = ", ".join(f"{tokens}: {rate:,.0f}" for tokens, rate in tried.items())
+        said = f"{budget.tokens} is the fastest for {role} texts, {budget.origin}"
         note(f"--tokens_per_batch auto: {said} (tokens/s by budget: {rates})")
 
-    def encoding_latency(self, texts: Texts) -> dict[str, float] | None:
-        """Return milliseconds from one query to its vector, tokenisation included."""
+    def encoding_latency(self, texts: Texts) -> dict[str, Any]:
+        """Return milliseconds from one query to its vector, tokenisation included, and the median of each stage."""
         count = self.arguments.latency_queries
         chosen = [text.text for _, text in zip(range(count), texts, strict=False)]
         if not chosen:
-            return None
+            return {"latency_ms": None}
         if self.encoder.arguments.compile or self.encoder.platform.always_compiles:
             for text in chosen:  # what compiles has then seen every shape
                 self.encoder.encode([text], "query")
-        return measure_latency(lambda text: self.encoder.encode([text], "query"), chosen, self.clock).percentiles()
+        sums: list[dict[str, float]] = []  # of all stages, after each query
+
+        def answer(text: str) -> None:
+            self.encoder.encode([text], "query")
+            sums.append(dict(self.encoder.timings.seconds))
+
+        latency = measure_latency(answer, chosen, self.clock).percentiles()
+        steps = list(pairwise(sums))[-len(chosen) :]
+        stages = {
+            name: round(median([(after[name] - before[name]) * 1e3 for before, after in steps]), 6)
+            for name in ("tokenise", *STAGES[1:])
+        }
+        return {"latency_ms": latency, "latency_stages_ms": stages}

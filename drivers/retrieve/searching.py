@@ -62,8 +62,10 @@ class Searched:
         seconds = (clock.now() - start - blocks.nanoseconds) / 1e9
         if self.documents is None:
             work = Work.of(self._retrieval.encoder.timings, blocks.documents, blocks.nanoseconds / 1e9)
-            budget = self._retrieval.encoder.tokens_per_batch("passage")
-            self._retrieval.write_encoding(self._dataset.name, "passage", start, work, budget, None)
+            budget = self._retrieval.encoder.budget("passage")
+            self._retrieval.write_encoding(
+                self._dataset.name, "passage", start, work, budget.tokens if budget else None, {"latency_ms": None}
+            )
         self._write(len(ids), k, seconds)
         return found if merged is None else merged
 

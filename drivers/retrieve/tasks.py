@@ -7,7 +7,8 @@ from fmbench.collection import Dataset
 from fmbench.console import warn
 from fmbench.distributed import Group
 from fmbench.distributed.environment import read_launch, said_once, with_device
-from fmbench.encoder import EncoderPlan
+from fmbench.distributed.local import share_of_threads, start_ranks
+from fmbench.encoder import CHUNK, EncoderPlan
 from fmbench.errors import UsageError
 from fmbench.ranking.evaluation import Evaluation
 from fmbench.ranking.measures import evaluate as judge
@@ -56,8 +57,11 @@ def run_here(task: str, work: Work, argv: Sequence[str]) -> int:
     """Check everything that can be checked quickly, then do the work for every data set."""
     arguments = parse_arguments(task, argv, f"fmbench retrieve {task}")
     rules_of(arguments)
-    spin_briefly()
     launch = read_launch()
+    arguments = share_of_threads(arguments, arguments.processes, launch)
+    if arguments.processes > 1 and launch.world_size == 1:
+        return start_ranks(arguments.processes, ["retrieve", task, *argv])
+    spin_briefly()
     datasets = open_datasets(arguments)
     plan = EncoderPlan.of(with_device(arguments, launch), arguments.recipe)
     if task != "encode":
@@ -73,10 +77,20 @@ def run_here(task: str, work: Work, argv: Sequence[str]) -> int:
         if group.rank == 0:
             run.log.write(lines.JsonLine("ENV", {"data": {dataset.name: dataset.facts() for dataset in datasets}}))
         for dataset in datasets:
+            say_idle(dataset, group)
             run.log.banner(task.upper(), dataset.name)
             work(retrieval, dataset)
         run.end(plan.platform.model_facts())
     return 0
+
+
+def say_idle(dataset: Dataset, group: Group) -> None:
+    """Warn of processes that have nothing to encode: the corpus is divided by chunks."""
+    count = dataset.corpus.count()
+    idle = group.world_size - -(-count // CHUNK)
+    if group.rank == 0 and idle > 0:
+        warn(f"{dataset.name}: {idle} of {group.world_size} processes have nothing to encode: of {count:,} passages, "
+             f"each {CHUNK} go to one")  # fmt: skip
 
 
 def encode_dataset(retrieval: Retrieval, dataset: Dataset) -> None:

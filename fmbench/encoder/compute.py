@@ -3,7 +3,7 @@
 import contextlib
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from fmbench.errors import UsageError, first_line
@@ -11,10 +11,11 @@ from fmbench.options import Arguments
 from fmbench.torch_settings import CompilationWatch
 
 from .batches import Batch, batches, buckets, measure_budgets
+from .budget import DEFAULT, GIVEN, Budget, measured_once, texts_like
 from .loading import reads_types
 from .plan import EncoderPlan
 from .pooling import pool
-from .recipe import ROLES, Recipe, Role
+from .recipe import AUTO, ROLES, Recipe, Role
 from .steps import Step
 from .timings import Timings
 from .tokens import Tokens
@@ -85,14 +86,15 @@ class Compute:
         self._recipe = recipe
         self._modes = recipe.pooling or ()
         self._head = Head((step.load() for step in steps), recipe.truncate_dim, bool(recipe.normalise))
+        self._there: torch.device | None = None  # where the further modules are
         self._padding_id = tokenizer.pad_token_id or 0
         self._lengths = lengths
         self.types = "token_type_ids" in tokenizer.model_input_names and reads_types(loaded, self._padding_id)
-        budget = recipe.tokens_per_batch or platform.tokens_per_batch
-        self.budgets: dict[Role, int] = {} if isinstance(budget, str) else dict.fromkeys(ROLES, budget)
+        said = recipe.tokens_per_batch
+        fixed = Budget(said, GIVEN) if isinstance(said, int) else Budget(platform.tokens_per_batch, DEFAULT)
+        self.budgets: dict[Role, Budget] = {} if said == AUTO else dict.fromkeys(ROLES, fixed)
         self.dimension = self._dimension(loaded)
         self._forward = platform.prepare(loaded, arguments)
-        self.tried: dict[Role, dict[int, float]] = {}  # tokens a second by budget, where the budget was searched
         self._watch = CompilationWatch()
         if arguments.compile or platform.always_compiles:
             self._watch.install()
@@ -117,12 +119,15 @@ class Compute:
 
     def _finish(self, vectors: "torch.Tensor") -> "torch.Tensor":
         """Apply the further modules, truncate, and normalise in the end where that was asked for."""
-        return self._head.to(vectors.device)(vectors)
+        if vectors.device != self._there:
+            self._head, self._there = self._head.to(vectors.device), vectors.device
+        return self._head(vectors)
 
-    def search_budget(self, tokens: Tokens, role: Role, timings: Timings) -> int:
-        """Return a role's token budget: as it was given, else found once by a short measured search on some texts.
+    def search_budget(self, tokens: Tokens, role: Role, key: Mapping[str, Any], timings: Timings) -> int:
+        """Return a role's token budget, found once by a short measured search on some texts, here or in a former run.
 
-        Fewer than two texts make one batch whatever the budget, and settle none.
+        `key` says what decides it beside the lengths of texts. Fewer than two texts make one batch whatever the budget,
+        and settle none.
         """
 
         def run(batch: Batch) -> None:
@@ -132,15 +137,17 @@ class Compute:
             for name, seconds in spent.phases.items():
                 timings.took(name, seconds)
 
-        if role not in self.budgets and len(tokens.lengths) < 2:
+        if len(tokens.lengths) < 2:
             return self._platform.tokens_per_batch
+        whole = {**key, "texts": texts_like(tokens.lengths), "lengths": self._lengths}
         with self._lock, self._inference():
             if role not in self.budgets:
                 with timings.phase("budget"):
-                    rates = self.tried[role] = measure_budgets(tokens.lengths, run, self._lengths)
-                self.budgets[role] = max(rates, key=lambda budget: rates[budget])
+                    self.budgets[role] = measured_once(
+                        whole, lambda: measure_budgets(tokens.lengths, run, self._lengths)
+                    )
                 self._platform.recover()
-            return self.budgets[role]
+            return self.budgets[role].tokens
 
     def vectors(
         self, tokens: Tokens, budget: int, prompt_length: int, timings: Timings, kept: Kept | None = None
@@ -201,14 +208,15 @@ class Compute:
         with timings.stage("forward"):
             hidden = hidden_states(self._forward(placed))
             self._platform.observe()
+        count, known = len(batch.positions), int(tokens.lengths[batch.positions].sum())
         with timings.stage("pool"):
             mask = placed["attention_mask"]
             if not self._platform.runs_torch:
                 hidden, mask = hidden.cpu(), inputs["attention_mask"]
-            count = len(batch.positions)
-            vectors = self._finish(pool(hidden[:count], mask[:count], self._modes, excluded))
+            full = known == count * batch.length and not excluded
+            vectors = self._finish(pool(hidden[:count], None if full else mask[:count], self._modes, excluded))
         timings.texts += count
-        timings.tokens += int(tokens.lengths[batch.positions].sum())
+        timings.tokens += known
         timings.padded_tokens += batch.rows * batch.length
         timings.batches += 1
         return vectors

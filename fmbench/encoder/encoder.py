@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from fmbench import model, torch_settings
+from fmbench import host, model, torch_settings
 from fmbench.errors import UsageError
+from fmbench.machine import hardware_of
 from fmbench.options import Arguments
 
 from .batches import Batch
+from .budget import Budget
 from .compute import Compute, Kept, collate, fixed_lengths, hidden_states
 from .loading import identity, load
 from .plan import EncoderPlan
@@ -85,18 +87,22 @@ class Encoder:
         """How many numbers the model has a token."""
         return int(self.module.config.get_text_config().hidden_size)
 
-    def tokens_per_batch(self, role: Role) -> int | None:
+    def budget(self, role: Role) -> Budget | None:
         """Return the token budget of a role's batches; None until it is measured where that was asked for."""
         return self._compute.budgets.get(role)
 
-    def tried(self, role: Role) -> dict[int, float]:
-        """Return the tokens a second, padding not counted, by budget, where the budget was measured."""
-        return self._compute.tried.get(role, {})
-
     def settle(self, texts: Sequence[str], role: Role) -> int:
         """Return a role's token budget; where it is to be measured and is not yet, measure it on these texts."""
-        known = self.tokens_per_batch(role)
-        return known or self._compute.search_budget(self._tokenizers[role](texts), role, self.timings)
+        known = self.budget(role)
+        return known.tokens if known else self._search_budget(self._tokenizers[role](texts), role)
+
+    def _search_budget(self, tokens: Tokens, role: Role) -> int:
+        """Return a role's token budget, measured on these texts unless that was done on this machine before."""
+        import torch
+
+        here = {**host.host_facts(), **self.platform.facts()}
+        place = {"machine": hardware_of([here]), "usable": here["cpus_usable"], "threads": torch.get_num_threads()}
+        return self._compute.search_budget(tokens, role, {**self.key(role), **place}, self.timings)
 
     def tokenise(self, texts: Sequence[str], role: Role = "passage") -> Tokens:
         """Return the tokens of texts, each after its role's prompt."""
@@ -135,12 +141,14 @@ class Encoder:
 
         Raises BadVectorError for a vector with NaN or infinity.
         """
-        import numpy as np
-
         if isinstance(texts, str):
             raise TypeError("one text is a list of one text")
+        if len(texts) <= CHUNK:  # nothing to be ahead of: a thread would cost more than one text's tokens
+            return self._vectors(*self._tokenised(texts, role), role)
+        import numpy as np
+
         chunks = [texts[start : start + CHUNK] for start in range(0, len(texts), CHUNK)]
-        return np.concatenate([np.empty((0, self.dimension), np.float32), *self.encode_chunks(chunks, role)])
+        return np.concatenate(list(self.encode_chunks(chunks, role)))
 
     def encode_chunks(
         self,
@@ -156,30 +164,36 @@ class Encoder:
         is the encoder's own where it is not given. `kept` yields for each chunk what is known of it, and takes what
         is computed. Raises BadVectorError.
         """
-        tokenizer = self._tokenizers[role]
-
-        def tokenise(texts: Sequence[str]) -> Any:
-            timings = Timings(empty_texts=sum(not text.strip() for text in texts))
-            with timings.stage("tokenise"):
-                found = tokenizer(texts)
-            return texts, found, timings
-
-        tokenised = ahead(chunks, tokenise, AHEAD)
-        waited = Timings()
+        tokenised = ahead(chunks, lambda texts: self._tokenised(texts, role), AHEAD)
         while True:
+            waited = Timings()
             with waited.stage("wait"):
                 item = next(tokenised, None)
             if item is None:
                 break
             texts, found, timings = item
-            budget = tokens_per_batch or self._compute.search_budget(found, role, self.timings)
-            part = next(kept) if kept is not None else None
-            vectors = self._compute.vectors(found, budget, tokenizer.prompt_length, timings, part)
             timings.include(waited)
-            waited = Timings()
-            self.timings.include(timings)
-            check_finite(vectors, texts)
-            yield vectors
+            part = next(kept) if kept is not None else None
+            yield self._vectors(texts, found, timings, role, tokens_per_batch, part)
+
+    def _tokenised(self, texts: Sequence[str], role: Role) -> tuple[Sequence[str], Tokens, Timings]:
+        """Return a chunk of texts, its tokens, and what they took."""
+        timings = Timings(empty_texts=sum(not text.strip() for text in texts))
+        with timings.stage("tokenise"):
+            found = self._tokenizers[role](texts)
+        return texts, found, timings
+
+    def _vectors(
+        self, texts: Sequence[str], tokens: Tokens, timings: Timings, role: Role, budget: int | None = None,
+        kept: Kept | None = None,
+    ) -> "np.ndarray":  # fmt: skip
+        """Return the vectors of a chunk. Raises BadVectorError."""
+        known = self.budget(role)
+        budget = budget or (known.tokens if known else self._search_budget(tokens, role))
+        vectors = self._compute.vectors(tokens, budget, self._tokenizers[role].prompt_length, timings, kept)
+        self.timings.include(timings)
+        check_finite(vectors, texts)
+        return vectors
 
 
 def check_finite(vectors: "np.ndarray", texts: Sequence[str]) -> None:

@@ -75,7 +75,8 @@ def add_encoder_arguments(parser: Parser) -> None:
     )
     group.add_argument(
         "--tokens_per_batch", action=Once, type=budget, metavar="N|auto",
-        help="tokens of a batch, padding included (default: the platform's); auto finds the fastest",
+        help="tokens of a batch, padding included (default: the platform's); auto measures the fastest, "
+        "once for texts like these, this configuration and this machine",
     )  # fmt: skip
     group.add_argument(
         "--lengths", action=Once, type=sizes, metavar="N,N,...", help="where shapes are fixed: the lengths to pad to"

@@ -9,14 +9,16 @@ from typing import Any
 
 from fmbench import lines
 
-STAGES = ("wait", "collate", "forward", "pool")  # they follow each other; `tokenise` runs beside them
+# They follow each other; `tokenise` runs beside them, but for one chunk alone.
+STAGES = ("wait", "collate", "forward", "pool")
 
 
 @dataclass
 class Timings:
     """Sums over what was encoded. Stages other than `tokenise` follow each other; tokenising runs beside them.
 
-    `seconds` has: `tokenise` (in a thread of its own), `wait` (for it), `collate` (padding and placing), `forward`, and
+    `seconds` has: `tokenise` (in a thread of its own, but for one chunk alone, which has to wait for it), `wait` (for
+    that thread), `collate` (padding and placing), `forward`, and
     `pool` (pooling, further modules, copying back). On a device that returns early the wait for it lies in `pool`.
     `phases` has the seconds of what belongs in no rate, being no steady work or no encoding: `open` (the cache),
     `budget` (its search), `warm_up` (first calls), `compile`, what else the platform names, `write` (to the cache).

@@ -28,6 +28,10 @@ ENCODING = Schema({
     "tokens": count("Tokens of the texts that were encoded, special ones included."),
     "padding_share": number("Share of padding among all computed tokens."),
     "tokens_per_batch": count("Token budget of a batch; where a cache was begun with another one, that one."),
+    "budget_from": text(
+        "Where that is from: `default` (the platform's), `given`, `measured` in this run, `cached` (measured in an "
+        "earlier run); null for that of a cache of vectors, and in logs that do not say."
+    ),
     "dimensions": count("Length of a vector."),
     "seconds": numbers_by_name(
         "By stage: `wait` (for the tokeniser), `collate`, `forward`, `pool` and `other` add up to `total`, the wall "
@@ -39,6 +43,9 @@ ENCODING = Schema({
     "tokens_per_second": number("Their tokens, by `total`."),
     "latency_ms": numbers_by_name(
         "Of one text alone, tokenisation included: `n`, `p50`, `p95`, `p99`; queries only.", "milliseconds"
+    ),
+    "latency_stages_ms": numbers_by_name(
+        "Of the same texts, the median of each stage: `tokenise`, `collate`, `forward`, `pool`.", "milliseconds"
     ),
 }, "Texts that were encoded.")  # fmt: skip
 IDENTICAL_IDS = truth(

@@ -7,6 +7,7 @@ import transformers
 pytest.importorskip("openvino", reason="pip install 'fmbench[openvino]'")
 
 from fmbench.backend import Forward
+from fmbench.backends import instructions
 from fmbench.backends.openvino import OpenvinoBackend
 from fmbench.drivers.embed import main
 from fmbench.errors import PlatformError, UsageError
@@ -209,6 +210,23 @@ def test_an_output_that_is_a_tensor_stays_one() -> None:
     assert torch.allclose(forward(batch), model(**batch), atol=1e-5)
 
 
+@torch.library.custom_op("fmbench_test::unknown_to_openvino", mutates_args=())
+def unknown(numbers: torch.Tensor) -> torch.Tensor:
+    return numbers.clone()
+
+
+class Hard(OneTensor):
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        return unknown(self.table(input_ids))
+
+
+def test_an_operator_that_cannot_be_converted_is_named() -> None:
+    _, forward = converted(Hard(), *F32)
+    with pytest.raises(PlatformError, match="fmbench_test.*unknown_to_openvino") as caught:
+        forward(tokens(2, 16))
+    assert "\n" not in str(caught.value)
+
+
 def test_a_graph_that_froze_a_length_is_refused() -> None:
     _, forward = converted(Frozen(), *F32)
     with pytest.raises(
@@ -286,6 +304,16 @@ def test_8_bits_are_counted_where_they_are_multiplied(tiny_text_model, texts, ca
     described = platform.facts()
     assert (described["quantize"], described["calibration"]["texts"]) == ("int8", 30)
     assert "calibration" in platform.identity() and capfd.readouterr().out == ""
+
+
+def test_a_cpu_without_the_instructions_gets_7_bits_and_a_warning(tiny_text_model, texts, monkeypatch, capsys) -> None:
+    pytest.importorskip("nncf", reason="pip install 'fmbench[openvino]'")
+    monkeypatch.setattr(instructions, "cpuinfo", lambda name: "avx2" if name == "flags" else None)
+    platform, forward = converted(transformers.AutoModel.from_pretrained(tiny_text_model), *texts)
+    assert "--platform:quantize: this CPU multiplies no 8-bit numbers" in capsys.readouterr().err
+    assert platform.facts()["bits"] == 7
+    forward(tokens(2, 16, words=50))
+    assert platform.model_facts()["precision"] == "int8"
 
 
 def test_weights_alone_may_have_8_bits(small) -> None:

@@ -11,8 +11,10 @@ import torch
 from fmbench.backends.cpu import CpuBackend
 from fmbench.encoder import CHUNK, BadVectorError, Encoder, EncoderPlan, Recipe, add_encoder_arguments, take_recipe
 from fmbench.encoder.batches import Batch
+from fmbench.encoder.budget import Budget
 from fmbench.encoder.compute import collate
 from fmbench.encoder.encoder import AHEAD
+from fmbench.encoder.pooling import pool
 from fmbench.encoder.tokens import Tokens
 from fmbench.errors import UsageError
 from fmbench.options import add_model_arguments, read
@@ -60,6 +62,23 @@ def test_the_order_is_that_of_the_texts_over_many_chunks(load: Load, tiny_text_m
     np.testing.assert_allclose(ours[few], expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("pooling", ["mean", "cls", "last", "max"])
+def test_one_text_takes_no_thread_and_gives_the_vector_of_the_long_way(
+    load: Load, tiny_text_model: Path, monkeypatch: pytest.MonkeyPatch, pooling: str
+) -> None:
+    encoder = load(tiny_text_model, recipe=Recipe(pooling=(pooling,), normalise=True))
+    texts = [text for text in TEXTS if text.strip()]
+    masks = []
+    monkeypatch.setattr("fmbench.encoder.compute.pool", lambda hidden, mask, *more: masks.append(mask is not None)
+                        or pool(hidden, torch.ones(hidden.shape[:2], dtype=torch.int64), *more))  # fmt: skip
+    expected = [next(encoder.encode_chunks([[text]], "query")) for text in texts]
+    assert not any(masks)  # no padding, so none was needed
+    monkeypatch.undo()
+    monkeypatch.setattr("fmbench.encoder.encoder.ahead", None)
+    for text, vector in zip(texts, expected, strict=True):
+        assert np.array_equal(encoder.encode([text], "query"), vector)
+
+
 def test_nothing_to_encode(tiny: Encoder) -> None:
     assert tiny.encode([]).shape == (0, DIMENSION)
     assert next(tiny.encode_chunks([[]], "query")).shape == (0, DIMENSION)
@@ -72,7 +91,7 @@ def test_what_is_counted(tiny: Encoder) -> None:
     # [CLS] and [SEP]; 500 times z is one unknown word of WordPiece
     assert found.tokens == sum([3, 0, 22, 0, 4, 2, 1, 1]) + 2 * 8
     assert found.padded_tokens >= found.tokens and found.batches == 1
-    assert set(found.seconds) == {"tokenise", "wait", "collate", "forward", "pool"}
+    assert set(found.seconds) == {"tokenise", "collate", "forward", "pool"}
     assert all(seconds > 0 for seconds in found.seconds.values())
     assert set(found.phases) == {"warm_up"} and found.one_off > 0
 
@@ -204,21 +223,37 @@ def test_no_secret_and_nothing_without_effect_is_in_the_key(load: Load, tiny_tex
 
 
 def test_the_token_budget(load: Load, tiny_text_model: Path) -> None:
-    assert load(tiny_text_model).tokens_per_batch("query") == CpuBackend.tokens_per_batch == 1024
-    assert load(tiny_text_model, recipe=Recipe(tokens_per_batch=33)).tokens_per_batch("passage") == 33
-    auto = load(tiny_text_model, recipe=Recipe(tokens_per_batch="auto"))
-    assert auto.tokens_per_batch("query") is None
-    assert auto.settle([], "query") == auto.settle(["one"], "query") == 1024  # which tell nothing
-    assert auto.tokens_per_batch("query") is None
-    found = auto.settle([f"text {index}" for index in range(300)], "query")
-    assert found == auto.tokens_per_batch("query") and found >= 256 and auto.timings.phases["budget"] > 0
-    tried = auto.tried("query")
-    assert tried[found] == max(tried.values()) and min(tried) == 256
-    assert auto.settle(["other"], "query") == found
-    assert auto.tokens_per_batch("passage") is None  # whose texts have other lengths
-    unsettled = load(tiny_text_model, recipe=Recipe(tokens_per_batch="auto"))
-    unsettled.encode(TEXTS)
-    assert unsettled.tokens_per_batch("passage")
+    assert load(tiny_text_model).budget("query") == Budget(CpuBackend.tokens_per_batch, "default")
+    assert load(tiny_text_model, recipe=Recipe(tokens_per_batch=33)).budget("passage") == Budget(33, "given")
+
+
+def test_a_budget_is_measured_once_for_texts_a_configuration_and_a_machine(
+    load: Load, tiny_text_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    auto = Recipe(tokens_per_batch="auto")
+    texts = [f"text {index}" for index in range(300)]
+    first = load(tiny_text_model, recipe=auto)
+    assert first.settle([], "query") == first.settle(["one"], "query") == 1024  # which tell nothing
+    assert first.budget("query") is None
+    assert first.settle(texts, "query") == first.settle(["other"], "query")
+    found = first.budget("query")
+    assert found.origin == "measured" and found.tried[found.tokens] == max(found.tried.values())
+    assert min(found.tried) == 256 and first.timings.phases["budget"] > 0
+    assert first.budget("passage") is None  # whose texts have other lengths
+    monkeypatch.setattr("fmbench.encoder.compute.measure_budgets", lambda *_: {77: 1.0})
+    again, short, bfloat16 = load(tiny_text_model, recipe=auto), load(tiny_text_model, recipe=auto), load(
+        tiny_text_model, "--model:dtype=bfloat16", recipe=auto
+    )  # fmt: skip
+    again.encode(texts, "query")
+    assert again.budget("query") == Budget(found.tokens, "cached", found.tried)
+    for other, words in ((short, texts[:9]), (short, ["a long text " * 9] * 300), (bfloat16, texts)):
+        other._compute.budgets.clear()
+        assert other.settle(words, "query") == 77 and other.budget("query").origin == "measured"
+    for file in tmp_path.glob("fmbench/budget-*/budget.json"):
+        file.write_text('{"256": "fast"}')
+    with pytest.raises(UsageError, match=r"budget\.json: not readable .* delete its folder"):
+        load(tiny_text_model, recipe=auto).settle(texts, "query")
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 from fmbench import lines
 from tests.tiny_model import write_collection, write_model
 
+PINNED = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else {0}
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ranks")]
 
 
@@ -60,6 +61,47 @@ def test_every_number_of_ranks_gives_the_same_files(data, world):
         return {path.name: path.read_bytes() for path in sorted((out / "wings").iterdir())}
 
     assert files(world) == files(1)
+
+
+def start(*words: object) -> subprocess.CompletedProcess[str]:
+    """Run the command as its user types it."""
+    command = [sys.executable, "-m", "fmbench", "retrieve", *map(str, words), "--platform", "cpu"]
+    return subprocess.run(command, capture_output=True, text=True, timeout=180)
+
+
+def test_processes_divide_corpus_and_threads_and_give_the_same_vectors(data):
+    found = []
+    for count in (1, 2):
+        cache = data / f"cache{count}"
+        common = ("--model_name", data / "model", "--dataset", data / "wings", "--encoding_cache_dir", cache)
+        ended = start("encode", *common, "--processes", count, "--threads", count, "--pin")
+        assert ended.returncode == 0, ended.stderr
+        facts = {}
+        for line in map(lines.parse_line, ended.stdout.splitlines()):
+            if lines.is_json(line, "ENV"):
+                facts |= line.data
+        assert (facts.get("ranks", 1), facts["threads"], facts["pinned_cpus"]) == (count, 1, [min(PINNED)])
+        files = sorted(cache.glob("*/*.safetensors"))
+        found.append([(path.parent.name, path.name.partition("-")[0], path.read_bytes()) for path in files])
+    assert len(found[0]) == 4 and found[0] == found[1]
+
+
+@pytest.mark.parametrize(
+    ("words", "launched", "said"),
+    [
+        (("--processes", 2, "--threads", 3), 1, "3 threads cannot be shared out evenly"),
+        (("--processes", 2), 3, "the launcher started 3; leave it out"),
+        (("--processes", 2, "--threads", 2, "--dataset", "/no/where"), 1, "no such folder"),
+    ],
+)
+def test_processes_that_cannot_be(data, monkeypatch, words, launched, said):
+    if launched > 1:
+        for name, value in {"RANK": 0, "WORLD_SIZE": launched, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": 1}.items():
+            monkeypatch.setenv(name, str(value))
+    named = () if "--dataset" in words else ("--dataset", data / "wings")
+    ended = start("evaluate", "--model_name", data / "model", *named, *words)
+    assert ended.returncode == 2 and not ended.stdout
+    assert ended.stderr.count("error:") == 1 and said in ended.stderr
 
 
 @pytest.mark.parametrize("wrong", ["dataset", "gold"])

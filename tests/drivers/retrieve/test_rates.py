@@ -74,22 +74,37 @@ def test_compiling_is_in_no_rate(retrieve) -> None:
         assert passages[key] == plain[key]
 
 
-def test_auto_says_what_it_tried(retrieve, tmp_path) -> None:
+def test_a_query_says_where_its_time_goes(retrieve) -> None:
+    ran = retrieve("evaluate", "--latency_queries", "2")
+    found = ran.data("ENC", role="query")
+    assert found["latency_ms"]["n"] == 2
+    assert list(found["latency_stages_ms"]) == ["tokenise", "collate", "forward", "pool"]
+    assert all(milliseconds > 0 for milliseconds in found["latency_stages_ms"].values())
+    assert "latency_stages_ms" not in ran.data("ENC", role="passage")
+
+
+def test_auto_says_what_it_tried(retrieve, tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "own"))
     words = ("--tokens_per_batch", "auto", "--encoding_cache_dir", tmp_path / "cache")
     ran = retrieve("encode", *words)
     budget = phases_of(ran.log, "query")["budget"]
     tried = budget["tokens_per_second"]
     assert tried[str(budget["tokens_per_batch"])] == max(tried.values()) > 0 and "256" in tried
-    assert f"--tokens_per_batch auto: {budget['tokens_per_batch']} is the fastest for query texts" in ran.notes
+    said = f"--tokens_per_batch auto: {budget['tokens_per_batch']} is the fastest for query texts"
+    assert f"{said}, measured (" in ran.notes
     assert ran.data("ENC", role="query")["tokens_per_batch"] == budget["tokens_per_batch"]
     assert "budget" in phases_of(ran.log, "passage")
+    assert ran.data("ENC", role="query")["budget_from"] == "measured"
+    assert f"{said}, cached (" in retrieve("evaluate", "--tokens_per_batch", "auto").notes
     again = retrieve("encode", *words)
     assert "budget" not in phases_of(again.log, "query") and "is the fastest" not in again.notes
     assert again.data("ENC", role="query")["tokens_per_batch"] == budget["tokens_per_batch"]
+    assert again.data("ENC", role="query")["budget_from"] is None
 
 
 def test_the_budget_that_is_said_is_the_one_that_was_used(retrieve, tmp_path) -> None:
     cache = ("--encoding_cache_dir", tmp_path / "cache")
     retrieve("encode", *cache, "--tokens_per_batch", "512")
     found = retrieve("encode", *cache, "--tokens_per_batch", "2048")
-    assert found.data("ENC", role="passage")["tokens_per_batch"] == 512
+    passages = found.data("ENC", role="passage")
+    assert (passages["tokens_per_batch"], passages["budget_from"]) == (512, None)
