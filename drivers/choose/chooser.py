@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fmbench import host, model
+from fmbench import host, lines, model
 from fmbench.command_line import CommandLine
 from fmbench.console import Progress, note
 from fmbench.errors import FmbenchError, UsageError
@@ -18,6 +18,7 @@ from .candidates import Planned, fewer_threads
 from .decision import Known
 from .entrant import Entrant, Stable
 from .log import ChoiceLog
+from .production import command_of, program_of
 from .quality import Keep, Quality, Ranking, cosines, quality
 from .race import LEAST, Race, Turn
 from .texts import Subject
@@ -103,7 +104,8 @@ class Chooser:
                 found = decision.choose(race, known)
                 for pair in records.pairs(race, found):
                     self._log.write("PAIR", pair)
-                self._log.write("CHOICE", records.choice(race, found, known, self._arguments, self._keep, status))
+                data = records.choice(race, found, known, self._arguments, self._keep, status)
+                self._log.write("CHOICE", {"start": lines.format_time(self._start), **data})
                 said = True
         return said
 
@@ -362,8 +364,10 @@ class Chooser:
         if entrant.encoder is not None:
             self._stable.activate(entrant)
             try:
-                return Ranking.of(entrant.encoder, self._subject.collection, cache, lambda done, count: (
+                found = Ranking.of(entrant.encoder, self._subject.collection, cache, lambda done, count: (
                     self._progress.show(f"judges {entrant.name}: {done:,} of {count:,} passages")))  # fmt: skip
+                entrant.program = program_of(entrant.encoder)
+                return found
             except Exception as error:  # as while it races
                 entrant.fail(error)
                 self._log.write("FID", records.failure(entrant, self._reference.name))
@@ -376,6 +380,7 @@ class Chooser:
         return Known(
             planned.name, planned.overrides, planned.reason, entrant.why_not, entrant.memory_bytes,
             entrant.tokens_per_batch, entrant.facts, entrant.brings, self._qualities.get(planned.name),
+            command_of(planned.arguments, self._arguments.dataset, self._arguments.split), entrant.program,
         )  # fmt: skip
 
     def _say(self, text: str) -> None:

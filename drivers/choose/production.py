@@ -1,12 +1,14 @@
 """What runs a candidate in production: a command line, and Python lines that need no fmbench and give its vectors."""
 
 import shlex
-from collections.abc import Collection
+from pathlib import Path
 
-from fmbench.command_line import CommandLine, split_key
+from fmbench.command_line import command_line, split_key
 from fmbench.encoder import Encoder, Role
 from fmbench.encoder.steps import Normalise
 from fmbench.source import named_folder
+
+from .arguments import ModelCommand, model_parser
 
 POOLED = {"mean": "(hidden * mask).sum(axis=1) / mask.sum(axis=1)", "cls": "hidden[:, 0]"}
 UNIT = "vectors / np.linalg.norm(vectors, axis=1, keepdims=True)"
@@ -31,14 +33,13 @@ def encode(texts, prompt, longest):
 """
 
 
-def command_of(command: CommandLine, own: Collection[str]) -> str | None:
-    """Return the command that encodes and judges the data set with a candidate's command line.
-
-    `own` are the names that only the choice has. None where the texts are no data set.
-    """
-    if "dataset" not in command.names:
+def command_of(arguments: ModelCommand | None, dataset: Path | None, split: str) -> str | None:
+    """Return the command that encodes and judges the data set with a candidate's command line; None without either."""
+    if arguments is None or dataset is None:
         return None
-    return f"fmbench retrieve evaluate {shlex.join(command.without(own).masked().words)}"
+    own = command_line(arguments.given, model_parser().flags)
+    words = [*own.masked().words, "--dataset", str(dataset), "--split", split]
+    return f"fmbench retrieve evaluate {shlex.join(words)}"
 
 
 def program_of(encoder: Encoder) -> str:

@@ -31,13 +31,18 @@ MEBIBYTE = 2**20
 
 
 def tables(results: Sequence[Result]) -> list[Table]:
-    """Return a table a choice and profile under its sentence, the fastest candidate first."""
+    """Return a table a choice and profile under its sentence, the fastest candidate first.
+
+    What several would say, in notes and in what can be pasted, stands below the last of them.
+    """
     groups: dict[tuple[str, str], list[Result]] = {}
     for result in results:
         groups.setdefault((result.source, result.row["choice"]["profile"]), []).append(result)
-    found = [table(sorted(members, key=slowness)) for members in groups.values()]
-    if found:
-        found[-1] = replace(found[-1], notes=[NOTE, *found[-1].notes])
+    found: list[Table] = []
+    for members in reversed(groups.values()):
+        own, said = table(sorted(members, key=slowness)), {text for one in found for text in (*one.notes, *one.code)}
+        notes, code = ([text for text in texts if text not in said] for texts in (own.notes, own.code))
+        found.insert(0, replace(own, notes=notes, code=code))
     return found
 
 
@@ -49,9 +54,9 @@ def slowness(result: Result) -> tuple[bool, float]:
 def table(results: Sequence[Result]) -> Table:
     """Return the candidates of one profile, with what can be pasted of the one to run."""
     rows = [result.row for result in results]
-    notes, code, chosen = [], [], winner_of(rows)
+    notes, code, chosen = [NOTE], [], winner_of(rows)
     if chosen is not None:
-        notes = [fingerprint(chosen)]
+        notes.append(fingerprint(chosen))
         code = [part for part in (chosen["choice"]["command"], chosen["choice"]["program"]) if part]
     return build(sentence(rows), HEADER, results, line_of, RIGHT, notes, code)
 

@@ -86,7 +86,7 @@ def turn_doubts(one: Said, reference: str, turns: Turns, of: str) -> Iterator[st
     own, beside = turns.get(one["name"], {}), turns.get(reference, {})
     if 0 in own.values():
         yield f"mixed: {of} has two turns in one round, or one that took no time"
-    if one.get("rounds") is not None and len(own) != one["rounds"]:
+    if one["name"] != reference and one.get("rounds") is not None and len(own) != one["rounds"]:
         yield f"lost: {of} counts {one['rounds']} rounds, and has {len(own)} turns"
     common = sorted(own.keys() & beside.keys())
     if one.get("speed") is None or not common or 0 in (*own.values(), *beside.values()):

@@ -13,6 +13,8 @@ TURN = Schema({
     "texts": schema.count("Texts of the turn.", needed=True),
     "tokens": schema.count("Their tokens, padding not counted."),
     "nanoseconds": schema.count("What the turn took.", "nanoseconds", needed=True),
+    "least_cosine": schema.number("Least cosine of a text's vector with the reference's of this round."),
+    "mean_cosine": schema.number("Mean cosine of the same."),
 })  # fmt: skip
 FIGURES = {
     "reason": schema.text("Why it is worth trying."),
@@ -67,7 +69,7 @@ OF_ALL = {
 }  # fmt: skip
 CHOICE = Schema({
     **OF_ALL,
-    "start": schema.time("Start of the race: seconds since the epoch, nine decimals."),
+    "start": schema.time("Start of the run that says so: seconds since the epoch, nine decimals."),
     "candidates": schema.parts("Every candidate.", CANDIDATE, needed=True),
     "winner": schema.text("The one to run; null where none is known to be good enough."),
     "ties": schema.texts("What cannot be told from it in speed, and is not as simple."),

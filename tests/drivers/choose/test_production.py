@@ -1,11 +1,13 @@
 """The Python lines for production, run as they are printed: they give the vectors of fmbench.encoder."""
 
 import importlib.util
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from fmbench.command_line import CommandLine
+from fmbench.drivers.choose.arguments import parse_model
 from fmbench.drivers.choose.production import command_of, program_of
 from fmbench.encoder import Encoder, Recipe
 from fmbench.options import parse_arguments
@@ -88,10 +90,9 @@ def test_what_other_programs_cannot_do_is_said(encoder, tmp_path):
 
 
 def test_the_command_evaluates_the_data_set_with_the_candidate():
-    words = "--platform openvino --model_name m --dataset d --budget 10m --keep 99% --platform:quantize int8-weights"
-    command = CommandLine.parse(words.split(), ())
-    expected = (
-        "fmbench retrieve evaluate --platform openvino --model_name m --dataset d --platform:quantize int8-weights"
-    )
-    assert command_of(command, ("budget", "keep")) == expected
-    assert command_of(command.without(["dataset"]), ()) is None
+    words = ["--platform", "openvino", "--model_name", "m", "--compile", "--platform:quantize", "int8-weights"]
+    command = parse_model(CommandLine.parse(words, ["--compile"]))
+    found = command_of(command, Path("my data"), "dev")
+    assert found.startswith("fmbench retrieve evaluate --compile --model_name m --platform openvino ")
+    assert found.endswith(" --platform:quantize int8-weights --dataset 'my data' --split dev")
+    assert command_of(command, None, "test") is None
