@@ -1,5 +1,6 @@
 """The course of a choice: set-ups, races in heats, fewer threads, quality. What was done before is taken up."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +21,7 @@ from .entrant import Entrant, Stable
 from .log import ChoiceLog
 from .production import command_of, program_of
 from .quality import Keep, Quality, Ranking, cosines, quality
-from .race import LEAST, Race, Turn
+from .race import EARLY, LEAST, Race, Turn
 from .texts import Subject
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ SET_UPS = 0.6  # of the budget, after which nobody else is set up
 TURN_SECONDS = {"online": 0.1, "bulk": 0.4}  # that the reference should take, at least
 TEXTS = {"online": (1, 16), "bulk": (8, 64)}  # of a turn, at least and at most
 BESIDE = 2  # of the fastest, that are tried with fewer threads
+FEWER = re.compile(r"(.+), (\d+) threads?")  # what `fewer_threads` calls a candidate
 ROOM = 2  # times its weights, that a first model takes while it is loaded
 
 
@@ -47,7 +49,8 @@ class Chooser:
         self._reference = next(iter(self._entrants.values()))
         self._stable = Stable()
         self._heat = 0
-        self._sizes: dict[str, int] = {}
+        self._sizes: dict[str, int] = {}  # texts of a turn, by profile
+        self._costs: dict[str, float] = {}  # seconds of a set-up, by candidate
         self._qualities: dict[str, Quality] = {}
         least = keep.least if keep.measure == "cosine" else None
         self._races = {
@@ -134,9 +137,9 @@ class Chooser:
 
     def _add(self, name: str) -> None:
         """Take a candidate with fewer threads over, of which the log speaks."""
-        base, _, threads = name.rpartition(", ")
-        if name not in self._entrants and base in self._entrants:
-            self._entrants[name] = Entrant(self._fewer(self._entrants[base].planned, int(threads.split()[0])))
+        found = FEWER.fullmatch(name)
+        if found and name not in self._entrants and found[1] in self._entrants:
+            self._entrants[name] = Entrant(self._fewer(self._entrants[found[1]].planned, int(found[2])))
 
     def _fewer(self, base: Planned, threads: int) -> Planned:
         platform = CommandLine.parse(["--platform", self._reference.planned.name.split()[0]], ())
@@ -181,11 +184,9 @@ class Chooser:
         """Set an entrant up, and say what that took."""
         self._say(f"sets up {entrant.name}")
         texts = {profile: self._texts(profile, 0, TEXTS[profile][1]) for profile in self._races}
-        entrant.set_up(texts, search="bulk" in self._races)
-        for name, seconds in entrant.phases.items():
-            set_up = {"memory_bytes": entrant.memory_bytes, "tokens_per_batch": entrant.tokens_per_batch}
-            said = {"name": name, "seconds": round(seconds, 6), "variant": entrant.name}
-            self._log.write("PHASE", {**said, **(set_up if name == "load" else {})})
+        entrant.set_up(texts)
+        self._costs[entrant.name] = sum(entrant.phases.values())
+        self._tell_phases(entrant)
         if entrant.encoder is None:
             self._log.write("FID", records.failure(entrant, self._reference.name))
             return
@@ -194,11 +195,20 @@ class Chooser:
         if entrant.name not in self._log.facts:
             self._log.write("ENV", {"variant": entrant.name, **entrant.facts})
 
+    def _tell_phases(self, entrant: Entrant) -> None:
+        """Say what took time beside turns."""
+        for name, seconds in entrant.phases.items():
+            found = {"memory_bytes": entrant.memory_bytes, "tokens_per_batch": entrant.tokens_per_batch}
+            said = {"name": name, "seconds": round(seconds, 6), "variant": entrant.name}
+            self._log.write("PHASE", {**said, **(found if name == "load" else {})})
+        entrant.phases.clear()
+
     @property
     def _pending(self) -> list[Entrant]:
-        """Who was in no heat yet."""
+        """Who was in no heat yet; those last that take longest to set up."""
         entered = {name for race in self._races.values() for _, name in race.lanes}
-        return [one for one in self._entrants.values() if one.why_not is None and one.name not in entered]
+        found = [one for one in self._entrants.values() if one.why_not is None and one.name not in entered]
+        return sorted(found, key=lambda one: one.planned.arguments is not None and one.planned.arguments.compile)
 
     def _fill_heat(self) -> None:
         """Set those up who race next: those who did already, and as many more as memory and budget take."""
@@ -260,21 +270,21 @@ class Chooser:
                 continue
             start = self._clock.now()
             self._round(race, number)
-            self._check_budget(race, (self._clock.now() - start) / 1e9, until)
+            self._check_budget(race, (self._clock.now() - start) / 1e9)
             for name, reason in race.look(heat, number + 1):
                 self._say(f"{name} leaves: {reason}")
                 self._release(name)
-            if self._left <= until:
+            if self._left <= until and race.rounds(heat) >= EARLY:
                 break
 
-    def _check_budget(self, race: Race, seconds: float, until: float) -> None:
-        """Raise UsageError where not even a few rounds fit the budget."""
-        rounds = race.next_round(self._heat)
-        if self._left <= until and rounds < LEAST and self._left <= 0:
-            least = self._arguments.budget - self._left + (LEAST - rounds) * seconds * len(self._races)
+    def _check_budget(self, race: Race, seconds: float) -> None:
+        """Raise UsageError where the budget ends before there is anything to say of a race."""
+        rounds, every = race.rounds(self._heat), len(self._races)
+        if self._left <= 0 and rounds < EARLY:
+            least = self._arguments.budget - self._left + (LEAST * every - rounds) * seconds
             raise UsageError(
                 f"--budget {self._arguments.budget:g}s: a round of {len(race.live(self._heat))} candidates takes "
-                f"{seconds:.1f} s, and {LEAST} are the least; give at least {least:.0f}s (what is measured is kept)"
+                f"{seconds:.2g} s; give at least {least:.0f}s, or fewer candidates (what is measured is kept)"
             )
 
     def _round(self, race: Race, number: int) -> None:
@@ -288,6 +298,7 @@ class Chooser:
             self._say(f"{race.profile}, round {number + 1}: {name}")
             self._stable.activate(entrant)
             found = entrant.encode(texts, race.profile)
+            self._tell_phases(entrant)
             if found is None:
                 self._failed_in_race(race, entrant)
                 continue
@@ -326,7 +337,7 @@ class Chooser:
         """Let the fastest race with fewer threads too, where half of what is left is enough to set that up."""
         every = host.useful_threads() or 1
         counts = {every // 2, *((1,) if race.profile == "online" else ())} - {0, every}
-        names = [name for name in race.live(self._heat) if name != self._reference.name and ", " not in name]
+        names = [name for name in race.live(self._heat) if name != self._reference.name and not FEWER.fullmatch(name)]
         names.sort(key=lambda name: race.lanes[self._heat, name].nanoseconds_per_text)
         for name in names[:BESIDE]:
             base = self._entrants[name]
@@ -334,7 +345,7 @@ class Chooser:
                 continue
             for count in sorted(counts):
                 planned = self._fewer(base.planned, count)
-                if planned.name in self._entrants or sum(base.phases.values()) > self._left / 2 or not self._fits():
+                if planned.name in self._entrants or self._costs[name] > self._left / 2 or not self._fits():
                     continue
                 self._entrants[planned.name] = Entrant(planned, planned.why_not, tokens_per_batch=base.tokens_per_batch)
                 self._set_up(self._entrants[planned.name])
@@ -352,7 +363,7 @@ class Chooser:
                 continue
             first = first or own
             found = quality(first, own, self._keep)
-            self._qualities[name] = replace(found, kept="shown") if name == reference.name else found
+            self._qualities[name] = replace(found, kept="shown") if found.least_cosine == 1 else found  # equal vectors
             ratio = race.ratio(name, reference.name) if race else None
             passages = self._subject.collection.corpus.count()
             self._log.write("FID", records.fidelity(name, reference.name, self._qualities[name], ratio, passages))

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .quality import Quality
-from .race import EQUAL, Lane, Race, Ratio
+from .race import Lane, Race, Ratio
 
 PLAIN = ("float32", "bfloat16", "float16", "int8")  # precisions, the plainer first
 SHARED_RANK = {"float16": "bfloat16"}
@@ -86,7 +86,7 @@ def choose(race: Race, known: Mapping[str, Known]) -> Choice:
 def ties(race: Race, fastest: str, other: str) -> bool:
     """Whether another candidate cannot be told from the fastest."""
     found = race.ratio(other, fastest)
-    return found is None or found.low <= 1 or found.value - 1 < EQUAL
+    return found is None or not found.apart
 
 
 def why(race: Race, best: Place, enough: Sequence[Place], others: Sequence[str]) -> str:

@@ -1,7 +1,7 @@
 """One candidate that is set up: its model, its settings, and what encoding a few texts takes it."""
 
 import gc
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from .candidates import Planned
 if TYPE_CHECKING:
     import numpy as np
 
+FEW = 8  # texts that are enough to have run
 ROLE: dict[str, Role] = {"online": "query", "bulk": "passage"}
 
 
@@ -28,7 +29,7 @@ class Entrant:
     why_not: str | None = None
     encoder: Encoder | None = None
     facts: dict[str, Any] = field(default_factory=dict)
-    phases: dict[str, float] = field(default_factory=dict)  # seconds of what is in no turn
+    phases: dict[str, float] = field(default_factory=dict)  # seconds of what is in no turn, since they were last told
     memory_bytes: int | None = None
     tokens_per_batch: int | None = None  # in bulk; given where an earlier run measured it
     program: str | None = None  # what gives its vectors in production, once it was judged
@@ -48,17 +49,17 @@ class Entrant:
         torchao = {"torchao"} if "torchao" in self.planned.overrides else set()
         return frozenset({*platform.distributions, *quantizer, *torchao} - {"torch"})
 
-    def set_up(self, profiles: dict[str, Sequence[str]], search: bool) -> None:
-        """Load the model and run it once on the texts of each profile; what fails is why it cannot run.
+    def set_up(self, profiles: Mapping[str, Sequence[str]]) -> None:
+        """Load the model and run it once on some texts of each profile; what fails is why it cannot run.
 
-        `search`: measure which tokens a batch are best in bulk, where nothing says how many.
+        In bulk, the tokens a batch that are best are measured on all of them, where nothing says how many.
         """
         clock = Clock()
         start, before = clock.now(), counters.host_resident()
         try:
             plan = self.planned.plan()
             plan.similarity(None)
-            budget = plan.said.tokens_per_batch or self.tokens_per_batch or ("auto" if search else None)
+            budget = plan.said.tokens_per_batch or self.tokens_per_batch or ("auto" if "bulk" in profiles else None)
             self.encoder = Encoder(replace(plan, said=replace(plan.said, tokens_per_batch=budget)))
             self.phases["load"] = (clock.now() - start) / 1e9
             for profile, texts in profiles.items():
@@ -80,9 +81,12 @@ class Entrant:
         start = clock.now()
         if role == "passage":
             self.encoder.settle(texts, role)
-        self.encoder.encode(texts, role)
-        rest = (clock.now() - start) / 1e9 - timings.one_off
-        for name, seconds in {**timings.phases, "warm_up": timings.phases.get("warm_up", 0) + rest}.items():
+        self.encoder.encode(texts[:FEW], role)
+        timings.took("warm_up", (clock.now() - start) / 1e9 - timings.one_off)
+        self._include(timings)
+
+    def _include(self, timings: Timings) -> None:
+        for name, seconds in timings.phases.items():
             self.phases[name] = self.phases.get(name, 0) + seconds
 
     def encode(self, texts: Sequence[str], profile: str) -> "tuple[np.ndarray, int, int] | None":
@@ -101,6 +105,7 @@ class Entrant:
             start = clock.now()
             vectors = [self.encoder.encode(part, ROLE[profile]) for part in parts]
             taken = clock.now() - start - round(timings.one_off * 1e9)
+            self._include(timings)
         except Exception as error:  # compilers fail with some shape, in their own ways
             self.fail(error)
             return None

@@ -170,10 +170,8 @@ class Race:
         return self.lanes[heat, one].loss <= TWICE * self.lanes[heat, other].loss + ROUNDING
 
     def _surely_slower(self, heat: int, name: str, other: str) -> bool:
-        theirs, mine = self.durations(heat, other, name)
-        if len(mine) >= EARLY and all(b > FAR * a for a, b in zip(theirs, mine, strict=True)):
-            return True
-        return len(mine) >= LEAST and Pair.of(theirs, mine).verdict == "slower"
+        found = Ratio.of(*self.durations(heat, other, name))
+        return found is not None and found.value > 1 and found.sure
 
     def ratio(self, name: str, other: str) -> "Ratio | None":
         """Return how many times as long a candidate takes as another; through the reference where they never met."""
@@ -221,14 +219,16 @@ class Ratio:
     low: float
     high: float
     pair: Pair | None = None
+    far: bool = False  # one was far slower in every round: sure before there are enough of them for a verdict
 
     @classmethod
     def of(cls, a: Sequence[int], b: Sequence[int]) -> "Ratio | None":
         """Compare b with a, which were taken in the same rounds; None for none."""
         if not a:
             return None
-        pair = Pair.of(a, b)
-        return cls(pair.ratio, *pair.interval, pair)
+        pair, ratios = Pair.of(a, b), [theirs / mine for mine, theirs in zip(a, b, strict=True)]
+        far = len(ratios) >= EARLY and (min(ratios) > FAR or max(ratios) < 1 / FAR)
+        return cls(pair.ratio, *pair.interval, pair, far)
 
     def over(self, other: "Ratio") -> "Ratio":
         """Return the ratio of two ratios to the same third one; what is not sure of either adds up."""
@@ -247,7 +247,13 @@ class Ratio:
         return math.expm1(self.spread)
 
     @property
+    def sure(self) -> bool:
+        """Whether one is faster than the other beyond doubt."""
+        if self.pair is None:
+            return not self.low <= 1 <= self.high
+        return self.far or self.pair.verdict in ("faster", "slower")
+
+    @property
     def apart(self) -> bool:
         """Whether the two surely differ, by more than what counts as equal."""
-        sure = self.pair is None or self.pair.verdict in ("faster", "slower")
-        return sure and not self.low <= 1 <= self.high and abs(self.value - 1) >= EQUAL
+        return self.sure and abs(self.value - 1) >= EQUAL
