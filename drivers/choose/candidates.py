@@ -48,7 +48,8 @@ def plan(arguments: ChooseArguments, calibration: Path | None) -> list[Planned]:
     reference = Planned(f"{first} float32", "", "the reference: torch as it comes, nothing rounded", parse_model(base))
     reference.plan()
     found = [reference]
-    for name, cls in classes.items():
+    found += [planned(base, "", one) for one in arguments.only]
+    for name, cls in {} if arguments.only else classes.items():
         found += [one for one in proposed(base, name, cls, calibration) if not known(one, found)]
     for text in arguments.vs:
         added = planned(base, "--vs", Candidate(short_name(text), text, "--vs"))

@@ -335,6 +335,8 @@ class Chooser:
 
     def _try_fewer_threads(self, race: Race) -> None:
         """Let the fastest race with fewer threads too, where half of what is left is enough to set that up."""
+        if self._arguments.only:
+            return
         every = host.useful_threads() or 1
         counts = {every // 2, *((1,) if race.profile == "online" else ())} - {0, every}
         names = [name for name in race.live(self._heat) if name != self._reference.name and not FEWER.fullmatch(name)]
