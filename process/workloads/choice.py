@@ -105,7 +105,7 @@ class Choice(Workload):
                         **{key: candidate.get(key) for key in FIGURES},
                     },
                     "doubt": doubt,
-                }, source, list(turns.get(name, {}).values()))  # fmt: skip
+                }, source, [took for took, _ in turns.get(name, {}).values()])  # fmt: skip
 
     def label(self, row: Row) -> str:
         """Return the profile and the candidate."""

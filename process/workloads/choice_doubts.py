@@ -6,6 +6,7 @@ A reason begins with a word of docs/reference/lines.md: mixed, lost, contradicte
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from fmbench import stats
 from fmbench.consistency import holds
 from fmbench.pairs import Pair
 
@@ -17,7 +18,7 @@ GOOD = "shown"
 
 Said = Mapping[str, Any]
 Round = tuple[int, int]  # heat, and round in it
-Turns = dict[str, dict[Round, int]]  # nanoseconds, by candidate
+Turns = dict[str, dict[Round, tuple[int, int]]]  # nanoseconds and texts, by candidate
 
 
 def turns_of(lines: Iterable[Said]) -> Turns:
@@ -25,7 +26,7 @@ def turns_of(lines: Iterable[Said]) -> Turns:
     found: Turns = {}
     for said in lines:
         place, own = (said.get("heat") or 0, said["round"]), found.setdefault(said["variant"], {})
-        own[place] = 0 if place in own else said["nanoseconds"]
+        own[place] = (0 if place in own else said["nanoseconds"], said["texts"])
     return found
 
 
@@ -82,16 +83,27 @@ def figure_doubts(one: Said, reference: Said, of: str) -> Iterator[str]:
 
 
 def turn_doubts(one: Said, reference: str, turns: Turns, of: str) -> Iterator[str]:
-    """Yield that the turns of a candidate are not as many as it counts, or give another speed."""
+    """Yield that the turns of a candidate are not as many as it counts, or give another speed.
+
+    The reference takes part in every heat, and what is said of it is of the first one.
+    """
     own, beside = turns.get(one["name"], {}), turns.get(reference, {})
-    if 0 in own.values():
+    first = min(own, default=(0, 0))[0]
+    own = {place: own[place] for place in sorted(own) if place[0] == first}
+    if any(not nanoseconds or not texts for nanoseconds, texts in own.values()):
         yield f"mixed: {of} has two turns in one round, or one that took no time"
-    if one["name"] != reference and one.get("rounds") is not None and len(own) != one["rounds"]:
-        yield f"lost: {of} counts {one['rounds']} rounds, and has {len(own)} turns"
-    common = sorted(own.keys() & beside.keys())
-    if one.get("speed") is None or not common or 0 in (*own.values(), *beside.values()):
         return
-    pair = Pair.of([beside[place] for place in common], [own[place] for place in common])
+    if one.get("rounds") is not None and len(own) != one["rounds"]:
+        yield f"lost: {of} counts {one['rounds']} rounds, and has {len(own)} turns"
+    if own:
+        seconds = stats.median(stats.settled([nanoseconds / texts for nanoseconds, texts in own.values()])) / 1e9
+        for name, computed in (("latency_ms", 1e3 * seconds), ("texts_per_second", 1 / seconds)):
+            if differ(one.get(name), computed):
+                yield f"contradicted: {of} says {name} {one[name]:.4g}, and its turns {computed:.4g}"
+    pairs = [(beside[place][0], took) for place, (took, _) in own.items() if place in beside]
+    if one.get("speed") is None or not pairs or not all(took for took, _ in pairs):
+        return
+    pair = Pair.of(*zip(*pairs, strict=True))
     ends = one.get("interval") or (None, None)
     found = ((one["speed"], 1 / pair.ratio), (ends[0], 1 / pair.interval[1]), (ends[1], 1 / pair.interval[0]))
     if any(differ(value, computed) for value, computed in found):
