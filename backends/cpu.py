@@ -14,6 +14,10 @@ from .openvino import OpenvinoBackend
 from .rapl import Rapl
 
 FLOAT32 = "--model:dtype@ torch.float32"
+INT8 = (
+    f"{FLOAT32} --model:quantization_config@ "
+    "'transformers.TorchAoConfig(torchao.quantization.Int8DynamicActivationInt8WeightConfig())'"
+)
 
 
 class CpuBackend(Backend):
@@ -34,10 +38,12 @@ class CpuBackend(Backend):
         return fast_types()
 
     def candidates(self, arguments: Arguments) -> list[Candidate]:
-        """Return float32, bfloat16 where the CPU multiplies it in instructions of its own, and torch.compile."""
+        """Return float32, what the CPU multiplies in instructions of its own, and torch.compile."""
         found = [Candidate("float32", FLOAT32, "the type that every CPU computes in")]
         if named := fast("bfloat16"):
             found.append(Candidate("bfloat16", "--model:dtype@ torch.bfloat16", f"this CPU multiplies {named}"))
+        if named := fast("int8"):
+            found.append(Candidate("int8", INT8, f"this CPU multiplies {named}; torchao rounds"))
         if any(map(shutil.which, (os.environ.get("CXX", "c++"), "g++", "clang++"))):
             found.append(Candidate("inductor", f"{FLOAT32} --compile:backend inductor --compile:dynamic@ True",
                                    "torch.compile joins what runs between matrix products"))  # fmt: skip

@@ -4,7 +4,7 @@ import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fmbench.backend import Backend, Forward, Model
+from fmbench.backend import Backend, Candidate, Forward, Model
 from fmbench.console import note
 from fmbench.counters import NO_COUNTER, Counter
 from fmbench.digest import digest_of_files
@@ -13,7 +13,7 @@ from fmbench.measure import Phase
 from fmbench.options import Arguments
 from fmbench.quantisation import OPTIONS, Quantisation
 
-from .instructions import fast_types, multiplies_int8, warn_of_int8
+from .instructions import fast, fast_types, multiplies_int8, warn_of_int8
 from .rapl import Rapl
 
 if TYPE_CHECKING:
@@ -64,6 +64,13 @@ class OnnxruntimeBackend(Backend):
     def computes_fast(cls) -> list[str]:
         """Return the types that the CPU multiplies in instructions of their own."""
         return fast_types()
+
+    def candidates(self, arguments: Arguments) -> list[Candidate]:
+        """Return float32, and int8 where the CPU multiplies that in instructions of its own."""
+        found = [Candidate("float32", "", "nothing is rounded")]
+        if named := fast("int8"):
+            found.append(Candidate("int8", "--platform:quantize int8", f"this CPU multiplies {named}"))
+        return found
 
     def _check(self, arguments: Arguments) -> None:
         if arguments.compile:
@@ -166,6 +173,10 @@ class OnnxruntimeBackend(Backend):
     def facts(self) -> dict[str, Any]:
         """Return where the graph runs, and which one it is beyond the model."""
         return {"device": "onnxruntime", **self.identity(), "providers": self.choices()}
+
+    def program(self) -> str | None:
+        """Return the session of the graph."""
+        return self._converted.program() if self._converted else None
 
     def model_facts(self) -> dict[str, Any]:
         """Return what was seen of the graph while it ran: the type of most matrix products, and who runs its nodes."""

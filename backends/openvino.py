@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib.util
+import shlex
 import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -77,11 +78,16 @@ class OpenvinoBackend(Backend):
             )
 
     def candidates(self, arguments: Arguments) -> list[Candidate]:
-        """Return computing in float32, and in bfloat16 where the CPU multiplies that in instructions of its own."""
+        """Return float32, and what the CPU multiplies in instructions of its own; int8 where texts are named."""
         reasons = {"f32": "nothing is rounded"}
         if named := fast("bfloat16"):
             reasons["bf16"] = f"this CPU multiplies {named}"
-        return [Candidate(spelled(hint), PRECISION.format(hint), reason) for hint, reason in reasons.items()]
+        found = [Candidate(spelled(hint), PRECISION.format(hint), reason) for hint, reason in reasons.items()]
+        texts, named = arguments.literal("platform", "calibration"), fast("int8")
+        if texts and named:
+            rounded = f"--platform:quantize {INT8} --platform:calibration {shlex.quote(str(texts))}"
+            found.append(Candidate(INT8, rounded, f"this CPU multiplies {named}; nncf rounds after the texts' numbers"))
+        return found
 
     def fixed_shapes(self, arguments: Arguments) -> bool:
         """Return True where each shape is compiled: unless --compile:dynamic@ True was said, or OpenVINO converts."""
@@ -194,6 +200,10 @@ class OpenvinoBackend(Backend):
     def graph(self) -> str | None:
         """Return `dynamic` for a converted model, of which one graph computes every shape; else what Dynamo says."""
         return "dynamic" if self._converted else super().graph()
+
+    def program(self) -> str | None:
+        """Return the compiled model, where it was converted."""
+        return self._converted.program() if self._converted else None
 
     def model_facts(self) -> dict[str, Any]:
         """Return the precision and the threads that OpenVINO chose, and whether each is kept on a CPU of its own.

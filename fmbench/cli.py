@@ -12,6 +12,7 @@ GROUP = "fmbench.commands"
 # Shown by --help, which imports no command.
 SUMMARIES = {
     "backends": "list the platforms: usable here or why not, and what installs them",
+    "choose": "race all set-ups of a model on this machine, and say which one to run",
     "compare": "compare logs shape by shape: which differences are real",
     "distill": "train a small query encoder beside a large passage encoder, and say what it is worth",
     "doctor": "check this machine and installation, and say what to fix",

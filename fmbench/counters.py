@@ -68,6 +68,11 @@ def host_peak() -> int | None:
     return field_bytes(read(STATUS), "VmHWM")
 
 
+def host_resident() -> int | None:
+    """Return the bytes of memory that this process holds, or None where no kernel counts them."""
+    return field_bytes(read(STATUS), "VmRSS")
+
+
 def host_available() -> int | None:
     """Return the bytes that this process can have without swapping, or None where the kernel does not say.
 

@@ -46,42 +46,6 @@ class ModelArguments:
     model_root: str | None = None
     weights: str = "pretrained"
 
-    @staticmethod
-    def add_to(parser: Parser) -> None:
-        """Add them to a command line."""
-        add = adder(parser.add_argument_group("what to run"))
-        add(
-            "--platform",
-            type=nonempty,
-            required=True,
-            metavar="NAME",
-            help="hardware plug-in: cpu, cuda, spyre, openvino, ... (`fmbench backends` lists them)",
-        )
-        add(
-            "--model_class",
-            type=nonempty,
-            metavar="CLASS",
-            help=f"class of the transformers library: BertModel, RobertaModel, ... (default: {MODEL_CLASS})",
-        )
-        add(
-            "--model_root",
-            type=nonempty,
-            metavar="DIR",
-            help="folder that holds the models; it is left out of the printed model name",
-        )
-        add(
-            "--model_name",
-            type=nonempty,
-            required=True,
-            metavar="NAME",
-            help="folder below --model_root, else a path, a hub id or a name from `fmbench models`",
-        )
-        add(
-            "--weights",
-            choices=("pretrained", "random"),
-            help="random builds the real architecture without a download (default: pretrained)",
-        )
-
 
 @dataclass(frozen=True, kw_only=True)
 class SetupArguments:
@@ -156,9 +120,46 @@ class Arguments(ModelArguments, SetupArguments, ProcessArguments):
         return dataclasses.replace(self, options=expressions.evaluate(self.options, self))
 
 
-def add_model_arguments(parser: Parser) -> None:
-    """Add what every driver asks."""
-    ModelArguments.add_to(parser)
+def add_model(parser: Parser, platform: bool = True) -> None:
+    """Add which model, and on which platform where there is one alone."""
+    add = adder(parser.add_argument_group("what to run"))
+    if platform:
+        add(
+            "--platform",
+            type=nonempty,
+            required=True,
+            metavar="NAME",
+            help="hardware plug-in: cpu, cuda, spyre, openvino, ... (`fmbench backends` lists them)",
+        )
+    add(
+        "--model_class",
+        type=nonempty,
+        metavar="CLASS",
+        help=f"class of the transformers library: BertModel, RobertaModel, ... (default: {MODEL_CLASS})",
+    )
+    add(
+        "--model_root",
+        type=nonempty,
+        metavar="DIR",
+        help="folder that holds the models; it is left out of the printed model name",
+    )
+    add(
+        "--model_name",
+        type=nonempty,
+        required=True,
+        metavar="NAME",
+        help="folder below --model_root, else a path, a hub id or a name from `fmbench models`",
+    )
+    add(
+        "--weights",
+        choices=("pretrained", "random"),
+        help="random builds the real architecture without a download (default: pretrained)",
+    )
+
+
+def add_model_arguments(parser: Parser, platform: bool = True) -> None:
+    """Add what every driver asks, without `platform` where several are tried."""
+    add_model(parser, platform)
     SetupArguments.add_to(parser)
 
 

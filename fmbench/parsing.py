@@ -13,6 +13,7 @@ from fmbench.suggestions import DTYPES, nearest_argument
 
 MOST = 2**31 - 1
 MOST_THREADS = 1024
+UNITS = {"s": 1, "m": 60, "h": 3600}  # of a time, in seconds
 
 
 class Once(argparse.Action):
@@ -132,11 +133,12 @@ def share(text: str) -> float:
 
 
 def duration(text: str) -> float:
-    """Read a number of seconds above zero."""
+    """Read a number of seconds above zero: `90`, `90s`, `1.5m` or `1h`."""
+    unit = text[-1:] if text[-1:] in UNITS else ""
     try:
-        number = float(text)
+        number = float(text.removesuffix(unit)) * UNITS.get(unit, 1)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds") from None
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds; write 90, 90s, 10m or 1h") from None
     if not 0 < number < float("inf"):
         raise argparse.ArgumentTypeError(f"{text!r} is not above zero")
     return number

@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, Any, TextIO
+from typing import IO, TYPE_CHECKING, Any, TextIO
 
 from fmbench import __version__, facts, host, lines, placement, plugins, torch_settings
 from fmbench.backend import Backend
@@ -23,6 +23,9 @@ from fmbench.measure import Clock
 from fmbench.options import Arguments
 from fmbench.secrets import hidden, masked, masked_looks, masked_values, sealed
 from fmbench.whole_file import written
+
+if TYPE_CHECKING:
+    from fmbench.encoder import Encoder
 
 OUTCOMES = ("STAT", "ERR", "PAIR", "PROC")
 REPETITION = f"{lines.PREFIX}{lines.Rep.kind} "
@@ -245,3 +248,10 @@ def platform_facts(platform: Backend, arguments: Arguments) -> dict[str, Any]:
         **platform.facts(),
     }
     return found if arguments.disclose else facts.discreet(found)
+
+
+def facts_of(encoder: "Encoder") -> dict[str, Any]:
+    """Return what decides an encoder's figures, its settings being in force."""
+    platform = encoder.platform
+    software = facts.software_facts(tuple(platform.distributions))
+    return {**software, **platform_facts(platform, encoder.arguments), **encoder.facts, **encoder.recipe_facts()}

@@ -6,6 +6,7 @@ from fmbench.source import catalogue
 
 COMMANDS = (
     "backends",
+    "choose",
     "compare",
     "distill",
     "doctor",

@@ -8,10 +8,10 @@ from fmbench import lines
 from fmbench.encoder import Encoder, EncoderPlan, Role, Timings
 from fmbench.errors import FmbenchError, first_line
 from fmbench.measure import Clock
+from fmbench.session import facts_of
 from fmbench.torch_settings import Settings
 
 from .arguments import CaptureArguments, Subject
-from .session import facts_of
 
 if TYPE_CHECKING:
     import numpy as np

@@ -4,9 +4,8 @@ from typing import Any
 
 from fmbench import lines
 from fmbench.encoder import Encoder, EncoderPlan
-from fmbench.facts import software_facts
 from fmbench.session import Session as Run
-from fmbench.session import platform_facts, run_facts
+from fmbench.session import facts_of, run_facts
 
 from .arguments import CaptureArguments, Subject
 from .context import Context
@@ -48,13 +47,6 @@ def fingerprint(encoder: Encoder, timed: str = TIMED) -> dict[str, Any]:
     arguments, platform = encoder.arguments, encoder.platform
     shared = run_facts(arguments, platform.distributions, timed)
     return {**shared, **facts_of(encoder), **platform.model_facts()}
-
-
-def facts_of(encoder: Encoder) -> dict[str, Any]:
-    """Return what decides the figures of a variant, its settings being in force."""
-    platform = encoder.platform
-    software = software_facts(tuple(platform.distributions))
-    return {**software, **platform_facts(platform, encoder.arguments), **encoder.facts, **encoder.recipe_facts()}
 
 
 def opaque(plan: EncoderPlan) -> tuple[str, str] | None:

@@ -16,7 +16,7 @@ from .tokens import load_tokenizer
 
 TOKENS, PADDED = 8, 13  # of a short text, and of the batch it is padded in
 FIRST = 5  # the ids before are special ones in many vocabularies
-LEAST_COSINE, LEAST_OF_HALVES = 0.9999, 0.98  # half precision rounds other shapes in other places
+LEAST_COSINE, LEAST_OF_HALVES = 0.9999, 0.98  # fewer bits round other shapes in other places
 LOADED = ("weights", "configuration", "code")  # parts that the model is made of; tokens and modules come beside it
 LIBRARIES = ("torch", "transformers", "tokenizers")
 
@@ -77,7 +77,8 @@ def check_padding(model: Any, padding_id: int) -> None:
     if not bool(torch.isfinite(own).all() and torch.isfinite(beside).all()):
         return  # weights that are no numbers: whoever encodes a text says so
     cosine = float(torch.cosine_similarity(own.float(), beside.float(), dim=-1).min())
-    if not cosine >= (LEAST_COSINE if own.element_size() >= 4 else LEAST_OF_HALVES):
+    rounds = own.element_size() < 4 or getattr(model, "hf_quantizer", None) is not None
+    if not cosine >= (LEAST_OF_HALVES if rounds else LEAST_COSINE):
         raise UsageError(
             f"{type(model).__name__} takes padding for tokens: a text's vector would depend on the texts beside it "
             f"(cosine {cosine:.4f} between alone and padded); it cannot be encoded in batches"

@@ -1,0 +1,1 @@
+"""`fmbench choose`: which set-up of a model to run on this machine."""

@@ -1,0 +1,137 @@
+"""Who races: what the platforms of this machine propose, what the user adds, and why the rest cannot run."""
+
+import contextlib
+import io
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from fmbench import backend, plugins
+from fmbench.backend import Backend, Candidate
+from fmbench.command_line import CommandLine
+from fmbench.encoder import EncoderPlan
+from fmbench.errors import FmbenchError, PlatformError, UsageError, nearest
+from fmbench.variants import merged, short_name
+
+from .arguments import ChooseArguments, ModelCommand, model_parser, parse_model
+
+REFERENCE = "cpu"  # where no accelerator is
+SHARED = ("model_name", "model_root", "model_class", "weights", "seed")
+FLOAT32 = CommandLine.parse(["--model:dtype@", "torch.float32"], ())  # a checkpoint of another type is widened
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """One candidate: what it changes, why it is worth a try, and why it cannot run, if so."""
+
+    name: str
+    overrides: str
+    reason: str
+    arguments: ModelCommand | None = None
+    why_not: str | None = None
+
+    def plan(self) -> EncoderPlan:
+        """Return the checked command line. Raises UsageError and PlatformError."""
+        if self.arguments is None:
+            raise PlatformError(f"{self.name}: {self.why_not}")
+        return EncoderPlan.of(self.arguments, self.arguments.recipe)
+
+
+def plan(arguments: ChooseArguments, calibration: Path | None) -> list[Planned]:
+    """Return all candidates, the reference first; nothing slow happens. `calibration` is a file of texts.
+
+    Raises UsageError and PlatformError for what the user named, and where the reference cannot run.
+    """
+    classes = platforms(arguments.platforms)
+    first = next((name for name, cls in classes.items() if cls.numbered and cls.why_not() is None), REFERENCE)
+    base = FLOAT32.with_(arguments.command).with_(CommandLine.parse(["--platform", first], ()))
+    reference = Planned(f"{first} float32", "", "the reference: torch as it comes, nothing rounded", parse_model(base))
+    reference.plan()
+    found = [reference]
+    found += [planned(base, "", one) for one in arguments.only]
+    for name, cls in {} if arguments.only else classes.items():
+        found += [one for one in proposed(base, name, cls, calibration) if not known(one, found)]
+    for text in arguments.vs:
+        added = planned(base, "--vs", Candidate(short_name(text), text, "--vs"))
+        found += [] if known(added, found) else [added]
+    found = without(found, arguments.without)
+    if all(one.why_not for one in found[1:]):
+        reasons = "; ".join(f"{one.name}: {one.why_not}" for one in found[1:])
+        raise UsageError(f"no candidate beside {reference.name} can run here ({reasons}); add one with --vs")
+    return found
+
+
+def platforms(names: Iterable[str]) -> dict[str, type[Backend]]:
+    """Return the platforms that are named, or all that run a model, accelerators first. Raises UsageError."""
+    if names:
+        every = plugins.discover(backend.GROUP)[0]
+        for name in names:
+            if name not in every:
+                raise UsageError(f"--platforms {name}: unknown{nearest(name, every)} (known: {', '.join(every)})")
+            if not backend.find(name).builds_model:
+                raise UsageError(f"--platforms {name}: no model runs there")
+        return {name: type(backend.find(name)) for name in names}
+    found: dict[str, type[Backend]] = {}
+    for plugin in plugins.discover(backend.GROUP)[0].values():
+        with contextlib.suppress(plugins.BrokenPluginError):  # `fmbench backends` names it
+            cls = backend.load_class(plugin)
+            found |= {plugin.name: cls} if cls.builds_model else {}
+    return dict(sorted(found.items(), key=lambda item: not item[1].numbered))
+
+
+def proposed(base: CommandLine, name: str, cls: type[Backend], calibration: Path | None) -> Iterator[Planned]:
+    """Yield what one platform proposes; one that is not usable is a row that says why."""
+    if reason := cls.why_not():
+        yield Planned(
+            name, f"--platform {name}", cls.summary, None, f"{reason} ({cls.install})" if cls.install else reason
+        )
+        return
+    words = ["--platform", name, *(["--platform:calibration", str(calibration)] if calibration else ())]
+    asked = parse_model(base.with_(CommandLine.parse(words, ())))
+    for one in cls().candidates(asked) or [Candidate("", "", "the one way to run there")]:
+        overrides = f"--platform {name} {one.overrides}".strip()
+        yield planned(base, "", Candidate(f"{name} {one.name}".strip(), overrides, one.reason))
+
+
+def planned(base: CommandLine, option: str, candidate: Candidate) -> Planned:
+    """Return a candidate, checked. Raises UsageError where overrides that the user typed cannot be read."""
+    name, overrides, reason = candidate.name, candidate.overrides, candidate.reason
+    try:
+        changed = merged(model_parser(), base, overrides, SHARED, option or "candidate", lambda _: None)
+        arguments = parse_model(changed)
+    except UsageError as error:
+        if option:
+            raise
+        return Planned(name, overrides, reason, None, str(error))
+    found = Planned(name, overrides, reason, arguments)
+    try:
+        with contextlib.redirect_stderr(io.StringIO()):  # what is said of a model's folder was said of the reference
+            found.plan()
+    except FmbenchError as error:
+        return Planned(name, overrides, reason, None, str(error))
+    return found
+
+
+def fewer_threads(base: Planned, command: CommandLine, threads: int) -> Planned:
+    """Return a candidate with another number of threads."""
+    name = f"{base.name}, {threads} thread{'s' * (threads != 1)}"
+    return planned(command, "", Candidate(name, f"{base.overrides} --threads {threads}".strip(), "fewer threads"))
+
+
+def known(one: Planned, others: Iterable[Planned]) -> bool:
+    """Whether a candidate is one of others by another name."""
+    given = [other.arguments.given for other in others if other.arguments is not None]
+    return one.arguments is not None and one.arguments.given in given
+
+
+def without(found: list[Planned], names: Iterable[str]) -> list[Planned]:
+    """Return the candidates but for those named, or whose platform is. Raises UsageError for a name of none."""
+    for name in names:
+        if name == found[0].name:
+            raise UsageError(f"--without {name}: is the reference, which all others are held against")
+        kept = [one for one in found if one is found[0] or name not in (one.name, one.name.split()[0])]
+        if len(kept) == len(found):
+            every = [one.name for one in found[1:]]
+            raise UsageError(f"--without {name}: no candidate{nearest(name, every)} (candidates: {', '.join(every)})")
+        found = kept
+    return found

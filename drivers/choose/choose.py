@@ -1,0 +1,78 @@
+"""`fmbench choose`: which set-up to run a model with on this machine, for queries and in bulk."""
+
+import dataclasses
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from fmbench import cached
+from fmbench.console import Progress, note, run_main, warn
+from fmbench.ending import allow
+from fmbench.torch_settings import spin_briefly
+
+from . import candidates, texts
+from .arguments import FORMATS, KEEP, OVERLAP, PROGRAM, ChooseArguments, parse
+from .chooser import Chooser
+from .log import ChoiceLog
+from .quality import Keep
+
+TO_STAND = 10.0  # seconds that a standing may take after Ctrl-C
+VECTORS = "vectors"  # folder of the user's cache
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the program and return its exit code."""
+    return run_main(PROGRAM, lambda: run(sys.argv[1:] if argv is None else argv))
+
+
+def run(argv: Sequence[str]) -> int:
+    """Read the command line, and choose."""
+    arguments = parse(argv)
+    if arguments.check is None or "log" in dict(arguments.given):
+        return choose(arguments)
+    with tempfile.TemporaryDirectory(prefix="fmbench-") as folder:  # a check measures; an earlier one's log would do
+        return choose(dataclasses.replace(arguments, log=Path(folder, "check.log")))
+
+
+def choose(arguments: ChooseArguments) -> int:
+    """Race, judge and answer; return 1 where no candidate ran, or the answer of a check does not hold."""
+    subject = texts.read(arguments)
+    planned = candidates.plan(arguments, subject.calibration)
+    keep, cache = keep_of(arguments, subject), arguments.encoding_cache_dir or cached.root() / VECTORS
+    progress = Progress()
+    spin_briefly()
+    with ChoiceLog.open(arguments) as log:
+        chooser = Chooser(arguments, subject, keep, planned, log, progress)
+        try:
+            if not chooser.is_done:
+                chooser.run(cache)
+        except KeyboardInterrupt:
+            allow(TO_STAND)
+            progress.clear()
+            if chooser.stand("standing"):
+                log.tell("show")
+            note(f"every turn so far is in {log.path}; the same command goes on")
+            raise
+        finally:
+            progress.clear()
+        for one in chooser.failures:
+            warn(one)
+        return answer(arguments, log) or int(not chooser.races_somebody)
+
+
+def answer(arguments: ChooseArguments, log: ChoiceLog) -> int:
+    """Print the answer and write it; of a check, say whether that of the file holds, and return 1 where not."""
+    failed = log.tell("show")
+    if arguments.out is not None:
+        failed |= log.tell("process", "--format", FORMATS[arguments.out.suffix], "--out", str(arguments.out), "--path")
+    if arguments.check is not None:
+        failed |= log.tell("compare", "--fail-on", "answer", str(arguments.check))
+    return failed
+
+
+def keep_of(arguments: ChooseArguments, subject: texts.Subject) -> Keep:
+    """Return what a candidate has to keep."""
+    if arguments.keep_cosine is not None:
+        return Keep("cosine", arguments.keep_cosine)
+    return Keep("ndcg", arguments.keep or KEEP) if subject.judged else Keep("overlap", OVERLAP)

@@ -1,0 +1,100 @@
+"""Who wins a profile: the fastest that is faithful enough, and of those that cannot be told apart the simplest."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from .quality import Quality
+from .race import Lane, Race, Ratio
+
+PLAIN = ("float32", "bfloat16", "float16", "int8")  # precisions, the plainer first
+SHARED_RANK = {"float16": "bfloat16"}
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of a candidate beside its turns: as planned, as set up, and how good it is."""
+
+    name: str
+    overrides: str
+    reason: str
+    why_not: str | None = None
+    memory_bytes: int | None = None
+    tokens_per_batch: int | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    brings: frozenset[str] = frozenset()  # packages beyond torch
+    quality: Quality | None = None
+    command: str | None = None
+    program: str | None = None
+
+    @property
+    def simplicity(self) -> tuple[Any, ...]:
+        """What makes it simpler than another: the less, the simpler."""
+        precision = str(self.facts.get("precision") or self.facts.get("dtype"))
+        rank = PLAIN.index(SHARED_RANK.get(precision, precision)) if precision in PLAIN else len(PLAIN)
+        return len(self.brings), rank, bool(self.facts.get("compile")), self.facts.get("threads") or 0, self.name
+
+
+@dataclass(frozen=True)
+class Place:
+    """One candidate in one profile."""
+
+    known: Known
+    lane: Lane
+    against: Ratio | None  # the reference: how many times as long
+
+    @property
+    def speed(self) -> float:
+        """How many times as fast as the reference."""
+        return 1 / self.against.value if self.against else 0.0
+
+    @property
+    def faithfulness(self) -> float:
+        """What the front is drawn by: nDCG, else the mean cosine."""
+        found = self.known.quality
+        return found.ndcg if found and found.ndcg is not None else found.mean_cosine if found else 1 - self.lane.loss
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One profile's answer. `winner` is None while nobody is judged."""
+
+    places: Sequence[Place]
+    winner: str | None
+    ties: Sequence[str]
+    why: str
+
+
+def choose(race: Race, known: Mapping[str, Known]) -> Choice:
+    """Return the answer of a race as it stands."""
+    places: list[Place] = []
+    for (_, name), lane in race.lanes.items():
+        if lane.turns and not any(place.known.name == name for place in places):
+            places.append(Place(known[name], lane, race.ratio(name, race.reference)))
+    judged = [place for place in places if place.known.quality is not None and place.known.why_not is None]
+    enough = [place for place in judged if place.known.quality and place.known.quality.kept == "shown"]
+    if not enough:
+        return Choice(places, None, (), "nobody is judged yet" if not judged else "nobody is shown to keep enough")
+    enough.sort(key=lambda place: -place.speed)
+    fastest = enough[0]
+    tied = [place for place in enough if place is fastest or ties(race, fastest.known.name, place.known.name)]
+    best = min(tied, key=lambda place: place.known.simplicity)
+    others = [place.known.name for place in tied if place is not best]
+    return Choice(places, best.known.name, others, why(race, best, enough, others))
+
+
+def ties(race: Race, fastest: str, other: str) -> bool:
+    """Whether another candidate cannot be told from the fastest."""
+    found = race.ratio(other, fastest)
+    return found is None or not found.apart
+
+
+def why(race: Race, best: Place, enough: Sequence[Place], others: Sequence[str]) -> str:
+    """Return why it is the winner."""
+    if others:
+        return f"as fast as {', '.join(others)}, and simpler"
+    rest = [place for place in enough if place is not best]
+    found = race.ratio(rest[0].known.name, best.known.name) if rest else None
+    if found is None:
+        return "the only one that is shown to keep enough"
+    return f"faster than {rest[0].known.name}: {found.value:.2f} times ({found.low:.2f} to {found.high:.2f})"

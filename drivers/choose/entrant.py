@@ -1,0 +1,147 @@
+"""One candidate that is set up: its model, its settings, and what encoding a few texts takes it."""
+
+import gc
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from fmbench import backend, counters
+from fmbench.encoder import Encoder, Role, Timings
+from fmbench.errors import FmbenchError, first_line
+from fmbench.measure import Clock
+from fmbench.session import facts_of
+from fmbench.torch_settings import Settings
+
+from .candidates import Planned
+
+if TYPE_CHECKING:
+    import numpy as np
+
+FEW = 8  # texts that are enough to have run
+ROLE: dict[str, Role] = {"online": "query", "bulk": "passage"}
+
+
+@dataclass
+class Entrant:
+    """A candidate; `why_not` says what keeps it from running. `set_up` comes first."""
+
+    planned: Planned
+    why_not: str | None = None
+    encoder: Encoder | None = None
+    facts: dict[str, Any] = field(default_factory=dict)
+    phases: dict[str, float] = field(default_factory=dict)  # seconds of what is in no turn, since they were last told
+    memory_bytes: int | None = None
+    tokens_per_batch: int | None = None  # in bulk; given where an earlier run measured it
+    program: str | None = None  # what gives its vectors in production, once it was judged
+
+    @property
+    def name(self) -> str:
+        """What it is called in the log."""
+        return self.planned.name
+
+    @property
+    def brings(self) -> frozenset[str]:
+        """The packages that it needs beyond torch."""
+        if self.planned.arguments is None:
+            return frozenset()
+        platform = backend.find(self.planned.arguments.platform)
+        quantizer = str(self.facts.get("quantizer") or "").split()[:1]
+        torchao = {"torchao"} if "torchao" in self.planned.overrides else set()
+        return frozenset({*platform.distributions, *quantizer, *torchao} - {"torch"})
+
+    def set_up(self, profiles: Mapping[str, Sequence[str]]) -> None:
+        """Load the model and run it once on some texts of each profile; what fails is why it cannot run.
+
+        In bulk, the tokens a batch that are best are measured on all of them, where nothing says how many.
+        """
+        clock = Clock()
+        start, before = clock.now(), counters.host_resident()
+        try:
+            plan = self.planned.plan()
+            plan.similarity(None)
+            budget = plan.said.tokens_per_batch or self.tokens_per_batch or ("auto" if "bulk" in profiles else None)
+            self.encoder = Encoder(replace(plan, said=replace(plan.said, tokens_per_batch=budget)))
+            self.phases["load"] = (clock.now() - start) / 1e9
+            for profile, texts in profiles.items():
+                self.warm_up(texts, ROLE[profile])
+            after = counters.host_resident()
+        except Exception as error:  # a compiler, a platform, a type: whatever it is, the others go on
+            self.fail(error)
+            return
+        self.memory_bytes = None if before is None or after is None else max(0, after - before)
+        self.tokens_per_batch = self.encoder.tokens_per_batch("passage")
+        self.facts = {**facts_of(self.encoder), **self.encoder.platform.model_facts()}
+
+    def warm_up(self, texts: Sequence[str], role: Role) -> None:
+        """Encode texts without keeping what that takes in a turn."""
+        if self.encoder is None:
+            raise ValueError(f"{self.name} is not set up")
+        clock, timings = Clock(), Timings()
+        self.encoder.timings = timings
+        start = clock.now()
+        if role == "passage":
+            self.encoder.settle(texts, role)
+        self.encoder.encode(texts[:FEW], role)
+        timings.took("warm_up", (clock.now() - start) / 1e9 - timings.one_off)
+        self._include(timings)
+
+    def _include(self, timings: Timings) -> None:
+        for name, seconds in timings.phases.items():
+            self.phases[name] = self.phases.get(name, 0) + seconds
+
+    def encode(self, texts: Sequence[str], profile: str) -> "tuple[np.ndarray, int, int] | None":
+        """Return the vectors of texts, the tokens, and nanoseconds; None where it failed, and then it is let go.
+
+        Online, one text after the other. What a compiler does on the way is in no turn.
+        """
+        import numpy as np
+
+        if self.encoder is None:
+            return None
+        clock, timings = Clock(), Timings()
+        self.encoder.timings = timings
+        parts = [[text] for text in texts] if profile == "online" else [texts]
+        try:
+            start = clock.now()
+            vectors = [self.encoder.encode(part, ROLE[profile]) for part in parts]
+            taken = clock.now() - start - round(timings.one_off * 1e9)
+            self._include(timings)
+        except Exception as error:  # compilers fail with some shape, in their own ways
+            self.fail(error)
+            return None
+        return np.concatenate(vectors), timings.tokens, taken
+
+    def fail(self, error: Exception) -> None:
+        """Keep why it cannot go on, and let its model go."""
+        kind = "" if isinstance(error, FmbenchError) else f"{type(error).__name__}: "
+        self.why_not = kind + first_line(error)
+        self.let_go()
+
+    def let_go(self) -> None:
+        """Free the model."""
+        self.encoder = None
+        gc.collect()
+
+
+class Stable:
+    """Entrants that are set up beside each other; the settings of one hold at a time."""
+
+    def __init__(self) -> None:
+        self._wishes: list[tuple[Any, int | None]] = []
+        self._places: dict[str, int] = {}
+        self._settings: Settings | None = None
+
+    def add(self, entrant: Entrant) -> None:
+        """Take one that was set up."""
+        if entrant.encoder is None:
+            raise ValueError(f"{entrant.name} is not set up")
+        if self._settings is not None:
+            self._settings.activate(0)  # what torch had is asked again
+        self._places[entrant.name] = len(self._wishes)
+        self._wishes.append((entrant.encoder.arguments.options, entrant.encoder.arguments.threads))
+        self._settings = Settings(self._wishes)
+
+    def activate(self, entrant: Entrant) -> None:
+        """Make an entrant's settings hold."""
+        if self._settings is not None:
+            self._settings.activate(self._places[entrant.name])

@@ -1,0 +1,129 @@
+"""The log of a choice: every turn when it is known, and what an earlier run of the same command left there."""
+
+import contextlib
+import dataclasses
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Self, TextIO
+
+from fmbench import lines, plugins, session
+from fmbench.errors import UsageError, first_line
+from fmbench.facts import differences, said_of
+from fmbench.history import binding, ignore
+from fmbench.secrets import masked, masked_values, sealed
+from fmbench.session import LogWriter, Session
+
+from .arguments import FREE, ChooseArguments, ModelCommand
+from .race import Turn
+
+DRIVER = "choose"
+SHOWN = 4
+
+
+class ChoiceLog:
+    """Appends to a log. What it held before is in `turns`, `failures`, `set_ups`, `spent` and `ended`."""
+
+    def __init__(self, path: Path, writer: LogWriter) -> None:
+        self.path, self._writer = path, writer
+        self.turns: list[Turn] = []
+        self.failures: dict[str, str] = {}
+        self.set_ups: dict[str, dict[str, Any]] = {}  # what the last set-up of a candidate found
+        self.facts: dict[str, dict[str, Any]] = {}  # by candidate; of the run itself under ""
+        self.spent = 0.0  # seconds of phases and turns
+        self.choices: dict[str, dict[str, Any]] = {}  # by profile
+        self._given: list[tuple[str, str]] = []
+
+    @classmethod
+    @contextlib.contextmanager
+    def open(cls, arguments: ChooseArguments) -> Iterator[Self]:
+        """Yield the log, locked. Raises UsageError for a file that is another command's, or something else."""
+        path = arguments.log
+        try:
+            stream = path.open("a+", encoding="utf-8")
+        except OSError as error:
+            raise UsageError(f"--log {path}: {error.strerror or first_line(error)}") from None
+        with stream:
+            session.claim(stream, f"--log {path}")
+            log = cls(path, LogWriter(stream))
+            log._read(stream)
+            log._check_arguments(arguments)
+            yield log
+
+    @property
+    def is_new(self) -> bool:
+        """Whether nothing was in it."""
+        return not self._given
+
+    def begin(self, arguments: ChooseArguments, reference: ModelCommand, found: Mapping[str, Any]) -> None:
+        """Say what every log begins with, or check that the log is of that. Raises UsageError."""
+        if self.is_new:
+            run = Session(self._writer, DRIVER, dataclasses.replace(reference, given=arguments.given))
+            run.begin()
+            run.describe({"task": DRIVER, **found})
+        else:
+            self.check("", found)
+
+    def write(self, kind: str, data: Mapping[str, Any]) -> None:
+        """Write a line of a kind."""
+        self._writer.write(lines.JsonLine(kind, dict(data)))
+
+    def check(self, variant: str, found: Mapping[str, Any]) -> None:
+        """Raise UsageError where the log has other facts of a candidate, or of the run."""
+        then, now = self.facts.get(variant, {}), masked_values(found)
+        both = {key: value for key, value in then.items() if key in now}
+        self._refuse(differences(both, {key: now[key] for key in both}), f"{variant}: " if variant else "")
+
+    def tell(self, command: str, *words: str) -> int:
+        """Run a command that reads the log, which is its last word, and return its exit code: it is found by name."""
+        commands, _ = plugins.discover("fmbench.commands")
+        return int(commands[command].load()([*words, str(self.path)]))
+
+    def _read(self, stream: TextIO) -> None:
+        """Take over what is there; a last line that is torn is cut off."""
+        raw = self.path.read_bytes()
+        if raw and not raw.startswith(b"FMWORK LOG "):
+            raise UsageError(f"--log {self.path}: holds something else than a log of fmbench; name another file")
+        whole = raw[: raw.rfind(b"\n") + 1]
+        if len(whole) < len(raw):
+            os.ftruncate(stream.fileno(), len(whole))
+        for text in whole.decode("utf-8", "replace").splitlines():
+            self._take(lines.parse_whole(text, True, True, ignore))
+
+    def _take(self, line: lines.Line | None) -> None:
+        if isinstance(line, lines.Arg):
+            self._given.append((line.key, line.value))
+        elif lines.is_json(line, "LOG") and line.data.get("driver") != DRIVER:
+            raise UsageError(f"--log {self.path}: is a log of another command; name another file")
+        elif lines.is_json(line, "ENV"):
+            found = dict(line.data)
+            self.facts.setdefault(str(found.pop("variant", "")), {}).update(found)
+        elif lines.is_json(line, "TURN"):
+            self.turns.append(Turn.of(line.data))
+            self.spent += line.data["nanoseconds"] / 1e9
+        elif lines.is_json(line, "PHASE"):
+            self.spent += line.data["seconds"]
+            if "memory_bytes" in line.data:
+                self.set_ups[line.data["variant"]] = line.data
+        elif lines.is_json(line, "FID") and line.data.get("failure"):
+            self.failures[str(line.data["variant"])] = str(line.data["failure"])
+        elif lines.is_json(line, "CHOICE"):
+            self.choices[str(line.data["profile"])] = line.data
+
+    def _check_arguments(self, arguments: ChooseArguments) -> None:
+        if self.is_new:
+            return
+        now = [(name, masked(name, value, sealed)) for name, value in arguments.given]
+        then, asked = (binding([pair for pair in given if pair[0] not in FREE], ()) for given in (self._given, now))
+        self._refuse({
+            f"--{key}": (then.get(key), asked.get(key)) for key in {**then, **asked} if then.get(key) != asked.get(key)
+        })  # fmt: skip
+
+    def _refuse(self, pairs: Mapping[str, tuple[Any, Any]], whose: str = "") -> None:
+        """Raise UsageError that names what differs, if anything."""
+        if pairs:
+            named = "; ".join(said_of(key, *pairs[key]) for key in sorted(pairs)[:SHOWN])
+            more = f"; and {len(pairs) - SHOWN} more" if len(pairs) > SHOWN else ""
+            raise UsageError(
+                f"--log {self.path}: is of something else ({whose}{named}{more}); name another: --log OTHER"
+            )

@@ -1,0 +1,167 @@
+"""How good a candidate is beside the reference, on one data set: vectors, rankings, judgements, and what they show."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol, cast
+
+from fmbench.collection import Qrels
+from fmbench.embeddings import Embeddings, open_or_encode
+from fmbench.embeddings.store import Progress, Texts
+from fmbench.encoder import Encoder
+from fmbench.ranking.evaluation import Evaluation
+from fmbench.ranking.measures import evaluate
+from fmbench.ranking.paired import compare
+from fmbench.resampling import Interval
+from fmbench.search import Block, Similarity, TopK, choose_engine, search
+
+if TYPE_CHECKING:
+    import numpy as np
+
+DEPTH = 10
+METRIC = f"ndcg_cut_{DEPTH}"
+BLOCK = 65_536  # passages that are held against each other, or searched, at once
+
+Kept = Literal["shown", "not shown", "worse"]
+
+
+class Collection(Protocol):
+    """What is encoded, and which documents are relevant, where that is known: a `Dataset` is one."""
+
+    @property
+    def corpus(self) -> Texts:
+        """The passages."""
+
+    @property
+    def queries(self) -> Texts:
+        """The queries; where judgements are, those that they name."""
+
+    @property
+    def qrels(self) -> Qrels | None:
+        """The judgements."""
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """What a candidate must keep: at least so much of one measure.
+
+    `ndcg` is a share of the reference's nDCG@10, `overlap` of its top 10, `cosine` the least of any text.
+    """
+
+    measure: Literal["ndcg", "overlap", "cosine"]
+    least: float
+
+    def as_json(self) -> dict[str, float]:
+        """Return what a CHOICE line says."""
+        return {self.measure: self.least}
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """What one encoder makes of a collection: its vectors, what they find, and how good that is.
+
+    `queries` has shape (m, d). `evaluation` is None without judgements.
+    """
+
+    queries: "np.ndarray"
+    passages: Embeddings
+    top: TopK
+    evaluation: Evaluation | None
+
+    @classmethod
+    def of(
+        cls, encoder: Encoder, collection: Collection, cache: Path | None, progress: Progress | None = None
+    ) -> "Ranking":
+        """Encode all texts into the cache, or take them from there, and search exactly.
+
+        No document is found by the query that has its id. Raises what the encoder raises, UsageError for a vector
+        with NaN or infinity among it.
+        """
+        queries = open_or_encode(cache, collection.queries, encoder, "query")
+        passages = open_or_encode(cache, collection.corpus, encoder, "passage", progress=progress)
+        vectors, similarity = queries.as_array(), cast("Similarity", encoder.similarity or "cosine")
+        top = search(
+            vectors, queries.ids, (Block(block.ids, block.vectors) for block in passages.blocks(BLOCK)), DEPTH,
+            similarity, engine=choose_engine(encoder.platform, passages.dim), ignore_identical_ids=True,
+        )  # fmt: skip
+        judged = evaluate(top.run(), collection.qrels, [DEPTH]) if collection.qrels else None
+        return cls(vectors, passages, top, judged)
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """One candidate beside the reference, as a CHOICE line says it; what needs judgements is None without.
+
+    `ndcg_change` is mean(candidate - reference) of nDCG@10 with its 95% interval and p, `ndcg_share` how much of the
+    reference's is kept with its 95% interval: all of one randomisation test over queries, so that p is below 5% exactly
+    where the one interval leaves out 0 and the other 1.
+    """
+
+    least_cosine: float
+    mean_cosine: float
+    overlap: float
+    kept: Kept
+    ndcg: float | None = None
+    ndcg_change: float | None = None
+    ndcg_interval: Interval | None = None
+    ndcg_p: float | None = None
+    ndcg_share: float | None = None
+    ndcg_share_interval: Interval | None = None
+
+
+def quality(reference: Ranking, candidate: Ranking, keep: Keep) -> Quality:
+    """Hold a candidate's ranking against the reference's, of the same collection.
+
+    Raises ValueError where what must be kept is nDCG, and there are no judgements.
+    """
+    cosines = all_cosines(reference, candidate)
+    least, shared = float(cosines.min()), overlap(reference.top, candidate.top)
+    if reference.evaluation is None or candidate.evaluation is None:
+        return Quality(least, float(cosines.mean()), shared, kept_of(keep, {"cosine": least, "overlap": shared}))
+    found = compare(reference.evaluation, candidate.evaluation)[METRIC]
+    measures = {"cosine": least, "overlap": shared, "ndcg": found.share_interval}
+    return Quality(
+        least, float(cosines.mean()), shared, kept_of(keep, measures), candidate.evaluation.means()[METRIC],
+        found.mean, found.interval, found.p, found.share, found.share_interval,
+    )  # fmt: skip
+
+
+def kept_of(keep: Keep, measures: Mapping[str, float | Interval | None]) -> Kept:
+    """Return the verdict on what was kept, given each measure: its value, its 95% interval, or None if unbounded.
+
+    Shown is what all of the interval keeps (non-inferiority), worse what none of it does. A value that no chance is in,
+    a cosine or an overlap, is one or the other. Raises ValueError where the measure is not there.
+    """
+    if keep.measure not in measures:
+        raise ValueError(f"nothing says how much {keep.measure} is kept")
+    found = measures[keep.measure]
+    if found is None:
+        return "not shown"
+    low, high = found if isinstance(found, tuple) else (found, found)
+    return "shown" if low >= keep.least else "worse" if high < keep.least else "not shown"
+
+
+def all_cosines(one: Ranking, other: Ranking) -> "np.ndarray":
+    """Return the cosine of each text's two vectors, the queries' first."""
+    import numpy as np
+
+    pairs = zip(one.passages.blocks(BLOCK), other.passages.blocks(BLOCK), strict=True)
+    return np.concatenate([cosines(one.queries, other.queries), *(cosines(a.vectors, b.vectors) for a, b in pairs)])
+
+
+def cosines(one: "np.ndarray", other: "np.ndarray") -> "np.ndarray":
+    """Return the cosines (n,) of the rows of two arrays (n, d); two equal rows have 1, zeros too; one of zeros 0."""
+    import numpy as np
+
+    sides = [side.astype(np.float64) for side in (one, other)]
+    lengths = [np.linalg.norm(side, axis=1) for side in sides]
+    size = lengths[0] * lengths[1]
+    products = (sides[0] * sides[1]).sum(axis=1)
+    same = (sides[0] == sides[1]).all(axis=1)
+    return np.where(same, 1.0, np.divide(products, size, out=np.zeros_like(size), where=size > 0)).clip(-1, 1)
+
+
+def overlap(one: TopK, other: TopK) -> float:
+    """Return the mean share of the first one's documents that the second one has too."""
+    shares = [len(set(a) & set(b)) / max(1, len(a)) for a, b in zip(one.ids, other.ids, strict=True)]
+    return sum(shares) / max(1, len(shares))

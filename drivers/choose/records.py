@@ -1,0 +1,106 @@
+"""What the lines of a choice say beside its turns: who failed, how faithful one is, pairs, and the choice itself."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from .arguments import ChooseArguments
+from .decision import Choice, Known, Place
+from .entrant import Entrant
+from .quality import Keep, Quality
+from .race import Race, Ratio
+
+SECONDS = 3600  # of an hour, which --price is of
+JUDGED = (  # fields of a Quality
+    "overlap", "ndcg", "ndcg_change", "ndcg_interval", "ndcg_p", "ndcg_share", "ndcg_share_interval", "kept",
+)  # fmt: skip
+
+
+def failure(entrant: Entrant, reference: str) -> dict[str, Any]:
+    """Return a FID line of a candidate that cannot run."""
+    return {**side(entrant.name, reference), "verdict": "unsupported", "failure": entrant.why_not}
+
+
+def fidelity(name: str, reference: str, found: Quality, ratio: Ratio | None, passages: int) -> dict[str, Any]:
+    """Return a FID line of how faithful a candidate is, beside how fast in bulk."""
+    pair = ratio.pair if ratio else None
+    speed = {} if pair is None else {
+        "speed": 1 / pair.ratio, "speed_interval": [1 / pair.interval[1], 1 / pair.interval[0]],
+        "speed_verdict": pair.verdict, "speed_reason": pair.reason,
+    }  # fmt: skip
+    return {
+        **side(name, reference), "verdict": "equal" if name == reference else "different",
+        "min_cosine": found.least_cosine, "mean_cosine": found.mean_cosine, "overlap": found.overlap,
+        "ndcg": found.ndcg, "ndcg_change": found.ndcg_change, "ndcg_interval": found.ndcg_interval,
+        "ndcg_p": found.ndcg_p, "passages": passages, "of_passages": passages, **speed,
+    }  # fmt: skip
+
+
+def side(name: str, reference: str) -> dict[str, str]:
+    """Return what both of these lines begin with."""
+    return {"artifact": f"ladder/{name}", "kind": "variant", "reference": reference, "variant": name}
+
+
+def pairs(race: Race, found: Choice) -> Iterator[dict[str, Any]]:
+    """Yield a PAIR line of each candidate that met the reference."""
+    for place in found.places:
+        pair = place.against.pair if place.against else None
+        if pair is not None and place.known.name != race.reference:
+            yield {
+                "a": race.reference, "b": place.known.name, "n": pair.n, "ratio": pair.ratio,
+                "interval": list(pair.interval), "p": pair.p, "verdict": pair.verdict, "reason": pair.reason,
+                "detectable": pair.detectable, "profile": race.profile, "overrides": place.known.overrides,
+            }  # fmt: skip
+
+
+def choice(race: Race, found: Choice, known: Mapping[str, Known], arguments: ChooseArguments, keep: Keep, status: str
+            ) -> dict[str, Any]:  # fmt: skip
+    """Return what a CHOICE line says; the candidates that cannot run come last."""
+    front = on_front(found.places)
+    places = sorted(found.places, key=lambda place: -place.speed)
+    rows = [row_of(race.profile, place, arguments.price, place.known.name in front) for place in places]
+    ran = {row["name"] for row in rows}
+    rows += [about(one) for one in known.values() if one.name not in ran]
+    return {
+        "profile": race.profile, "status": status, "reference": race.reference, "keep": keep.as_json(),
+        "budget_seconds": arguments.budget, "candidates": rows, "winner": found.winner, "ties": list(found.ties),
+        "why": found.why,
+    }  # fmt: skip
+
+
+def about(one: Known) -> dict[str, Any]:
+    """Return what is said of a candidate that took no turn too."""
+    why_not = {"why_not": one.why_not} if one.why_not else {}
+    return {"name": one.name, "overrides": one.overrides, "reason": one.reason, **why_not}
+
+
+def row_of(profile: str, place: Place, price: float | None, front: bool) -> dict[str, Any]:
+    """Return one candidate of a CHOICE line."""
+    one, lane, found = place.known, place.lane, place.against
+    left = {"left_in_round": lane.left.round, "left_because": lane.left.because} if lane.left else {}
+    seconds = lane.nanoseconds_per_text / 1e9
+    texts, tokens = (sum(getattr(turn, key) for turn in lane.turns.values()) for key in ("texts", "tokens"))
+    cost = price / SECONDS * seconds * texts / tokens * 1e6 if price and tokens else None
+    judged = one.quality
+    return {
+        **about(one), **left, "speed": place.speed, "interval": [1 / found.high, 1 / found.low] if found else None,
+        "rounds": len(lane.turns), **({"latency_ms": 1e3 * seconds} if profile == "online" else
+                                      {"texts_per_second": 1 / seconds, "tokens_per_batch": one.tokens_per_batch}),
+        "memory_bytes": one.memory_bytes, **({"cost_per_million_tokens": cost} if cost else {}),
+        "least_cosine": judged.least_cosine if judged else lane.least_cosine,
+        "mean_cosine": judged.mean_cosine if judged else 1 - lane.loss,
+        **{key: getattr(judged, key, None) for key in JUDGED},
+        "packages": len(one.brings), "front": front, "command": one.command, "program": one.program,
+    }  # fmt: skip
+
+
+def on_front(places: Sequence[Place]) -> set[str]:
+    """Return who is not both slower and less faithful than another."""
+    return {
+        place.known.name
+        for place in places
+        if not any(
+            (other.speed >= place.speed and other.faithfulness > place.faithfulness)
+            or (other.speed > place.speed and other.faithfulness >= place.faithfulness)
+            for other in places
+        )
+    }

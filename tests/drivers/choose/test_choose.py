@@ -1,0 +1,172 @@
+"""`fmbench choose` on a tiny model and a fake noisy platform, in this process."""
+
+import subprocess
+import sys
+
+import pytest
+
+from fmbench import lines
+from fmbench.drivers.choose import chooser
+from fmbench.drivers.choose.entrant import Entrant
+from fmbench.ending import Terminated
+
+NOISY = ("--platforms", "noisy", "--platform:milliseconds", "2", "--platform:noise", "0.02", "--threads", "1")
+FASTER = "--platform:milliseconds 1.4"
+WRONG = "--platform:milliseconds 1, --platform:wrong 1"  # as tables have it
+RACE = (*NOISY, "--vs", FASTER, "--vs", WRONG.replace(",", ""), "--budget", "60s")
+
+
+def of(written, kind, **wanted):
+    return [
+        line.data for line in written
+        if lines.is_json(line, kind) and all(line.data.get(key) == value for key, value in wanted.items())
+    ]  # fmt: skip
+
+
+def last(written, profile):
+    return of(written, "CHOICE", profile=profile)[-1]
+
+
+def test_the_faster_faithful_one_wins_and_the_wrong_one_does_not(choose):
+    code, written, out, err = choose(*RACE)
+    assert code == 0 and out, err
+    for profile in ("online", "bulk"):
+        found = last(written, profile)
+        rows = {row["name"]: row for row in found["candidates"]}
+        assert (found["winner"], found["status"], found["ties"]) == (FASTER, "final", []), found
+        assert rows[FASTER]["kept"] == rows["noisy float32"]["kept"] == "shown" and rows[WRONG]["kept"] == "worse"
+        assert rows[FASTER]["least_cosine"] == 1 and rows[WRONG]["mean_cosine"] < 0.99
+        assert rows[FASTER]["interval"][0] <= rows[FASTER]["speed"] <= rows[FASTER]["interval"][1]
+        assert rows[FASTER]["front"] and not rows["noisy float32"]["front"]
+        turns = of(written, "TURN", profile=profile)
+        assert len(turns) == len({(turn["variant"], turn["round"]) for turn in turns})
+        assert rows[FASTER]["rounds"] == len([turn for turn in turns if turn["variant"] == FASTER])
+    env = {key: value for data in of(written, "ENV", variant=None) for key, value in data.items()}
+    assert (env["task"], env["passages"], env["queries"]) == ("choose", 60, 20)
+    assert {data["variant"] for data in of(written, "ENV") if "variant" in data} >= {"noisy float32", FASTER, WRONG}
+    fids = {data["variant"]: data for data in of(written, "FID")}
+    assert fids["noisy float32"]["verdict"] == "equal" and fids[WRONG]["overlap"] < 1
+
+
+def test_a_cosine_decides_early_without_judgements(choose, tmp_path):
+    texts = tmp_path / "texts.txt"
+    texts.write_text("wing flow\nshock wave heat\nlayer pressure drag lift\nplate cone jet\nnozzle wake gas air\n")
+    code, written, _, err = choose(*RACE, "--keep_cosine", "0.999", data=("--texts", texts))
+    assert code == 0, err
+    found = last(written, "bulk")
+    (wrong,) = [row for row in found["candidates"] if row["name"] == WRONG]
+    assert found["keep"] == {"cosine": 0.999} and found["winner"] == FASTER
+    assert wrong["left_in_round"] == 3 and "below 0.999" in wrong["left_because"] and wrong["kept"] is None
+
+
+@pytest.fixture
+def stop_at(monkeypatch):
+    """stop_at(n, error) -> the n-th turn raises; returns the turns that were taken since."""
+    real = Entrant.encode
+
+    def install(number, error=KeyboardInterrupt):
+        taken = []
+
+        def encode(entrant, texts, profile):
+            if len(taken) == number:
+                raise error
+            taken.append((profile, entrant.name))
+            return real(entrant, texts, profile)
+
+        monkeypatch.setattr(Entrant, "encode", encode)
+        return taken
+
+    return install
+
+
+@pytest.mark.parametrize(("error", "expected"), [(KeyboardInterrupt, 130), (Terminated, 143)])
+def test_what_is_stopped_says_where_it_stands_and_goes_on(error, expected, choose, stop_at):
+    stop_at(40, error)
+    code, written, out, err = choose(*RACE)
+    assert code == expected and "the same command goes on" in err and out
+    assert last(written, "online")["status"] == "standing" and last(written, "online")["winner"] is None
+    before = of(written, "TURN")
+    stop_at(None)
+    code, written, _, err = choose(*RACE)
+    assert code == 0, err
+    turns = of(written, "TURN")
+    assert turns[: len(before)] == before and len(of(written, "LOG")) == 1
+    assert len(turns) == len({(turn["profile"], turn["variant"], turn["round"]) for turn in turns})
+    assert {last(written, profile)["winner"] for profile in ("online", "bulk")} == {FASTER}
+    taken = stop_at(None)
+    again = choose(*RACE)
+    assert (again[0], taken, of(again[1], "TURN")) == (0, [], turns)  # the answer is there
+
+
+def test_a_log_of_something_else_is_refused(choose, tmp_path):
+    log = tmp_path / "choice.log"
+    assert choose(*RACE, "--profile", "bulk")[0] == 0
+    code, _, _, err = choose(*RACE, "--profile", "online")
+    assert code == 2 and "--profile" in err and "--log OTHER" in err
+    log.write_text("something\n")
+    code, _, _, err = choose(*RACE)
+    assert code == 2 and "holds something else" in err and log.read_text() == "something\n"
+
+
+def test_models_that_do_not_fit_together_race_in_heats(choose, monkeypatch):
+    monkeypatch.setattr(chooser.Chooser, "_fits", lambda self: not self._racing_beside_reference())
+    monkeypatch.setattr(
+        chooser.Chooser, "_racing_beside_reference",
+        lambda self: any(one.encoder for one in self._entrants.values() if one is not self._reference), raising=False,
+    )  # fmt: skip
+    code, written, _, err = choose(*RACE, "--profile", "bulk")
+    assert code == 0, err
+    turns = of(written, "TURN")
+    assert {turn["heat"] for turn in turns if turn["variant"] == "noisy float32"} == {0, 1}
+    assert {turn["heat"] for turn in turns if turn["variant"] == FASTER} == {0}
+    found = last(written, "bulk")
+    assert found["winner"] == FASTER and found["candidates"][1]["speed"] > 1.1
+
+
+def test_what_cannot_run_is_a_row_that_says_why(choose):
+    more = ("--vs", "--model:attn_implementation nonsense", "--profile", "bulk", "--budget", "30s")
+    code, written, _, err = choose("--platforms", "noisy,hpu", *NOISY[2:], "--vs", FASTER, *more)
+    assert code == 0, err
+    rows = {row["name"]: row for row in last(written, "bulk")["candidates"]}
+    assert "not installed" in rows["hpu"]["why_not"]
+    assert "nonsense" in rows["--model:attn_implementation nonsense"]["why_not"]
+    assert {data["variant"] for data in of(written, "FID", verdict="unsupported")} == {
+        "hpu", "--model:attn_implementation nonsense",
+    }  # fmt: skip
+
+
+def test_a_budget_for_nothing_says_what_would_do(choose):
+    code, _, _, err = choose(*NOISY, "--vs", FASTER, "--budget", "0.01s")
+    assert code == 2 and "give at least" in err.splitlines()[-1], err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--platforms", "cpux"], "--platforms cpux: unknown; did you mean cpu?"),
+        (["--platforms", "null"], "no model runs there"),
+        (["--platforms", "cpu", "--without", "cpu float33"], "--without cpu float33: no candidate; did you mean"),
+        (["--platforms", "cpu", "--without", "cpu float32"], "is the reference"),
+        (["--platforms", "hpu"], "no candidate beside"),
+        (["--vs", "--dataset x"], "--vs"),
+        (["--budget", "10x"], "10m"),
+        (["--keep", "101%"], "not between 0% and 100%"),
+        (["--keep", "99%", "--keep_cosine", "0.9"], "name the one that decides"),
+        (["--texts", "x"], "one of the two"),
+        (["--model:nonsense", "1"], "nonsense"),
+    ],
+)
+def test_a_wrong_command_line_is_one_line(words, message, choose):
+    code, written, out, err = choose(*words)
+    assert (code, written, out) == (2, [], ""), err
+    assert message in err and len(err.splitlines()) == 1, err
+
+
+def test_help_and_usage_errors_import_no_torch():
+    code = (
+        "import sys\nfrom fmbench import cli\n"
+        "for words in (['--help'], ['--model_name', 'gone', '--dataset', 'gone']):\n"
+        "    try:\n        cli.main(['choose', *words])\n    except SystemExit:\n        pass\n"
+        "assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
