@@ -25,6 +25,7 @@ class CudaBackend(AcceleratorBackend):
     synonyms = ("gpu", "nvidia", "nvidia_gpu", "rocm", "amd", "hip", "radeon", "geforce", "tensorrt")
     distributions = ("torch", "nvidia-ml-py")
     device_type = "cuda"
+    unpadded = True
 
     @classmethod
     def unavailable(cls) -> str | None:

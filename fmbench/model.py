@@ -7,6 +7,7 @@ from collections.abc import Container, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fmbench.backend import UNPADDED
 from fmbench.console import note, warn
 from fmbench.digest import weights_files
 from fmbench.errors import UsageError, nearest, one_line
@@ -47,6 +48,11 @@ def load(source: Source, arguments: Arguments, pooler: bool = True) -> "torch.nn
     quiet()
     model_class = import_class(arguments.model_class, source)
     options = dict(arguments.options["model"])
+    unpadded = options.get("attn_implementation") == UNPADDED
+    if unpadded:
+        from fmbench import attention
+
+        attention.register()
     dtype = take_dtype(options, source)
     torch.manual_seed(arguments.seed)
     if arguments.weights == "random":
@@ -56,6 +62,8 @@ def load(source: Source, arguments: Arguments, pooler: bool = True) -> "torch.nn
         if source.kind == "hub":
             check_indexes(snapshot(source.location, arguments))
         model = load_pretrained(model_class, source, options, pooler)
+    if unpadded:
+        attention.check(model)
     for_encoding(model, arguments.options["model"])
     say_what_was_built(model, arguments.model_class)
     # from_pretrained returns a model in evaluation mode; random weights follow, so that both do the same work.
