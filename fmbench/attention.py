@@ -66,16 +66,20 @@ def attend(
             module, query, key, value, attention_mask, scaling=scaling, is_causal=is_causal, **more
         )
     rows, _, length, _ = query.shape
+    side = -1 if sliding_window is None else sliding_window - 1  # as transformers hands it to FlashAttention
+    causal = getattr(module, "is_causal", False) if is_causal is None else is_causal
+    window = (side, 0 if causal else side)
+    groups = getattr(module, "num_key_value_groups", 1)
+    key, value = repeat_kv(key, groups), repeat_kv(value, groups)
+    if cu_seq_lens_q is None and not query.is_cuda:  # on the way to no device at all, too, where work is counted
+        seen = near(length, window, query.device)
+        return scaled_dot_product_attention(query, key, value, attn_mask=seen, scale=scaling).transpose(1, 2), None
     if cu_seq_lens_q is None or max_length_q is None:
         cu_seq_lens_q = torch.arange(0, (rows + 1) * length, length, dtype=torch.int32, device=query.device)
         max_length_q = length
-    side = -1 if sliding_window is None else sliding_window - 1  # as transformers hands it to FlashAttention
-    causal = getattr(module, "is_causal", False) if is_causal is None else is_causal
-    groups = getattr(module, "num_key_value_groups", 1)
-    heads = (query, repeat_kv(key, groups), repeat_kv(value, groups))
-    queries, keys, values = (one.transpose(1, 2).flatten(0, 1) for one in heads)
+    queries, keys, values = (one.transpose(1, 2).flatten(0, 1) for one in (query, key, value))
     kernel = flash if query.is_cuda else reference
-    found = kernel(queries, keys, values, cu_seq_lens_q, max_length_q, scaling, (side, 0 if causal else side))
+    found = kernel(queries, keys, values, cu_seq_lens_q, max_length_q, scaling, window)
     return found.unflatten(0, (rows, length)), None
 
 
