@@ -57,7 +57,7 @@ def load(source: Source, arguments: Arguments, pooler: bool = True) -> "torch.nn
         if source.kind == "hub":
             check_indexes(snapshot(source.location, arguments))
         model = load_pretrained(model_class, source, options, pooler)
-    if model.config._attn_implementation == UNPADDED:
+    if options.get("attn_implementation") == UNPADDED:
         from fmbench.attention import check
 
         check(model)
