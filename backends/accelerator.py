@@ -1,9 +1,12 @@
 """The devices that torch reaches through torch.accelerator: one generic class, one name each."""
 
+import importlib
+import importlib.metadata
+import importlib.util
 from typing import Any, ClassVar
 
 from fmbench.backend import Backend, Candidate, Memory, Model
-from fmbench.errors import PlatformError
+from fmbench.errors import PlatformError, UsageError
 from fmbench.options import Arguments
 
 
@@ -13,13 +16,16 @@ class AcceleratorBackend(Backend):
     tokens_per_batch = 16_384  # a CPU's 1,024 leave such a device waiting for its next launch
 
     numbered = True
-    device_type: ClassVar[str]
+    device_type: str
+    vendor: ClassVar[str | None] = None  # the module whose import registers torch's module of the device
 
     @classmethod
     def unavailable(cls) -> str | None:
         """Return why torch sees no such device."""
         import torch
 
+        if cls.vendor and importlib.util.find_spec(cls.vendor.partition(".")[0]) is None:
+            return f"{cls.vendor.partition('.')[0]} is not installed"
         module = cls.module()
         if module is None or not module.is_available():
             return f"torch {torch.__version__} sees no {cls.device_type} device"
@@ -30,6 +36,8 @@ class AcceleratorBackend(Backend):
         """Return torch's module of the device (torch.xpu), or None where torch was built without it."""
         import torch
 
+        if cls.vendor:
+            importlib.import_module(cls.vendor)
         return getattr(torch, cls.device_type, None)
 
     def candidates(self, arguments: Arguments) -> list[Candidate]:
@@ -45,8 +53,8 @@ class AcceleratorBackend(Backend):
         if self._index >= count:
             raise PlatformError(f"--device {self._index}: {self.name} has {count} device(s), numbered from 0")
         self.device = torch.device(self.device_type, self._index)
-        if hasattr(self._module(), "set_device"):
-            self._module().set_device(self._index)
+        for name in ("set_device", "set_device_index"):  # the latter in torch.accelerator
+            getattr(self._module(), name, lambda index: None)(self._index)
 
     def _module(self) -> Any:
         module = self.module()
@@ -129,14 +137,72 @@ class HpuBackend(AcceleratorBackend):
     install = "the Gaudi image, with habana-torch-plugin"
     distributions = ("torch", "habana-torch-plugin")
     device_type = "hpu"
+    vendor = "habana_frameworks.torch"
+
+
+class NpuBackend(AcceleratorBackend):
+    """Huawei's Ascend."""
+
+    name = "npu"
+    summary = "Huawei Ascend NPU"
+    synonyms = ("huawei", "ascend", "ascend910", "910b", "310p", "cann", "torch_npu", "atlas")
+    install = "CANN and the driver, then pip install torch-npu, of torch's own version"
+    distributions = ("torch", "torch-npu")
+    device_type = "npu"
+    vendor = "torch_npu"
+
+
+class MtiaBackend(AcceleratorBackend):
+    """Meta's MTIA."""
+
+    name = "mtia"
+    summary = "Meta MTIA"
+    synonyms = ("meta", "facebook")
+    install = "a build of torch for MTIA; Meta publishes none"
+    device_type = "mtia"
+
+
+class NamedBackend(AcceleratorBackend):
+    """Any other device of torch: one that a vendor's package registers when torch is imported, under its own name.
+
+    What torch's module of it lacks is taken from torch.accelerator; what that lacks too is not known, and left out.
+    """
+
+    name = "accelerator"
+    summary = "any other device that torch has: --platform:device_type NAME"
+    options = ("device_type",)
+    synonyms = ("privateuse1", "privateuseone", "openreg", "custom", "device")
+    install = "the vendor's package, which registers its device when torch is imported"
 
     @classmethod
-    def module(cls) -> Any | None:
-        """Return torch.hpu, which the vendor's package registers."""
-        import importlib.util
+    def unavailable(cls) -> str | None:
+        """Return that torch has no accelerator."""
+        return None if cls.choices() else "torch sees no accelerator"
 
-        if importlib.util.find_spec("habana_frameworks") is None:
-            return None
-        import habana_frameworks.torch  # noqa: F401 (registers torch.hpu)
+    @classmethod
+    def choices(cls) -> list[str]:
+        """Return the name of the device that torch has; there is one in a process."""
+        import torch
 
-        return super().module()
+        found = torch.accelerator.current_accelerator()
+        return [found.type] if found and torch.accelerator.is_available() else []
+
+    def _check(self, arguments: Arguments) -> None:
+        named, here = arguments.literal("platform", "device_type"), self.choices()
+        if named not in here:
+            said = "say which" if named is None else f"{named} is none of them"
+            raise UsageError(f"--platform:device_type: {said}; torch has {', '.join(here)}")
+
+    def _setup(self, arguments: Arguments) -> None:
+        self.device_type = str(arguments.literal("platform", "device_type"))
+        super()._setup(arguments)
+
+    def _module(self) -> Any:
+        import torch
+
+        return getattr(torch, self.device_type, torch.accelerator)
+
+    def facts(self) -> dict[str, Any]:
+        """Return the device's name, and the versions of the packages that register devices."""
+        found = importlib.metadata.entry_points(group="torch.backends")
+        return {**super().facts(), "registered_by": {one.dist.name: one.dist.version for one in found if one.dist}}

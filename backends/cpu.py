@@ -4,7 +4,8 @@ import os
 import shutil
 from typing import Any
 
-from fmbench.backend import Backend, Candidate, Forward, Model
+from fmbench.backend import UNPADDED, Backend, Candidate, Forward, Model
+from fmbench.console import note
 from fmbench.counters import Counter
 from fmbench.errors import UsageError
 from fmbench.options import Arguments
@@ -25,6 +26,7 @@ class CpuBackend(Backend):
 
     name = "cpu"
     summary = "torch on the host's cores"
+    unpadded = True  # the reference, to test what CUDA does
     synonyms = ("host", "x86", "x86_64", "amd64", "arm", "aarch64", "intel", "torch", "pytorch", "eager")
 
     @classmethod
@@ -54,6 +56,8 @@ class CpuBackend(Backend):
             raise UsageError(f"--device {arguments.device}: the CPU is one device, number 0 (see --threads)")
 
     def _setup(self, arguments: Arguments) -> None:
+        if arguments.literal("model", "attn_implementation") == UNPADDED:
+            note("unpadded attention on the CPU goes from text to text: it shows what is right, not how fast it can be")
         self._rapl = Rapl()
         self._compiler: Backend | None = None
 

@@ -1,10 +1,13 @@
 """NVIDIA GPUs, and AMD's under ROCm, which torch also calls cuda."""
 
+import importlib.util
 from pathlib import Path
 from typing import Any
 
+from fmbench.backend import UNPADDED, Candidate, Forward, Model
 from fmbench.counters import NO_COUNTER, Counter
 from fmbench.facts import package_version
+from fmbench.measure import Phase
 from fmbench.options import Arguments
 
 from .accelerator import AcceleratorBackend
@@ -14,6 +17,8 @@ DRIVER_FILES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")  # NVIDIA, ROCm, WSL
 
 # Since which compute capability (CUDA C++ Programming Guide).
 TENSOR_CORES = {"float16": (7, 0), "int8": (7, 2), "bfloat16": (8, 0), "tf32": (8, 0), "float8": (8, 9)}
+FASTEST = ("bfloat16", "float16", "float32")  # bfloat16 first: as fast as float16, and no number is too large for it
+GRAPHS = ("reduce-overhead", "max-autotune")  # modes of torch.compile that record a CUDA graph a shape
 
 
 class CudaBackend(AcceleratorBackend):
@@ -25,6 +30,7 @@ class CudaBackend(AcceleratorBackend):
     synonyms = ("gpu", "nvidia", "nvidia_gpu", "rocm", "amd", "hip", "radeon", "geforce", "tensorrt")
     distributions = ("torch", "nvidia-ml-py")
     device_type = "cuda"
+    unpadded = True
 
     @classmethod
     def unavailable(cls) -> str | None:
@@ -36,6 +42,36 @@ class CudaBackend(AcceleratorBackend):
         if reason and not any(Path(path).exists() for path in DRIVER_FILES):
             return f"{reason}, and this machine shows no GPU driver"
         return reason
+
+    def candidates(self, arguments: Arguments) -> list[Candidate]:
+        """Return the types, and in the fastest of them CUDA graphs and attention without padding, where they run."""
+        found = super().candidates(arguments)
+        fast = min(found, key=lambda one: FASTEST.index(one.name))
+        if importlib.util.find_spec("triton"):
+            graphs = f"{fast.overrides} --compile:mode reduce-overhead"
+            found.append(Candidate("reduce-overhead", graphs, "a CUDA graph launches all kernels of a batch at once"))
+        if fast.name == "bfloat16" and importlib.util.find_spec("torch.nn.attention.varlen"):
+            unpadded = f"{fast.overrides} --model:attn_implementation {UNPADDED}"
+            found.append(Candidate(UNPADDED, unpadded, "FlashAttention on the tokens of texts alone, no padding"))
+        return found
+
+    def fixed_shapes(self, arguments: Arguments) -> bool:
+        """Return true where CUDA graphs are recorded, too."""
+        return super().fixed_shapes(arguments) or records_graphs(arguments)
+
+    def prepare(self, model: Model, arguments: Arguments) -> Forward:
+        """Prepare the model."""
+        self._records = records_graphs(arguments)
+        return super().prepare(model, arguments)
+
+    def warm_up(self, forward: Forward, batch: dict[str, Any]) -> list[Phase]:
+        """Compile, and record the CUDA graph of a shape: which torch does at the second call."""
+
+        def call() -> None:
+            forward(batch)
+            self.synchronize()
+
+        return [Phase.timed(name, call) for name in ("compile", "record")] if self._records else []
 
     def _setup(self, arguments: Arguments) -> None:
         super()._setup(arguments)
@@ -82,6 +118,11 @@ class CudaBackend(AcceleratorBackend):
             "matmul_precision": torch.get_float32_matmul_precision(),
             **(self._nvml.facts() if self._nvml else {}),
         }
+
+
+def records_graphs(arguments: Arguments) -> bool:
+    """Whether the command line asks for CUDA graphs."""
+    return arguments.literal("compile", "mode") in GRAPHS
 
 
 def identity(index: int) -> str | None:

@@ -17,6 +17,7 @@ from fmbench.options import Arguments
 from fmbench.torch_settings import compile_options, graph_of, never_fall_back
 
 GROUP = "fmbench.backends"
+UNPADDED = "unpadded"  # the --model:attn_implementation of texts that share a row; see fmbench.attention
 
 Model = Any  # a torch.nn.Module, or what torch.compile makes of one
 # Takes a placed batch, and returns the model's output where the device left it. Encoding reads its `.last_hidden_state`
@@ -64,6 +65,7 @@ class Backend(ABC):
     length_step: ClassVar[int] = 32  # where shapes are fixed, texts are padded to a multiple of this many tokens
     in_subprocess: ClassVar[bool] = True  # False where the device wants the process that was started
     numbered: ClassVar[bool] = False  # True where --device chooses one of several, and ranks take one each
+    unpadded: ClassVar[bool] = False  # True where `UNPADDED` attention runs
     model: Model = None  # after `prepare`: the model as it is called
     device: Any = None  # after `setup`: the torch.device of the platform, or None where tensors stay on the host
 
@@ -95,6 +97,8 @@ class Backend(ABC):
                 raise UsageError(f"--platform:{key}: takes one plain value")
         if arguments.pin:
             placement.choose(arguments.threads)
+        if arguments.literal("model", "attn_implementation") == UNPADDED and not self.unpadded:
+            raise UsageError(f"--model:attn_implementation {UNPADDED}: --platform {self.name} has no such kernel")
         self.require()
         self._check(arguments)
 

@@ -7,6 +7,7 @@ from collections.abc import Container, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fmbench.backend import UNPADDED
 from fmbench.console import note, warn
 from fmbench.digest import weights_files
 from fmbench.errors import UsageError, nearest, one_line
@@ -46,7 +47,7 @@ def load(source: Source, arguments: Arguments, pooler: bool = True) -> "torch.nn
 
     quiet()
     model_class = import_class(arguments.model_class, source)
-    options = dict(arguments.options["model"])
+    options = options_of(arguments)
     dtype = take_dtype(options, source)
     torch.manual_seed(arguments.seed)
     if arguments.weights == "random":
@@ -56,11 +57,25 @@ def load(source: Source, arguments: Arguments, pooler: bool = True) -> "torch.nn
         if source.kind == "hub":
             check_indexes(snapshot(source.location, arguments))
         model = load_pretrained(model_class, source, options, pooler)
+    if options.get("attn_implementation") == UNPADDED:
+        from fmbench.attention import check
+
+        check(model)
     for_encoding(model, arguments.options["model"])
     say_what_was_built(model, arguments.model_class)
     # from_pretrained returns a model in evaluation mode; random weights follow, so that both do the same work.
     model.eval()
     return model
+
+
+def options_of(arguments: Arguments) -> dict[str, Any]:
+    """Return the options of a model; an attention of ours among them is known to transformers from now on."""
+    options = dict(arguments.options["model"])
+    if options.get("attn_implementation") == UNPADDED:
+        from fmbench.attention import register
+
+        register()
+    return options
 
 
 def for_encoding(model: "torch.nn.Module", asked: Container[str]) -> None:
@@ -245,7 +260,7 @@ def weight_bytes(source: Source, arguments: Arguments) -> int:
     """Return the bytes that the model's weights will take, without loading them. The options are evaluated."""
     import torch
 
-    options = dict(arguments.options["model"])
+    options = options_of(arguments)
     dtype = take_dtype(options, source)
     if dtype is None and arguments.weights == "pretrained" and source.kind == "folder":
         return sum(path.stat().st_size for path in weights_files(Path(source.location)))

@@ -10,15 +10,16 @@ A test of a backend that is a package of its own:
 
 import copy
 import dataclasses
+import functools
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from fmbench.backend import Backend, Candidate, Forward, Memory
 from fmbench.command_line import CommandLine
 from fmbench.counters import Counter
-from fmbench.errors import FmbenchError, UsageError
+from fmbench.errors import FmbenchError, PlatformError, UsageError, first_line
 from fmbench.measure import Phase
 from fmbench.options import SpeedArguments, build_parser, parse_arguments
 from fmbench.variants import override
@@ -31,7 +32,8 @@ SPREAD = 0.2  # of the weights: wide enough that a token that is masked out matt
 LEAST_COSINE = 0.99  # of a token's vectors there and on the CPU: 16 bits stay above, a wrong graph far below
 VOCABULARY = 100
 FLAGS = ("single_shape", "builds_model", "yields", "always_compiles", "runs_torch", "inference_mode", "in_subprocess",
-         "numbered")  # fmt: skip
+         "numbered", "unpadded")  # fmt: skip
+COUNTS = ("length_step", "tokens_per_batch")
 TEXTS = ("distributions", "options", "synonyms")
 
 
@@ -43,6 +45,7 @@ def check_backend(cls: type[Backend], *words: str) -> None:
     """
     check_class(cls)
     cls.require()
+    held(is_texts(Watched(cls).choices()), "choices: returns a list of texts")
     command = ["--platform", cls.name, "--model_name", "tiny", "--weights", "random", *SIZES, *words]
     arguments = parse_arguments(command, PROGRAM)
     check_refusal(cls, arguments)
@@ -53,10 +56,35 @@ def check_backend(cls: type[Backend], *words: str) -> None:
         check_run(cls, arguments)
 
 
+class BrokenRuleError(AssertionError):
+    """A rule that a backend does not keep."""
+
+
 def held(condition: object, rule: str) -> None:
-    """Raise AssertionError that says which rule is broken."""
+    """Raise BrokenRuleError that says which rule is broken."""
     if not condition:
-        raise AssertionError(rule)
+        raise BrokenRuleError(rule)
+
+
+class Watched:
+    """A backend, or its class: whatever one of its methods raises is a broken rule that names the method."""
+
+    def __init__(self, backend: Any) -> None:
+        self._backend = backend
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._backend, name)
+        return functools.partial(watched, name, found) if callable(found) else found
+
+
+def watched(name: str, call: Callable[..., Any], *arguments: Any) -> Any:
+    """Return what a call returns. A PlatformError of `setup` is none of the backend's faults, and goes on."""
+    try:
+        return call(*arguments)
+    except Exception as error:
+        if isinstance(error, BrokenRuleError) or (name == "setup" and isinstance(error, PlatformError)):
+            raise
+        raise BrokenRuleError(f"{name}: raises {type(error).__name__}: {first_line(error)}") from error
 
 
 def check_class(cls: type[Backend]) -> None:
@@ -69,31 +97,32 @@ def check_class(cls: type[Backend]) -> None:
     held(not set(cls.name) & set(" :=@\"'"), f"name: {cls.name!r} cannot be written on a command line")
     for name in FLAGS:
         held(isinstance(getattr(cls, name), bool), f"{name}: is true or false")
+    for name in COUNTS:
+        held(is_count(getattr(cls, name)) and getattr(cls, name), f"{name}: is a whole number above 0")
     for name in TEXTS:
         value = getattr(cls, name)
-        held(isinstance(value, tuple) and all(isinstance(one, str) for one in value), f"{name}: is a tuple of texts")
-    reason = cls.unavailable()
+        held(isinstance(value, tuple) and is_texts(list(value)), f"{name}: is a tuple of texts")
+    reason = Watched(cls).unavailable()
     held(reason is None or (isinstance(reason, str) and reason), "unavailable: returns None, or why not")
-    for name, found in (("disturbances", cls.disturbances()), ("computes_fast", cls.computes_fast())):
-        held(isinstance(found, list) and all(isinstance(one, str) for one in found),
-             f"{name}: returns a list of texts")  # fmt: skip
+    for name in ("disturbances", "computes_fast"):
+        held(is_texts(getattr(Watched(cls), name)()), f"{name}: returns a list of texts")
 
 
 def check_refusal(cls: type[Backend], arguments: SpeedArguments) -> None:
     """Check that the platform takes its own command line, and refuses an option that it does not have."""
-    cls().check(arguments)
+    Watched(cls()).check(arguments)
+    held(isinstance(Watched(cls()).fixed_shapes(arguments), bool), "fixed_shapes: is true or false")
     unknown = {**arguments.options, "platform": {**arguments.options["platform"], "no such option": "1"}}
     try:
         cls().check(dataclasses.replace(arguments, options=unknown))
     except UsageError:
         return
-    raise AssertionError("check: an option of --platform: that is in no `options` is refused with a UsageError")
+    raise BrokenRuleError("check: an option of --platform: that is in no `options` is refused with a UsageError")
 
 
 def check_candidates(cls: type[Backend], command: Sequence[str]) -> None:
     """Check that every candidate is a command line that the platform takes."""
-    platform = cls()
-    found = platform.candidates(parse_arguments(command, PROGRAM))
+    found = Watched(cls()).candidates(parse_arguments(command, PROGRAM))
     held(isinstance(found, list) and all(isinstance(one, Candidate) for one in found),
          "candidates: returns a list of Candidate")  # fmt: skip
     held(len({one.name for one in found}) == len(found), "candidates: each has a name of its own")
@@ -103,18 +132,20 @@ def check_candidates(cls: type[Backend], command: Sequence[str]) -> None:
         try:
             arguments = override(line, one.overrides, PROGRAM, say=lambda _: None)
             cls().check(arguments)
-        except FmbenchError as error:
-            raise AssertionError(f"candidates: {one.name} is refused: {error}") from error
+        except Exception as error:
+            said = str(error) if isinstance(error, FmbenchError) else f"{type(error).__name__}: {first_line(error)}"
+            raise BrokenRuleError(f"candidates: {one.name} is refused: {said}") from error
 
 
 def check_run(cls: type[Backend], arguments: SpeedArguments) -> None:
     """Check what the platform computes, and what it says of itself, before, while and after it runs."""
-    platform, other = cls(), cls()
+    platform, other = Watched(cls()), Watched(cls())
     platform.setup(arguments)
     check_facts(platform)
     model, second = (tiny_model(seed) if cls.builds_model else None for seed in (0, 1))
     reference = copy.deepcopy(model)
-    forward = platform.prepare(model, arguments.evaluated())
+    forward = prepared(platform, model, arguments)
+    check_identity(platform)
     named = platform.computes_in("float32")
     held(isinstance(named, str) and "torch" not in named, f"computes_in: returns a name such as bfloat16: {named!r}")
     platform.reset_memory()
@@ -127,18 +158,30 @@ def check_run(cls: type[Backend], arguments: SpeedArguments) -> None:
     known = read(platform, forward, batch)
     if cls.builds_model and not cls.single_shape and cls.in_subprocess:  # --vs has two in one process
         other.setup(arguments)
-        read(other, other.prepare(second, arguments.evaluated()), batch)
+        read(other, prepared(other, second, arguments), batch)
         held(close(known, read(platform, forward, batch)), "two of the class in one process disturb each other")
 
 
-def check_facts(platform: Backend) -> None:
+def prepared(platform: Any, model: Any, arguments: SpeedArguments) -> Forward:
+    """Return the call that a platform makes of a model."""
+    return functools.partial(watched, "prepare: its call", platform.prepare(model, arguments.evaluated()))
+
+
+def check_identity(platform: Any) -> None:
+    """Check that what changes a vector is JSON, and the same when it is asked for again."""
+    found = platform.identity()
+    held(is_json(found), "identity: returns a dictionary of JSON values")
+    held(platform.identity() == found, "identity: is the same each time; a cache of vectors is found by it")
+
+
+def check_facts(platform: Any) -> None:
     """Check that facts are JSON, and the same when they are asked for again."""
     found = platform.facts()
     held(is_json(found), "facts: returns a dictionary of JSON values")
     held(platform.facts() == found, "facts: are the same each time; what changes is no fact")
 
 
-def check_shape(platform: Backend, forward: Forward, reference: Any, shape: tuple[int, int]) -> None:
+def check_shape(platform: Any, forward: Forward, reference: Any, shape: tuple[int, int]) -> None:
     """Check one shape: placing, one-off phases, the output, and that a wait waits."""
     batch = tokens(shape, padded=True)
     kept = {name: tensor.clone() for name, tensor in batch.items()}
@@ -162,7 +205,7 @@ def check_shape(platform: Backend, forward: Forward, reference: Any, shape: tupl
     held(min(pending(platform, forward, batch) for _ in range(TRIES)) < 0.5, "synchronize: waits until all is done")
 
 
-def check_counters(platform: Backend, before: Counter) -> None:
+def check_counters(platform: Any, before: Counter) -> None:
     """Check what is counted: memory, energy, free bytes; and the facts that only a run tells."""
     held(is_json(platform.model_facts()), "model_facts: returns a dictionary of JSON values")
     memory, free, after = platform.memory(), platform.free_bytes(), platform.energy()
@@ -175,7 +218,7 @@ def check_counters(platform: Backend, before: Counter) -> None:
         held(after.joules >= before.joules, "energy: only grows")
 
 
-def pending(platform: Backend, forward: Forward, batch: dict[str, Any]) -> float:
+def pending(platform: Any, forward: Forward, batch: dict[str, Any]) -> float:
     """Return the share of the time of some calls that was still to come when `synchronize` returned."""
     start = time.perf_counter()
     for _ in range(CALLS):
@@ -217,7 +260,7 @@ def tokens(shape: tuple[int, int], padded: bool) -> dict[str, Any]:
     return {"input_ids": ids, "attention_mask": mask}
 
 
-def read(platform: Backend, forward: Forward, batch: dict[str, Any]) -> Any:
+def read(platform: Any, forward: Forward, batch: dict[str, Any]) -> Any:
     """Return what a call computes, on the host; None where no model runs."""
     output = forward(platform.place(batch))
     platform.synchronize()
@@ -226,7 +269,7 @@ def read(platform: Backend, forward: Forward, batch: dict[str, Any]) -> Any:
 
 def host(output: Any) -> Any:
     """Return the last hidden states (rows, tokens, d) on the host, in memory of their own."""
-    return output.last_hidden_state.detach().to("cpu", copy=True).float()
+    return watched("prepare: the output", lambda: output.last_hidden_state.detach().to("cpu", copy=True).float())
 
 
 def close(found: Any, expected: Any, mask: Any = None) -> bool:
@@ -245,6 +288,11 @@ def is_json(value: Any) -> bool:
         return isinstance(value, dict) and json.loads(json.dumps(value, allow_nan=False)) == value
     except (TypeError, ValueError):
         return False
+
+
+def is_texts(value: Any) -> bool:
+    """Whether a value is a list of texts."""
+    return isinstance(value, list) and all(isinstance(one, str) for one in value)
 
 
 def is_count(value: Any) -> bool:

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from fmbench import host, model, torch_settings
+from fmbench.backend import UNPADDED
 from fmbench.errors import UsageError
 from fmbench.machine import hardware_of
 from fmbench.options import Arguments
@@ -20,6 +21,7 @@ from .recipe import ROLES, Recipe, Role
 from .steps import Normalise
 from .timings import Timings
 from .tokens import Tokenizer, Tokens, resolved
+from .unpadded import UnpaddedCompute
 
 if TYPE_CHECKING:
     import numpy as np
@@ -61,7 +63,8 @@ class Encoder:
         drops = (Normalise,) if self.recipe.normalise is False else ()
         steps = [step for step in plan.folder.steps if not isinstance(step, drops)]
         lengths = fixed_lengths(plan, limit, arguments, self.recipe)
-        self._compute = Compute(plan, loaded, arguments, self.recipe, steps, tokenizer, lengths)
+        computed = UnpaddedCompute if loaded.config._attn_implementation == UNPADDED else Compute
+        self._compute = computed(plan, loaded, arguments, self.recipe, steps, tokenizer, lengths)
         self.arguments = arguments
         self.steps = tuple(steps)  # what the folder's further modules do with pooled vectors
         self.platform = plan.platform

@@ -1,13 +1,27 @@
 """The generic accelerator class on a fake device module; the real one runs where a test is marked cuda."""
 
+import importlib.metadata
+import json
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
 
-from fmbench.backends.accelerator import HpuBackend, MpsBackend, XpuBackend
-from fmbench.errors import PlatformError
+from fmbench.backend import find
+from fmbench.backends.accelerator import HpuBackend, MpsBackend, MtiaBackend, NamedBackend, NpuBackend, XpuBackend
+from fmbench.backends.xla import NeuronBackend, TpuBackend
+from fmbench.errors import PlatformError, UsageError
 from fmbench.options import parse_arguments
+
+FAKES = Path(__file__).resolve().parents[1] / "fakes"
+# The fake device is written in Python, which torch allows since 2.10.
+TORCH = tuple(int(part) for part in importlib.metadata.version("torch").split(".")[:2])
+python_device = pytest.mark.skipif(TORCH < (2, 10), reason="the fake torch_npu needs torch 2.10")
 
 ARGV = [
     "--platform",
@@ -93,10 +107,121 @@ def test_what_a_device_cannot_do_is_left_out(module: FakeModule, monkeypatch: py
     assert platform.facts()["device_name"] is None
 
 
-@pytest.mark.parametrize("cls", [MpsBackend, XpuBackend, HpuBackend])
-def test_unavailable_says_why(cls: type, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("cls", "reason"),
+    [
+        (MpsBackend, "sees no mps device"),
+        (XpuBackend, "sees no xpu device"),
+        (MtiaBackend, "sees no mtia device"),
+        (HpuBackend, "habana_frameworks is not installed"),
+        (NpuBackend, "torch_npu is not installed"),
+        (NamedBackend, "torch sees no accelerator"),
+        (TpuBackend, "torch_xla not installed"),
+        (NeuronBackend, "torch_xla and torch_neuronx not installed"),
+    ],
+)
+def test_unavailable_says_why(cls: type, reason: str) -> None:
     if cls.unavailable() is None:
         pytest.skip(f"this machine has {cls.name}")
-    assert f"sees no {cls.device_type} device" in cls.unavailable()
+    assert reason in cls.unavailable()
     with pytest.raises(PlatformError, match=f"--platform {cls.name} is not usable here"):
         cls().check(parse_arguments(["--platform", cls.name, *ARGV[2:]]))
+
+
+@pytest.mark.parametrize(("word", "name"), [("ascend", "npu"), ("trainium", "neuron"), ("inferentia", "neuron"),
+                                            ("v5e", "tpu"), ("gaudi", "hpu")])  # fmt: skip
+def test_what_its_users_call_it(word: str, name: str) -> None:
+    with pytest.raises(UsageError, match=f"--platform {word}: unknown; did you mean {name}"):
+        find(word)
+
+
+def run_on_fakes(script: str, vendor: str, **variables: str) -> dict:
+    """Run a script that fills OUT, with the fakes of a vendor importable, which build on those of tests/fakes."""
+    path = os.pathsep.join((str(FAKES / vendor), str(FAKES)))
+    done = subprocess.run(
+        [sys.executable, "-c", f"OUT = {{}}\n{textwrap.dedent(script)}\nimport json\nprint(json.dumps(OUT))"],
+        env={**os.environ, "PYTHONPATH": path, **variables}, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+NEW = """
+from fmbench.options import parse_arguments
+
+def new(cls, *words):
+    argv = ["--platform", cls.name, "--model_name", "m", "--input_sizes", "8", "--batch_sizes", "1", "--device", "1"]
+    platform, arguments = cls(), parse_arguments([*argv, *words])
+    platform.check(arguments)
+    platform.setup(arguments)
+    return platform
+"""
+
+
+@python_device
+def test_npu_on_a_fake() -> None:
+    out = run_on_fakes(NEW + """
+from fmbench.backends.accelerator import NpuBackend
+from fmbench.testing import check_backend
+platform = new(NpuBackend)
+OUT.update(facts=platform.facts(), free=platform.free_bytes(), index=platform.device.index)
+check_backend(NpuBackend)
+""", "npu")  # fmt: skip
+    assert out["facts"] == {"device": "npu:1", "device_name": "FakeAscend"}
+    assert out["free"] == 2**20
+
+
+@python_device
+def test_any_other_device_by_its_name() -> None:
+    out = run_on_fakes(NEW + """
+import torch_npu
+from fmbench.backends.accelerator import NamedBackend
+from fmbench.errors import FmbenchError
+from fmbench.testing import check_backend
+OUT["choices"] = NamedBackend.choices()
+OUT["facts"] = new(NamedBackend, "--platform:device_type", "npu").facts()
+for words in ([], ["--platform:device_type", "foo"]):
+    try:
+        new(NamedBackend, *words)
+    except FmbenchError as error:
+        OUT[" ".join(words)] = str(error)
+check_backend(NamedBackend, "--platform:device_type", "npu")
+""", "npu")  # fmt: skip
+    assert out["choices"] == ["npu"]
+    assert out["facts"]["device"] == "npu:1" and out["facts"]["registered_by"] == {}
+    assert out[""] == "--platform:device_type: say which; torch has npu"
+    assert out["--platform:device_type foo"].startswith("--platform:device_type: foo is none of them")
+
+
+@pytest.mark.parametrize(("cls", "kind"), [("TpuBackend", "TPU"), ("NeuronBackend", "NEURON")])
+def test_xla_on_a_fake(cls: str, kind: str) -> None:
+    out = run_on_fakes(f"from fmbench.backends.xla import {cls} as Backend\n" + NEW + """
+import torch, torch_xla
+from fmbench.testing import check_backend, tiny_model, tokens
+platform = new(Backend)
+OUT.update(facts=platform.facts(), free=platform.free_bytes(), fixed=platform.fixed_shapes(None))
+forward = platform.prepare(tiny_model(0), parse_arguments(
+    ["--platform", Backend.name, "--model_name", "m", "--input_sizes", "8", "--batch_sizes", "1"]))
+torch_xla.events.clear()
+with torch.no_grad():
+    forward(platform.place(tokens((1, 8), padded=False)))
+platform.synchronize()
+OUT["events"] = list(torch_xla.events)
+check_backend(Backend)
+""", "xla", PJRT_DEVICE=kind)  # fmt: skip
+    assert out["facts"] == {"device": "cpu", "device_name": kind, "device_count": 2}
+    assert out["free"] == 900 and out["fixed"]
+    # What pooling recorded goes before a batch, what the model recorded after it; then the wait.
+    assert out["events"] == ["sync", "sync", "sync", "wait"]
+
+
+def test_xla_on_another_device_than_was_asked_for() -> None:
+    out = run_on_fakes(NEW + """
+from fmbench.backends.xla import TpuBackend
+from fmbench.errors import PlatformError
+try:
+    new(TpuBackend)
+except PlatformError as error:
+    OUT["error"] = str(error)
+""", "xla", PJRT_DEVICE="CPU")  # fmt: skip
+    assert out["error"] == "--platform tpu: torch_xla runs on CPU here; set PJRT_DEVICE=TPU"

@@ -168,12 +168,20 @@ BROKEN = {
     "summary: is one line": {"summary": "two\nlines"},
     "single_shape: is true or false": {"single_shape": "no"},
     "options: is a tuple of texts": {"options": "frontend"},
+    "length_step: is a whole number above 0": {"length_step": 0},
+    "choices: returns a list": {"choices": classmethod(lambda cls: "CPU")},
+    "fixed_shapes: is true or false": {"fixed_shapes": lambda self, arguments: None},
+    "identity: returns a dictionary of JSON": {"identity": lambda self: {"file": torch.device("cpu")}},
+    "identity: is the same each time": {"identity": never_twice},
     "unavailable: returns None": {"unavailable": classmethod(lambda cls: False)},
     "disturbances: returns a list": {"disturbances": classmethod(lambda cls: None)},
     "check: an option": {"check": lambda self, arguments: None},
     "candidates: returns a list": {"candidates": lambda self, arguments: None},
     "candidates: each has a name": {"candidates": lambda self, arguments: [candidate(), candidate()]},
     "candidates: .* has a name and a reason": {"candidates": lambda self, arguments: [candidate(reason="")]},
+    "candidates: a is refused: .*No closing quotation": {
+        "candidates": lambda self, arguments: [candidate("--threads '1")]
+    },
     "candidates: a is refused: .*--thraeds": {"candidates": lambda self, arguments: [candidate("--thraeds 1")]},
     "facts: returns a dictionary of JSON": {"facts": lambda self: {"device": torch.device("cpu")}},
     "facts: are the same each time": {"facts": never_twice},
@@ -203,3 +211,34 @@ def test_a_broken_rule_is_named(rule: str) -> None:
     broken = type("Broken", (Sound,), BROKEN[rule])
     with pytest.raises(AssertionError, match=rule):
         check_backend(broken)
+
+
+def boom(*arguments):
+    raise RuntimeError("boom")
+
+
+RAISING = ("unavailable", "disturbances", "computes_fast", "choices", "check", "fixed_shapes", "candidates", "setup",
+           "facts", "prepare", "identity", "computes_in", "reset_memory", "energy", "place", "warm_up", "synchronize",
+           "observe", "graph", "model_facts", "memory", "free_bytes", "recover")  # fmt: skip
+
+
+@pytest.mark.parametrize("method", RAISING)
+def test_whatever_a_method_raises_names_it(method: str) -> None:
+    of_class = method in ("unavailable", "disturbances", "computes_fast", "choices")
+    broken = type("Broken", (Sound,), {method: classmethod(boom) if of_class else boom})
+    with pytest.raises(AssertionError, match=f"^{method}: raises RuntimeError: boom$"):
+        check_backend(broken)
+
+
+def test_whatever_the_call_raises_is_said_to_be_its_own() -> None:
+    broken = type("Broken", (Sound,), {"prepare": lambda self, model, arguments: boom})
+    with pytest.raises(AssertionError, match="^prepare: its call: raises RuntimeError: boom$"):
+        check_backend(broken)
+
+
+def test_a_device_that_is_not_there_is_no_broken_rule() -> None:
+    def absent(self, arguments):
+        raise PlatformError("no device")
+
+    with pytest.raises(PlatformError, match="^no device$"):
+        check_backend(type("Absent", (Sound,), {"_setup": absent}))

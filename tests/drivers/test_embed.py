@@ -44,6 +44,16 @@ def test_real_weights(drive, minilm: Path, platform: str) -> None:
     assert known["attention"] in ("sdpa", "eager", "flash_attention_2")
 
 
+def test_unpadded_attention_beside_torchs_own(drive, tiny: list[str]) -> None:
+    """A batch of the driver has no padding; each of its rows is a text."""
+    unpadded = ["--vs", "--model:attn_implementation unpadded"]
+    code, lines, _ = drive("--platform", "cpu", *tiny, *SMALL, *NO_GRADIENTS, *unpadded)
+    assert code == 0
+    assert len(of(Res, lines)) == 2 and facts(lines)["attention"] == "unpadded"
+    ours, theirs = (line.data["flops"] for line in of("CASE", lines))
+    assert ours == theirs > 0
+
+
 @pytest.mark.slow
 def test_random_granite_at_its_real_size(drive) -> None:
     granite = ["--model_class", "RobertaModel", "--model_name", "ibm-granite/granite-embedding-125m-english"]

@@ -1,5 +1,6 @@
 """Platforms where every shape costs a compilation: few shapes, and the same vectors."""
 
+import dataclasses
 import importlib.metadata
 import json
 import os
@@ -121,6 +122,19 @@ def test_openvino(load: Load, tiny_text_model: Path, tmp_path: Path, monkeypatch
     second = load(other, precision, COMPILE, platform="openvino", recipe=SMALL)
     np.testing.assert_allclose(second.encode(TEXTS), load(other).encode(TEXTS), atol=1e-4)
     np.testing.assert_allclose(encoder.encode(TEXTS), found, atol=1e-6)
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("words", [(), ("--compile:mode=reduce-overhead",)], ids=["eager", "graphs"])
+def test_cuda(load: Load, tiny_text_model: Path, words: tuple[str, ...]) -> None:
+    """A CUDA graph writes over what it returned before: no vector may be left there, padded or not."""
+    recipe = dataclasses.replace(SMALL, pooling=("cls", "mean", "last"))
+    encoder = load(tiny_text_model, *words, platform="cuda", recipe=recipe)
+    texts = [*TEXTS, *(f"{letter} " * 30 for letter in "abcdefghij")]
+    expected = load(tiny_text_model, recipe=recipe).encode(texts)
+    for _ in range(2):
+        np.testing.assert_allclose(encoder.encode(texts), expected, atol=1e-3)
+    assert {"compile", "record"} <= encoder.timings.phases.keys() or not words
 
 
 def test_vectors_of_the_two_frontends_have_different_keys(load: Load, tiny_text_model: Path) -> None:

@@ -8,6 +8,7 @@ from torch.utils.backend_registration import _setup_privateuseone_for_python_bac
 
 import torch_spyre
 
+NAME = "spyre"
 aten = torch.ops.aten
 library = torch.library.Library("aten", "IMPL")  # registrations live as long as this object
 
@@ -41,7 +42,7 @@ class SpyreTensor(torch.Tensor):
     @staticmethod
     def __new__(cls, values, index):
         return torch.Tensor._make_wrapper_subclass(
-            cls, values.shape, strides=values.stride(), dtype=values.dtype, device=torch.device("spyre", index)
+            cls, values.shape, strides=values.stride(), dtype=values.dtype, device=torch.device(NAME, index)
         )
 
     def __init__(self, values, index):
@@ -91,7 +92,9 @@ def empty(size, dtype=None, layout=None, device=None, pin_memory=None, memory_fo
     return SpyreTensor(torch.empty(size, dtype=dtype), device.index or 0)
 
 
-def register(module):
-    _setup_privateuseone_for_python_backend("spyre", backend_module=module)
+def register(module, name="spyre"):
+    global NAME
+    NAME = name
+    _setup_privateuseone_for_python_backend(name, backend_module=module)
     library.impl("empty_strided", empty_strided, "PrivateUse1")
     library.impl("empty.memory_format", empty, "PrivateUse1")

@@ -1,0 +1,3 @@
+"""A FAKE torch_neuronx, which brings its device to torch_xla."""
+
+import torch_xla  # noqa: F401
