@@ -174,6 +174,10 @@ class OnnxruntimeBackend(Backend):
         """Return where the graph runs, and which one it is beyond the model."""
         return {"device": "onnxruntime", **self.identity(), "providers": self.choices()}
 
+    def program(self) -> str | None:
+        """Return the session of the graph."""
+        return self._converted.program() if self._converted else None
+
     def model_facts(self) -> dict[str, Any]:
         """Return what was seen of the graph while it ran: the type of most matrix products, and who runs its nodes."""
         graphs = list(self._converted.graphs.values()) if self._converted else []

@@ -29,6 +29,20 @@ FLOAT = {
 }  # fmt: skip
 
 
+PROGRAM = """\
+import onnxruntime
+
+MODEL = {file!r}  # copy its folder: this one is a cache, and may be deleted
+options = onnxruntime.SessionOptions()
+options.intra_op_num_threads = {threads}
+session = onnxruntime.InferenceSession(MODEL, options, providers=[{provider!r}])
+
+
+def run(batch):
+    return session.run([{output!r}], {{one.name: batch[one.name] for one in session.get_inputs()}})[0]
+"""
+
+
 class OnnxGraph:
     """A session. Its first call is watched, by ONNX Runtime itself: `nodes` by provider and `products` by type."""
 
@@ -37,7 +51,7 @@ class OnnxGraph:
         self.session, self._device = session, device
         self.threads: int = session.get_session_options().intra_op_num_threads
         self._inputs = [one.name for one in session.get_inputs()]
-        self._output = output_of(session)
+        self.output = output_of(session)
         self.nodes: dict[str, int] = {}
         self.products: dict[str, int] = {}
         self._seen: tempfile.TemporaryDirectory[str] | None = seen
@@ -52,7 +66,7 @@ class OnnxGraph:
 
     def _run(self, given: Batch) -> Tensor:
         """Run on tensors of the host."""
-        found = self.session.run([self._output], {name: tensor.numpy() for name, tensor in given.items()})
+        found = self.session.run([self.output], {name: tensor.numpy() for name, tensor in given.items()})
         return torch.from_numpy(found[0])
 
     def _bound(self, given: Batch, device: torch.device) -> Tensor:
@@ -64,7 +78,7 @@ class OnnxGraph:
         kept = {name: tensor.to(device).contiguous() for name, tensor in given.items()}
         for name, tensor in kept.items():
             binding.bind_input(name, *where, np.int64, tuple(tensor.shape), tensor.data_ptr())
-        binding.bind_output(self._output, *where)
+        binding.bind_output(self.output, *where)
         if device.type != "cpu":
             getattr(torch, device.type).synchronize()  # the session has a stream of its own
         self.session.run_with_iobinding(binding)
@@ -145,6 +159,15 @@ class OnnxConverter(Converter):
         if self._provider not in session.get_providers():
             raise PlatformError(f"--platform:provider {self._provider}: did not start; its libraries are not found")
         return OnnxGraph(session, self._device, seen)
+
+    def program(self, folder: Path, graph: OnnxGraph, names: tuple[str, ...]) -> str:
+        """Return the session with the same threads and provider."""
+        return PROGRAM.format(
+            file=str(self.published or folder / FILE),
+            threads=graph.threads,
+            provider=self._provider,
+            output=graph.output,
+        )
 
     def check_inputs(self) -> None:
         """Raise UsageError where the published file is none that takes tokens and returns their vectors."""

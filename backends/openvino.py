@@ -201,6 +201,10 @@ class OpenvinoBackend(Backend):
         """Return `dynamic` for a converted model, of which one graph computes every shape; else what Dynamo says."""
         return "dynamic" if self._converted else super().graph()
 
+    def program(self) -> str | None:
+        """Return the compiled model, where it was converted."""
+        return self._converted.program() if self._converted else None
+
     def model_facts(self) -> dict[str, Any]:
         """Return the precision and the threads that OpenVINO chose, and whether each is kept on a CPU of its own.
 

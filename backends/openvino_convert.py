@@ -22,11 +22,23 @@ PRODUCTS = {"FullyConnected", "MatMul", "MHA", "ScaledDotProductAttention"}
 FILE = "model.xml"
 
 
+PROGRAM = """\
+import openvino
+
+MODEL = {file!r}  # copy its folder: this one is a cache, and may be deleted
+graph = openvino.compile_model(MODEL, {device!r}, {config!r})
+
+
+def run(batch):
+    return graph([batch[name] for name in {names!r}])[0]
+"""
+
+
 class OpenvinoGraph:
     """A compiled model and its one request."""
 
-    def __init__(self, compiled: Any) -> None:
-        self.compiled = compiled
+    def __init__(self, compiled: Any, config: Mapping[str, Any]) -> None:
+        self.compiled, self.config = compiled, config
         self._request = compiled.create_infer_request()
 
     def __call__(self, batch: Batch) -> Tensor:
@@ -73,7 +85,12 @@ class OpenvinoConverter(Converter):
         import openvino
 
         threads = {"INFERENCE_NUM_THREADS": torch.get_num_threads()} if self._device == "CPU" else {}
-        return OpenvinoGraph(openvino.compile_model(folder / FILE, self._device, {**threads, **self._config}))
+        config = {**threads, **self._config}
+        return OpenvinoGraph(openvino.compile_model(folder / FILE, self._device, config), config)
+
+    def program(self, folder: Path, graph: OpenvinoGraph, names: tuple[str, ...]) -> str:
+        """Return the compiled model on the same device with the same properties."""
+        return PROGRAM.format(file=str(folder / FILE), device=self._device, config=graph.config, names=names)
 
     def quantise(self, exported: Path, folder: Path, texts: Sequence[Batch]) -> None:
         """Round weights, and with texts to learn from activations too, as NNCF does it for transformers."""

@@ -216,6 +216,13 @@ class Backend(ABC):
         """Return what is known only once the model has run, such as the precision really used."""
         return {}
 
+    def program(self) -> str | None:
+        """Return Python lines that define `run(batch)`: arrays by name in, hidden states (n, tokens, d) out.
+
+        Known once the model has run. None where torch's own model is what runs, or nothing of it is kept in files.
+        """
+        return None
+
     def computes_in(self, dtype: str) -> str:
         """Return the dtype that weights of this dtype are computed in, as torch names it."""
         return dtype

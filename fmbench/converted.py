@@ -80,6 +80,13 @@ class Converter(ABC):
     def open(self, folder: Path) -> Graph:
         """Return the model of a folder, or of the published file, ready to run. May raise anything."""
 
+    @abstractmethod
+    def program(self, folder: Path, graph: Any, names: tuple[str, ...]) -> str:
+        """Return Python lines that define `run(batch)` with the file of a folder, as `Backend.program` has it.
+
+        The graph is the opened one; `names` are those of its inputs.
+        """
+
     def quantise(self, exported: Path, folder: Path, texts: Sequence[Batch]) -> None:
         """Write the model of a folder to another one, its numbers rounded to 8 bits. May raise anything.
 
@@ -100,6 +107,7 @@ class ConvertedModel:
         self._named: dict[tuple[str, ...], bool] = {}
         self.graphs: dict[tuple[str, ...], Any] = {}  # what the converter opened, by the names of their inputs
         self.least_cosine: float | None = None  # of all checks
+        self._folders: dict[tuple[str, ...], Path | None] = {}  # in the cache; None: nothing is kept
 
     def __call__(self, batch: Batch) -> Any:
         """Return an `Output`, or a tensor where the model's output has no last hidden states."""
@@ -123,7 +131,13 @@ class ConvertedModel:
         making.took("check", lambda: making.hold(module, graph, batch, LEAST_OF_MEANS if coarse else LEAST_COSINE))
         self.least_cosine = min(making.cosine, self.least_cosine or 1.0)
         self.graphs[names], self._named[names] = graph, module.named
+        self._folders[names] = making.folder
         return making.phases
+
+    def program(self) -> str | None:
+        """Return Python lines that run the graph in production; None before there is one, or where no file is kept."""
+        names, folder = next(iter(self._folders.items()), ((), None))
+        return None if folder is None else self._converter.program(folder, self.graphs[names], names)
 
     def _key(self, names: tuple[str, ...]) -> dict[str, Any] | None:
         """Return what decides the files of a graph; None for a model that nothing tells from all others."""
@@ -138,6 +152,7 @@ class _Making:
     def __init__(self, converter: Converter) -> None:
         self.phases: list[Phase] = []
         self.cosine = 1.0
+        self.folder: Path | None = None  # that stays
         self._converter = converter
 
     def took(self, name: str, call: Callable[[], Any], of: str = "") -> None:
@@ -156,6 +171,7 @@ class _Making:
         opened: list[Any] = []
         if converter.published:
             self.took("open", lambda: opened.append(converter.open(Path())))
+            self.folder = converter.published.parent
             return opened[0]
 
         def export(folder: Path) -> None:
@@ -172,6 +188,7 @@ class _Making:
         with cached.folder(name, quantise if rounded else export) as folder:
             kept = f" (kept in {folder}; delete it if it is damaged)" if name else ""
             self.took("open", lambda: opened.append(converter.open(folder)), kept)
+            self.folder = folder if name else None
         return opened[0]
 
     def _name(self, key: Mapping[str, Any] | None, more: Mapping[str, Any]) -> str | None:

@@ -33,6 +33,12 @@ def plain(cell: str) -> str:
     return MARKUP.sub(r"\\\1", harmless(cell))
 
 
+def fenced(text: str) -> str:
+    """Return a text of any number of lines as a block of code, which nothing in it ends."""
+    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
+    return f"{fence}\n{visible(text).rstrip()}\n{fence}\n"
+
+
 def markdown(header: Sequence[str], lines: Iterable[Sequence[str]], right: Sequence[int] = ()) -> str:
     """Return a table in Markdown, as GitHub reads it. Nothing in a cell is markup."""
     rule = ["---:" if column in right else "---" for column in range(len(header))]

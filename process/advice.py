@@ -1,12 +1,13 @@
 """What to run: the fastest configuration of a model that is as good as the reference, in one sentence."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from fmbench.figures import cosine_text, significant
 from fmbench.markdown import harmless
 
+from .reading.row import Result
 from .record import Key, Record, axes, columns
-from .workload import Finding
+from .workload import Finding, by_workload
 
 REFERENCE = {"precision": "float32", "compile": False}
 LEAST_COSINE = 0.99  # below, rankings change; where nothing says by how much
@@ -14,13 +15,16 @@ LEAST_GAIN = 0.05  # a share
 KEPT = 0.005  # of nDCG@10: what is lost at most, as far as the means say
 
 
-def advice_of(records: Sequence[Record]) -> str:
+def advice_of(records: Sequence[Record], results: Iterable[Result] = ()) -> str:
     """Return one sentence on the records of one model; nothing where no two can be held against each other.
 
+    Where somebody chose among these very configurations (among the `results`), that is what is said, in its own words.
     The reference is what runs eagerly in float32. As good is what loses at most KEPT of nDCG@10, by the paired change
     where there is one (whose interval must reach zero); where nothing was judged, a least cosine of LEAST_COSINE.
     Faster is what is so beyond doubt.
     """
+    if chosen := chosen_of(records, results):
+        return chosen
     speed, _ = axes(records)
     reference = reference_of(records)
     if speed is None or reference is None or speed not in reference.figures:
@@ -50,6 +54,14 @@ def advice_of(records: Sequence[Record]) -> str:
     if faster:
         said += f"; faster, but nobody measured how good: {times(faster[0])}"
     return harmless(f"{said} ({heading})")
+
+
+def chosen_of(records: Sequence[Record], results: Iterable[Result]) -> str:
+    """Return what a choice among the configurations of some records says to run; nothing where there was none."""
+    known = {record.configuration.id for record in records}
+    of_these = (result for result in results if result.row["configuration"] in known)
+    found = [(workload, members) for workload, members in by_workload(of_these) if workload.answers]
+    return harmless(" ".join(table.title for workload, members in found for table in workload.tables(members)))
 
 
 def is_faster(one: Finding, reference: Finding, less_is_better: bool) -> bool:

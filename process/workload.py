@@ -31,7 +31,13 @@ if TYPE_CHECKING:
 __all__ = ["JsonLine", "Plot", "Result", "Row", "Run", "Schema", "Table", "Workload", "schema"]
 
 GROUP = "fmbench.workloads"
-ORDER = ("speed", "retrieval", "distillation", "fidelity")  # in which tables stand; what others bring comes after
+ORDER = (
+    "choice",
+    "speed",
+    "retrieval",
+    "distillation",
+    "fidelity",
+)  # in which tables stand; what others bring comes after
 
 Row = Mapping[str, Any]
 Plot = Callable[[Sequence[Result]], "Figure | str"]  # a picture, or why there is none
@@ -48,7 +54,8 @@ def plain_text(figure: "Finding") -> str:
 class Table:
     """Rows as people read them: a header, a line a row, which columns are flush right, sentences that stand below.
 
-    `sources` are the logs of the lines: `show` names them where there are several.
+    `sources` are the logs of the lines: `show` names them where there are several. `code` are commands and programs to
+    paste, which stand last.
     """
 
     header: Sequence[str]
@@ -57,6 +64,7 @@ class Table:
     sources: Sequence[str] = ()
     notes: Sequence[str] = ()
     title: str = ""
+    code: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +138,7 @@ class Workload(ABC):
     name: ClassVar[str]
     gauges: ClassVar[Sequence[Gauge]] = ()  # besides those of every row (openmetrics.COMMON)
     labels: ClassVar[Mapping[str, str]] = {}  # of gauges: the columns that tell the rows of one configuration apart
+    answers: ClassVar[bool] = False  # whether its tables open with what to run: then nothing else says it
     panel: ClassVar[str | None] = None  # JavaScript of the dashboard's panel
     columns: ClassVar[Sequence[Column]] = ()  # what its rows say of a configuration
     engine: ClassVar[str]  # what rows say that the figures are from
@@ -225,7 +234,7 @@ def place(name: str) -> tuple[int, str]:
 
 def tables_of(results: Iterable[Result]) -> list[Table]:
     """Return the tables of results, those of each workload together; of no results, an empty one of speed."""
-    found = by_workload(results) or [(installed()[ORDER[0]], [])]
+    found = by_workload(results) or [(installed()["speed"], [])]
     return [table for workload, members in found for table in workload.tables(members)]
 
 

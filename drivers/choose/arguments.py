@@ -6,17 +6,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fmbench import __version__
+from fmbench.backend import Candidate
 from fmbench.command_line import CommandLine
 from fmbench.encoder import Recipe, add_encoder_arguments, take_recipe
 from fmbench.errors import UsageError
 from fmbench.options import SUBOPTION_HELP, Arguments, add_model_arguments, read
 from fmbench.parsing import Parser, adder, decimal, duration, nonempty, positive, share, words
 
+from .check import restore
+
 PROGRAM = "fmbench choose"
 PROFILES = ("online", "bulk")
 BOTH = "both"
 KEEP, BUDGET, LOG = 0.99, 600.0, Path("choice.log")
 OVERLAP = 0.98  # of the reference's ten best, where there are no judgements
+FORMATS = {".md": "markdown", ".html": "html", ".json": "json"}
 # What may change when the same command goes on.
 FREE = ("budget", "log", "price", "out")
 EPILOG = f"""\
@@ -35,13 +39,15 @@ while it runs:
   `fmbench show FILE` prints the answer again.
 
 exit codes:
-  0 an answer, 1 no candidate ran, 2 the command line is wrong, 3 the platform is not usable here
+  0 an answer, 1 no candidate ran, or the answer of --check does not hold, 2 the command line is wrong,
+  3 the platform is not usable here
 
 examples:
   fmbench choose --model_name models/minilm --dataset data/scifact
   fmbench choose --model_name models/minilm --texts texts.txt --keep_cosine 0.999
   fmbench choose --model_name models/minilm --dataset data/scifact --platforms cpu,openvino --keep 99% --budget 10m \\
-      --vs '--platform cpu --model:attn_implementation eager' --without 'cpu inductor'
+      --vs '--platform cpu --model:attn_implementation eager' --without 'cpu inductor' --out choice.json
+  fmbench choose --check choice.json                                           (after an upgrade)
 
 {SUBOPTION_HELP}"""
 
@@ -73,6 +79,9 @@ class ChooseArguments:
     budget: float = BUDGET
     price: float | None = None
     log: Path = LOG
+    out: Path | None = None
+    check: Path | None = None
+    only: Sequence[Candidate] = ()  # of a check: nobody else races
     encoding_cache_dir: Path | None = None
     seed: int = 0
 
@@ -132,6 +141,10 @@ def add_own(parser: Parser) -> None:
     add("--price", type=decimal, metavar="P", help="of an hour of this machine: gives the cost of a million tokens")
     add = adder(parser.add_argument_group("files"))
     add("--log", type=Path, metavar="FILE", help=f"where every turn is kept, and taken up again (default: {LOG})")
+    add("--out", type=Path, metavar="FILE", help=f"write the answer too: {', '.join(FORMATS)} (for a ticket, with "
+        "pictures, for --check)")  # fmt: skip
+    add("--check", type=Path, metavar="FILE.json", help="measure what an earlier choice said to run again, and the "
+        "reference: exit with 1 where the answer does not hold")  # fmt: skip
     add("--encoding_cache_dir", type=Path, metavar="DIR", help="keep the vectors here (default: in the user's cache)")
 
 
@@ -140,10 +153,16 @@ def parse(argv: Sequence[str]) -> ChooseArguments:
     parser, own = the_parser(), Parser(add_help=False)
     add_own(own)
     command = CommandLine.parse(argv, parser.flags)
-    values = read(parser, argv)
+    only: Sequence[Candidate] = ()
+    checked = [Path(text) for text in command.values("check")]
+    if checked:
+        command, only = restore(checked[-1], command, parser.flags)
+    values = read(parser, command.words)
     found = {name: value for name, value in values.items() if name in own.names}
     command, seed = command.without(own.names), values.get("seed", 0)
-    arguments = ChooseArguments(command=command, given=values["given"], seed=seed, **found)
+    arguments = ChooseArguments(
+        command=command, given=values["given"], seed=seed, only=only, check=next(iter(checked), None), **found
+    )
     check(arguments)
     return arguments
 
@@ -164,5 +183,9 @@ def check(arguments: ChooseArguments) -> None:
                 raise UsageError(f"--{name} goes with --dataset; a --texts FILE has no judgements")
     if arguments.keep is not None and arguments.keep_cosine is not None:
         raise UsageError("--keep is of nDCG, --keep_cosine of vectors: name the one that decides")
+    if arguments.out is not None and arguments.out.suffix not in FORMATS:
+        raise UsageError(f"--out {arguments.out}: its name must end in {', '.join(FORMATS)}")
+    if arguments.out is not None and not arguments.out.resolve().parent.is_dir():
+        raise UsageError(f"--out {arguments.out}: there is no folder {arguments.out.resolve().parent}; make it first")
     if arguments.price is not None and arguments.price <= 0:
         raise UsageError(f"--price {arguments.price:g}: give what an hour of this machine costs, above 0")

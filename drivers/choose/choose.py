@@ -1,7 +1,10 @@
 """`fmbench choose`: which set-up to run a model with on this machine, for queries and in bulk."""
 
+import dataclasses
 import sys
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 
 from fmbench import cached
 from fmbench.console import Progress, note, run_main, warn
@@ -9,7 +12,7 @@ from fmbench.ending import allow
 from fmbench.torch_settings import spin_briefly
 
 from . import candidates, texts
-from .arguments import KEEP, OVERLAP, PROGRAM, ChooseArguments, parse
+from .arguments import FORMATS, KEEP, OVERLAP, PROGRAM, ChooseArguments, parse
 from .chooser import Chooser
 from .log import ChoiceLog
 from .quality import Keep
@@ -24,8 +27,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run(argv: Sequence[str]) -> int:
-    """Race, judge and answer; return 1 where no candidate ran."""
+    """Read the command line, and choose."""
     arguments = parse(argv)
+    if arguments.check is None or "log" in dict(arguments.given):
+        return choose(arguments)
+    with tempfile.TemporaryDirectory(prefix="fmbench-") as folder:  # a check measures; an earlier one's log would do
+        return choose(dataclasses.replace(arguments, log=Path(folder, "check.log")))
+
+
+def choose(arguments: ChooseArguments) -> int:
+    """Race, judge and answer; return 1 where no candidate ran, or the answer of a check does not hold."""
     subject = texts.read(arguments)
     planned = candidates.plan(arguments, subject.calibration)
     keep, cache = keep_of(arguments, subject), arguments.encoding_cache_dir or cached.root() / VECTORS
@@ -40,14 +51,24 @@ def run(argv: Sequence[str]) -> int:
             allow(TO_STAND)
             progress.clear()
             if chooser.stand("standing"):
-                log.show()
+                log.tell("show")
             note(f"every turn so far is in {log.path}; the same command goes on")
             raise
         finally:
             progress.clear()
         for one in chooser.failures:
             warn(one)
-        return log.show() or int(not chooser.races_somebody)
+        return answer(arguments, log) or int(not chooser.races_somebody)
+
+
+def answer(arguments: ChooseArguments, log: ChoiceLog) -> int:
+    """Print the answer and write it; of a check, say whether that of the file holds, and return 1 where not."""
+    failed = log.tell("show")
+    if arguments.out is not None:
+        failed |= log.tell("process", "--format", FORMATS[arguments.out.suffix], "--out", str(arguments.out), "--path")
+    if arguments.check is not None:
+        failed |= log.tell("compare", "--fail-on", "answer", str(arguments.check))
+    return failed
 
 
 def keep_of(arguments: ChooseArguments, subject: texts.Subject) -> Keep:

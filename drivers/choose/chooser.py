@@ -6,8 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fmbench import host
-from fmbench.command_line import CommandLine
+from fmbench import host, lines
 from fmbench.console import Progress, note
 from fmbench.errors import FmbenchError, UsageError
 from fmbench.measure import Clock
@@ -15,10 +14,11 @@ from fmbench.session import run_facts
 
 from . import decision, records
 from .arguments import ChooseArguments
-from .candidates import Planned, fewer_threads
+from .candidates import Planned, base_of, fewer_threads
 from .decision import Known
 from .entrant import Entrant, Stable, check_memory
 from .log import ChoiceLog
+from .production import command_of, program_of
 from .quality import Keep, Quality, Ranking, cosines, quality
 from .race import EARLY, LEAST, Race, Turn, rounds_of
 from .texts import Subject
@@ -110,7 +110,8 @@ class Chooser:
                 found = decision.choose(race, known)
                 for pair in records.pairs(race, found):
                     self._log.write("PAIR", pair)
-                self._log.write("CHOICE", records.choice(race, found, known, self._arguments, self._keep, status))
+                data = records.choice(race, found, known, self._arguments, self._keep, status)
+                self._log.write("CHOICE", {"start": lines.format_time(self._start), **data})
                 said = True
         return said
 
@@ -144,8 +145,7 @@ class Chooser:
             self._entrants[name] = Entrant(self._fewer(self._entrants[found[1]].planned, int(found[2])))
 
     def _fewer(self, base: Planned, threads: int) -> Planned:
-        platform = CommandLine.parse(["--platform", self._reference.planned.name.split()[0]], ())
-        return fewer_threads(base, self._arguments.command.with_(platform), threads)
+        return fewer_threads(base, base_of(self._arguments.command, self._reference.name.split()[0]), threads)
 
     def _set_up_reference(self) -> None:
         """Set the reference up, and begin the log. Raises what it raises."""
@@ -329,6 +329,8 @@ class Chooser:
 
     def _try_fewer_threads(self, race: Race) -> None:
         """Let the fastest race with fewer threads too, where half of what is left is enough to set that up."""
+        if self._arguments.only:
+            return
         every = host.useful_threads() or 1
         counts = {every // 2, *((1,) if race.profile == "online" else ())} - {0, every}
         names = [name for name in race.live(self._heat) if name != self._reference.name and not FEWER.fullmatch(name)]
@@ -369,8 +371,10 @@ class Chooser:
         if entrant.encoder is not None:
             self._stable.activate(entrant)
             try:
-                return Ranking.of(entrant.encoder, self._subject.collection, cache, lambda done, count: (
+                found = Ranking.of(entrant.encoder, self._subject.collection, cache, lambda done, count: (
                     self._progress.show(f"judges {entrant.name}: {done:,} of {count:,} passages")))  # fmt: skip
+                entrant.program = program_of(entrant.encoder)
+                return found
             except Exception as error:  # as while it races
                 entrant.fail(error)
                 self._log.write("FID", records.failure(entrant, self._reference.name))
@@ -383,6 +387,7 @@ class Chooser:
         return Known(
             planned.name, planned.overrides, planned.reason, entrant.why_not, entrant.memory_bytes,
             entrant.tokens_per_batch, entrant.facts, entrant.brings, self._qualities.get(planned.name),
+            command_of(planned.arguments, self._arguments.dataset, self._arguments.split), entrant.program,
         )  # fmt: skip
 
     def _say(self, text: str) -> None:

@@ -24,6 +24,8 @@ class Known:
     facts: Mapping[str, Any] = field(default_factory=dict)
     brings: frozenset[str] = frozenset()  # packages beyond torch
     quality: Quality | None = None
+    command: str | None = None
+    program: str | None = None
 
     @property
     def simplicity(self) -> tuple[Any, ...]:

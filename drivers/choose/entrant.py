@@ -32,6 +32,7 @@ class Entrant:
     phases: dict[str, float] = field(default_factory=dict)  # seconds of what is in no turn, since they were last told
     memory_bytes: int | None = None
     tokens_per_batch: int | None = None  # in bulk; given where an earlier run measured it
+    program: str | None = None  # what gives its vectors in production, once it was judged
 
     @property
     def name(self) -> str:

@@ -74,10 +74,10 @@ class ChoiceLog:
         both = {key: value for key, value in then.items() if key in now}
         self._refuse(differences(both, {key: now[key] for key in both}), f"{variant}: " if variant else "")
 
-    def show(self) -> int:
-        """Print what the reader makes of the log, and return its exit code: what draws it is found by name."""
+    def tell(self, command: str, *words: str) -> int:
+        """Run a command that reads the log, which is its last word, and return its exit code: it is found by name."""
         commands, _ = plugins.discover("fmbench.commands")
-        return int(commands["show"].load()([str(self.path)]))
+        return int(commands[command].load()([*words, str(self.path)]))
 
     def _read(self, stream: TextIO) -> None:
         """Take over what is there; a last line that is torn is cut off."""

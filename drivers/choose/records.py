@@ -10,7 +10,9 @@ from .quality import Keep, Quality
 from .race import Race, Ratio
 
 SECONDS = 3600  # of an hour, which --price is of
-JUDGED = ("overlap", "ndcg", "ndcg_change", "ndcg_interval", "ndcg_p", "kept")  # fields of a Quality
+JUDGED = (  # fields of a Quality
+    "overlap", "ndcg", "ndcg_change", "ndcg_interval", "ndcg_p", "ndcg_share", "ndcg_share_interval", "kept",
+)  # fmt: skip
 
 
 def failure(entrant: Entrant, reference: str) -> dict[str, Any]:
@@ -87,7 +89,7 @@ def row_of(profile: str, place: Place, price: float | None, front: bool) -> dict
         "least_cosine": judged.least_cosine if judged else lane.least_cosine,
         "mean_cosine": judged.mean_cosine if judged else 1 - lane.loss,
         **{key: getattr(judged, key, None) for key in JUDGED},
-        "packages": len(one.brings), "front": front,
+        "packages": len(one.brings), "front": front, "command": one.command, "program": one.program,
     }  # fmt: skip
 
 

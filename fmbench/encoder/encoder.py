@@ -61,6 +61,7 @@ class Encoder:
         lengths = fixed_lengths(plan, limit, arguments, self.recipe)
         self._compute = Compute(plan, loaded, arguments, self.recipe, steps, tokenizer, lengths)
         self.arguments = arguments
+        self.steps = tuple(steps)  # what the folder's further modules do with pooled vectors
         self.platform = plan.platform
         self.facts = model.facts(loaded, plan.source, arguments, limit, plan.folder.path)
         self._identity = identity(plan, arguments, self.facts, tokenizer, steps)

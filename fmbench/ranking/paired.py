@@ -157,5 +157,7 @@ def limits(sums: "np.ndarray", sizes: "np.ndarray", offset: float = 0.0) -> Inte
 
 
 def share_limits(sets: Subsets, column: int) -> Interval | None:
-    """Return the 95% interval of mean(B) / mean(A)."""
+    """Return the 95% interval of mean(B) / mean(A): 1 where no query changed, also where most queries of A have 0."""
+    if not sets.changes[:, column].any():
+        return 1.0, 1.0
     return limits(sets.changes[:, column], sets.before[:, column], offset=1.0)

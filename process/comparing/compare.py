@@ -9,17 +9,21 @@ from fmbench.console import run_main, warn
 from fmbench.errors import UsageError
 from fmbench.parsing import Parser, words
 
+from ..reading.results import read_results
 from ..reading.sources import find_sources
+from ..workload import Row
 from ..writing import output
 from . import report
+from .answers import answers_between, as_text, chosen_among
 from .comparison import Comparison, compare_sides
-from .sides import Facts, Side, check_comparable, check_names, read_side, tell_unsaid
+from .sides import Facts, Side, check_comparable, check_names, side_of, tell_unsaid
 from .verdicts import THRESHOLD
 
 PROGRAM = "fmbench compare"
 FAILURES: Mapping[str, Callable[[Comparison], bool]] = {
     "regression": lambda comparison: comparison.count("regression") > 0,
     "missing": lambda comparison: bool(comparison.only_base or comparison.unfinished),
+    "answer": lambda comparison: False,  # of choices
 }
 DRAW = {"table": report.as_table, "markdown": report.as_markdown, "json": report.as_json}
 
@@ -42,7 +46,11 @@ what is compared:
 
 exit codes:
   0 done, 1 what --fail-on names, 2 the command line or a file is wrong, or the logs are not comparable
-  --fail-on regression: a shape regressed; missing: NEW lacks a shape of BASE, or was killed in the middle of one
+  --fail-on regression: a shape regressed; missing: NEW lacks a shape of BASE, or was killed in the middle of one;
+  answer: of two choices, what BASE says to run is not what to run in NEW
+
+  Logs of `fmbench choose` are compared by their answers: is what to run the same, or as fast, does it keep enough, and
+  is it as many times as fast as the reference? Facts may differ, and are named: that is what an upgrade changes.
 
 examples:
   fmbench compare main.log branch.log
@@ -50,6 +58,7 @@ examples:
   fmbench compare main.log branch.log --format markdown > comment.md
   fmbench compare torch-2.12.log torch-2.13.log --across torch_version
   fmbench compare cpu.log openvino.log cuda.log --across all
+  fmbench compare choice.json choice-after.log --fail-on answer
 """
 
 
@@ -63,7 +72,11 @@ def compare(argv: Sequence[str]) -> int:
     arguments = build_parser().parse_known(argv)
     paths = (arguments.base, *arguments.new)
     output.check_targets({"--out": arguments.out}, [source for path in paths for source in find_sources([path])])
-    sides = [read_side(path, arguments.across, warn) for path in paths]
+    found = [list(read_results(find_sources([path]), warn)) for path in paths]
+    chosen = [chosen_among(results) for results in found]
+    if any(chosen):
+        return compare_choices(list(zip(paths, chosen, strict=True)), arguments)
+    sides = [side_of(path, results, arguments.across, warn) for path, results in zip(paths, found, strict=True)]
     comparisons = compare_sides(sides, checked(sides, arguments.across), arguments.threshold)
     for comparison in comparisons:
         complain(comparison)
@@ -71,6 +84,22 @@ def compare(argv: Sequence[str]) -> int:
     with output.opened(arguments.out) as stream:
         stream.write(text)
     return int(any(FAILURES[name](comparison) for name in arguments.fail_on for comparison in comparisons))
+
+
+def compare_choices(chosen: Sequence[tuple[str, list[Row]]], arguments: argparse.Namespace) -> int:
+    """Say whether the answer of the first choice is that of each other; return 1 where not, if that was asked for.
+
+    Raises UsageError for a path without a choice.
+    """
+    without = [path for path, rows in chosen if not rows]
+    if without:
+        raise UsageError(f"{without[0]}: holds no choice, and another one does; compare logs of `fmbench choose` alone")
+    (base, rows), *others = chosen
+    changes = [((base, path), answers_between(rows, theirs)) for path, theirs in others]
+    with output.opened(arguments.out) as stream:
+        stream.write("\n".join(as_text(answers, names, arguments.format) for names, answers in changes))
+    changed = any(not one.holds for _, answers in changes for one in answers)
+    return int(changed and "answer" in arguments.fail_on)
 
 
 def checked(sides: Sequence[Side], across: Collection[str]) -> list[Facts]:
@@ -116,7 +145,7 @@ def build_parser() -> Parser:
         "--threshold", type=threshold, default=THRESHOLD, metavar="SHARE", help="what is no concern (default: 3%%)"
     )
     parser.add_argument(
-        "--fail-on", type=failures, default=(), metavar="WHAT,...", help="exit with 1 for: regression, missing"
+        "--fail-on", type=failures, default=(), metavar="WHAT,...", help="exit with 1 for: regression, missing, answer"
     )
     parser.add_argument(
         "--across", type=words, default=(), metavar="FACT,FACT", help="facts of the fingerprint that may differ"

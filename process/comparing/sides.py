@@ -8,9 +8,7 @@ from fmbench.errors import UsageError, nearest
 from fmbench.facts import DIGEST, MODEL, differences, flat, short, unsaid
 
 from ..reading.joined import joined
-from ..reading.results import read_results
 from ..reading.row import Result
-from ..reading.sources import find_sources
 from .variant_names import FIRST, VariantNames
 
 SHOWN = 4
@@ -27,11 +25,6 @@ class Side:
 
     name: str
     results: Mapping[Key, Result]
-
-
-def read_side(path: str, across: Collection[str], warn: Callable[[str], None]) -> Side:
-    """Read one side, as `side_of` has it."""
-    return side_of(path, read_results(find_sources([path]), warn), across, warn)
 
 
 def side_of(path: str, results: Iterable[Result], across: Collection[str], warn: Callable[[str], None]) -> Side:

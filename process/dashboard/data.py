@@ -43,7 +43,7 @@ def data_of(found: Sequence[Result]) -> dict[str, Any]:
         "shapes": {"size": len(results), "columns": columns},
         "runs": [{"name": name, "log": log} for name, log in runs.names()],
         "configurations": names(record.configuration for record in records),
-        "groups": groups_of(records),
+        "groups": groups_of(records, results),
         "workloads": [
             {"name": workload.name, "tables": [as_json(one) for one in workload.tables(members)]}
             for workload, members in by_workload(results)

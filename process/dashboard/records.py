@@ -5,17 +5,18 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..advice import advice_of
+from ..reading.row import Result
 from ..record import Key, Record, axes, columns, comparable, headed, table_of
 from ..workload import Finding, Table
 
 LATENCY, THROUGHPUT = ("latency_ms", ""), ("throughput", "")
 
 
-def groups_of(records: Sequence[Record]) -> list[dict[str, Any]]:
-    """Return the records of each model on each machine, those of most configurations first."""
+def groups_of(records: Sequence[Record], results: Sequence[Result]) -> list[dict[str, Any]]:
+    """Return the records of results: those of each model on each machine, those of most configurations first."""
     groups = sorted(comparable(records).items(), key=lambda group: -len(group[1]))
     return [
-        {"model": model, "machine": machine, "advice": advice_of(members), **table_and_picture(members)}
+        {"model": model, "machine": machine, "advice": advice_of(members, results), **table_and_picture(members)}
         for (model, machine), members in groups
     ]
 
@@ -77,4 +78,5 @@ def as_json(table: Table) -> dict[str, Any]:
     if len(set(table.sources)) > 1:
         header.append("log")
         lines = [[*line, source] for line, source in zip(lines, table.sources, strict=True)]
-    return {"header": header, "lines": lines, "right": list(table.right), "notes": list(table.notes)}
+    said = {"title": table.title, "right": list(table.right), "notes": list(table.notes), "code": list(table.code)}
+    return {"header": header, "lines": lines, **said}

@@ -81,8 +81,10 @@ def front_of(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]
 
 
 def name_of(row: Row) -> str:
-    """Return what tells a result from others: model, platform, precision, and what its workload adds."""
+    """Return what tells a result from others: its name among candidates, else model, platform, precision, and more."""
     known = cells(row)
+    if row.get("choice"):
+        return canvas.shorten(row["variant"], 60)
     parts = [known.get(name) for name in (*CONFIGURATION, *workload_of(row).labels.values())]
     return canvas.shorten(", ".join(text_of(part) for part in parts if part), 60)
 
@@ -122,6 +124,19 @@ def kept_speed(results: Sequence[Result]) -> Figure | str:
     label = "times faster than the teacher (median query)"
     return tradeoff("Quality kept against speed-up", results, [
         Panel(faster, label, kept, "share of the teacher's nDCG@10 that is kept", ratio=True)
+    ], front=True)  # fmt: skip
+
+
+def choice_speed(results: Sequence[Result], profile: str) -> Figure | str:
+    """Return what each candidate of a profile keeps over how many times as fast as the reference it is."""
+    members = [result for result in results if result.row["choice"]["profile"] == profile]
+    if not members:
+        return f"no choice is of {profile}"
+    judged = any(result.row["choice"]["ndcg"] is not None for result in members)
+    figure, label = ("ndcg", "nDCG@10") if judged else ("overlap", "share of the top 10 that stays")
+    speed = at("choice.speed", "choice.interval")
+    return tradeoff(f"What to run, {profile}", members, [
+        Panel(speed, "times as fast as the reference", at(f"choice.{figure}"), label, ratio=True)
     ], front=True)  # fmt: skip
 
 

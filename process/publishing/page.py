@@ -161,7 +161,7 @@ def section(machine: str, runs: Sequence[Published], plots: Plots, said: Sequenc
     for (model, _), members in comparable(records).items():
         title = titled(model, members)
         speed = [(notes[run.run], [one for one in run.speed if one.row["model"] == model]) for run in runs]
-        parts += [f"### {plain(title)}", record_table(members), *advice_lines(members)]
+        parts += [f"### {plain(title)}", record_table(members), *advice_lines(members, results)]
         drawn = stems(machine, model) if any(own for _, own in speed) else set()
         parts += [f"![{plain(path.stem)}]({PLOTS}/{path.name})" for path in plots.speed if path.stem in drawn]
         names = {one.configuration.id: one.name for one in members}
@@ -177,9 +177,9 @@ def titled(model: str, records: Sequence[Record]) -> str:
     return model.rpartition("/")[2] + (", random weights" if random else "")
 
 
-def advice_lines(records: Sequence[Record]) -> list[str]:
+def advice_lines(records: Sequence[Record], results: Sequence[Result]) -> list[str]:
     """Return what to run, where that can be said."""
-    said = advice_of(records)
+    said = advice_of(records, results).rstrip(".")
     return [f"**{plain(said[0].upper() + said[1:])}.**"] if said else []
 
 

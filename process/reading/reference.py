@@ -36,7 +36,7 @@ def mark(found: re.Match[str]) -> str:
 def fields_of(found: re.Match[str]) -> Mapping[str, Field]:
     """Return the fields that a mark asks for: those of a kind, of an object in it, or further ones of a form."""
     schema, key, form = kinds()[found[1]], found[2], found[3]
-    below = schema.fields[key].below if key else None
+    below = schema.fields[key].below or schema.fields[key].each if key else None
     return below.fields if below is not None else schema.forms[form] if form else schema.fields
 
 

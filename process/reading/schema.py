@@ -35,6 +35,7 @@ class Field:
     needed: bool = False  # an object says nothing without it
     binding: bool = False  # it says what an object is of: one where it is wrong says nothing
     below: "Schema | None" = None  # of an object
+    each: "Schema | None" = None  # of every object of a list
 
     def published(self) -> Json:
         """Return the JSON Schema of the field: null is allowed where it is not needed."""
@@ -285,7 +286,7 @@ def part(means: str, below: Schema, *, needed: bool = False) -> Field:
     return explained(means, "object", why, column=None, needed=needed, below=below)
 
 
-def parts(means: str, one: Schema) -> Field:
+def parts(means: str, one: Schema, *, needed: bool = False) -> Field:
     """Describe a list of objects that have fields of their own."""
 
     def why(value: Any) -> str | None:
@@ -296,7 +297,7 @@ def parts(means: str, one: Schema) -> Field:
         found = next(filter(None, map(one.complaint, value)), None)
         return None if found is None else f": {found}"
 
-    return explained(means, "objects", why, {"type": "array", "items": one.published()})
+    return explained(means, "objects", why, {"type": "array", "items": one.published()}, needed=needed, each=one)
 
 
 def explained(means: str, form: str, why: Callable[[Any], str | None], *more: Any, **keys: Any) -> Field:

@@ -55,14 +55,15 @@ def of_kinds(results: Iterable[Result], *kinds: str) -> list[Result]:
 
 def build(
     title: str, header: Sequence[str], results: Sequence[Result], line_of: Callable[[Row], list[str]],
-    right: Iterable[int] = (), notes: Sequence[str] = (),
+    right: Iterable[int] = (), notes: Sequence[str] = (), code: Sequence[str] = (),
 ) -> Table:  # fmt: skip
     """Return a table with a line a result. A column that is empty is left out."""
     lines = [line_of(result.row) for result in results]
     shown = [place for place in range(len(header)) if any(line[place] for line in lines)]
     flush = [position for position, place in enumerate(shown) if place in right]
     cells = [[line[place] for place in shown] for line in lines]
-    return Table([header[place] for place in shown], cells, flush, [result.source for result in results], notes, title)
+    sources = [result.source for result in results]
+    return Table([header[place] for place in shown], cells, flush, sources, notes, title, code)
 
 
 def sides(row: Row) -> list[str]:

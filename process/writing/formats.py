@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TextIO
 
-from fmbench.markdown import markdown, plain, visible
+from fmbench.markdown import fenced, markdown, plain, visible
 
 from ..reading.row import Result
 from ..workload import tables_of
@@ -49,8 +49,9 @@ def write_markdown(rows: Rows, stream: TextIO) -> None:
     """Write tables for people: the figures that matter, with their units. Each workload has tables of its own."""
     parts: list[str] = []
     for found in tables_of(Result(row, "") for row in rows):
-        parts += [f"#### {found.title}\n"] if found.title else []
+        parts += [f"#### {plain(found.title)}\n"] if found.title else []
         parts += [markdown(found.header, found.lines, found.right), *(f"{plain(note)}\n" for note in found.notes)]
+        parts += [fenced(text) for text in found.code]
     stream.write("\n".join(parts))
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from html import escape
 from typing import Any, TextIO
 
-from fmbench.markdown import harmless
+from fmbench.markdown import harmless, visible
 
 from ..reading.row import Result
 from ..workload import Table, by_workload
@@ -48,9 +48,9 @@ def as_html(table: Table, name: str) -> str:
     rest = len(table.lines) - len(lines)
     notes = [*table.notes, *([f"And {rest:,} more lines, which other formats have."] if rest else [])]
     said = "".join(f"<p>{escape(harmless(note))}</p>\n" for note in notes)
-    return (
-        f"<h2>{escape(table.title or name.capitalize())}</h2>\n<table><tr>{head}</tr>\n{''.join(lines)}</table>\n{said}"
-    )
+    title = escape(harmless(table.title or name.capitalize()))
+    code = "".join(f"<pre>{escape(visible(text))}</pre>\n" for text in table.code)
+    return f"<h2>{title}</h2>\n<table><tr>{head}</tr>\n{''.join(lines)}</table>\n{said}{code}"
 
 
 def cell_of(text: str, right: bool) -> str:

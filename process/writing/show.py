@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterable, Sequence
 
 from fmbench.console import run_main, warn
-from fmbench.markdown import harmless
+from fmbench.markdown import harmless, visible
 from fmbench.parsing import Parser
 from fmbench.table import table
 
@@ -62,15 +62,27 @@ def main(argv: Sequence[str] | None = None) -> int:
 def show(argv: Sequence[str]) -> int:
     """Print what the command line asks for."""
     arguments = build_parser().parse_known(argv)
-    results: Iterable[Result] = read_results(find_sources(arguments.paths), warn, repetitions=False)
-    joined = ""
-    if not arguments.by:
-        results = list(results)
-        joined = record_tables(results)
-    text = joined + (tables_as_text(results, arguments.by) if arguments.detail or not joined else DETAIL)
+    results = read_results(find_sources(arguments.paths), warn, repetitions=False)
+    text = tables_as_text(results, arguments.by) if arguments.by else overview(list(results), arguments.detail)
     with output.opened(None) as stream:
         stream.write(text)
     return 0
+
+
+def overview(results: Sequence[Result], detail: bool) -> str:
+    """Return what was chosen first, then records of all; then, or with `detail`, the other tables.
+
+    What the log of a choice holds besides is a part of it.
+    """
+    chosen = [result for result in results if workload_of(result.row).answers]
+    others = [result for result in results if not workload_of(result.row).answers]
+    told = {result.source for result in chosen}
+    joined = record_tables(results) if any(result.source not in told for result in others) else ""
+    if detail or not (chosen or joined):
+        joined += tables_as_text(others)
+    elif others:
+        joined += DETAIL
+    return "\n".join(filter(None, [tables_as_text(chosen) if chosen else "", joined]))
 
 
 def build_parser() -> Parser:
@@ -109,7 +121,7 @@ def record_tables(results: Sequence[Result]) -> str:
         again = sum(record.again for record in records)
         notes = [f"{again} figures were measured again later; the newest counts"] if again else []
         notes += ["* is in doubt; --detail says why"] if any(one.doubtful for one in records) else []
-        advice = advice_of(records)
+        advice = advice_of(records, results)
         said.append(
             "\n".join(
                 [
@@ -125,7 +137,7 @@ def record_tables(results: Sequence[Result]) -> str:
     return "\n".join(said)
 
 
-def tables_as_text(results: Iterable[Result], by: Sequence[str] | None, origin: str = "log") -> str:
+def tables_as_text(results: Iterable[Result], by: Sequence[str] | None = None, origin: str = "log") -> str:
     """Return results as tables: a row each, or, by some keys, a row a group. `origin` heads their sources."""
     tables = [group_table(results, by)] if by else tables_of(results)
     return "\n".join(as_text(found, origin) for found in tables)
@@ -138,8 +150,9 @@ def as_text(found: Table, origin: str) -> str:
         short = without_common(found.sources)
         lines = [[short[source], *line] for source, line in zip(found.sources, found.lines, strict=True)]
         header, right = [origin, *header], [column + 1 for column in right]
-    title = [f"{found.title}\n"] if found.title else []
-    return "".join([*title, table(header, lines, right), *(f"\n{harmless(note)}\n" for note in found.notes)])
+    title = [f"{harmless(found.title)}\n"] if found.title else []
+    below = [f"\n{harmless(note)}\n" for note in found.notes] + [f"\n{visible(text).rstrip()}\n" for text in found.code]
+    return "".join([*title, table(header, lines, right), *below])
 
 
 def without_common(paths: Iterable[str]) -> dict[str, str]:

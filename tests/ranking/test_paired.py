@@ -55,6 +55,12 @@ def test_few_queries_are_tested_exactly(count):
     assert p_of(padded) == pytest.approx(expected.pvalue)
 
 
+def test_what_no_query_changes_is_kept_whole_however_many_have_nothing():
+    few = np.array([0.5, 1.0, *[0.0] * 10])[:, None]
+    (found,) = differences(few, few)
+    assert (found.share, found.share_interval, found.interval, found.p) == (1, (1, 1), (0, 0), 1)
+
+
 def test_many_queries_are_tested_by_drawing():
     generator = np.random.default_rng(7)
     changes = generator.normal(0.15, 1, 200)

@@ -8,7 +8,12 @@ panel({
 
   build(body, shapes) {
     for (const { name, tables } of shapes.found.workloads) {
-      body.append(make("h3", {}, name), ...tables.flatMap((table) => tableOf(name, table)));
+      const parts = tables.flatMap((table) => [
+        ...(table.title ? [make("h4", {}, table.title)] : []),
+        ...tableOf(name, table),
+        ...table.code.map((text) => make("pre", {}, text)),
+      ]);
+      body.append(make("h3", {}, name), ...parts);
     }
     body.append(make("p", { class: "note" }, "These are the tables of fmbench show; the filters leave them whole."));
   },

@@ -1,0 +1,44 @@
+"""`--check FILE.json`: the command line of an earlier choice, and what it said to run, to be measured again."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from fmbench import lines
+from fmbench.backend import Candidate
+from fmbench.command_line import CommandLine, command_line
+from fmbench.errors import UsageError, first_line
+
+WORKLOAD = "choice"
+AGAIN = ("log", "out", "check", "budget", "platforms", "vs", "without")  # what a check has anew, or has no use for
+
+
+def restore(path: Path, command: CommandLine, flags: set[str]) -> tuple[CommandLine, list[Candidate]]:
+    """Return the command line of a choice, under the one that was typed, and whatever it said to run.
+
+    Raises UsageError for a file that holds no choice, and for one whose answer is the reference.
+    """
+    rows = read(path)
+    said = [lines.Arg.parse(text.removeprefix("FMWORK ARG ")) for text in rows[0]["opts"]]
+    then = command_line([(one.key, one.value) for one in said if one.key not in AGAIN], flags)
+    winners = {
+        row["variant"]: Candidate(row["variant"], row["overrides"] or "", row["choice"]["reason"] or "")
+        for row in rows if row["choice"]["place"] == "winner" and row["variant"] != row["choice"]["reference"]
+    }  # fmt: skip
+    if not winners:
+        raise UsageError(f"--check {path}: it says to run the reference, or nothing; choose again without --check")
+    return then.with_(command.without(["check"])), list(winners.values())
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    """Return the candidates' rows of a file. Raises UsageError."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        rows = [
+            row for row in found if row["workload"] == WORKLOAD and row["choice"] and row["variant"] and row["opts"]
+        ]
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise UsageError(f"--check {path}: cannot be read ({first_line(error)}); --out FILE.json writes one") from None
+    if not rows:
+        raise UsageError(f"--check {path}: holds no choice; `fmbench choose --out FILE.json` writes one")
+    return rows

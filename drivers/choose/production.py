@@ -1,0 +1,136 @@
+"""What runs a candidate in production: a command line, and Python lines that need no fmbench and give its vectors."""
+
+import shlex
+from pathlib import Path
+
+from fmbench.command_line import command_line, split_key
+from fmbench.encoder import Encoder, Role
+from fmbench.encoder.steps import Normalise
+from fmbench.source import named_folder
+
+from .arguments import ModelCommand, model_parser
+
+POOLED = {"mean": "(hidden * mask).sum(axis=1) / mask.sum(axis=1)", "cls": "hidden[:, 0]"}
+UNIT = "vectors / np.linalg.norm(vectors, axis=1, keepdims=True)"
+TEXTS: dict[Role, str] = {"query": '["a question"]', "passage": '["a passage", "another one"]'}
+NONE = "# No lines for other programs: {}; fmbench.encoder.Encoder runs it.\n"
+GRAPH = """\
+import numpy as np
+from transformers import AutoTokenizer
+{run}
+
+tokenizer = AutoTokenizer.from_pretrained({folder!r})
+
+
+def encode(texts, prompt, longest):
+    texts = [prompt + text for text in texts]
+    batch = tokenizer(texts, padding=True, truncation=longest is not None, max_length=longest, return_tensors="np")
+    hidden, mask = run(batch), batch["attention_mask"][..., None]
+    vectors = {pooled}
+{further}    return vectors
+
+
+"""
+
+
+def command_of(arguments: ModelCommand | None, dataset: Path | None, split: str) -> str | None:
+    """Return the command that encodes and judges the data set with a candidate's command line; None without either."""
+    if arguments is None or dataset is None:
+        return None
+    own = command_line(arguments.given, model_parser().flags)
+    words = [*own.masked().words, "--dataset", str(dataset), "--split", split]
+    return f"fmbench retrieve evaluate {shlex.join(words)}"
+
+
+def program_of(encoder: Encoder) -> str:
+    """Return Python lines that compute a candidate's `queries` and `passages`, or a comment on why there are none.
+
+    The candidate has run, and its settings of torch hold.
+    """
+    run, recipe, platform = encoder.platform.program(), encoder.recipe, encoder.platform
+    if recipe.include_prompt is False and (recipe.query_prompt or recipe.passage_prompt):
+        return NONE.format("prompts are not pooled")
+    if run is not None:
+        return graph_program(encoder, run)
+    if platform.always_compiles or not platform.runs_torch:
+        return NONE.format(f"nothing that --platform {platform.name} made is kept in files")
+    return torch_program(encoder)
+
+
+def graph_program(encoder: Encoder, run: str) -> str:
+    """Return the lines around a graph that ends at the last hidden states."""
+    recipe, further = encoder.recipe, [UNIT for _ in encoder.steps]
+    pooling = ",".join(recipe.pooling or ())
+    if any(not isinstance(step, Normalise) for step in encoder.steps):
+        return NONE.format("the model's folder has layers behind the pooling")
+    if pooling not in POOLED:
+        return NONE.format(f"the pooling is {pooling}")
+    if recipe.truncate_dim is not None:
+        further.append(f"vectors[:, :{recipe.truncate_dim}]")
+    if recipe.normalise:
+        further.append(UNIT)
+    head = GRAPH.format(
+        run=run,
+        folder=folder_of(encoder),
+        pooled=POOLED[pooling],
+        further="".join(f"    vectors = {one}\n" for one in further),
+    )
+    if encoder.tokenizer.padding_side != "right":  # where the first token is
+        head = head.replace("return_tensors=", 'padding_side="right", return_tensors=')
+    return head + "".join(
+        f"{name} = encode({TEXTS[role]}, {recipe.prompt(role) or ''!r}, {recipe.max_length(role)})\n"
+        for name, role in ROLES.items()
+    )
+
+
+ROLES: dict[str, Role] = {"queries": "query", "passages": "passage"}
+
+
+def torch_program(encoder: Encoder) -> str:
+    """Return the lines of sentence-transformers, which reads the same folder."""
+    import torch
+
+    arguments, recipe = encoder.arguments, encoder.recipe
+    said = getattr(arguments, "recipe", None)
+    if said is not None and (said.pooling or said.normalise is False):
+        return NONE.format("the command line pools, or normalises, in another way than the model's folder")
+    model, compiler = (options_of(encoder, name) for name in ("model", "compile"))
+    loaded = {"device": repr(str(encoder.platform.device or "cpu")), "truncate_dim": str(recipe.truncate_dim)}
+    loaded["model_kwargs"] = "{" + ", ".join(f"{key!r}: {value}" for key, value in model.items()) + "}"
+    lines = [
+        "import torch",
+        *(f"import {name}" for name in ("transformers", "torchao") if f"{name}." in loaded["model_kwargs"]),
+        "from sentence_transformers import SentenceTransformer",
+        "",
+        f"torch.set_num_threads({torch.get_num_threads()})",
+        f"model = SentenceTransformer({folder_of(encoder)!r}, {with_names(loaded)})",
+        *([f"model[0].auto_model.compile({with_names(compiler)})"] if arguments.compile else []),
+    ]
+    for name, role in ROLES.items():
+        asked = {"prompt": repr(recipe.prompt(role) or ""), "normalize_embeddings": str(bool(recipe.normalise))}
+        lines += [
+            f"model.max_seq_length = {recipe.max_length(role)}",
+            f"{name} = model.encode({TEXTS[role]}, {with_names(asked)})",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def with_names(values: dict[str, str]) -> str:
+    """Return keyword arguments."""
+    return ", ".join(f"{key}={value}" for key, value in values.items())
+
+
+def options_of(encoder: Encoder, name: str) -> dict[str, str]:
+    """Return what the command line says below `--model:` or `--compile:`, as Python has it: one key deep."""
+    found = {}
+    for option, value in encoder.arguments.given:
+        (first, *keys), evaluated = split_key(f"--{option}")
+        if first == name and len(keys) == 1:
+            found[keys[0]] = value if evaluated else repr(value)
+    return found
+
+
+def folder_of(encoder: Encoder) -> str:
+    """Return the model's folder as it was typed, or its name in the hub."""
+    path = named_folder(encoder.arguments)
+    return str(path) if path.is_dir() else encoder.arguments.model_name

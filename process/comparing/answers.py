@@ -1,0 +1,136 @@
+"""Two choices: is what to run still the answer? Their speeds are ratios to the reference: times are never compared."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from fmbench.facts import differences, short
+from fmbench.figures import span
+from fmbench.markdown import harmless, markdown, plain
+from fmbench.table import table
+
+from ..reading.row import Result
+from ..workload import Row, by_workload
+
+GOOD = "shown"
+EQUAL = 0.02  # a share: what one run of the same differs from another by
+HEADER = ("profile", "base: run", "new: run", "times as fast, base", "new", "kept, base", "new", "answer", "why")
+NOTE = (
+    "The answer holds where what to run is the same, or cannot be told from it, still keeps enough, and is as fast "
+    f"beside the reference: its new 95% interval is not below the old one by more than {EQUAL:.0%}."
+)
+SHOWN = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of the answer to one profile. `reasons` say why it does not hold, `differing` which facts differ."""
+
+    profile: str
+    base: str | None
+    new: str | None
+    speed: tuple[str, str]  # then and now, of what the base said to run
+    kept: tuple[str | None, str | None]
+    reasons: Sequence[str]
+    differing: Mapping[str, tuple[Any, Any]]
+
+    @property
+    def holds(self) -> bool:
+        """Whether what the base says to run is still what to run."""
+        return not self.reasons
+
+
+def chosen_among(results: Sequence[Result]) -> list[Row]:
+    """Return the rows that say what to run."""
+    return [one.row for workload, members in by_workload(results) if workload.answers for one in members]
+
+
+def answers_between(base: Sequence[Row], new: Sequence[Row]) -> list[Answer]:
+    """Return what became of each profile's answer."""
+    profiles = dict.fromkeys(row["choice"]["profile"] for row in base)
+    return [answer_between(profile, *(of_profile(rows, profile) for rows in (base, new))) for profile in profiles]
+
+
+def of_profile(rows: Sequence[Row], profile: str) -> dict[str, Row]:
+    """Return the candidates of one profile by name."""
+    return {row["variant"]: row for row in rows if row["choice"]["profile"] == profile}
+
+
+def answer_between(profile: str, base: Mapping[str, Row], new: Mapping[str, Row]) -> Answer:
+    """Return what became of one profile's answer."""
+    names = [winner_of(rows) for rows in (base, new)]
+    old, now = base.get(names[0] or ""), new.get(names[0] or "")
+    return Answer(
+        profile, names[0], names[1],
+        (speed_of(old), speed_of(now)), (kept_of(old), kept_of(now)),
+        reasons_between(old, now, names[1]),
+        differences(old["environment"] or {}, now["environment"] or {}) if old and now else {},
+    )  # fmt: skip
+
+
+def winner_of(rows: Mapping[str, Row]) -> str | None:
+    """Return what to run; None where that is not known."""
+    return next((name for name, row in rows.items() if row["choice"]["place"] == "winner"), None)
+
+
+def reasons_between(old: Row | None, now: Row | None, winner: str | None) -> list[str]:
+    """Return why what was to be run is not what to run now; nothing where it is."""
+    if old is None:
+        return ["the base has no answer"]
+    if now is None:
+        return [f"{old['variant']} did not take part"]
+    if now["status"] == "ERR":
+        return [f"{old['variant']} cannot run: {now['error']['message']}"]
+    found, before = now["choice"], old["choice"]
+    reasons = [now["doubt"]] if now["doubt"] else []
+    reasons += [] if found["kept"] == GOOD else [f"what it keeps is {found['kept'] or 'not measured'}"]
+    if None not in (before["interval"], found["interval"]) and slower(before["interval"], found["interval"]):
+        reasons.append("it is not as fast beside the reference")
+    if found["place"] is None:
+        reasons.append(f"run {winner}" if winner else "there is no answer")
+    return [*reasons, *(["the race is not over"] if found["status"] == "standing" else [])]
+
+
+def slower(before: Sequence[float], now: Sequence[float]) -> bool:
+    """Whether one interval is below another by more than one run may differ from another."""
+    return now[1] < before[0] * (1 - EQUAL)
+
+
+def speed_of(row: Row | None) -> str:
+    """Return how many times as fast as the reference something is: its interval."""
+    return "" if row is None else span(row["choice"]["interval"], ".2f")
+
+
+def kept_of(row: Row | None) -> str | None:
+    """Return the verdict on what something keeps."""
+    return None if row is None else row["choice"]["kept"]
+
+
+def as_text(answers: Sequence[Answer], names: tuple[str, str], form: str) -> str:
+    """Return the answers as a table, Markdown or JSON. `names` are those of base and new."""
+    if form == "json":
+        said = [{**asdict(one), "holds": one.holds} for one in answers]
+        return json.dumps({"base": names[0], "new": names[1], "answers": said}, indent=2) + "\n"
+    draw, safe = (markdown, plain) if form == "markdown" else (table, harmless)
+    lines = [
+        [
+            one.profile, one.base or "", one.new or "", *one.speed, *(said or "" for said in one.kept),
+            "holds" if one.holds else "changed", "; ".join(one.reasons),
+        ]
+        for one in answers
+    ]  # fmt: skip
+    changed = [one.profile for one in answers if not one.holds]
+    head = f"{names[1]} against {names[0]}: the answer {'changed: ' + ', '.join(changed) if changed else 'holds'}"
+    facts = {name: pair for one in answers for name, pair in one.differing.items()}
+    return "\n".join([
+        f"{'### ' if form == 'markdown' else ''}{safe(head)}\n", draw(HEADER, lines, ()),
+        *(f"{safe(note)}\n" for note in (NOTE, *facts_that_differ(facts))),
+    ])  # fmt: skip
+
+
+def facts_that_differ(facts: Mapping[str, tuple[Any, Any]]) -> list[str]:
+    """Return the facts that differ as a sentence, if any."""
+    said = [f"{name}: {short(one)} in base, {short(other)} in new" for name, (one, other) in facts.items()]
+    more = [f"and {len(said) - SHOWN} more"] if len(said) > SHOWN else []
+    return [f"Facts that differ: {'; '.join([*said[:SHOWN], *more])}."] if said else []

@@ -1,0 +1,128 @@
+"""What a run of `fmbench choose` says: a row a candidate of each profile, and which of them to run."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, ClassVar
+
+from fmbench.digest import digest_of_json
+from fmbench.lines import JsonLine
+
+from ..reading.row import Result
+from ..reading.run import Run
+from ..reading.schema import Schema
+from ..workload import Column, Finding, Gauge, Plot, Row, Table, Workload
+from . import choice_answer
+from .choice_doubts import choice_doubt, turns_of
+from .choice_fields import CHOICE, FIGURES, OF_ALL, PROFILES, SECTION, TURN
+
+GAUGES = (
+    Gauge("speedup", "ratio", "How many times as fast as the reference.", "choice.speed", chart="speedup"),
+    Gauge("ndcg_at_10_change", "", "Change of nDCG@10 against the reference.", "choice.ndcg_change",
+          chart="ndcg_at_10_change"),
+    Gauge("cosine_least", "", "Least cosine of a text's vector with its vector in the reference.",
+          "choice.least_cosine", chart="cosine_least"),
+    Gauge("top_10_overlap", "ratio", "Share of the reference's ten documents that are still found.", "choice.overlap",
+          chart="top_10_overlap"),
+)  # fmt: skip
+
+
+def place_of(said: Mapping[str, Any], name: str) -> str | None:
+    """Return whether a candidate is what a CHOICE line says to run, or cannot be told from it."""
+    return "winner" if name == said.get("winner") else "tie" if name in (said.get("ties") or ()) else None
+
+
+def status(said: Mapping[str, Any], candidate: Mapping[str, Any], environment: Mapping[str, Any]) -> str:
+    """Return ERR for what cannot run here, PARTIAL before the race has ended, SIMULATED or OK."""
+    if candidate.get("why_not"):
+        return "ERR"
+    return "PARTIAL" if said["status"] == "standing" else "SIMULATED" if environment.get("simulated") else "OK"
+
+
+def same_race(row: Row) -> str:
+    """Return a digest of what the figures of a race must have in common: the texts, and the reference."""
+    facts = row["environment"] or {}
+    return digest_of_json([facts.get("texts"), facts.get("data"), facts.get("recipe"), row["choice"]["reference"]])
+
+
+def speedup(row: Row) -> Finding | None:
+    """Return how many times as fast as the reference a candidate is."""
+    found = row["choice"]
+    value, (low, high) = found.get("speed"), found.get("interval") or (None, None)
+    return None if value is None else Finding(value, low, high, of=found["profile"], same=same_race(row))
+
+
+def query_latency(row: Row) -> Finding | None:
+    """Return the median milliseconds from one text to its vector."""
+    return None if row["itl"] is None else Finding(row["itl"], of="choice", same=same_race(row))
+
+
+def bulk_rate(row: Row) -> Finding | None:
+    """Return passages encoded a second."""
+    return None if row["thp"] is None else Finding(row["thp"], of="choice", same=same_race(row))
+
+
+class Choice(Workload):
+    """Which of a model's set-ups to run on a machine."""
+
+    name: ClassVar[str] = "choice"
+    engine: ClassVar[str] = "fmbench/choose"
+    answers: ClassVar[bool] = True
+    kinds: ClassVar[Mapping[str, Schema]] = {"TURN": TURN, "CHOICE": CHOICE}
+    sections: ClassVar[Mapping[str, Schema]] = {"choice": SECTION}
+    gauges: ClassVar[Sequence[Gauge]] = GAUGES
+    labels: ClassVar[Mapping[str, str]] = {"profile": "choice.profile", "candidate": "variant"}
+    columns: ClassVar[Sequence[Column]] = (
+        Column("speedup", "times the reference", speedup, apart=True),
+        Column("query_ms", "query ms", query_latency, less_is_better=True),
+        Column("texts_per_second", "texts/s", bulk_rate),
+    )
+
+    def blame(self, run: Run, line: JsonLine, reason: str) -> None:
+        """Say it in the rows of the profile."""
+        run.blame(line.data.get("profile"), reason)
+
+    def rows(self, run: Run, source: str, metadata_id: str | None) -> Iterator[Result]:
+        """Yield a row a profile and candidate, of the last CHOICE line of each profile."""
+        lines = run.lines_of(self.name)
+        choices = {line.data["profile"]: line.data for line in lines if line.kind == "CHOICE"}
+        for profile, said in choices.items():
+            turns = turns_of(line.data for line in lines if line.kind == "TURN" and line.data["profile"] == profile)
+            doubt = run.doubt or run.doubts.get(profile) or choice_doubt(said, turns)
+            for candidate in said["candidates"]:
+                name = candidate["name"]
+                row, failure = self.row(run, metadata_id, name), candidate.get("why_not")
+                yield Result({
+                    **row,
+                    "timestamp": said.get("start"),
+                    "overrides": candidate.get("overrides"),
+                    "itl": None if failure else candidate.get("latency_ms"),
+                    "thp": None if failure else candidate.get("texts_per_second"),
+                    "status": status(said, candidate, row["environment"] or {}),
+                    "error": {"type": "unsupported", "message": failure} if failure else None,
+                    "choice": {
+                        **{key: said.get(key) for key in OF_ALL},
+                        "place": place_of(said, name),
+                        **{key: candidate.get(key) for key in FIGURES},
+                    },
+                    "doubt": doubt,
+                }, source, [took for took, _ in turns.get(name, {}).values()])  # fmt: skip
+
+    def label(self, row: Row) -> str:
+        """Return the profile and the candidate."""
+        return f"{row['choice']['profile']}, {row['variant']}"
+
+    def tables(self, results: Sequence[Result]) -> Sequence[Table]:
+        """Return a table a choice and profile, which opens with the sentence that says what to run."""
+        return choice_answer.tables(results)
+
+    def plots(self) -> Mapping[str, Plot]:
+        """Return quality against speed, a point a candidate, with the front: a picture a profile."""
+        from ..plots.tradeoff import choice_speed
+
+        return {f"choice_{profile}": partial(choice_speed, profile=profile) for profile in PROFILES}
+
+    def news(self, kind: str, data: Row) -> str | None:
+        """Return what a CHOICE line says to run."""
+        if kind != "CHOICE":
+            return None
+        return f"{data['profile']}, {data['status']}: {data.get('winner') or 'no winner'}"

@@ -1,0 +1,159 @@
+"""What to run: the sentence of each profile, its table, and what can be pasted. Nothing else decides these words."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from fmbench.facts import DIGEST, short
+from fmbench.figures import cosine_text, decimal, formatted, significant, span
+
+from ..reading.row import Result
+from ..workload import Row, Table
+from ..writing.view import text, trust
+from .fidelity_tables import build
+
+WHERE = {"online": "for one text at a time", "bulk": "in bulk"}
+KEEPS = {"ndcg": "{:g}% kept", "overlap": "{:g}% kept", "cosine": "{} kept"}
+NOTE = (
+    "Times as fast: medians of turns on the same texts, which all candidates take one after the other, with the 95% "
+    "interval; who is surely slower leaves early. Cosine: of each text's vector with its vector in the reference. "
+    "Overlap: share of the reference's ten documents that are still among the ten. Change: of nDCG@10, paired over "
+    "queries. Kept: shown where all of the 95% interval is above what must be kept, worse where all of it is below; "
+    "not shown says that there were too few queries to tell. front: no candidate is both faster and better."
+)
+PACKAGES = ("torch", "transformers", "sentence-transformers", "onnxruntime", "openvino", "nncf", "torchao")
+HEADER = (
+    "candidate", "platform", "precision", "threads", "times as fast", "95% interval", "ms a text", "texts/s",
+    "tokens a batch", "memory MiB", "J/M tokens", "cost/M tokens", "least cosine", "mean cosine", "top-10 overlap",
+    "nDCG@10", "change", "95% interval", "kept", "rounds", "front", "note",
+)  # fmt: skip
+RIGHT = range(3, 18)
+MEBIBYTE = 2**20
+
+
+def tables(results: Sequence[Result]) -> list[Table]:
+    """Return a table a choice and profile under its sentence, the fastest candidate first.
+
+    What several would say, in notes and in what can be pasted, stands below the last of them.
+    """
+    groups: dict[tuple[str, str], list[Result]] = {}
+    for result in results:
+        groups.setdefault((result.source, result.row["choice"]["profile"]), []).append(result)
+    found: list[Table] = []
+    for members in reversed(groups.values()):
+        own, said = table(sorted(members, key=slowness)), {text for one in found for text in (*one.notes, *one.code)}
+        notes, code = ([text for text in texts if text not in said] for texts in (own.notes, own.code))
+        found.insert(0, replace(own, notes=notes, code=code))
+    return found
+
+
+def slowness(result: Result) -> tuple[bool, float]:
+    """Return what puts the fastest first, and what did not race last."""
+    return result.row["status"] == "ERR", -(result.row["choice"]["speed"] or 0)
+
+
+def table(results: Sequence[Result]) -> Table:
+    """Return the candidates of one profile, with what can be pasted of the one to run."""
+    rows = [result.row for result in results]
+    notes, code, chosen = [NOTE], [], winner_of(rows)
+    if chosen is not None:
+        notes.append(fingerprint(chosen))
+        code = [part for part in (chosen["choice"]["command"], chosen["choice"]["program"]) if part]
+    return build(sentence(rows), HEADER, results, line_of, RIGHT, notes, code)
+
+
+def winner_of(rows: Iterable[Row]) -> Row | None:
+    """Return the row of the candidate to run, if there is one."""
+    return next((row for row in rows if row["choice"]["place"] == "winner"), None)
+
+
+def sentence(rows: Sequence[Row]) -> str:
+    """Return what to run in one profile, how fast and how good it is, and what is not known of that."""
+    said, chosen = rows[0]["choice"], winner_of(rows)
+    where = WHERE[said["profile"]]
+    if chosen is None:
+        parts = [f"Nothing to run {where}{'' if said['status'] == 'final' else ' yet'}"]
+    elif chosen["variant"] == said["reference"]:
+        parts = [f"Run {chosen['variant']} {where}: nothing that keeps as much is faster"]
+    else:
+        parts = [f"Run {chosen['variant']}: {times(chosen)} times {said['reference']} {where}, {quality(chosen)}"]
+    ties = [row["variant"] for row in rows if row["choice"]["place"] == "tie"]
+    if ties:
+        parts.append(f"as fast, as far as can be told, and not simpler: {', '.join(ties)}")
+    if chosen is None and said.get("why"):
+        parts.append(said["why"])
+    if said["status"] == "budget":
+        parts.append("the budget ended before the order was known")
+    if said["status"] == "standing":
+        parts.append("this is the standing of a race that goes on with the same command")
+    if rows[0]["doubt"]:
+        parts.append(f"in doubt: {rows[0]['doubt']}")
+    return "; ".join(parts) + "."
+
+
+def times(row: Row) -> str:
+    """Return how many times as fast as the reference a candidate is, with half the width of its interval."""
+    value, interval = row["choice"]["speed"], row["choice"].get("interval")
+    if value is None or interval is None:
+        return significant(value) if value is not None else "?"
+    half = (interval[1] - interval[0]) / 2
+    return f"{decimal(value, half)} ± {significant(half, half)}" if half else significant(value)
+
+
+def quality(row: Row) -> str:
+    """Return in words how good a candidate is, and the verdict on what must be kept."""
+    found, (measure, least) = row["choice"], next(iter(row["choice"]["keep"].items()))
+    kept = KEEPS[measure].format(least if measure == "cosine" else 100 * least)
+    value = {
+        "ndcg": f"nDCG@10 {formatted(found.get('ndcg_change'), '+.4f')}",
+        "overlap": f"top-10 overlap {formatted(found.get('overlap'), '.2%')}",
+        "cosine": f"least cosine {cosine_text(found.get('least_cosine'))}",
+    }[measure]
+    interval = f" ({span(found['ndcg_interval'], '+.4f')})" if measure == "ndcg" and found.get("ndcg_interval") else ""
+    return f"{value}{interval}, {kept}: {found.get('kept') or 'not measured'}"
+
+
+def line_of(row: Row) -> list[str]:
+    """Return the cells of a candidate."""
+    found, facts = row["choice"], row["environment"] or {}
+    memory, cost, joules = (
+        found.get(key) for key in ("memory_bytes", "cost_per_million_tokens", "joules_per_million_tokens")
+    )
+    return [
+        text(row["variant"]), text(facts.get("platform")), text(row["precision"]), text(facts.get("threads")),
+        formatted(found.get("speed"), ".2f"), span(found.get("interval"), ".2f"),
+        "" if row["itl"] is None else significant(row["itl"]), "" if row["thp"] is None else significant(row["thp"]),
+        text(found.get("tokens_per_batch")), "" if memory is None else f"{memory / MEBIBYTE:,.0f}",
+        "" if joules is None else significant(joules), "" if cost is None else significant(cost),
+        cosine_text(found.get("least_cosine")), cosine_text(found.get("mean_cosine")),
+        formatted(found.get("overlap"), ".2%"), formatted(found.get("ndcg"), ".4f"),
+        formatted(found.get("ndcg_change"), "+.4f"), span(found.get("ndcg_interval"), "+.4f"),
+        text(found.get("kept")), text(found.get("rounds")), "front" if found.get("front") else "", note(row),
+    ]  # fmt: skip
+
+
+def note(row: Row) -> str:
+    """Return what a candidate is to the choice: the one to run, a tie, why it left or could not run."""
+    found = row["choice"]
+    if row["status"] == "ERR":
+        return row["error"]["message"]
+    said = {"winner": "run this", "tie": "as fast as the one to run"}.get(found["place"] or "")
+    parts = [said, "the reference" if row["variant"] == found["reference"] else None]
+    if found.get("left_because"):
+        parts.append(f"left in round {found['left_in_round']}: {found['left_because']}")
+    return "; ".join(filter(None, [*parts, trust(row) if row["status"] == "SIMULATED" else None]))
+
+
+def fingerprint(row: Row) -> str:
+    """Return what the choice holds for: configuration, model, machine, libraries, texts."""
+    facts = row["environment"] or {}
+    packages = facts["packages"] if isinstance(facts.get("packages"), dict) else {}
+    parts = {
+        "configuration": row["configuration"],
+        "model": f"{row['model']} {short(facts.get(DIGEST)) if facts.get(DIGEST) else ''}".strip(),
+        "machine": row["machine"],
+        "system": facts.get("system"),
+        "fmbench": " ".join(text(facts.get(key)) for key in ("fmbench", "fmbench_commit")).strip(),
+        **{name: packages.get(name) for name in PACKAGES},
+        "texts": short(facts["texts"]) if facts.get("texts") else None,
+    }
+    return "Measured with " + ", ".join(f"{name} {value}" for name, value in parts.items() if value) + "."

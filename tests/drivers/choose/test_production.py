@@ -1,0 +1,98 @@
+"""The Python lines for production, run as they are printed: they give the vectors of fmbench.encoder."""
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fmbench.command_line import CommandLine
+from fmbench.drivers.choose.arguments import parse_model
+from fmbench.drivers.choose.production import command_of, program_of
+from fmbench.encoder import Encoder, Recipe
+from fmbench.options import parse_arguments
+from tests.text_models import add_modules, save_bert
+from tests.tiny_model import write_model
+
+QUESTIONS, PASSAGES = ["wing flow"], ["shock wave heat", "nozzle"]
+CASES = {
+    "fp32": ("sentence_transformers", "--platform cpu --model:dtype@ torch.float32"),
+    "bf16": ("sentence_transformers", "--platform cpu --model:dtype@ torch.bfloat16 --model:attn_implementation eager"),
+    "compiled": ("sentence_transformers", "--platform cpu --compile:backend aot_eager --compile:dynamic@ True"),
+    "onnxruntime": ("onnxruntime", "--platform onnxruntime"),
+    "onnxruntime int8": ("onnxruntime", "--platform onnxruntime --platform:quantize int8"),
+    "openvino": ("openvino", "--platform openvino --compile:options:config:INFERENCE_PRECISION_HINT f32"),
+    "openvino int8": ("nncf", "--platform openvino --platform:quantize int8-weights"),
+}
+RECIPE = Recipe(query_prompt="nose cone ", truncate_dim=16, normalise=True, passage_max_length=8)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return write_model(tmp_path_factory.mktemp("production") / "tiny")
+
+
+@pytest.fixture
+def encoder(folder, tmp_path, monkeypatch, restore_torch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+    def make(words, recipe=None, model=folder):
+        command = [
+            "--model_name",
+            str(model),
+            "--threads",
+            "1",
+            "--input_sizes",
+            "8",
+            "--batch_sizes",
+            "1",
+            "--reps",
+            "1",
+        ]
+        return Encoder.load(parse_arguments([*command, *words.split()], "driver"), recipe)
+
+    return make
+
+
+def run(program):
+    """What the lines compute, of our texts."""
+    for printed, ours in (('["a question"]', QUESTIONS), ('["a passage", "another one"]', PASSAGES)):
+        assert printed in program
+        program = program.replace(printed, repr(ours))
+    found = {}
+    exec(compile(program, "production", "exec"), found)  # noqa: S102 (our own lines)
+    return [np.asarray(found[name], dtype=np.float64) for name in ("queries", "passages")]
+
+
+@pytest.mark.parametrize("recipe", [Recipe(), RECIPE], ids=["folder's recipe", "own recipe"])
+@pytest.mark.parametrize("name", CASES)
+def test_the_lines_give_the_same_vectors(name, recipe, encoder):
+    package, words = CASES[name]
+    if importlib.util.find_spec(package) is None:
+        pytest.skip(f"{package} is not installed")
+    made = encoder(words, recipe)
+    expected = [made.encode(QUESTIONS, "query"), made.encode(PASSAGES, "passage")]
+    for ours, theirs in zip(expected, run(program_of(made)), strict=True):
+        assert ours.shape == theirs.shape
+        lengths = np.linalg.norm(ours, axis=1) * np.linalg.norm(theirs, axis=1)
+        assert ((ours * theirs).sum(axis=1) / lengths).min() >= 0.9999
+        assert np.linalg.norm(theirs, axis=1) == pytest.approx(1, abs=0.01)
+
+
+def test_what_other_programs_cannot_do_is_said(encoder, tmp_path):
+    pytest.importorskip("onnxruntime")
+    layered = encoder("--platform onnxruntime", model=add_modules(save_bert(tmp_path / "layered")))
+    layered.encode(PASSAGES)
+    assert program_of(layered).startswith("# No lines for other programs: the model's folder has layers")
+    pooled = encoder("--platform onnxruntime", Recipe(pooling=("cls", "mean")))
+    pooled.encode(PASSAGES)
+    assert "the pooling is cls,mean" in program_of(pooled)
+
+
+def test_the_command_evaluates_the_data_set_with_the_candidate():
+    words = ["--platform", "openvino", "--model_name", "m", "--compile", "--platform:quantize", "int8-weights"]
+    command = parse_model(CommandLine.parse(words, ["--compile"]))
+    found = command_of(command, Path("my data"), "dev")
+    assert found.startswith("fmbench retrieve evaluate --compile --model_name m --platform openvino ")
+    assert found.endswith(" --platform:quantize int8-weights --dataset 'my data' --split dev")
+    assert command_of(command, None, "test") is None

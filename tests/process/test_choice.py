@@ -1,0 +1,231 @@
+"""What is made of the log of a choice: the sentence, the table, what to paste, and what it says against itself."""
+
+import json
+import re
+
+import pytest
+
+from fmbench.process.comparing.compare import main as compare_main
+from fmbench.process.writing.show import main as show_main
+
+from .conftest import GOLDEN
+
+LOG = GOLDEN.parent / "golden-choice" / "format-1.log"
+SENTENCE = (
+    "Run openvino bfloat16: 2.51 ± 0.03 times fp32 in bulk, nDCG@10 -0.0002 (-0.0015 to +0.0011), 99% kept: shown."
+)
+
+
+@pytest.fixture
+def changed(tmp_path):
+    """changed(change, name) -> the golden log after `change` of the data of each CHOICE line."""
+
+    def write(change, name="changed.log"):
+        rows = []
+        for text in LOG.read_text().splitlines():
+            kind, _, body = text.removeprefix("FMWORK ").partition(" ")
+            if kind == "CHOICE":
+                data = json.loads(body)
+                change(data, {one["name"]: one for one in data["candidates"]})
+                text = f"FMWORK CHOICE {json.dumps(data)}"
+            rows.append(text)
+        (tmp_path / name).write_text("\n".join([*rows, ""]))
+        return tmp_path / name
+
+    return write
+
+
+@pytest.fixture
+def shown(capsys):
+    def show(*words):
+        assert show_main([str(word) for word in words]) == 0
+        return capsys.readouterr().out
+
+    return show
+
+
+def sentences(text):
+    return [line for line in text.splitlines() if line.startswith(("Run ", "Nothing "))]
+
+
+def test_show_opens_with_what_to_run_and_ends_with_what_to_paste(shown):
+    text = shown(LOG)
+    online, bulk = text.split("\nRun openvino bfloat16: 2.51")
+    assert online.startswith("Run openvino bfloat16: 2.91 ± 0.03 times fp32 for one text at a time, nDCG@10 -0.0002")
+    assert sentences(text)[1] == SENTENCE
+    names = [line.split("  ")[0] for line in bulk.splitlines()[2:7]]
+    assert names == ["openvino int8", "openvino bfloat16", "bfloat16", "fp32", "onnxruntime"]  # the fastest first
+    fronts = [line for line in bulk.splitlines() if re.search(r"  \d+ +front", line)]
+    assert [line.split("  ")[0] for line in fronts] == ["openvino int8", "openvino bfloat16", "fp32"]
+    assert "left in round 12: surely slower" in bulk and "the onnxruntime package is not installed" in bulk
+    assert text.count("\nfmbench retrieve evaluate ") == text.count("\nimport openvino\n\ngraph = ") == 1
+    assert re.search(r"Measured with configuration c-\w{6}, model all-MiniLM-L6-v2 4b4b4b4b4b4b, .*torch 2.13.0", bulk)
+    assert "Variants" not in text and "\nVariants\n" in shown(LOG, "--detail")
+
+
+def test_json_says_the_same(process, shown, tmp_path):
+    printed = process("--path", LOG)
+    rows = [row for row in printed.rows if row["workload"] == "choice"]
+    assert [(row["choice"]["place"], row["status"]) for row in rows[:5]] == [
+        (None, "OK"), (None, "OK"), ("winner", "OK"), (None, "OK"), (None, "ERR")
+    ]  # fmt: skip
+    assert rows[2]["itl"] > 0 and rows[2]["thp"] is None and rows[7]["thp"] > 0 and rows[7]["itl"] is None
+    (tmp_path / "choice.json").write_text(json.dumps(printed.rows))
+    assert shown(tmp_path / "choice.json") == shown(LOG)
+
+
+def of_budget(data, candidates):
+    data["status"] = "budget"
+
+
+def of_ties(data, candidates):
+    data["ties"] = ["bfloat16"]
+
+
+def of_nobody(data, candidates):
+    data |= {"winner": None, "why": "nobody is shown to keep enough", "status": "standing"}
+
+
+def of_reference(data, candidates):
+    data["winner"] = "fp32"
+    for one in candidates.values():
+        one["kept"] = "shown" if one["name"] == "fp32" else "worse"
+
+
+def of_overlap(data, candidates):
+    data["keep"] = {"overlap": 0.98}
+
+
+def of_cosine(data, candidates):
+    data["keep"] = {"cosine": 0.999}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (of_budget, SENTENCE[:-1] + "; the budget ended before the order was known."),
+        (of_ties, SENTENCE[:-1] + "; as fast, as far as can be told, and not simpler: bfloat16."),
+        (of_nobody, "Nothing to run in bulk yet; nobody is shown to keep enough; this is the standing of a race that "
+                    "goes on with the same command."),
+        (of_reference, "Run fp32 in bulk: nothing that keeps as much is faster."),
+        (of_overlap, "Run openvino bfloat16: 2.51 ± 0.03 times fp32 in bulk, top-10 overlap 99.70%, 98% kept: shown."),
+        (of_cosine, "Run openvino bfloat16: 2.51 ± 0.03 times fp32 in bulk, least cosine 1 - 3.5e-04, 0.999 kept: "
+                    "shown."),
+    ],
+)  # fmt: skip
+def test_the_sentence_says_what_is_known_and_what_not(change, said, changed, shown):
+    assert sentences(shown(changed(change)))[1] == said
+
+
+def set_of(name, **figures):
+    def change(data, candidates):
+        candidates[name].update(figures)
+
+    return change
+
+
+def no_candidate(data, candidates):
+    data["winner"] = "onnxruntime"
+
+
+def other_winner(data, candidates):
+    data["winner"] = "bfloat16"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (no_candidate, "names onnxruntime, which is none of the candidates that ran"),
+        (other_winner, "openvino bfloat16 keeps enough, and is faster than the winner"),
+        (set_of("openvino bfloat16", kept="not shown"), "what the winner keeps is not shown"),
+        (set_of("openvino int8", speed=3.0, interval=[2.9, 3.1]), "says a speed of 3, and its turns 3."),
+        (set_of("openvino int8", speed=3.0), "the interval of speed does not hold it"),
+        (set_of("openvino int8", interval=[2.0, 5.0]), "says a speed of"),
+        (set_of("openvino int8", rounds=39), "counts 39 rounds, and has 40 turns"),
+        (set_of("openvino int8", latency_ms=9.0, texts_per_second=9.0), "and its turns"),
+        (set_of("openvino int8", ndcg_p=0.04), "ndcg_p and ndcg_interval do not agree"),
+        (set_of("openvino int8", ndcg=0.6451), "ndcg_change is not its ndcg less that of the reference"),
+        (set_of("openvino int8", ndcg_share=1.1), "the interval of ndcg_share does not hold it"),
+        (set_of("openvino int8", least_cosine=0.999), "least_cosine is above mean_cosine"),
+    ],
+)
+def test_what_a_choice_says_twice(change, said, changed, process, shown):
+    path = changed(change)
+    found = {row["doubt"] for row in process("--path", path).rows if row["workload"] == "choice"}
+    assert all(text.startswith(("contradicted: ", "lost: ")) for text in found) and any(said in text for text in found)
+    assert "in doubt: " in sentences(shown(path))[0]
+
+
+def test_a_turn_that_is_there_twice_is_a_doubt(process, tmp_path):
+    rows = LOG.read_text().splitlines()
+    turn = next(text for text in rows if text.startswith("FMWORK TURN") and "openvino int8" in text)
+    (tmp_path / "twice.log").write_text("\n".join([*rows[:-1], turn, rows[-1], ""]))
+    found = process("--path", tmp_path / "twice.log").rows
+    assert {row["doubt"] for row in found if (row.get("choice") or {}).get("profile") == "online"} == {
+        "mixed: CHOICE of online: openvino int8 has two turns in one round, or one that took no time"
+    }
+
+
+def test_records_and_page_say_what_the_choice_says(shown, tmp_path):
+    retrieval = GOLDEN.parent / "golden-retrieval" / "format-1.log"
+    text = shown(LOG, retrieval)
+    assert text.count(SENTENCE) == 2 and "what to run:" not in text  # its own table, and below the records
+
+
+def test_tickets_and_pages(tmp_path):
+    from fmbench.process.cli import main
+
+    for name, form in (("choice.md", "markdown"), ("choice.html", "html")):
+        assert main(["--path", str(LOG), "--format", form, "--out", str(tmp_path / name)]) == 0
+    ticket = (tmp_path / "choice.md").read_text()
+    assert f"#### {SENTENCE}" in ticket and "```\nimport openvino\n\ngraph = " in ticket
+    page = (tmp_path / "choice.html").read_text()
+    assert f"<h2>{SENTENCE}</h2>" in page and "<pre>import openvino\n\ngraph = " in page
+    assert page.count("<svg") >= 2 and "default-src 'none'" in page and "<script" not in page
+
+
+@pytest.fixture
+def compared(capsys):
+    def run(*words):
+        code = compare_main([str(word) for word in (LOG, *words)])
+        return code, capsys.readouterr()
+
+    return run
+
+
+def slower(data, candidates):
+    candidates["openvino bfloat16"].update(speed=2.0, interval=[1.9, 2.1])
+
+
+def failed(data, candidates):
+    data["winner"] = "fp32"
+    candidates["openvino bfloat16"].update(why_not="no longer there")
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (slower, "it is not as fast beside the reference"),
+        (set_of("openvino bfloat16", kept="worse"), "what it keeps is worse"),
+        (failed, "openvino bfloat16 cannot run: no longer there"),
+        (of_reference, "run fp32"),
+        (of_nobody, "there is no answer"),
+    ],
+)
+def test_compare_says_that_an_answer_changed_and_why(change, reason, changed, compared):
+    code, said = compared(changed(change), "--fail-on", "answer")
+    assert code == 1 and "the answer changed: online, bulk\n" in said.out and reason in said.out
+
+
+def test_compare_says_that_an_answer_holds_after_an_upgrade(compared, tmp_path):
+    (tmp_path / "after.log").write_text(LOG.read_text().replace('"torch": "2.13.0+cpu"', '"torch": "2.14.0+cpu"'))
+    code, said = compared(tmp_path / "after.log", "--fail-on", "answer")
+    assert code == 0 and "the answer holds\n" in said.out
+    assert "Facts that differ: packages.torch: 2.13.0+cpu in base, 2.14.0+cpu in new." in said.out
+    code, said = compared(tmp_path / "after.log", "--format", "json")
+    assert [one["holds"] for one in json.loads(said.out)["answers"]] == [True, True]
+
+
+def test_a_choice_is_compared_with_a_choice_alone(compared):
+    code, said = compared(GOLDEN / "format-1.log")
+    assert code == 2 and "holds no choice, and another one does" in said.err
