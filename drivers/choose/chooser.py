@@ -60,12 +60,7 @@ class Chooser:
     @property
     def is_done(self) -> bool:
         """Whether the log has the answer already."""
-        found = [self._log.choices.get(profile, {}) for profile in self._races]
-        return all(
-            one.get("status") == "final"
-            or (one.get("status") == "budget" and one["budget_seconds"] >= self._arguments.budget)
-            for one in found
-        )
+        return all(self._log.answers(profile, self._arguments.budget) for profile in self._races)
 
     @property
     def races_somebody(self) -> bool:
@@ -350,19 +345,28 @@ class Chooser:
 
     def _judge(self, cache: Path) -> None:
         """Hold the finalists' vectors and rankings of all texts against the reference's, the fastest first."""
-        race, reference = self._races.get("bulk"), self._reference
-        names = dict.fromkeys((reference.name, *(name for race in self._races.values() for name in race.finalists())))
+        reference, bulk = self._reference.name, self._races.get("bulk")
+        names = dict.fromkeys((reference, *(name for race in self._races.values() for name in race.finalists())))
         first: Ranking | None = None
         for name in names:
-            own = self._ranking(self._entrants[name], cache)
+            own = self._ranking(self._entrants[name], cache) if name == reference or self._may_win(name) else None
             if own is None:
                 continue
             first = first or own
             found = quality(first, own, self._keep)
             self._qualities[name] = replace(found, kept="shown") if found.least_cosine == 1 else found  # equal vectors
-            ratio = race.ratio(name, reference.name) if race else None
+            ratio = bulk.ratio(name, reference) if bulk else None
             passages = self._subject.collection.corpus.count()
-            self._log.write("FID", records.fidelity(name, reference.name, self._qualities[name], ratio, passages))
+            self._log.write("FID", records.fidelity(name, reference, self._qualities[name], ratio, passages))
+
+    def _may_win(self, name: str) -> bool:
+        """Whether in some profile no candidate that is shown to keep enough is surely faster."""
+        shown = [other for other, found in self._qualities.items() if found.kept == "shown"]
+        return any(
+            not any((found := race.ratio(name, other)) and found.apart and found.value > 1 for other in shown)
+            for race in self._races.values()
+            if name in race.finalists()
+        )
 
     def _ranking(self, entrant: Entrant, cache: Path) -> Ranking | None:
         """Return what a candidate makes of all texts; None where it fails. Raises FmbenchError for the reference."""

@@ -64,6 +64,12 @@ class ChoiceLog:
         else:
             self.check("", found)
 
+    def answers(self, profile: str, budget: float) -> bool:
+        """Whether a profile has its answer, or all of it that a budget gives."""
+        found = self.choices.get(profile, {})
+        ended = found.get("status") == "budget" and found["budget_seconds"] >= budget
+        return ended or found.get("status") == "final"
+
     def write(self, kind: str, data: Mapping[str, Any]) -> None:
         """Write a line of a kind."""
         self._writer.write(lines.JsonLine(kind, dict(data)))
