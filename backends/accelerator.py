@@ -13,6 +13,7 @@ class AcceleratorBackend(Backend):
     tokens_per_batch = 16_384  # a CPU's 1,024 leave such a device waiting for its next launch
 
     numbered = True
+    resource = "gpu"
     device_type: ClassVar[str]
 
     @classmethod
@@ -32,6 +33,12 @@ class AcceleratorBackend(Backend):
 
         return getattr(torch, cls.device_type, None)
 
+    @classmethod
+    def devices(cls) -> int:
+        """Return how many torch sees."""
+        module = cls.module()
+        return int(module.device_count()) if module is not None and hasattr(module, "device_count") else 1
+
     def candidates(self, arguments: Arguments) -> list[Candidate]:
         """Return float32, and the 16-bit types that the device is known to multiply faster."""
         fast = [kind for kind in self.computes_fast() if kind in ("bfloat16", "float16")]
@@ -41,7 +48,7 @@ class AcceleratorBackend(Backend):
     def _setup(self, arguments: Arguments) -> None:
         import torch
 
-        count = self._module().device_count() if hasattr(self._module(), "device_count") else 1
+        count = self.devices()
         if self._index >= count:
             raise PlatformError(f"--device {self._index}: {self.name} has {count} device(s), numbered from 0")
         self.device = torch.device(self.device_type, self._index)
@@ -128,6 +135,7 @@ class HpuBackend(AcceleratorBackend):
     synonyms = ("habana", "gaudi", "gaudi2", "gaudi3", "synapse")
     install = "the Gaudi image, with habana-torch-plugin"
     distributions = ("torch", "habana-torch-plugin")
+    resource = "hpu"
     device_type = "hpu"
 
     @classmethod

@@ -1,8 +1,10 @@
 """What each task does with the data sets, one after the other."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from fmbench import lines, session
+from fmbench.checks import Checked, check_encoder
 from fmbench.collection import Dataset
 from fmbench.console import warn
 from fmbench.distributed import Group
@@ -44,6 +46,19 @@ def evaluate(argv: Sequence[str]) -> int:
 def mine(argv: Sequence[str]) -> int:
     """Run `fmbench retrieve mine`."""
     return run("mine", mine_dataset, argv)
+
+
+def check(task: str, argv: Sequence[str]) -> Checked:
+    """Return what the command line of a task amounts to. Raises UsageError and PlatformError."""
+    arguments = parse_arguments(task, argv, f"fmbench retrieve {task}")
+    rules_of(arguments)
+    open_datasets(arguments)
+    return check_encoder(arguments, arguments.recipe)
+
+
+check_encode, check_search, check_evaluate, check_mine = (
+    partial(check, task) for task in ("encode", "search", "evaluate", "mine")
+)
 
 
 def run(task: str, work: Work, argv: Sequence[str]) -> int:
