@@ -56,6 +56,7 @@ class Block:
     axes: Mapping[str, Sequence[Value]] = field(default_factory=dict)
     exclude: Sequence[Entry] = ()
     include: Sequence[Entry] = ()
+    telling: Values = field(default_factory=dict)  # what tells it from other blocks
 
     @property
     def names(self) -> set[str]:
@@ -114,7 +115,7 @@ def read_blocks(document: Document, trusted: bool) -> list[Block]:
     blocks = [read_block(document, node, trusted) for node in runs.value]
     return [
         replace(block, run=block.run or whole.run, fixed={**whole.fixed, **block.fixed},
-                needs=block.needs or whole.needs) for block in blocks
+                needs=block.needs or whole.needs, telling=block.fixed) for block in blocks
     ]  # fmt: skip
 
 
@@ -171,7 +172,7 @@ def cells_of(block: Block, document: Document) -> Iterator[Cell]:
     for entry in block.include:
         found = included(entry, found, block, document)
     for line, values in found:
-        yield Cell(block.run, {**block.fixed, **values}, values, block.needs, line)
+        yield Cell(block.run, {**block.fixed, **values}, {**block.telling, **values}, block.needs, line)
 
 
 def included(

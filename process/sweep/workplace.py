@@ -15,8 +15,6 @@ from fmbench.errors import UsageError, first_line
 from .cell import Cell
 from .log import is_closed
 
-LOCK = "lock"
-
 
 @dataclass(frozen=True)
 class Workplace:
@@ -34,24 +32,20 @@ class Workplace:
         folder = root_of(file) / "{}-of-{}".format(*share)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            handle = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+            handle = os.open(folder, os.O_RDONLY)  # the lock is on the folder itself, so that no file is needed
         except OSError as error:
             raise UsageError(f"{folder}: cannot be made ({error.strerror or first_line(error)})") from None
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(handle)
-            raise UsageError(f"{file}: is run by another process; `fmbench sweep status {file}` shows it") from None
         place = cls(folder)
         try:
+            if is_held(handle):
+                raise UsageError(f"{file}: another process runs it; `fmbench sweep status {file}` shows how far it is")
             yield place
-        finally:
             list(place.leftovers())
-            (folder / LOCK).unlink(missing_ok=True)
-            os.close(handle)
+        finally:
             with contextlib.suppress(OSError):  # a log is left, or another share is at work
                 folder.rmdir()
                 folder.parent.rmdir()
+            os.close(handle)
 
     def log(self, cell: Cell) -> Path:
         """Return a new place for the log of a cell."""
@@ -85,18 +79,18 @@ def root_of(file: Path) -> Path:
 
 def running(file: Path) -> Iterator[str]:
     """Yield the id of each cell of a file that runs now."""
-    for lock in sorted(root_of(file).glob(f"*/{LOCK}")):
-        if is_held(lock):
-            yield from (path.stem.partition("-")[0] for path in sorted(lock.parent.glob("*.log")))
+    for folder in sorted(root_of(file).glob("*-of-*")):
+        with contextlib.suppress(FileNotFoundError):
+            handle = os.open(folder, os.O_RDONLY)
+            if is_held(handle):
+                yield from (path.stem.partition("-")[0] for path in sorted(folder.glob("*.log")))
+            os.close(handle)
 
 
-def is_held(lock: Path) -> bool:
-    """Whether a sweep holds a lock."""
+def is_held(handle: int) -> bool:
+    """Whether another sweep holds a folder; if not, it is locked from here on, for as long as its handle is open."""
     try:
-        with lock.open("rb") as stream:
-            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
-    except FileNotFoundError:
-        pass
     return False
