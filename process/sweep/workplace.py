@@ -35,13 +35,14 @@ class Workplace:
             handle = os.open(folder, os.O_RDONLY)  # the lock is on the folder itself, so that no file is needed
         except OSError as error:
             raise UsageError(f"{folder}: cannot be made ({error.strerror or first_line(error)})") from None
+        if is_held(handle):
+            os.close(handle)
+            raise UsageError(f"{file}: another process runs it; `fmbench sweep status {file}` shows how far it is")
         place = cls(folder)
         try:
-            if is_held(handle):
-                raise UsageError(f"{file}: another process runs it; `fmbench sweep status {file}` shows how far it is")
             yield place
-            list(place.leftovers())
         finally:
+            list(place.leftovers())
             with contextlib.suppress(OSError):  # a log is left, or another share is at work
                 folder.rmdir()
                 folder.parent.rmdir()
