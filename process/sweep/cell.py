@@ -65,10 +65,11 @@ def joined(name: str, values: list[str]) -> Value:
 
 
 def called(name: str, value: Value) -> str:
-    """Return what people call an argument."""
+    """Return what people call an argument: by its value where that tells."""
     if isinstance(value, bool):
         return name if value else ""
     text = " ".join(value) if isinstance(value, tuple) else value
     if name == MODEL:
         return text.rstrip("/").rpartition("/")[2]
-    return text if any(letter.isalpha() for letter in text) else f"{name} {text}"
+    tells = any(letter.isalpha() for letter in text) and text not in ("True", "False")
+    return text if tells else f"{name} {text}"

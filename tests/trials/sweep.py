@@ -17,7 +17,7 @@ from pathlib import Path
 
 from .signals import FMBENCH
 
-SPREAD = 0.3, 9.0  # seconds after the start
+SPREAD = 0.3, 15.0  # seconds after the start
 SWEEP = """\
 sweep: trial
 store: {store}
