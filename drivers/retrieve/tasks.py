@@ -121,6 +121,8 @@ def evaluate_dataset(retrieval: Retrieval, dataset: Dataset) -> None:
     if arguments.k:
         row["precision_curve"] = curve_of(run, dataset, arguments).row()
     retrieval.log.write(lines.JsonLine("IRM", row))
+    if found is not None:
+        retrieval.log.write(lines.JsonLine("IRQ", {"dataset": dataset.name, **found.query_row()}))
     if arguments.output_dir is not None:
         write_rankings(arguments, dataset, top)
         if found is not None:
