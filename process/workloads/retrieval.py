@@ -71,7 +71,7 @@ def by_query_of(line: JsonLine | None, parts: dict[str, dict[str, Any]]) -> ByQu
         for metric, values in line.data["metrics"].items()
         if queries and len(values) == len(queries) and abs(sum(values) / len(values) - means.get(metric, 2)) < ROUNDING
     }
-    judging = {key: said.get(key) for key in JUDGING}
+    judging = {key: said.get(key) for key in JUDGING if key != "queries"}
     return ByQuery(line.data["dataset"], queries, kept, judging) if kept else None
 
 
