@@ -113,6 +113,8 @@ def run(found: "Sweep", arguments: argparse.Namespace) -> int:
 
 def run_held(found: "Sweep", arguments: argparse.Namespace, place: "Workplace") -> int:
     """Run what is left in a folder that nobody else holds."""
+    from ..reading.sources import Source
+    from ..writing import output
     from .keeper import Keeper
     from .local import LocalRunner
     from .plan import resources
@@ -120,7 +122,8 @@ def run_held(found: "Sweep", arguments: argparse.Namespace, place: "Workplace") 
 
     store, kept, plan = planned(found, arguments)
     keeper = Keeper(store, kept)
-    keeper.check()
+    output.check_targets({"--report": arguments.report}, [Source(arguments.file)])
+    keeper.check(arguments.report)
     for log in place.leftovers():
         keeper.keep(log)
         discard(log)

@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fmbench.console import Progress, note, say, warn
+from fmbench.errors import UsageError
 
+from ..dashboard.page import plotly_script, write_dashboard
 from ..reading.sources import Source
 from ..store.adding import add
 from ..store.store import Store
@@ -33,8 +35,12 @@ class Keeper:
     _done: int = 0
     _failed: int = 0
 
-    def check(self) -> None:
-        """Raise FmbenchError where the store cannot be written."""
+    def check(self, page: Path | None) -> None:
+        """Raise FmbenchError where the store cannot be written, or no page can be made: before anything runs."""
+        if page is not None:
+            plotly_script()
+            if not page.absolute().parent.is_dir():
+                raise UsageError(f"--report {page}: the folder does not exist")
         with self.store.place.workspace():
             pass
 
@@ -81,8 +87,6 @@ class Keeper:
             stream.write(record_tables(results) or tables_as_text(results, None, origin="entry"))
             stream.writelines(f"{line}\n" for line in ["", "what failed:", *failed] if failed)
         if page is not None:
-            from ..dashboard.page import write_dashboard
-
             write_dashboard(results, page)
             note(f"the dashboard is in {page}")
         return bool(broken)

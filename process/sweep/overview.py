@@ -51,8 +51,10 @@ def plan_table(tasks: Sequence[Task], kept: Kept, running: Collection[str] = ())
     for task in tasks:
         seconds = kept.seconds(task.cell, task.platform)
         needs = ", ".join(f"{name} {count:g}" for name, count in task.needs.items())
-        told = ["" if seconds is None else time_text(seconds), masked_text(state_of(task, running))]
-        rows.append([harmless(cell) for cell in (task.cell.id, task.cell.run, task.cell.name, needs, *told)])
+        told = ["" if seconds is None else time_text(seconds), state_of(task, running)]
+        rows.append(
+            [harmless(masked_text(cell)) for cell in (task.cell.id, task.cell.run, task.cell.name, needs, *told)]
+        )
     return table(["cell", "command", "what varies", "needs", "time", "state"], rows)
 
 

@@ -126,6 +126,16 @@ def test_a_store_that_cannot_be_written_is_said_before_anything_runs(fake, sweep
     assert "file" in err and "done in" not in err
 
 
+def test_the_report_is_a_page_of_all_cells(fake, sweep):
+    _, err = sweep([1], "--report", "nowhere/page.html", code=2)
+    assert "--report nowhere/page.html: the folder does not exist" in err and "done in" not in err
+    _, err = sweep([1], "--report", "grid.yaml", code=2)
+    assert "--report grid.yaml: is one of the files that are read" in err
+    out, _ = sweep([1, 2, 12], "--report", "page.html", code=1)
+    page = Path("page.html").read_text()
+    assert page.startswith("<!DOCTYPE html>") and "what failed:" in out
+
+
 def test_what_a_killed_sweep_left_is_kept_where_it_is_whole(fake, sweep, tmp_path, monkeypatch):
     def die(self, log):
         raise KeyboardInterrupt
