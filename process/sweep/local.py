@@ -148,8 +148,8 @@ class LocalRunner:
     def _start(self, task: Task, everything: contextlib.ExitStack) -> Running:
         one = Running(task, self.place.log(task.cell), self._devices(task), self.allowed)
         everything.enter_context(one.files)
-        self._running.append(one)
         one.start()
+        self._running.append(one)
         return one
 
     def _finish(self, one: Running, late: bool) -> None:
