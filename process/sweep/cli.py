@@ -5,14 +5,15 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fmbench.console import run_main, warn
 from fmbench.errors import UsageError
-from fmbench.parsing import Parser, duration, positive
+from fmbench.parsing import Parser, duration, nonempty, positive
 
 if TYPE_CHECKING:  # with --help, none of them is imported
     from ..store.store import Store
+    from .keeper import Keeper
     from .kept import Kept
     from .matrix import Sweep
     from .plan import Task
@@ -20,6 +21,7 @@ if TYPE_CHECKING:  # with --help, none of them is imported
 
 PROGRAM = "fmbench sweep"
 STATUS = "status"
+LOCAL, RAY = "local", "ray"
 
 EPILOG = """\
 what is run:
@@ -115,6 +117,7 @@ def run_held(found: "Sweep", arguments: argparse.Namespace, place: "Workplace") 
     """Run what is left in a folder that nobody else holds."""
     from ..reading.sources import Source
     from ..writing import output
+    from .cluster import Cluster, RayRunner
     from .keeper import Keeper
     from .local import LocalRunner
     from .plan import resources
@@ -127,16 +130,26 @@ def run_held(found: "Sweep", arguments: argparse.Namespace, place: "Workplace") 
     for log in place.leftovers():
         keeper.keep(log)
         discard(log)
-    tasks = plan()
-    refused = [task for task in tasks if task.refused]
-    for task in refused:
-        warn(f"{arguments.file}:{task.cell.line}: {task.cell.name}: refused: {task.refused}")
-    if len(refused) == len(tasks):
-        raise UsageError(f"{arguments.file}: every cell is refused, as said above")
+    told: Any = (arguments.cell_timeout, keeper.keep, keeper.show)
+    if arguments.on == RAY:
+        with Cluster.connected(arguments.address) as cluster:
+            tasks = begun(cluster.plan(found.cells, kept, arguments.repeat, arguments.redo), keeper, arguments.file)
+            RayRunner(cluster, place, found.name, *told).run(tasks)
+    else:
+        tasks = begun(plan(), keeper, arguments.file)
+        LocalRunner(place, found.name, resources(tasks), *told).run(tasks)
+    return int(keeper.report(arguments.report) or any(task.refused for task in tasks))
+
+
+def begun(tasks: list["Task"], keeper: "Keeper", file: Path) -> list["Task"]:
+    """Return tasks, after saying which are refused and what is left. Raises UsageError where none may run."""
+    for task in tasks:
+        if task.refused:
+            warn(f"{file}:{task.cell.line}: {task.cell.name}: refused: {task.refused}")
+    if all(task.refused for task in tasks):
+        raise UsageError(f"{file}: every cell is refused, as said above")
     keeper.begin(tasks)
-    runner = LocalRunner(place, found.name, resources(tasks), arguments.cell_timeout, keeper.keep, keeper.show)
-    runner.run(tasks)
-    return int(keeper.report(arguments.report) or bool(refused))
+    return tasks
 
 
 def assignment(text: str) -> tuple[str, str | bool]:
@@ -171,6 +184,10 @@ def build_parser() -> Parser:
     add = parser.add_argument
     add("file", nargs="?", type=Path, metavar="FILE", help="the sweep: YAML; behind `status`, that of a running sweep")
     add("--dry-run", action="store_true", help="print the cells, what each needs, which are refused and why; run none")
+    add(
+        "--on", choices=(LOCAL, RAY), default=LOCAL, help="this machine, or the nodes of a Ray cluster (default: local)"
+    )
+    add("--address", type=nonempty, metavar="ADDRESS", help="with --on ray: the cluster (default: the one Ray finds)")
     add("--set", action="append", type=assignment, default=[], metavar="KEY=VALUE",
         help="takes the place of an argument, of `store` or of `run`, wherever the file names it")  # fmt: skip
     add("--trust-file", action="store_true", help="let values of the file be expressions (@), which can run code")

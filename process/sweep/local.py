@@ -89,7 +89,7 @@ class LocalRunner:
 
     place: Workplace
     sweep: str
-    here: Mapping[str, int]
+    here: Mapping[str, float]
     allowed: float | None
     keep: Callable[[Path], None]
     show: Callable[[Sequence[Task], Sequence[Task]], None]
@@ -142,7 +142,7 @@ class LocalRunner:
         if task.ready.arguments.device is not None:
             return {task.ready.arguments.device}
         resource = task.ready.platform.resource
-        free = set(range(self.here.get(resource, 0))).difference(*(one.devices for one in self._running))
+        free = set(range(int(self.here.get(resource, 0)))).difference(*(one.devices for one in self._running))
         return set(sorted(free)[: int(task.needs.get(resource, 1))])
 
     def _start(self, task: Task, everything: contextlib.ExitStack) -> Running:

@@ -221,3 +221,9 @@ def test_a_real_sweep_that_is_asked_to_end_leaves_nothing(tmp_path):
     assert not logs.exists()
     assert list(kept(tmp_path / "store").values()) == [[(0, ["SIMULATED"])]]
     assert {one.name for one in tmp_path.iterdir()} == {"grid.yaml", "store"}
+
+
+def test_ray_that_is_not_there_is_said(sweep, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    _, err = sweep([1], "--on", "ray", code=2)
+    assert "pip install 'fmbench[ray]'" in err
