@@ -16,6 +16,7 @@ class AcceleratorBackend(Backend):
     tokens_per_batch = 16_384  # a CPU's 1,024 leave such a device waiting for its next launch
 
     numbered = True
+    resource = "gpu"
     device_type: str
     vendor: ClassVar[str | None] = None  # the module whose import registers torch's module of the device
 
@@ -40,6 +41,12 @@ class AcceleratorBackend(Backend):
             importlib.import_module(cls.vendor)
         return getattr(torch, cls.device_type, None)
 
+    @classmethod
+    def devices(cls) -> int:
+        """Return how many torch sees."""
+        module = cls.module()
+        return int(module.device_count()) if module is not None and hasattr(module, "device_count") else 1
+
     def candidates(self, arguments: Arguments) -> list[Candidate]:
         """Return float32, and the 16-bit types that the device is known to multiply faster."""
         fast = [kind for kind in self.computes_fast() if kind in ("bfloat16", "float16")]
@@ -49,7 +56,7 @@ class AcceleratorBackend(Backend):
     def _setup(self, arguments: Arguments) -> None:
         import torch
 
-        count = self._module().device_count() if hasattr(self._module(), "device_count") else 1
+        count = self.devices()
         if self._index >= count:
             raise PlatformError(f"--device {self._index}: {self.name} has {count} device(s), numbered from 0")
         self.device = torch.device(self.device_type, self._index)
@@ -136,6 +143,7 @@ class HpuBackend(AcceleratorBackend):
     synonyms = ("habana", "gaudi", "gaudi2", "gaudi3", "synapse")
     install = "the Gaudi image, with habana-torch-plugin"
     distributions = ("torch", "habana-torch-plugin")
+    resource = "hpu"
     device_type = "hpu"
     vendor = "habana_frameworks.torch"
 
@@ -148,6 +156,7 @@ class NpuBackend(AcceleratorBackend):
     synonyms = ("huawei", "ascend", "ascend910", "910b", "310p", "cann", "torch_npu", "atlas")
     install = "CANN and the driver, then pip install torch-npu, of torch's own version"
     distributions = ("torch", "torch-npu")
+    resource = "npu"
     device_type = "npu"
     vendor = "torch_npu"
 
@@ -159,6 +168,7 @@ class MtiaBackend(AcceleratorBackend):
     summary = "Meta MTIA"
     synonyms = ("meta", "facebook")
     install = "a build of torch for MTIA; Meta publishes none"
+    resource = "mtia"
     device_type = "mtia"
 
 
@@ -186,6 +196,13 @@ class NamedBackend(AcceleratorBackend):
 
         found = torch.accelerator.current_accelerator()
         return [found.type] if found and torch.accelerator.is_available() else []
+
+    @classmethod
+    def devices(cls) -> int:
+        """Return how many torch sees."""
+        import torch
+
+        return torch.accelerator.device_count()
 
     def _check(self, arguments: Arguments) -> None:
         named, here = arguments.literal("platform", "device_type"), self.choices()

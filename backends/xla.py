@@ -111,6 +111,7 @@ class TpuBackend(XlaBackend):
     distributions = ("torch", "torch_xla", "libtpu")
     package = "torch_xla"
     kind = "TPU"
+    resource = "tpu"
 
 
 class NeuronBackend(XlaBackend):
@@ -123,3 +124,4 @@ class NeuronBackend(XlaBackend):
     distributions = ("torch", "torch_xla", "torch-neuronx", "neuronx-cc")
     package = "torch_neuronx"
     kind = "NEURON"
+    resource = "neuron"

@@ -5,10 +5,12 @@ import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from fmbench import facts, lines, model, roofline, session
+from fmbench.checks import Checked
 from fmbench.command_line import CommandLine
 from fmbench.console import note, run_main, say
 from fmbench.errors import UsageError, first_line
@@ -63,11 +65,26 @@ def drive(argv: Sequence[str]) -> int:
             show_overview(run.log, command)
 
 
+def check(argv: Sequence[str]) -> Checked:
+    """Return what a command line amounts to. Raises UsageError and PlatformError."""
+    command = CommandLine.parse(argv, build_parser(PROGRAM).flags)
+    arguments = parse_arguments(command.words, PROGRAM)
+    first = plan(command, arguments, PROGRAM, say=lambda text: None)[0]
+    check_profile(arguments.profile, arguments.resume)
+    return Checked(first.platform, arguments, partial(model_facts, first))
+
+
+def model_facts(variant: VariantPlan) -> dict[str, Any]:
+    """Return the facts of a model that none is loaded for; none where the platform builds none. Imports torch."""
+    if variant.source is None:
+        return {}
+    return {**identify(variant.source, variant.arguments.evaluated()).facts(), **published(variant.source)}
+
+
 def check_model(history: History, variant: VariantPlan) -> None:
     """Raise UsageError where a log that has every shape has them of another model: none is loaded to find that out."""
     if variant.source is not None:
-        found = identify(variant.source, variant.arguments.evaluated())
-        history.check_facts({**found.facts(), **published(variant.source), "variables": facts.variables()})
+        history.check_facts({**model_facts(variant), "variables": facts.variables()})
 
 
 def published(source: Source) -> dict[str, Any]:

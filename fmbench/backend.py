@@ -66,6 +66,7 @@ class Backend(ABC):
     in_subprocess: ClassVar[bool] = True  # False where the device wants the process that was started
     numbered: ClassVar[bool] = False  # True where --device chooses one of several, and ranks take one each
     unpadded: ClassVar[bool] = False  # True where `UNPADDED` attention runs
+    resource: ClassVar[str] = "cpu"  # what a cluster counts such devices by
     model: Model = None  # after `prepare`: the model as it is called
     device: Any = None  # after `setup`: the torch.device of the platform, or None where tensors stay on the host
 
@@ -119,6 +120,11 @@ class Backend(ABC):
             return cls.unavailable()
         except Exception as error:
             return f"{type(error).__name__}: {first_line(error)}"
+
+    @classmethod
+    def devices(cls) -> int:
+        """Return how many devices there are that each can run a model while the others do, without disturbing it."""
+        return 1
 
     @classmethod
     def disturbances(cls) -> list[str]:

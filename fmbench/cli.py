@@ -23,6 +23,7 @@ SUMMARIES = {
     "results": "keep logs with their results, find them again, ask them questions in SQL",
     "retrieve": "encode, search, evaluate, mine: does a model still retrieve, and how fast?",
     "show": "print results as a table, or the medians of groups of them",
+    "sweep": "run many command lines that one file describes, resume them, keep them in one store",
 }
 
 

@@ -173,7 +173,7 @@ class Exp:
 
 @dataclass(frozen=True, slots=True)
 class JsonLine:
-    """A kind whose body is one JSON object. LOG, ENV, PHASE and ERR are every driver's; all others are a workload's."""
+    """A kind whose body is one JSON object. All but those of CORE are a workload's; CELL is a sweep's."""
 
     kind: str
     data: dict[str, Any]
@@ -199,7 +199,7 @@ class JsonLine:
 Line = Arg | Setup | Rep | Res | Exp | JsonLine
 EXACT = (Rep, Res)  # their last figure has so many decimals and no others
 POSITIONAL: dict[str, type[Any]] = {kind.kind: kind for kind in (Arg, Setup, Rep, Res, Exp)}
-CORE = ("LOG", "ENV", "PHASE", "ERR")
+CORE = ("LOG", "ENV", "PHASE", "ERR", "CELL")
 # The kind is no part of the match: another line may begin in what looks like one.
 FIRST = re.compile(r"FMWORK (?=([A-Z][A-Z0-9_]*)(?: |$))")
 UTF16 = re.compile(rb"\xff\xfe[\x01-\x7f]\x00|\xfe\xff\x00[\x01-\x7f]")  # a byte order mark, and a plain letter

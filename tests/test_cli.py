@@ -17,6 +17,7 @@ COMMANDS = (
     "results",
     "retrieve",
     "show",
+    "sweep",
 )
 PLATFORMS = ("cpu", "cuda", "hpu", "mps", "null", "onnxruntime", "openvino", "spyre", "xpu")
 

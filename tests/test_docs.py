@@ -158,11 +158,18 @@ def prepare_retrieval(folder):
     write_collection(folder / "data" / "scifact")
 
 
+def prepare_sweep(folder):
+    """The last sweep file that the document shows."""
+    found = [block.body for block in blocks((DOCS / "how-to" / "sweep.md").read_text()) if block.language == "yaml"]
+    (folder / "small.yaml").write_text(found[-1])
+
+
 # What a reader has before the first command of a document.
 PREPARED = {
     "docs/tutorials/small-query-encoder.md": prepare_retrieval,
     "docs/how-to/run-on-other-engines.md": prepare_retrieval,
     "docs/how-to/read-results.md": prepare_retrieval,
+    "docs/how-to/sweep.md": prepare_sweep,
 }
 
 

@@ -55,6 +55,7 @@ class SpyreBackend(Backend):
     compiler = Sendnn.name
     distributions = ("torch", "torch_sendnn", "torch_spyre")
     options = ("stack",)
+    resource = "spyre"
     single_shape = True
     runs_torch = False
     inference_mode = False

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from fmbench import session
+from fmbench.checks import Checked, check_encoder
 from fmbench.console import Progress, note, run_main, warn
 from fmbench.encoder import EncoderPlan
 from fmbench.errors import UsageError
@@ -57,6 +58,13 @@ def run(argv: Sequence[str]) -> int:
         capture(Session(arguments, plan, subject, run, "capture"), probes, arguments, run.log)
         run.end(plan.platform.model_facts())
     return 0
+
+
+def check(argv: Sequence[str]) -> Checked:
+    """Return what a command line amounts to. Raises UsageError and PlatformError."""
+    arguments = wanted_arguments(argv)
+    choose_probes(arguments)
+    return check_encoder(arguments, arguments.recipe)
 
 
 def wanted_arguments(argv: Sequence[str]) -> CaptureArguments:

@@ -1,8 +1,10 @@
 """What each task does with the data sets, one after the other."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from fmbench import lines, session
+from fmbench.checks import Checked, check_encoder
 from fmbench.collection import Dataset
 from fmbench.console import warn
 from fmbench.distributed import Group
@@ -45,6 +47,19 @@ def evaluate(argv: Sequence[str]) -> int:
 def mine(argv: Sequence[str]) -> int:
     """Run `fmbench retrieve mine`."""
     return run("mine", mine_dataset, argv)
+
+
+def check(task: str, argv: Sequence[str]) -> Checked:
+    """Return what the command line of a task amounts to. Raises UsageError and PlatformError."""
+    arguments = parse_arguments(task, argv, f"fmbench retrieve {task}")
+    rules_of(arguments)
+    open_datasets(arguments)
+    return check_encoder(arguments, arguments.recipe)
+
+
+check_encode, check_search, check_evaluate, check_mine = (
+    partial(check, task) for task in ("encode", "search", "evaluate", "mine")
+)
 
 
 def run(task: str, work: Work, argv: Sequence[str]) -> int:
@@ -120,6 +135,8 @@ def evaluate_dataset(retrieval: Retrieval, dataset: Dataset) -> None:
     if arguments.k:
         row["precision_curve"] = curve_of(run, dataset, arguments).row()
     retrieval.log.write(lines.JsonLine("IRM", row))
+    if found is not None:
+        retrieval.log.write(lines.JsonLine("IRQ", {"dataset": dataset.name, **found.query_row()}))
     if arguments.output_dir is not None:
         write_rankings(arguments, dataset, top)
         if found is not None:

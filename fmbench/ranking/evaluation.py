@@ -9,6 +9,9 @@ from fmbench.resampling import Interval, mean_intervals
 if TYPE_CHECKING:
     import numpy as np
 
+COMPARED = ("ndcg_cut_10", "recall_100")
+DECIMALS = 6
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -42,6 +45,15 @@ class Evaluation:
         return {
             query: dict(zip(self.names, row, strict=True))
             for query, row in zip(self.queries, self.values.tolist(), strict=True)
+        }
+
+    def query_row(self) -> dict[str, Any]:
+        """Return what an IRQ line says: the metrics that two runs are compared by, which of all take a tenth."""
+        places = {name: place for place, name in enumerate(self.names) if name in COMPARED}
+        columns = self.values.T.round(DECIMALS)
+        return {
+            "queries": list(self.queries),
+            "metrics": {name: columns[place].tolist() for name, place in (places or {self.names[0]: 0}).items()},
         }
 
     def row(self) -> dict[str, Any]:

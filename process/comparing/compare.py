@@ -16,8 +16,9 @@ from ..writing import output
 from . import report
 from .answers import answers_between, as_text, chosen_among
 from .comparison import Comparison, compare_sides
-from .sides import Facts, Side, check_comparable, check_names, side_of, tell_unsaid
-from .verdicts import THRESHOLD
+from .quality import QualityChange
+from .sides import Facts, Side, check_comparable, check_names, sides_of, tell_unsaid
+from .verdicts import THRESHOLD, Change
 
 PROGRAM = "fmbench compare"
 FAILURES: Mapping[str, Callable[[Comparison], bool]] = {
@@ -42,6 +43,12 @@ what is compared:
   --across names the facts that may differ: threads, device, torch_version, packages (all below it), or all; also
   model, model_class and variant, which then need not match.
 
+  Where a side holds several configurations of a shape, as a store of results does, shapes are matched by their
+  configuration too, without the facts that --across names.
+
+  Rankings of `fmbench retrieve evaluate` are compared query by query: nDCG@10 and Recall@100 of the same queries in
+  pairs, by the randomisation test, Holm-corrected over all of them; --threshold is not for these.
+
   With more than one new log, each is compared with the first, and a matrix sets all against all.
 
 exit codes:
@@ -59,6 +66,7 @@ examples:
   fmbench compare torch-2.12.log torch-2.13.log --across torch_version
   fmbench compare cpu.log openvino.log cuda.log --across all
   fmbench compare choice.json choice-after.log --fail-on answer
+  fmbench compare results-october/ results/ --across packages
 """
 
 
@@ -76,7 +84,7 @@ def compare(argv: Sequence[str]) -> int:
     chosen = [chosen_among(results) for results in found]
     if any(chosen):
         return compare_choices(list(zip(paths, chosen, strict=True)), arguments)
-    sides = [side_of(path, results, arguments.across, warn) for path, results in zip(paths, found, strict=True)]
+    sides = sides_of(paths, found, arguments.across, warn)
     comparisons = compare_sides(sides, checked(sides, arguments.across), arguments.threshold)
     for comparison in comparisons:
         complain(comparison)
@@ -112,8 +120,9 @@ def checked(sides: Sequence[Side], across: Collection[str]) -> list[Facts]:
 
 def complain(comparison: Comparison) -> None:
     """Warn of shapes that are missing. Raises UsageError where nothing could be compared."""
-    unknown = [change for change in comparison.changes if change.verdict is None]
-    if len(unknown) == len(comparison.changes):
+    every: list[Change | QualityChange] = [*comparison.changes, *comparison.quality]
+    unknown = [change for change in every if change.verdict is None]
+    if len(unknown) == len(every):
         names = f"{comparison.base.name} and {comparison.new.name}"
         raise UsageError(f"{names}: no shape could be compared ({unknown[0].reason})")
     for keys, what in ((comparison.only_base, "lacks"), (comparison.unfinished, "was killed in the middle of")):
@@ -139,7 +148,7 @@ def build_parser() -> Parser:
         description="Compare logs shape by shape, and say which differences are real.",
         epilog=EPILOG,
     )
-    parser.add_argument("base", metavar="BASE", help="log to compare with, or a folder of logs")
+    parser.add_argument("base", metavar="BASE", help="log to compare with, or a folder of logs, or a store")
     parser.add_argument("new", nargs="+", metavar="NEW", help="log to judge; several make a matrix")
     parser.add_argument(
         "--threshold", type=threshold, default=THRESHOLD, metavar="SHARE", help="what is no concern (default: 3%%)"

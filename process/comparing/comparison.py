@@ -7,6 +7,7 @@ import numpy as np
 
 from fmbench.resampling import RESAMPLES, Interval, percentiles
 
+from .quality import QualityChange, judge_quality, quality_changes
 from .sides import Facts, Key, Side
 from .verdicts import Change, judge, measure_change
 
@@ -45,16 +46,17 @@ class Comparison:
     differing: Facts
     changes: Sequence[Change]
     overall: GeometricMean
+    quality: Sequence[QualityChange] = ()
 
     @property
     def only_base(self) -> list[Key]:
         """Shapes that only the base has."""
-        return [key for key in self.base.results if key not in self.new.results]
+        return [key for key in (*self.base.results, *self.base.quality) if not self.new.has(key)]
 
     @property
     def only_new(self) -> list[Key]:
         """Shapes that only the new side has."""
-        return [key for key in self.new.results if key not in self.base.results]
+        return [key for key in (*self.new.results, *self.new.quality) if not self.base.has(key)]
 
     @property
     def unfinished(self) -> list[Key]:
@@ -67,8 +69,9 @@ class Comparison:
         ]  # fmt: skip
 
     def count(self, verdict: str | None) -> int:
-        """Return how many shapes have a verdict."""
-        return sum(change.verdict == verdict for change in self.changes)
+        """Return how many shapes, and metrics of data sets, have a verdict."""
+        every: list[Change | QualityChange] = [*self.changes, *self.quality]
+        return sum(change.verdict == verdict for change in every)
 
 
 def compare_sides(sides: Sequence[Side], differing: Sequence[Facts], threshold: float) -> list[Comparison]:
@@ -76,10 +79,18 @@ def compare_sides(sides: Sequence[Side], differing: Sequence[Facts], threshold: 
     base = sides[0]
     found = [changes_between(base, new, (0, place)) for place, new in enumerate(sides[1:], start=1)]
     judged = iter(judge([change for changes, _ in found for change in changes], threshold))
+    ranked = [ranked_between(base, new) for new in sides[1:]]
+    better = iter(judge_quality([change for changes in ranked for change in changes]))
     return [
-        Comparison(base, new, facts, [next(judged) for _ in changes], mean)
-        for new, facts, (changes, mean) in zip(sides[1:], differing, found, strict=True)
+        Comparison(base, new, facts, [next(judged) for _ in changes], mean, [next(better) for _ in quality])
+        for new, facts, (changes, mean), quality in zip(sides[1:], differing, found, ranked, strict=True)
     ]
+
+
+def ranked_between(base: Side, new: Side) -> list[QualityChange]:
+    """Return how the rankings of the data sets in both changed, without verdicts."""
+    pairs = ((key, one, new.quality[key]) for key, one in base.quality.items() if key in new.quality)
+    return [change for pair in pairs for change in quality_changes(*pair)]
 
 
 def changes_between(base: Side, new: Side, places: tuple[int, int]) -> tuple[list[Change], GeometricMean]:

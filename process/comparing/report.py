@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from fmbench.figures import significant
@@ -12,12 +12,14 @@ from fmbench.table import table
 
 from ..writing.view import text
 from .comparison import Comparison, GeometricMean, matrix
-from .sides import KEYS, Facts, Key, Side
+from .quality import QualityChange
+from .sides import KEYS, QUALITY_KEYS, Facts, Key, Side
 from .variant_names import FIRST
 from .verdicts import NO_DIFFERENCE, SIGNIFICANT, Change, Measured
 
 Draw = Callable[[Sequence[str], Sequence[Sequence[str]], Sequence[int]], str]
 FIGURES = ("base ms", "new ms", "ratio", "95% interval", "p", "verdict", "note")
+QUALITY_FIGURES = ("metric", "base", "new", "difference", "95% interval", "p", "verdict", "note")
 LEAST_P = 1e-4
 
 
@@ -65,8 +67,10 @@ def section(comparison: Comparison, threshold: float, style: Style) -> list[str]
     for name, keys in (("base", comparison.only_base), ("new", comparison.only_new)):
         if keys:
             notes.append(f"Only in {name}: {len(keys)} shapes ({shape(keys[0])}{', ...' if len(keys) > 1 else ''}).")
+    tables = [style.draw(*rows_of(comparison))] if comparison.changes or not comparison.quality else []
+    tables += [style.draw(*quality_rows(comparison))] if comparison.quality else []
     texts = (f"{style.plain(note)}\n" for note in notes)
-    return [f"{style.title}{style.plain(title)}\n", style.draw(*rows_of(comparison)), *texts]
+    return [f"{style.title}{style.plain(title)}\n", *tables, *texts]
 
 
 def headline(comparison: Comparison) -> str:
@@ -79,7 +83,8 @@ def headline(comparison: Comparison) -> str:
     ]
     unknown = comparison.count(None)
     parts += [f"{unknown} not compared"] if unknown else []
-    return f"{', '.join(parts)}; overall ratio {mean_text(comparison.overall)}"
+    timed = f"; overall ratio {mean_text(comparison.overall)}" if comparison.changes or not comparison.quality else ""
+    return f"{', '.join(parts)}{timed}"
 
 
 def mean_text(mean: GeometricMean) -> str:
@@ -104,6 +109,24 @@ def rows_of(comparison: Comparison) -> tuple[list[str], list[list[str]], list[in
     lines = [[*(key_text(KEYS[place], change.key[place]) for place in shown), *figures(change)]
              for change in comparison.changes]  # fmt: skip
     numeric = [index for index, name in enumerate(header) if name in ("input", "batch", *FIGURES[:5])]
+    return header, [[harmless(cell) for cell in line] for line in lines], numeric
+
+
+def quality_rows(comparison: Comparison) -> tuple[list[str], list[list[str]], list[int]]:
+    """Return header, lines and right-hand columns of what became of rankings."""
+    keys = [change.key for change in comparison.quality]
+    shown = [place for place, name in enumerate(QUALITY_KEYS) if name == "dataset" or len({k[place] for k in keys}) > 1]
+    header = [*(QUALITY_KEYS[place] for place in shown), *QUALITY_FIGURES]
+    lines = []
+    for change in comparison.quality:
+        found = change.difference
+        lines.append([
+            *(text(change.key[place]) for place in shown), change.metric, f"{change.base:.4f}", f"{change.new:.4f}",
+            f"{found.mean:+.4f}" if found else "",
+            interval_text(found.interval) if found and found.interval else "", p_text(change.p_holm),
+            change.verdict or "not compared", change.reason or "",
+        ])  # fmt: skip
+    numeric = [index for index, name in enumerate(header) if name in ("base", "new", "difference", "p")]
     return header, [[harmless(cell) for cell in line] for line in lines], numeric
 
 
@@ -145,7 +168,7 @@ def facts(differing: Facts) -> str:
 
 def shape(key: Key) -> str:
     """Return what a shape is called."""
-    return ", ".join(f"{name} {value}" for name, value in zip(KEYS, key, strict=True) if value is not None)
+    return ", ".join(f"{name} {value}" for name, value in key_object(key).items() if value is not None)
 
 
 def sides_of(comparisons: Sequence[Comparison]) -> list[Side]:
@@ -180,6 +203,7 @@ def comparison_object(comparison: Comparison) -> dict[str, Any]:
         "differing": {name: list(pair) for name, pair in comparison.differing.items()},
         "overall": mean_object(comparison.overall),
         "shapes": [shape_object(change) for change in comparison.changes],
+        "quality": [quality_object(change) for change in comparison.quality],
         "only_base": [key_object(key) for key in comparison.only_base],
         "only_new": [key_object(key) for key in comparison.only_new],
     }
@@ -200,6 +224,13 @@ def shape_object(change: Change) -> dict[str, Any]:
     return {**key_object(change.key), **sides, **{key: getattr(change, key) for key in keys}}
 
 
+def quality_object(change: QualityChange) -> dict[str, Any]:
+    """Return a metric of a data set as JSON values."""
+    keys = ("metric", "base", "new", "p_holm", "verdict", "reason")
+    said = asdict(change.difference) if change.difference else None
+    return {**key_object(change.key), **{key: getattr(change, key) for key in keys}, "difference": said}
+
+
 def key_object(key: Key) -> dict[str, Any]:
-    """Return a shape's key as JSON values."""
-    return dict(zip(KEYS, key, strict=True))
+    """Return the key of a shape, or of a data set, as JSON values."""
+    return dict(zip(KEYS if len(key) == len(KEYS) else QUALITY_KEYS, key, strict=True))

@@ -1,18 +1,23 @@
 """What is compared: the results of one path, by shape, and whether two of them may be compared at all."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+import itertools
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
+from fmbench.configuration import Configuration, names
 from fmbench.errors import UsageError, nearest
 from fmbench.facts import DIGEST, MODEL, differences, flat, short, unsaid
 
 from ..reading.joined import joined
 from ..reading.row import Result
+from ..workload import workload_of
 from .variant_names import FIRST, VariantNames
 
 SHOWN = 4
-KEYS = ("model", "model_class", "input", "batch", "variant")
+KEYS = ("model", "model_class", "input", "batch", "variant", "configuration")
+QUALITY_KEYS = ("model", "model_class", "dataset", "configuration")
 ALL = "all"
 
 Key = tuple[Any, ...]
@@ -21,35 +26,96 @@ Facts = dict[str, tuple[Any, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """The results of one path, by model, class, input size, batch size and variant."""
+    """The results of one path, by KEYS; those that rank a data set, by QUALITY_KEYS, are its `quality`."""
 
     name: str
     results: Mapping[Key, Result]
+    quality: Mapping[Key, Result] = field(default_factory=dict)
+
+    def pairs(self, other: "Side") -> Iterator[tuple[Result, Result]]:
+        """Yield the results that both sides have."""
+        for mine, theirs in ((self.results, other.results), (self.quality, other.quality)):
+            yield from ((result, theirs[key]) for key, result in mine.items() if key in theirs)
+
+    def has(self, key: Key) -> bool:
+        """Whether it has a shape or a data set."""
+        return key in self.results or key in self.quality
+
+    @property
+    def every(self) -> Iterator[Result]:
+        """All its results."""
+        return itertools.chain(self.results.values(), self.quality.values())
 
 
-def side_of(path: str, results: Iterable[Result], across: Collection[str], warn: Callable[[str], None]) -> Side:
+def sides_of(
+    paths: Sequence[str], read: Sequence[Iterable[Result]], across: Collection[str], warn: Callable[[str], None]
+) -> list[Side]:
+    """Return what was read as sides. Where one has several configurations of a shape, as a store has, shapes are matched by these too.
+
+    Facts that may differ `across` the sides are no part of a configuration then.
+    """
+    found = [list(joined(results)) for results in read]
+    several = any(len(ids) > 1 for results in found for ids in configurations_by_shape(results).values())
+    known = reduced(itertools.chain.from_iterable(found), across) if several else {}
+    return [side_of(path, results, across, warn, known) for path, results in zip(paths, found, strict=True)]
+
+
+def configurations_by_shape(results: Iterable[Result]) -> dict[Key, set[str | None]]:
+    """Return the configurations that were measured of each shape, or judged of each data set."""
+    found: dict[Key, set[str | None]] = {}
+    for result in results:
+        row = result.row
+        what = result.by_query.dataset if result.by_query else (row["input"], row["batch"], row["overrides"])
+        found.setdefault((row["model"], row["model_class"], what), set()).add(row["configuration"])
+    return found
+
+
+def reduced(results: Iterable[Result], across: Collection[str]) -> dict[str, str]:
+    """Return a name for each configuration, by its id: the same for those that differ in nothing but what may."""
+    found: dict[str, Configuration] = {}
+    for result in results:
+        key = result.row["configuration"]
+        if key is not None and key not in found and (whole := workload_of(result.row).configuration(result.row)):
+            facts = {name: value for name, value in whole.facts.items() if not allowed(name, across)}
+            found[key] = Configuration(whole.model, facts)
+    named = names(found.values())
+    return {key: named[one.id] for key, one in found.items()}
+
+
+def side_of(
+    path: str,
+    results: Iterable[Result],
+    across: Collection[str],
+    warn: Callable[[str], None],
+    configurations: Mapping[str, str] = MappingProxyType({}),
+) -> Side:
     """Return results as a side; of a shape that was measured twice, the last result counts.
 
-    Raises UsageError where several models or variants would be one, since they may differ.
+    `configurations` names those that tell shapes apart. Raises UsageError where several models or variants would be
+    one, since they may differ.
     """
-    found: dict[Key, Result] = {}
-    names = VariantNames()
+    shapes: dict[Key, Result] = {}
+    quality: dict[Key, Result] = {}
+    variants = VariantNames()
     twice = 0
     for result in joined(results):
-        values = {**result.row, "variant": names.name(result)}
-        key = tuple(None if name in across else values[name] for name in KEYS)
+        values = {**result.row, "variant": variants.name(result),
+                  "configuration": configurations.get(result.row["configuration"] or "")}  # fmt: skip
+        found, keys = (quality, QUALITY_KEYS) if result.by_query else (shapes, KEYS)
+        values["dataset"] = result.by_query and result.by_query.dataset
+        key = tuple(None if name in across else values[name] for name in keys)
         if key in found:
             twice += 1
-            check_same(path, {**found[key].row, "variant": names.name(found[key])}, values, across)
+            check_same(path, {**found[key].row, "variant": variants.name(found[key])}, values, across)
         found[key] = result
     if twice:
         warn(f"{path}: {twice} results are of a shape that was measured again later; the last one counts")
-    return Side(path, found)
+    return Side(path, shapes, quality)
 
 
 def check_same(path: str, one: Mapping[str, Any], other: Mapping[str, Any], across: Collection[str]) -> None:
     """Raise UsageError where two results of one side differ in what need not match the other side."""
-    for name in KEYS:
+    for name in KEYS[:-1]:
         if name in across and one[name] != other[name]:
             said = " and ".join(map(str, (one[name] or FIRST, other[name] or FIRST)))
             raise UsageError(
@@ -60,16 +126,17 @@ def check_same(path: str, one: Mapping[str, Any], other: Mapping[str, Any], acro
 
 def check_comparable(base: Side, new: Side, across: Collection[str]) -> Facts:
     """Return the facts that differ and may. Raises UsageError where others differ, or no shape is in both."""
-    common = [key for key in base.results if key in new.results]
+    common = [*base.pairs(new)]
     if not common:
         raise UsageError(
-            f"{base.name} and {new.name}: no shape is in both (model, class, sizes and variant must match"
+            f"{base.name} and {new.name}: no shape is in both (model, class, sizes and variant must match, and "
+            "the configuration where a path holds several"
             f"{variants_of(base, new)}; --across model,model_class,variant lets the first, the second and the last "
             "differ)"
         )
     differing: Facts = {}
-    for key in common:
-        differing |= differences(facts_of(base.results[key]), facts_of(new.results[key]))
+    for pair in common:
+        differing |= differences(*map(facts_of, pair))
     refused = {name: pair for name, pair in differing.items() if not allowed(name, across)}
     if refused:
         named = "; ".join(
@@ -111,17 +178,17 @@ def allowed(name: str, across: Collection[str]) -> bool:
 def tell_unsaid(base: Side, new: Side, warn: Callable[[str], None]) -> None:
     """Warn of what one side, which an earlier version measured, does not say: it cannot be compared."""
     for one, other in ((base, new), (new, base)):
-        names: dict[str, None] = {}
-        for key in one.results.keys() & other.results.keys():
-            names |= dict.fromkeys(unsaid(facts_of(one.results[key]), facts_of(other.results[key])))
-        if names:
-            warn(f"{one.name}: an earlier version wrote it, which did not say {', '.join(names)}: not compared")
+        left_out: dict[str, None] = {}
+        for pair in one.pairs(other):
+            left_out |= dict.fromkeys(unsaid(*map(facts_of, pair)))
+        if left_out:
+            warn(f"{one.name}: an earlier version wrote it, which did not say {', '.join(left_out)}: not compared")
 
 
 def check_names(sides: Collection[Side], across: Collection[str], warn: Callable[[str], None]) -> None:
     """Warn of names in --across that no fact has."""
-    names = {name for side in sides for result in side.results.values() for name in flat(facts_of(result))}
-    words = {*names, *(name.rpartition(".")[2] for name in names), *KEYS}
+    known = {name for side in sides for result in side.every for name in flat(facts_of(result))}
+    words = {*known, *(name.rpartition(".")[2] for name in known), *KEYS}
     for word in across:
-        if word not in (*KEYS, DIGEST) and not any(allowed(name, [word]) for name in names):
+        if word not in (*KEYS, DIGEST) and not any(allowed(name, [word]) for name in known):
             warn(f"--across {word}: no fact has that name{nearest(word, sorted(words))}")

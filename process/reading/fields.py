@@ -72,10 +72,18 @@ FAILURE = Schema({
     "where": text("File and line that raised it."),
     "signal": text("With `--isolate`: the signal that killed the shape's process."),
 })  # fmt: skip
+CELL = Schema({
+    "sweep": text("Name of the sweep.", needed=True),
+    "id": text("A digest of the command and its arguments, whatever their order.", needed=True),
+    "run": text("The command: `driver`, `retrieve evaluate`, ...", needed=True),
+    "seconds": seconds("From the start of its process to its end.", needed=True),
+    "exit_code": whole("Its exit code; below zero for a signal that ended it. Null where its time was over."),
+}, "The last line of a log that `fmbench sweep` kept: which cell of which sweep it is of.")  # fmt: skip
 CORE: dict[str, Schema] = {
     "ENV": Schema({"variant": PLACE["variant"], **FACTS.fields}),
     "PHASE": Schema({**PHASE.fields, **PLACE}),
     "ERR": Schema({**PLACE, **FAILURE.fields}),
+    "CELL": CELL,
 }
 # Every row has these keys, in this order; the first fifteen are what dashboards read. None stands for a section that
 # a workload of ours describes, and has in its rows alone.

@@ -1,6 +1,6 @@
 """Runs in, rows out: what `process` prints, whatever was measured."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,10 +18,20 @@ DISAGREEMENT = 0.05
 
 
 @dataclass(frozen=True, slots=True)
+class ByQuery:
+    """How well each query of a data set was ranked: metrics by name, a value a query; and how that was judged."""
+
+    dataset: str
+    queries: Sequence[str]
+    metrics: Mapping[str, Sequence[float]]
+    judging: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
     """One result: its row, the log that it is from, and every repetition in nanoseconds, as far as that is known.
 
-    `medians` are those of the processes, in nanoseconds, where the result is of several.
+    `medians` are those of the processes, in nanoseconds, where the result is of several. `by_query` is of rankings.
     """
 
     row: dict[str, Any]
@@ -29,6 +39,7 @@ class Result:
     durations: Sequence[int] = ()
     medians: Sequence[float] = ()
     line: int | None = None  # of the log, where it begins
+    by_query: ByQuery | None = None
 
     @property
     def origin(self) -> str:

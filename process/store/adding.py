@@ -3,19 +3,19 @@
 import gzip
 import hashlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from fmbench import __version__
+from fmbench import __version__, lines
 from fmbench.digest import CHUNK, digest_of_json
 from fmbench.errors import UsageError
-from fmbench.history import read_runs
+from fmbench.history import ignore, read_runs
 from fmbench.machine import hardware_of, name_of, slug
 
-from ..reading.fields import SCHEMA_VERSION
+from ..reading.fields import CORE, SCHEMA_VERSION
 from ..reading.results import doubted, read_source
 from ..reading.row import Result
 from ..reading.saved import is_saved
@@ -38,11 +38,12 @@ class Added:
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """The log as it was read: its digest and size before packing, and the driver that wrote it."""
+    """The log as it was read: its digest and size before packing, the driver that wrote it, the cell that it is of."""
 
     sha256: str
     bytes: int
     driver: str
+    cell: Mapping[str, Any] | None
 
 
 @dataclass(slots=True)
@@ -87,7 +88,7 @@ def add(store: Store, source: Source, warn: Warn, tell: Warn) -> Added:
         results = read_source(Source(folder / LOG, source.name), warn, repetitions=False)
         with (folder / RESULTS).open("w", encoding="utf-8") as stream:
             formats.write_json(seen.rows(doubted(results, warn)), stream)
-        if not seen.statuses:
+        if not seen.statuses and packed.cell is None:
             raise UsageError(f"{source.name}: holds no results; a driver's log has FMWORK RES lines")
         try:
             facts = describe(packed, seen, folder)
@@ -103,23 +104,37 @@ def add(store: Store, source: Source, warn: Warn, tell: Warn) -> Added:
 
 def pack(source: Source, target: Path, warn: Warn, tell: Warn) -> Packed:
     """Write a log gzipped, the same bytes each time. Raises UsageError for results in JSON."""
-    digest, size, head = hashlib.sha256(), 0, b""
+    digest, size, head, tail = hashlib.sha256(), 0, b"", b""
     with target.open("wb") as stream, gzip.GzipFile("", "wb", compresslevel=6, fileobj=stream, mtime=0) as packer:
         for block in source.blocks(warn):
             if len(head) < CHUNK:
                 head += block
+            tail = (tail + block)[-CHUNK:]
             digest.update(block)
             packer.write(block)
             size += len(block)
             tell(f"{size / 1e6:.0f} MB packed")
     if is_saved(source.name, head.partition(b"\n")[0]):
         raise UsageError(f"{source.name}: holds results and is no log; add the log that they are from")
-    return Packed(digest.hexdigest(), size, driver_of(head))
+    return Packed(digest.hexdigest(), size, driver_of(head), cell_of(tail))
 
 
 def driver_of(head: bytes) -> str:
     """Return the driver that the first lines of a log name."""
     return next((str(run.driver) for run in read_runs(head) if run.driver), NOBODY)
+
+
+def cell_of(tail: bytes) -> dict[str, Any] | None:
+    """Return which cell of a sweep a log is of, by its last line; None where no sweep has ended it."""
+    last = (tail.rstrip(b"\n").rpartition(b"\n")[2]).decode("utf-8", "replace")
+    line = lines.parse_whole(last, tail.endswith(b"\n"), True, ignore)
+    if not lines.is_json(line, "CELL"):
+        return None
+    try:
+        CORE["CELL"].refuse(line.data)
+    except lines.LineError:
+        return None
+    return line.data
 
 
 def describe(packed: Packed, seen: Seen, folder: Path) -> Facts:
@@ -136,6 +151,7 @@ def describe(packed: Packed, seen: Seen, folder: Path) -> Facts:
             "name": f"{stamp}-{slug(packed.driver)}-{packed.sha256[:SHORT]}",
             "driver": packed.driver,
             "started": started.strftime("%Y-%m-%dT%H:%M:%SZ") if started else None,
+            **({} if packed.cell is None else {"cell": packed.cell}),
         },
         "log": {"sha256": packed.sha256, "bytes": packed.bytes},
         "results": {

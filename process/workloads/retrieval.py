@@ -8,13 +8,13 @@ from fmbench.digest import digest_of_json
 from fmbench.figures import significant
 from fmbench.lines import JsonLine
 
-from ..reading.row import Result
+from ..reading.row import ByQuery, Result
 from ..reading.run import Run
 from ..reading.schema import Schema
 from ..workload import Column, Finding, Gauge, Plot, Row, Table, Workload
 from ..writing.view import CONFIGURATION, number, table_of, text, trust
 from .doubts import retrieval_doubt
-from .retrieval_fields import ENCODING, QUALITY, SEARCHING, SECTION
+from .retrieval_fields import BY_QUERY, ENCODING, QUALITY, SEARCHING, SECTION
 
 LAST = {"encode": "passages", "search": "search", "evaluate": "quality", "mine": "search"}  # what each task ends with
 PART = {"SEARCH": "search", "IRM": "quality"}  # of a line; those of ENC follow its role
@@ -36,6 +36,7 @@ RATES = (
           "retrieval.search.queries_per_second", chart="searched_queries_per_second"),
 )  # fmt: skip
 JUDGING = ("queries", "ignore_identical_ids", "relevance_threshold", "other_documents")
+ROUNDING = 1e-5  # of the metrics of queries
 LEAST = 1e-9  # below, an interval is the rounding of equal values
 
 
@@ -43,6 +44,8 @@ def parts_of(run: Run, name: str) -> dict[str, dict[str, dict[str, Any]]]:
     """Return what the lines of a run say, by data set and part; a part that comes twice is in doubt."""
     found: dict[str, dict[str, dict[str, Any]]] = {}
     for line in run.lines_of(name):
+        if line.kind == "IRQ":
+            continue
         dataset, role = line.data["dataset"], line.data.get("role")
         part = PART.get(line.kind) or ("queries" if role == "query" else "passages")
         parts = found.setdefault(dataset, {})
@@ -50,6 +53,26 @@ def parts_of(run: Run, name: str) -> dict[str, dict[str, dict[str, Any]]]:
             run.doubts.setdefault(dataset, f"mixed: {line.kind} of {dataset} comes twice")
         parts[part] = {key: value for key, value in line.data.items() if key not in ("dataset", "role")}
     return found
+
+
+def queries_of(run: Run, name: str) -> dict[str, JsonLine]:
+    """Return the IRQ line of each data set."""
+    return {line.data["dataset"]: line for line in run.lines_of(name) if line.kind == "IRQ"}
+
+
+def by_query_of(line: JsonLine | None, parts: dict[str, dict[str, Any]]) -> ByQuery | None:
+    """Return how well each query was ranked, as far as that bears out the means; None where the log does not say."""
+    if line is None or "quality" not in parts:
+        return None
+    said, queries = parts["quality"], line.data["queries"]
+    means = said.get("metrics") or {}
+    kept = {
+        metric: values
+        for metric, values in line.data["metrics"].items()
+        if queries and len(values) == len(queries) and abs(sum(values) / len(values) - means.get(metric, 2)) < ROUNDING
+    }
+    judging = {key: said.get(key) for key in JUDGING if key != "queries"}
+    return ByQuery(line.data["dataset"], queries, kept, judging) if kept else None
 
 
 def status(environment: dict[str, Any], parts: dict[str, dict[str, Any]]) -> str:
@@ -157,7 +180,7 @@ class Retrieval(Workload):
         NDCG_COLUMN,
     )
     engine: ClassVar[str] = "fmbench/retrieve"
-    kinds: ClassVar[Mapping[str, Schema]] = {"ENC": ENCODING, "SEARCH": SEARCHING, "IRM": QUALITY}
+    kinds: ClassVar[Mapping[str, Schema]] = {"ENC": ENCODING, "SEARCH": SEARCHING, "IRM": QUALITY, "IRQ": BY_QUERY}
     sections: ClassVar[Mapping[str, Schema]] = {"retrieval": SECTION}
 
     def collect(self, run: Run, line: JsonLine) -> None:
@@ -174,6 +197,7 @@ class Retrieval(Workload):
 
     def rows(self, run: Run, source: str, metadata_id: str | None) -> Iterator[Result]:
         """Yield a row a data set."""
+        queries = queries_of(run, self.name)
         for dataset, parts in parts_of(run, self.name).items():
             row = self.row(run, metadata_id)
             environment = row["environment"] or {}
@@ -186,7 +210,7 @@ class Retrieval(Workload):
                 "phases": [phase for phase in row["phases"] if phase.get("dataset") in (None, dataset)],
                 "retrieval": {"dataset": dataset, **{name: parts[name] for name in PARTS if name in parts}},
                 "doubt": run.doubt or run.doubts.get(dataset) or retrieval_doubt(parts),
-            }, source, line=run.starts.get(dataset))  # fmt: skip
+            }, source, line=run.starts.get(dataset), by_query=by_query_of(queries.get(dataset), parts))  # fmt: skip
 
     def label(self, row: Row) -> str:
         """Return the data set."""

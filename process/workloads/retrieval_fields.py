@@ -1,5 +1,7 @@
 """The fields of the lines of retrieval and of distillation, and of the sections that their rows have."""
 
+from dataclasses import replace
+
 from ..reading.schema import (
     Schema,
     anything,
@@ -13,6 +15,7 @@ from ..reading.schema import (
     numbers_by_name,
     part,
     text,
+    texts,
     time,
     truth,
 )  # fmt: skip
@@ -102,6 +105,14 @@ QUALITY = Schema({
     "precision_curve": part("What `--k` asks for.", CURVE),
     "mined": part("Of `fmbench retrieve mine`: the negatives.", MINED),
 }, "How good the ranking is.")  # fmt: skip
+BY_QUERY = Schema({
+    "dataset": text("Name of the data set.", needed=True),
+    "queries": texts("Ids of the judged queries.", needed=True),
+    "metrics": replace(
+        by_name("By name of a metric, its value for each of these queries.", numbers(""), "object of lists of numbers"),
+        needed=True,
+    ),
+}, "How well each query was ranked: what two runs are compared by.")  # fmt: skip
 SECTION = Schema({
     "dataset": text("Name of the data set.", needed=True),
     "passages": part("Encoding of the corpus.", ENCODING.without("dataset", "role")),

@@ -1,0 +1,75 @@
+"""One cell of a sweep: one command line of fmbench."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from fmbench.command_line import VALUES_OF_ANY_KIND, Argument, CommandLine
+from fmbench.digest import digest_of_json
+from fmbench.secrets import sealed
+
+DIGITS = 12
+MODEL = "model_name"
+
+Value = str | bool | tuple[str, ...]  # several where an argument is repeated
+Values = Mapping[str, Value]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A command line, what it takes of the machine, and where the file describes it.
+
+    `varying` are the arguments that tell it from the other cells of its block; `needs` may be empty.
+    """
+
+    run: str
+    values: Values
+    varying: Values
+    needs: Mapping[str, float]
+    line: int
+
+    @cached_property
+    def command(self) -> CommandLine:
+        """Its arguments."""
+        return CommandLine(tuple(one for name, value in self.values.items() for one in arguments_of(name, value)))
+
+    @cached_property
+    def id(self) -> str:
+        """What it is known by in a store: a digest of the command and its arguments, whatever their order."""
+        return digest_of_json([self.run, self.command.masked(sealed).given])[:DIGITS]
+
+    @property
+    def words(self) -> list[str]:
+        """The words behind `fmbench`."""
+        return [*self.run.split(), *self.command.words]
+
+    @cached_property
+    def name(self) -> str:
+        """What people call it: the values that vary; of numbers their names too."""
+        said = [word for name, value in self.varying.items() if (word := called(name, value))]
+        return ", ".join(said) or self.run
+
+
+def arguments_of(name: str, value: Value) -> list[Argument]:
+    """Return the arguments that set a value. A flag that is false is left out; below a set, it is Python's False."""
+    if isinstance(value, tuple):
+        return [Argument(f"--{name}", one) for one in value]
+    if isinstance(value, bool) and ":" not in name:
+        return [Argument(f"--{name}")] if value else []
+    return [Argument(f"--{name}", str(value))]
+
+
+def joined(name: str, values: list[str]) -> Value:
+    """Return several values of an argument as one, or as several where it takes only one at a time."""
+    return tuple(values) if f"--{name}" in VALUES_OF_ANY_KIND else ",".join(values)
+
+
+def called(name: str, value: Value) -> str:
+    """Return what people call an argument: by its value where that tells."""
+    if isinstance(value, bool):
+        return name if value else ""
+    text = " ".join(value) if isinstance(value, tuple) else value
+    if name == MODEL:
+        return text.rstrip("/").rpartition("/")[2]
+    tells = any(letter.isalpha() for letter in text) and text not in ("True", "False")
+    return text if tells else f"{name} {text}"

@@ -1,0 +1,204 @@
+"""`fmbench sweep FILE`: many command lines, described in one file, run and kept in one store."""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fmbench.console import run_main, warn
+from fmbench.errors import UsageError
+from fmbench.parsing import Parser, duration, nonempty, positive
+
+if TYPE_CHECKING:  # with --help, none of them is imported
+    from ..store.store import Store
+    from .keeper import Keeper
+    from .kept import Kept
+    from .matrix import Sweep
+    from .plan import Task
+    from .workplace import Workplace
+
+PROGRAM = "fmbench sweep"
+STATUS = "status"
+LOCAL, RAY = "local", "ray"
+
+EPILOG = """\
+what is run:
+  Every cell of the file is one command line of fmbench in a process of its own. Its log goes into the store, as by
+  `fmbench results add`, with a last line (CELL) that says which cell it is of. A cell that fails, is killed or takes
+  longer than --cell_timeout is a row too, and the sweep goes on.
+
+  The same command again runs what the store lacks: a cell is done where the store has a run of the same command line
+  under the same fingerprint (machine, versions, variables, model). It may be interrupted and killed at any moment.
+
+  As many cells run at once as there are devices of the kind that they need; on the CPU one runs at a time, alone.
+  `fmbench sweep status FILE` shows how far a sweep is, from another terminal.
+
+the file:
+  docs/how-to/sweep.md explains it; --schema prints its JSON Schema.
+
+exit codes:
+  0 done, 1 a cell failed or was refused, 2 the command line or the file is wrong
+
+examples:
+  fmbench sweep grid.yaml --dry-run
+  fmbench sweep grid.yaml
+  fmbench sweep grid.yaml --set reps=10 --set store=try
+  fmbench sweep grid.yaml --redo failed --report grid.html
+  fmbench sweep grid.yaml --shard 3/8                  one of eight parts, for a Slurm array
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the program and return its exit code."""
+    return run_main(PROGRAM, lambda: sweep(sys.argv[1:] if argv is None else list(argv)))
+
+
+def sweep(argv: Sequence[str]) -> int:
+    """Do what the command line asks for."""
+    asks_status = list(argv[:1]) == [STATUS]
+    parser = build_parser()
+    arguments = parser.parse_known(argv[1:] if asks_status else argv)
+    if arguments.schema:
+        from .schema import published_schema
+
+        sys.stdout.write(published_schema())
+        return 0
+    if arguments.file is None:
+        parser.error("name the sweep file")
+    found = read(arguments)
+    return show_status(found, arguments) if asks_status or arguments.dry_run else run(found, arguments)
+
+
+def read(arguments: argparse.Namespace) -> "Sweep":
+    """Return the sweep that a command line names: the share of its cells that --shard asks for."""
+    from .document import Document
+    from .matrix import read_sweep
+
+    found = read_sweep(Document(arguments.file), dict(arguments.set), arguments.trust_file)
+    number, shares = arguments.shard
+    return replace(found, cells=found.cells[number - 1 :: shares])
+
+
+def planned(found: "Sweep", arguments: argparse.Namespace) -> tuple["Store", "Kept", Callable[[], list["Task"]]]:
+    """Return the store, what it has of cells, and what plans them by that."""
+    from ..store.store import Store
+    from .kept import Kept
+    from .plan import plan
+
+    store = Store.ready(found.store)
+    kept = Kept.read(store.entries(store.names(), warn))
+    return store, kept, lambda: plan(found.cells, kept, arguments.repeat, arguments.redo)
+
+
+def show_status(found: "Sweep", arguments: argparse.Namespace) -> int:
+    """Print a line a cell and how many are in which state; nothing is run."""
+    from ..writing import output
+    from .overview import counts, plan_table
+    from .workplace import running
+
+    _, kept, plan = planned(found, arguments)
+    tasks, now = plan(), [*running(arguments.file)]
+    with output.opened(None) as stream:
+        stream.write(f"{plan_table(tasks, kept, now)}\n{counts(tasks, kept, now)}\n")
+    return 0
+
+
+def run(found: "Sweep", arguments: argparse.Namespace) -> int:
+    """Run what is left, and print the record table of all cells and what failed."""
+    from .workplace import Workplace
+
+    with Workplace.held(arguments.file, arguments.shard) as place:
+        return run_held(found, arguments, place)
+
+
+def run_held(found: "Sweep", arguments: argparse.Namespace, place: "Workplace") -> int:
+    """Run what is left in a folder that nobody else holds."""
+    from ..reading.sources import Source
+    from ..writing import output
+    from .cluster import Cluster, RayRunner
+    from .keeper import Keeper
+    from .local import LocalRunner
+    from .plan import resources
+    from .workplace import discard
+
+    store, kept, plan = planned(found, arguments)
+    keeper = Keeper(store, kept)
+    output.check_targets({"--report": arguments.report}, [Source(arguments.file)])
+    keeper.check(arguments.report)
+    for log in place.leftovers():
+        keeper.keep(log)
+        discard(log)
+    told: Any = (arguments.cell_timeout, keeper.keep, keeper.show)
+    if arguments.on == RAY:
+        with Cluster.connected(arguments.address) as cluster:
+            tasks = begun(cluster.plan(found.cells, kept, arguments.repeat, arguments.redo), keeper, arguments.file)
+            RayRunner(cluster, place, found.name, *told).run(tasks)
+    else:
+        tasks = begun(plan(), keeper, arguments.file)
+        LocalRunner(place, found.name, resources(tasks), *told).run(tasks)
+    return int(keeper.report(arguments.report) or any(task.refused for task in tasks))
+
+
+def begun(tasks: list["Task"], keeper: "Keeper", file: Path) -> list["Task"]:
+    """Return tasks, after saying which are refused and what is left. Raises UsageError where none may run."""
+    for task in tasks:
+        if task.refused:
+            warn(f"{file}:{task.cell.line}: {task.cell.name}: refused: {task.refused}")
+    if all(task.refused for task in tasks):
+        raise UsageError(f"{file}: every cell is refused, as said above")
+    keeper.begin(tasks)
+    return tasks
+
+
+def assignment(text: str) -> tuple[str, str | bool]:
+    """Read KEY=VALUE; true and false are flags, as in the file."""
+    from .document import TRUTHS
+
+    key, sign, value = text.partition("=")
+    if not key or not sign:
+        raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE, as in reps=10")
+    return key.removeprefix("--"), TRUTHS.get(value, value)
+
+
+def shard(text: str) -> tuple[int, int]:
+    """Read I/N: one of N shares, counted from 1."""
+    number, sign, shares = text.partition("/")
+    found = positive(number), positive(shares) if sign else 0
+    if not found[0] <= found[1]:
+        raise argparse.ArgumentTypeError(f"{text!r} is no share such as 3/8, the third of eight")
+    return found
+
+
+def build_parser() -> Parser:
+    """Return the parser of the command line."""
+    parser = Parser(
+        prog=PROGRAM,
+        usage=f"{PROGRAM} [status] FILE ...",
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Run many command lines of fmbench, described in one file, and keep their results in one store.",
+        epilog=EPILOG,
+    )
+    add = parser.add_argument
+    add("file", nargs="?", type=Path, metavar="FILE", help="the sweep: YAML; behind `status`, that of a running sweep")
+    add("--dry-run", action="store_true", help="print the cells, what each needs, which are refused and why; run none")
+    add(
+        "--on", choices=(LOCAL, RAY), default=LOCAL, help="this machine, or the nodes of a Ray cluster (default: local)"
+    )
+    add("--address", type=nonempty, metavar="ADDRESS", help="with --on ray: the cluster (default: the one Ray finds)")
+    add("--set", action="append", type=assignment, default=[], metavar="KEY=VALUE",
+        help="takes the place of an argument, of `store` or of `run`, wherever the file names it")  # fmt: skip
+    add("--trust-file", action="store_true", help="let values of the file be expressions (@), which can run code")
+    add("--cell_timeout", type=duration, metavar="S", help="end a cell that takes longer (default: none is)")
+    add("--redo", choices=("failed", "all"), help="run again what failed, or everything, though the store has it")
+    add("--repeat", type=positive, default=1, metavar="N", help="runs of each cell (default: 1)")
+    add("--shard", type=shard, default=(1, 1), metavar="I/N", help="run a fixed share: every N-th cell, from the I-th")
+    add("--report", type=Path, metavar="FILE", help="write the dashboard of all cells (HTML) in the end")
+    add("--schema", action="store_true", help="print the JSON Schema of a sweep file, and stop")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

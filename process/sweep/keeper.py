@@ -1,0 +1,92 @@
+"""What a sweep brings into its store, and what it says of that."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fmbench.console import Progress, note, say, warn
+from fmbench.errors import UsageError
+
+from ..dashboard.page import plotly_script, write_dashboard
+from ..reading.sources import Source
+from ..store.adding import add
+from ..store.store import Store
+from ..writing import output
+from ..writing.show import record_tables, tables_as_text
+from .kept import Kept
+from .overview import failures, time_left, time_text
+from .plan import Task
+
+SHOWN = 4
+
+
+def ignore(_: str) -> None:
+    """Take no notice."""
+
+
+@dataclass
+class Keeper:
+    """Keeps the logs of cells, and counts them."""
+
+    store: Store
+    kept: Kept
+    _tasks: dict[str, Task] = field(default_factory=dict)
+    _progress: Progress = field(default_factory=Progress)
+    _done: int = 0
+    _failed: int = 0
+
+    def check(self, page: Path | None) -> None:
+        """Raise FmbenchError where the store cannot be written, or no page can be made: before anything runs."""
+        if page is not None:
+            plotly_script()
+            if not page.absolute().parent.is_dir():
+                raise UsageError(f"--report {page}: the folder does not exist")
+        with self.store.place.workspace():
+            pass
+
+    def begin(self, tasks: Sequence[Task]) -> None:
+        """Count from here on, and say what is to be done."""
+        self._tasks = {task.cell.id: task for task in tasks}
+        done, runs = sum(not (task.left or task.refused) for task in tasks), sum(task.left for task in tasks)
+        left = time_left(((task, task.left) for task in tasks), self.kept) if runs else ""
+        said = f"{len(tasks)} cells: {done} are in {self.store.name} already; runs that are left: {runs}"
+        note(f"{said}{f', {left}' if left else ''}")
+        if changed := sorted({name for task in tasks for name in task.changed}):
+            shown = ", ".join(changed[:SHOWN]) + (", ..." if len(changed) > SHOWN else "")
+            note(f"{self.store.name} has cells under another fingerprint, which differs in {shown}; they run again")
+
+    def keep(self, log: Path) -> None:
+        """Put the log of a cell into the store; a log that is there already stays as it is."""
+        name = add(self.store, Source(log), ignore, ignore).name
+        (entry,) = self.store.entries([name], warn)
+        run = self.kept.add(entry)
+        if task := self._tasks.get(entry.facts["run"]["cell"]["id"]):
+            self._done += 1
+            self._failed += not run.whole
+            self._progress.clear()
+            say(f"{'done' if run.whole else 'FAILED'} in {time_text(run.seconds)}: {task.cell.name}")
+
+    def show(self, running: Sequence[Task], waiting: Sequence[Task]) -> None:
+        """Say how far the sweep is."""
+        left = time_left(((task, 1) for task in waiting), self.kept)
+        counts = f"{self._done} done, {self._failed} failed, {len(waiting)} left{f' ({left})' if left else ''}"
+        self._progress.show(f"{counts}; running: {', '.join(task.cell.name for task in running)}")
+
+    def report(self, page: Path | None) -> bool:
+        """Print the records of all cells, on whichever machine they ran, and what failed; return whether anything did.
+
+        The dashboard goes to a `page`.
+        """
+        self._progress.clear()
+        newest = [runs[-1] for cell in self._tasks if (runs := self.kept.runs.get(cell))]
+        every = [run.entry for cell in self._tasks for run in self.kept.runs.get(cell, ())]
+        results = list(self.store.results(dict.fromkeys(every), warn))
+        broken = {run.entry for run in newest if not run.whole}
+        failed = failures(result for result in results if result.source in broken)
+        with output.opened(None) as stream:
+            stream.write(record_tables(results) or tables_as_text(results, None, origin="entry"))
+            stream.writelines(f"{line}\n" for line in ["", "what failed:", *failed] if failed)
+        if page is not None:
+            write_dashboard(results, page)
+            note(f"the dashboard is in {page}")
+        return bool(broken)

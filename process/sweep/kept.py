@@ -1,0 +1,101 @@
+"""What a store has of the cells of a sweep: which are done under today's fingerprint, and how long such ones took."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from statistics import median
+from typing import Any
+
+from fmbench import facts
+from fmbench.checks import Checked
+from fmbench.configuration import OWN
+from fmbench.host import host_facts
+from fmbench.secrets import masked_values
+
+from ..store.entry import Entry
+from .cell import Cell
+
+Facts = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run of a cell that a store has: its entry, whether nothing of it failed, and the facts that it ran under."""
+
+    entry: str
+    whole: bool
+    seconds: float
+    environment: Facts
+
+    @classmethod
+    def of(cls, entry: Entry) -> "Run":
+        """Return the run of an entry that has a cell."""
+        said, statuses = entry.facts["run"]["cell"], entry.facts["results"]["statuses"]
+        whole = said.get("exit_code") == 0 and not statuses.get("ERR")
+        environments = entry.facts["environments"]
+        return cls(entry.name, whole, said["seconds"], environments[0] if environments else {})
+
+
+@dataclass
+class Kept:
+    """The runs of cells in a store: by cell, and the seconds of all by what they are of."""
+
+    runs: dict[str, list[Run]] = field(default_factory=lambda: defaultdict(list))
+    _seconds: dict[tuple[str, ...], list[float]] = field(default_factory=lambda: defaultdict(list))
+
+    @classmethod
+    def read(cls, entries: Iterable[Entry]) -> "Kept":
+        """Take in what a store has."""
+        kept = cls()
+        for entry in entries:
+            if entry.facts["run"].get("cell"):
+                kept.add(entry)
+        return kept
+
+    def add(self, entry: Entry) -> Run:
+        """Take in an entry, and return its run."""
+        said, run = entry.facts["run"]["cell"], Run.of(entry)
+        self.runs[said["id"]].append(run)
+        if run.whole:
+            for key in ((said["id"],), (said["run"], *entry.facts["results"]["platforms"])):
+                self._seconds[key].append(run.seconds)
+        return run
+
+    def seconds(self, cell: Cell, platform: str) -> float | None:
+        """Return how long such a cell took, the median: the same one, else those of its command on its platform."""
+        found = self._seconds.get((cell.id,)) or self._seconds.get((cell.run, platform))
+        return median(found) if found else None
+
+    def of_today(self, cell: Cell, checked: Checked) -> tuple[list[Run], list[str]]:
+        """Return the runs of a cell under the fingerprint that it would have now, and what differs in the others."""
+        found: list[Run] = []
+        changed: dict[str, None] = {}
+        for run in self.runs.get(cell.id, ()):
+            names = changes(run.environment, checked)
+            changed |= dict.fromkeys(names)
+            found += [] if names else [run]
+        return found, list(changed)
+
+
+def changes(then: Facts, checked: Checked) -> list[str]:
+    """Return the facts of a run that would be others now; what is not known before it runs is left out."""
+    found = differing(then, known_facts(checked.platform.distributions))
+    if found or facts.DIGEST not in then:
+        return found
+    return differing(then, masked_values(dict(checked.model())))
+
+
+def differing(then: Facts, now: Facts) -> list[str]:
+    """Return the facts that differ, of those that are known on both sides, but for what commands set themselves."""
+    known = then.keys() & now.keys()
+    found = facts.differences({key: then[key] for key in known}, {key: now[key] for key in known})
+    return [name for name, pair in found.items() if (name, pair[0]) != OWN]
+
+
+@cache
+def known_facts(distributions: Sequence[str] = ()) -> Facts:
+    """Return what is known of a run on this machine before it starts."""
+    software = facts.software_facts(tuple(distributions))
+    found: Facts = masked_values({**software, "variables": facts.variables(), **host_facts()})
+    return found

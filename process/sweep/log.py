@@ -1,0 +1,93 @@
+"""The log of one cell: ended so that it says how its command ended, whatever that was."""
+
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fmbench import lines
+from fmbench.checks import Checked
+from fmbench.session import LogWriter, Session
+
+from ..reading.results import read_source
+from ..reading.sources import Source
+from ..store.adding import cell_of
+from .cell import Cell
+from .kept import known_facts
+
+ERROR = ": error: "
+TAIL = 2**14  # bytes of what a command said
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a cell's process ended: after so many seconds, with an exit code; None where its time was over."""
+
+    seconds: float
+    exit_code: int | None
+    allowed: float | None = None
+
+    @property
+    def failure(self) -> dict[str, Any] | None:
+        """What an ERR line says of it; None where it exited with 0, or with 1, and says itself what failed."""
+        if self.exit_code is None:
+            return {"type": "Timeout", "message": f"ran longer than --cell_timeout {self.allowed:g} s, and was ended"}
+        if self.exit_code < 0:
+            name = signal.Signals(-self.exit_code).name
+            hint = "; out of memory, most likely" if name == "SIGKILL" else ""
+            return {"type": "Killed", "message": f"the process was killed by {name}{hint}", "signal": name}
+        return {"type": "Failed", "message": f"the command exited with {self.exit_code}"} if self.exit_code else None
+
+
+def close_log(log: Path, said: Path, cell: Cell, checked: Checked, sweep: str, ended: Ended) -> None:
+    """Write what a log lacks: its head and facts where the command did not get so far, what failed, and the CELL line.
+
+    `said` is what the command wrote to stderr. A log that has its CELL line is whole.
+    """
+    text = log.read_bytes()
+    with log.open("a", encoding="utf-8") as stream:
+        stream.write("" if text.endswith(b"\n") or not text else "\n")
+        writer = LogWriter(stream)
+        if b"FMWORK LOG " not in text:
+            Session(writer, cell.run, checked.arguments).begin()
+        if ended.exit_code != 0:
+            for line in missing(log, text, said, checked, ended):
+                writer.write(line)
+        writer.write(lines.JsonLine("CELL", {
+            "sweep": sweep, "id": cell.id, "run": cell.run, "exit_code": ended.exit_code,
+            "seconds": round(ended.seconds, 3),
+        }))  # fmt: skip
+
+
+def missing(log: Path, text: bytes, said: Path, checked: Checked, ended: Ended) -> Iterator[lines.Line]:
+    """Yield what a log of a cell that failed does not say: which shapes have no result, and why."""
+    rows = [result.row for result in read_source(Source(log), lambda _: None, repetitions=False)] if text else []
+    if b"FMWORK ENV " not in text:
+        yield lines.JsonLine("ENV", {**known_facts(checked.platform.distributions), "platform": checked.platform.name,
+                                     "model": checked.arguments.model_name})  # fmt: skip
+    failure = ended.failure
+    if failure is None or (ended.exit_code == 1 and any(row["status"] == "ERR" for row in rows)):
+        return
+    if failure["type"] == "Failed" and (last := last_error(said)):
+        failure = {**failure, "message": last}
+    done = {(row["input"], row["batch"]) for row in rows if row["status"] != "PARTIAL"}
+    shapes: list[tuple[int | None, int | None]] = [one for one in checked.arguments.shapes if one not in done]
+    for size, batch in shapes or [(None, None)]:
+        yield lines.JsonLine("ERR", {"input_size": size, "batch_size": batch, **failure, "where": None})
+
+
+def last_error(said: Path) -> str | None:
+    """Return the last error of what a command said, or its last line."""
+    with said.open("rb") as stream:
+        stream.seek(max(0, said.stat().st_size - TAIL))
+        found = [line for line in stream.read().decode("utf-8", "replace").splitlines() if line.strip()]
+    errors = [line.partition(ERROR)[2] for line in found if ERROR in line]
+    return [*found, *errors][-1] if found else None
+
+
+def is_closed(log: Path) -> bool:
+    """Whether a log has its CELL line: its cell is done, and only its way into the store was not."""
+    with log.open("rb") as stream:
+        stream.seek(max(0, log.stat().st_size - TAIL))
+        return cell_of(stream.read()) is not None

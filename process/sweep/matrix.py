@@ -1,0 +1,193 @@
+"""From a sweep file to its cells.
+
+A matrix is crossed, the last axis varying first; `exclude` takes combinations away, then `include` adds to what is
+left: `schema.BLOCK` has the rules.
+"""
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import yaml
+
+from fmbench.errors import UsageError, nearest
+from fmbench.trust import is_data
+
+from .cell import Cell, Value, Values, arguments_of, joined
+from .document import Document, line_of
+from .schema import FILE
+
+STORE = "results"
+SETTINGS = ("sweep", "store", "run")  # what --set may replace besides arguments
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A sweep file, read: its name, its store, its cells in order."""
+
+    name: str
+    store: str
+    cells: Sequence[Cell]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Arguments of an `include` or an `exclude`."""
+
+    line: int
+    values: Values
+
+    def __str__(self) -> str:
+        return ", ".join(f"{name} {value}" for name, value in self.values.items())
+
+    def fits(self, cell: Values, axes: Mapping[str, Sequence[Value]]) -> bool:
+        """Whether a combination has all that this says of the axes."""
+        return all(cell[name] == value for name, value in self.values.items() if name in axes)
+
+
+@dataclass(frozen=True)
+class Block:
+    """One block of a file, read."""
+
+    line: int
+    run: str = ""
+    fixed: Values = field(default_factory=dict)
+    needs: Mapping[str, float] = field(default_factory=dict)
+    axes: Mapping[str, Sequence[Value]] = field(default_factory=dict)
+    exclude: Sequence[Entry] = ()
+    include: Sequence[Entry] = ()
+    telling: Values = field(default_factory=dict)  # what tells it from other blocks
+
+    @property
+    def names(self) -> set[str]:
+        """Every argument that it names."""
+        return {*self.fixed, *self.axes, *(name for entry in self.include for name in entry.values)}
+
+    def given(self, values: Values) -> "Block":
+        """Return the block with values in place of its own, wherever it has them.
+
+        An entry for another value of an axis is left out: the matrix has none of that any more.
+        """
+
+        def over(entries: Sequence[Entry]) -> list[Entry]:
+            kept = [
+                one
+                for one in entries
+                if all(one.values.get(name, values[name]) == values[name] for name in self.axes.keys() & values)
+            ]
+            return [replace(one, values={k: values.get(k, v) for k, v in one.values.items()}) for one in kept]
+
+        axes = {name: [values[name]] if name in values else found for name, found in self.axes.items()}
+        return replace(self, fixed={**self.fixed, **values}, axes=axes, include=over(self.include),
+                       exclude=over(self.exclude))  # fmt: skip
+
+
+def read_sweep(document: Document, given: Values, trusted: bool) -> Sweep:
+    """Return what a file describes, with `given` values in place of its own; `trusted` ones may be expressions.
+
+    Raises UsageError, with file and line, for what it cannot mean.
+    """
+    document.check(document.root, FILE)
+    told = {key: given[key] if key in given else scalar_at(document, document.root, key) for key in SETTINGS}
+    blocks = read_blocks(document, trusted)
+    arguments = {name: value for name, value in given.items() if name not in SETTINGS}
+    nowhere = {name: value for name, value in arguments.items() if not any(name in block.names for block in blocks)}
+    cells: dict[str, Cell] = {}
+    for block in blocks:
+        own = {name: value for name, value in arguments.items() if name in block.names or name in nowhere}
+        block = replace(block.given(own), run=str(given.get("run", block.run)))
+        if not block.run:
+            raise UsageError(f"{document.path}:{block.line}: lacks the key 'run', the command that is run")
+        for cell in cells_of(block, document):
+            if (first := cells.setdefault(cell.id, cell)) is not cell:
+                raise UsageError(f"{document.path}:{cell.line}: {cell.name}: is listed in line {first.line} already")
+    return Sweep(str(told["sweep"]), str(told["store"] or STORE), list(cells.values()))
+
+
+def read_blocks(document: Document, trusted: bool) -> list[Block]:
+    """Return the blocks of a file; what stands above several of them holds for each."""
+    runs, whole = document.at(document.root, "runs"), read_block(document, document.root, trusted)
+    if runs is None:
+        return [whole]
+    for key, node in document.below(document.root):
+        if key in ("matrix", "include", "exclude"):
+            raise document.wrong(node, f"{key}: belongs into a block of `runs`")
+    blocks = [read_block(document, node, trusted) for node in runs.value]
+    return [
+        replace(block, run=block.run or whole.run, fixed={**whole.fixed, **block.fixed},
+                needs=block.needs or whole.needs, telling=block.fixed) for block in blocks
+    ]  # fmt: skip
+
+
+def read_block(document: Document, node: yaml.MappingNode, trusted: bool) -> Block:
+    """Return a block as it stands there."""
+
+    def arguments(below: yaml.MappingNode | None) -> dict[str, Value]:
+        return {name: value_of(document, name, one, trusted) for name, one in document.below(below)}
+
+    def entries(below: yaml.SequenceNode | None) -> list[Entry]:
+        return [] if below is None else [Entry(line_of(one), arguments(one)) for one in below.value]
+
+    matrix = document.below(document.at(node, "matrix"))
+    return Block(
+        line_of(node),
+        str(scalar_at(document, node, "run") or ""),
+        arguments(document.at(node, "with")),
+        {name: float(document.scalar(one)) for name, one in document.below(document.at(node, "needs"))},
+        {name: [value_of(document, name, value, trusted) for value in one.value] for name, one in matrix},
+        entries(document.at(node, "exclude")),
+        entries(document.at(node, "include")),
+    )
+
+
+def scalar_at(document: Document, node: yaml.MappingNode, key: str) -> str | bool | None:
+    """Return the text below a key, or None."""
+    found = document.at(node, key)
+    return None if found is None else document.scalar(found)
+
+
+def value_of(document: Document, name: str, node: yaml.ScalarNode | yaml.SequenceNode, trusted: bool) -> Value:
+    """Return the value of an argument. Raises UsageError for one that could run code, unless it is trusted."""
+    if isinstance(node, yaml.SequenceNode):
+        value = joined(name, [str(document.scalar(one)) for one in node.value])
+    else:
+        value = document.scalar(node)
+    if not trusted and not all(is_data(one, expressions=False) for one in arguments_of(name, value)):
+        raise document.wrong(node, f"{name}: may run code, and a file is data; --trust-file says that this one may")
+    return value
+
+
+def cells_of(block: Block, document: Document) -> Iterator[Cell]:
+    """Yield the cells of a block. Raises UsageError for an entry that fits nothing."""
+    crossed = [dict(zip(block.axes, values, strict=True)) for values in itertools.product(*block.axes.values())]
+    crossed = crossed if block.axes or not block.include else []
+    for entry in block.exclude:
+        for name in entry.values.keys() - block.axes.keys():
+            hint = nearest(name, block.axes) or f" (it has {', '.join(block.axes) or 'none'})"
+            raise UsageError(f"{document.path}:{entry.line}: exclude: the matrix has no {name!r}{hint}")
+        if not any(entry.fits(cell, block.axes) for cell in crossed):
+            raise UsageError(f"{document.path}:{entry.line}: exclude: no cell has {entry}")
+        crossed = [cell for cell in crossed if not entry.fits(cell, block.axes)]
+    found = [(block.line, cell) for cell in crossed]
+    for entry in block.include:
+        found = included(entry, found, block, document)
+    for line, values in found:
+        yield Cell(block.run, {**block.fixed, **values}, {**block.telling, **values}, block.needs, line)
+
+
+def included(
+    entry: Entry, found: list[tuple[int, dict[str, Value]]], block: Block, document: Document
+) -> list[tuple[int, dict[str, Value]]]:
+    """Return cells with what an entry adds: arguments to those that it fits, or cells that the matrix has not."""
+    axes = block.axes
+    known = [name for name in axes if name in entry.values]
+    if axes and all(entry.values[name] in axes[name] for name in known):
+        fitting = [number for number, (_, cell) in enumerate(found) if entry.fits(cell, axes)]
+        if not fitting or len(known) == len(entry.values):
+            what = "no cell has" if not fitting else "adds nothing to the cells that have"
+            raise UsageError(f"{document.path}:{entry.line}: include: {what} {entry}")
+        return [(line, {**cell, **entry.values} if number in fitting else cell)
+                for number, (line, cell) in enumerate(found)]  # fmt: skip
+    others = {name: values for name, values in axes.items() if name not in entry.values}
+    rows = (dict(zip(others, values, strict=True)) for values in itertools.product(*others.values()))
+    return [*found, *((entry.line, {**row, **entry.values}) for row in rows)]

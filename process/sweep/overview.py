@@ -1,0 +1,79 @@
+"""What a sweep says of itself: before it starts, while it goes on, and at the end."""
+
+from collections.abc import Collection, Iterable, Sequence
+
+from fmbench.figures import significant
+from fmbench.markdown import harmless
+from fmbench.secrets import masked_text
+from fmbench.table import table
+
+from ..reading.row import Result
+from ..workload import workload_of
+from .kept import Kept
+from .plan import Task
+
+MINUTE, HOUR = 60, 3600
+
+
+def time_text(seconds: float) -> str:
+    """Return a time as people say it."""
+    for unit, name in ((HOUR, "h"), (MINUTE, "min")):
+        if seconds >= unit:
+            return f"{significant(seconds / unit, digits=2)} {name}"
+    return f"{significant(seconds, digits=2)} s"
+
+
+def time_left(tasks: Iterable[tuple[Task, int]], kept: Kept) -> str:
+    """Return about how long tasks take that are left so often, one after the other, as far as the store knows."""
+    known, unknown = 0.0, 0
+    for task, left in tasks:
+        seconds = kept.seconds(task.cell, task.platform)
+        known, unknown = (known, unknown + left) if seconds is None else (known + left * seconds, unknown)
+    if unknown:
+        return f"at least {time_text(known)}, and {unknown} runs of which nothing is known" if known else ""
+    return f"about {time_text(known)}"
+
+
+def state_of(task: Task, running: Collection[str] = ()) -> str:
+    """Return what is the matter with a cell, in a word or a reason."""
+    if task.refused:
+        return f"refused: {task.refused}"
+    if task.cell.id in running:
+        return "running"
+    if task.left:
+        return "to run" if task.left == 1 else f"to run {task.left} times"
+    return "failed" if task.failed else "done"
+
+
+def plan_table(tasks: Sequence[Task], kept: Kept, running: Collection[str] = ()) -> str:
+    """Return a line a cell: its name, its command, what it needs, how long it should take, what is the matter."""
+    rows = []
+    for task in tasks:
+        seconds = kept.seconds(task.cell, task.platform)
+        needs = ", ".join(f"{name} {count:g}" for name, count in task.needs.items())
+        told = ["" if seconds is None else time_text(seconds), state_of(task, running)]
+        rows.append(
+            [harmless(masked_text(cell)) for cell in (task.cell.id, task.cell.run, task.cell.name, needs, *told)]
+        )
+    return table(["cell", "command", "what varies", "needs", "time", "state"], rows)
+
+
+def counts(tasks: Sequence[Task], kept: Kept, running: Sequence[str] = ()) -> str:
+    """Return how many cells are in which state, and the time left."""
+    states = [state_of(task, running).partition(":")[0].partition(" ")[0] for task in tasks]
+    named = {"done": "done", "running": "running", "failed": "failed", "to": "left", "refused": "refused"}
+    said = [f"{states.count(state)} {name}" for state, name in named.items() if state in states]
+    left = time_left(((task, task.left) for task in tasks), kept) if "to" in states or "running" in states else ""
+    return f"{len(tasks)} cells: {', '.join(said)}{f'; time left: {left}' if left else ''}"
+
+
+def failures(results: Iterable[Result]) -> list[str]:
+    """Return a line for each result that is an error: its log, what failed, and why."""
+    found = []
+    for result in results:
+        row = result.row
+        if row["status"] == "ERR":
+            error = row["error"] or {}
+            what = workload_of(row).label(row)
+            found.append(harmless(f"{result.source}: {what}: {error.get('type')}: {error.get('message')}"))
+    return found

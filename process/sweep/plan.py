@@ -1,0 +1,84 @@
+"""What a sweep would do here and now: its cells, each checked by its own command, and held against the store."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from fmbench.backend import Backend
+from fmbench.checks import Checked, check_command
+from fmbench.errors import FmbenchError
+from fmbench.host import usable_cpus
+
+from .cell import Cell
+from .kept import Kept, Run
+
+HOST = "cpu"  # the resource that all commands share
+Redo = Literal["failed", "all"]
+
+
+@dataclass(frozen=True)
+class Task:
+    """A cell, and what is to be done with it: `left` runs, or nothing where it is `refused`.
+
+    `needs` is what one run takes, `runs` what the store has of it under today's fingerprint; where it has others alone,
+    `changed` are the facts that differ.
+    """
+
+    cell: Cell
+    checked: Checked | None
+    needs: Mapping[str, float]
+    runs: Sequence[Run]
+    refused: str | None = None
+    left: int = 0
+    changed: Sequence[str] = ()
+
+    @property
+    def ready(self) -> Checked:
+        """What its command line amounts to. Raises ValueError for a cell that was refused."""
+        if self.checked is None:
+            raise ValueError(f"a cell that was refused does not run: {self.refused}")
+        return self.checked
+
+    @property
+    def failed(self) -> bool:
+        """Whether the newest run failed."""
+        return bool(self.runs) and not self.runs[-1].whole
+
+    @property
+    def platform(self) -> str:
+        """What it runs on."""
+        return self.checked.platform.name if self.checked else ""
+
+
+def plan(cells: Sequence[Cell], kept: Kept, repeat: int, redo: Redo | None, here: bool = True) -> list[Task]:
+    """Return a task a cell. Unless it runs `here`, what this machine lacks is no reason to refuse one."""
+    tasks = [task_of(cell, kept, repeat, redo) for cell in cells]
+    return tasks if not here else [bounded(task, resources(tasks)) for task in tasks]
+
+
+def task_of(cell: Cell, kept: Kept, repeat: int, redo: Redo | None) -> Task:
+    """Check a cell, and count what the store has of it: with `redo`, without what failed, or nothing at all."""
+    try:
+        checked = check_command(cell.run, cell.command.words)
+    except FmbenchError as error:
+        return Task(cell, None, cell.needs, kept.runs.get(cell.id, ()), refused=str(error))
+    runs, changed = kept.of_today(cell, checked)
+    count = 0 if redo == "all" else sum(run.whole or redo is None for run in runs)
+    needs = cell.needs or {checked.platform.resource: 1}
+    return Task(cell, checked, needs, runs, left=max(0, repeat - count), changed=() if runs else changed)
+
+
+def resources(tasks: Sequence[Task]) -> dict[str, int]:
+    """Return how many of each resource this machine has, as far as the platforms of some tasks know."""
+    platforms: dict[str, Backend] = {task.platform: task.checked.platform for task in tasks if task.checked}
+    found = {one.resource: one.devices() for one in platforms.values()}
+    return {**found, HOST: usable_cpus() or 1}
+
+
+def bounded(task: Task, here: Mapping[str, int]) -> Task:
+    """Return a task, refused where it needs more than there is."""
+    lacking = [f"{name} {count:g} (here: {here.get(name, 0)})" for name, count in task.needs.items()
+               if count > here.get(name, 0)]  # fmt: skip
+    if task.refused or not lacking:
+        return task
+    return replace(task, refused=f"needs {', '.join(lacking)}", left=0)

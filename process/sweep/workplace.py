@@ -1,0 +1,97 @@
+"""Where the logs of cells are until a store has them: a folder beside the sweep file, held by one sweep at a time.
+
+A log whose sweep was killed is there still: one that its CELL line ends is done, any other is of a cell that is not.
+"""
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from fmbench.errors import UsageError, first_line
+
+from .cell import Cell
+from .log import is_closed
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """The folder of one share of a sweep."""
+
+    folder: Path
+
+    @classmethod
+    @contextlib.contextmanager
+    def held(cls, file: Path, share: tuple[int, int]) -> Iterator["Workplace"]:
+        """Make the folder of a share of a file, and hold it; it goes with its last log.
+
+        Raises UsageError where another sweep holds it, or it cannot be made.
+        """
+        folder = root_of(file) / "{}-of-{}".format(*share)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            handle = os.open(folder, os.O_RDONLY)  # the lock is on the folder itself, so that no file is needed
+        except OSError as error:
+            raise UsageError(f"{folder}: cannot be made ({error.strerror or first_line(error)})") from None
+        if is_held(handle):
+            os.close(handle)
+            raise UsageError(f"{file}: another process runs it; `fmbench sweep status {file}` shows how far it is")
+        place = cls(folder)
+        try:
+            yield place
+        finally:
+            list(place.leftovers())
+            with contextlib.suppress(OSError):  # a log is left, or another share is at work
+                folder.rmdir()
+                folder.parent.rmdir()
+            os.close(handle)
+
+    def log(self, cell: Cell) -> Path:
+        """Return a new place for the log of a cell."""
+        numbered = (self.folder / f"{cell.id}-{number}.log" for number in range(1, 10**6))
+        return next(path for path in numbered if not path.exists())
+
+    def leftovers(self) -> Iterator[Path]:
+        """Yield the whole logs that a sweep left which was killed, and delete the others."""
+        for path in sorted(self.folder.glob("*.log")):
+            if is_closed(path):
+                yield path
+            else:
+                discard(path)
+
+
+def discard(log: Path) -> None:
+    """Delete a log, and what its command said."""
+    for path in (log, said_beside(log)):
+        path.unlink(missing_ok=True)
+
+
+def said_beside(log: Path) -> Path:
+    """Return where the stderr of a log's command goes."""
+    return log.with_suffix(".err")
+
+
+def root_of(file: Path) -> Path:
+    """Return the folder of all shares of a file."""
+    return file.with_name(f"{file.name}.running")
+
+
+def running(file: Path) -> Iterator[str]:
+    """Yield the id of each cell of a file that runs now."""
+    for folder in sorted(root_of(file).glob("*-of-*")):
+        with contextlib.suppress(FileNotFoundError):
+            handle = os.open(folder, os.O_RDONLY)
+            if is_held(handle):
+                yield from (path.stem.partition("-")[0] for path in sorted(folder.glob("*.log")))
+            os.close(handle)
+
+
+def is_held(handle: int) -> bool:
+    """Whether another sweep holds a folder; if not, it is locked from here on, for as long as its handle is open."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    return False

@@ -1,0 +1,38 @@
+"""The sweeps of the examples: each cell is one that its command takes, where its device is."""
+
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+
+from fmbench.checks import check_command
+from fmbench.errors import PlatformError
+from fmbench.process.sweep.cli import main
+from fmbench.process.sweep.document import Document
+from fmbench.process.sweep.matrix import read_sweep
+from fmbench.process.sweep.schema import FILE
+
+SWEEPS = sorted((Path(__file__).parents[3] / "examples" / "sweeps").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", SWEEPS, ids=lambda path: path.stem)
+def test_every_cell_is_taken_or_lacks_its_device(path):
+    jsonschema.validate(yaml.safe_load(path.read_text()), FILE)
+    found = read_sweep(Document(path, {}), {}, trusted=True)
+    assert len(found.cells) > 5
+    for cell in found.cells:
+        try:
+            check_command(cell.run, cell.command.words)
+        except PlatformError as error:
+            assert "is not usable here" in str(error)
+
+
+def test_the_dry_run_of_the_cpu_grid(capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("STORE", str(tmp_path / "store"))
+    path = next(path for path in SWEEPS if path.stem == "cpu-grid")
+    assert main([str(path), "--dry-run"]) == 2  # it has expressions
+    assert main([str(path), "--dry-run", "--trust-file"]) == 0
+    out = capsys.readouterr().out
+    assert "10 cells: 10 left" in out or "is not usable here" in out
+    assert not (tmp_path / "store").exists()

@@ -1,0 +1,229 @@
+"""What a sweep runs, keeps, passes over and runs again. The commands are fake but where a test says otherwise."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from fmbench.backends.null import NullBackend
+from fmbench.checks import Checked
+from fmbench.options import parse_arguments
+from fmbench.process.store.cli import main as results
+from fmbench.process.sweep import local
+from fmbench.process.sweep.cell import Cell
+from fmbench.process.sweep.cli import main
+from fmbench.process.sweep.local import LocalRunner
+from fmbench.process.sweep.plan import Task
+from fmbench.process.sweep.workplace import Workplace
+
+FAKE = (sys.executable, "-S", str(Path(__file__).with_name("fake_command.py")))
+WITH = "platform: 'null', model_class: none, model_name: none, input_sizes: 8, reps: 10"
+
+
+@pytest.fixture
+def fake(monkeypatch):
+    monkeypatch.setattr(local, "PROGRAM", FAKE)
+
+
+@pytest.fixture
+def sweep(tmp_path, monkeypatch, capsys):
+    """Run a sweep of these batch sizes in tmp_path, with that exit code, and return (stdout, stderr)."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(sizes, *words, code=0, more=""):
+        Path("grid.yaml").write_text(
+            f"sweep: grid\nrun: driver\nwith: {{{WITH}{more}}}\nmatrix: {{batch_sizes: {list(sizes)}}}\n"
+        )
+        found, printed = main(["grid.yaml", *words]), capsys.readouterr()
+        assert found == code, printed
+        return printed.out, printed.err
+
+    return run
+
+
+def kept(store="results"):
+    """The cells of a store: by batch size, the exit codes and the statuses of the rows of each run."""
+    found = {}
+    for path in sorted(Path(store).glob("*/*/environment.json")):
+        rows = json.loads((path.parent / "results.json").read_text())
+        cell = json.loads(path.read_text())["run"]["cell"]
+        size = next((row["batch"] for row in rows if row["batch"]), None)
+        found.setdefault(size, []).append((cell["exit_code"], [row["status"] for row in rows]))
+    return found
+
+
+def test_cells_are_kept_and_the_same_command_runs_what_is_missing(fake, sweep):
+    out, err = sweep([1, 2])
+    assert kept() == {1: [(0, ["OK"])], 2: [(0, ["OK"])]} and err.count("done in") == 2
+    assert "input" in out and not Path("grid.yaml.running").exists()
+    _, err = sweep([1, 2, 3])
+    assert "2 are in results already; runs that are left: 1" in err and err.count("done in") == 1
+    _, err = sweep([1, 2, 3], "--repeat", "2")
+    assert err.count("done in") == 3 and {size: len(runs) for size, runs in kept().items()} == {1: 2, 2: 2, 3: 2}
+    sweep([1, 2, 3], "--redo", "all")
+    assert len(kept()[1]) == 3
+
+
+def test_another_fingerprint_is_another_run(fake, sweep):
+    sweep([1])
+    out, _ = sweep([1], "--dry-run")
+    assert "1 cells: 1 done" in out
+    entry = next(Path("results").glob("*/*/environment.json"))
+    facts = json.loads(entry.read_text())
+    facts["environments"][0]["packages"] = {"torch": "1.0"}
+    entry.write_text(json.dumps(facts))
+    _, err = sweep([1])
+    assert "another fingerprint, which differs in packages" in err and len(kept()[1]) == 2
+
+
+def test_a_failure_is_a_row_and_the_sweep_goes_on(fake, sweep):
+    out, err = sweep([10, 11, 12, 13, 1], "--cell_timeout", "1", code=1)
+    assert kept() == {
+        1: [(0, ["OK"])], 10: [(1, ["ERR"])], 11: [(1, ["ERR"])], 12: [(-9, ["ERR"])], 13: [(None, ["ERR"])],
+    }  # fmt: skip
+    for said in ("8 / 10: ValueError: told", "8 / 11: Failed: no such thing", "8 / 12: Killed: the process was killed",
+                 "8 / 13: Timeout: ran longer than --cell_timeout 1 s"):  # fmt: skip
+        assert said in out
+    assert err.count("FAILED in") == 4
+    _, err = sweep([10, 11, 12, 13, 1], code=1)  # a failure is an answer
+    assert "FAILED in" not in err
+    _, err = sweep([10, 1], "--redo", "failed", code=1)
+    assert err.count("FAILED in") == 1 and len(kept()[10]) == 2 and len(kept()[1]) == 1
+    assert results(["check"]) == 0
+
+
+def test_what_is_refused_is_said_and_the_others_run(fake, sweep):
+    out, err = sweep([1, "x"], "--dry-run")
+    assert "refused: argument --batch_sizes: 'x' is not a whole number" in out and not Path("results").exists()
+    _, err = sweep([1, "x"], code=1)
+    assert "warning: grid.yaml:1: x: refused: argument --batch_sizes" in err
+    assert list(kept()) == [1]
+    _, err = sweep([1], code=2, more=", wieghts: 1")
+    assert "unknown argument '--wieghts'; did you mean --weights?" in err and "every cell is refused" in err
+    _, err = sweep([1], "--set", "run=drive", code=2)
+    assert "did you mean driver?" in err
+
+
+def test_what_a_machine_lacks_is_refused(sweep):
+    Path("grid.yaml").write_text(f"sweep: s\nrun: driver\nneeds: {{spyre: 1}}\nwith: {{{WITH}, batch_sizes: 1}}\n")
+    assert main(["grid.yaml"]) == 2
+
+
+def test_shares_are_the_whole(fake, sweep):
+    sweep(range(1, 8), "--set", "store=whole")
+    for share in ("1/3", "2/3", "3/3"):
+        sweep(range(1, 8), "--shard", share)
+    assert kept() == kept("whole") and len(kept()) == 7
+
+
+def test_a_store_that_cannot_be_written_is_said_before_anything_runs(fake, sweep):
+    Path("file").write_text("")
+    _, err = sweep([1], "--set", "store=file/results", code=1)
+    assert "file" in err and "done in" not in err
+
+
+def test_the_report_is_a_page_of_all_cells(fake, sweep):
+    _, err = sweep([1], "--report", "nowhere/page.html", code=2)
+    assert "--report nowhere/page.html: the folder does not exist" in err and "done in" not in err
+    _, err = sweep([1], "--report", "grid.yaml", code=2)
+    assert "--report grid.yaml: is one of the files that are read" in err
+    out, _ = sweep([1, 2, 12], "--report", "page.html", code=1)
+    page = Path("page.html").read_text()
+    assert page.startswith("<!DOCTYPE html>") and "what failed:" in out
+
+
+def test_what_a_killed_sweep_left_is_kept_where_it_is_whole(fake, sweep, tmp_path, monkeypatch):
+    def die(self, log):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as killed:
+        killed.setattr("fmbench.process.sweep.keeper.Keeper.keep", die)
+        sweep([1], code=130)
+    folder = Path("grid.yaml.running/1-of-1")
+    assert len(list(folder.glob("*.log"))) == 1
+    (folder / "0123456789ab-1.log").write_text('FMWORK LOG {"format": 1, "program": "x", "driver": "embed"}\n')
+    _, err = sweep([1])
+    assert "1 are in results already; runs that are left: 0" in err
+    assert kept() == {1: [(0, ["OK"])]} and not folder.parent.exists()
+
+
+def test_a_sweep_that_runs_is_not_run_twice(fake, sweep):
+    with Workplace.held(Path("grid.yaml"), (1, 1)) as place:
+        (place.folder / "0-1.log").touch()
+        _, err = sweep([1], code=2)
+        assert "another process runs it" in err
+    sweep([1])
+
+
+def test_status_tells_what_runs(fake, sweep, capsys):
+    sweep([1, 2], "--shard", "1/2")
+    with Workplace.held(Path("grid.yaml"), (2, 2)) as place:
+        sweep([1, 2], "--dry-run")
+        text, _ = sweep([1, 2], "--dry-run")
+        ident = next(line.split()[0] for line in text.splitlines() if "batch_sizes 2" in line)
+        (place.folder / f"{ident}-1.log").touch()
+        assert main(["status", "grid.yaml"]) == 0
+    assert "2 cells: 1 done, 1 running" in capsys.readouterr().out
+
+
+class FakeGpu(NullBackend):
+    """A device of which there are several."""
+
+    resource = "gpu"
+    numbered = True
+
+
+def test_as_many_run_at_once_as_there_are_devices(fake, tmp_path):
+    def task(size, device=None, needs=1, platform=None):
+        values = {"platform": "null", "model_name": "none", "input_sizes": "8", "batch_sizes": str(size), "reps": "1"}
+        arguments = parse_arguments([*(f"--{k}={v}" for k, v in values.items()),
+                                     *([] if device is None else [f"--device={device}"])])  # fmt: skip
+        platform = platform or FakeGpu()
+        checked = Checked(platform, arguments)
+        return Task(Cell("driver", values, {}, {}, 1), checked, {platform.resource: needs}, (), left=1)
+
+    seen, devices = [], {}
+
+    def show(running, waiting):
+        seen.append([one.checked.platform.resource for one in running])
+
+    def keep(log):
+        said = log.read_text().splitlines()
+        size = next(line.split()[7] for line in said if line.startswith("FMWORK RES"))
+        devices[int(size)] = next((line.split()[-1] for line in said if "--device" in line), None)
+
+    tasks = [task(1), task(2), task(3, platform=NullBackend()), task(4, device=1), task(5, needs=2), task(6)]
+    with Workplace.held(tmp_path / "x.yaml", (1, 1)) as place:
+        LocalRunner(place, "x", {"gpu": 2, "cpu": 8}, None, keep, show).run(tasks)
+    assert max(map(len, seen)) == 2 and ["cpu"] in seen
+    assert not any("cpu" in running and len(running) > 1 for running in seen)
+    assert {devices[1], devices[2]} == {"0", "1"} and devices[4] is None and devices[5] is None and len(devices) == 6
+
+
+def test_a_real_sweep_that_is_asked_to_end_leaves_nothing(tmp_path):
+    path = tmp_path / "grid.yaml"
+    path.write_text(
+        f"sweep: s\nstore: {tmp_path / 'store'}\nrun: driver\nwith: {{{WITH}, batch_sizes: 1}}\n"
+        "runs:\n- {with: {seed: 1}}\n- {with: {platform:milliseconds: 100000}}\n"
+    )
+    process = subprocess.Popen([sys.executable, "-m", "fmbench", "sweep", str(path)], stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    logs = tmp_path / "grid.yaml.running" / "1-of-1"
+    while time.monotonic() < deadline and len(kept(tmp_path / "store")) + len(list(logs.glob("*.log"))) < 2:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=10)
+    assert process.returncode == 143, err
+    assert not logs.exists()
+    assert list(kept(tmp_path / "store").values()) == [[(0, ["SIMULATED"])]]
+    assert {one.name for one in tmp_path.iterdir()} == {"grid.yaml", "store"}
+
+
+def test_ray_that_is_not_there_is_said(sweep, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    _, err = sweep([1], "--on", "ray", code=2)
+    assert "pip install 'fmbench[ray]'" in err

@@ -1,0 +1,123 @@
+"""`fmbench compare` on stores and folders: what is matched with what; and on rankings, query by query."""
+
+import gzip
+import json
+
+import numpy as np
+import pytest
+
+from fmbench import lines
+from fmbench.process.comparing.compare import main
+from fmbench.process.store.cli import main as results
+from fmbench.ranking.evaluation import Evaluation
+from fmbench.ranking.paired import compare as compare_evaluations
+
+from .test_compare import log_text, noisy, told
+
+JSON = ("--format", "json")
+
+
+def facts(dtype, torch="2.12"):
+    return json.dumps({"platform": "cpu", "cpu": "C", "dtype": dtype, "packages": {"torch": torch}})
+
+
+@pytest.fixture
+def store(tmp_path):
+    """Put logs of these texts into a store, and return its path."""
+
+    def put(name, *texts):
+        for number, text in enumerate(texts):
+            path = tmp_path / f"{name}{number}.log"
+            path.write_text(text)
+            assert results(["add", str(path), "--store", str(tmp_path / name)]) == 0
+        return str(tmp_path / name)
+
+    return put
+
+
+def grid(bfloat16, torch="2.12"):
+    """The logs of two configurations of one shape, the second so much slower."""
+    return (
+        log_text({8: noisy(seed=1)}, facts("float32", torch)),
+        log_text({8: noisy(bfloat16, seed=2)}, facts("bfloat16", torch)),
+    )
+
+
+def test_shapes_of_stores_are_matched_by_configuration(store, capsys):
+    base, new = store("base", *grid(1.0)), store("new", *reversed(grid(2.0)))
+    capsys.readouterr()
+    assert main([base, new, *JSON]) == 0
+    found = told(capsys.readouterr().out)
+    verdicts = {shape["configuration"]: shape["verdict"] for shape in found["shapes"]}
+    assert verdicts == {"cpu, float32": "no significant difference", "cpu, bfloat16": "regression"}
+    assert main([base, new]) == 0
+    assert "cpu, bfloat16" in capsys.readouterr().out
+
+
+def test_what_may_differ_is_no_part_of_what_is_matched(store, capsys):
+    base, new = store("base", *grid(1.0)), store("new", *grid(1.0, torch="2.13"))
+    capsys.readouterr()
+    assert main([base, new]) == 2
+    assert "no shape is in both" in capsys.readouterr().err
+    assert main([base, new, "--across", "torch_version", *JSON]) == 0
+    assert len(told(capsys.readouterr().out)["shapes"]) == 2
+
+
+def ranking(values, torch="2.12", queries=None, threshold=1.0):
+    queries = queries or [f"q{number}" for number in range(len(values))]
+    found = Evaluation(tuple(queries), ("ndcg_cut_10", "map"), np.array([values, values]).T, threshold)
+    said = [
+        lines.JsonLine("LOG", {"format": 1, "driver": "retrieve"}),
+        lines.JsonLine("ENV", {"task": "evaluate", "platform": "cpu", "model": "m", "packages": {"torch": torch}}),
+        lines.JsonLine("IRM", {"dataset": "wings", **found.row()}),
+        lines.JsonLine("IRQ", {"dataset": "wings", **found.query_row()}),
+    ]
+    return "".join(f"{line.format()}\n" for line in said), found
+
+
+@pytest.fixture
+def compare(tmp_path, capsys):
+    def run(*texts, words=(), code=0):
+        paths = [tmp_path / f"{name}.log.gz" for name, _ in zip("ab", texts, strict=False)]
+        for path, text in zip(paths, texts, strict=True):
+            path.write_bytes(gzip.compress(text.encode()))
+        assert main([*map(str, paths), *words]) == code
+        printed = capsys.readouterr()
+        return printed.err if code == 2 else printed.out
+
+    return run
+
+
+def test_rankings_are_compared_query_by_query(compare):
+    draw = np.random.default_rng(0)
+    before = draw.uniform(0.3, 0.9, 50)
+    worse = np.clip(before - draw.uniform(0, 0.1, 50), 0, 1)
+    (a, one), (b, other) = ranking(before), ranking(worse)
+    (found,) = told(compare(a, b, words=JSON))["quality"]
+    wanted = compare_evaluations(one, other)["ndcg_cut_10"]
+    assert (found["dataset"], found["metric"], found["verdict"]) == ("wings", "ndcg_cut_10", "regression")
+    assert found["difference"]["mean"] == pytest.approx(wanted.mean, abs=1e-6) and found["difference"]["n"] == 50
+    assert found["p_holm"] == wanted.p
+    text = compare(a, b, words=("--fail-on", "regression"), code=1)
+    assert "1 regression" in text and "overall ratio" not in text
+    assert "1 without significant difference" in compare(a, a)
+
+
+def test_the_order_of_the_queries_does_not_matter(compare):
+    values = np.linspace(0, 1, 20)
+    names = [f"q{number}" for number in range(20)]
+    (found,) = told(compare(ranking(values)[0], ranking(values[::-1], queries=names[::-1])[0], words=JSON))["quality"]
+    assert found["difference"]["mean"] == 0 and found["verdict"] == "no significant difference"
+
+
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        (ranking(np.ones(9) / 2)[0], "10 and 9 queries, and not the same ones"),
+        (ranking(np.ones(10) / 2, threshold=2.0)[0], "judged differently"),
+        (ranking(np.ones(10) / 2)[0].replace('"ndcg_cut_10": [0.5, ', '"ndcg_cut_10": [0.9, '), "no shape is in both"),
+        (ranking(np.ones(10) / 2, torch="2.13")[0], "under different fingerprints (packages.torch"),
+    ],
+)
+def test_what_is_no_pair_is_not_compared(compare, other, said):
+    assert said in compare(ranking(np.ones(10) / 2)[0], other, code=2)
