@@ -69,7 +69,8 @@ class Entrant:
             self.fail(error)
             return
         self.memory_bytes = None if before is None or after is None else max(0, after - before)
-        self.tokens_per_batch = self.encoder.tokens_per_batch("passage")
+        settled = self.encoder.budget("passage")
+        self.tokens_per_batch = settled and settled.tokens
         self.facts = {**facts_of(self.encoder), **self.encoder.platform.model_facts()}
 
     def warm_up(self, texts: Sequence[str], role: Role) -> None:

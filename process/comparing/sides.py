@@ -50,7 +50,9 @@ class Side:
 def sides_of(
     paths: Sequence[str], read: Sequence[Iterable[Result]], across: Collection[str], warn: Callable[[str], None]
 ) -> list[Side]:
-    """Return what was read as sides. Where one has several configurations of a shape, as a store has, shapes are matched by these too.
+    """Return what was read as sides.
+
+    Where one has several configurations of a shape, as a store has, shapes are matched by these too.
 
     Facts that may differ `across` the sides are no part of a configuration then.
     """
