@@ -70,7 +70,7 @@ class Entrant:
             return
         self.memory_bytes = None if before is None or after is None else max(0, after - before)
         settled = self.encoder.budget("passage")
-        self.tokens_per_batch = settled and settled.tokens
+        self.tokens_per_batch = settled.tokens if settled else None
         self.facts = {**facts_of(self.encoder), **self.encoder.platform.model_facts()}
 
     def warm_up(self, texts: Sequence[str], role: Role) -> None:
