@@ -5,6 +5,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +34,7 @@ class Tokens:
     types: "np.ndarray | None"  # of the same shape, or None where all are zero, which is what a model assumes
     starts: "np.ndarray"  # int64, one more than there are texts
 
-    @property
+    @cached_property
     def lengths(self) -> "np.ndarray":
         """How many tokens each text has."""
         import numpy as np
@@ -75,7 +76,7 @@ class Tokenizer:
         found = self.rules.encode(self.prompt + text, add_special_tokens=self.special_tokens)
         return found.ids, found.type_ids if self._has_types and any(found.type_ids) else None
 
-    @property
+    @cached_property
     def prompt_length(self) -> int:
         """How many tokens the prompt takes at the beginning of a text, a leading special token included."""
         if not self.prompt:
