@@ -190,6 +190,13 @@ class NamedBackend(AcceleratorBackend):
         return None if cls.choices() else "torch sees no accelerator"
 
     @classmethod
+    def module(cls) -> Any | None:
+        """Return torch's module of the device that it has, or torch.accelerator."""
+        import torch
+
+        return next((getattr(torch, name, torch.accelerator) for name in cls.choices()), None)
+
+    @classmethod
     def choices(cls) -> list[str]:
         """Return the name of the device that torch has; there is one in a process."""
         import torch
@@ -213,11 +220,6 @@ class NamedBackend(AcceleratorBackend):
     def _setup(self, arguments: Arguments) -> None:
         self.device_type = str(arguments.literal("platform", "device_type"))
         super()._setup(arguments)
-
-    def _module(self) -> Any:
-        import torch
-
-        return getattr(torch, self.device_type, torch.accelerator)
 
     def facts(self) -> dict[str, Any]:
         """Return the device's name, and the versions of the packages that register devices."""

@@ -94,19 +94,8 @@ class TpuBackend(XlaBackend):
 
     name = "tpu"
     summary = "Google TPU, through torch_xla"
-    synonyms = (
-        "google",
-        "cloud_tpu",
-        "xla",
-        "torch_xla",
-        "torchtpu",
-        "v4",
-        "v5e",
-        "v5p",
-        "v6e",
-        "trillium",
-        "ironwood",
-    )
+    synonyms = ("google", "cloud_tpu", "xla", "torch_xla", "torchtpu", "trillium", "ironwood", "v4", "v5e", "v5p",
+                "v6e", "tpu_v4", "tpu_v5e", "tpu_v5p", "tpu_v6e")  # fmt: skip
     install = "pip install 'torch_xla[tpu]', of torch's own version, on a TPU VM"
     distributions = ("torch", "torch_xla", "libtpu")
     package = "torch_xla"

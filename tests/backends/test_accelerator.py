@@ -129,7 +129,7 @@ def test_unavailable_says_why(cls: type, reason: str) -> None:
 
 
 @pytest.mark.parametrize(("word", "name"), [("ascend", "npu"), ("trainium", "neuron"), ("inferentia", "neuron"),
-                                            ("v5e", "tpu"), ("gaudi", "hpu")])  # fmt: skip
+                                            ("tpu v5e", "tpu"), ("gaudi", "hpu")])  # fmt: skip
 def test_what_its_users_call_it(word: str, name: str) -> None:
     with pytest.raises(UsageError, match=f"--platform {word}: unknown; did you mean {name}"):
         find(word)

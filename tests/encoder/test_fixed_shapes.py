@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -122,6 +123,25 @@ def test_openvino(load: Load, tiny_text_model: Path, tmp_path: Path, monkeypatch
     second = load(other, precision, COMPILE, platform="openvino", recipe=SMALL)
     np.testing.assert_allclose(second.encode(TEXTS), load(other).encode(TEXTS), atol=1e-4)
     np.testing.assert_allclose(encoder.encode(TEXTS), found, atol=1e-6)
+
+
+@pytest.mark.parametrize("mode", ["cls", "last", "mean", "max"])
+def test_a_platform_may_write_over_what_it_returned(
+    load: Load, tiny_text_model: Path, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    """Batches without padding too: no vector may be a view of hidden states."""
+    recipe = Recipe(tokens_per_batch=20, pooling=(mode,))
+    texts = ["abcdefgh", "abcdefgh", "bcdefgha", "bcdefgha", "ijklmnop", "ijklmnop"]
+    expected = load(tiny_text_model, recipe=recipe).encode(texts)
+    encoder = load(tiny_text_model, recipe=recipe)
+    forward, memory = encoder._compute._forward, {}
+
+    def call(batch):
+        found = forward(batch).last_hidden_state
+        return SimpleNamespace(last_hidden_state=memory.setdefault(found.shape, found.clone()).copy_(found))
+
+    monkeypatch.setattr(encoder._compute, "_forward", call)
+    np.testing.assert_allclose(encoder.encode(texts), expected, atol=1e-6)
 
 
 @pytest.mark.cuda
