@@ -1,6 +1,7 @@
 """`fmbench sweep FILE`: many command lines, described in one file, run and kept in one store."""
 
 import argparse
+import contextlib
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -132,7 +133,7 @@ def run_held(found: "Sweep", arguments: argparse.Namespace, place: "Workplace") 
         discard(log)
     told: Any = (arguments.cell_timeout, keeper.keep, keeper.show)
     if arguments.on == RAY:
-        with Cluster.connected(arguments.address) as cluster:
+        with contextlib.redirect_stdout(sys.stderr), Cluster.connected(arguments.address) as cluster:
             tasks = begun(cluster.plan(found.cells, kept, arguments.repeat, arguments.redo), keeper, arguments.file)
             RayRunner(cluster, place, found.name, *told).run(tasks)
     else:

@@ -7,6 +7,8 @@ runs its cells again elsewhere. The library environment is the nodes' own.
 
 import contextlib
 import logging
+import signal
+import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +23,7 @@ from .local import AWAKE, LocalRunner
 from .plan import HOST, Redo, Task, task_of
 from .workplace import Workplace, discard
 
+PATIENCE = 10  # seconds for a cluster to answer
 LEAST = {HOST: 1.0}  # what a cell takes that says nothing
 OPTIONS = {"cpu": "num_cpus", "gpu": "num_gpus"}  # what Ray calls these; all others are resources by name
 NAMES = {"cpu": "CPU", "gpu": "GPU"}  # of a node
@@ -46,7 +49,10 @@ class Cluster:
         except ImportError:
             raise UsageError("--on ray needs Ray: pip install 'fmbench[ray]'") from None
         try:
+            check_answer(address)
+            before = signal.getsignal(signal.SIGTERM)
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+            signal.signal(signal.SIGTERM, before)  # Ray has put its own in its place
         except Exception as error:
             raise FmbenchError(f"--on ray: no cluster at {address or 'hand'} ({first_line(error)})") from None
         try:
@@ -81,6 +87,13 @@ class Cluster:
                 tasks = [Task(cell, None, needs, kept.runs.get(cell.id, ()), refused=reason) for cell in members]
             found |= {task.cell.id: replace(task, needs=needs) for task in tasks}
         return [found[cell.id] for cell in cells]
+
+
+def check_answer(address: str | None) -> None:
+    """Raise OSError where nothing answers at HOST:PORT: Ray would ask for minutes."""
+    host, _, port = (address or "").rpartition("/")[2].rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host, int(port)), timeout=PATIENCE).close()
 
 
 def plan_there(cells: Sequence[Cell], kept: Kept, repeat: int, redo: Redo | None) -> list[Task]:

@@ -41,8 +41,8 @@ def test_the_cells_of_a_node_that_dies_run_elsewhere(cluster, tmp_path, monkeypa
     begun = time.monotonic()
     assert main(["grid.yaml", "--on", "ray", "--address", cluster.address]) == 1
     printed = capsys.readouterr()
-    assert "grid.yaml:6: batch_sizes 7: refused: needs other 1, and no node has that" in printed.err
-    assert killed and printed.err.count("done in") == 6
+    assert "grid.yaml:7: batch_sizes 7: refused: needs other 1, and no node has that" in printed.err
+    assert killed and printed.err.count("done in") == 6 and "raylet" not in printed.out
     entries = [json.loads(path.read_text()) for path in Path("results").glob("*/*/environment.json")]
     assert len({entry["run"]["cell"]["id"] for entry in entries}) == len(entries) == 6
     assert all(entry["environments"][0]["cpu"] for entry in entries)

@@ -133,7 +133,7 @@ def test_the_report_is_a_page_of_all_cells(fake, sweep):
     assert "--report grid.yaml: is one of the files that are read" in err
     out, _ = sweep([1, 2, 12], "--report", "page.html", code=1)
     page = Path("page.html").read_text()
-    assert page.startswith("<!DOCTYPE html>") and "what failed:" in out
+    assert page.startswith("<!doctype html>") and "what failed:" in out
 
 
 def test_what_a_killed_sweep_left_is_kept_where_it_is_whole(fake, sweep, tmp_path, monkeypatch):
