@@ -60,7 +60,7 @@ examples:
   process --path run.log --metadata_id cluster-7/2025-11-20
   process --path results/ > results.json          every *.log and *.log.gz below the folder
   process --path results/ --format csv --out results.csv
-  process --path speed.log --path retrieval.log --path ladder.log --records
+  process --path speed.log --path retrieval.log --path choice.log --records
   process --path run.log --plots plots/
   process --path results/ --dashboard results.html   (pip install 'fmbench[dashboard]')
   process --path run.log --out run.json --report_to mlflow,tensorboard

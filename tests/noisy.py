@@ -29,10 +29,10 @@ class NoisyBackend(Backend):
         draw = random.Random()
 
         def forward(batch):
-            until = time.perf_counter() + values["milliseconds"] / 1e3 * draw.lognormvariate(0, values["noise"])
             output = model(**batch)
             if values["wrong"]:  # the vectors of another pooling
                 output.last_hidden_state[:] = output.last_hidden_state[:, :1].clone()
+            until = time.perf_counter() + values["milliseconds"] / 1e3 * draw.lognormvariate(0, values["noise"])
             while time.perf_counter() < until:
                 pass
             return output

@@ -163,7 +163,7 @@ def test_no_eval_but_on_the_command_line_and_no_pickle() -> None:
         "from fmbench.cli import main; assert main('fidelity probes'.split()) == 0",
         "from fmbench.cli import main; assert main('fidelity capture --platform cpu --model_name x'.split()) == 2",
         "import fmbench.drivers.fidelity.bisect, fmbench.drivers.fidelity.swap, fmbench.drivers.fidelity.session",
-        "import fmbench.drivers.fidelity.ladder, fmbench.drivers.fidelity.matrix",
+        "import fmbench.drivers.choose.choose, fmbench.drivers.fidelity.matrix",
         "import sys; sys.argv = ['driver', '--help']; from fmbench.drivers.embed import main\n"
         "try: main()\nexcept SystemExit: pass",
         "import sys; sys.argv = ['process', '--help']; from fmbench.process.cli import main\n"

@@ -44,7 +44,7 @@ def plan(arguments: ChooseArguments, calibration: Path | None) -> list[Planned]:
     """
     classes = platforms(arguments.platforms)
     first = next((name for name, cls in classes.items() if cls.numbered and cls.why_not() is None), REFERENCE)
-    base = FLOAT32.with_(arguments.command).with_(CommandLine.parse(["--platform", first], ()))
+    base = base_of(arguments.command, first)
     reference = Planned(f"{first} float32", "", "the reference: torch as it comes, nothing rounded", parse_model(base))
     reference.plan()
     found = [reference]
@@ -59,6 +59,11 @@ def plan(arguments: ChooseArguments, calibration: Path | None) -> list[Planned]:
         reasons = "; ".join(f"{one.name}: {one.why_not}" for one in found[1:])
         raise UsageError(f"no candidate beside {reference.name} can run here ({reasons}); add one with --vs")
     return found
+
+
+def base_of(command: CommandLine, platform: str) -> CommandLine:
+    """Return the reference's command line, of which the others are changes."""
+    return FLOAT32.with_(command).with_(CommandLine.parse(["--platform", platform], ()))
 
 
 def platforms(names: Iterable[str]) -> dict[str, type[Backend]]:

@@ -1,18 +1,19 @@
 """`fmbench choose`: which set-up to run a model with on this machine, for queries and in bulk."""
 
-import dataclasses
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from fmbench import cached
+from fmbench.command_line import CommandLine
 from fmbench.console import Progress, note, run_main, warn
 from fmbench.ending import allow
 from fmbench.torch_settings import spin_briefly
 
 from . import candidates, texts
-from .arguments import FORMATS, KEEP, OVERLAP, PROGRAM, ChooseArguments, parse
+from .arguments import FORMATS, KEEP, OVERLAP, PROGRAM, ChooseArguments, parse, the_parser
 from .chooser import Chooser
 from .log import ChoiceLog
 from .quality import Keep
@@ -26,13 +27,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     return run_main(PROGRAM, lambda: run(sys.argv[1:] if argv is None else argv))
 
 
+def ladder(argv: Sequence[str]) -> int:
+    """Run under the name that it had as a command of `fmbench fidelity`; its one platform is one of several now."""
+    note("`fmbench fidelity ladder` is `fmbench choose` now: every set-up races, --without NAME leaves one out")
+    command = CommandLine.parse(argv, the_parser().flags)
+    renamed = (replace(one, option="--platforms") if one.option == "--platform" else one for one in command.arguments)
+    return run(CommandLine(tuple(renamed)).words)
+
+
 def run(argv: Sequence[str]) -> int:
     """Read the command line, and choose."""
     arguments = parse(argv)
     if arguments.check is None or "log" in dict(arguments.given):
         return choose(arguments)
     with tempfile.TemporaryDirectory(prefix="fmbench-") as folder:  # a check measures; an earlier one's log would do
-        return choose(dataclasses.replace(arguments, log=Path(folder, "check.log")))
+        return choose(replace(arguments, log=Path(folder, "check.log")))
 
 
 def choose(arguments: ChooseArguments) -> int:

@@ -1,13 +1,12 @@
 """The course of a choice: set-ups, races in heats, fewer threads, quality. What was done before is taken up."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fmbench import host, lines, model
-from fmbench.command_line import CommandLine
+from fmbench import host, lines
 from fmbench.console import Progress, note
 from fmbench.errors import FmbenchError, UsageError
 from fmbench.measure import Clock
@@ -15,13 +14,13 @@ from fmbench.session import run_facts
 
 from . import decision, records
 from .arguments import ChooseArguments
-from .candidates import Planned, fewer_threads
+from .candidates import Planned, base_of, fewer_threads
 from .decision import Known
-from .entrant import Entrant, Stable
+from .entrant import Entrant, Stable, check_memory
 from .log import ChoiceLog
 from .production import command_of, program_of
 from .quality import Keep, Quality, Ranking, cosines, quality
-from .race import EARLY, LEAST, Race, Turn
+from .race import EARLY, LEAST, Race, Turn, rounds_of
 from .texts import Subject
 
 if TYPE_CHECKING:
@@ -61,8 +60,7 @@ class Chooser:
     @property
     def is_done(self) -> bool:
         """Whether the log has the answer already."""
-        known = [self._log.choices.get(profile, {}).get("status") for profile in self._races]
-        return all(status == "final" or (status == "budget" and self._left <= 0) for status in known)
+        return all(self._log.answers(profile, self._arguments.budget) for profile in self._races)
 
     @property
     def races_somebody(self) -> bool:
@@ -142,48 +140,38 @@ class Chooser:
             self._entrants[name] = Entrant(self._fewer(self._entrants[found[1]].planned, int(found[2])))
 
     def _fewer(self, base: Planned, threads: int) -> Planned:
-        platform = CommandLine.parse(["--platform", self._reference.planned.name.split()[0]], ())
-        return fewer_threads(base, self._arguments.command.with_(platform), threads)
+        return fewer_threads(base, base_of(self._arguments.command, self._reference.name.split()[0]), threads)
 
     def _set_up_reference(self) -> None:
         """Set the reference up, and begin the log. Raises what it raises."""
         reference = self._reference.planned
         if reference.arguments is None:
             raise FmbenchError(f"{reference.name}: {reference.why_not}")
-        plan = reference.plan()
-        needed, free = model.weight_bytes(plan.source, reference.arguments.evaluated()), plan.platform.free_bytes()
-        if free is not None and needed > free:
-            raise UsageError(
-                f"{reference.name}: its weights take {needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free; free "
-                "memory, or choose on a larger machine"
-            )
-        shared = run_facts(reference.arguments, plan.platform.distributions, "encode")
+        check_memory(reference)
+        shared = run_facts(reference.arguments, reference.plan().platform.distributions, "encode")
         self._log.begin(self._arguments, reference.arguments, {**shared, **self._subject.facts()})
         for one in self._entrants.values():
             if one.planned.why_not and one.name not in self._log.failures:
-                self._log.write("FID", records.failure(one, self._reference.name))
+                self._log.write("FID", records.failure(one, reference.name))
         self._set_up(self._reference)
         if self._reference.encoder is None:
             raise FmbenchError(f"{reference.name}, the reference: {self._reference.why_not}")
+        if self._arguments.query_tokens:
+            self._subject = self._subject.asking(self._arguments.query_tokens, self._reference.encoder)
         for profile in self._races:
             self._sizes.setdefault(profile, self._size(profile))
 
     def _size(self, profile: str) -> int:
         """Return how many texts make a turn: enough for the reference to take long enough."""
         least, most = TEXTS[profile]
-        found = self._reference.encode(self._texts(profile, 0, least), profile)
+        found = self._reference.encode(self._subject.round(profile, 0, least), profile)
         seconds = found[2] / 1e9 / least if found else TURN_SECONDS[profile]
         return int(min(most, max(least, TURN_SECONDS[profile] / max(seconds, 1e-9))))
-
-    def _texts(self, profile: str, number: int, size: int) -> Sequence[str]:
-        """Return the texts of a round; after the last one comes the first."""
-        every = self._subject.queries if profile == "online" else self._subject.passages
-        return [every[place % len(every)] for place in range(number * size, (number + 1) * size)]
 
     def _set_up(self, entrant: Entrant) -> None:
         """Set an entrant up, and say what that took."""
         self._say(f"sets up {entrant.name}")
-        texts = {profile: self._texts(profile, 0, TEXTS[profile][1]) for profile in self._races}
+        texts = {profile: self._subject.round(profile, 0, TEXTS[profile][1]) for profile in self._races}
         entrant.set_up(texts)
         self._costs[entrant.name] = sum(entrant.phases.values())
         self._tell_phases(entrant)
@@ -212,29 +200,30 @@ class Chooser:
 
     def _fill_heat(self) -> None:
         """Set those up who race next: those who did already, and as many more as memory and budget take."""
-        for race in self._races.values():
-            race.enter(self._reference.name, self._heat)
-        going_on = {name for race in self._races.values() for name in race.live(self._heat)} - {self._reference.name}
-        for name in sorted(going_on):
-            if self._entrants[name].encoder is None:
-                self._set_up(self._entrants[name])
-                self._drop_failed(self._entrants[name])
+        self._go_on()
         for one in self._pending:
+            others = any(len(race.live(self._heat)) > 1 for race in self._races.values()) or self.races_somebody
             if not self._fits():
                 break
-            if self._left < (1 - SET_UPS) * self._arguments.budget and self.races_somebody_or(going_on):
+            if self._left < (1 - SET_UPS) * self._arguments.budget and others:
                 one.why_not = f"not tried: {SET_UPS:.0%} of --budget was spent before its turn to be set up"
                 self._log.write("FID", records.failure(one, self._reference.name))
                 continue
             self._set_up(one)
-            if one.encoder is not None:
-                going_on.add(one.name)
-                for race in self._races.values():
-                    race.enter(one.name, self._heat)
+            for race in self._races.values() if one.encoder is not None else ():
+                race.enter(one.name, self._heat)
 
-    def races_somebody_or(self, others: set[str]) -> bool:
-        """Whether anybody races without those who are left out."""
-        return bool(others) or self.races_somebody
+    def _go_on(self) -> None:
+        """Set those up again who are in this heat already, and have not left it."""
+        before = {name for race in self._races.values() for heat, name in race.lanes if heat == self._heat}
+        for name in (self._reference.name, *sorted(before)):
+            for race in self._races.values():
+                if self._entrants[name].why_not is None and not FEWER.fullmatch(name):
+                    race.enter(name, self._heat)
+        for name in sorted({name for race in self._races.values() for name in race.live(self._heat)}):
+            if self._entrants[name].encoder is None:
+                self._set_up(self._entrants[name])
+                self._drop_failed(self._entrants[name])
 
     def _drop_failed(self, entrant: Entrant) -> None:
         if entrant.encoder is None:
@@ -289,7 +278,7 @@ class Chooser:
 
     def _round(self, race: Race, number: int) -> None:
         """Let everybody who has not yet take its turn on the texts of a round; turns are logged as they are known."""
-        texts = self._texts(race.profile, number, self._sizes[race.profile])
+        texts = self._subject.round(race.profile, number, self._sizes[race.profile])
         reference: np.ndarray | None = None
         waiting: list[tuple[Turn, np.ndarray]] = []
         names = race.missing(self._heat, number)
@@ -356,19 +345,28 @@ class Chooser:
 
     def _judge(self, cache: Path) -> None:
         """Hold the finalists' vectors and rankings of all texts against the reference's, the fastest first."""
-        race, reference = self._races.get("bulk"), self._reference
-        names = dict.fromkeys((reference.name, *(name for race in self._races.values() for name in race.finalists())))
+        reference, bulk = self._reference.name, self._races.get("bulk")
+        names = dict.fromkeys((reference, *(name for race in self._races.values() for name in race.finalists())))
         first: Ranking | None = None
         for name in names:
-            own = self._ranking(self._entrants[name], cache)
+            own = self._ranking(self._entrants[name], cache) if name == reference or self._may_win(name) else None
             if own is None:
                 continue
             first = first or own
             found = quality(first, own, self._keep)
             self._qualities[name] = replace(found, kept="shown") if found.least_cosine == 1 else found  # equal vectors
-            ratio = race.ratio(name, reference.name) if race else None
+            ratio = bulk.ratio(name, reference) if bulk else None
             passages = self._subject.collection.corpus.count()
-            self._log.write("FID", records.fidelity(name, reference.name, self._qualities[name], ratio, passages))
+            self._log.write("FID", records.fidelity(name, reference, self._qualities[name], ratio, passages))
+
+    def _may_win(self, name: str) -> bool:
+        """Whether in some profile no candidate that is shown to keep enough is surely faster."""
+        shown = [other for other, found in self._qualities.items() if found.kept == "shown"]
+        return any(
+            not any((found := race.ratio(name, other)) and found.apart and found.value > 1 for other in shown)
+            for race in self._races.values()
+            if name in race.finalists()
+        )
 
     def _ranking(self, entrant: Entrant, cache: Path) -> Ranking | None:
         """Return what a candidate makes of all texts; None where it fails. Raises FmbenchError for the reference."""
@@ -398,15 +396,3 @@ class Chooser:
 
     def _say(self, text: str) -> None:
         self._progress.show(f"{text} ({max(0, self._left):.0f} s of the budget left)")
-
-
-def rounds_of(turns: Sequence[Turn]) -> Iterator[list[Turn]]:
-    """Yield the turns of a log round by round."""
-    group: list[Turn] = []
-    for turn in turns:
-        if group and (turn.profile, turn.heat, turn.round) != (group[0].profile, group[0].heat, group[0].round):
-            yield group
-            group = []
-        group.append(turn)
-    if group:
-        yield group

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from fmbench import backend, counters
+from fmbench import backend, counters, model
 from fmbench.encoder import Encoder, Role, Timings
-from fmbench.errors import FmbenchError, first_line
+from fmbench.errors import FmbenchError, UsageError, first_line
 from fmbench.measure import Clock
 from fmbench.session import facts_of
 from fmbench.torch_settings import Settings
@@ -121,6 +121,17 @@ class Entrant:
         """Free the model."""
         self.encoder = None
         gc.collect()
+
+
+def check_memory(planned: Planned) -> None:
+    """Raise UsageError where a model's weights alone do not fit memory."""
+    plan = planned.plan()
+    needed, free = model.weight_bytes(plan.source, plan.arguments.evaluated()), plan.platform.free_bytes()
+    if free is not None and needed > free:
+        raise UsageError(
+            f"{planned.name}: its weights take {needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free; free memory, "
+            "or choose on a larger machine"
+        )
 
 
 class Stable:

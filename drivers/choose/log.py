@@ -3,14 +3,14 @@
 import contextlib
 import dataclasses
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self, TextIO
 
 from fmbench import lines, plugins, session
 from fmbench.errors import UsageError, first_line
 from fmbench.facts import differences, said_of
-from fmbench.history import binding, ignore
+from fmbench.history import ignore
 from fmbench.secrets import masked, masked_values, sealed
 from fmbench.session import LogWriter, Session
 
@@ -64,6 +64,12 @@ class ChoiceLog:
         else:
             self.check("", found)
 
+    def answers(self, profile: str, budget: float) -> bool:
+        """Whether a profile has its answer, or all of it that a budget gives."""
+        found = self.choices.get(profile, {})
+        ended = found.get("status") == "budget" and found["budget_seconds"] >= budget
+        return ended or found.get("status") == "final"
+
     def write(self, kind: str, data: Mapping[str, Any]) -> None:
         """Write a line of a kind."""
         self._writer.write(lines.JsonLine(kind, dict(data)))
@@ -113,10 +119,12 @@ class ChoiceLog:
     def _check_arguments(self, arguments: ChooseArguments) -> None:
         if self.is_new:
             return
-        now = [(name, masked(name, value, sealed)) for name, value in arguments.given]
-        then, asked = (binding([pair for pair in given if pair[0] not in FREE], ()) for given in (self._given, now))
+        then, now = (
+            by_name(self._given),
+            by_name((name, masked(name, value, sealed)) for name, value in arguments.given),
+        )
         self._refuse({
-            f"--{key}": (then.get(key), asked.get(key)) for key in {**then, **asked} if then.get(key) != asked.get(key)
+            f"--{key}": (then.get(key), now.get(key)) for key in {**then, **now} if then.get(key) != now.get(key)
         })  # fmt: skip
 
     def _refuse(self, pairs: Mapping[str, tuple[Any, Any]], whose: str = "") -> None:
@@ -127,3 +135,12 @@ class ChoiceLog:
             raise UsageError(
                 f"--log {self.path}: is of something else ({whose}{named}{more}); name another: --log OTHER"
             )
+
+
+def by_name(given: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return what decides the figures of a command line; several values of one name are one text."""
+    found: dict[str, str] = {}
+    for name, value in given:
+        if name not in FREE:
+            found[name] = f"{found[name]} | {value}" if name in found else value
+    return found

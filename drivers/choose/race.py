@@ -3,7 +3,7 @@
 import itertools
 import math
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
@@ -197,6 +197,18 @@ class Race:
             if found is None or not (found.apart or found.half_width <= EQUAL):
                 return False
         return True
+
+
+def rounds_of(turns: Sequence[Turn]) -> Iterator[list[Turn]]:
+    """Yield the turns of a log round by round."""
+    group: list[Turn] = []
+    for turn in turns:
+        if group and (turn.profile, turn.heat, turn.round) != (group[0].profile, group[0].heat, group[0].round):
+            yield group
+            group = []
+        group.append(turn)
+    if group:
+        yield group
 
 
 def looks(most: int = 1_000_000) -> frozenset[int]:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from fmbench.collection.files import full_lines_of
 from fmbench.collection.subset import drawn
 from fmbench.console import note
 from fmbench.digest import digest_of_json
+from fmbench.encoder import Encoder
 from fmbench.errors import UsageError
 from fmbench.quantisation import TEXTS
 from fmbench.whole_file import write_whole
@@ -62,6 +63,24 @@ class Subject:
     def judged(self) -> bool:
         """Whether there are judgements."""
         return self.collection.qrels is not None
+
+    def round(self, profile: str, number: int, size: int) -> list[str]:
+        """Return the texts of a round of a profile; after the last one comes the first."""
+        every = self.queries if profile == "online" else self.passages
+        return [every[place % len(every)] for place in range(number * size, (number + 1) * size)]
+
+    def asking(self, length: int, encoder: Encoder) -> "Subject":
+        """Return the same with queries of so many tokens, no more, made of the passages' first words."""
+        queries = []
+        for passage in self.passages[:QUERIES]:
+            words = passage.split()
+            words = (words * -(-length // len(words)))[:length]
+            while (over := int(encoder.tokenise([" ".join(words)], "query").lengths[0]) - length) > 0 and len(
+                words
+            ) > 1:
+                del words[-max(1, over // 2) :]
+            queries.append(" ".join(words))
+        return replace(self, queries=queries)
 
     def facts(self) -> dict[str, Any]:
         """Return which texts these are, for the fingerprint."""

@@ -18,9 +18,7 @@ main = Subcommands(
             "compare two captures: what is equal, what is close, and the first artifact that is neither",
             f"{PACKAGE}.compare:main",
         ),
-        "ladder": Subcommand(
-            "precisions and compilers against fp32: fidelity, quality and speed in one table", f"{PACKAGE}.ladder:main"
-        ),
+        "ladder": Subcommand("what `fmbench choose` was called", "fmbench.drivers.choose.choose:ladder"),
         "matrix": Subcommand(
             "capture with several versions of a library, and compare each with the next", f"{PACKAGE}.matrix:main"
         ),

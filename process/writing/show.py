@@ -35,7 +35,7 @@ what is shown:
   trust says "stable", or why the median should not be trusted yet, or why the shape failed.
   A data set of `fmbench retrieve` is a row of a second table: documents and queries encoded a second, milliseconds
   to encode and to search one query, and how good the ranking is. A query encoder of `fmbench distill evaluate`, a
-  variant of `fmbench fidelity ladder`, an artifact of `fmbench fidelity compare`, and whatever else a workload that is
+  variant of `fmbench choose`, an artifact of `fmbench fidelity compare`, and whatever else a workload that is
   installed measures, is a row of a table of its own too.
   Of the configuration, model, platform and precision are always shown; machine, dtype (of the weights), compile,
   threads, attention, options and others where they tell rows apart. The variants of --vs are called after what they
@@ -49,7 +49,7 @@ what is shown:
 examples:
   fmbench show run.log
   fmbench show monday.log tuesday.json results/
-  fmbench show speed.log retrieval.log ladder.log
+  fmbench show speed.log retrieval.log choice.log
   fmbench show results/ --by platform,model,batch
 """
 

@@ -13,6 +13,7 @@ from fmbench.backends import instructions
 from fmbench.backends.accelerator import XpuBackend
 from fmbench.backends.cpu import CpuBackend
 from fmbench.backends.null import NullBackend
+from fmbench.backends.onnxruntime import OnnxruntimeBackend
 from fmbench.backends.openvino import OpenvinoBackend
 from fmbench.counters import Counter
 from fmbench.errors import PlatformError
@@ -72,6 +73,20 @@ def test_candidates(cls, monkeypatch) -> None:
     monkeypatch.setattr(instructions, "cpuinfo", lambda key: "avx2" if key == "flags" else None)
     if cls is not FakeAccelerator:
         assert "bfloat16" not in {one.name for one in cls().candidates(parse_arguments(words))}
+
+
+def test_int8_is_proposed_where_the_cpu_multiplies_it_and_openvino_has_texts(monkeypatch) -> None:
+    words = ["--platform", "openvino", "--model_name", "m", "--input_sizes", "8", "--batch_sizes", "1"]
+    calibrated = parse_arguments([*words, "--platform:calibration", "my texts.txt"])
+    for flags, expected in (("avx512_vnni", True), ("avx2", False)):
+        monkeypatch.setattr(instructions, "cpuinfo", lambda key, flags=flags: flags if key == "flags" else None)
+        found = {one.name: one.overrides for one in OpenvinoBackend().candidates(calibrated)}
+        assert found.get("int8") == (
+            "--platform:quantize int8 --platform:calibration 'my texts.txt'" if expected else None
+        )
+        assert "int8" not in {one.name for one in OpenvinoBackend().candidates(parse_arguments(words))}
+        for cls in (CpuBackend, OnnxruntimeBackend):
+            assert ("int8" in {one.name for one in cls().candidates(parse_arguments(words))}) == expected
 
 
 class Sound(Backend):

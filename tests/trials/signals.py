@@ -66,8 +66,10 @@ def cases(shared: Path) -> dict[str, Case]:
         "driver": Case(lambda _: drive, lambda place: place.says("FMWORK REP 20 ")),
         "isolate": Case(lambda _: [*drive, "--isolate"], lambda place: place.says("FMWORK REP 20 ")),
         "evaluate": Case(lambda _: [*FMBENCH, *evaluate], lambda place: any(place.temporary.glob("fmbench-*/*/*"))),
-        "ladder": Case(
-            lambda _: [*FMBENCH, "fidelity", "ladder", *model, *data, "--variants", "fp32,bf16"], lasts(10.0)
+        "choose": Case(
+            lambda place: [*FMBENCH, "choose", *model[2:], *data, "--platforms", "cpu", "--without", "cpu inductor",
+                           "--log", place.root / "choice"],
+            lambda place: (place.root / "choice").exists() and "FMWORK TURN" in (place.root / "choice").read_text(),
         ),
         "matrix": Case(
             lambda place: [*FMBENCH, "fidelity", "matrix", *model, *data, "--with", "numpy", "--with", "pyyaml",
@@ -79,11 +81,6 @@ def cases(shared: Path) -> dict[str, Case]:
             lambda _: [*ranks, *evaluate], lambda place: len(list(place.temporary.glob("fmbench-*/*/*"))) >= 2, (1,)
         ),
     }  # fmt: skip
-
-
-def lasts(seconds: float) -> Callable[[Place], bool]:
-    """Return whether a trial's log was opened so many seconds ago: for what says nothing while it works."""
-    return lambda place: time.time() - place.root.stat().st_ctime > seconds
 
 
 def alive(mark: str) -> list[str]:

