@@ -103,7 +103,7 @@ def turn_doubts(one: Said, reference: str, turns: Turns, of: str) -> Iterator[st
     pairs = [(beside[place][0], took) for place, (took, _) in own.items() if place in beside]
     if one.get("speed") is None or not pairs or not all(took for took, _ in pairs):
         return
-    pair = Pair.of(*zip(*pairs, strict=True))
+    pair = Pair.of([took for took, _ in pairs], [took for _, took in pairs])
     ends = one.get("interval") or (None, None)
     found = ((one["speed"], 1 / pair.ratio), (ends[0], 1 / pair.interval[1]), (ends[1], 1 / pair.interval[0]))
     if any(differ(value, computed) for value, computed in found):
