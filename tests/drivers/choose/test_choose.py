@@ -105,6 +105,9 @@ def test_a_log_of_something_else_is_refused(choose, tmp_path):
     assert choose(*RACE, "--profile", "bulk")[0] == 0
     code, _, _, err = choose(*RACE, "--profile", "online")
     assert code == 2 and "--profile" in err and "--log OTHER" in err
+    whole = log.read_text().splitlines(keepends=True)
+    log.write_text("".join(whole[:4]) + whole[4][:9])  # killed while it was begun
+    assert choose(*RACE, "--profile", "online")[0] == 0
     log.write_text("something\n")
     code, _, _, err = choose(*RACE)
     assert code == 2 and "holds something else" in err and log.read_text() == "something\n"
