@@ -163,6 +163,7 @@ PREPARED = {
     "docs/tutorials/small-query-encoder.md": prepare_retrieval,
     "docs/how-to/run-on-other-engines.md": prepare_retrieval,
     "docs/how-to/read-results.md": prepare_retrieval,
+    "docs/how-to/choose-a-configuration.md": prepare_retrieval,
 }
 
 
