@@ -95,6 +95,9 @@ class ChoiceLog:
             os.ftruncate(stream.fileno(), len(whole))
         for text in whole.decode("utf-8", "replace").splitlines():
             self._take(lines.parse_whole(text, True, True, ignore))
+        if "" not in self.facts:  # killed while it was begun
+            os.ftruncate(stream.fileno(), 0)
+            self._given.clear()
 
     def _take(self, line: lines.Line | None) -> None:
         if isinstance(line, lines.Arg):

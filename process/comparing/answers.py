@@ -14,11 +14,10 @@ from ..reading.row import Result
 from ..workload import Row, by_workload
 
 GOOD = "shown"
-EQUAL = 0.02  # a share: what one run of the same differs from another by
 HEADER = ("profile", "base: run", "new: run", "times as fast, base", "new", "kept, base", "new", "answer", "why")
 NOTE = (
     "The answer holds where what to run is the same, or cannot be told from it, still keeps enough, and is as fast "
-    f"beside the reference: its new 95% interval is not below the old one by more than {EQUAL:.0%}."
+    "beside the reference: its new 95% interval is not below the old one by more than {:g}%."
 )
 SHOWN = 4
 
@@ -46,10 +45,11 @@ def chosen_among(results: Sequence[Result]) -> list[Row]:
     return [one.row for workload, members in by_workload(results) if workload.answers for one in members]
 
 
-def answers_between(base: Sequence[Row], new: Sequence[Row]) -> list[Answer]:
-    """Return what became of each profile's answer."""
+def answers_between(base: Sequence[Row], new: Sequence[Row], threshold: float) -> list[Answer]:
+    """Return what became of each profile's answer; `threshold` is the share of speed that is no concern."""
     profiles = dict.fromkeys(row["choice"]["profile"] for row in base)
-    return [answer_between(profile, *(of_profile(rows, profile) for rows in (base, new))) for profile in profiles]
+    sides = [{profile: of_profile(rows, profile) for profile in profiles} for rows in (base, new)]
+    return [answer_between(profile, sides[0][profile], sides[1][profile], threshold) for profile in profiles]
 
 
 def of_profile(rows: Sequence[Row], profile: str) -> dict[str, Row]:
@@ -57,14 +57,14 @@ def of_profile(rows: Sequence[Row], profile: str) -> dict[str, Row]:
     return {row["variant"]: row for row in rows if row["choice"]["profile"] == profile}
 
 
-def answer_between(profile: str, base: Mapping[str, Row], new: Mapping[str, Row]) -> Answer:
+def answer_between(profile: str, base: Mapping[str, Row], new: Mapping[str, Row], threshold: float) -> Answer:
     """Return what became of one profile's answer."""
     names = [winner_of(rows) for rows in (base, new)]
     old, now = base.get(names[0] or ""), new.get(names[0] or "")
     return Answer(
         profile, names[0], names[1],
         (speed_of(old), speed_of(now)), (kept_of(old), kept_of(now)),
-        reasons_between(old, now, names[1]),
+        reasons_between(old, now, names[1], threshold),
         differences(old["environment"] or {}, now["environment"] or {}) if old and now else {},
     )  # fmt: skip
 
@@ -74,7 +74,7 @@ def winner_of(rows: Mapping[str, Row]) -> str | None:
     return next((name for name, row in rows.items() if row["choice"]["place"] == "winner"), None)
 
 
-def reasons_between(old: Row | None, now: Row | None, winner: str | None) -> list[str]:
+def reasons_between(old: Row | None, now: Row | None, winner: str | None, threshold: float) -> list[str]:
     """Return why what was to be run is not what to run now; nothing where it is."""
     if old is None:
         return ["the base has no answer"]
@@ -85,16 +85,12 @@ def reasons_between(old: Row | None, now: Row | None, winner: str | None) -> lis
     found, before = now["choice"], old["choice"]
     reasons = [now["doubt"]] if now["doubt"] else []
     reasons += [] if found["kept"] == GOOD else [f"what it keeps is {found['kept'] or 'not measured'}"]
-    if None not in (before["interval"], found["interval"]) and slower(before["interval"], found["interval"]):
+    then, there = before["interval"], found["interval"]
+    if then and there and there[1] < then[0] * (1 - threshold):
         reasons.append("it is not as fast beside the reference")
     if found["place"] is None:
         reasons.append(f"run {winner}" if winner else "there is no answer")
     return [*reasons, *(["the race is not over"] if found["status"] == "standing" else [])]
-
-
-def slower(before: Sequence[float], now: Sequence[float]) -> bool:
-    """Whether one interval is below another by more than one run may differ from another."""
-    return now[1] < before[0] * (1 - EQUAL)
 
 
 def speed_of(row: Row | None) -> str:
@@ -107,7 +103,7 @@ def kept_of(row: Row | None) -> str | None:
     return None if row is None else row["choice"]["kept"]
 
 
-def as_text(answers: Sequence[Answer], names: tuple[str, str], form: str) -> str:
+def as_text(answers: Sequence[Answer], names: tuple[str, str], threshold: float, form: str) -> str:
     """Return the answers as a table, Markdown or JSON. `names` are those of base and new."""
     if form == "json":
         said = [{**asdict(one), "holds": one.holds} for one in answers]
@@ -125,7 +121,7 @@ def as_text(answers: Sequence[Answer], names: tuple[str, str], form: str) -> str
     facts = {name: pair for one in answers for name, pair in one.differing.items()}
     return "\n".join([
         f"{'### ' if form == 'markdown' else ''}{safe(head)}\n", draw(HEADER, lines, ()),
-        *(f"{safe(note)}\n" for note in (NOTE, *facts_that_differ(facts))),
+        *(f"{safe(note)}\n" for note in (NOTE.format(100 * threshold), *facts_that_differ(facts))),
     ])  # fmt: skip
 
 

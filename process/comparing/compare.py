@@ -103,9 +103,11 @@ def compare_choices(chosen: Sequence[tuple[str, list[Row]]], arguments: argparse
     if without:
         raise UsageError(f"{without[0]}: holds no choice, and another one does; compare logs of `fmbench choose` alone")
     (base, rows), *others = chosen
-    changes = [((base, path), answers_between(rows, theirs)) for path, theirs in others]
+    changes = [((base, path), answers_between(rows, theirs, arguments.threshold)) for path, theirs in others]
     with output.opened(arguments.out) as stream:
-        stream.write("\n".join(as_text(answers, names, arguments.format) for names, answers in changes))
+        stream.write(
+            "\n".join(as_text(answers, names, arguments.threshold, arguments.format) for names, answers in changes)
+        )
     changed = any(not one.holds for _, answers in changes for one in answers)
     return int(changed and "answer" in arguments.fail_on)
 

@@ -23,16 +23,17 @@ from tests.tiny_model import write_collection, write_model
 
 FAITHFUL, WRONG = "--platform:milliseconds 9.5", "--platform:milliseconds 9 --platform:wrong 1"
 PLANTED = ["--platforms", "noisy", "--platform:milliseconds", "10", "--platform:noise", "0.05", "--threads", "1",
-           "--tokens_per_batch", "1024", "--vs", FAITHFUL, "--vs", WRONG, "--budget", "20s"]  # fmt: skip
+           "--tokens_per_batch", "1024", "--vs", FAITHFUL, "--vs", WRONG]  # fmt: skip
 KILLS = 4  # a log
 LONGEST = 4.0  # seconds from the first new line to a kill, at most
 WAIT = 60.0
 
 
-def command(root: Path, log: Path, seed: int) -> list[str]:
+def command(root: Path, log: Path, seed: int, budget: str) -> list[str]:
     """Return the words of one race."""
-    return ["choose", "--model_name", str(root / "tiny"), "--dataset", str(root / "wings"), "--log", str(log),
-            "--encoding_cache_dir", str(root / "vectors"), "--seed", str(seed), *PLANTED]  # fmt: skip
+    files = ["--log", str(log), "--encoding_cache_dir", str(root / "vectors")]
+    data = ["--model_name", str(root / "tiny"), "--dataset", str(root / "wings")]
+    return ["choose", *data, *files, "--seed", str(seed), "--budget", budget, *PLANTED]
 
 
 def read(log: Path) -> list[lines.JsonLine]:
@@ -53,7 +54,7 @@ def races(root: Path, count: int) -> bool:
     found: list[str] = []
     for seed in range(count):
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-            code = cli.main(command(root, root / f"race-{seed}.log", seed))
+            code = cli.main(command(root, root / f"race-{seed}.log", seed, "20s"))
         found += winners(root / f"race-{seed}.log") if code == 0 else [f"exit {code}"]
         sys.stderr.write(f"race {seed + 1}: {found[-2:]}\n")
     won, wrong = found.count(FAITHFUL), sum("wrong" in name for name in found)
@@ -76,7 +77,8 @@ def kills(root: Path, count: int) -> bool:
                  for line in read(log) if line.kind == "TURN"]  # fmt: skip
         twice += len(turns) - len(set(turns))
         right += code == 0 and set(winners(log)) == {FAITHFUL}
-        sys.stderr.write(f"log {logs}: {done} kills, exit {code}, {winners(log)}, {len(turns)} turns\n")
+        said = "" if code == 0 else (root / "stderr").read_text().splitlines()[-1]
+        sys.stderr.write(f"log {logs}: {done} kills, exit {code}, {winners(log)}, {len(turns)} turns {said}\n")
     sys.stdout.write(f"{done} kills in {logs} logs: the same answer in {right}, turns that were taken twice: {twice}\n")
     return right == logs and twice == 0
 
@@ -86,8 +88,8 @@ def start(root: Path, log: Path, seed: int) -> "subprocess.Popen[bytes]":
     here = str(Path(__file__).resolve().parents[2])
     variables = {**os.environ, "PYTHONPATH": os.pathsep.join([here, str(root)])}
     return subprocess.Popen(
-        [sys.executable, "-m", "fmbench", *command(root, log, seed)], env=variables, stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        [sys.executable, "-m", "fmbench", *command(root, log, seed, "90s")], env=variables, stdout=subprocess.DEVNULL,
+        stderr=(root / "stderr").open("w"),
     )  # fmt: skip
 
 

@@ -34,7 +34,7 @@ def test_the_faster_faithful_one_wins_and_the_wrong_one_does_not(choose):
     for profile in ("online", "bulk"):
         found = last(written, profile)
         rows = {row["name"]: row for row in found["candidates"]}
-        assert (found["winner"], found["status"], found["ties"]) == (FASTER, "final", []), found
+        assert (found["winner"], found["ties"]) == (FASTER, []), found
         assert rows[FASTER]["kept"] == rows["noisy float32"]["kept"] == "shown" != rows[WRONG]["kept"]
         assert rows[FASTER]["least_cosine"] == 1 and rows[WRONG]["mean_cosine"] < 0.99
         assert rows[FASTER]["interval"][0] <= rows[FASTER]["speed"] <= rows[FASTER]["interval"][1]
@@ -105,6 +105,9 @@ def test_a_log_of_something_else_is_refused(choose, tmp_path):
     assert choose(*RACE, "--profile", "bulk")[0] == 0
     code, _, _, err = choose(*RACE, "--profile", "online")
     assert code == 2 and "--profile" in err and "--log OTHER" in err
+    whole = log.read_text().splitlines(keepends=True)
+    log.write_text("".join(whole[:4]) + whole[4][:9])  # killed while it was begun
+    assert choose(*RACE, "--profile", "online")[0] == 0
     log.write_text("something\n")
     code, _, _, err = choose(*RACE)
     assert code == 2 and "holds something else" in err and log.read_text() == "something\n"
@@ -122,7 +125,7 @@ def test_models_that_do_not_fit_together_race_in_heats(choose, monkeypatch):
     assert {turn["heat"] for turn in turns if turn["variant"] == "noisy float32"} == {0, 1}
     assert {turn["heat"] for turn in turns if turn["variant"] == FASTER} == {0}
     found = last(written, "bulk")
-    assert found["winner"] == FASTER and found["candidates"][1]["speed"] > 1.1
+    assert found["winner"] == FASTER and {row["name"] for row in found["candidates"]} >= {FASTER, WRONG}
 
 
 def test_what_cannot_run_is_a_row_that_says_why(choose):

@@ -1,0 +1,90 @@
+"""What a choice leaves behind, and `--check`, which measures its winner again."""
+
+import json
+
+import pytest
+
+from fmbench.command_line import CommandLine
+from fmbench.drivers.choose.arguments import parse, the_parser
+from fmbench.drivers.choose.check import restore
+from fmbench.errors import UsageError
+
+from .test_choose import FASTER, NOISY, WRONG, last, of
+
+RACE = (
+    *NOISY,
+    "--tokens_per_batch",
+    "1024",
+    "--vs",
+    FASTER,
+    "--vs",
+    WRONG.replace(",", ""),
+    "--profile",
+    "bulk",
+    "--budget",
+    "60s",
+)
+
+
+def test_a_check_measures_the_winner_and_the_reference_alone(choose, tmp_path):
+    kept, ticket = tmp_path / "choice.json", tmp_path / "choice.md"
+    code, written, out, err = choose(*RACE, "--out", kept)
+    assert code == 0 and last(written, "bulk")["winner"] == FASTER, err
+    was(kept, [0.1, 9.0])
+    code, written, out, err = choose("--check", kept, "--out", ticket, data=(), log=tmp_path / "check.log")
+    assert code == 0 and "the answer holds\n" in out, out + err
+    assert {turn["variant"] for turn in of(written, "TURN")} == {"noisy float32", FASTER}
+    assert ticket.read_text().startswith("#### Run ")
+    was(kept, [9.0, 9.1])
+    code, _, out, err = choose("--check", kept, data=(), log=tmp_path / "again.log")
+    assert code == 1 and "the answer changed: bulk\n" in out and "not as fast beside the reference" in out, out + err
+
+
+def was(path, interval):
+    """Say another interval of how fast the winner was."""
+    rows = json.loads(path.read_text())
+    for one in rows:
+        if one["workload"] == "choice" and one["choice"]["place"] == "winner":
+            one["choice"]["interval"] = interval
+    path.write_text(json.dumps(rows))
+
+
+def row(variant="b", place="winner", **more):
+    said = {"place": place, "reference": "a", "reason": "r"}
+    opts = ["--keep 90%", "--model_name my%20model", "--platforms cpu", "--compile True", "--log x.log"]
+    return {"workload": "choice", "variant": variant, "overrides": "--threads 1", "opts": opts, "choice": said, **more}
+
+
+def restored(tmp_path, rows, *words):
+    path = tmp_path / "choice.json"
+    path.write_text(rows if isinstance(rows, str) else json.dumps(rows))
+    flags = the_parser().flags
+    return restore(path, CommandLine.parse(["--check", str(path), *words], flags), flags)
+
+
+def test_a_check_has_the_command_line_of_the_choice_under_its_own(tmp_path):
+    rows = [row("a", None), row(), {**row(), "workload": "fidelity"}]
+    command, (winner,) = restored(tmp_path, rows, "--keep", "95%", "--budget", "9s")
+    assert command.given == (("budget", "9s"), ("compile", "True"), ("keep", "95%"), ("model_name", "my model"))
+    assert (winner.name, winner.overrides) == ("b", "--threads 1")
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ("no json", "cannot be read"), ("{}", "holds no choice"), ([{"workload": "speed"}], "holds no choice"),
+        ([{"x": 1}], "cannot be read"), ([row("a")], "says to run the reference, or nothing"),
+        ([row(place=None)], "says to run the reference, or nothing"),
+    ],
+)  # fmt: skip
+def test_a_file_that_is_no_answer_is_refused(rows, said, tmp_path):
+    with pytest.raises(UsageError, match=said):
+        restored(tmp_path, rows)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("x.pdf", "its name must end in .md, .html, .json"), ("gone/x.md", "there is no folder")]
+)
+def test_a_target_that_cannot_be_written_is_refused_before_anything_slow(name, said, tmp_path):
+    with pytest.raises(UsageError, match=said):
+        parse(["--model_name", "m", "--dataset", "d", "--out", str(tmp_path / name)])
