@@ -37,9 +37,8 @@ class Guarded(Workload):
 
     def __init__(self, inner: Workload, called: str, stranger: bool) -> None:
         self._inner, self._called, self._stranger, self._told = inner, called, stranger, set[str]()
-        self.name, self.engine = inner.name, inner.engine  # type: ignore[misc]  # of this one workload
-        self.kinds, self.sections = inner.kinds, inner.sections  # type: ignore[misc]
-        self.gauges, self.labels, self.panel = inner.gauges, inner.labels, inner.panel  # type: ignore[misc]
+        for name in Workload.__annotations__:  # of the class, in others
+            setattr(self, name, getattr(inner, name))
         self.columns = [self._column(column) for column in inner.columns]  # type: ignore[misc]
 
     def collect(self, run: Run, line: JsonLine) -> None:
