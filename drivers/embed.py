@@ -18,6 +18,7 @@ from fmbench.history import History
 from fmbench.identity import identify
 from fmbench.measure import Shape, TokenGenerator, interrupt_deferred
 from fmbench.options import build_parser, parse_arguments
+from fmbench.precision import of_weights
 from fmbench.session import LogWriter, Session, given, platform_facts, run_facts
 from fmbench.source import Source
 from fmbench.stopping import Rule
@@ -186,7 +187,7 @@ def inputs(variants: Sequence[Variant]) -> TokenGenerator:
 def note_precision(variant: Variant) -> None:
     """Say where a platform computes in another type than the weights have: such figures compare with no others."""
     dtype = variant.facts["dtype"].partition(",")[0]
-    computed = variant.platform.computes_in(dtype)
+    computed = variant.platform.computes_in(of_weights(variant.facts))
     if computed != dtype:
         note(f"{variant.platform.name} computes these {dtype} weights in {computed}")
 
@@ -207,7 +208,7 @@ def measure_ceilings(log: LogWriter, variants: Sequence[Variant]) -> dict[str, r
         reason = None if variant.platform.runs_torch else "torch's own operations do not reach this platform"
         if reason is None:
             variant.activate()
-            dtype = variant.platform.computes_in(variant.facts["dtype"].partition(",")[0])
+            dtype = variant.platform.computes_in(of_weights(variant.facts))
             handed = json.loads(os.environ.get(CEILING_VARIABLE, "{}")).get(variant.label)
             try:
                 known = roofline.Ceiling(**handed) if handed else None

@@ -3,6 +3,7 @@
 import inspect
 import re
 import sys
+from collections import Counter
 from collections.abc import Container, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,7 @@ PRETRAINED_ONLY = {
 }  # fmt: skip
 AUTO = "auto"  # what from_pretrained calls the configuration's dtype, else the checkpoint's
 NUMBER = re.compile(r"\.\d+\.")
+ROUNDS_INPUTS = ("act_quant_kwargs", "input_quant_func")  # what torchao's weights have whose inputs are rounded too
 DTYPE_SINCE = (4, 56)  # from here on from_pretrained says dtype; it said torch_dtype before
 # Published configurations are those of training and generating. Nothing reads what these would keep beside the vectors.
 ENCODING = {
@@ -328,11 +330,36 @@ def facts(
         "parameters": sum(parameter.numel() for parameter in parameters),
         "model_bytes": sum(parameter.numel() * parameter.element_size() for parameter in parameters),
         "dtype": ",".join(dtypes),
+        **({"precision": rounded} if (rounded := rounded_to(model)) else {}),
         "attention": getattr(model.config, "_attn_implementation", None),
         "use_cache": getattr(model.config.get_text_config(), "use_cache", None),
         "maximum_length": maximum_length,
         "training": model.training,
     }
+
+
+def rounded_to(model: Any) -> str | None:
+    """Return the type that most weights of a model are multiplied in, where inputs are rounded to it while it runs.
+
+    As torchao does: a weight is a tensor of tensors, the largest of which has that type. None for any other model, and
+    where weights alone are rounded: those are widened again before they are multiplied.
+    """
+    import torch
+
+    sizes: Counter[str | None] = Counter()
+    for part in model.modules():
+        if isinstance(part, torch.nn.Linear):
+            weight = part.weight
+            rounds = any(getattr(weight, name, None) is not None for name in ROUNDS_INPUTS)
+            largest = max(numbers_of(weight), key=torch.Tensor.numel)
+            sizes[str(largest.dtype).removeprefix("torch.") if rounds else None] += weight.numel()
+    return max(sizes, key=lambda kind: sizes[kind], default=None)
+
+
+def numbers_of(tensor: "torch.Tensor") -> "list[torch.Tensor]":
+    """Return the plain tensors that a tensor consists of: itself, where it is one."""
+    names = tensor.__tensor_flatten__()[0] if hasattr(tensor, "__tensor_flatten__") else ()
+    return [plain for name in names for plain in numbers_of(getattr(tensor, name))] or [tensor]
 
 
 def published_name(arguments: Arguments) -> str:

@@ -1,5 +1,8 @@
 """One spelling of a type of numbers, that of torch: platforms and compilers have names of their own."""
 
+from collections.abc import Mapping
+from typing import Any
+
 SPELLINGS = {
     "bf16": "bfloat16",
     "f16": "float16",
@@ -14,6 +17,11 @@ SPELLINGS = {
     "i8": "int8",
     "u8": "uint8",
 }
+
+
+def of_weights(facts: Mapping[str, Any]) -> str:
+    """Return what a model's weights are multiplied in as far as the model decides, of `fmbench.model.facts`."""
+    return str(facts.get("precision") or facts["dtype"].partition(",")[0])
 
 
 def spelled(name: str) -> str:

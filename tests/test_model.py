@@ -117,3 +117,14 @@ def test_an_unknown_model_type_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "tiny" / "config.json").write_text('{"model_type": "no_such_type"}')
     with pytest.raises(UsageError, match="no_such_type"):
         load(arguments(tmp_path))
+
+
+def test_what_torchao_rounds_is_computed_in_what_it_rounds_inputs_to() -> None:
+    quantization = pytest.importorskip("torchao.quantization", reason="pip install 'fmbench[int8]'")
+    both, weights = quantization.Int8DynamicActivationInt8WeightConfig(), quantization.Int8WeightOnlyConfig()
+    for config, precision in ((both, "int8"), (weights, None), (None, None)):
+        module = torch.nn.Sequential(torch.nn.Embedding(999, 64), torch.nn.Linear(64, 64), torch.nn.Linear(64, 2))
+        if config is not None:
+            quantization.quantize_(module, config, lambda part, name: name == "1")  # the head stays as it is
+        assert model.rounded_to(module) == precision
+    assert model.rounded_to(torch.nn.Embedding(9, 9)) is None

@@ -37,28 +37,30 @@ class Planned:
         return EncoderPlan.of(self.arguments, self.arguments.recipe)
 
 
-def plan(arguments: ChooseArguments, calibration: Path | None) -> list[Planned]:
-    """Return all candidates, the reference first; nothing slow happens. `calibration` is a file of texts.
+def plan(arguments: ChooseArguments, calibration: Path | None) -> tuple[list[Planned], list[str]]:
+    """Return all candidates, the reference first, and which platforms are not here that nobody named.
 
-    Raises UsageError and PlatformError for what the user named, and where the reference cannot run.
+    Nothing slow happens. `calibration` is a file of texts. Raises UsageError and PlatformError for what the user named,
+    and where the reference cannot run.
     """
     classes = platforms(arguments.platforms)
+    here = {name: cls for name, cls in classes.items() if name in arguments.platforms or cls.why_not() is None}
     first = next((name for name, cls in classes.items() if cls.numbered and cls.why_not() is None), REFERENCE)
     base = base_of(arguments.command, first)
     reference = Planned(f"{first} float32", "", "the reference: torch as it comes, nothing rounded", parse_model(base))
     reference.plan()
     found = [reference]
     found += [planned(base, "", one) for one in arguments.only]
-    for name, cls in {} if arguments.only else classes.items():
+    for name, cls in ({} if arguments.only else here).items():
         found += [one for one in proposed(base, name, cls, calibration) if not known(one, found)]
     for text in arguments.vs:
         added = planned(base, "--vs", Candidate(short_name(text), text, "--vs"))
         found += [] if known(added, found) else [added]
     found = without(found, arguments.without)
     if all(one.why_not for one in found[1:]):
-        reasons = "; ".join(f"{one.name}: {one.why_not}" for one in found[1:])
+        reasons = "; ".join(f"{one.name}: {one.why_not}" for one in found[1:]) or "none is proposed"
         raise UsageError(f"no candidate beside {reference.name} can run here ({reasons}); add one with --vs")
-    return found
+    return found, sorted(classes.keys() - here)
 
 
 def base_of(command: CommandLine, platform: str) -> CommandLine:

@@ -47,12 +47,12 @@ def run(argv: Sequence[str]) -> int:
 def choose(arguments: ChooseArguments) -> int:
     """Race, judge and answer; return 1 where no candidate ran, or the answer of a check does not hold."""
     subject = texts.read(arguments)
-    planned = candidates.plan(arguments, subject.calibration)
+    planned, absent = candidates.plan(arguments, subject.calibration)
     keep, cache = keep_of(arguments, subject), arguments.encoding_cache_dir or cached.root() / VECTORS
     progress = Progress()
     spin_briefly()
     with ChoiceLog.open(arguments) as log:
-        chooser = Chooser(arguments, subject, keep, planned, log, progress)
+        chooser = Chooser(arguments, subject, keep, planned, absent, log, progress)
         try:
             if not chooser.is_done:
                 chooser.run(cache)

@@ -38,11 +38,11 @@ class Chooser:
     """Sets candidates up, lets them race, and judges the finalists."""
 
     def __init__(
-        self, arguments: ChooseArguments, subject: Subject, keep: Keep, planned: Sequence[Planned], log: ChoiceLog,
-        progress: Progress,
+        self, arguments: ChooseArguments, subject: Subject, keep: Keep, planned: Sequence[Planned],
+        absent: Sequence[str], log: ChoiceLog, progress: Progress,
     ) -> None:  # fmt: skip
         self._arguments, self._subject, self._keep, self._log = arguments, subject, keep, log
-        self._progress, self._clock = progress, Clock()
+        self._absent, self._progress, self._clock = absent, progress, Clock()
         self._start = self._clock.now()
         self._entrants = {one.name: Entrant(one, one.why_not) for one in planned}
         self._reference = next(iter(self._entrants.values()))
@@ -106,7 +106,8 @@ class Chooser:
                 for pair in records.pairs(race, found):
                     self._log.write("PAIR", pair)
                 data = records.choice(race, found, known, self._arguments, self._keep, status)
-                self._log.write("CHOICE", {"start": lines.format_time(self._start), **data})
+                begun = {"start": lines.format_time(self._start), "absent": self._absent}
+                self._log.write("CHOICE", {**begun, **data})
                 said = True
         return said
 

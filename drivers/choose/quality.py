@@ -77,8 +77,8 @@ class Ranking:
         No document is found by the query that has its id. Raises what the encoder raises, UsageError for a vector
         with NaN or infinity among it.
         """
-        queries = open_or_encode(cache, collection.queries, encoder, "query")
-        passages = open_or_encode(cache, collection.corpus, encoder, "passage", progress=progress)
+        queries = open_or_encode(cache, collection.queries, encoder, "query", say=nothing)
+        passages = open_or_encode(cache, collection.corpus, encoder, "passage", progress=progress, say=nothing)
         vectors, similarity = queries.as_array(), cast("Similarity", encoder.similarity or "cosine")
         top = search(
             vectors, queries.ids, (Block(block.ids, block.vectors) for block in passages.blocks(BLOCK)), DEPTH,
@@ -107,6 +107,10 @@ class Quality:
     ndcg_p: float | None = None
     ndcg_share: float | None = None
     ndcg_share_interval: Interval | None = None
+
+
+def nothing(_: str) -> None:
+    """Say nothing: what the cache has of one candidate or another tells a user nothing."""
 
 
 def quality(reference: Ranking, candidate: Ranking, keep: Keep) -> Quality:

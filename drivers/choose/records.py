@@ -59,7 +59,7 @@ def choice(race: Race, found: Choice, known: Mapping[str, Known], arguments: Cho
     places = sorted(found.places, key=lambda place: -place.speed)
     rows = [row_of(race.profile, place, arguments.price, place.known.name in front) for place in places]
     ran = {row["name"] for row in rows}
-    rows += [about(one) for one in known.values() if one.name not in ran]
+    rows += [about(one) for one in known.values() if one.name not in ran and (one.why_not or status == "standing")]
     return {
         "profile": race.profile, "status": status, "reference": race.reference, "keep": keep.as_json(),
         "budget_seconds": arguments.budget, "candidates": rows, "winner": found.winner, "ties": list(found.ties),

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 Progress = Callable[[int, int], None]  # texts done, texts in all
+Say = Callable[[str], None]
 
 
 class Text(Protocol):
@@ -85,18 +86,18 @@ class Encoder(Protocol):
 def open_or_encode(
     directory: Path | None, texts: Texts, encoder: Encoder, role: Role, *,
     dtype: str = "float32", rank: int = 0, world: int = 1, weights: Sequence[float] | None = None,
-    progress: Progress | None = None,
+    progress: Progress | None = None, say: Say = note,
 ) -> Embeddings:  # fmt: skip
     """Return the vectors of texts, taken from the cache as far as they are there, else encoded into it.
 
     `directory` is the cache; without one a temporary folder lives as long as the result. Of several ranks each
     encodes and returns its own share of consecutive texts, which may be empty; `weights` are their speeds. `dtype`
-    is what is stored, float32 or float16. Raises UsageError for a vector with NaN or infinity, and for a folder that
-    cannot be written.
+    is what is stored, float32 or float16. `say` is told what is taken from the cache, and why not. Raises UsageError
+    for a vector with NaN or infinity, and for a folder that cannot be written.
     """
     temporary = temporary_folder() if directory is None else None
     with encoder.timings.phase("open"):
-        store = Store(Path(temporary.name) if temporary else directory or Path(), texts, encoder, role, dtype)
+        store = Store(Path(temporary.name) if temporary else directory or Path(), texts, encoder, role, dtype, say)
     found = store.manifest
     mine = shares(found.shards, weights or [1.0] * world)[rank]
     return Embeddings(store.open(mine, progress), found.dimension, dtype, found.tokens_per_batch, temporary)
@@ -105,9 +106,11 @@ def open_or_encode(
 class Store:
     """One folder of the cache: a manifest, and a file for every some hundred or thousand texts."""
 
-    def __init__(self, directory: Path, texts: Texts, encoder: Encoder, role: Role, dtype: str) -> None:
+    def __init__(
+        self, directory: Path, texts: Texts, encoder: Encoder, role: Role, dtype: str, say: Say = note
+    ) -> None:
         """Open the folder that belongs to texts and encoder, or make it and say what is new about it."""
-        self._texts, self._encoder, self._role, self._dtype = texts, encoder, role, dtype
+        self._texts, self._encoder, self._role, self._dtype, self._tell_user = texts, encoder, role, dtype, say
         key = {"input": texts.digest(), "role": role, "stored": dtype, **encoder.key(role)}
         self.folder = directory / manifests.folder_name(key, encoder.name, role)
         try:
@@ -123,7 +126,7 @@ class Store:
         """Make the folder and its manifest, and return the manifest, which may be another process's."""
         changed = manifests.what_changed(key, self.folder.parent)
         if changed:
-            note(f"{self._role} vectors are encoded anew: {changed}")
+            self._tell_user(f"{self._role} vectors are encoded anew: {changed}")
         self.folder.mkdir(exist_ok=True)
         count = self._texts.count()
         sample = [self._say(text) for text in islice(self._texts, CHUNK)]
@@ -198,10 +201,12 @@ class Store:
         """Say what is taken from the cache; `started` is how many vectors there are of missing files."""
         there = len(mine) - len(missing)
         if there and not missing:
-            note(f"{self._role} vectors come from the cache: {self.folder}")
+            self._tell_user(f"{self._role} vectors come from the cache: {self.folder}")
         elif there or started:
             begun = f", and {started} vectors of the next" if started else ""
-            note(f"{there} of {len(mine)} files of {self._role} vectors are there already{begun}: {self.folder}")
+            self._tell_user(
+                f"{there} of {len(mine)} files of {self._role} vectors are there already{begun}: {self.folder}"
+            )
 
     def _encoded(self, parts: Sequence[Unfinished]) -> Iterator[tuple[Unfinished, Shard]]:
         """Encode and write files, one after the other."""

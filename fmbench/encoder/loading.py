@@ -7,6 +7,7 @@ from fmbench import facts, model, positions, torch_settings
 from fmbench.errors import UsageError, one_line
 from fmbench.identity import WITHOUT_EFFECT
 from fmbench.options import Arguments
+from fmbench.precision import of_weights
 from fmbench.secrets import apart, masked_tree
 
 from . import tokens
@@ -108,7 +109,7 @@ def identity(
         "backend": platform.name,
         "dtype": described["dtype"],
         "attention": described["attention"],
-        "precision": platform.computes_in(described["dtype"].partition(",")[0]),
+        "precision": platform.computes_in(of_weights(described)),
         "options": options(arguments),
         **({"platform": own} if (own := platform.identity()) else {}),
         "torch": torch_settings.settings(),

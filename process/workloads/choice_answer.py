@@ -55,6 +55,8 @@ def table(results: Sequence[Result]) -> Table:
     """Return the candidates of one profile, with what can be pasted of the one to run."""
     rows = [result.row for result in results]
     notes, code, chosen = [NOTE], [], winner_of(rows)
+    if absent := rows[0]["choice"]["absent"]:
+        notes.append(f"Not usable here: {', '.join(absent)}; `fmbench backends` says why.")
     if chosen is not None:
         notes.append(fingerprint(chosen))
         code = [part for part in (chosen["choice"]["command"], chosen["choice"]["program"]) if part]

@@ -66,6 +66,7 @@ OF_ALL = {
     ),
     "budget_seconds": schema.seconds("What `--budget` allowed."),
     "why": schema.text("Why the winner is the one, or why there is none."),
+    "absent": schema.texts("Platforms that are not usable here, and that nobody named: `fmbench backends` says why."),
 }  # fmt: skip
 CHOICE = Schema({
     **OF_ALL,

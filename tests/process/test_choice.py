@@ -172,6 +172,16 @@ def test_records_and_page_say_what_the_choice_says(shown, tmp_path):
     assert text.count(SENTENCE) == 2 and "what to run:" not in text  # its own table, and below the records
 
 
+def of_absent(data, candidates):
+    data["absent"] = ["cuda", "hpu"]
+
+
+def test_platforms_that_are_not_here_are_one_line(changed, shown):
+    text = shown(changed(of_absent))
+    assert text.count("Not usable here: cuda, hpu; `fmbench backends` says why.") == 1
+    assert "\ncuda " not in text
+
+
 def test_tickets_and_pages(tmp_path):
     from fmbench.process.cli import main
 

@@ -13,8 +13,6 @@ from .test_choose import FASTER, NOISY, WRONG, last, of
 
 RACE = (
     *NOISY,
-    "--tokens_per_batch",
-    "1024",
     "--vs",
     FASTER,
     "--vs",

@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from fmbench import lines
-from fmbench.drivers.choose import chooser
+from fmbench import backend, lines
+from fmbench.drivers.choose import candidates, chooser
 from fmbench.drivers.choose.entrant import Entrant
 from fmbench.ending import Terminated
 
@@ -138,6 +138,16 @@ def test_what_cannot_run_is_a_row_that_says_why(choose):
     assert {data["variant"] for data in of(written, "FID", verdict="unsupported")} == {
         "hpu", "--model:attn_implementation nonsense",
     }  # fmt: skip
+
+
+def test_platforms_that_nobody_named_are_no_candidates(choose, monkeypatch):
+    classes = {name: type(backend.find(name)) for name in ("noisy", "hpu")}
+    monkeypatch.setattr(candidates, "platforms", lambda names: classes)
+    code, written, out, err = choose(*NOISY[2:], "--vs", FASTER, "--profile", "bulk", "--budget", "10s")
+    assert code == 0 and "Not usable here: hpu;" in out, err
+    found = last(written, "bulk")
+    assert found["absent"] == ["hpu"] and "hpu" not in {row["name"] for row in found["candidates"]}
+    assert not of(written, "FID", verdict="unsupported") and "vectors" not in err
 
 
 def test_a_budget_for_nothing_says_what_would_do(choose):
