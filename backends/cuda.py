@@ -52,7 +52,7 @@ class CudaBackend(AcceleratorBackend):
             found.append(Candidate("reduce-overhead", graphs, "a CUDA graph launches all kernels of a batch at once"))
         if fast.name == "bfloat16" and importlib.util.find_spec("torch.nn.attention.varlen"):
             unpadded = f"{fast.overrides} --model:attn_implementation {UNPADDED}"
-            found.append(Candidate(UNPADDED, unpadded, "FlashAttention on the tokens of texts alone, no padding"))
+            found.append(Candidate(UNPADDED, unpadded, "FlashAttention on tokens alone, where texts differ in length"))
         return found
 
     def fixed_shapes(self, arguments: Arguments) -> bool:
