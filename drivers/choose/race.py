@@ -12,6 +12,7 @@ from fmbench import stats
 from fmbench.pairs import Pair
 
 EQUAL = 0.02  # of a ratio: closer than that is a tie, and an order is known to that
+SURE = 0.001  # p of the test: a race looks often, at many pairs, and one false verdict ends a candidate
 LEAST = 10  # rounds before a pair has a verdict, and before a race may end
 EARLY, FAR = 3, 1.5  # so many rounds, each of them so many times as slow, are enough to leave
 GROWTH = 1.3  # rounds between two looks: a rule that peeks less is fooled less
@@ -263,7 +264,7 @@ class Ratio:
         """Whether one is faster than the other beyond doubt."""
         if self.pair is None:
             return not self.low <= 1 <= self.high
-        return self.far or self.pair.verdict in ("faster", "slower")
+        return self.far or (self.pair.verdict in ("faster", "slower") and self.pair.p < SURE)
 
     @property
     def apart(self) -> bool:
