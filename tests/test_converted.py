@@ -51,6 +51,9 @@ class FakeConverter(Converter):
         weights = torch.load(exported / "weights", weights_only=True)
         torch.save({name: (tensor * 256).round() / 256 for name, tensor in weights.items()}, folder / "weights")
 
+    def program(self, folder: Path, graph, names: tuple[str, ...]) -> str:
+        return f"run = open({str(folder)!r})"
+
     def open(self, folder: Path):
         model = small()
         model.load_state_dict(torch.load(folder / "weights", weights_only=True))

@@ -15,7 +15,8 @@ def pool(
     `hidden` is (n, tokens, d), `mask` (n, tokens) has 1 for a token and 0 for padding, on either side; None where
     there is no padding, which takes half of the time and gives the same. The first `prompt_length` tokens are left out
     of the mask, which is then needed. Formulas as in sentence-transformers: mean is the sum over the tokens by
-    their number, max goes over the tokens, cls is the first token, last the last.
+    their number, max goes over the tokens, cls is the first token, last the last. No
+    result is a view: a platform may write over what it returned.
     """
     import torch
 
@@ -42,13 +43,13 @@ def maximum(hidden: "torch.Tensor", mask: "torch.Tensor | None") -> "torch.Tenso
 
 def first(hidden: "torch.Tensor", mask: "torch.Tensor | None") -> "torch.Tensor":
     """Return the first token's vector."""
-    return hidden[:, 0] if mask is None else rows(hidden, mask.int().argmax(dim=1))
+    return hidden[:, 0].clone() if mask is None else rows(hidden, mask.int().argmax(dim=1))
 
 
 def last(hidden: "torch.Tensor", mask: "torch.Tensor | None") -> "torch.Tensor":
     """Return the last token's vector; zeros where there is no token."""
     if mask is None:
-        return hidden[:, -1]
+        return hidden[:, -1].clone()
     found = rows(hidden, mask.shape[1] - 1 - mask.int().flip(1).argmax(dim=1))
     return found * (mask.sum(dim=1) > 0).to(found.dtype).unsqueeze(-1)
 

@@ -12,6 +12,7 @@ from tests.bench import (
     large_log,
     overhead,
     process_log,
+    processes,
     proof,
     search,
     search_memory,
@@ -49,6 +50,8 @@ def rows() -> Iterator[Row]:
     yield from search_memory.rows()
     if encode.CORPUS.is_file():
         yield from encode.rows()
+        yield from encode.quality()
+        yield from processes.rows()
         yield from busy.rows()
     for what, seconds, peak_bytes in large_log.rows():
         yield f"{what} of a log of 2 GB: peak memory", "400 MB", f"{peak_bytes / 1e6:.0f} MB ({seconds:.0f} s)"
