@@ -1,8 +1,8 @@
 """The command line of `fmbench choose`: what all candidates share, and how the choice is made."""
 
 import argparse
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from fmbench import __version__
@@ -82,6 +82,7 @@ class ChooseArguments:
     out: Path | None = None
     check: Path | None = None
     only: Sequence[Candidate] = ()  # of a check: nobody else races
+    batches: Mapping[str, int] = field(default_factory=dict)  # of a check: tokens a batch, by candidate
     encoding_cache_dir: Path | None = None
     seed: int = 0
 
@@ -136,8 +137,9 @@ def add_own(parser: Parser) -> None:
     add("--keep", type=share, metavar="SHARE", help=f"least share of the reference's nDCG@10 (default: {KEEP:.0%}%)")
     add("--keep_cosine", type=share, metavar="COSINE", help="least cosine of any text's vector with the reference's, "
         f"instead of judgements (default without judgements: {OVERLAP:.0%}% of the ten best stay)")  # fmt: skip
-    add("--budget", type=duration, metavar="TIME", help="setting up and racing take so long at most; judging comes on "
-        f"top (default: {BUDGET / 60:.0f}m)")  # fmt: skip
+    add("--budget", type=duration, metavar="TIME", help="setting up and racing take so long at most (default: "
+        f"{BUDGET / 60:.0f}m); judging comes on top, and says first how long it takes "
+        "(--documents makes it shorter)")  # fmt: skip
     add("--price", type=decimal, metavar="P", help="of an hour of this machine: gives the cost of a million tokens")
     add = adder(parser.add_argument_group("files"))
     add("--log", type=Path, metavar="FILE", help=f"where every turn is kept, and taken up again (default: {LOG})")
@@ -154,14 +156,21 @@ def parse(argv: Sequence[str]) -> ChooseArguments:
     add_own(own)
     command = CommandLine.parse(argv, parser.flags)
     only: Sequence[Candidate] = ()
+    batches: Mapping[str, int] = {}
     checked = [Path(text) for text in command.values("check")]
     if checked:
-        command, only = restore(checked[-1], command, parser.flags)
+        command, only, batches = restore(checked[-1], command, parser.flags)
     values = read(parser, command.words)
     found = {name: value for name, value in values.items() if name in own.names}
     command, seed = command.without(own.names), values.get("seed", 0)
     arguments = ChooseArguments(
-        command=command, given=values["given"], seed=seed, only=only, check=next(iter(checked), None), **found
+        command=command,
+        given=values["given"],
+        seed=seed,
+        only=only,
+        batches=batches,
+        check=next(iter(checked), None),
+        **found,
     )
     check(arguments)
     return arguments

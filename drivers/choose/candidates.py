@@ -2,8 +2,9 @@
 
 import contextlib
 import io
+import shlex
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fmbench import backend, plugins
@@ -50,7 +51,7 @@ def plan(arguments: ChooseArguments, calibration: Path | None) -> tuple[list[Pla
     reference = Planned(f"{first} float32", "", "the reference: torch as it comes, nothing rounded", parse_model(base))
     reference.plan()
     found = [reference]
-    found += [planned(base, "", one) for one in arguments.only]
+    found += [planned(base, "", here_again(one, calibration)) for one in arguments.only]
     for name, cls in ({} if arguments.only else here).items():
         found += [one for one in proposed(base, name, cls, calibration) if not known(one, found)]
     for text in arguments.vs:
@@ -61,6 +62,14 @@ def plan(arguments: ChooseArguments, calibration: Path | None) -> tuple[list[Pla
         reasons = "; ".join(f"{one.name}: {one.why_not}" for one in found[1:]) or "none is proposed"
         raise UsageError(f"no candidate beside {reference.name} can run here ({reasons}); add one with --vs")
     return found, sorted(classes.keys() - here)
+
+
+def here_again(one: Candidate, calibration: Path | None) -> Candidate:
+    """Return a candidate of a file with the texts that lie here, if it names the same: they are called by digest."""
+    if calibration is None:
+        return one
+    words = [str(calibration) if Path(word).name == calibration.name else word for word in shlex.split(one.overrides)]
+    return replace(one, overrides=shlex.join(words))
 
 
 def base_of(command: CommandLine, platform: str) -> CommandLine:

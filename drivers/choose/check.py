@@ -13,10 +13,11 @@ WORKLOAD = "choice"
 AGAIN = ("log", "out", "check", "budget", "platforms", "vs", "without")  # what a check has anew, or has no use for
 
 
-def restore(path: Path, command: CommandLine, flags: set[str]) -> tuple[CommandLine, list[Candidate]]:
+def restore(path: Path, command: CommandLine, flags: set[str]) -> tuple[CommandLine, list[Candidate], dict[str, int]]:
     """Return the command line of a choice, under the one that was typed, and whatever it said to run.
 
-    Raises UsageError for a file that holds no choice, and for one whose answer is the reference.
+    And the tokens a batch of each candidate: measured again, noise alone could make them others. Raises UsageError for
+    a file that holds no choice, and for one whose answer is the reference.
     """
     rows = read(path)
     said = [lines.Arg.parse(text.removeprefix("FMWORK ARG ")) for text in rows[0]["opts"]]
@@ -27,7 +28,8 @@ def restore(path: Path, command: CommandLine, flags: set[str]) -> tuple[CommandL
     }  # fmt: skip
     if not winners:
         raise UsageError(f"--check {path}: it says to run the reference, or nothing; choose again without --check")
-    return then.with_(command.without(["check"])), list(winners.values())
+    batches = {row["variant"]: found for row in rows if (found := row["choice"].get("tokens_per_batch"))}
+    return then.with_(command.without(["check"])), list(winners.values()), batches
 
 
 def read(path: Path) -> list[dict[str, Any]]:

@@ -11,15 +11,17 @@ from fmbench.console import Progress, note
 from fmbench.errors import FmbenchError, UsageError
 from fmbench.measure import Clock
 from fmbench.session import run_facts
+from fmbench.whole_file import write_whole
 
-from . import decision, records
+from . import decision, records, set_ups
 from .arguments import ChooseArguments
 from .candidates import Planned, base_of, fewer_threads
 from .decision import Known
 from .entrant import Entrant, Stable, check_memory
+from .judging import Judge
 from .log import ChoiceLog
-from .production import command_of, program_of
-from .quality import Keep, Quality, Ranking, cosines, quality
+from .production import command_of, renamed
+from .quality import Keep, cosines
 from .race import EARLY, LEAST, Race, Turn, rounds_of
 from .texts import Subject
 
@@ -44,17 +46,22 @@ class Chooser:
         self._arguments, self._subject, self._keep, self._log = arguments, subject, keep, log
         self._absent, self._progress, self._clock = absent, progress, Clock()
         self._start = self._clock.now()
-        self._entrants = {one.name: Entrant(one, one.why_not) for one in planned}
+        self._entrants = {
+            one.name: Entrant(one, one.why_not, tokens_per_batch=arguments.batches.get(one.name)) for one in planned
+        }
         self._reference = next(iter(self._entrants.values()))
         self._stable = Stable()
         self._heat = 0
         self._sizes: dict[str, int] = {}  # texts of a turn, by profile
         self._costs: dict[str, float] = {}  # seconds of a set-up, by candidate
-        self._qualities: dict[str, Quality] = {}
+        self._told = False  # that the budget does not set all up
         least = keep.least if keep.measure == "cosine" else None
         self._races = {
             profile: Race(profile, self._reference.name, least, arguments.seed) for profile in arguments.profiles
         }
+        self._judge = Judge(
+            self._reference, self._entrants, self._races, subject, keep, log, self._stable, progress, self._set_up
+        )
         self._take_up()
 
     @property
@@ -92,7 +99,7 @@ class Chooser:
                 break
             self._next_heat()
         decided = all(race.known(heat) for race in self._races.values() for heat in range(self._heat + 1))
-        self._judge(cache)
+        self._judge.judge(cache)
         self.stand("final" if decided else "budget")
         self._log.write("ENV", host.load_facts("end"))
 
@@ -159,6 +166,8 @@ class Chooser:
             raise FmbenchError(f"{reference.name}, the reference: {self._reference.why_not}")
         if self._arguments.query_tokens:
             self._subject = self._subject.asking(self._arguments.query_tokens, self._reference.encoder)
+            self._reference.warm_up(self._subject.queries, "online")
+            self._tell_phases(self._reference)
         for profile in self._races:
             self._sizes.setdefault(profile, self._size(profile))
 
@@ -172,14 +181,15 @@ class Chooser:
     def _set_up(self, entrant: Entrant) -> None:
         """Set an entrant up, and say what that took."""
         self._say(f"sets up {entrant.name}")
-        texts = {profile: self._subject.round(profile, 0, TEXTS[profile][1]) for profile in self._races}
-        entrant.set_up(texts)
+        some = {"online": self._subject.queries, "bulk": self._subject.round("bulk", 0, TEXTS["bulk"][1])}
+        entrant.set_up({profile: some[profile] for profile in self._races})
         self._costs[entrant.name] = sum(entrant.phases.values())
         self._tell_phases(entrant)
         if entrant.encoder is None:
             self._log.write("FID", records.failure(entrant, self._reference.name))
             return
         self._stable.add(entrant)
+        set_ups.remember(entrant.planned)
         self._log.check(entrant.name, entrant.facts)
         if entrant.name not in self._log.facts:
             self._log.write("ENV", {"variant": entrant.name, **entrant.facts})
@@ -194,10 +204,11 @@ class Chooser:
 
     @property
     def _pending(self) -> list[Entrant]:
-        """Who was in no heat yet; those last that take longest to set up."""
+        """Who was in no heat yet; those first whose files lie in the cache, those last that compile."""
         entered = {name for race in self._races.values() for _, name in race.lanes}
         found = [one for one in self._entrants.values() if one.why_not is None and one.name not in entered]
-        return sorted(found, key=lambda one: one.planned.arguments is not None and one.planned.arguments.compile)
+        found.sort(key=lambda one: bool(one.planned.arguments and one.planned.arguments.compile))
+        return sorted(found, key=lambda one: not set_ups.is_known(one.planned))
 
     def _fill_heat(self) -> None:
         """Set those up who race next: those who did already, and as many more as memory and budget take."""
@@ -213,6 +224,20 @@ class Chooser:
             self._set_up(one)
             for race in self._races.values() if one.encoder is not None else ():
                 race.enter(one.name, self._heat)
+            self._tell_of_budget()
+
+    def _tell_of_budget(self) -> None:
+        """Say once that the budget sets only some candidates up, at the pace of those so far, and what would do."""
+        costs = [seconds for name, seconds in self._costs.items() if name != self._reference.name]
+        mean, waiting, budget = sum(costs) / len(costs), len(self._pending), self._arguments.budget
+        needed = (budget - self._left + waiting * mean) / SET_UPS
+        if waiting and needed > budget and not self._told:
+            self._told = True
+            note(
+                f"--budget {budget:g}s: setting up takes {mean:.0f} s a candidate so far, and {waiting} more wait: "
+                f"{SET_UPS:.0%} of the budget will not do for all. About {needed:.0f}s would; or leave some out, with "
+                "--platforms or --without"
+            )
 
     def _go_on(self) -> None:
         """Set those up again who are in this heat already, and have not left it."""
@@ -344,55 +369,17 @@ class Chooser:
                 if self._entrants[planned.name].encoder is not None:
                     race.enter(planned.name, self._heat)
 
-    def _judge(self, cache: Path) -> None:
-        """Hold the finalists' vectors and rankings of all texts against the reference's, the fastest first."""
-        reference, bulk = self._reference.name, self._races.get("bulk")
-        names = dict.fromkeys((reference, *(name for race in self._races.values() for name in race.finalists())))
-        first: Ranking | None = None
-        for name in names:
-            own = self._ranking(self._entrants[name], cache) if name == reference or self._may_win(name) else None
-            if own is None:
-                continue
-            first = first or own
-            found = quality(first, own, self._keep)
-            self._qualities[name] = replace(found, kept="shown") if found.least_cosine == 1 else found  # equal vectors
-            ratio = bulk.ratio(name, reference) if bulk else None
-            passages = self._subject.collection.corpus.count()
-            self._log.write("FID", records.fidelity(name, reference, self._qualities[name], ratio, passages))
-
-    def _may_win(self, name: str) -> bool:
-        """Whether in some profile no candidate that is shown to keep enough is surely faster."""
-        shown = [other for other, found in self._qualities.items() if found.kept == "shown"]
-        return any(
-            not any((found := race.ratio(name, other)) and found.apart and found.value > 1 for other in shown)
-            for race in self._races.values()
-            if name in race.finalists()
-        )
-
-    def _ranking(self, entrant: Entrant, cache: Path) -> Ranking | None:
-        """Return what a candidate makes of all texts; None where it fails. Raises FmbenchError for the reference."""
-        if entrant.encoder is None:
-            self._set_up(entrant)
-        if entrant.encoder is not None:
-            self._stable.activate(entrant)
-            try:
-                found = Ranking.of(entrant.encoder, self._subject.collection, cache, lambda done, count: (
-                    self._progress.show(f"judges {entrant.name}: {done:,} of {count:,} passages")))  # fmt: skip
-                entrant.program = program_of(entrant.encoder)
-                return found
-            except Exception as error:  # as while it races
-                entrant.fail(error)
-                self._log.write("FID", records.failure(entrant, self._reference.name))
-        if entrant is self._reference:
-            raise FmbenchError(f"{entrant.name}, the reference: {entrant.why_not}")
-        return None
-
     def _known(self, entrant: Entrant) -> Known:
-        planned = entrant.planned
+        """Return what is known of a candidate; the texts that it rounds after are named by a copy beside the log."""
+        planned, file = entrant.planned, self._subject.calibration
+        copy = (self._arguments.check or self._arguments.log).parent / file.name
+        command = command_of(planned.arguments, self._arguments.dataset, self._arguments.split)
+        if entrant.facts and str(file) in planned.overrides and not copy.exists():
+            write_whole(copy, file.read_bytes())
         return Known(
-            planned.name, planned.overrides, planned.reason, entrant.why_not, entrant.memory_bytes,
-            entrant.tokens_per_batch, entrant.facts, entrant.brings, self._qualities.get(planned.name),
-            command_of(planned.arguments, self._arguments.dataset, self._arguments.split), entrant.program,
+            planned.name, renamed(planned.overrides, file, copy), planned.reason, entrant.why_not, entrant.memory_bytes,
+            entrant.tokens_per_batch, entrant.facts, entrant.brings, self._judge.qualities.get(planned.name),
+            command and renamed(command, file, copy), entrant.program,
         )  # fmt: skip
 
     def _say(self, text: str) -> None:

@@ -33,6 +33,13 @@ def encode(texts, prompt, longest):
 """
 
 
+def renamed(text: str, file: Path, kept: Path) -> str:
+    """Return words of a command line that name a file by its copy."""
+    if str(file) not in text:
+        return text
+    return shlex.join(str(kept) if word == str(file) else word for word in shlex.split(text))
+
+
 def command_of(arguments: ModelCommand | None, dataset: Path | None, split: str) -> str | None:
     """Return the command that encodes and judges the data set with a candidate's command line; None without either."""
     if arguments is None or dataset is None:

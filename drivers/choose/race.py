@@ -14,7 +14,8 @@ from fmbench.pairs import Pair
 EQUAL = 0.02  # of a ratio: closer than that is a tie, and an order is known to that
 SURE = 0.001  # p of the test: a race looks often, at many pairs, and one false verdict ends a candidate
 LEAST = 10  # rounds before a pair has a verdict, and before a race may end
-EARLY, FAR = 3, 1.5  # so many rounds, each of them so many times as slow, are enough to leave
+EARLY, FAR = 3, 1.5  # so many rounds, each of them so many times as slow, tell two apart where a budget ends so soon
+LEAVING, SLOWER = 0.01, 1.05  # p of all looks together, and where the interval begins, of who leaves
 GROWTH = 1.3  # rounds between two looks: a rule that peeks less is fooled less
 TWICE, ROUNDING = 2.0, 1e-6  # what is lost of the mean cosine, before one candidate is less faithful than another
 
@@ -149,30 +150,29 @@ class Race:
             return []
         gone = []
         for name in self.live(heat):
-            reason = None if name == self.reference else self._hopeless(heat, name)
+            reason = None if name == self.reference else self._hopeless(heat, name, number)
             if reason is not None:
                 self.leave(heat, name, reason)
                 gone.append((name, reason))
         return gone
 
-    def _hopeless(self, heat: int, name: str) -> str | None:
-        """Return why a candidate cannot win, if so."""
+    def _hopeless(self, heat: int, name: str, number: int) -> str | None:
+        """Return why a candidate cannot win after a round, if so."""
         lane = self.lanes[heat, name]
         if self.keep_cosine is not None and lane.least_cosine < self.keep_cosine:
             return f"its least cosine is {lane.least_cosine:.6f}, below {self.keep_cosine:g}"
-        for other in self.live(heat):
-            if other != name and self._as_faithful(heat, other, name) and self._surely_slower(heat, name, other):
-                ratio = self.ratio(name, other)
-                return f"{ratio.value:.2f} times as slow as {other}, which is as faithful" if ratio else None
+        enough = leaving_p(number)
+        for other in self.live(heat) if enough else ():
+            turns = self.durations(heat, other, name)
+            if other != name and turns[0] and self._as_faithful(heat, other, name):
+                pair = Pair.of(*turns)
+                if pair.verdict == "slower" and pair.interval[0] > SLOWER and pair.p < enough:
+                    return f"{pair.ratio:.2f} times as slow as {other}, which is as faithful"
         return None
 
     def _as_faithful(self, heat: int, one: str, other: str) -> bool:
         """Whether one candidate is at least as faithful as another, as far as the turns say."""
         return self.lanes[heat, one].loss <= TWICE * self.lanes[heat, other].loss + ROUNDING
-
-    def _surely_slower(self, heat: int, name: str, other: str) -> bool:
-        found = Ratio.of(*self.durations(heat, other, name))
-        return found is not None and found.value > 1 and found.sure
 
     def ratio(self, name: str, other: str) -> "Ratio | None":
         """Return how many times as long a candidate takes as another; through the reference where they never met."""
@@ -222,6 +222,12 @@ def looks(most: int = 1_000_000) -> frozenset[int]:
 
 
 LOOKS = looks()
+
+
+def leaving_p(number: int) -> float:
+    """Return below which p a candidate leaves after a round: over all looks, however many, that adds up to LEAVING."""
+    look = sum(LEAST <= one <= number for one in LOOKS)
+    return LEAVING / (look * (look + 1)) if look else 0.0
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,16 @@
 """What a choice leaves behind, and `--check`, which measures its winner again."""
 
 import json
+from pathlib import Path
 
 import pytest
 
+from fmbench.backend import Candidate
 from fmbench.command_line import CommandLine
 from fmbench.drivers.choose.arguments import parse, the_parser
+from fmbench.drivers.choose.candidates import base_of, fewer_threads, here_again, planned
 from fmbench.drivers.choose.check import restore
+from fmbench.drivers.choose.production import renamed
 from fmbench.errors import UsageError
 
 from .test_choose import FASTER, NOISY, WRONG, last, of
@@ -48,7 +52,7 @@ def was(path, interval):
 
 
 def row(variant="b", place="winner", **more):
-    said = {"place": place, "reference": "a", "reason": "r"}
+    said = {"place": place, "reference": "a", "reason": "r", "tokens_per_batch": 77 if variant == "b" else None}
     opts = ["--keep 90%", "--model_name my%20model", "--platforms cpu", "--compile True", "--log x.log"]
     return {"workload": "choice", "variant": variant, "overrides": "--threads 1", "opts": opts, "choice": said, **more}
 
@@ -62,9 +66,9 @@ def restored(tmp_path, rows, *words):
 
 def test_a_check_has_the_command_line_of_the_choice_under_its_own(tmp_path):
     rows = [row("a", None), row(), {**row(), "workload": "fidelity"}]
-    command, (winner,) = restored(tmp_path, rows, "--keep", "95%", "--budget", "9s")
+    command, (winner,), batches = restored(tmp_path, rows, "--keep", "95%", "--budget", "9s")
     assert command.given == (("budget", "9s"), ("compile", "True"), ("keep", "95%"), ("model_name", "my model"))
-    assert (winner.name, winner.overrides) == ("b", "--threads 1")
+    assert (winner.name, winner.overrides, batches) == ("b", "--threads 1", {"b": 77})
 
 
 @pytest.mark.parametrize(
@@ -86,3 +90,22 @@ def test_a_file_that_is_no_answer_is_refused(rows, said, tmp_path):
 def test_a_target_that_cannot_be_written_is_refused_before_anything_slow(name, said, tmp_path):
     with pytest.raises(UsageError, match=said):
         parse(["--model_name", "m", "--dataset", "d", "--out", str(tmp_path / name)])
+
+
+def test_a_command_names_a_copy_of_the_texts_that_were_rounded_after(tmp_path):
+    file, kept = tmp_path / "my cache" / "calibration-1.jsonl", Path("calibration-1.jsonl")
+    typed = f"--platform openvino --platform:calibration '{file}' --model:x 'a b'"
+    assert (
+        renamed(typed, file, kept) == "--platform openvino --platform:calibration calibration-1.jsonl --model:x 'a b'"
+    )
+    again = here_again(Candidate("c", renamed(typed, file, kept), "r"), file)
+    assert again.overrides == typed and here_again(Candidate("c", "--threads 1", "r"), file).overrides == "--threads 1"
+
+
+def test_fewer_threads_keep_all_that_the_candidate_has(wings):
+    pytest.importorskip("onnxruntime")
+    base = base_of(CommandLine.parse(["--model_name", str(wings / "tiny")], the_parser().flags), "cpu")
+    one = planned(base, "", Candidate("ort", "--platform onnxruntime", "r"))
+    fewer = fewer_threads(one, base, 1)
+    assert fewer.name == "ort, 1 thread" and dict(one.arguments.given)["model:dtype@"] == "torch.float32"
+    assert dict(fewer.arguments.given) == {**dict(one.arguments.given), "threads": "1"}

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from fmbench import backend, lines
-from fmbench.drivers.choose import candidates, chooser
+from fmbench.drivers.choose import candidates, chooser, set_ups
 from fmbench.drivers.choose.entrant import Entrant
 from fmbench.ending import Terminated
 
@@ -148,6 +148,37 @@ def test_platforms_that_nobody_named_are_no_candidates(choose, monkeypatch):
     found = last(written, "bulk")
     assert found["absent"] == ["hpu"] and "hpu" not in {row["name"] for row in found["candidates"]}
     assert not of(written, "FID", verdict="unsupported") and "vectors" not in err
+
+
+def test_what_is_slow_in_its_first_rounds_alone_stays_and_wins(choose, monkeypatch):
+    real, turns = Entrant.encode, []
+
+    def encode(entrant, texts, profile):
+        vectors, tokens, taken = real(entrant, texts, profile)
+        turns.append(entrant.name)
+        return vectors, tokens, 9 * taken if entrant.name == FASTER and turns.count(FASTER) <= 3 else taken
+
+    monkeypatch.setattr(Entrant, "encode", encode)
+    code, written, _, err = choose(*NOISY, "--vs", FASTER, "--profile", "online", "--budget", "60s")
+    assert code == 0, err
+    rows = {row["name"]: row for row in last(written, "online")["candidates"]}
+    assert last(written, "online")["winner"] == FASTER and "left_in_round" not in rows[FASTER]
+
+
+def test_how_long_judging_takes_and_what_the_budget_sets_up_is_said_before(choose, monkeypatch):
+    monkeypatch.setattr(chooser, "SET_UPS", 1e-6)
+    code, _, _, err = choose(*RACE, "--profile", "bulk")
+    assert code == 0 and "judging, on top of --budget: up to " in err and "candidates encode 60 passages, " in err, err
+    assert "--budget 20s: setting up takes " in err and "and 1 more wait: " in err
+    assert set_ups.is_known(candidates.Planned("x", "", "")) is False
+
+
+def test_those_that_were_set_up_before_are_set_up_first(choose, monkeypatch):
+    order, real = [], Entrant.set_up
+    monkeypatch.setattr(Entrant, "set_up", lambda self, texts: (order.append(self.name), real(self, texts))[1])
+    monkeypatch.setattr(set_ups, "is_known", lambda planned: planned.name == WRONG)
+    assert choose(*RACE, "--profile", "bulk")[0] == 0
+    assert order[:3] == ["noisy float32", WRONG, FASTER]
 
 
 def test_a_budget_for_nothing_says_what_would_do(choose):

@@ -1,0 +1,114 @@
+"""The last part of a choice: the finalists encode all texts, and are held against the reference, the fastest first."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from fmbench.console import Progress, note
+from fmbench.errors import FmbenchError
+
+from . import records
+from .entrant import Entrant, Stable
+from .log import ChoiceLog
+from .production import program_of
+from .quality import Keep, Quality, Ranking, quality
+from .race import Race
+from .texts import Subject
+
+SAMPLE = 64  # passages whose tokens are counted
+MINUTE = 60
+
+
+@dataclass
+class Judge:
+    """Judges entrants of races. `set_up` is called for who was let go. `qualities` are known after `judge`."""
+
+    reference: Entrant
+    entrants: Mapping[str, Entrant]
+    races: Mapping[str, Race]
+    subject: Subject
+    keep: Keep
+    log: ChoiceLog
+    stable: Stable
+    progress: Progress
+    set_up: Callable[[Entrant], None]
+    qualities: dict[str, Quality] = field(default_factory=dict)
+
+    def judge(self, cache: Path) -> None:
+        """Judge who may win, after a word on how long that takes. Raises FmbenchError where the reference fails."""
+        reference, bulk = self.reference.name, self.races.get("bulk")
+        finalists = (name for race in self.races.values() for name in race.finalists())
+        names = list(dict.fromkeys((reference, *finalists)))
+        seconds, passages = self._seconds(names), self.subject.collection.corpus.count()
+        note(
+            f"judging, on top of --budget: up to {len(names)} candidates encode {passages:,} passages, "
+            f"{said(sum(seconds.values()))} as they raced; vectors are kept, and Ctrl-C loses none"
+        )
+        first: Ranking | None = None
+        for place, name in enumerate(names):
+            later = sum(seconds[other] for other in names[place + 1 :])
+            may = name == reference or self._may_win(name)
+            own = self._ranking(self.entrants[name], cache, seconds[name], later) if may else None
+            if own is None:
+                continue
+            first = first or own
+            found = quality(first, own, self.keep)
+            self.qualities[name] = replace(found, kept="shown") if found.least_cosine == 1 else found  # equal vectors
+            ratio = bulk.ratio(name, reference) if bulk else None
+            self.log.write("FID", records.fidelity(name, reference, self.qualities[name], ratio, passages))
+
+    def _seconds(self, names: "list[str]") -> dict[str, float]:
+        """Return how long each takes to encode all passages at the pace of its turns, those in bulk if any."""
+        if self.reference.encoder is None:
+            self.set_up(self.reference)
+        if self.reference.encoder is None:
+            raise FmbenchError(f"{self.reference.name}, the reference: {self.reference.why_not}")
+        some = self.subject.passages[:SAMPLE]
+        tokens = float(self.reference.encoder.tokenise(some).lengths.mean()) * self.subject.collection.corpus.count()
+        found = {}
+        for name in names:
+            lanes = [lane for race in reversed(list(self.races.values())) if (lane := race.lane(name)) and lane.turns]
+            turns = lanes[0].turns.values()
+            found[name] = tokens * sum(one.nanoseconds for one in turns) / sum(one.tokens for one in turns) / 1e9
+        return found
+
+    def _may_win(self, name: str) -> bool:
+        """Whether in some profile no candidate that is shown to keep enough is surely faster."""
+        shown = [other for other, found in self.qualities.items() if found.kept == "shown"]
+        return any(
+            not any((found := race.ratio(name, other)) and found.apart and found.value > 1 for other in shown)
+            for race in self.races.values()
+            if name in race.finalists()
+        )
+
+    def _ranking(self, entrant: Entrant, cache: Path, seconds: float, later: float) -> Ranking | None:
+        """Return what a candidate makes of all texts; None where it fails. Raises FmbenchError for the reference.
+
+        It takes so many `seconds`, as far as is known, and those after it `later`.
+        """
+
+        def tell(done: int, count: int) -> None:
+            left = later + seconds * (1 - done / max(1, count))
+            self.progress.show(
+                f"judges {entrant.name}: {done:,} of {count:,} passages ({said(left)} left, all together)"
+            )
+
+        if entrant.encoder is None:
+            self.set_up(entrant)
+        if entrant.encoder is not None:
+            self.stable.activate(entrant)
+            try:
+                found = Ranking.of(entrant.encoder, self.subject.collection, cache, tell)
+                entrant.program = program_of(entrant.encoder)
+                return found
+            except Exception as error:  # as while it races
+                entrant.fail(error)
+                self.log.write("FID", records.failure(entrant, self.reference.name))
+        if entrant is self.reference:
+            raise FmbenchError(f"{entrant.name}, the reference: {entrant.why_not}")
+        return None
+
+
+def said(seconds: float) -> str:
+    """Return how long something takes at most, as people say it."""
+    return f"{seconds:.0f} s at most" if seconds < 2 * MINUTE else f"{seconds / MINUTE:.0f} min at most"

@@ -1,0 +1,44 @@
+"""Who leaves a race, and when: pure turns, no model."""
+
+import random
+
+from fmbench.drivers.choose.race import LOOKS, Race, Turn, leaving_p
+
+SPREAD = 0.3  # of a turn, log-normal: a busy machine
+
+
+def race(paces, rounds, seed=0, unlucky=0):
+    """Return a race of a reference and others, and who left when; the first turns of `b` are 5 times as slow."""
+    found, draw, gone = Race("online", "reference"), random.Random(seed), {}
+    for name in ("reference", *paces):
+        found.enter(name)
+    for number in range(rounds):
+        for name in found.live(0):
+            pace = paces.get(name, 1.0) * (5 if name == "b" and number < unlucky else 1)
+            taken = int(1e6 * pace * draw.lognormvariate(0, SPREAD))
+            found.take(Turn("online", 0, number, name, 1, 10, taken, 1.0, 1.0))
+        gone |= {name: number + 1 for name, _ in found.look(0, number + 1)}
+    return found, gone
+
+
+def test_a_candidate_with_bad_luck_at_first_stays_in():
+    found, gone = race({"b": 0.5, "c": 2.0}, 40, unlucky=3)
+    assert "b" in found.live(0) and 10 < gone["c"] <= 22, gone
+    assert found.finalists()[0] == "b"
+
+
+def test_nobody_leaves_before_the_test_can_tell():
+    _, gone = race({"c": 20.0}, 10)
+    assert not gone
+    _, gone = race({"c": 20.0}, 11)
+    assert gone == {"c": 11}
+
+
+def test_equal_candidates_stay_however_often_it_is_asked():
+    left = [bool(race({"a": 1.0, "b": 1.0, "c": 1.0}, 60, seed)[1]) for seed in range(30)]
+    assert sum(left) == 0
+
+
+def test_the_looks_share_one_error():
+    assert leaving_p(3) == 0
+    assert sum(leaving_p(number) for number in LOOKS) < 0.01 < 1.1 * sum(leaving_p(number) for number in LOOKS)
