@@ -31,6 +31,12 @@ class Planned:
     arguments: ModelCommand | None = None
     why_not: str | None = None
 
+    @property
+    def compiles(self) -> bool:
+        """Whether torch's compiler takes its time for it; what a platform always does is told from that."""
+        one = self.arguments
+        return one is not None and one.compile and not backend.find(one.platform).always_compiles
+
     def plan(self) -> EncoderPlan:
         """Return the checked command line. Raises UsageError and PlatformError."""
         if self.arguments is None:

@@ -28,6 +28,7 @@ from .texts import Subject
 if TYPE_CHECKING:
     import numpy as np
 
+SLACK = 0.2  # of the budget, that the least rounds may take beyond it where all of it went into set-ups
 SET_UPS = 0.6  # of the budget, after which nobody else is set up
 TURN_SECONDS = {"online": 0.1, "bulk": 0.4}  # that the reference should take, at least
 TEXTS = {"online": (1, 16), "bulk": (8, 64)}  # of a turn, at least and at most
@@ -207,8 +208,7 @@ class Chooser:
         """Who was in no heat yet; those first whose files lie in the cache, those last that compile."""
         entered = {name for race in self._races.values() for _, name in race.lanes}
         found = [one for one in self._entrants.values() if one.why_not is None and one.name not in entered]
-        found.sort(key=lambda one: bool(one.planned.arguments and one.planned.arguments.compile))
-        return sorted(found, key=lambda one: not set_ups.is_known(one.planned))
+        return sorted(found, key=lambda one: (one.planned.compiles, not set_ups.is_known(one.planned)))
 
     def _fill_heat(self) -> None:
         """Set those up who race next: those who did already, and as many more as memory and budget take."""
@@ -294,11 +294,11 @@ class Chooser:
 
     def _check_budget(self, race: Race, seconds: float) -> None:
         """Raise UsageError where the budget ends before there is anything to say of a race."""
-        rounds, every = race.rounds(self._heat), len(self._races)
-        if self._left <= 0 and rounds < EARLY:
-            least = self._arguments.budget - self._left + (LEAST * every - rounds) * seconds
+        rounds, budget = race.rounds(self._heat), self._arguments.budget
+        if self._left <= 0 and (EARLY - rounds) * seconds > SLACK * budget:
+            least = budget - self._left + (LEAST * len(self._races) - rounds) * seconds
             raise UsageError(
-                f"--budget {self._arguments.budget:g}s: a round of {len(race.live(self._heat))} candidates takes "
+                f"--budget {budget:g}s: a round of {len(race.live(self._heat))} candidates takes "
                 f"{seconds:.2g} s; give at least {least:.0f}s, or fewer candidates (what is measured is kept)"
             )
 

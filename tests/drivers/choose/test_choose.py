@@ -186,6 +186,14 @@ def test_a_budget_for_nothing_says_what_would_do(choose):
     assert code == 2 and "give at least" in err.splitlines()[-1], err
 
 
+def test_where_set_ups_spent_the_budget_the_least_rounds_are_raced(choose, monkeypatch):
+    monkeypatch.setattr(chooser, "SLACK", 1e6)
+    code, written, out, err = choose(*NOISY, "--vs", FASTER, "--budget", "0.01s")
+    assert code == 0 and "the budget ended before the order was known" in out, err
+    for profile in ("online", "bulk"):
+        assert {row["rounds"] for row in last(written, profile)["candidates"]} == {3}
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
