@@ -84,9 +84,9 @@ def choose(race: Race, known: Mapping[str, Known]) -> Choice:
 
 
 def ties(race: Race, fastest: str, other: str) -> bool:
-    """Whether another candidate cannot be told from the fastest."""
-    found = race.ratio(other, fastest)
-    return found is None or not found.apart
+    """Whether another candidate cannot be told from the fastest; who left was surely slower than somebody."""
+    lane, found = race.lane(other), race.ratio(other, fastest)
+    return not (lane and lane.left) and (found is None or not found.apart)
 
 
 def why(race: Race, best: Place, enough: Sequence[Place], others: Sequence[str]) -> str:

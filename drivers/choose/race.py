@@ -14,7 +14,7 @@ from fmbench.pairs import Pair
 EQUAL = 0.02  # of a ratio: closer than that is a tie, and an order is known to that
 SURE = 0.001  # p of the test: a race looks often, at many pairs, and one false verdict ends a candidate
 LEAST = 10  # rounds before a pair has a verdict, and before a race may end
-EARLY, FAR = 3, 1.5  # so many rounds, each of them so many times as slow, tell two apart where a budget ends so soon
+EARLY = 3  # rounds before anything is said of a race: where a budget ends so soon, intervals alone tell
 LEAVING, SLOWER = 0.01, 1.05  # p of all looks together, and where the interval begins, of who leaves
 GROWTH = 1.3  # rounds between two looks: a rule that peeks less is fooled less
 TWICE, ROUNDING = 2.0, 1e-6  # what is lost of the mean cosine, before one candidate is less faithful than another
@@ -238,16 +238,14 @@ class Ratio:
     low: float
     high: float
     pair: Pair | None = None
-    far: bool = False  # one was far slower in every round: sure before there are enough of them for a verdict
 
     @classmethod
     def of(cls, a: Sequence[int], b: Sequence[int]) -> "Ratio | None":
         """Compare b with a, which were taken in the same rounds; None for none."""
         if not a:
             return None
-        pair, ratios = Pair.of(a, b), [theirs / mine for mine, theirs in zip(a, b, strict=True)]
-        far = len(ratios) >= EARLY and (min(ratios) > FAR or max(ratios) < 1 / FAR)
-        return cls(pair.ratio, *pair.interval, pair, far)
+        pair = Pair.of(a, b)
+        return cls(pair.ratio, *pair.interval, pair)
 
     def over(self, other: "Ratio") -> "Ratio":
         """Return the ratio of two ratios to the same third one; what is not sure of either adds up."""
@@ -267,10 +265,10 @@ class Ratio:
 
     @property
     def sure(self) -> bool:
-        """Whether one is faster than the other beyond doubt."""
-        if self.pair is None:
+        """Whether one is faster than the other beyond doubt: by the test, or the interval where no test can tell."""
+        if self.pair is None or self.pair.verdict is None:
             return not self.low <= 1 <= self.high
-        return self.far or (self.pair.verdict in ("faster", "slower") and self.pair.p < SURE)
+        return self.pair.verdict in ("faster", "slower") and self.pair.p < SURE
 
     @property
     def apart(self) -> bool:

@@ -1,7 +1,9 @@
 """Who leaves a race, and when: pure turns, no model."""
 
 import random
+from dataclasses import replace
 
+from fmbench.drivers.choose.decision import ties
 from fmbench.drivers.choose.race import LOOKS, Race, Turn, leaving_p
 
 SPREAD = 0.3  # of a turn, log-normal: a busy machine
@@ -32,6 +34,15 @@ def test_nobody_leaves_before_the_test_can_tell():
     assert not gone
     _, gone = race({"c": 20.0}, 11)
     assert gone == {"c": 11}
+
+
+def test_who_left_is_no_tie_and_few_rounds_are_told_by_their_intervals():
+    found, _ = race({"b": 0.5, "c": 2.0}, 5)
+    assert not ties(found, "b", "c") and found.ratio("c", "b").pair.verdict is None
+    found, gone = race({"b": 0.5, "c": 2.0}, 40)
+    found.lanes[0, "c"].turns = {number: replace(turn, nanoseconds=found.lanes[0, "b"].turns[number].nanoseconds)
+                                 for number, turn in found.lanes[0, "c"].turns.items()}  # fmt: skip
+    assert "c" in gone and not found.ratio("c", "b").apart and not ties(found, "b", "c")
 
 
 def test_equal_candidates_stay_however_often_it_is_asked():
