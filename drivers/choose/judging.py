@@ -69,7 +69,9 @@ class Judge:
         for name in names:
             lanes = [lane for race in reversed(list(self.races.values())) if (lane := race.lane(name)) and lane.turns]
             turns = lanes[0].turns.values()
-            found[name] = tokens * sum(one.nanoseconds for one in turns) / sum(one.tokens for one in turns) / 1e9
+            found[name] = (
+                tokens * sum(one.nanoseconds for one in turns) / max(1, sum(one.tokens for one in turns)) / 1e9
+            )
         return found
 
     def _may_win(self, name: str) -> bool:
