@@ -12,7 +12,7 @@ from fmbench import stats
 from fmbench.pairs import Pair
 
 EQUAL = 0.02  # of a ratio: closer than that is a tie, and an order is known to that
-SURE = 0.001  # p of the test: a race looks often, at many pairs, and one false verdict ends a candidate
+SURE = 0.001  # p of the test where a race ends before its budget: that is asked after every round
 LEAST = 10  # rounds before a pair has a verdict, and before a race may end
 EARLY = 3  # rounds before anything is said of a race: where a budget ends so soon, intervals alone tell
 LEAVING, SLOWER = 0.01, 1.05  # p of all looks together, and where the interval begins, of who leaves
@@ -195,7 +195,9 @@ class Race:
         names = sorted(self.live(heat), key=lambda name: self.lanes[heat, name].nanoseconds_per_text)
         for faster, slower in itertools.pairwise(names):
             found = Ratio.of(*self.durations(heat, faster, slower))
-            if found is None or not (found.apart or found.half_width <= EQUAL):
+            if found is None or found.pair is None:
+                return False
+            if not (found.apart and found.pair.p < SURE) and found.half_width > EQUAL:
                 return False
         return True
 
@@ -268,7 +270,7 @@ class Ratio:
         """Whether one is faster than the other beyond doubt: by the test, or the interval where no test can tell."""
         if self.pair is None or self.pair.verdict is None:
             return not self.low <= 1 <= self.high
-        return self.pair.verdict in ("faster", "slower") and self.pair.p < SURE
+        return self.pair.verdict in ("faster", "slower")
 
     @property
     def apart(self) -> bool:

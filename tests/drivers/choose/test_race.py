@@ -39,6 +39,8 @@ def test_nobody_leaves_before_the_test_can_tell():
 def test_who_left_is_no_tie_and_few_rounds_are_told_by_their_intervals():
     found, _ = race({"b": 0.5, "c": 2.0}, 5)
     assert not ties(found, "b", "c") and found.ratio("c", "b").pair.verdict is None
+    found, _ = race({"b": 0.2}, 12)
+    assert not ties(found, "b", "reference")  # no p can be below 0.1% so early
     found, gone = race({"b": 0.5, "c": 2.0}, 40)
     found.lanes[0, "c"].turns = {number: replace(turn, nanoseconds=found.lanes[0, "b"].turns[number].nanoseconds)
                                  for number, turn in found.lanes[0, "c"].turns.items()}  # fmt: skip
