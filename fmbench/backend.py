@@ -68,6 +68,7 @@ class Backend(ABC):
     unpadded: ClassVar[bool] = False  # True where `UNPADDED` attention runs
     resource: ClassVar[str] = "cpu"  # what a cluster counts such devices by
     model: Model = None  # after `prepare`: the model as it is called
+    _index: int = 0  # after `setup`: which of several devices
     device: Any = None  # after `setup`: the torch.device of the platform, or None where tensors stay on the host
 
     @classmethod

@@ -7,6 +7,7 @@ import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from fmbench import host
@@ -62,6 +63,14 @@ class Settings:
             call(torch, name, value)
         for name, original in self._originals.items():
             assign(torch, name, options["torch.set"].get(name, original))
+
+
+@cache
+def threads_at_start() -> int:
+    """Return the threads that torch had when this was first asked: set-ups one after the other change them."""
+    import torch
+
+    return torch.get_num_threads()
 
 
 def default_threads() -> int:

@@ -10,7 +10,7 @@ from fmbench.encoder import Encoder, Role, Timings
 from fmbench.errors import FmbenchError, UsageError, first_line
 from fmbench.measure import Clock
 from fmbench.session import facts_of
-from fmbench.torch_settings import Settings
+from fmbench.torch_settings import Settings, threads_at_start
 
 from .candidates import Planned
 
@@ -55,8 +55,11 @@ class Entrant:
 
         In bulk, the tokens a batch that are best are measured on all of them, where nothing says how many.
         """
+        import torch
+
         clock = Clock()
         start, before = clock.now(), counters.host_resident()
+        torch.set_num_threads(threads_at_start())  # of one without --threads; the one before may have had fewer
         try:
             plan = self.planned.plan()
             plan.similarity(None)

@@ -4,6 +4,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from fmbench.errors import UsageError, first_line
@@ -162,7 +163,7 @@ class Compute:
         excluded = 0 if self._recipe.include_prompt is not False else prompt_length
         pooled: list[tuple[Batch, torch.Tensor]] = []
         with self._lock, self._inference():
-            for batch in batches(tokens.lengths, budget, self._lengths):
+            for batch in self._batches(tokens, budget):
                 known = kept.take(batch.positions) if kept else None
                 if known is not None:
                     result[batch.positions] = known
@@ -172,6 +173,12 @@ class Compute:
                     fetch(pooled, result, timings, kept)
             fetch(pooled, result, timings, kept)
         return result
+
+    def _batches(self, tokens: Tokens, budget: int) -> Iterator[Batch]:
+        """Yield the batches of a chunk. Where shapes are fixed, one text alone is one row, if there may be several shapes."""
+        for batch in batches(tokens.lengths, budget, self._lengths):
+            alone = len(tokens.lengths) == 1 and not self._platform.single_shape
+            yield replace(batch, rows=1) if alone else batch
 
     @contextlib.contextmanager
     def _inference(self) -> Iterator[None]:

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
 from fmbench.backends.cpu import CpuBackend
 from fmbench.backends.openvino import OpenvinoBackend
@@ -72,8 +73,9 @@ def test_few_shapes_and_the_same_vectors(compiled, load: Load, tiny_text_model: 
     counted = [rows * length for rows, length in shapes.seen]
     warm = [rows * length for rows, length in set(shapes.seen)]  # each shape was computed once before it counted
     assert encoder.timings.padded_tokens == sum(counted) - sum(warm)
-    encoder.encode(["one"])
-    assert set(shapes.seen) == {(4, 32), (2, 64)}
+    alone = encoder.encode(["one"])
+    assert set(shapes.seen) == {(4, 32), (2, 64), (1, 32)}  # one text alone is a row of its own
+    np.testing.assert_allclose(alone, load(tiny_text_model).encode(["one"]), atol=1e-5)
     assert encoder.timings.phases["compile"] > 0 and "warm_up" not in encoder.timings.phases
 
 
@@ -81,6 +83,7 @@ def test_more_shapes_than_dynamo_compiles_by_itself(compiled) -> None:
     """Beyond its limit Dynamo runs eagerly without a word, which here would be the slow path."""
     from fmbench.torch_settings import CompilationWatch
 
+    torch._dynamo.reset()  # of shapes that another test compiled
     lengths = (*range(4, 40, 4), 64)
     assert len(lengths) > 8
     encoder = compiled(Recipe(tokens_per_batch=1, lengths=lengths))
@@ -106,6 +109,10 @@ def test_a_length_is_enough_for_a_platform_of_one_shape(compiled, monkeypatch: p
     assert compiled(Recipe())._compute._lengths == (64,)
     with pytest.raises(UsageError, match="--lengths 32,64: --platform cpu runs one shape a process; give one length"):
         compiled()
+    encoder = compiled(Recipe(tokens_per_batch=128))
+    shapes = Shapes(encoder, monkeypatch)
+    encoder.encode(["one"])
+    assert set(shapes.seen) == {(2, 64)}
 
 
 def test_openvino(load: Load, tiny_text_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

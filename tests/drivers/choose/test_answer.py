@@ -7,6 +7,7 @@ import pytest
 
 from fmbench.backend import Candidate
 from fmbench.command_line import CommandLine
+from fmbench.drivers.choose import entrant
 from fmbench.drivers.choose.arguments import parse, the_parser
 from fmbench.drivers.choose.candidates import base_of, fewer_threads, here_again, planned
 from fmbench.drivers.choose.check import restore
@@ -109,3 +110,16 @@ def test_fewer_threads_keep_all_that_the_candidate_has(wings):
     fewer = fewer_threads(one, base, 1)
     assert fewer.name == "ort, 1 thread" and dict(one.arguments.given)["model:dtype@"] == "torch.float32"
     assert dict(fewer.arguments.given) == {**dict(one.arguments.given), "threads": "1"}
+
+
+def test_what_is_set_up_after_one_with_fewer_threads_has_its_own(wings, tiny_text_model, restore_torch, monkeypatch):
+    monkeypatch.setattr(entrant, "threads_at_start", lambda: 2)
+    base = base_of(CommandLine.parse(["--model_name", str(tiny_text_model)], the_parser().flags), "cpu")
+    one = planned(base, "", Candidate("cpu float32", "--platform cpu", "r"))
+    seen = {}
+    for candidate in (fewer_threads(one, base, 1), one):
+        member = entrant.Entrant(candidate)
+        member.set_up({"online": ["a text"]})
+        assert member.why_not is None
+        seen[member.name] = member.facts["threads"]
+    assert seen == {"cpu float32, 1 thread": 1, "cpu float32": 2}
