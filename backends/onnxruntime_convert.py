@@ -30,6 +30,9 @@ FLOAT = {
 
 
 PROGRAM = """\
+import os
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before the import, which else notes an identity of this machine
 import onnxruntime
 
 MODEL = {file!r}  # copy its folder: this one is a cache, and may be deleted

@@ -1,4 +1,7 @@
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -80,6 +83,20 @@ def test_a_graph_agrees_with_eager_for_every_shape(small, recwarn, capfd) -> Non
     assert facts["precision"] == "float32" and facts["products"] == {"float32": 7}  # six by weights, one attention
     assert set(facts["onnxruntime_nodes"]) == {room.CPU} and facts["least_cosine"] > 0.9999
     assert not recwarn.list and capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "from fmbench.backends.onnxruntime import OnnxruntimeBackend as B; B.choices()",
+        onnxruntime_convert.PROGRAM.partition("\nMODEL")[0],
+    ],
+)
+def test_nothing_is_told_to_the_maker_of_the_library(lines: str, tmp_path: Path) -> None:
+    inherited = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    code = lines + "\nimport sys; assert 'onnxruntime' in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True, env={**inherited, "XDG_CACHE_HOME": str(tmp_path)})
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("threads", [1, 2])
