@@ -1,3 +1,4 @@
+import copy
 import json
 import os
 import subprocess
@@ -22,6 +23,7 @@ from fmbench.errors import PlatformError, UsageError
 from fmbench.lines import Res, is_json, parse_line
 from fmbench.listing import list_backends
 from fmbench.options import parse_arguments
+from fmbench.quantisation import Quantisation
 
 from ..encoder.conftest import text_arguments
 
@@ -141,13 +143,31 @@ def test_a_published_file_runs_as_it_is(small, published: Path) -> None:
     (published.parent / "model.onnx_data").unlink()
 
 
+def test_a_float_file_of_nearly_the_same_weights_is_refused(small, published: Path) -> None:
+    other = copy.deepcopy(small)
+    torch.manual_seed(2)
+    with torch.no_grad():
+        for weights in other.encoder.parameters():
+            weights.add_(torch.randn_like(weights) * 0.05)
+    _, forward = opened(other, "--platform:model", str(published))
+    with pytest.raises(PlatformError, match=r"model.onnx: is of other weights .*\(least cosine 0\.9\d+ .* 0.99 is"):
+        forward(tokens(2, 16))
+
+
+def test_a_file_in_8_bits_may_differ_as_rounding_does(small, published: Path, tmp_path: Path) -> None:
+    OnnxConverter(room.CPU, 0, None, None, Quantisation("int8", "onnxruntime")).quantise(published.parent, tmp_path, [])
+    platform, forward = opened(small, "--platform:model", str(tmp_path / "model.onnx"))
+    forward(tokens(3, 16))
+    assert platform._converted.graphs.popitem()[1].rounded and platform.model_facts()  # held to 0.8
+
+
 def test_a_file_of_another_model_is_refused(published: Path) -> None:
     config = transformers.BertConfig(
         vocab_size=200, hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=64
     )
     torch.manual_seed(1)
     _, forward = opened(transformers.BertModel(config).eval(), "--platform:model", str(published))
-    with pytest.raises(PlatformError, match=r"does not compute what torch does \(least cosine -?0\.\d+"):
+    with pytest.raises(PlatformError, match=r"weights than the model's folder \(least cosine -?0\.\d+ .* 0.99 is"):
         forward(tokens(2, 16))
 
 
