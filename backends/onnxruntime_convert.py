@@ -157,7 +157,7 @@ class OnnxConverter(Converter):
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
         options.add_session_config_entry("session.force_spinning_stop", "1")
-        options.log_severity_level = 3
+        options.log_severity_level = 4  # what it has to say of an error is in the exception
         options.enable_profiling = True
         options.profile_file_prefix = str(Path(seen.name, "profile"))
         numbered = {"device_id": str(self._index)} if self._device else {}
@@ -187,6 +187,7 @@ class OnnxConverter(Converter):
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
+        options.log_severity_level = 4
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         try:
             session = onnxruntime.InferenceSession(self.published, options, providers=["CPUExecutionProvider"])

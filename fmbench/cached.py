@@ -48,6 +48,13 @@ def folder(name: str | None, make: Make) -> Iterator[Path]:
     yield target
 
 
+def discard(target: Path) -> None:
+    """Remove a folder of the cache, so that it is made again; what another process has open stays open."""
+    there = tempfile.TemporaryDirectory(dir=root(), prefix=f".{target.name}.", suffix=".part")
+    with there as part, contextlib.suppress(FileNotFoundError):  # another process was first
+        target.rename(Path(part) / "damaged")
+
+
 def writable(place: Path) -> bool:
     """Whether files can be made in a folder, which is made itself; where they cannot, that is said."""
     try:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from fmbench import cached
+from fmbench.console import warn
 from fmbench.digest import digest_of_json
 from fmbench.errors import FmbenchError, PlatformError, one_line
 from fmbench.facts import versions
@@ -131,8 +132,6 @@ class ConvertedModel:
             return []
         module, making = ByPosition(self._model, names), _Making(self._converter)
         graph = making.graph(module, batch, self._key(names))
-        rounded = self._converter.quantisation is not None
-        making.took("check", lambda: making.hold(module, graph, batch, rounded))
         self.least_cosine = min(making.cosine, self.least_cosine or 1.0)
         self.graphs[names], self._named[names] = graph, module.named
         self._folders[names] = making.folder
@@ -159,41 +158,68 @@ class _Making:
         self.folder: Path | None = None  # that stays
         self._converter = converter
 
-    def took(self, name: str, call: Callable[[], Any], of: str = "") -> None:
-        """Run a step as a phase. Raises PlatformError for whatever a stack raises `of` something."""
+    def took(self, name: str, call: Callable[[], Any]) -> None:
+        """Run a step as a phase. Raises PlatformError for whatever a stack raises."""
         try:
             with quiet():
                 self.phases.append(Phase.timed(name, call))
         except FmbenchError:
             raise
         except Exception as error:  # an operation that it does not know, a property that it refuses
-            raise PlatformError(f"{self._converter.said}: {said(error)}{of}; {self._converter.instead}") from error
+            raise PlatformError(f"{self._converter.said}: {said(error)}; {self._converter.instead}") from error
 
     def graph(self, module: ByPosition, batch: Batch, key: Mapping[str, Any] | None) -> Any:
-        """Return the opened graph, made where the cache does not have it."""
+        """Return the graph, opened and checked, made where the cache does not have it."""
         converter, rounded = self._converter, self._converter.quantisation
         opened: list[Any] = []
+
+        def use(folder: Path) -> None:
+            self.took("open", lambda: opened.append(converter.open(folder)))
+            self.took("check", lambda: self.hold(module, opened[-1], batch, rounded is not None))
+
         if converter.published:
-            self.took("open", lambda: opened.append(converter.open(Path())))
+            use(Path())
             self.folder = converter.published.parent
-            return opened[0]
+            return opened[-1]
 
         def export(folder: Path) -> None:
             with torch.no_grad():
                 self.took("convert", lambda: converter.export(module, example(batch), folder))
 
         def quantise(folder: Path) -> None:
-            with cached.folder(self._name(key, {}), export) as exported:
+            def check(exported: Path) -> None:
                 self.took("check", lambda: self.hold(module, converter.open(exported), batch, rounded=False))
+
+            with self._sound(self._name(key, {}), export, check) as exported:
                 texts = rounded.batches(module.model, module.names) if rounded else []
                 self.took("quantize", lambda: converter.quantise(exported, folder, texts))
 
         name = self._name(key, rounded.facts() if rounded else {})
-        with cached.folder(name, quantise if rounded else export) as folder:
-            kept = f" (kept in {folder}; delete it if it is damaged)" if name else ""
-            self.took("open", lambda: opened.append(converter.open(folder)), kept)
+        with self._sound(name, quantise if rounded else export, use) as folder:
             self.folder = folder if name else None
-        return opened[0]
+        return opened[-1]
+
+    @contextlib.contextmanager
+    def _sound(self, name: str | None, make: cached.Make, use: Callable[[Path], None]) -> Iterator[Path]:
+        """Yield a folder of the cache that `use` has passed: one that was there and is damaged is made again."""
+        made: list[Path] = []
+
+        def noted(folder: Path) -> None:
+            make(folder)
+            made.append(folder)
+
+        with contextlib.ExitStack() as stack:
+            folder = stack.enter_context(cached.folder(name, noted))
+            try:
+                use(folder)
+            except PlatformError as error:
+                if made:
+                    raise
+                warn(f"{folder} is damaged, and converted again: {error}")
+                cached.discard(folder)
+                stack.enter_context(cached.folder(name, make))
+                use(folder)
+            yield folder
 
     def _name(self, key: Mapping[str, Any] | None, more: Mapping[str, Any]) -> str | None:
         """Return what a graph is called in the cache."""
@@ -223,8 +249,8 @@ class _Making:
         """Return the error that says how a conversion is wrong, or what a published file is not."""
         if file := self._converter.published:
             return PlatformError(
-                f"--platform:model {file}: is of other weights than the model's folder ({how}); name the folder that it "
-                "was made from as --model_name"
+                f"--platform:model {file}: is of other weights than the model's folder ({how}); name the folder that "
+                "it was made from as --model_name"
             )
         return PlatformError(
             f"{self._converter.said}: the converted model does not compute what torch does ({how}); "

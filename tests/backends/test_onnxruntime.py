@@ -186,6 +186,18 @@ def test_a_file_that_takes_no_texts_is_one_line(small, tmp_path: Path) -> None:
         opened(small, "--platform:model", str(file))
 
 
+def test_a_damaged_file_is_converted_again_without_a_word_of_the_library(small, tmp_path, monkeypatch, capfd) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    batch = tokens(2, 16)
+    opened(small)[1](batch)
+    (file,) = tmp_path.glob("fmbench/*/model.onnx")
+    whole = file.read_bytes()
+    file.write_bytes(whole[: len(whole) // 2])
+    with torch.no_grad():
+        assert torch.allclose(opened(small)[1](batch).last_hidden_state, small(**batch).last_hidden_state, atol=1e-4)
+    assert capfd.readouterr().err.count("\n") == 1 and file.stat().st_size == len(whole)
+
+
 def test_bound_tensors_give_the_same(small, published: Path) -> None:
     """As on a GPU, whose memory torch and the graph share; here both are on the host."""
     graph = OnnxConverter(room.CPU, 0, torch.device("cpu"), published, None).open(Path())
