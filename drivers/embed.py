@@ -21,7 +21,7 @@ from fmbench.options import build_parser, parse_arguments
 from fmbench.session import LogWriter, Session, given, platform_facts, run_facts
 from fmbench.source import Source
 from fmbench.stopping import Rule
-from fmbench.torch_settings import CompilationWatch, Settings
+from fmbench.torch_settings import CompilationWatch, Settings, spin_briefly
 
 from .bench import Bench
 from .isolate import CEILING_VARIABLE, CHILD_VARIABLE, measure_in_children, trace_path
@@ -44,6 +44,8 @@ def drive(argv: Sequence[str]) -> int:
     command = recall(argv, parser)
     arguments = parse_arguments(command.words, PROGRAM)
     plans = plan(command, arguments, PROGRAM, say=(lambda text: None) if CHILD_VARIABLE in os.environ else note)
+    if len({planned.platform.name for planned in plans}) > 1:
+        spin_briefly()  # what one library's threads burn, another's would need
     check_profile(arguments.profile, arguments.resume)
     history = History(arguments.resume) if arguments.resume else None
     if history is not None:
