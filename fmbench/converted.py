@@ -16,7 +16,6 @@ import torch
 from torch import Tensor
 
 from fmbench import cached
-from fmbench.console import warn
 from fmbench.digest import digest_of_json
 from fmbench.errors import FmbenchError, PlatformError, one_line
 from fmbench.facts import versions
@@ -190,36 +189,14 @@ class _Making:
             def check(exported: Path) -> None:
                 self.took("check", lambda: self.hold(module, converter.open(exported), batch, rounded=False))
 
-            with self._sound(self._name(key, {}), export, check) as exported:
+            with cached.sound_folder(self._name(key, {}), export, check) as exported:
                 texts = rounded.batches(module.model, module.names) if rounded else []
                 self.took("quantize", lambda: converter.quantise(exported, folder, texts))
 
         name = self._name(key, rounded.facts() if rounded else {})
-        with self._sound(name, quantise if rounded else export, use) as folder:
+        with cached.sound_folder(name, quantise if rounded else export, use) as folder:
             self.folder = folder if name else None
         return opened[-1]
-
-    @contextlib.contextmanager
-    def _sound(self, name: str | None, make: cached.Make, use: Callable[[Path], None]) -> Iterator[Path]:
-        """Yield a folder of the cache that `use` has passed: one that was there and is damaged is made again."""
-        made: list[Path] = []
-
-        def noted(folder: Path) -> None:
-            make(folder)
-            made.append(folder)
-
-        with contextlib.ExitStack() as stack:
-            folder = stack.enter_context(cached.folder(name, noted))
-            try:
-                use(folder)
-            except PlatformError as error:
-                if made:
-                    raise
-                warn(f"{folder} is damaged, and converted again: {error}")
-                cached.discard(folder)
-                stack.enter_context(cached.folder(name, make))
-                use(folder)
-            yield folder
 
     def _name(self, key: Mapping[str, Any] | None, more: Mapping[str, Any]) -> str | None:
         """Return what a graph is called in the cache."""

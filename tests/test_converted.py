@@ -86,7 +86,7 @@ def test_a_damaged_folder_is_converted_again_with_one_line(damage: str, way: Qua
     found = ConvertedModel(small(), FakeConverter(small(), quantisation=way))
     assert "convert" in names(found.ready(tokens(2, 7))) and (found.least_cosine or 0) > 0.8
     (line,) = capsys.readouterr().err.splitlines()
-    assert f"{folder} is damaged, and converted again: --platform fake: " in line
+    assert f"{folder} is damaged, and made again: --platform fake: " in line
     again = ConvertedModel(small(), FakeConverter(small(), quantisation=way))
     assert names(again.ready(tokens(2, 7))) == ["open", "check"] and capsys.readouterr().err == ""
     assert sum(path.is_dir() for path in cached.root().iterdir()) == (2 if way else 1)

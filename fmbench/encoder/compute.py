@@ -143,8 +143,9 @@ class Compute:
         with self._lock, self._inference():
             if role not in self.budgets:
                 with timings.phase("budget"):
+                    default = self._platform.tokens_per_batch
                     self.budgets[role] = measured_once(
-                        whole, lambda: measure_budgets(tokens.lengths, run, self._lengths)
+                        whole, default, lambda: measure_budgets(tokens.lengths, run, default, self._lengths)
                     )
                 self._platform.recover()
             return self.budgets[role].tokens
