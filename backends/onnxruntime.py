@@ -77,6 +77,10 @@ class OnnxruntimeBackend(Backend):
             found.append(Candidate("int8", "--platform:quantize int8", f"this CPU multiplies {named}"))
         return found
 
+    def compiles(self, arguments: Arguments) -> bool | None:
+        """Return None: every model is a graph."""
+        return None
+
     def _check(self, arguments: Arguments) -> None:
         if arguments.compile:
             raise UsageError("--compile: --platform onnxruntime does without torch.compile; leave it out")

@@ -107,6 +107,8 @@ class ConvertedModel:
 
     def __init__(self, model: Any, converter: Converter) -> None:
         """Take the model of torch, and what makes another stack's of it."""
+        if converter.quantisation is not None:
+            converter.quantisation.warn_of_few()
         self._model, self._converter = model, converter
         self._named: dict[tuple[str, ...], bool] = {}
         self.graphs: dict[tuple[str, ...], Any] = {}  # what the converter opened, by the names of their inputs

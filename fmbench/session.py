@@ -242,12 +242,20 @@ def platform_facts(platform: Backend, arguments: Arguments) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         **placement.facts(),
         "gradients": torch.is_grad_enabled() and not arguments.inference,
-        "compile": arguments.compile or platform.always_compiles,
+        "compile": platform.compiles(arguments),
         "options": [f"--{name} {value}" for name, value in given(arguments) if ":" in name],
         "torch_settings": torch_settings.settings(),
         **platform.facts(),
     }
     return found if arguments.disclose else facts.discreet(found)
+
+
+def note_precision(platform: Backend, dtype: str) -> None:
+    """Say where a platform computes in another type than the weights have: such figures compare with no others."""
+    weights = dtype.partition(",")[0]
+    computed = platform.computes_in(weights)
+    if computed != weights:
+        note(f"{platform.name} computes these {weights} weights in {computed}")
 
 
 def facts_of(encoder: "Encoder") -> dict[str, Any]:

@@ -264,6 +264,7 @@ def test_an_operator_that_cannot_be_exported_is_named() -> None:
         (["--platform:quantize", "int8", "--platform:calibration", "f"], "int8: takes no calibration"),
         (["--platform:calibration", "f"], "--platform:quantize None: unknown"),
         (["--platform:quantize", "int8-static", "--platform:calibration", "no-file"], "no-file"),
+        (["--model:attn_implementation", "unpaded"], "attn_implementation unpaded: unknown; did you mean unpadded"),
         (["--platform:model", "none.onnx"], "none.onnx: no such file"),
         (["--platform:model", __file__, "--platform:quantize", "int8"], "runs as it is; leave one of them out"),
     ],
@@ -286,7 +287,7 @@ def test_what_is_missing_is_named(monkeypatch) -> None:
         OnnxruntimeBackend().check(parse_arguments(ARGV))
 
 
-def test_texts_become_vectors_by_a_graph_that_learnt_from_others(tiny_text_model: Path, tmp_path: Path) -> None:
+def test_texts_become_vectors_by_a_graph_that_learnt_from_others(tiny_text_model: Path, tmp_path: Path, capsys) -> None:
     file = tmp_path / "passages.jsonl"
     file.write_text("".join(json.dumps({"_id": f"d{row}", "text": f"some words {row}"}) + "\n" for row in range(200)))
     static = ("--platform:quantize=int8-static", f"--platform:calibration={file}")
@@ -296,7 +297,10 @@ def test_texts_become_vectors_by_a_graph_that_learnt_from_others(tiny_text_model
     rounded = Encoder.load(text_arguments(tiny_text_model, *static, platform="onnxruntime"))
     found = rounded.encode(TEXTS)
     assert abs(found - expected).max() > 1e-4 and rounded.platform.model_facts()["precision"] == "int8"
-    assert rounded.platform.facts()["calibration"]["texts"] == 128
+    assert rounded.platform.facts()["calibration"]["texts"] == 128 and "calibration" not in capsys.readouterr().err
+    file.write_text("".join(file.read_text().splitlines(keepends=True)[:31]))
+    Encoder.load(text_arguments(tiny_text_model, *static, platform="onnxruntime"))
+    assert "--platform:calibration: holds 31 texts; with fewer than 32" in capsys.readouterr().err
     keys = [encoder.key("query") for encoder in (plain, rounded)]
     assert [key["precision"] for key in keys] == ["float32", "int8"]
     file.write_text(file.read_text().replace("words", "other words"))
