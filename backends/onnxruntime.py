@@ -1,6 +1,7 @@
 """ONNX Runtime: torch's model exported to ONNX, or a published ONNX file as it is, on the providers of its wheel."""
 
 import importlib.util
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +38,10 @@ DEVICES = {"CUDAExecutionProvider": "cuda", "TensorrtExecutionProvider": "cuda",
 WAYS = {"int8": False, "int8-static": True}  # how numbers are rounded to 8 bits, and whether that wants texts
 TO_EXPORT = ("onnx", "onnxscript")
 
+# Read once, while the library is imported, which else writes an identity of this machine to the user's cache at once:
+# its own disable_telemetry_events comes too late.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
 
 class OnnxruntimeBackend(Backend):
     """A graph of ONNX Runtime. Calls return finished results."""
@@ -71,6 +76,10 @@ class OnnxruntimeBackend(Backend):
         if named := fast("int8"):
             found.append(Candidate("int8", "--platform:quantize int8", f"this CPU multiplies {named}"))
         return found
+
+    def compiles(self, arguments: Arguments) -> bool | None:
+        """Return None: every model is a graph."""
+        return None
 
     def _check(self, arguments: Arguments) -> None:
         if arguments.compile:

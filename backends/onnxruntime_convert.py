@@ -27,9 +27,13 @@ FLOAT = {
     "MatMul", "Gemm", "FusedMatMul", "FusedGemm", "FusedMatMulActivation", "Attention", "MultiHeadAttention",
     "MatMulNBits",
 }  # fmt: skip
+ROUNDED = INT8 | {"MatMulNBits", "DequantizeLinear"}  # with which a graph computes from numbers of 8 bits or fewer
 
 
 PROGRAM = """\
+import os
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before the import, which else notes an identity of this machine
 import onnxruntime
 
 MODEL = {file!r}  # copy its folder: this one is a cache, and may be deleted
@@ -44,7 +48,10 @@ def run(batch):
 
 
 class OnnxGraph:
-    """A session. Its first call is watched, by ONNX Runtime itself: `nodes` by provider and `products` by type."""
+    """A session. Its first call is watched, by ONNX Runtime itself: `nodes` by provider and `products` by type.
+
+    `rounded` is whether numbers were of 8 bits or fewer.
+    """
 
     def __init__(self, session: Any, device: torch.device | None, seen: tempfile.TemporaryDirectory[str]) -> None:
         """Take a session that profiles into a folder, and the device of inputs and outputs if not the host."""
@@ -54,6 +61,7 @@ class OnnxGraph:
         self.output = output_of(session)
         self.nodes: dict[str, int] = {}
         self.products: dict[str, int] = {}
+        self.rounded = False
         self._seen: tempfile.TemporaryDirectory[str] | None = seen
 
     def __call__(self, batch: Batch) -> Tensor:
@@ -91,6 +99,7 @@ class OnnxGraph:
         kernels = [one["args"] for one in events if one.get("cat") == "Node" and one["name"].endswith("kernel_time")]
         self.nodes = dict(Counter(one["provider"] for one in kernels))
         self.products = dict(Counter(kind for one in kernels if (kind := product(one)) is not None))
+        self.rounded = any(one["op_name"] in ROUNDED for one in kernels)
         if self._seen is not None:
             self._seen.cleanup()
         self._seen = None
@@ -148,7 +157,7 @@ class OnnxConverter(Converter):
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
         options.add_session_config_entry("session.force_spinning_stop", "1")
-        options.log_severity_level = 3
+        options.log_severity_level = 4  # what it has to say of an error is in the exception
         options.enable_profiling = True
         options.profile_file_prefix = str(Path(seen.name, "profile"))
         numbered = {"device_id": str(self._index)} if self._device else {}
@@ -159,6 +168,10 @@ class OnnxConverter(Converter):
         if self._provider not in session.get_providers():
             raise PlatformError(f"--platform:provider {self._provider}: did not start; its libraries are not found")
         return OnnxGraph(session, self._device, seen)
+
+    def rounds(self, graph: OnnxGraph) -> bool:
+        """Whether a graph, which has run, computes with numbers of 8 bits or fewer."""
+        return graph.rounded
 
     def program(self, folder: Path, graph: OnnxGraph, names: tuple[str, ...]) -> str:
         """Return the session with the same threads and provider."""
@@ -174,6 +187,7 @@ class OnnxConverter(Converter):
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
+        options.log_severity_level = 4
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         try:
             session = onnxruntime.InferenceSession(self.published, options, providers=["CPUExecutionProvider"])

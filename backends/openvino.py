@@ -93,6 +93,10 @@ class OpenvinoBackend(Backend):
         """Return True where each shape is compiled: unless --compile:dynamic@ True was said, or OpenVINO converts."""
         return frontend(arguments) == TORCH_COMPILE and arguments.literal("compile", "dynamic", False) is False
 
+    def compiles(self, arguments: Arguments) -> bool | None:
+        """Return True for torch.compile's frontend, None where OpenVINO converts."""
+        return True if frontend(arguments) == TORCH_COMPILE else None
+
     def _setup(self, arguments: Arguments) -> None:
         with warnings.catch_warnings():  # openvino asks torch for a setting that new versions deprecate
             warnings.simplefilter("ignore", FutureWarning)

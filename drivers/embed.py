@@ -18,11 +18,10 @@ from fmbench.history import History
 from fmbench.identity import identify
 from fmbench.measure import Shape, TokenGenerator, interrupt_deferred
 from fmbench.options import build_parser, parse_arguments
-from fmbench.precision import of_weights
-from fmbench.session import LogWriter, Session, given, platform_facts, run_facts
+from fmbench.session import LogWriter, Session, given, note_precision, platform_facts, run_facts
 from fmbench.source import Source
 from fmbench.stopping import Rule
-from fmbench.torch_settings import CompilationWatch, Settings
+from fmbench.torch_settings import CompilationWatch, Settings, spin_briefly
 
 from .bench import Bench
 from .isolate import CEILING_VARIABLE, CHILD_VARIABLE, measure_in_children, trace_path
@@ -45,6 +44,8 @@ def drive(argv: Sequence[str]) -> int:
     command = recall(argv, parser)
     arguments = parse_arguments(command.words, PROGRAM)
     plans = plan(command, arguments, PROGRAM, say=(lambda text: None) if CHILD_VARIABLE in os.environ else note)
+    if len({planned.platform.name for planned in plans}) > 1:
+        spin_briefly()  # what one library's threads burn, another's would need
     check_profile(arguments.profile, arguments.resume)
     history = History(arguments.resume) if arguments.resume else None
     if history is not None:
@@ -166,7 +167,7 @@ def set_up_models(
         planned.check_memory()
         variant = load(planned, settings, found, run)
         if variant.source is not None:
-            note_precision(variant)
+            note_precision(variant.platform, variant.facts)
         variants.append(variant)
         # What only A's platform says must not be taken for B's.
         not_mine = dict.fromkeys(variants[0].facts.keys() - variant.facts.keys())
@@ -182,14 +183,6 @@ def inputs(variants: Sequence[Variant]) -> TokenGenerator:
     special = {token for ids, _ in known for token in ids}
     vocabulary = min((size for _, size in known), default=NULL_VOCABULARY)
     return TokenGenerator(vocabulary, special, variants[0].arguments.seed)
-
-
-def note_precision(variant: Variant) -> None:
-    """Say where a platform computes in another type than the weights have: such figures compare with no others."""
-    dtype = variant.facts["dtype"].partition(",")[0]
-    computed = variant.platform.computes_in(of_weights(variant.facts))
-    if computed != dtype:
-        note(f"{variant.platform.name} computes these {dtype} weights in {computed}")
 
 
 def watch_compilation(variants: Sequence[Variant]) -> CompilationWatch | None:

@@ -7,6 +7,7 @@ from typing import Any
 from fmbench import lines, variants
 from fmbench.command_line import CommandLine
 from fmbench.figures import plus_minus, significant
+from fmbench.summary import contended
 from fmbench.table import table
 
 HEADER = ("input", "batch", "variant", "latency ms", "sequences/s", "n", "against A", "trust")
@@ -28,7 +29,9 @@ def overview(outcomes: Sequence[lines.JsonLine], command: CommandLine, program: 
     if any(str(data["reason"]).startswith("throttled") for data in doubtful):
         text += "a CPU quota decides these figures: raise it (`fmbench doctor` says how many threads it has use for)\n"
     elif doubtful:
-        first = "stop the other work on this machine, then " if contended(doubtful) else ""
+        first = (
+            "stop the other work on this machine, then " if any(contended(one["reason"]) for one in doubtful) else ""
+        )
         text += f"unstable figures; to settle them: {first}{settling_command(doubtful, command, program)}\n"
     return text
 
@@ -44,7 +47,8 @@ def variants_table(outcomes: Sequence[lines.JsonLine]) -> str:
     shown = [column for column in range(len(HEADER)) if column not in ONLY_OF_VARIANTS or any(r[column] for r in rows)]
     right = [position for position, column in enumerate(shown) if column in RIGHT]
     text = table([HEADER[column] for column in shown], [[cells[column] for column in shown] for cells in rows], right)
-    said = variants.fastest([[pair for key, pair in pairs.items() if key[:2] == shape] for shape in shapes])
+    judged = [[pair for key, pair in pairs.items() if key[:2] == shape] for shape in shapes]
+    said = variants.fastest(judged, (line.data.get("reason") for lines_of in shapes.values() for line in lines_of))
     return f"{text}{said}\n" if said else text
 
 
@@ -76,11 +80,6 @@ def agreement(data: dict[str, Any]) -> str:
     size = " ".join([f"{data['input_size']} / {data['batch_size']}", data.get("variant", "")]).rstrip()
     trust = "stable" if data["stable"] else f"unstable: {data['reason']}"
     return f"{size}: {data['n']} processes, {plus_minus(data['p50'], *data['interval'])} ms between them, {trust}"
-
-
-def contended(doubtful: Sequence[dict[str, Any]]) -> bool:
-    """Whether other work disturbed a shape."""
-    return any(str(data["reason"]).startswith("contended") for data in doubtful)
 
 
 def settling_command(doubtful: Sequence[dict[str, Any]], command: CommandLine, program: str) -> str:

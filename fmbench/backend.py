@@ -99,7 +99,10 @@ class Backend(ABC):
                 raise UsageError(f"--platform:{key}: takes one plain value")
         if arguments.pin:
             placement.choose(arguments.threads)
-        if arguments.literal("model", "attn_implementation") == UNPADDED and not self.unpadded:
+        attention = arguments.literal("model", "attn_implementation")
+        if attention != UNPADDED and (hint := nearest(str(attention), [UNPADDED])):
+            raise UsageError(f"--model:attn_implementation {attention}: unknown{hint}")
+        if attention == UNPADDED and not self.unpadded:
             raise UsageError(f"--model:attn_implementation {UNPADDED}: --platform {self.name} has no such kernel")
         self.require()
         self._check(arguments)
@@ -155,6 +158,10 @@ class Backend(ABC):
         Texts are then padded to a few lengths and encoded in batches of one size a length.
         """
         return arguments.compile and arguments.literal("compile", "dynamic") is False
+
+    def compiles(self, arguments: Arguments) -> bool | None:
+        """Return whether the model goes through torch.compile; None where it is converted, and none of torch runs."""
+        return arguments.compile or self.always_compiles
 
     def _check(self, arguments: Arguments) -> None:
         """Refuse what this platform in particular cannot honour."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from fmbench.console import note, warn
-from fmbench.errors import first_line
+from fmbench.errors import FmbenchError, first_line
 from fmbench.whole_file import share
 
 Make = Callable[[Path], None]  # fills a new folder
@@ -46,6 +46,39 @@ def folder(name: str | None, make: Make) -> Iterator[Path]:
                     if not target.is_dir():
                         raise
     yield target
+
+
+@contextlib.contextmanager
+def sound_folder(name: str | None, make: Make, use: Callable[[Path], None]) -> Iterator[Path]:
+    """Yield the folder of this name once `use`, which raises FmbenchError for a damaged one, has passed it.
+
+    One that was there already and does not pass is made again, after a warning.
+    """
+    made: list[Path] = []
+
+    def noted(folder: Path) -> None:
+        made.append(folder)
+        make(folder)
+
+    with contextlib.ExitStack() as stack:
+        found = stack.enter_context(folder(name, noted))
+        try:
+            use(found)
+        except FmbenchError as error:
+            if made:
+                raise
+            warn(f"{found} is damaged, and made again: {error}")
+            discard(found)
+            stack.enter_context(folder(name, make))
+            use(found)
+        yield found
+
+
+def discard(target: Path) -> None:
+    """Remove a folder of the cache; what another process has open stays open."""
+    there = tempfile.TemporaryDirectory(dir=root(), prefix=f".{target.name}.", suffix=".part")
+    with there as part, contextlib.suppress(FileNotFoundError):  # another process was first
+        target.rename(Path(part) / "damaged")
 
 
 def writable(place: Path) -> bool:

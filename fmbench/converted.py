@@ -24,7 +24,7 @@ from fmbench.measure import Phase
 from fmbench.quantisation import Quantisation
 
 LEAST_COSINE = 0.99  # of a token's vectors in the stack and in torch; bfloat16 stays above, a wrong graph far below
-LEAST_OF_MEANS = 0.8  # of the means of a row's vectors, where numbers were rounded to 8 bits
+LEAST_OF_MEANS = 0.8  # of the means of a row's vectors, where numbers were rounded to 8 bits or fewer
 LIBRARIES = {"torch", "transformers"}  # whose code a model's digest knows by their versions
 Batch = Mapping[str, Tensor]
 
@@ -87,6 +87,10 @@ class Converter(ABC):
         The graph is the opened one; `names` are those of its inputs.
         """
 
+    def rounds(self, graph: Any) -> bool:
+        """Whether a published file, whose graph has run, computes with numbers of 8 bits or fewer."""
+        return False
+
     def quantise(self, exported: Path, folder: Path, texts: Sequence[Batch]) -> None:
         """Write the model of a folder to another one, its numbers rounded to 8 bits. May raise anything.
 
@@ -103,6 +107,8 @@ class ConvertedModel:
 
     def __init__(self, model: Any, converter: Converter) -> None:
         """Take the model of torch, and what makes another stack's of it."""
+        if converter.quantisation is not None:
+            converter.quantisation.warn_of_few()
         self._model, self._converter = model, converter
         self._named: dict[tuple[str, ...], bool] = {}
         self.graphs: dict[tuple[str, ...], Any] = {}  # what the converter opened, by the names of their inputs
@@ -127,8 +133,6 @@ class ConvertedModel:
             return []
         module, making = ByPosition(self._model, names), _Making(self._converter)
         graph = making.graph(module, batch, self._key(names))
-        coarse = self._converter.quantisation or self._converter.published
-        making.took("check", lambda: making.hold(module, graph, batch, LEAST_OF_MEANS if coarse else LEAST_COSINE))
         self.least_cosine = min(making.cosine, self.least_cosine or 1.0)
         self.graphs[names], self._named[names] = graph, module.named
         self._folders[names] = making.folder
@@ -155,48 +159,53 @@ class _Making:
         self.folder: Path | None = None  # that stays
         self._converter = converter
 
-    def took(self, name: str, call: Callable[[], Any], of: str = "") -> None:
-        """Run a step as a phase. Raises PlatformError for whatever a stack raises `of` something."""
+    def took(self, name: str, call: Callable[[], Any]) -> None:
+        """Run a step as a phase. Raises PlatformError for whatever a stack raises."""
         try:
             with quiet():
                 self.phases.append(Phase.timed(name, call))
         except FmbenchError:
             raise
         except Exception as error:  # an operation that it does not know, a property that it refuses
-            raise PlatformError(f"{self._converter.said}: {said(error)}{of}; {self._converter.instead}") from error
+            raise PlatformError(f"{self._converter.said}: {said(error)}; {self._converter.instead}") from error
 
     def graph(self, module: ByPosition, batch: Batch, key: Mapping[str, Any] | None) -> Any:
-        """Return the opened graph, made where the cache does not have it."""
+        """Return the graph, opened and checked, made where the cache does not have it."""
         converter, rounded = self._converter, self._converter.quantisation
         opened: list[Any] = []
+
+        def use(folder: Path) -> None:
+            self.took("open", lambda: opened.append(converter.open(folder)))
+            self.took("check", lambda: self.hold(module, opened[-1], batch, rounded is not None))
+
         if converter.published:
-            self.took("open", lambda: opened.append(converter.open(Path())))
+            use(Path())
             self.folder = converter.published.parent
-            return opened[0]
+            return opened[-1]
 
         def export(folder: Path) -> None:
             with torch.no_grad():
                 self.took("convert", lambda: converter.export(module, example(batch), folder))
 
         def quantise(folder: Path) -> None:
-            with cached.folder(self._name(key, {}), export) as exported:
-                self.took("check", lambda: self.hold(module, converter.open(exported), batch, LEAST_COSINE))
+            def check(exported: Path) -> None:
+                self.took("check", lambda: self.hold(module, converter.open(exported), batch, rounded=False))
+
+            with cached.sound_folder(self._name(key, {}), export, check) as exported:
                 texts = rounded.batches(module.model, module.names) if rounded else []
                 self.took("quantize", lambda: converter.quantise(exported, folder, texts))
 
         name = self._name(key, rounded.facts() if rounded else {})
-        with cached.folder(name, quantise if rounded else export) as folder:
-            kept = f" (kept in {folder}; delete it if it is damaged)" if name else ""
-            self.took("open", lambda: opened.append(converter.open(folder)), kept)
+        with cached.sound_folder(name, quantise if rounded else export, use) as folder:
             self.folder = folder if name else None
-        return opened[0]
+        return opened[-1]
 
     def _name(self, key: Mapping[str, Any] | None, more: Mapping[str, Any]) -> str | None:
         """Return what a graph is called in the cache."""
         stack = self._converter.distributions[0]
         return None if key is None else f"{stack}-{digest_of_json({**key, **more})[:32]}"
 
-    def hold(self, module: ByPosition, graph: Any, batch: Batch, least: float) -> None:
+    def hold(self, module: ByPosition, graph: Any, batch: Batch, rounded: bool) -> None:
         """Raise PlatformError where a graph and the model that it was made of do not agree on a batch."""
         given = padded(batch)
         with torch.no_grad():
@@ -207,6 +216,7 @@ class _Making:
             raise self._wrong(one_line(error)) from error
         if found.shape != expected.shape:
             raise self._wrong(f"shape {list(found.shape)} instead of {list(expected.shape)}")
+        least = LEAST_OF_MEANS if rounded or self._converter.rounds(graph) else LEAST_COSINE
         mask = given.get("attention_mask")
         if mask is not None:
             mask = mask.cpu() if expected.shape[:-1] == mask.shape else None
@@ -215,7 +225,12 @@ class _Making:
             raise self._wrong(f"least cosine {self.cosine:.4f} of a vector, {least} is wanted")
 
     def _wrong(self, how: str) -> PlatformError:
-        """Return the error that says how a conversion is wrong."""
+        """Return the error that says how a conversion is wrong, or what a published file is not."""
+        if file := self._converter.published:
+            return PlatformError(
+                f"--platform:model {file}: is of other weights than the model's folder ({how}); name the folder that "
+                "it was made from as --model_name"
+            )
         return PlatformError(
             f"{self._converter.said}: the converted model does not compute what torch does ({how}); "
             f"{self._converter.instead}"

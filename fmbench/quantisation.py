@@ -6,6 +6,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fmbench.console import warn
 from fmbench.digest import digest_of_json
 from fmbench.errors import UsageError, nearest
 from fmbench.facts import package_version
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 OPTIONS = ("quantize", "calibration")  # below --platform:
 TEXTS, TOKENS = 128, 256  # how many texts are looked at, and how much of one
+FEW = 32  # texts, below which it is warned of
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,12 @@ class Quantisation:
             why = "learns from texts; add --platform:calibration FILE" if path is None else "takes no calibration"
             raise UsageError(f"--platform:quantize {name}: {why}")
         return cls(str(name), library, read(Path(str(path)).expanduser()) if path else (), narrow)
+
+    def warn_of_few(self) -> None:
+        """Warn where there are texts, but so few that the scales may not hold for others."""
+        if 0 < len(self.texts) < FEW:
+            count = f"{len(self.texts)} text{'s' if len(self.texts) > 1 else ''}"
+            warn(f"--platform:calibration: holds {count}; with fewer than {FEW} the scales may not suit others")
 
     def facts(self) -> dict[str, Any]:
         """Return everything that decides what is rounded to what, as JSON values."""

@@ -21,6 +21,7 @@ from fmbench.errors import UsageError, first_line
 from fmbench.history import FIRST_VARIANT, History, ignore
 from fmbench.measure import Clock
 from fmbench.options import Arguments
+from fmbench.precision import of_weights
 from fmbench.secrets import hidden, masked, masked_looks, masked_values, sealed
 from fmbench.whole_file import written
 
@@ -242,12 +243,23 @@ def platform_facts(platform: Backend, arguments: Arguments) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         **placement.facts(),
         "gradients": torch.is_grad_enabled() and not arguments.inference,
-        "compile": arguments.compile or platform.always_compiles,
+        "compile": platform.compiles(arguments),
         "options": [f"--{name} {value}" for name, value in given(arguments) if ":" in name],
         "torch_settings": torch_settings.settings(),
         **platform.facts(),
     }
     return found if arguments.disclose else facts.discreet(found)
+
+
+def note_precision(platform: Backend, found: Mapping[str, Any]) -> None:
+    """Say where a platform computes in another type than the weights have: such figures compare with no others.
+
+    `found` are the facts of a model.
+    """
+    weights = found["dtype"].partition(",")[0]
+    computed = platform.computes_in(of_weights(found))
+    if computed != weights:
+        note(f"{platform.name} computes these {weights} weights in {computed}")
 
 
 def facts_of(encoder: "Encoder") -> dict[str, Any]:

@@ -107,6 +107,11 @@ def figures_of(values: Sequence[float]) -> dict[str, Any]:
     return {**figures, "mad": mad, "outliers": far}
 
 
+def contended(reason: object) -> bool:
+    """Whether a reason of a doubt is that other work disturbed the machine."""
+    return str(reason).startswith("contended")
+
+
 def outside_cause(
     recompiled: int, preemptions: float | None, throttled: float | None, waiting: float | None
 ) -> str | None:

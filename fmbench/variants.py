@@ -14,6 +14,7 @@ from fmbench.figures import decimal, significant
 from fmbench.options import SpeedArguments, build_parser, parse_arguments
 from fmbench.parsing import Parser
 from fmbench.secrets import masked_text
+from fmbench.summary import contended
 
 # Said by its value alone: no other option has such values.
 PLAIN = ("--model:dtype", "--platform")
@@ -96,10 +97,11 @@ def times(found: tuple[float, float, float], base: str = "A") -> str:
     return f"{value} times {base} ({low} to {high})"
 
 
-def fastest(shapes: Iterable[Sequence[Pair]]) -> str:
+def fastest(shapes: Iterable[Sequence[Pair]], reasons: Iterable[object] = ()) -> str:
     """Return one sentence on which variant is the fastest; nothing where no pair of variants could be judged.
 
-    `shapes` are the PAIR lines of each shape. A is the fastest where no variant is faster beyond doubt.
+    `shapes` are the PAIR lines of each shape, `reasons` those of the doubts in it. A is the fastest where no variant
+    is faster beyond doubt.
     """
     best = [winner for pairs in shapes if (winner := winner_of(pairs)) is not None]
     if not best:
@@ -108,6 +110,8 @@ def fastest(shapes: Iterable[Sequence[Pair]]) -> str:
     name = max(dict.fromkeys(names), key=names.count)
     wins = [pairs for pairs, other in zip(best, names, strict=True) if other == name]
     head = "fastest" if len(best) == 1 else f"fastest in {len(wins)} of {len(best)} shapes"
+    if any(contended(reason) for reason in reasons):
+        head += ", on a busy machine"
     if not wins[0]:
         return f"{head}: A; no variant is faster"
     speeds = sorted(found for pairs in wins if (found := speed(pairs[0])) is not None)

@@ -74,12 +74,28 @@ def test_a_model_is_converted_once_and_then_found() -> None:
     assert again.least_cosine == pytest.approx(1)
 
 
-def test_a_damaged_folder_is_named() -> None:
+@pytest.mark.parametrize("way", [None, Quantisation("int8", "fake")])
+@pytest.mark.parametrize("damage", ["no file of weights", "others"])
+def test_a_damaged_folder_is_converted_again_with_one_line(damage: str, way: Quantisation | None, capsys) -> None:
     ConvertedModel(small(), FakeConverter(small())).ready(tokens(2, 7))
     (folder,) = (path for path in cached.root().iterdir() if path.is_dir())
-    (folder / "weights").write_bytes(b"")
-    with pytest.raises(PlatformError, match=f"kept in {folder}; delete it if it is damaged"):
-        ConvertedModel(small(), FakeConverter(small())).ready(tokens(2, 7))
+    if damage == "others":
+        torch.save(small(1).state_dict(), folder / "weights")
+    else:
+        (folder / "weights").write_text(damage)
+    found = ConvertedModel(small(), FakeConverter(small(), quantisation=way))
+    assert "convert" in names(found.ready(tokens(2, 7))) and (found.least_cosine or 0) > 0.8
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"{folder} is damaged, and made again: --platform fake: " in line
+    again = ConvertedModel(small(), FakeConverter(small(), quantisation=way))
+    assert names(again.ready(tokens(2, 7))) == ["open", "check"] and capsys.readouterr().err == ""
+    assert sum(path.is_dir() for path in cached.root().iterdir()) == (2 if way else 1)
+
+
+def test_what_fails_anew_ends_the_run() -> None:
+    ConvertedModel(small(), FakeConverter(small())).ready(tokens(2, 7))
+    with pytest.raises(PlatformError, match="0.99 is wanted"):
+        ConvertedModel(small(), FakeConverter(small(), off=1.0)).ready(tokens(2, 7))
 
 
 def test_another_model_or_way_is_another_conversion() -> None:

@@ -66,6 +66,13 @@ def test_over_several_shapes_the_wins_are_counted():
     assert variants.fastest([[b], [a], [c]]) == "fastest in 2 of 3 shapes: B (--threads 2), 2.00 to 2.50 times A"
 
 
+def test_a_busy_machine_is_said_of_the_fastest():
+    b, reasons = pair("B", 0.5, [0.49, 0.51], "faster"), [None, "contended: 1.5 threads on average waited"]
+    said = "fastest, on a busy machine: B (--threads 2), 2.00 times A (1.96 to 2.04)"
+    assert variants.fastest([[b]], reasons) == said
+    assert variants.fastest([[b]], [None, "drift: +9%"]) == said.replace(", on a busy machine", "")
+
+
 def test_without_a_verdict_nothing_is_the_fastest():
     failed = pair("B", None, None, None, reason="B failed")
     few = pair("B", 0.5, [0.4, 0.6], None, reason="too few pairs to tell")

@@ -52,3 +52,15 @@ def test_a_run_from_the_shell_says_so(tmp_path) -> None:
     parsed = [lines.parse_line(line) for line in ran.stdout.splitlines()]
     (found,) = [line.data["variables"] for line in parsed if lines.is_json(line, "ENV") and "variables" in line.data]
     assert found["GOMP_SPINCOUNT"] == torch_settings.SPINS
+
+
+@pytest.mark.parametrize(("other", "spins"), [("--platform null", torch_settings.SPINS), ("--threads 2", None)])
+def test_variants_on_different_platforms_spin_briefly(other: str, spins: str | None, tmp_path) -> None:
+    words = ["--model_name", write_model(tmp_path / "tiny"), "--model_class", "BertModel", "--weights", "random"]
+    words += ["--input_sizes", "8", "--batch_sizes", "1", "--reps", "2", "--threads", "1", "--vs", other]
+    variables = {name: value for name, value in os.environ.items() if name not in torch_settings.VARIABLES}
+    command = [sys.executable, "-m", "fmbench.drivers.embed", "--platform", "cpu", *words]
+    ran = subprocess.run(command, env=variables, capture_output=True, text=True, check=True)
+    parsed = [lines.parse_line(line) for line in ran.stdout.splitlines()]
+    (found,) = [line.data["variables"] for line in parsed if lines.is_json(line, "ENV") and "variables" in line.data]
+    assert found.get("GOMP_SPINCOUNT") == spins

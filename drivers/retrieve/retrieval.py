@@ -12,7 +12,7 @@ from fmbench.embeddings import Embeddings, open_or_encode
 from fmbench.encoder import CHUNK, STAGES, Encoder, EncoderPlan, Role, Timings
 from fmbench.measure import Clock
 from fmbench.search import measure_latency
-from fmbench.session import LogWriter, Session, platform_facts, run_facts
+from fmbench.session import LogWriter, Session, note_precision, platform_facts, run_facts
 from fmbench.stats import median
 
 from .arguments import RetrieveArguments
@@ -44,6 +44,8 @@ class Retrieval:
         ranks = {"ranks": group.world_size} if group.world_size > 1 else {}
         run.describe({"task": arguments.task, **shared, **platform_facts(plan.platform, encoder.arguments), **ranks})
         run.log.write(lines.Setup(seconds))
+        if group.rank == 0:
+            note_precision(plan.platform, encoder.facts)
         found = cls(arguments, encoder, run.log, run.clock, group)
         run.log.write(lines.JsonLine("ENV", {**encoder.facts, **found.recipe_facts(), "prompts": plan.prompt_names}))
         return found
@@ -127,7 +129,7 @@ class Retrieval:
         tried = {str(tokens): round(rate, 1) for tokens, rate in budget.tried.items()}
         phase.update(tokens_per_batch=budget.tokens, tokens_per_second=tried)
         rates = ", ".join(f"{tokens}: {rate:,.0f}" for tokens, rate in tried.items())
-        said = f"{budget.tokens} is the fastest for {role} texts, {budget.origin}"
+        said = f"{budget.tokens} is taken for {role} texts, {budget.origin}"
         note(f"--tokens_per_batch auto: {said} (tokens/s by budget: {rates})")
 
     def encoding_latency(self, texts: Texts) -> dict[str, Any]:

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 LEAST, MOST = 256, 2**20
-REPEATS = 2  # of which the quicker counts
+PASSES = 4  # over all budgets, of which medians count
 PATIENCE = 2  # candidates in a row that are no better
 
 
@@ -58,41 +58,45 @@ def buckets(step: int, longest: int, most: int) -> tuple[int, ...]:
 
 
 def measure_budgets(
-    lengths: "np.ndarray", run: Callable[[Batch], None], fixed: Sequence[int] | None = None
-) -> dict[int, float]:
-    """Return the tokens a second, padding not counted, of every budget that was tried.
+    lengths: "np.ndarray", run: Callable[[Batch], None], default: int, fixed: Sequence[int] | None = None
+) -> list[dict[int, float]]:
+    """Return the tokens a second, padding not counted, of every budget that was tried, in each of several passes.
 
-    Budgets double from `LEAST` on, until two in a row are no better than the best before, until the texts are too few
-    to fill a batch, or until memory runs out. `run` computes a batch and returns when the device has finished.
+    Budgets double from `LEAST` on, until two in a row beyond the `default` are no better than the best before, until
+    the texts are too few to fill a batch, or until memory runs out. The first pass finds them; other work that comes
+    and goes meets all of them in the others. `run` computes a batch and returns when the device has finished.
     """
-    rates: dict[int, float] = {}
+    middles: dict[int, Batch] = {}
+    first: dict[int, float] = {}
+
+    def rate(budget: int) -> float:
+        batch = middles[budget]
+        return int(lengths[batch.positions].sum()) / seconds(run, batch)
+
     budget, worse = LEAST, 0
-    while budget <= MOST and worse < PATIENCE:
+    while budget <= MOST and (worse < PATIENCE or budget <= default):
         every = list(batches(lengths, budget, fixed))
-        middle = every[(len(every) - 1) // 2]
-        if rates and len(every) == 1:
+        if first and len(every) == 1:
             break
+        middles[budget] = every[(len(every) - 1) // 2]
         try:
-            rate = int(lengths[middle.positions].sum()) / seconds(run, middle)
+            run(middles[budget])  # does not count
+            found = rate(budget)
         except Exception as error:
-            if not is_out_of_memory(error) or not rates:
+            if not is_out_of_memory(error) or not first:
                 raise
             break
-        worse = 0 if rate > max(rates.values(), default=0.0) else worse + 1
-        rates[budget] = rate
+        worse = 0 if found > max(first.values(), default=0.0) else worse + 1
+        first[budget] = found
         budget *= 2
-    return rates
+    return [first, *({budget: rate(budget) for budget in first} for _ in range(PASSES - 1))]
 
 
 def seconds(run: Callable[[Batch], None], batch: Batch) -> float:
-    """Return how long a batch takes, after a first run that does not count."""
+    """Return how long a batch takes."""
+    start = time.perf_counter()
     run(batch)
-    times = []
-    for _ in range(REPEATS):
-        start = time.perf_counter()
-        run(batch)
-        times.append(time.perf_counter() - start)
-    return max(min(times), 1e-9)
+    return max(time.perf_counter() - start, 1e-9)
 
 
 def is_out_of_memory(error: Exception) -> bool:

@@ -144,8 +144,9 @@ class Compute:
         with self._lock, self._inference():
             if role not in self.budgets:
                 with timings.phase("budget"):
+                    default = self._platform.tokens_per_batch
                     self.budgets[role] = measured_once(
-                        whole, lambda: measure_budgets(tokens.lengths, run, self._lengths)
+                        whole, default, lambda: measure_budgets(tokens.lengths, run, default, self._lengths)
                     )
                 self._platform.recover()
             return self.budgets[role].tokens
@@ -175,7 +176,7 @@ class Compute:
         return result
 
     def _batches(self, tokens: Tokens, budget: int) -> Iterator[Batch]:
-        """Yield the batches of a chunk. Where shapes are fixed, one text alone is one row, if there may be several shapes."""
+        """Yield the batches of a chunk. One text alone is one row where shapes are fixed and there may be several."""
         for batch in batches(tokens.lengths, budget, self._lengths):
             alone = len(tokens.lengths) == 1 and not self._platform.single_shape
             yield replace(batch, rows=1) if alone else batch

@@ -109,4 +109,9 @@ def flag(text: str) -> bool:
 
 def budget(text: str) -> int | str:
     """Read a number of tokens, or auto."""
-    return AUTO if text == AUTO else positive(text)
+    if text == AUTO:
+        return AUTO
+    try:
+        return positive(text)
+    except argparse.ArgumentTypeError as error:
+        raise argparse.ArgumentTypeError(f"{error}; or write {AUTO}") from None

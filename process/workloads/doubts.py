@@ -13,6 +13,8 @@ from ..reading.doubts import differ, quotient
 
 METRIC_ROUNDING = 1e-4  # of a metric and the ends of its interval
 PERCENTILES = ("p50", "p95", "p99")
+OWN_LOAD = 0.5  # of a run whose threads are as many as the CPUs: what else of it runs now and then
+TAIL = 10  # times p50, beyond which p99 is of what else ran
 SHARES = ("precision", "ceiling", "success", "recall")
 
 Said = Mapping[str, Any]
@@ -38,6 +40,21 @@ def retrieval_doubts(parts: Mapping[str, Said]) -> Iterator[str]:
     if judged is not None and search.get("queries") is not None and judged > search["queries"]:
         yield f"contradicted: IRM judges {judged} queries, and SEARCH has {search['queries']}"
     yield from quality_doubts(parts.get("quality", {}), "IRM")
+
+
+def speed_doubt(environment: Said, parts: Mapping[str, Said]) -> str | None:
+    """Return why the speeds of a data set should not be trusted, or None: quality does not suffer from other work."""
+    cpus = environment.get("cpus") or environment.get("cpus_usable")  # the load is the machine's, and so are they
+    for moment in ("start", "end"):
+        load = environment.get(f"load_average_{moment}")
+        if load is not None and cpus is not None and load > cpus + OWN_LOAD:
+            return f"contended: a load of {load:.1f} on {cpus} CPUs at the {moment}"
+    for part in ("queries", "search"):
+        latency = parts.get(part, {}).get("latency_ms") or {}
+        middle, slow = latency.get("p50"), latency.get("p99")
+        if middle and slow and slow > TAIL * middle:
+            return f"contended: p99 of single queries ({part}) is {slow / middle:.0f} times p50"
+    return None
 
 
 def encoding_doubts(said: Said, line: str) -> Iterator[str]:

@@ -13,7 +13,7 @@ from ..reading.run import Run
 from ..reading.schema import Schema
 from ..workload import Column, Finding, Gauge, Plot, Row, Table, Workload
 from ..writing.view import CONFIGURATION, number, table_of, text, trust
-from .doubts import retrieval_doubt
+from .doubts import retrieval_doubt, speed_doubt
 from .retrieval_fields import BY_QUERY, ENCODING, QUALITY, SEARCHING, SECTION
 
 LAST = {"encode": "passages", "search": "search", "evaluate": "quality", "mine": "search"}  # what each task ends with
@@ -118,7 +118,7 @@ def with_half(value: float, low: float | None, high: float | None) -> str:
 
 def note(row: Row, passages: dict[str, Any], quality: dict[str, Any]) -> str:
     """Return what a reader should know: not finished, simulated, vectors from the cache, queries without results."""
-    doubts = [doubt for doubt in (trust(row),) if doubt]
+    doubts = [doubt for doubt in (trust(row), row["retrieval"].get("speed_doubt")) if doubt]
     if row["status"] == "PARTIAL":
         doubts = ["partial: the run did not end", *(doubt for doubt in (row.get("doubt"),) if doubt)]
     if passages.get("cached"):
@@ -140,18 +140,21 @@ def query_latency(row: Row) -> Finding | None:
     """Return the median milliseconds from one query's text to its vector."""
     said = row["retrieval"].get("queries") or {}
     value = (said.get("latency_ms") or {}).get("p50")
-    return None if value is None else Finding(value, of=row["retrieval"]["dataset"], same=asked_of(row))
+    if value is None:
+        return None
+    found = row["retrieval"]
+    return Finding(value, of=found["dataset"], same=asked_of(row), doubt=found.get("speed_doubt"))
 
 
 def encoding_rate(row: Row) -> Finding | None:
     """Return documents encoded a second; none where some were in the cache."""
-    said = row["retrieval"].get("passages") or {}
+    found = row["retrieval"]
+    said = found.get("passages") or {}
     value = None if said.get("cached") else said.get("texts_per_second")
-    return (
-        None
-        if value is None
-        else Finding(value, of=row["retrieval"]["dataset"], same=asked_of(row), weight=said.get("texts") or 0)
-    )
+    if value is None:
+        return None
+    weight = said.get("texts") or 0
+    return Finding(value, of=found["dataset"], same=asked_of(row), weight=weight, doubt=found.get("speed_doubt"))
 
 
 def ndcg(row: Row) -> Finding | None:
@@ -201,6 +204,7 @@ class Retrieval(Workload):
         for dataset, parts in parts_of(run, self.name).items():
             row = self.row(run, metadata_id)
             environment = row["environment"] or {}
+            doubt = speed_doubt(environment, parts)
             starts = [parts[name]["start"] for name in PARTS if parts.get(name, {}).get("start")]
             yield Result({
                 **row,
@@ -208,7 +212,11 @@ class Retrieval(Workload):
                 "model": environment.get("model") or row["model"],
                 "status": status(environment, parts),
                 "phases": [phase for phase in row["phases"] if phase.get("dataset") in (None, dataset)],
-                "retrieval": {"dataset": dataset, **{name: parts[name] for name in PARTS if name in parts}},
+                "retrieval": {
+                    "dataset": dataset,
+                    **{name: parts[name] for name in PARTS if name in parts},
+                    **({"speed_doubt": doubt} if doubt else {}),
+                },
                 "doubt": run.doubt or run.doubts.get(dataset) or retrieval_doubt(parts),
             }, source, line=run.starts.get(dataset), by_query=by_query_of(queries.get(dataset), parts))  # fmt: skip
 

@@ -119,6 +119,8 @@ SECTION = Schema({
     "queries": part("Encoding of the queries.", ENCODING.without("dataset", "role")),
     "search": part("The search.", SEARCHING.without("dataset")),
     "quality": part("How good the ranking is.", QUALITY.without("dataset")),
+    "speed_doubt": text("Why its speeds should not be trusted: `contended` beside other work. Left out where nothing "
+                        "speaks against them."),
 }, "Speed and quality on a data set; parts that the task does not have are left out.", open=True)  # fmt: skip
 ENCODERS = ("reference", "evaluate")  # the stages that speak of a query encoder
 KEPT = Schema({

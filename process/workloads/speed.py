@@ -271,13 +271,17 @@ def slowness(result: Result) -> float:
 def fastest(results: Iterable[Result]) -> list[str]:
     """Return a sentence a run on which variant is the fastest, with the name of each run where there are several."""
     runs: dict[tuple[str, ...], dict[tuple[Any, ...], list[dict[str, Any]]]] = {}
+    reasons: dict[tuple[str, ...], list[object]] = {}
     for result in results:
         row = result.row
+        machine = text(row["machine"])
+        run = (result.source or machine, machine, *row["opts"])
+        if row["variant"] is not None:
+            reasons.setdefault(run, []).append((row["statistics"] or {}).get("reason"))
         if row["pair"]:
-            machine = text(row["machine"])
-            shapes = runs.setdefault((result.source or machine, machine, *row["opts"]), {})
+            shapes = runs.setdefault(run, {})
             pair = {**row["pair"], "b": row["variant"], "overrides": row["overrides"] or ""}
             shapes.setdefault((row["input"], row["batch"]), []).append(pair)
-    said = [(key[0], variants.fastest(shapes.values())) for key, shapes in runs.items()]
+    said = [(key[0], variants.fastest(shapes.values(), reasons[key])) for key, shapes in runs.items()]
     several = len(said) > 1
-    return [harmless(f"{run}: {line}" if several and run else line) for run, line in said if line]
+    return [harmless(f"{source}: {line}" if several and source else line) for source, line in said if line]

@@ -1,4 +1,8 @@
+import copy
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -19,6 +23,7 @@ from fmbench.errors import PlatformError, UsageError
 from fmbench.lines import Res, is_json, parse_line
 from fmbench.listing import list_backends
 from fmbench.options import parse_arguments
+from fmbench.quantisation import Quantisation
 
 from ..encoder.conftest import text_arguments
 
@@ -82,6 +87,20 @@ def test_a_graph_agrees_with_eager_for_every_shape(small, recwarn, capfd) -> Non
     assert not recwarn.list and capfd.readouterr() == ("", "")
 
 
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "from fmbench.backends.onnxruntime import OnnxruntimeBackend as B; B.choices()",
+        onnxruntime_convert.PROGRAM.partition("\nMODEL")[0],
+    ],
+)
+def test_nothing_is_told_to_the_maker_of_the_library(lines: str, tmp_path: Path) -> None:
+    inherited = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    code = lines + "\nimport sys; assert 'onnxruntime' in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True, env={**inherited, "XDG_CACHE_HOME": str(tmp_path)})
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("threads", [1, 2])
 def test_a_graph_has_the_threads_of_torch(small, threads: int) -> None:
     torch.set_num_threads(threads)
@@ -124,13 +143,31 @@ def test_a_published_file_runs_as_it_is(small, published: Path) -> None:
     (published.parent / "model.onnx_data").unlink()
 
 
+def test_a_float_file_of_nearly_the_same_weights_is_refused(small, published: Path) -> None:
+    other = copy.deepcopy(small)
+    torch.manual_seed(2)
+    with torch.no_grad():
+        for weights in other.encoder.parameters():
+            weights.add_(torch.randn_like(weights) * 0.05)
+    _, forward = opened(other, "--platform:model", str(published))
+    with pytest.raises(PlatformError, match=r"model.onnx: is of other weights .*\(least cosine 0\.9\d+ .* 0.99 is"):
+        forward(tokens(2, 16))
+
+
+def test_a_file_in_8_bits_may_differ_as_rounding_does(small, published: Path, tmp_path: Path) -> None:
+    OnnxConverter(room.CPU, 0, None, None, Quantisation("int8", "onnxruntime")).quantise(published.parent, tmp_path, [])
+    platform, forward = opened(small, "--platform:model", str(tmp_path / "model.onnx"))
+    forward(tokens(3, 16))
+    assert platform._converted.graphs.popitem()[1].rounded and platform.model_facts()  # held to 0.8
+
+
 def test_a_file_of_another_model_is_refused(published: Path) -> None:
     config = transformers.BertConfig(
         vocab_size=200, hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=64
     )
     torch.manual_seed(1)
     _, forward = opened(transformers.BertModel(config).eval(), "--platform:model", str(published))
-    with pytest.raises(PlatformError, match=r"does not compute what torch does \(least cosine -?0\.\d+"):
+    with pytest.raises(PlatformError, match=r"weights than the model's folder \(least cosine -?0\.\d+ .* 0.99 is"):
         forward(tokens(2, 16))
 
 
@@ -147,6 +184,18 @@ def test_a_file_that_takes_no_texts_is_one_line(small, tmp_path: Path) -> None:
     file.write_text("no graph")
     with pytest.raises(UsageError, match="--platform:model .*other.onnx: .*INVALID_PROTOBUF"):
         opened(small, "--platform:model", str(file))
+
+
+def test_a_damaged_file_is_converted_again_without_a_word_of_the_library(small, tmp_path, monkeypatch, capfd) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    batch = tokens(2, 16)
+    opened(small)[1](batch)
+    (file,) = tmp_path.glob("fmbench/*/model.onnx")
+    whole = file.read_bytes()
+    file.write_bytes(whole[: len(whole) // 2])
+    with torch.no_grad():
+        assert torch.allclose(opened(small)[1](batch).last_hidden_state, small(**batch).last_hidden_state, atol=1e-4)
+    assert capfd.readouterr().err.count("\n") == 1 and file.stat().st_size == len(whole)
 
 
 def test_bound_tensors_give_the_same(small, published: Path) -> None:
@@ -215,6 +264,7 @@ def test_an_operator_that_cannot_be_exported_is_named() -> None:
         (["--platform:quantize", "int8", "--platform:calibration", "f"], "int8: takes no calibration"),
         (["--platform:calibration", "f"], "--platform:quantize None: unknown"),
         (["--platform:quantize", "int8-static", "--platform:calibration", "no-file"], "no-file"),
+        (["--model:attn_implementation", "unpaded"], "attn_implementation unpaded: unknown; did you mean unpadded"),
         (["--platform:model", "none.onnx"], "none.onnx: no such file"),
         (["--platform:model", __file__, "--platform:quantize", "int8"], "runs as it is; leave one of them out"),
     ],
@@ -237,7 +287,7 @@ def test_what_is_missing_is_named(monkeypatch) -> None:
         OnnxruntimeBackend().check(parse_arguments(ARGV))
 
 
-def test_texts_become_vectors_by_a_graph_that_learnt_from_others(tiny_text_model: Path, tmp_path: Path) -> None:
+def test_texts_become_vectors_by_a_graph_that_learnt_from_others(tiny_text_model: Path, tmp_path: Path, capsys) -> None:
     file = tmp_path / "passages.jsonl"
     file.write_text("".join(json.dumps({"_id": f"d{row}", "text": f"some words {row}"}) + "\n" for row in range(200)))
     static = ("--platform:quantize=int8-static", f"--platform:calibration={file}")
@@ -247,7 +297,10 @@ def test_texts_become_vectors_by_a_graph_that_learnt_from_others(tiny_text_model
     rounded = Encoder.load(text_arguments(tiny_text_model, *static, platform="onnxruntime"))
     found = rounded.encode(TEXTS)
     assert abs(found - expected).max() > 1e-4 and rounded.platform.model_facts()["precision"] == "int8"
-    assert rounded.platform.facts()["calibration"]["texts"] == 128
+    assert rounded.platform.facts()["calibration"]["texts"] == 128 and "calibration" not in capsys.readouterr().err
+    file.write_text("".join(file.read_text().splitlines(keepends=True)[:31]))
+    Encoder.load(text_arguments(tiny_text_model, *static, platform="onnxruntime"))
+    assert "--platform:calibration: holds 31 texts; with fewer than 32" in capsys.readouterr().err
     keys = [encoder.key("query") for encoder in (plain, rounded)]
     assert [key["precision"] for key in keys] == ["float32", "int8"]
     file.write_text(file.read_text().replace("words", "other words"))

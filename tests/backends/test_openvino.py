@@ -278,6 +278,8 @@ def test_the_driver_times_a_converted_model_beside_the_other_frontend(minilm, ca
     facts = [line.data for line in lines if is_json(line, "ENV")]
     frontends = {data.get("variant", "A"): data["openvino_frontend"] for data in facts if "openvino_frontend" in data}
     assert frontends == {"A": "convert_model", "B": "torch.compile"}
+    compiles = {data.get("variant", "A"): data["compile"] for data in facts if "compile" in data}
+    assert compiles == {"A": None, "B": True}  # A knows no torch.compile
     late = [data for data in facts if "precision" in data]
     assert [data["openvino_graphs"] for data in late] == [1, 1] and late[0]["openvino_threads"] == 1
     phases = [line.data["name"] for line in lines if is_json(line, "PHASE")]

@@ -48,6 +48,7 @@ def settings(engine, form, threads):
     if engine == "openvino":
         precision = {"INFERENCE_PRECISION_HINT": "f32"} if form == "f32" else {}
         return {"ov_config": {"INFERENCE_NUM_THREADS": threads, **precision}}
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

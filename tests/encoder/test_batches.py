@@ -72,15 +72,17 @@ def test_the_search_finds_the_fastest_budget_and_stops_soon_after(monkeypatch: p
         return {256: 50.0, 512: 70.0, 1024: 90.0}.get(tokens, 60.0)
 
     run = clocked(monkeypatch, rate)
-    found = measure_budgets(np.full(512, 64), run)
-    assert found == pytest.approx({256: 50.0, 512: 70.0, 1024: 90.0, 2048: 60.0, 4096: 60.0})
+    found = measure_budgets(np.full(512, 64), run, 1024)
+    assert found == [pytest.approx({256: 50.0, 512: 70.0, 1024: 90.0, 2048: 60.0, 4096: 60.0})] * 4
+    assert 8192 in measure_budgets(np.full(512, 64), run, 8192)[0]  # the platform's own is always tried
+    tried.remove(8192)
     assert tried == {256, 512, 1024, 2048, 4096}
 
 
 def test_the_search_ends_where_memory_or_texts_do(monkeypatch: pytest.MonkeyPatch) -> None:
     lengths = np.full(512, 64)
-    assert max(measure_budgets(lengths, clocked(monkeypatch, lambda tokens: tokens, fails_from=32))) == 1024
-    assert max(measure_budgets(np.full(12, 64), clocked(monkeypatch, lambda tokens: tokens))) == 512
+    assert max(measure_budgets(lengths, clocked(monkeypatch, lambda tokens: tokens, fails_from=32), 1024)[0]) == 1024
+    assert max(measure_budgets(np.full(12, 64), clocked(monkeypatch, lambda tokens: tokens), 1024)[0]) == 512
     with pytest.raises(MemoryError):
-        measure_budgets(lengths, clocked(monkeypatch, lambda tokens: tokens, fails_from=1))
-    assert set(measure_budgets(np.full(2, 64), clocked(monkeypatch, lambda tokens: tokens))) == {LEAST}
+        measure_budgets(lengths, clocked(monkeypatch, lambda tokens: tokens, fails_from=1), 1024)
+    assert set(measure_budgets(np.full(2, 64), clocked(monkeypatch, lambda tokens: tokens), 1024)[0]) == {LEAST}

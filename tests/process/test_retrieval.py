@@ -2,7 +2,10 @@
 
 import json
 
+import pytest
+
 from fmbench.process.cli import main as process_main
+from fmbench.process.workloads.retrieval import Retrieval
 from fmbench.process.writing.show import main as show_main
 
 
@@ -48,6 +51,32 @@ def test_a_damaged_line_is_a_complaint_and_not_a_figure(process, golden_retrieva
     assert printed.rows[0]["doubt"] == "damaged: IRM: metrics is no object of numbers"
     assert len(printed.warnings) == 1
     assert "metrics is no object of numbers" in printed.warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("facts", "latency", "said"),
+    [
+        ({"load_average_end": 2.3}, {}, None),
+        ({"load_average_start": 5.25}, {}, "contended: a load of 5.2 on 2 CPUs at the start"),
+        ({"load_average_end": 2.6}, {}, "contended: a load of 2.6 on 2 CPUs at the end"),
+        ({}, {"8.4": "62.0"}, "contended: p99 of single queries (queries) is 10 times p50"),
+        ({}, {"0.9": "9"}, "contended: p99 of single queries (search) is 15 times p50"),
+    ],
+)
+def test_speeds_of_a_busy_machine_are_marked(facts, latency, said, process, golden_retrieval, tmp_path, capsys):
+    text = golden_retrieval.read_text()
+    for old, new in latency.items():
+        text = text.replace(f'"p99": {old}', f'"p99": {new}')
+    before, enc, after = text.partition("FMWORK ENC")
+    (tmp_path / "busy.log").write_text(f"{before}FMWORK ENV {json.dumps({'cpus': 2, **facts})}\n{enc}{after}")
+    printed = process("--path", tmp_path / "busy.log")
+    row = printed.rows[0]
+    assert row["retrieval"].get("speed_doubt") == said and row["doubt"] is None and printed.warnings == []
+    row["retrieval"]["passages"] = {"texts_per_second": 60.0}  # that of cached vectors has no figure
+    figures = {column.key: column.read(row) for column in Retrieval.columns}
+    assert figures["query_ms"].doubt == figures["texts_per_second"].doubt == said and figures["ndcg"].doubt is None
+    assert show_main([str(tmp_path / "busy.log"), "--detail"]) == 0
+    assert ("contended" in capsys.readouterr().out) == (said is not None)
 
 
 def test_results_in_json_read_back_as_they_are(process, golden_retrieval, tmp_path, capsys):

@@ -6,6 +6,7 @@ from fmbench import lines
 from fmbench.backends.cpu import CpuBackend
 from fmbench.drivers.retrieve.work import Work
 from fmbench.encoder import STAGES, Timings
+from fmbench.encoder.batches import measure_budgets
 from fmbench.measure import Phase
 
 
@@ -85,19 +86,21 @@ def test_a_query_says_where_its_time_goes(retrieve) -> None:
 
 def test_auto_says_what_it_tried(retrieve, tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "own"))
+    agreeing = lambda *given: measure_budgets(*given)[:1] * 4  # noqa: E731 (whatever else this machine does)
+    monkeypatch.setattr("fmbench.encoder.compute.measure_budgets", agreeing)
     words = ("--tokens_per_batch", "auto", "--encoding_cache_dir", tmp_path / "cache")
     ran = retrieve("encode", *words)
     budget = phases_of(ran.log, "query")["budget"]
     tried = budget["tokens_per_second"]
-    assert tried[str(budget["tokens_per_batch"])] == max(tried.values()) > 0 and "256" in tried
-    said = f"--tokens_per_batch auto: {budget['tokens_per_batch']} is the fastest for query texts"
+    assert tried[str(budget["tokens_per_batch"])] >= 0.95 * max(tried.values()) > 0 and "256" in tried
+    said = f"--tokens_per_batch auto: {budget['tokens_per_batch']} is taken for query texts"
     assert f"{said}, measured (" in ran.notes
     assert ran.data("ENC", role="query")["tokens_per_batch"] == budget["tokens_per_batch"]
     assert "budget" in phases_of(ran.log, "passage")
     assert ran.data("ENC", role="query")["budget_from"] == "measured"
     assert f"{said}, cached (" in retrieve("evaluate", "--tokens_per_batch", "auto").notes
     again = retrieve("encode", *words)
-    assert "budget" not in phases_of(again.log, "query") and "is the fastest" not in again.notes
+    assert "budget" not in phases_of(again.log, "query") and "is taken for" not in again.notes
     assert again.data("ENC", role="query")["tokens_per_batch"] == budget["tokens_per_batch"]
     assert again.data("ENC", role="query")["budget_from"] is None
 
@@ -108,3 +111,10 @@ def test_the_budget_that_is_said_is_the_one_that_was_used(retrieve, tmp_path) ->
     found = retrieve("encode", *cache, "--tokens_per_batch", "2048")
     passages = found.data("ENC", role="passage")
     assert (passages["tokens_per_batch"], passages["budget_from"]) == (512, None)
+
+
+def test_what_a_platform_computes_in_is_said(retrieve, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = "cpu computes these float32 weights in bfloat16"
+    assert said not in retrieve("evaluate", "--latency_queries", "0").notes
+    monkeypatch.setattr(CpuBackend, "computes_in", lambda self, dtype: "bfloat16")
+    assert said in retrieve("evaluate", "--latency_queries", "0").notes
