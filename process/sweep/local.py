@@ -34,6 +34,7 @@ class Running:
     log: Path
     devices: set[int]
     allowed: float | None
+    start_time: int = field(default_factory=time.time_ns)
     started: float = field(default_factory=time.monotonic)
     files: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
     process: "Popen[str]" = field(init=False)
@@ -77,7 +78,7 @@ class Running:
                     pass
         self.files.close()
         seconds = time.monotonic() - self.started
-        return Ended(seconds, None if late else self.process.returncode, self.allowed)
+        return Ended(self.start_time, seconds, None if late else self.process.returncode, self.allowed)
 
 
 @dataclass

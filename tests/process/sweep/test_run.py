@@ -1,6 +1,7 @@
 """What a sweep runs, keeps, passes over and runs again. The commands are fake but where a test says otherwise."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -227,3 +228,23 @@ def test_ray_that_is_not_there_is_said(sweep, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     _, err = sweep([1], "--on", "ray", code=2)
     assert "pip install 'fmbench[ray]'" in err
+
+
+def test_a_good_run_takes_the_place_of_an_earlier_failure_that_has_no_result(fake, sweep, monkeypatch):
+    monkeypatch.setattr(local, "PROGRAM", (*FAKE[:-1], "-c", "import sys; sys.exit('driver: error: no such thing')"))
+    sweep([1], code=1)
+    (entry,) = Path("results").glob("*/*")
+    assert re.match(r"\d{8}T\d{6}Z-", entry.name)  # known by when the cell started
+    monkeypatch.setattr(local, "PROGRAM", FAKE)
+    assert "1 cells: 1 failed" in sweep([1], "--dry-run")[0]
+    _, err = sweep([1], "--redo", "failed")
+    assert err.count("done in") == 1
+    assert "1 cells: 1 done" in sweep([1], "--dry-run")[0]
+    _, err = sweep([1], "--redo", "failed")
+    assert "runs that are left: 0" in err
+    out, err = sweep([1], "--repeat", "2")  # the failure is none of the two
+    assert err.count("done in") == 1 and "what failed" not in out
+    assert "1 cells: 1 done" in sweep([1], "--repeat", "2", "--dry-run")[0]
+    monkeypatch.setattr(local, "PROGRAM", (*FAKE[:-1], "-c", "import sys; sys.exit('driver: error: no such thing')"))
+    sweep([1], "--redo", "all", code=1)
+    assert "1 cells: 1 failed" in sweep([1], "--dry-run")[0]
