@@ -85,11 +85,11 @@ def read(arguments: argparse.Namespace) -> "Sweep":
 def planned(found: "Sweep", arguments: argparse.Namespace) -> tuple["Store", "Kept", Callable[[], list["Task"]]]:
     """Return the store, what it has of cells, and what plans them by that."""
     from ..store.store import Store
-    from .kept import Kept
+    from .kept import Kept, whole_entries
     from .plan import plan
 
     store = Store.ready(found.store)
-    kept = Kept.read(store.entries(store.names(), warn))
+    kept = Kept.read(whole_entries(store, {cell.id for cell in found.cells}, warn))
     return store, kept, lambda: plan(found.cells, kept, arguments.repeat, arguments.redo)
 
 

@@ -3,7 +3,7 @@
 import bisect
 import itertools
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
@@ -13,10 +13,13 @@ from typing import Any
 from fmbench import facts
 from fmbench.checks import Checked
 from fmbench.configuration import OWN
+from fmbench.errors import FmbenchError
 from fmbench.host import host_facts
 from fmbench.secrets import masked_values
 
+from ..store.checking import problems
 from ..store.entry import Entry
+from ..store.store import Store, Warn
 from .cell import Cell
 
 Facts = Mapping[str, Any]
@@ -83,6 +86,22 @@ class Kept:
             changed |= dict.fromkeys(names)
             found += [] if names else [run]
         return found, list(changed)
+
+
+def whole_entries(store: Store, cells: Collection[str], warn: Warn) -> Iterator[Entry]:
+    """Yield the entries of a store, but those of some cells that have lost a file, or hold another than was written."""
+    for entry in store.entries(store.names(), warn):
+        if (entry.facts["run"].get("cell") or {}).get("id") in cells:
+            try:
+                wrong = next(problems(store, entry.name, contents=False), None)
+            except (FmbenchError, OSError):
+                if not store.gone(entry.name):
+                    raise
+                continue
+            if wrong:
+                warn(f"{store.name}/{entry.name}: {wrong}; this run of a cell does not count")
+                continue
+        yield entry
 
 
 def start_of(entry: Entry) -> float:

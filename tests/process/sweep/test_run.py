@@ -14,6 +14,7 @@ from fmbench.backends.null import NullBackend
 from fmbench.checks import Checked
 from fmbench.options import parse_arguments
 from fmbench.process.store.cli import main as results
+from fmbench.process.store.entry import encode
 from fmbench.process.sweep import local
 from fmbench.process.sweep.cell import Cell
 from fmbench.process.sweep.cli import main
@@ -76,9 +77,29 @@ def test_another_fingerprint_is_another_run(fake, sweep):
     entry = next(Path("results").glob("*/*/environment.json"))
     facts = json.loads(entry.read_text())
     facts["environments"][0]["packages"] = {"torch": "1.0"}
-    entry.write_text(json.dumps(facts))
+    entry.write_bytes(encode(facts))
     _, err = sweep([1])
     assert "another fingerprint, which differs in packages" in err and len(kept()[1]) == 2
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda entry: (entry / "driver.log.gz").unlink(), "driver.log.gz: is missing"),
+        (lambda entry: (entry / "driver.log.gz").write_bytes(b""), "driver.log.gz: was changed since it was written"),
+        (lambda entry: (entry / "results.json").write_text("{garbage"), "results.json: was changed since"),
+        (lambda entry: (entry / "environment.json").write_text("{}"), "/environment.json: store is no version"),
+    ],
+)  # fmt: skip
+def test_a_damaged_entry_is_no_run(fake, sweep, damage, said):
+    sweep([1])
+    (entry,) = Path("results").glob("*/*")
+    damage(entry)
+    out, err = sweep([1], "--dry-run")
+    assert "1 cells: 1 left" in out and err.count("warning") == 1
+    assert str(entry.relative_to("results")) in err and said in err
+    _, err = sweep([1])
+    assert err.count("done in") == 1 and entry.exists()
 
 
 def test_a_failure_is_a_row_and_the_sweep_goes_on(fake, sweep):
