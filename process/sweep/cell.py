@@ -1,7 +1,8 @@
 """One cell of a sweep: one command line of fmbench."""
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from fmbench.command_line import VALUES_OF_ANY_KIND, Argument, CommandLine
@@ -10,6 +11,7 @@ from fmbench.secrets import sealed
 
 DIGITS = 12
 MODEL = "model_name"
+NAMED = re.compile(r"--([\w.:@-]+\w)")
 
 Value = str | bool | tuple[str, ...]  # several where an argument is repeated
 Values = Mapping[str, Value]
@@ -19,7 +21,8 @@ Values = Mapping[str, Value]
 class Cell:
     """A command line, what it takes of the machine, and where the file describes it.
 
-    `varying` are the arguments that tell it from the other cells of its block; `needs` may be empty.
+    `varying` are the arguments that tell it from the other cells of its block; `needs` may be empty; `lines` are those
+    of values.
     """
 
     run: str
@@ -27,6 +30,15 @@ class Cell:
     varying: Values
     needs: Mapping[str, float]
     line: int
+    lines: Mapping[tuple[str, Value], int] = field(default_factory=dict)
+
+    def line_of(self, message: str) -> int:
+        """Return the line that a message is about: that of the argument that it names, where it names one."""
+        named = {name for name in NAMED.findall(message) if name in self.values}
+        if len(named) != 1:
+            return self.line
+        name = named.pop()
+        return self.lines.get((name, self.values[name]), self.line)
 
     @cached_property
     def command(self) -> CommandLine:

@@ -10,10 +10,11 @@ from dataclasses import dataclass, field, replace
 
 import yaml
 
+from fmbench.checks import check_of
 from fmbench.errors import UsageError, nearest
 from fmbench.trust import is_data
 
-from .cell import Cell, Value, Values, arguments_of, joined
+from .cell import Cell, Value, Values, arguments_of, called, joined
 from .document import Document, line_of
 from .schema import FILE
 
@@ -57,6 +58,8 @@ class Block:
     exclude: Sequence[Entry] = ()
     include: Sequence[Entry] = ()
     telling: Values = field(default_factory=dict)  # what tells it from other blocks
+    lines: Mapping[tuple[str, Value], int] = field(default_factory=dict)  # of values
+    run_line: int = 0
 
     @property
     def names(self) -> set[str]:
@@ -98,6 +101,10 @@ def read_sweep(document: Document, given: Values, trusted: bool) -> Sweep:
         block = replace(block.given(own), run=str(given.get("run", block.run)))
         if not block.run:
             raise UsageError(f"{document.path}:{block.line}: lacks the key 'run', the command that is run")
+        try:
+            check_of(block.run)
+        except UsageError as error:
+            raise UsageError(f"{'--set' if 'run' in given else f'{document.path}:{block.run_line}'}: {error}") from None
         for cell in cells_of(block, document):
             if (first := cells.setdefault(cell.id, cell)) is not cell:
                 raise UsageError(f"{document.path}:{cell.line}: {cell.name}: is listed in line {first.line} already")
@@ -114,16 +121,33 @@ def read_blocks(document: Document, trusted: bool) -> list[Block]:
             raise document.wrong(node, f"{key}: belongs into a block of `runs`")
     blocks = [read_block(document, node, trusted) for node in runs.value]
     return [
-        replace(block, run=block.run or whole.run, fixed={**whole.fixed, **block.fixed},
-                needs=block.needs or whole.needs, telling=block.fixed) for block in blocks
+        replace(block, run=block.run or whole.run, run_line=block.run_line or whole.run_line,
+                fixed={**whole.fixed, **block.fixed}, needs=block.needs or whole.needs, telling=block.fixed,
+                lines={**whole.lines, **block.lines}) for block in blocks
     ]  # fmt: skip
 
 
 def read_block(document: Document, node: yaml.MappingNode, trusted: bool) -> Block:
     """Return a block as it stands there."""
 
+    lines: dict[tuple[str, Value], int] = {}
+
+    def value(name: str, below: yaml.ScalarNode | yaml.SequenceNode) -> Value:
+        found = value_of(document, name, below, trusted)
+        lines.setdefault((name, found), line_of(below))
+        return found
+
+    def values(name: str, below: yaml.SequenceNode) -> list[Value]:
+        found: list[Value] = []
+        for one in below.value:
+            if value(name, one) in found:
+                already = lines[name, value(name, one)]
+                raise document.wrong(one, f"{called(name, value(name, one))}: is listed in line {already} already")
+            found.append(value(name, one))
+        return found
+
     def arguments(below: yaml.MappingNode | None) -> dict[str, Value]:
-        return {name: value_of(document, name, one, trusted) for name, one in document.below(below)}
+        return {name: value(name, one) for name, one in document.below(below)}
 
     def entries(below: yaml.SequenceNode | None) -> list[Entry]:
         return [] if below is None else [Entry(line_of(one), arguments(one)) for one in below.value]
@@ -134,9 +158,11 @@ def read_block(document: Document, node: yaml.MappingNode, trusted: bool) -> Blo
         str(scalar_at(document, node, "run") or ""),
         arguments(document.at(node, "with")),
         {name: float(document.scalar(one)) for name, one in document.below(document.at(node, "needs"))},
-        {name: [value_of(document, name, value, trusted) for value in one.value] for name, one in matrix},
+        {name: values(name, one) for name, one in matrix},
         entries(document.at(node, "exclude")),
         entries(document.at(node, "include")),
+        lines=lines,
+        run_line=line_of(run) if (run := document.at(node, "run")) else 0,
     )
 
 
@@ -172,7 +198,7 @@ def cells_of(block: Block, document: Document) -> Iterator[Cell]:
     for entry in block.include:
         found = included(entry, found, block, document)
     for line, values in found:
-        yield Cell(block.run, {**block.fixed, **values}, {**block.telling, **values}, block.needs, line)
+        yield Cell(block.run, {**block.fixed, **values}, {**block.telling, **values}, block.needs, line, block.lines)
 
 
 def included(

@@ -119,15 +119,16 @@ def test_a_failure_is_a_row_and_the_sweep_goes_on(fake, sweep):
 
 
 def test_what_is_refused_is_said_and_the_others_run(fake, sweep):
-    out, err = sweep([1, "x"], "--dry-run")
+    out, err = sweep([1, "x"], "--dry-run", code=1)
     assert "refused: argument --batch_sizes: 'x' is not a whole number" in out and not Path("results").exists()
     _, err = sweep([1, "x"], code=1)
-    assert "warning: grid.yaml:1: x: refused: argument --batch_sizes" in err
+    assert "warning: grid.yaml:4: x: refused: argument --batch_sizes" in err
     assert list(kept()) == [1]
-    _, err = sweep([1], code=2, more=", wieghts: 1")
+    _, err = sweep([1, 2, 3], code=2, more=", wieghts: 1")
+    assert "warning: grid.yaml:3: batch_sizes 1 and 2 more: refused: " in err and err.count("wieghts") == 1
     assert "unknown argument '--wieghts'; did you mean --weights?" in err and "every cell is refused" in err
     _, err = sweep([1], "--set", "run=drive", code=2)
-    assert "did you mean driver?" in err
+    assert err.count("\n") == 1 and "--set: run: no command 'drive'" in err and "did you mean driver?" in err
 
 
 def test_what_a_machine_lacks_is_refused(sweep):
