@@ -22,7 +22,7 @@ class Cell:
     """A command line, what it takes of the machine, and where the file describes it.
 
     `varying` are the arguments that tell it from the other cells of its block; `needs` may be empty; `lines` are those
-    of values.
+    of values. One that is called `in_full` has a model of another owner that is called the same.
     """
 
     run: str
@@ -31,6 +31,7 @@ class Cell:
     needs: Mapping[str, float]
     line: int
     lines: Mapping[tuple[str, Value], int] = field(default_factory=dict)
+    in_full: bool = False
 
     def line_of(self, message: str) -> int:
         """Return the line that a message is about: that of the argument that it names, where it names one."""
@@ -58,7 +59,7 @@ class Cell:
     @cached_property
     def name(self) -> str:
         """What people call it: the values that vary; of numbers their names too."""
-        said = [word for name, value in self.varying.items() if (word := called(name, value))]
+        said = [word for name, value in self.varying.items() if (word := called(name, value, self.in_full))]
         return ", ".join(said) or self.run
 
 
@@ -76,12 +77,12 @@ def joined(name: str, values: list[str]) -> Value:
     return tuple(values) if f"--{name}" in VALUES_OF_ANY_KIND else ",".join(values)
 
 
-def called(name: str, value: Value) -> str:
-    """Return what people call an argument: by its value where that tells."""
+def called(name: str, value: Value, in_full: bool = False) -> str:
+    """Return what people call an argument: by its value where that tells, a model without its owner unless in full."""
     if isinstance(value, bool):
         return name if value else ""
     text = " ".join(value) if isinstance(value, tuple) else value
-    if name == MODEL:
+    if name == MODEL and not in_full:
         return text.rstrip("/").rpartition("/")[2]
     tells = any(letter.isalpha() for letter in text) and text not in ("True", "False")
     return text if tells else f"{name} {text}"

@@ -167,7 +167,7 @@ def assignment(text: str) -> tuple[str, str | bool]:
 
     key, sign, value = text.partition("=")
     if not key or not sign:
-        raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE, as in reps=10")
+        raise argparse.ArgumentTypeError(f"{text!r} does not say what is set to what, as reps=10 does")
     return key.removeprefix("--"), TRUTHS.get(value, value)
 
 
@@ -198,7 +198,7 @@ def build_parser() -> Parser:
     )
     add("--address", type=nonempty, metavar="ADDRESS", help="with --on ray: the cluster (default: the one Ray finds)")
     add("--set", action="append", type=assignment, default=[], metavar="KEY=VALUE",
-        help="takes the place of an argument, of `store` or of `run`, wherever the file names it")  # fmt: skip
+        help="takes the place of an argument, wherever the file names it, of `store` or of `run`")  # fmt: skip
     add("--trust-file", action="store_true", help="let values of the file be expressions (@), which can run code")
     add("--cell_timeout", type=duration, metavar="S", help="end a cell that takes longer (default: none is)")
     add("--redo", choices=("failed", "all"), help="run again what failed, or everything, though the store has it")

@@ -6,6 +6,7 @@ from typing import Literal
 
 from fmbench.backend import Backend
 from fmbench.checks import Checked, check_command
+from fmbench.console import Progress
 from fmbench.errors import FmbenchError
 from fmbench.host import usable_cpus
 
@@ -53,7 +54,11 @@ class Task:
 
 def plan(cells: Sequence[Cell], kept: Kept, repeat: int, redo: Redo | None, here: bool = True) -> list[Task]:
     """Return a task a cell. Unless it runs `here`, what this machine lacks is no reason to refuse one."""
-    tasks = [task_of(cell, kept, repeat, redo) for cell in cells]
+    progress, tasks = Progress(), []
+    for number, cell in enumerate(cells, start=1):
+        progress.show(f"checking {number} of {len(cells)} cells")
+        tasks.append(task_of(cell, kept, repeat, redo))
+    progress.clear()
     return tasks if not here else [bounded(task, resources(tasks)) for task in tasks]
 
 

@@ -96,9 +96,28 @@ def test_blocks_share_what_stands_above_them(sweep):
 
 def test_the_environment_and_the_command_line_fill_in(sweep):
     text = "sweep: s\nstore: ${STORE:here}\nrun: driver\nwith: {a: 1}\nmatrix: {m: [x, y], p: ['${P}/q']}\n"
-    found = sweep(text + "exclude: [{m: y}]\n", {"a": "7", "m": "z", "new": True}, environment={"P": "models"})
-    assert found.store == "here" and words(found) == ["--a 7 --m z --new --p models/q"]
+    found = sweep(text + "exclude: [{m: y}]\n", {"a": "7", "m": "z"}, environment={"P": "models"})
+    assert found.store == "here" and words(found) == ["--a 7 --m z --p models/q"]
     assert sweep(text, {"store": "there"}, environment={"P": ""}).store == "there"
+
+
+@pytest.mark.parametrize(
+    ("given", "said"), [("resp", "--set resp: .*grid.yaml.*nowhere; did you mean reps?"), ("sweep", "--set sweep")]
+)  # fmt: skip
+def test_what_the_file_does_not_have_cannot_be_set(sweep, given, said):
+    with pytest.raises(UsageError, match=said):
+        sweep(GRID, {given: "1"})
+
+
+def test_models_of_several_owners_are_told_apart(sweep):
+    found = sweep("sweep: s\nrun: driver\nmatrix: {model_name: [a/x, b/x, b/y]}\n")
+    assert [cell.name for cell in found.cells] == ["a/x", "b/x", "y"]
+
+
+def test_more_cells_than_a_file_may_have_are_counted(sweep):
+    axes = ", ".join(f"{name}: {list(range(10))}" for name in "abcde")
+    with pytest.raises(UsageError, match=r"grid.yaml: has 100000 cells, and a file may have 20000"):
+        sweep(f"sweep: s\nrun: driver\nmatrix: {{{axes}}}\n")
 
 
 def test_an_id_follows_from_the_command_alone(sweep):
@@ -139,6 +158,14 @@ def test_an_id_follows_from_the_command_alone(sweep):
             ":6: include: no cell has a 1, b 2",
         ),
         ("sweep: s\nrun: driver\nmatrix: {a: [1]}\ninclude: [{a: 1}]\n", ":4: include: adds nothing to the cells"),
+        (
+            "sweep: s\nrun: driver\nwith: {a: 1}\nmatrix:\n  b: [1]\n  a: [1, 2]\n",
+            ":6: matrix: a is said in line 3 too, by `with`",
+        ),
+        (
+            "sweep: s\nrun: driver\nmatrix: {a: [1, 2]}\ninclude:\n- {a: 1, t: 2}\n- {a: 1, t: 3}\n",
+            ":6: include: a 1, t 3: line 5 says t 2",
+        ),
         ("sweep: s\nruns: [{run: driver}]\nmatrix: {a: [1]}\n", ":3: matrix: belongs into a block of `runs`"),
         ("sweep: s\nrun: ${NOWHERE}\n", ":2: ${NOWHERE}: is not set"),
         ("sweep: s\nrun: [\n", ":3: no YAML"),

@@ -131,6 +131,11 @@ def test_what_is_refused_is_said_and_the_others_run(fake, sweep):
     assert err.count("\n") == 1 and "--set: run: no command 'drive'" in err and "did you mean driver?" in err
 
 
+def test_what_is_no_assignment_is_said_in_plain_words(sweep):
+    _, err = sweep([1], "--set", "reps", code=2)
+    assert "--set: 'reps' does not say what is set to what, as reps=10 does" in err and "***" not in err
+
+
 def test_what_a_machine_lacks_is_refused(sweep):
     Path("grid.yaml").write_text(f"sweep: s\nrun: driver\nneeds: {{spyre: 1}}\nwith: {{{WITH}, batch_sizes: 1}}\n")
     assert main(["grid.yaml"]) == 2
