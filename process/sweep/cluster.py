@@ -127,7 +127,7 @@ class RayRunner:
     sweep: str
     allowed: float | None
     keep: Callable[[Path], None]
-    show: Callable[[Sequence[Task], Sequence[Task]], None]
+    show: Callable[[Sequence[tuple[Task, float]], Sequence[Task]], None]
 
     def run(self, tasks: Sequence[Task]) -> None:
         """Run every task as often as it is left, and return when all are done."""

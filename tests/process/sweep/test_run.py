@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -19,6 +20,7 @@ from fmbench.process.sweep import local
 from fmbench.process.sweep.cell import Cell
 from fmbench.process.sweep.cli import main
 from fmbench.process.sweep.local import LocalRunner
+from fmbench.process.sweep.overview import time_left
 from fmbench.process.sweep.plan import Task
 from fmbench.process.sweep.workplace import Workplace
 
@@ -63,8 +65,11 @@ def test_cells_are_kept_and_the_same_command_runs_what_is_missing(fake, sweep):
     assert kept() == {1: [(0, ["OK"])], 2: [(0, ["OK"])]} and err.count("done in") == 2
     assert "input" in out and not Path("grid.yaml.running").exists()
     _, err = sweep([1, 2, 3])
-    assert "2 are in results already; runs that are left: 1" in err and err.count("done in") == 1
+    assert "2 are in results already; 1 of 3 runs left" in err and err.count("done in") == 1
+    out, _ = sweep([1, 2, 3], "--repeat", "2", "--dry-run")
+    assert "3 cells: 3 left; 3 of 6 runs left" in out
     _, err = sweep([1, 2, 3], "--repeat", "2")
+    assert "3 of 6 runs left" in err
     assert err.count("done in") == 3 and {size: len(runs) for size, runs in kept().items()} == {1: 2, 2: 2, 3: 2}
     sweep([1, 2, 3], "--redo", "all")
     assert len(kept()[1]) == 3
@@ -175,7 +180,7 @@ def test_what_a_killed_sweep_left_is_kept_where_it_is_whole(fake, sweep, tmp_pat
     assert len(list(folder.glob("*.log"))) == 1
     (folder / "0123456789ab-1.log").write_text('FMWORK LOG {"format": 1, "program": "x", "driver": "embed"}\n')
     _, err = sweep([1])
-    assert "1 are in results already; runs that are left: 0" in err
+    assert "1 are in results already; 0 of 1 runs left" in err
     assert kept() == {1: [(0, ["OK"])]} and not folder.parent.exists()
 
 
@@ -217,7 +222,7 @@ def test_as_many_run_at_once_as_there_are_devices(fake, tmp_path):
     seen, devices = [], {}
 
     def show(running, waiting):
-        seen.append([one.checked.platform.resource for one in running])
+        seen.append([one.checked.platform.resource for one, _ in running])
 
     def keep(log):
         said = log.read_text().splitlines()
@@ -268,10 +273,23 @@ def test_a_good_run_takes_the_place_of_an_earlier_failure_that_has_no_result(fak
     assert err.count("done in") == 1
     assert "1 cells: 1 done" in sweep([1], "--dry-run")[0]
     _, err = sweep([1], "--redo", "failed")
-    assert "runs that are left: 0" in err
+    assert "0 of 1 runs left" in err
     out, err = sweep([1], "--repeat", "2")  # the failure is none of the two
     assert err.count("done in") == 1 and "what failed" not in out
     assert "1 cells: 1 done" in sweep([1], "--repeat", "2", "--dry-run")[0]
     monkeypatch.setattr(local, "PROGRAM", (*FAKE[:-1], "-c", "import sys; sys.exit('driver: error: no such thing')"))
     sweep([1], "--redo", "all", code=1)
     assert "1 cells: 1 failed" in sweep([1], "--dry-run")[0]
+
+
+def test_progress_tells_done_from_failed_and_counts_the_rest_of_what_runs(fake, sweep, monkeypatch):
+    said = []
+    monkeypatch.setattr("fmbench.console.Progress.show", lambda self, text: said.append(text))
+    sweep([1, 10, 2, 3], code=1)
+    shown = [text for text in said if "failed" in text]
+    assert shown[1].startswith("1 done, 0 failed, 2 left (about") and shown[-1].startswith(
+        "2 done, 1 failed, 0 left (about"
+    )
+    task = Task(Cell("driver", {}, {}, {}, 1), None, {}, ())
+    kept = SimpleNamespace(seconds=lambda *_: 10.0)
+    assert time_left([(task, 1, 4.0), (task, 1, 11.0), (task, 2, 0.0)], kept) == "about 26 s"
