@@ -41,15 +41,21 @@ def check_encoder(arguments: Arguments, recipe: Recipe) -> Checked:
     return Checked(platform, arguments)
 
 
+def check_of(run: str) -> plugins.Plugin:
+    """Return what checks the command lines of a command. Raises UsageError for one that has none."""
+    found, _ = plugins.discover(GROUP)
+    known = {name.replace(".", " "): plugin for name, plugin in found.items()}
+    if run not in known:
+        raise UsageError(f"run: no command {run!r} can be a cell{nearest(run, known)} (known: {', '.join(known)})")
+    return known[run]
+
+
 def check_command(run: str, words: Sequence[str]) -> Checked:
     """Ask a command what a command line amounts to; what it would say meanwhile, it will say when it runs.
 
     Raises UsageError and PlatformError.
     """
-    found, _ = plugins.discover(GROUP)
-    known = {name.replace(".", " "): plugin for name, plugin in found.items()}
-    if run not in known:
-        raise UsageError(f"run: no command {run!r} can be a cell{nearest(run, known)} (known: {', '.join(known)})")
+    check = check_of(run)
     with contextlib.redirect_stderr(io.StringIO()):
-        checked: Checked = known[run].load()(words)
+        checked: Checked = check.load()(words)
     return checked

@@ -31,7 +31,8 @@ DRAW = {"table": report.as_table, "markdown": report.as_markdown, "json": report
 EPILOG = """\
 what is compared:
   The same shapes (model, class, input size, batch size, variant) of both logs, on their raw repetitions without the
-  first fifth; where either log has several processes a shape (--repeat), on the medians of processes. Variants of --vs
+  first fifth; where either side has several processes a shape (--repeat), or several runs under one fingerprint (as a
+  store has), on the medians of these. Variants of --vs
   are the same where they override the same, whatever their letters; A is what a run without --vs measures. Each row has
   the ratio of the medians, new over base, with a 95% bootstrap interval, and a verdict: regression or improvement where
   the Mann-Whitney U test says so (p below 5%, Holm-corrected over all shapes) and the ratio is beyond --threshold; else

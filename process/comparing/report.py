@@ -57,17 +57,26 @@ def report(comparisons: Sequence[Comparison], threshold: float, style: Style) ->
 def section(comparison: Comparison, threshold: float, style: Style) -> list[str]:
     """Return what is said of one comparison."""
     title = f"{comparison.new.name} against {comparison.base.name}: {headline(comparison)}"
-    notes = [
-        f"ratio: new over base, above 1 is slower. A regression or an improvement is beyond {100 * threshold:g}% with "
-        f"p below {100 * SIGNIFICANT:g}% (Mann-Whitney U on the repetitions, with --repeat on the processes; "
-        "Holm-corrected)."
-    ]
+    timed, sure = bool(comparison.changes or not comparison.quality), f"p below {100 * SIGNIFICANT:g}%"
+    notes = []
+    if timed:
+        notes.append(
+            f"ratio: new over base, above 1 is slower. A regression or an improvement is beyond {100 * threshold:g}% "
+            f"with {sure} (Mann-Whitney U on the repetitions, of several processes or runs on their medians; "
+            "Holm-corrected)."
+        )
+    if comparison.quality:
+        notes.append(
+            f"difference: new less base, below 0 is worse. A regression or an improvement has {sure} (randomisation "
+            "test on the queries in pairs; Holm-corrected)."
+        )
     if comparison.differing:
         notes.append(f"Facts that differ: {facts(comparison.differing)}.")
+    what = "shapes" if timed else "data sets"
     for name, keys in (("base", comparison.only_base), ("new", comparison.only_new)):
         if keys:
-            notes.append(f"Only in {name}: {len(keys)} shapes ({shape(keys[0])}{', ...' if len(keys) > 1 else ''}).")
-    tables = [style.draw(*rows_of(comparison))] if comparison.changes or not comparison.quality else []
+            notes.append(f"Only in {name}: {len(keys)} {what} ({shape(keys[0])}{', ...' if len(keys) > 1 else ''}).")
+    tables = [style.draw(*rows_of(comparison))] if timed else []
     tables += [style.draw(*quality_rows(comparison))] if comparison.quality else []
     texts = (f"{style.plain(note)}\n" for note in notes)
     return [f"{style.title}{style.plain(title)}\n", *tables, *texts]
@@ -168,7 +177,9 @@ def facts(differing: Facts) -> str:
 
 def shape(key: Key) -> str:
     """Return what a shape is called."""
-    return ", ".join(f"{name} {value}" for name, value in key_object(key).items() if value is not None)
+    return (
+        ", ".join(f"{name} {value}" for name, value in key_object(key).items() if value is not None) or "of any model"
+    )
 
 
 def sides_of(comparisons: Sequence[Comparison]) -> list[Side]:

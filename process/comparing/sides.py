@@ -13,6 +13,7 @@ from fmbench.facts import DIGEST, MODEL, differences, flat, short, unsaid
 from ..reading.joined import joined
 from ..reading.row import Result
 from ..workload import workload_of
+from .runs import facts_of, runs_of, together
 from .variant_names import FIRST, VariantNames
 
 SHOWN = 4
@@ -91,15 +92,15 @@ def side_of(
     warn: Callable[[str], None],
     configurations: Mapping[str, str] = MappingProxyType({}),
 ) -> Side:
-    """Return results as a side; of a shape that was measured twice, the last result counts.
+    """Return results as a side. Several runs of a shape are one result of so many processes.
 
+    Of others that are of one shape (measured again in one log, failed, under another fingerprint), the last one counts.
     `configurations` names those that tell shapes apart. Raises UsageError where several models or variants would be
     one, since they may differ.
     """
-    shapes: dict[Key, Result] = {}
-    quality: dict[Key, Result] = {}
+    shapes: dict[Key, list[Result]] = {}
+    quality: dict[Key, list[Result]] = {}
     variants = VariantNames()
-    twice = 0
     for result in joined(results):
         values = {**result.row, "variant": variants.name(result),
                   "configuration": configurations.get(result.row["configuration"] or "")}  # fmt: skip
@@ -107,12 +108,15 @@ def side_of(
         values["dataset"] = result.by_query and result.by_query.dataset
         key = tuple(None if name in across else values[name] for name in keys)
         if key in found:
-            twice += 1
-            check_same(path, {**found[key].row, "variant": variants.name(found[key])}, values, across)
-        found[key] = result
+            last = found[key][-1]
+            check_same(path, {**last.row, "variant": variants.name(last)}, values, across)
+        found.setdefault(key, []).append(result)
+    chosen = {key: runs_of(every) for key, every in shapes.items()}
+    twice = sum(map(len, [*shapes.values(), *quality.values()])) - sum(map(len, chosen.values())) - len(quality)
     if twice:
         warn(f"{path}: {twice} results are of a shape that was measured again later; the last one counts")
-    return Side(path, shapes, quality)
+    return Side(path, {key: together(runs) for key, runs in chosen.items()},
+                {key: every[-1] for key, every in quality.items()})  # fmt: skip
 
 
 def check_same(path: str, one: Mapping[str, Any], other: Mapping[str, Any], across: Collection[str]) -> None:
@@ -160,13 +164,8 @@ def variants_of(base: Side, new: Side) -> str:
     if found[0] == found[1]:
         return ""
     return "; " + " and ".join(
-        f"{side.name} has {', '.join(names)}" for side, names in zip((base, new), found, strict=True)
+        f"{side.name} has {', '.join(names) or 'none'}" for side, names in zip((base, new), found, strict=True)
     )
-
-
-def facts_of(result: Result) -> dict[str, Any]:
-    """Return the fingerprint of a result."""
-    return result.row["environment"] or {}
 
 
 def allowed(name: str, across: Collection[str]) -> bool:

@@ -7,13 +7,13 @@ from typing import Literal
 
 import numpy as np
 
-from fmbench import stats
 from fmbench.figures import significant
 from fmbench.rank_tests import holm, mann_whitney_p
 from fmbench.resampling import Interval, detectable, effective_count, percentiles, resampled_medians, sides, widening
 
 from ..reading.row import Result
 from ..writing.view import median
+from .runs import of_processes, of_repetitions
 from .sides import Key
 
 SIGNIFICANT = 0.05
@@ -73,20 +73,6 @@ def measure_change(
     samples = new_ones / old
     p = mann_whitney_p(kept[0], kept[1], (wider[0], wider[1]))
     return replace(change, ratio=medians[1] / medians[0], interval=percentiles(samples), p=p), samples
-
-
-def of_repetitions(result: Result) -> Sequence[float]:
-    """Return the repetitions that count, in nanoseconds."""
-    return stats.settled(result.durations)
-
-
-def of_processes(result: Result) -> Sequence[float]:
-    """Return the medians of a result's processes in nanoseconds; of one that is of one process, its median.
-
-    Repetitions of one process do not say how far another would be from it.
-    """
-    kept = of_repetitions(result)
-    return result.medians or ([float(np.median(kept))] if len(kept) else [])
 
 
 def measured(result: Result, kept: np.ndarray) -> Measured:

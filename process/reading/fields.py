@@ -76,6 +76,7 @@ CELL = Schema({
     "sweep": text("Name of the sweep.", needed=True),
     "id": text("A digest of the command and its arguments, whatever their order.", needed=True),
     "run": text("The command: `driver`, `retrieve evaluate`, ...", needed=True),
+    "start": time("When its process started, in seconds since the epoch."),
     "seconds": seconds("From the start of its process to its end.", needed=True),
     "exit_code": whole("Its exit code; below zero for a signal that ended it. Null where its time was over."),
 }, "The last line of a log that `fmbench sweep` kept: which cell of which sweep it is of.")  # fmt: skip

@@ -141,7 +141,8 @@ def describe(packed: Packed, seen: Seen, folder: Path) -> Facts:
     """Return what environment.json says. It follows from the log alone: the same log makes the same entry anywhere."""
     environments = list(seen.environments.values())
     hardware = hardware_of(environments)
-    started = moment(seen.started)
+    began = (packed.cell or {}).get("start")  # of a cell that ended before its first repetition
+    started = moment(float(began) if seen.started is None and began else seen.started)
     stamp = started.strftime("%Y%m%dT%H%M%SZ") if started else UNDATED
     return {
         "store": FORMAT,

@@ -18,8 +18,8 @@ def ignore(_: str) -> None:
     """Take no notice of a warning: it was given when the log was added."""
 
 
-def problems(store: Store, name: str) -> Iterator[str]:
-    """Yield what is wrong with an entry, a line each."""
+def problems(store: Store, name: str, contents: bool = True) -> Iterator[str]:
+    """Yield what is wrong with an entry, a line each; without `contents`, only that files are gone or were changed."""
     try:
         raw = parse(next(iter(store.place.read([f"{name}/{COMMIT}"]))), name)
         facts = checked(raw, name)
@@ -38,7 +38,8 @@ def problems(store: Store, name: str) -> Iterator[str]:
         with store.place.file(f"{name}/{file}") as path:
             if digest_of(path) != facts["files"].get(file):
                 yield f"{file}: was changed since it was written"
-            yield from (text if text.startswith(file) else f"{file}: {text}" for text in check(path, facts))
+            if contents:
+                yield from (text if text.startswith(file) else f"{file}: {text}" for text in check(path, facts))
 
 
 def log_problems(path: Path, facts: Facts) -> Iterator[str]:

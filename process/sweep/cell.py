@@ -1,7 +1,8 @@
 """One cell of a sweep: one command line of fmbench."""
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from fmbench.command_line import VALUES_OF_ANY_KIND, Argument, CommandLine
@@ -10,6 +11,7 @@ from fmbench.secrets import sealed
 
 DIGITS = 12
 MODEL = "model_name"
+NAMED = re.compile(r"--([\w.:@-]+\w)")
 
 Value = str | bool | tuple[str, ...]  # several where an argument is repeated
 Values = Mapping[str, Value]
@@ -19,7 +21,8 @@ Values = Mapping[str, Value]
 class Cell:
     """A command line, what it takes of the machine, and where the file describes it.
 
-    `varying` are the arguments that tell it from the other cells of its block; `needs` may be empty.
+    `varying` are the arguments that tell it from the other cells of its block; `needs` may be empty; `lines` are those
+    of values. One that is called `in_full` has a model of another owner that is called the same.
     """
 
     run: str
@@ -27,6 +30,16 @@ class Cell:
     varying: Values
     needs: Mapping[str, float]
     line: int
+    lines: Mapping[tuple[str, Value], int] = field(default_factory=dict)
+    in_full: bool = False
+
+    def line_of(self, message: str) -> int:
+        """Return the line that a message is about: that of the argument that it names, where it names one."""
+        named = {name for name in NAMED.findall(message) if name in self.values}
+        if len(named) != 1:
+            return self.line
+        name = named.pop()
+        return self.lines.get((name, self.values[name]), self.line)
 
     @cached_property
     def command(self) -> CommandLine:
@@ -46,7 +59,7 @@ class Cell:
     @cached_property
     def name(self) -> str:
         """What people call it: the values that vary; of numbers their names too."""
-        said = [word for name, value in self.varying.items() if (word := called(name, value))]
+        said = [word for name, value in self.varying.items() if (word := called(name, value, self.in_full))]
         return ", ".join(said) or self.run
 
 
@@ -64,12 +77,12 @@ def joined(name: str, values: list[str]) -> Value:
     return tuple(values) if f"--{name}" in VALUES_OF_ANY_KIND else ",".join(values)
 
 
-def called(name: str, value: Value) -> str:
-    """Return what people call an argument: by its value where that tells."""
+def called(name: str, value: Value, in_full: bool = False) -> str:
+    """Return what people call an argument: by its value where that tells, a model without its owner unless in full."""
     if isinstance(value, bool):
         return name if value else ""
     text = " ".join(value) if isinstance(value, tuple) else value
-    if name == MODEL:
+    if name == MODEL and not in_full:
         return text.rstrip("/").rpartition("/")[2]
     tells = any(letter.isalpha() for letter in text) and text not in ("True", "False")
     return text if tells else f"{name} {text}"

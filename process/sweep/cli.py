@@ -14,6 +14,7 @@ from fmbench.parsing import Parser, duration, nonempty, positive
 
 if TYPE_CHECKING:  # with --help, none of them is imported
     from ..store.store import Store
+    from .cell import Cell
     from .keeper import Keeper
     from .kept import Kept
     from .matrix import Sweep
@@ -40,7 +41,7 @@ the file:
   docs/how-to/sweep.md explains it; --schema prints its JSON Schema.
 
 exit codes:
-  0 done, 1 a cell failed or was refused, 2 the command line or the file is wrong
+  0 done, 1 a cell failed or was refused (also by --dry-run), 2 the command line or the file is wrong
 
 examples:
   fmbench sweep grid.yaml --dry-run
@@ -69,7 +70,10 @@ def sweep(argv: Sequence[str]) -> int:
     if arguments.file is None:
         parser.error("name the sweep file")
     found = read(arguments)
-    return show_status(found, arguments) if asks_status or arguments.dry_run else run(found, arguments)
+    if not asks_status and not arguments.dry_run:
+        return run(found, arguments)
+    refused = show_status(found, arguments)
+    return int(refused and not asks_status)
 
 
 def read(arguments: argparse.Namespace) -> "Sweep":
@@ -85,16 +89,16 @@ def read(arguments: argparse.Namespace) -> "Sweep":
 def planned(found: "Sweep", arguments: argparse.Namespace) -> tuple["Store", "Kept", Callable[[], list["Task"]]]:
     """Return the store, what it has of cells, and what plans them by that."""
     from ..store.store import Store
-    from .kept import Kept
+    from .kept import Kept, whole_entries
     from .plan import plan
 
     store = Store.ready(found.store)
-    kept = Kept.read(store.entries(store.names(), warn))
+    kept = Kept.read(whole_entries(store, {cell.id for cell in found.cells}, warn))
     return store, kept, lambda: plan(found.cells, kept, arguments.repeat, arguments.redo)
 
 
-def show_status(found: "Sweep", arguments: argparse.Namespace) -> int:
-    """Print a line a cell and how many are in which state; nothing is run."""
+def show_status(found: "Sweep", arguments: argparse.Namespace) -> bool:
+    """Print a line a cell and how many are in which state, and return whether any is refused; nothing is run."""
     from ..writing import output
     from .overview import counts, plan_table
     from .workplace import running
@@ -103,7 +107,7 @@ def show_status(found: "Sweep", arguments: argparse.Namespace) -> int:
     tasks, now = plan(), [*running(arguments.file)]
     with output.opened(None) as stream:
         stream.write(f"{plan_table(tasks, kept, now)}\n{counts(tasks, kept, now)}\n")
-    return 0
+    return any(task.refused for task in tasks)
 
 
 def run(found: "Sweep", arguments: argparse.Namespace) -> int:
@@ -144,9 +148,13 @@ def run_held(found: "Sweep", arguments: argparse.Namespace, place: "Workplace") 
 
 def begun(tasks: list["Task"], keeper: "Keeper", file: Path) -> list["Task"]:
     """Return tasks, after saying which are refused and what is left. Raises UsageError where none may run."""
+    refused: dict[str, list[Cell]] = {}
     for task in tasks:
         if task.refused:
-            warn(f"{file}:{task.cell.line}: {task.cell.name}: refused: {task.refused}")
+            refused.setdefault(task.refused, []).append(task.cell)
+    for reason, (first, *others) in refused.items():
+        more = f" and {len(others)} more" if others else ""
+        warn(f"{file}:{first.line_of(reason)}: {first.name}{more}: refused: {reason}")
     if all(task.refused for task in tasks):
         raise UsageError(f"{file}: every cell is refused, as said above")
     keeper.begin(tasks)
@@ -159,7 +167,7 @@ def assignment(text: str) -> tuple[str, str | bool]:
 
     key, sign, value = text.partition("=")
     if not key or not sign:
-        raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE, as in reps=10")
+        raise argparse.ArgumentTypeError(f"{text!r} does not say what is set to what, as reps=10 does")
     return key.removeprefix("--"), TRUTHS.get(value, value)
 
 
@@ -190,7 +198,7 @@ def build_parser() -> Parser:
     )
     add("--address", type=nonempty, metavar="ADDRESS", help="with --on ray: the cluster (default: the one Ray finds)")
     add("--set", action="append", type=assignment, default=[], metavar="KEY=VALUE",
-        help="takes the place of an argument, of `store` or of `run`, wherever the file names it")  # fmt: skip
+        help="takes the place of an argument, wherever the file names it, of `store` or of `run`")  # fmt: skip
     add("--trust-file", action="store_true", help="let values of the file be expressions (@), which can run code")
     add("--cell_timeout", type=duration, metavar="S", help="end a cell that takes longer (default: none is)")
     add("--redo", choices=("failed", "all"), help="run again what failed, or everything, though the store has it")

@@ -84,7 +84,9 @@ class Cluster:
                 tasks = self.ray.get(self.start(plan_there, needs, members, kept, repeat, redo))
             else:
                 reason = f"needs {', '.join(f'{name} {count:g}' for name, count in key)}, and no node has that"
-                tasks = [Task(cell, None, needs, kept.runs.get(cell.id, ()), refused=reason) for cell in members]
+                tasks = [
+                    Task(cell, None, needs, kept.runs.get(cell.id, ()), repeat, refused=reason) for cell in members
+                ]
             found |= {task.cell.id: replace(task, needs=needs) for task in tasks}
         return [found[cell.id] for cell in cells]
 
@@ -125,7 +127,7 @@ class RayRunner:
     sweep: str
     allowed: float | None
     keep: Callable[[Path], None]
-    show: Callable[[Sequence[Task], Sequence[Task]], None]
+    show: Callable[[Sequence[tuple[Task, float]], Sequence[Task]], None]
 
     def run(self, tasks: Sequence[Task]) -> None:
         """Run every task as often as it is left, and return when all are done."""

@@ -11,8 +11,8 @@ import yaml
 from fmbench.errors import UsageError, first_line, nearest
 
 VARIABLE = re.compile(r"\$\{(\w+)(?::([^}]*))?\}")
-NUMBER = re.compile(r"[-+]?[0-9]+(\.[0-9]+)?")
-EXPECTED = {"object": "keys with values", "array": "a list", "string": "a text", "number": "a number"}
+COUNT = re.compile(r"[1-9][0-9]*")
+EXPECTED = {"object": "keys with values", "array": "a list", "string": "a text", "integer": "a whole number from 1 on"}
 TRUTHS = {"true": True, "false": False}
 
 Schema = Mapping[str, Any]
@@ -51,8 +51,8 @@ class Document:
             for below in node.value:
                 self.check(below, schema["items"], f"an entry of {called}")
         elif not isinstance(node, yaml.ScalarNode) or not fits(node, kinds):
-            quotes = " (as a text, in quotes)" if isinstance(node, yaml.ScalarNode) and node.value else ""
-            raise self.wrong(node, f"{called} is {said(node)}, and should be {' or '.join(expected(kinds))}{quotes}")
+            should = " or ".join(expected(kinds))
+            raise self.wrong(node, f"{called} is {said(node)}, and should be {should}{how_written(node, schema)}")
 
     def _check_object(self, node: yaml.MappingNode, schema: Schema, called: str) -> None:
         known, others = schema.get("properties", {}), schema.get("additionalProperties")
@@ -116,12 +116,21 @@ def fits(node: yaml.ScalarNode, kinds: Iterable[str]) -> bool:
     plain = not node.style
     if plain and node.value in ("", "~", "null"):
         return False
-    return "string" in kinds or ("number" in kinds and plain and NUMBER.fullmatch(node.value) is not None)
+    return "string" in kinds or ("integer" in kinds and plain and COUNT.fullmatch(node.value) is not None)
 
 
 def expected(kinds: Iterable[str]) -> list[str]:
     """Return what people call types."""
-    return [EXPECTED[kind] for kind in kinds if kind in EXPECTED and not (kind == "number" and "string" in kinds)]
+    return [EXPECTED[kind] for kind in kinds if kind in EXPECTED]
+
+
+def how_written(node: yaml.Node, schema: Schema) -> str:
+    """Return how a scalar is written as what it should be, where it can be."""
+    if not isinstance(node, yaml.ScalarNode) or not node.value:
+        return ""
+    if "string" in schema["type"]:
+        return f': "{node.value}"'
+    return f": [{node.value}]" if schema["type"] == "array" and schema["items"]["type"] != "object" else ""
 
 
 def said(node: yaml.Node) -> str:

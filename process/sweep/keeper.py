@@ -1,5 +1,6 @@
 """What a sweep brings into its store, and what it says of that."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,8 +14,8 @@ from ..store.adding import add
 from ..store.store import Store
 from ..writing import output
 from ..writing.show import record_tables, tables_as_text
-from .kept import Kept
-from .overview import failures, time_left, time_text
+from .kept import Kept, Run, lacking
+from .overview import failures, runs_left, time_left, time_text
 from .plan import Task
 
 SHOWN = 4
@@ -32,6 +33,7 @@ class Keeper:
     kept: Kept
     _tasks: dict[str, Task] = field(default_factory=dict)
     _progress: Progress = field(default_factory=Progress)
+    _runs: dict[str, list[Run]] = field(default_factory=lambda: defaultdict(list))  # what this sweep added
     _done: int = 0
     _failed: int = 0
 
@@ -47,9 +49,11 @@ class Keeper:
     def begin(self, tasks: Sequence[Task]) -> None:
         """Count from here on, and say what is to be done."""
         self._tasks = {task.cell.id: task for task in tasks}
-        done, runs = sum(not (task.left or task.refused) for task in tasks), sum(task.left for task in tasks)
-        left = time_left(((task, task.left) for task in tasks), self.kept) if runs else ""
-        said = f"{len(tasks)} cells: {done} are in {self.store.name} already; runs that are left: {runs}"
+        done = sum(not (task.left or task.refused) for task in tasks)
+        left = (
+            time_left(((task, task.left, 0) for task in tasks), self.kept) if any(task.left for task in tasks) else ""
+        )
+        said = f"{len(tasks)} cells: {done} are in {self.store.name} already; {runs_left(tasks)}"
         note(f"{said}{f', {left}' if left else ''}")
         if changed := sorted({name for task in tasks for name in task.changed}):
             shown = ", ".join(changed[:SHOWN]) + (", ..." if len(changed) > SHOWN else "")
@@ -61,16 +65,23 @@ class Keeper:
         (entry,) = self.store.entries([name], warn)
         run = self.kept.add(entry)
         if task := self._tasks.get(entry.facts["run"]["cell"]["id"]):
-            self._done += 1
+            self._runs[task.cell.id].append(run)
+            self._done += run.whole
             self._failed += not run.whole
             self._progress.clear()
             say(f"{'done' if run.whole else 'FAILED'} in {time_text(run.seconds)}: {task.cell.name}")
 
-    def show(self, running: Sequence[Task], waiting: Sequence[Task]) -> None:
-        """Say how far the sweep is."""
-        left = time_left(((task, 1) for task in waiting), self.kept)
+    def show(self, running: Sequence[tuple[Task, float]], waiting: Sequence[Task]) -> None:
+        """Say how far the sweep is: what runs, each for how many seconds, and what waits."""
+        both = [*((task, 1, spent) for task, spent in running), *((task, 1, 0.0) for task in waiting)]
+        left = time_left(both, self.kept)
         counts = f"{self._done} done, {self._failed} failed, {len(waiting)} left{f' ({left})' if left else ''}"
-        self._progress.show(f"{counts}; running: {', '.join(task.cell.name for task in running)}")
+        self._progress.show(f"{counts}; running: {', '.join(task.cell.name for task, _ in running)}")
+
+    def _failures(self, task: Task) -> list[Run]:
+        """Return the failed runs of a cell that has no good ones in their place."""
+        runs = [*task.runs, *self._runs[task.cell.id]]
+        return [run for run in runs if not run.whole] if lacking(runs, task.wanted)[1] else []
 
     def report(self, page: Path | None) -> bool:
         """Print the records of all cells, on whichever machine they ran, and what failed; return whether anything did.
@@ -78,10 +89,9 @@ class Keeper:
         The dashboard goes to a `page`.
         """
         self._progress.clear()
-        newest = [runs[-1] for cell in self._tasks if (runs := self.kept.runs.get(cell))]
         every = [run.entry for cell in self._tasks for run in self.kept.runs.get(cell, ())]
         results = list(self.store.results(dict.fromkeys(every), warn))
-        broken = {run.entry for run in newest if not run.whole}
+        broken = {run.entry for task in self._tasks.values() if not task.refused for run in self._failures(task)}
         failed = failures(result for result in results if result.source in broken)
         with output.opened(None) as stream:
             stream.write(record_tables(results) or tables_as_text(results, None, origin="entry"))

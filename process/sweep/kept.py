@@ -1,8 +1,11 @@
 """What a store has of the cells of a sweep: which are done under today's fingerprint, and how long such ones took."""
 
+import bisect
+import itertools
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cache
 from statistics import median
 from typing import Any
@@ -10,10 +13,13 @@ from typing import Any
 from fmbench import facts
 from fmbench.checks import Checked
 from fmbench.configuration import OWN
+from fmbench.errors import FmbenchError
 from fmbench.host import host_facts
 from fmbench.secrets import masked_values
 
+from ..store.checking import problems
 from ..store.entry import Entry
+from ..store.store import Store, Warn
 from .cell import Cell
 
 Facts = Mapping[str, Any]
@@ -21,9 +27,13 @@ Facts = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run of a cell that a store has: its entry, whether nothing of it failed, and the facts that it ran under."""
+    """One run of a cell that a store has: its entry, whether nothing of it failed, and the facts that it ran under.
+
+    `start` is in seconds since the epoch; the oldest of all where nothing says it.
+    """
 
     entry: str
+    start: float
     whole: bool
     seconds: float
     environment: Facts
@@ -34,12 +44,12 @@ class Run:
         said, statuses = entry.facts["run"]["cell"], entry.facts["results"]["statuses"]
         whole = said.get("exit_code") == 0 and not statuses.get("ERR")
         environments = entry.facts["environments"]
-        return cls(entry.name, whole, said["seconds"], environments[0] if environments else {})
+        return cls(entry.name, start_of(entry), whole, said["seconds"], environments[0] if environments else {})
 
 
 @dataclass
 class Kept:
-    """The runs of cells in a store: by cell, and the seconds of all by what they are of."""
+    """The runs of cells in a store: by cell, the newest last, and the seconds of all by what they are of."""
 
     runs: dict[str, list[Run]] = field(default_factory=lambda: defaultdict(list))
     _seconds: dict[tuple[str, ...], list[float]] = field(default_factory=lambda: defaultdict(list))
@@ -56,7 +66,7 @@ class Kept:
     def add(self, entry: Entry) -> Run:
         """Take in an entry, and return its run."""
         said, run = entry.facts["run"]["cell"], Run.of(entry)
-        self.runs[said["id"]].append(run)
+        bisect.insort(self.runs[said["id"]], run, key=lambda one: one.start)
         if run.whole:
             for key in ((said["id"],), (said["run"], *entry.facts["results"]["platforms"])):
                 self._seconds[key].append(run.seconds)
@@ -76,6 +86,41 @@ class Kept:
             changed |= dict.fromkeys(names)
             found += [] if names else [run]
         return found, list(changed)
+
+
+def whole_entries(store: Store, cells: Collection[str], warn: Warn) -> Iterator[Entry]:
+    """Yield the entries of a store, but those of some cells that have lost a file, or hold another than was written."""
+    for entry in store.entries(store.names(), warn):
+        if (entry.facts["run"].get("cell") or {}).get("id") in cells:
+            try:
+                wrong = next(problems(store, entry.name, contents=False), None)
+            except (FmbenchError, OSError):
+                if not store.gone(entry.name):
+                    raise
+                continue
+            if wrong:
+                warn(f"{store.name}/{entry.name}: {wrong}; this run of a cell does not count")
+                continue
+        yield entry
+
+
+def start_of(entry: Entry) -> float:
+    """Return when a run of a cell started, in seconds since the epoch: its name says only when its first result did."""
+    run = entry.facts["run"]
+    if (start := run["cell"].get("start")) is not None:
+        return float(start)
+    started = run.get("started")
+    return datetime.fromisoformat(started).timestamp() if started else 0.0
+
+
+def lacking(runs: Sequence[Run], wanted: int) -> tuple[int, int]:
+    """Return how many runs a cell lacks of so many that are wanted, and how many good ones.
+
+    What failed is a run too, unless a later one is good; where the newest failed, at least one good one is lacking.
+    """
+    good = sum(run.whole for run in runs)
+    failed = sum(1 for _ in itertools.takewhile(lambda run: not run.whole, reversed(runs)))
+    return max(0, wanted - good - failed), max(int(failed > 0), wanted - good)
 
 
 def changes(then: Facts, checked: Checked) -> list[str]:

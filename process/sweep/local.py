@@ -34,6 +34,7 @@ class Running:
     log: Path
     devices: set[int]
     allowed: float | None
+    start_time: int = field(default_factory=time.time_ns)
     started: float = field(default_factory=time.monotonic)
     files: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
     process: "Popen[str]" = field(init=False)
@@ -61,7 +62,12 @@ class Running:
     @property
     def late(self) -> bool:
         """Whether its time is over."""
-        return self.allowed is not None and time.monotonic() - self.started > self.allowed
+        return self.allowed is not None and self.seconds > self.allowed
+
+    @property
+    def seconds(self) -> float:
+        """How long it has been running."""
+        return time.monotonic() - self.started
 
     def relay(self) -> bool:
         """Write what came into the log; return whether more may come."""
@@ -76,15 +82,15 @@ class Running:
                 while self.relay():
                     pass
         self.files.close()
-        seconds = time.monotonic() - self.started
-        return Ended(seconds, None if late else self.process.returncode, self.allowed)
+        return Ended(self.start_time, self.seconds, None if late else self.process.returncode, self.allowed)
 
 
 @dataclass
 class LocalRunner:
     """Runs tasks on this machine, which has so many of each resource.
 
-    `keep` takes each log when its cell is done, `show` hears often how many are left.
+    `keep` takes each log when its cell is done, `show` hears often which run, each for how many seconds, and which
+    wait.
     """
 
     place: Workplace
@@ -92,7 +98,7 @@ class LocalRunner:
     here: Mapping[str, float]
     allowed: float | None
     keep: Callable[[Path], None]
-    show: Callable[[Sequence[Task], Sequence[Task]], None]
+    show: Callable[[Sequence[tuple[Task, float]], Sequence[Task]], None]
     _running: list[Running] = field(default_factory=list)
 
     def run(self, tasks: Sequence[Task]) -> None:
@@ -106,7 +112,7 @@ class LocalRunner:
                             waiting.remove(task)
                             one = self._start(task, everything)
                             selector.register(one.pipe, selectors.EVENT_READ, one)
-                            self.show([one.task for one in self._running], waiting)
+                            self.show([(one.task, one.seconds) for one in self._running], waiting)
                     self._heed(selector)
             except BaseException:
                 for one in self._running:  # all at once: the contexts end them one after the other

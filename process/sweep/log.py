@@ -22,8 +22,12 @@ TAIL = 2**14  # bytes of what a command said
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How a cell's process ended: after so many seconds, with an exit code; None where its time was over."""
+    """How a cell's process ended, that started then (ns since the epoch): after so many seconds, with an exit code.
 
+    That is None where its time was over.
+    """
+
+    start: int
     seconds: float
     exit_code: int | None
     allowed: float | None = None
@@ -56,7 +60,7 @@ def close_log(log: Path, said: Path, cell: Cell, checked: Checked, sweep: str, e
                 writer.write(line)
         writer.write(lines.JsonLine("CELL", {
             "sweep": sweep, "id": cell.id, "run": cell.run, "exit_code": ended.exit_code,
-            "seconds": round(ended.seconds, 3),
+            "start": lines.format_time(ended.start), "seconds": round(ended.seconds, 3),
         }))  # fmt: skip
 
 

@@ -5,20 +5,24 @@ left: `schema.BLOCK` has the rules.
 """
 
 import itertools
+import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import yaml
 
+from fmbench.checks import check_of
 from fmbench.errors import UsageError, nearest
 from fmbench.trust import is_data
 
-from .cell import Cell, Value, Values, arguments_of, joined
+from .cell import Cell, Value, Values, arguments_of, called, joined
 from .document import Document, line_of
 from .schema import FILE
 
 STORE = "results"
-SETTINGS = ("sweep", "store", "run")  # what --set may replace besides arguments
+SETTINGS = ("store", "run")  # what --set may replace besides arguments
+LIMIT = 20_000  # cells of a file
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,8 @@ class Block:
     exclude: Sequence[Entry] = ()
     include: Sequence[Entry] = ()
     telling: Values = field(default_factory=dict)  # what tells it from other blocks
+    lines: Mapping[tuple[str, Value], int] = field(default_factory=dict)  # of values
+    run_line: int = 0
 
     @property
     def names(self) -> set[str]:
@@ -88,20 +94,36 @@ def read_sweep(document: Document, given: Values, trusted: bool) -> Sweep:
     Raises UsageError, with file and line, for what it cannot mean.
     """
     document.check(document.root, FILE)
-    told = {key: given[key] if key in given else scalar_at(document, document.root, key) for key in SETTINGS}
+    store = given.get("store", scalar_at(document, document.root, "store") or STORE)
     blocks = read_blocks(document, trusted)
     arguments = {name: value for name, value in given.items() if name not in SETTINGS}
-    nowhere = {name: value for name, value in arguments.items() if not any(name in block.names for block in blocks)}
+    named = {name for block in blocks for name in block.names}
+    for name in arguments.keys() - named:
+        raise UsageError(f"--set {name}: {document.path} has it nowhere{nearest(name, {*named, *SETTINGS})}")
+    check_count(sum(math.prod(map(len, block.axes.values())) for block in blocks), document)
     cells: dict[str, Cell] = {}
     for block in blocks:
-        own = {name: value for name, value in arguments.items() if name in block.names or name in nowhere}
+        own = {name: value for name, value in arguments.items() if name in block.names}
         block = replace(block.given(own), run=str(given.get("run", block.run)))
         if not block.run:
             raise UsageError(f"{document.path}:{block.line}: lacks the key 'run', the command that is run")
+        try:
+            check_of(block.run)
+        except UsageError as error:
+            raise UsageError(f"{'--set' if 'run' in given else f'{document.path}:{block.run_line}'}: {error}") from None
         for cell in cells_of(block, document):
             if (first := cells.setdefault(cell.id, cell)) is not cell:
                 raise UsageError(f"{document.path}:{cell.line}: {cell.name}: is listed in line {first.line} already")
-    return Sweep(str(told["sweep"]), str(told["store"] or STORE), list(cells.values()))
+    check_count(len(cells), document)
+    times = Counter(cell.name for cell in cells.values())
+    told_apart = [replace(cell, in_full=True) if times[cell.name] > 1 else cell for cell in cells.values()]
+    return Sweep(str(scalar_at(document, document.root, "sweep")), str(store), told_apart)
+
+
+def check_count(cells: int, document: Document) -> None:
+    """Raise UsageError for more cells than a file may have."""
+    if cells > LIMIT:
+        raise UsageError(f"{document.path}: has {cells} cells, and a file may have {LIMIT}; make several files of it")
 
 
 def read_blocks(document: Document, trusted: bool) -> list[Block]:
@@ -114,29 +136,51 @@ def read_blocks(document: Document, trusted: bool) -> list[Block]:
             raise document.wrong(node, f"{key}: belongs into a block of `runs`")
     blocks = [read_block(document, node, trusted) for node in runs.value]
     return [
-        replace(block, run=block.run or whole.run, fixed={**whole.fixed, **block.fixed},
-                needs=block.needs or whole.needs, telling=block.fixed) for block in blocks
+        replace(block, run=block.run or whole.run, run_line=block.run_line or whole.run_line,
+                fixed={**whole.fixed, **block.fixed}, needs=block.needs or whole.needs, telling=block.fixed,
+                lines={**whole.lines, **block.lines}) for block in blocks
     ]  # fmt: skip
 
 
 def read_block(document: Document, node: yaml.MappingNode, trusted: bool) -> Block:
     """Return a block as it stands there."""
 
+    lines: dict[tuple[str, Value], int] = {}
+
+    def value(name: str, below: yaml.ScalarNode | yaml.SequenceNode) -> Value:
+        found = value_of(document, name, below, trusted)
+        lines.setdefault((name, found), line_of(below))
+        return found
+
+    def values(name: str, below: yaml.SequenceNode) -> list[Value]:
+        found: list[Value] = []
+        for one in below.value:
+            if value(name, one) in found:
+                already = lines[name, value(name, one)]
+                raise document.wrong(one, f"{called(name, value(name, one))}: is listed in line {already} already")
+            found.append(value(name, one))
+        return found
+
     def arguments(below: yaml.MappingNode | None) -> dict[str, Value]:
-        return {name: value_of(document, name, one, trusted) for name, one in document.below(below)}
+        return {name: value(name, one) for name, one in document.below(below)}
 
     def entries(below: yaml.SequenceNode | None) -> list[Entry]:
         return [] if below is None else [Entry(line_of(one), arguments(one)) for one in below.value]
 
-    matrix = document.below(document.at(node, "matrix"))
+    matrix, fixed = document.at(node, "matrix"), arguments(document.at(node, "with"))
+    for name, (key, _) in (document.pairs(matrix) if matrix else {}).items():
+        if name in fixed:
+            raise document.wrong(key, f"matrix: {name} is said in line {lines[name, fixed[name]]} too, by `with`")
     return Block(
         line_of(node),
         str(scalar_at(document, node, "run") or ""),
-        arguments(document.at(node, "with")),
+        fixed,
         {name: float(document.scalar(one)) for name, one in document.below(document.at(node, "needs"))},
-        {name: [value_of(document, name, value, trusted) for value in one.value] for name, one in matrix},
+        {name: values(name, one) for name, one in document.below(matrix)},
         entries(document.at(node, "exclude")),
         entries(document.at(node, "include")),
+        lines=lines,
+        run_line=line_of(run) if (run := document.at(node, "run")) else 0,
     )
 
 
@@ -172,7 +216,7 @@ def cells_of(block: Block, document: Document) -> Iterator[Cell]:
     for entry in block.include:
         found = included(entry, found, block, document)
     for line, values in found:
-        yield Cell(block.run, {**block.fixed, **values}, {**block.telling, **values}, block.needs, line)
+        yield Cell(block.run, {**block.fixed, **values}, {**block.telling, **values}, block.needs, line, block.lines)
 
 
 def included(
@@ -186,6 +230,13 @@ def included(
         if not fitting or len(known) == len(entry.values):
             what = "no cell has" if not fitting else "adds nothing to the cells that have"
             raise UsageError(f"{document.path}:{entry.line}: include: {what} {entry}")
+        for name, value in entry.values.items():
+            for cell in (found[number][1] for number in fitting):
+                if cell.get(name, value) != value:
+                    first = f"line {block.lines[name, cell[name]]}"
+                    raise UsageError(
+                        f"{document.path}:{entry.line}: include: {entry}: {first} says {name} {cell[name]}"
+                    )
         return [(line, {**cell, **entry.values} if number in fitting else cell)
                 for number, (line, cell) in enumerate(found)]  # fmt: skip
     others = {name: values for name, values in axes.items() if name not in entry.values}

@@ -23,15 +23,26 @@ def time_text(seconds: float) -> str:
     return f"{significant(seconds, digits=2)} s"
 
 
-def time_left(tasks: Iterable[tuple[Task, int]], kept: Kept) -> str:
-    """Return about how long tasks take that are left so often, one after the other, as far as the store knows."""
+def time_left(tasks: Iterable[tuple[Task, int, float]], kept: Kept) -> str:
+    """Return about how long tasks take, one after the other, as far as the store knows.
+
+    Of each: how many runs are left, that which is running too, and for how many seconds it has.
+    """
     known, unknown = 0.0, 0
-    for task, left in tasks:
+    for task, left, spent in tasks:
         seconds = kept.seconds(task.cell, task.platform)
-        known, unknown = (known, unknown + left) if seconds is None else (known + left * seconds, unknown)
+        known, unknown = (
+            (known, unknown + left) if seconds is None else (known + max(0.0, left * seconds - spent), unknown)
+        )
     if unknown:
         return f"at least {time_text(known)}, and {unknown} runs of which nothing is known" if known else ""
     return f"about {time_text(known)}"
+
+
+def runs_left(tasks: Iterable[Task]) -> str:
+    """Return how many runs are left, of how many that are wanted."""
+    able = [task for task in tasks if not task.refused]
+    return f"{sum(task.left for task in able)} of {sum(task.wanted for task in able)} runs left"
 
 
 def state_of(task: Task, running: Collection[str] = ()) -> str:
@@ -63,8 +74,9 @@ def counts(tasks: Sequence[Task], kept: Kept, running: Sequence[str] = ()) -> st
     states = [state_of(task, running).partition(":")[0].partition(" ")[0] for task in tasks]
     named = {"done": "done", "running": "running", "failed": "failed", "to": "left", "refused": "refused"}
     said = [f"{states.count(state)} {name}" for state, name in named.items() if state in states]
-    left = time_left(((task, task.left) for task in tasks), kept) if "to" in states or "running" in states else ""
-    return f"{len(tasks)} cells: {', '.join(said)}{f'; time left: {left}' if left else ''}"
+    runs = f"; {runs_left(tasks)}" if any(task.wanted > 1 for task in tasks) else ""
+    left = time_left(((task, task.left, 0) for task in tasks), kept) if "to" in states or "running" in states else ""
+    return f"{len(tasks)} cells: {', '.join(said)}{runs}{f'; time left: {left}' if left else ''}"
 
 
 def failures(results: Iterable[Result]) -> list[str]:

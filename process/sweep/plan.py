@@ -6,11 +6,12 @@ from typing import Literal
 
 from fmbench.backend import Backend
 from fmbench.checks import Checked, check_command
+from fmbench.console import Progress
 from fmbench.errors import FmbenchError
 from fmbench.host import usable_cpus
 
 from .cell import Cell
-from .kept import Kept, Run
+from .kept import Kept, Run, lacking
 
 HOST = "cpu"  # the resource that all commands share
 Redo = Literal["failed", "all"]
@@ -20,14 +21,15 @@ Redo = Literal["failed", "all"]
 class Task:
     """A cell, and what is to be done with it: `left` runs, or nothing where it is `refused`.
 
-    `needs` is what one run takes, `runs` what the store has of it under today's fingerprint; where it has others alone,
-    `changed` are the facts that differ.
+    `needs` is what one run takes, `runs` what the store has of it under today's fingerprint, of `wanted` (--repeat);
+    where it has others alone, `changed` are the facts that differ.
     """
 
     cell: Cell
     checked: Checked | None
     needs: Mapping[str, float]
     runs: Sequence[Run]
+    wanted: int = 1
     refused: str | None = None
     left: int = 0
     changed: Sequence[str] = ()
@@ -41,8 +43,8 @@ class Task:
 
     @property
     def failed(self) -> bool:
-        """Whether the newest run failed."""
-        return bool(self.runs) and not self.runs[-1].whole
+        """Whether `--redo failed` would run more of it."""
+        return lacking(self.runs, self.wanted)[1] > self.left
 
     @property
     def platform(self) -> str:
@@ -52,7 +54,11 @@ class Task:
 
 def plan(cells: Sequence[Cell], kept: Kept, repeat: int, redo: Redo | None, here: bool = True) -> list[Task]:
     """Return a task a cell. Unless it runs `here`, what this machine lacks is no reason to refuse one."""
-    tasks = [task_of(cell, kept, repeat, redo) for cell in cells]
+    progress, tasks = Progress(), []
+    for number, cell in enumerate(cells, start=1):
+        progress.show(f"checking {number} of {len(cells)} cells")
+        tasks.append(task_of(cell, kept, repeat, redo))
+    progress.clear()
     return tasks if not here else [bounded(task, resources(tasks)) for task in tasks]
 
 
@@ -61,11 +67,12 @@ def task_of(cell: Cell, kept: Kept, repeat: int, redo: Redo | None) -> Task:
     try:
         checked = check_command(cell.run, cell.command.words)
     except FmbenchError as error:
-        return Task(cell, None, cell.needs, kept.runs.get(cell.id, ()), refused=str(error))
+        return Task(cell, None, cell.needs, kept.runs.get(cell.id, ()), repeat, refused=str(error))
     runs, changed = kept.of_today(cell, checked)
-    count = 0 if redo == "all" else sum(run.whole or redo is None for run in runs)
+    any_run, good = lacking(runs, repeat)
+    left = {None: any_run, "failed": good, "all": repeat}[redo]
     needs = cell.needs or {checked.platform.resource: 1}
-    return Task(cell, checked, needs, runs, left=max(0, repeat - count), changed=() if runs else changed)
+    return Task(cell, checked, needs, runs, repeat, left=left, changed=() if runs else changed)
 
 
 def resources(tasks: Sequence[Task]) -> dict[str, int]:

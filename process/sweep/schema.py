@@ -26,7 +26,7 @@ COMMON: Schema = {
         "description": "How many of each resource a cell takes: `cpu`, `gpu`, or what a cluster names. By default one "
         "of the platform's own.",
         "type": "object",
-        "additionalProperties": {"type": "number"},
+        "additionalProperties": {"type": "integer", "minimum": 1},
     },
 }
 BLOCK: Schema = {

@@ -63,6 +63,34 @@ def test_what_may_differ_is_no_part_of_what_is_matched(store, capsys):
     assert len(told(capsys.readouterr().out)["shapes"]) == 2
 
 
+def run(ratio, torch="2.12", fail=()):
+    return log_text({8: noisy(ratio)}, facts("float32", torch), fail=fail)
+
+
+def test_runs_of_a_shape_are_processes(store, capsys):
+    base, new = store("base", run(1.0), run(1.1), run(1.2)), store("new", run(2.0), run(2.2), run(2.4))
+    capsys.readouterr()
+    assert main([base, new, *JSON]) == 0
+    printed = capsys.readouterr()
+    (shape,) = told(printed.out)["shapes"]
+    assert (shape["base"]["n"], shape["new"]["n"]) == (3, 3) and "last one counts" not in printed.err
+    assert shape["base"]["itl"] == pytest.approx(11, rel=0.01) and shape["ratio"] == pytest.approx(2, rel=0.01)
+    assert shape["reason"] == "3 and 3 processes are too few to tell"
+
+
+def test_what_failed_or_is_of_another_fingerprint_is_no_run_of_the_newest(tmp_path, capsys):
+    texts = [run(2.0), run(2.2) + run(2.1), run(5.0, fail=(8,)), run(9.0, torch="2.11"), run(2.4)]
+    for number, text in enumerate(texts):
+        (tmp_path / "new").mkdir(exist_ok=True)
+        (tmp_path / "new" / f"{number}.log").write_text(text)
+    (tmp_path / "base.log").write_text(run(1.0))
+    assert main([str(tmp_path / "base.log"), str(tmp_path / "new"), "--across", "torch_version", *JSON]) == 0
+    printed = capsys.readouterr()
+    (shape,) = told(printed.out)["shapes"]
+    assert shape["new"]["n"] == 3 and shape["ratio"] == pytest.approx(2.1, rel=1e-3)
+    assert "new: 3 results are of a shape that was measured again later" in printed.err
+
+
 def ranking(values, torch="2.12", queries=None, threshold=1.0):
     queries = queries or [f"q{number}" for number in range(len(values))]
     found = Evaluation(tuple(queries), ("ndcg_cut_10", "map"), np.array([values, values]).T, threshold)
@@ -99,7 +127,7 @@ def test_rankings_are_compared_query_by_query(compare):
     assert found["difference"]["mean"] == pytest.approx(wanted.mean, abs=1e-6) and found["difference"]["n"] == 50
     assert found["p_holm"] == wanted.p
     text = compare(a, b, words=("--fail-on", "regression"), code=1)
-    assert "1 regression" in text and "overall ratio" not in text
+    assert "1 regression" in text and "ratio" not in text and "difference: new less base" in text
     assert "1 without significant difference" in compare(a, a)
 
 

@@ -96,9 +96,28 @@ def test_blocks_share_what_stands_above_them(sweep):
 
 def test_the_environment_and_the_command_line_fill_in(sweep):
     text = "sweep: s\nstore: ${STORE:here}\nrun: driver\nwith: {a: 1}\nmatrix: {m: [x, y], p: ['${P}/q']}\n"
-    found = sweep(text + "exclude: [{m: y}]\n", {"a": "7", "m": "z", "new": True}, environment={"P": "models"})
-    assert found.store == "here" and words(found) == ["--a 7 --m z --new --p models/q"]
+    found = sweep(text + "exclude: [{m: y}]\n", {"a": "7", "m": "z"}, environment={"P": "models"})
+    assert found.store == "here" and words(found) == ["--a 7 --m z --p models/q"]
     assert sweep(text, {"store": "there"}, environment={"P": ""}).store == "there"
+
+
+@pytest.mark.parametrize(
+    ("given", "said"), [("resp", "--set resp: .*grid.yaml.*nowhere; did you mean reps?"), ("sweep", "--set sweep")]
+)  # fmt: skip
+def test_what_the_file_does_not_have_cannot_be_set(sweep, given, said):
+    with pytest.raises(UsageError, match=said):
+        sweep(GRID, {given: "1"})
+
+
+def test_models_of_several_owners_are_told_apart(sweep):
+    found = sweep("sweep: s\nrun: driver\nmatrix: {model_name: [a/x, b/x, b/y]}\n")
+    assert [cell.name for cell in found.cells] == ["a/x", "b/x", "y"]
+
+
+def test_more_cells_than_a_file_may_have_are_counted(sweep):
+    axes = ", ".join(f"{name}: {list(range(10))}" for name in "abcde")
+    with pytest.raises(UsageError, match=r"grid.yaml: has 100000 cells, and a file may have 20000"):
+        sweep(f"sweep: s\nrun: driver\nmatrix: {{{axes}}}\n")
 
 
 def test_an_id_follows_from_the_command_alone(sweep):
@@ -116,15 +135,21 @@ def test_an_id_follows_from_the_command_alone(sweep):
         ("sweep: s\nruns:\n- run: driver\n  wiht: {a: 1}\n", ":4: an entry of runs has an unknown key 'wiht'"),
         ("sweep: s\nrun: [driver]\n", ":2: run is a list, and should be a text"),
         ("sweep: s\nrun: driver\nwith: {a: {b: 1}}\n", ":3: a is keys with values, and should be a text or a list"),
-        ("sweep: s\nrun: driver\nwith: {platform: null}\n", ":3: platform is 'null', and should be a text or a list ("),
-        ("sweep: s\nrun: driver\nmatrix: {a: 1}\n", ":3: a is '1', and should be a list"),
+        ("sweep: s\nrun: driver\nwith: {platform: null}\n", ":3: platform is 'null', and should be a text or a list: "),
+        ("sweep: s\nrun: driver\nmatrix: {a: 1}\n", ":3: a is '1', and should be a list: [1]"),
         ("sweep: s\nrun: driver\nmatrix: {}\n", ":3: matrix is empty"),
         ("sweep: s\nrun: driver\nmatrix:\n  a: []\n", ":4: a is empty"),
-        ("sweep: s\nrun: driver\nneeds: {gpu: many}\n", ":3: gpu is 'many', and should be a number"),
+        ("sweep: s\nrun: driver\nneeds: {gpu: many}\n", ":3: gpu is 'many', and should be a whole number from 1 on"),
+        ("sweep: s\nrun: driver\nneeds:\n  cpu: 1\n  gpu: 0\n", ":5: gpu is '0', and should be a whole number from 1"),
+        ("sweep: s\nrun: driver\nneeds: {gpu: -1}\n", ":3: gpu is '-1', and should be a whole number from 1 on"),
+        ("sweep: s\nrun: driver\nneeds: {gpu: 0.5}\n", ":3: gpu is '0.5', and should be a whole number from 1 on"),
+        ("sweep: s\nwith: {a: 1}\nrun: drive\n", ":3: run: no command 'drive' can be a cell; did you mean driver?"),
+        ("sweep: s\nruns:\n- run: driver\n- with: {a: 1}\n  run: x\n", ":5: run: no command 'x' can be a cell"),
         ("run: driver\n", ":1: the file lacks the key 'sweep'"),
         ("sweep: s\nwith: {a: 1}\n", ":1: lacks the key 'run'"),
         ("sweep: s\nrun: driver\nwith: {a: 1, a: 2}\n", ":3: the key 'a' stands here twice"),
-        ("sweep: s\nrun: driver\nmatrix: {a: [1, 2, 1]}\n", ":1: a 1: is listed in line 1 already"),
+        ("sweep: s\nrun: driver\nmatrix: {a: [1, 2, 1]}\n", ":3: a 1: is listed in line 3 already"),
+        ("sweep: s\nrun: driver\nmatrix:\n  a:\n  - 1\n  - 2\n  - 1\n", ":7: a 1: is listed in line 5 already"),
         ("sweep: s\nruns:\n- run: driver\n- run: driver\n", ":4: driver: is listed in line 3 already"),
         ("sweep: s\nrun: driver\nmatrix: {a: [1]}\nexclude: [{b: 1}]\n", ":4: exclude: the matrix has no 'b' (it"),
         ("sweep: s\nrun: driver\nmatrix: {a: [1]}\nexclude: [{a: 2}]\n", ":4: exclude: no cell has a 2"),
@@ -133,6 +158,14 @@ def test_an_id_follows_from_the_command_alone(sweep):
             ":6: include: no cell has a 1, b 2",
         ),
         ("sweep: s\nrun: driver\nmatrix: {a: [1]}\ninclude: [{a: 1}]\n", ":4: include: adds nothing to the cells"),
+        (
+            "sweep: s\nrun: driver\nwith: {a: 1}\nmatrix:\n  b: [1]\n  a: [1, 2]\n",
+            ":6: matrix: a is said in line 3 too, by `with`",
+        ),
+        (
+            "sweep: s\nrun: driver\nmatrix: {a: [1, 2]}\ninclude:\n- {a: 1, t: 2}\n- {a: 1, t: 3}\n",
+            ":6: include: a 1, t 3: line 5 says t 2",
+        ),
         ("sweep: s\nruns: [{run: driver}]\nmatrix: {a: [1]}\n", ":3: matrix: belongs into a block of `runs`"),
         ("sweep: s\nrun: ${NOWHERE}\n", ":2: ${NOWHERE}: is not set"),
         ("sweep: s\nrun: [\n", ":3: no YAML"),

@@ -1,11 +1,13 @@
 """What a sweep runs, keeps, passes over and runs again. The commands are fake but where a test says otherwise."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -13,10 +15,12 @@ from fmbench.backends.null import NullBackend
 from fmbench.checks import Checked
 from fmbench.options import parse_arguments
 from fmbench.process.store.cli import main as results
+from fmbench.process.store.entry import encode
 from fmbench.process.sweep import local
 from fmbench.process.sweep.cell import Cell
 from fmbench.process.sweep.cli import main
 from fmbench.process.sweep.local import LocalRunner
+from fmbench.process.sweep.overview import time_left
 from fmbench.process.sweep.plan import Task
 from fmbench.process.sweep.workplace import Workplace
 
@@ -61,8 +65,11 @@ def test_cells_are_kept_and_the_same_command_runs_what_is_missing(fake, sweep):
     assert kept() == {1: [(0, ["OK"])], 2: [(0, ["OK"])]} and err.count("done in") == 2
     assert "input" in out and not Path("grid.yaml.running").exists()
     _, err = sweep([1, 2, 3])
-    assert "2 are in results already; runs that are left: 1" in err and err.count("done in") == 1
+    assert "2 are in results already; 1 of 3 runs left" in err and err.count("done in") == 1
+    out, _ = sweep([1, 2, 3], "--repeat", "2", "--dry-run")
+    assert "3 cells: 3 left; 3 of 6 runs left" in out
     _, err = sweep([1, 2, 3], "--repeat", "2")
+    assert "3 of 6 runs left" in err
     assert err.count("done in") == 3 and {size: len(runs) for size, runs in kept().items()} == {1: 2, 2: 2, 3: 2}
     sweep([1, 2, 3], "--redo", "all")
     assert len(kept()[1]) == 3
@@ -75,9 +82,29 @@ def test_another_fingerprint_is_another_run(fake, sweep):
     entry = next(Path("results").glob("*/*/environment.json"))
     facts = json.loads(entry.read_text())
     facts["environments"][0]["packages"] = {"torch": "1.0"}
-    entry.write_text(json.dumps(facts))
+    entry.write_bytes(encode(facts))
     _, err = sweep([1])
     assert "another fingerprint, which differs in packages" in err and len(kept()[1]) == 2
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda entry: (entry / "driver.log.gz").unlink(), "driver.log.gz: is missing"),
+        (lambda entry: (entry / "driver.log.gz").write_bytes(b""), "driver.log.gz: was changed since it was written"),
+        (lambda entry: (entry / "results.json").write_text("{garbage"), "results.json: was changed since"),
+        (lambda entry: (entry / "environment.json").write_text("{}"), "/environment.json: store is no version"),
+    ],
+)  # fmt: skip
+def test_a_damaged_entry_is_no_run(fake, sweep, damage, said):
+    sweep([1])
+    (entry,) = Path("results").glob("*/*")
+    damage(entry)
+    out, err = sweep([1], "--dry-run")
+    assert "1 cells: 1 left" in out and err.count("warning") == 1
+    assert str(entry.relative_to("results")) in err and said in err
+    _, err = sweep([1])
+    assert err.count("done in") == 1 and entry.exists()
 
 
 def test_a_failure_is_a_row_and_the_sweep_goes_on(fake, sweep):
@@ -97,15 +124,21 @@ def test_a_failure_is_a_row_and_the_sweep_goes_on(fake, sweep):
 
 
 def test_what_is_refused_is_said_and_the_others_run(fake, sweep):
-    out, err = sweep([1, "x"], "--dry-run")
+    out, err = sweep([1, "x"], "--dry-run", code=1)
     assert "refused: argument --batch_sizes: 'x' is not a whole number" in out and not Path("results").exists()
     _, err = sweep([1, "x"], code=1)
-    assert "warning: grid.yaml:1: x: refused: argument --batch_sizes" in err
+    assert "warning: grid.yaml:4: x: refused: argument --batch_sizes" in err
     assert list(kept()) == [1]
-    _, err = sweep([1], code=2, more=", wieghts: 1")
+    _, err = sweep([1, 2, 3], code=2, more=", wieghts: 1")
+    assert "warning: grid.yaml:3: batch_sizes 1 and 2 more: refused: " in err and err.count("wieghts") == 1
     assert "unknown argument '--wieghts'; did you mean --weights?" in err and "every cell is refused" in err
     _, err = sweep([1], "--set", "run=drive", code=2)
-    assert "did you mean driver?" in err
+    assert err.count("\n") == 1 and "--set: run: no command 'drive'" in err and "did you mean driver?" in err
+
+
+def test_what_is_no_assignment_is_said_in_plain_words(sweep):
+    _, err = sweep([1], "--set", "reps", code=2)
+    assert "--set: 'reps' does not say what is set to what, as reps=10 does" in err and "***" not in err
 
 
 def test_what_a_machine_lacks_is_refused(sweep):
@@ -147,7 +180,7 @@ def test_what_a_killed_sweep_left_is_kept_where_it_is_whole(fake, sweep, tmp_pat
     assert len(list(folder.glob("*.log"))) == 1
     (folder / "0123456789ab-1.log").write_text('FMWORK LOG {"format": 1, "program": "x", "driver": "embed"}\n')
     _, err = sweep([1])
-    assert "1 are in results already; runs that are left: 0" in err
+    assert "1 are in results already; 0 of 1 runs left" in err
     assert kept() == {1: [(0, ["OK"])]} and not folder.parent.exists()
 
 
@@ -189,7 +222,7 @@ def test_as_many_run_at_once_as_there_are_devices(fake, tmp_path):
     seen, devices = [], {}
 
     def show(running, waiting):
-        seen.append([one.checked.platform.resource for one in running])
+        seen.append([one.checked.platform.resource for one, _ in running])
 
     def keep(log):
         said = log.read_text().splitlines()
@@ -227,3 +260,36 @@ def test_ray_that_is_not_there_is_said(sweep, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     _, err = sweep([1], "--on", "ray", code=2)
     assert "pip install 'fmbench[ray]'" in err
+
+
+def test_a_good_run_takes_the_place_of_an_earlier_failure_that_has_no_result(fake, sweep, monkeypatch):
+    monkeypatch.setattr(local, "PROGRAM", (*FAKE[:-1], "-c", "import sys; sys.exit('driver: error: no such thing')"))
+    sweep([1], code=1)
+    (entry,) = Path("results").glob("*/*")
+    assert re.match(r"\d{8}T\d{6}Z-", entry.name)  # known by when the cell started
+    monkeypatch.setattr(local, "PROGRAM", FAKE)
+    assert "1 cells: 1 failed" in sweep([1], "--dry-run")[0]
+    _, err = sweep([1], "--redo", "failed")
+    assert err.count("done in") == 1
+    assert "1 cells: 1 done" in sweep([1], "--dry-run")[0]
+    _, err = sweep([1], "--redo", "failed")
+    assert "0 of 1 runs left" in err
+    out, err = sweep([1], "--repeat", "2")  # the failure is none of the two
+    assert err.count("done in") == 1 and "what failed" not in out
+    assert "1 cells: 1 done" in sweep([1], "--repeat", "2", "--dry-run")[0]
+    monkeypatch.setattr(local, "PROGRAM", (*FAKE[:-1], "-c", "import sys; sys.exit('driver: error: no such thing')"))
+    sweep([1], "--redo", "all", code=1)
+    assert "1 cells: 1 failed" in sweep([1], "--dry-run")[0]
+
+
+def test_progress_tells_done_from_failed_and_counts_the_rest_of_what_runs(fake, sweep, monkeypatch):
+    said = []
+    monkeypatch.setattr("fmbench.console.Progress.show", lambda self, text: said.append(text))
+    sweep([1, 10, 2, 3], code=1)
+    shown = [text for text in said if "failed" in text]
+    assert shown[1].startswith("1 done, 0 failed, 2 left (about") and shown[-1].startswith(
+        "2 done, 1 failed, 0 left (about"
+    )
+    task = Task(Cell("driver", {}, {}, {}, 1), None, {}, ())
+    kept = SimpleNamespace(seconds=lambda *_: 10.0)
+    assert time_left([(task, 1, 4.0), (task, 1, 11.0), (task, 2, 0.0)], kept) == "about 26 s"
