@@ -18,6 +18,7 @@ from fmbench.history import History
 from fmbench.identity import identify
 from fmbench.measure import Shape, TokenGenerator, interrupt_deferred
 from fmbench.options import build_parser, parse_arguments
+from fmbench.precision import of_weights
 from fmbench.session import LogWriter, Session, given, note_precision, platform_facts, run_facts
 from fmbench.source import Source
 from fmbench.stopping import Rule
