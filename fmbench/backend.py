@@ -210,6 +210,13 @@ class Backend(ABC):
         """
         return []
 
+    def streams(self, batches: int) -> list[Forward]:
+        """Return calls that run side by side, each with a share of the threads, for so many batches in bulk.
+
+        None where one call after another keeps the device as busy. The model has run before.
+        """
+        return []
+
     def synchronize(self) -> None:
         """Wait until the device has finished. A platform whose calls return finished results has nothing to do."""
 

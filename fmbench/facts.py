@@ -22,6 +22,7 @@ CIRCUMSTANCES = {
     "load_average_start", "load_average_end", "steal_seconds_start", "steal_seconds_end", "cpu_mhz_start",
     "cpu_mhz_end", "clock_sm_mhz", "host", "user", "folder", "precision", "openvino_graphs", "openvino_threads",
     "openvino_pinning", "openvino_streams", "products", "least_cosine", "onnxruntime_nodes", "onnxruntime_threads",
+    "onnxruntime_streams",
 }  # fmt: skip
 
 # Environment variables that decide a figure, by how their names begin, and of those the ones that change what is

@@ -1,10 +1,8 @@
 """Texts to vectors on any platform: tokenise beside the compute, forward, pool, and what the model's folder adds."""
 
 import dataclasses
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 from fmbench import host, model, torch_settings
 from fmbench.backend import UNPADDED
@@ -19,6 +17,7 @@ from .loading import identity, load
 from .plan import EncoderPlan
 from .recipe import ROLES, Recipe, Role
 from .steps import Normalise
+from .threads import ahead
 from .timings import Timings
 from .tokens import Tokenizer, Tokens, resolved
 from .unpadded import UnpaddedCompute
@@ -29,9 +28,6 @@ if TYPE_CHECKING:
 
 CHUNK = 512  # texts that are tokenised, sorted and batched together
 AHEAD = 2  # chunks that are tokenised before they are needed
-END = object()
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 
 class BadVectorError(UsageError):
@@ -208,26 +204,3 @@ def check_finite(vectors: "np.ndarray", texts: Sequence[str]) -> None:
     if len(bad):
         position = int(bad[0])
         raise BadVectorError(position, repr(texts[position][:40]))
-
-
-def ahead(items: Iterable[Item], work: Callable[[Item], Result], depth: int) -> Iterator[Result]:
-    """Yield `work(item)` for each item, in order, while a thread reads and works on the next `depth` items.
-
-    What the thread raises is raised here. When the iterator is closed or fails, Ctrl-C included, the thread ends
-    after the item that it is working on.
-    """
-    source = iter(items)
-
-    def step() -> object:
-        item = next(source, END)
-        return item if item is END else work(item)  # type: ignore[arg-type]
-
-    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="tokenise") as pool:
-        pending = deque(pool.submit(step) for _ in range(depth))
-        try:
-            while (result := pending.popleft().result()) is not END:
-                pending.append(pool.submit(step))
-                yield result  # type: ignore[misc]
-        finally:
-            for future in pending:
-                future.cancel()
