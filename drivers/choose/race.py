@@ -13,6 +13,7 @@ from fmbench.pairs import Pair
 
 EQUAL = 0.02  # of a ratio: closer than that is a tie, and an order is known to that
 SURE = 0.001  # p of the test where a race ends before its budget: that is asked after every round
+FAR = 5  # half widths of an interval, that a ratio lies from 1, where ranks, which know no size, decide nothing more
 LEAST = 10  # rounds before a pair has a verdict, and before a race may end
 EARLY = 3  # rounds before anything is said of a race: where a budget ends so soon, intervals alone tell
 LEAVING, SLOWER = 0.01, 1.05  # p of all looks together, and where the interval begins, of who leaves
@@ -188,6 +189,16 @@ class Race:
         )
         return parts[0].over(parts[1]) if parts[0] and parts[1] else None
 
+    def is_slower(self, name: str, other: str) -> bool:
+        """Whether a candidate surely takes longer than another, or than a third that surely takes longer than that."""
+
+        def slower(one: str, two: str) -> bool:
+            found = self.ratio(one, two)
+            return found is not None and found.apart and found.value > 1
+
+        others = {third for _, third in self.lanes} - {name, other}
+        return slower(name, other) or any(slower(third, other) and slower(name, third) for third in others)
+
     def known(self, heat: int) -> bool:
         """Whether the order of those who are left is known: each and the next one differ, or tie within EQUAL."""
         if self.rounds(heat) < LEAST:
@@ -197,7 +208,7 @@ class Race:
             found = Ratio.of(*self.durations(heat, faster, slower))
             if found is None or found.pair is None:
                 return False
-            if not (found.apart and found.pair.p < SURE) and found.half_width > EQUAL:
+            if not (found.apart and (found.far or found.pair.p < SURE)) and found.half_width > EQUAL:
                 return False
         return True
 
@@ -270,7 +281,12 @@ class Ratio:
         """Whether one is faster than the other beyond doubt: by the test, or the interval where no test can tell."""
         if self.pair is None or self.pair.verdict is None:
             return not self.low <= 1 <= self.high
-        return self.pair.verdict in ("faster", "slower")
+        return self.pair.verdict in ("faster", "slower") or self.far
+
+    @property
+    def far(self) -> bool:
+        """Whether it is so far from 1 that no test is needed; of turns that drift none may be able to tell."""
+        return abs(math.log(self.value)) > FAR * self.spread > 0
 
     @property
     def apart(self) -> bool:

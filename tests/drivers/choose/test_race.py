@@ -1,10 +1,11 @@
 """Who leaves a race, and when: pure turns, no model."""
 
+import itertools
 import random
 from dataclasses import replace
 
 from fmbench.drivers.choose.decision import ties
-from fmbench.drivers.choose.race import LOOKS, Race, Turn, leaving_p
+from fmbench.drivers.choose.race import LOOKS, Race, Ratio, Turn, leaving_p
 
 SPREAD = 0.3  # of a turn, log-normal: a busy machine
 
@@ -45,6 +46,26 @@ def test_who_left_is_no_tie_and_few_rounds_are_told_by_their_intervals():
     found.lanes[0, "c"].turns = {number: replace(turn, nanoseconds=found.lanes[0, "b"].turns[number].nanoseconds)
                                  for number, turn in found.lanes[0, "c"].turns.items()}  # fmt: skip
     assert "c" in gone and not found.ratio("c", "b").apart and not ties(found, "b", "c")
+
+
+def test_what_is_five_times_as_fast_is_no_tie_though_no_test_of_ranks_can_tell():
+    found = Race("bulk", "reference")
+    for number, name in itertools.product(range(36), ("reference", "b")):
+        drift = 0.2 * (1 + number / 360) if name == "b" else 1.0  # so that few rounds are independent
+        found.take(Turn("bulk", 0, number, name, 1, 10, int(1e6 * drift), 1.0, 1.0))
+    ratio = found.ratio("reference", "b")
+    assert ratio.pair.verdict == "no significant difference" and ratio.low > 3
+    assert not ties(found, "b", "reference") and found.known(0)
+
+
+def test_who_is_slower_than_one_that_is_slower_is_no_tie(monkeypatch):
+    found, _ = race({"b": 0.9, "c": 0.95}, 1)
+    told = {("reference", "b"): Ratio(1.1, 0.99, 1.2), ("c", "b"): Ratio(1.05, 1.04, 1.06),
+            ("reference", "c"): Ratio(1.05, 1.04, 1.06)}  # fmt: skip
+    monkeypatch.setattr(Race, "ratio", lambda self, one, other: told.get((one, other)))
+    assert not ties(found, "b", "reference") and not ties(found, "b", "c")
+    del told["reference", "c"]
+    assert ties(found, "b", "reference")
 
 
 def test_equal_candidates_stay_however_often_it_is_asked():
