@@ -1,11 +1,13 @@
-"""A fake platform, named so: torch on the CPU, with a noisy delay in every call, and wrong vectors on request."""
+"""A fake platform, named so: torch on the CPU, with a noisy delay in every call, wrong vectors on request, 10 watts."""
 
 import random
 import time
 from pathlib import Path
 
 from fmbench.backend import Backend, Candidate
+from fmbench.counters import Counter
 
+WATTS = 10
 METADATA = "Metadata-Version: 2.1\nName: fmbench-noisy\nVersion: 0\n"
 
 
@@ -38,6 +40,9 @@ class NoisyBackend(Backend):
             return output
 
         return forward
+
+    def energy(self):
+        return Counter(WATTS * time.perf_counter(), "fake", None)
 
     def facts(self):
         return {"device": "noisy", "simulated": "the noisy backend is a fake"}

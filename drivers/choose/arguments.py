@@ -32,6 +32,8 @@ what runs:
   ends. What encodes faster is then held against the reference: vectors, top 10, nDCG@10. The answer is the fastest
   that is shown to keep enough; of those that cannot be told apart, the simplest.
 
+  Each has all threads, and the fastest are tried with fewer too; with --threads N all have so many.
+
   --profile online   one text at a time, from text to vector
   --profile bulk     texts a second, at the tokens a batch that are best for each
 

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from fmbench import stats
+from fmbench.counters import LEAST_SECONDS
 from fmbench.pairs import Pair
 
 EQUAL = 0.02  # of a ratio: closer than that is a tie, and an order is known to that
@@ -34,6 +35,7 @@ class Turn:
     nanoseconds: int
     least_cosine: float | None = None
     mean_cosine: float | None = None
+    joules: float | None = None
 
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> "Turn":
@@ -42,7 +44,7 @@ class Turn:
 
     def data(self) -> dict[str, Any]:
         """Return what the line says."""
-        return asdict(self)
+        return {key: value for key, value in asdict(self).items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,14 @@ class Lane:
         """What the mean cosine lacks."""
         known = [turn.mean_cosine for turn in self.turns.values() if turn.mean_cosine is not None]
         return 1 - sum(known) / len(known) if known else 0.0
+
+    @property
+    def joules_per_token(self) -> float | None:
+        """What the turns took whose energy was counted, where they were long enough for a counter in all."""
+        counted = [turn for turn in self.turns.values() if turn.joules is not None]
+        seconds, tokens = (sum(getattr(turn, key) for turn in counted) for key in ("nanoseconds", "tokens"))
+        enough = seconds >= LEAST_SECONDS * 1e9 and tokens > 0
+        return sum(turn.joules or 0 for turn in counted) / tokens if enough else None
 
     @property
     def nanoseconds_per_text(self) -> float:
