@@ -14,7 +14,6 @@ from fmbench.pairs import Pair
 
 EQUAL = 0.02  # of a ratio: closer than that is a tie, and an order is known to that
 SURE = 0.001  # p of the test where a race ends before its budget: that is asked after every round
-FAR = 5  # half widths of an interval, that a ratio lies from 1, where ranks, which know no size, decide nothing more
 LEAST = 10  # rounds before a pair has a verdict, and before a race may end
 EARLY = 3  # rounds before anything is said of a race: where a budget ends so soon, intervals alone tell
 LEAVING, SLOWER = 0.01, 1.05  # p of all looks together, and where the interval begins, of who leaves
@@ -218,7 +217,7 @@ class Race:
             found = Ratio.of(*self.durations(heat, faster, slower))
             if found is None or found.pair is None:
                 return False
-            if not (found.apart and (found.far or found.pair.p < SURE)) and found.half_width > EQUAL:
+            if not (found.apart and found.pair.p < SURE) and found.half_width > EQUAL:
                 return False
         return True
 
@@ -291,12 +290,7 @@ class Ratio:
         """Whether one is faster than the other beyond doubt: by the test, or the interval where no test can tell."""
         if self.pair is None or self.pair.verdict is None:
             return not self.low <= 1 <= self.high
-        return self.pair.verdict in ("faster", "slower") or self.far
-
-    @property
-    def far(self) -> bool:
-        """Whether it is so far from 1 that no test is needed; of turns that drift none may be able to tell."""
-        return abs(math.log(self.value)) > FAR * self.spread > 0
+        return self.pair.verdict in ("faster", "slower")
 
     @property
     def apart(self) -> bool:

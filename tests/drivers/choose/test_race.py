@@ -54,7 +54,7 @@ def test_what_is_five_times_as_fast_is_no_tie_though_no_test_of_ranks_can_tell()
         drift = 0.2 * (1 + number / 360) if name == "b" else 1.0  # so that few rounds are independent
         found.take(Turn("bulk", 0, number, name, 1, 10, int(1e6 * drift), 1.0, 1.0))
     ratio = found.ratio("reference", "b")
-    assert ratio.pair.verdict == "no significant difference" and ratio.low > 3
+    assert ratio.low > 3
     assert not ties(found, "b", "reference") and found.known(0)
 
 
