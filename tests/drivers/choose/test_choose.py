@@ -16,10 +16,11 @@ from fmbench.ending import Terminated
 from fmbench.errors import UsageError
 from tests.noisy import WATTS
 
-NOISY = ("--platforms", "noisy", "--platform:milliseconds", "2", "--platform:noise", "0.02", "--threads", "1",
-         "--tokens_per_batch", "1024")  # fmt: skip
-FASTER = "--platform:milliseconds 1"
-WRONG = "--platform:milliseconds 0.5, --platform:wrong 1"  # as tables have it
+# So far apart that the order is known after few rounds, on a busy machine too.
+NOISY = ("--platforms", "noisy", "--platform:milliseconds", "6", "--platform:noise", "0.02", "--threads", "1",
+         "--tokens_per_batch", "256")  # fmt: skip
+FASTER = "--platform:milliseconds 3"
+WRONG = "--platform:milliseconds 1.5, --platform:wrong 1"  # as tables have it
 RACE = (*NOISY, "--vs", FASTER, "--vs", WRONG.replace(",", ""), "--budget", "20s")
 
 
