@@ -12,11 +12,14 @@ METADATA = "Metadata-Version: 2.1\nName: fmbench-noisy\nVersion: 0\n"
 
 
 class NoisyBackend(Backend):
-    """`milliseconds` a call, times a log-normal `noise`; with `wrong`, every token has the first one's states."""
+    """`milliseconds` a call, times a log-normal `noise`; with `wrong`, every token has the first one's states.
+
+    `pace` delays nothing: tests say that a text took so many milliseconds.
+    """
 
     name = "noisy"
     summary = "a fake: torch on the CPU, delayed"
-    options = ("milliseconds", "noise", "wrong")
+    options = ("milliseconds", "noise", "pace", "wrong")
     numbered = True  # so that it is what the reference runs on
 
     @classmethod

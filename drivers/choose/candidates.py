@@ -101,7 +101,8 @@ def base_of(command: CommandLine, platform: str) -> CommandLine:
 def own_type(command: CommandLine, base: CommandLine, platform: str) -> Iterator[Planned]:
     """Yield the model in the type that its checkpoint has, where that is not the reference's."""
     own = parse_model(command.with_(CommandLine.parse(["--platform", platform], ())))
-    dtype = EncoderPlan.of(own, own.recipe).source.dtype
+    with quietly():
+        dtype = EncoderPlan.of(own, own.recipe).source.dtype
     if dtype not in (None, FLOAT32):
         reason = "the checkpoint's own type, which the reference is widened from"
         yield planned(base, "", Candidate(f"{platform} {dtype}", DTYPE.format(platform, dtype), reason))
@@ -151,11 +152,16 @@ def planned(base: CommandLine, option: str, candidate: Candidate) -> Planned:
         return Planned(name, overrides, reason, None, str(error))
     found = Planned(name, overrides, reason, arguments)
     try:
-        with contextlib.redirect_stderr(io.StringIO()):  # what is said of a model's folder was said of the reference
+        with quietly():
             found.plan()
     except FmbenchError as error:
         return Planned(name, overrides, reason, None, str(error))
     return found
+
+
+def quietly() -> contextlib.AbstractContextManager[object]:
+    """Return a context without warnings: what is said of a model's folder was said of the reference."""
+    return contextlib.redirect_stderr(io.StringIO())
 
 
 def fewer_threads(base: Planned, command: CommandLine, threads: int) -> Planned:

@@ -4,6 +4,8 @@ import itertools
 import random
 from dataclasses import replace
 
+import pytest
+
 from fmbench.drivers.choose.decision import ties
 from fmbench.drivers.choose.race import LOOKS, Race, Ratio, Turn, leaving_p
 
@@ -71,6 +73,22 @@ def test_who_is_slower_than_one_that_is_slower_is_no_tie(monkeypatch):
 def test_equal_candidates_stay_however_often_it_is_asked():
     left = [bool(race({"a": 1.0, "b": 1.0, "c": 1.0}, 60, seed)[1]) for seed in range(10)]
     assert sum(left) == 0
+
+
+@pytest.mark.parametrize("turns", [2, 40])
+def test_busy_periods_of_some_turns_in_a_row_let_no_equal_candidate_leave(turns):
+    gone = []
+    for seed in range(10):
+        found, draw, busy = Race("online", "reference", seed=seed), random.Random(seed), 1.0
+        for name in ("reference", "a", "b", "c"):
+            found.enter(name)
+        for number in range(60):
+            for name in found.missing(0, number):
+                busy = draw.choice([1.0, 6.0]) if draw.random() < 1 / turns else busy
+                taken = int(1e6 * busy * draw.lognormvariate(0, 0.05))
+                found.take(Turn("online", 0, number, name, 1, 10, taken, 1.0, 1.0))
+            gone += found.look(0, number + 1)
+    assert not gone
 
 
 def test_the_looks_share_one_error():
