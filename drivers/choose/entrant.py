@@ -77,7 +77,7 @@ class Entrant:
             self.encoder = Encoder(replace(plan, said=replace(plan.said, tokens_per_batch=budget)))
             self.phases["load"] = (clock.now() - start) / 1e9
             for profile, texts in profiles.items():
-                self._warm_up(texts, profile)
+                self.warm_up(texts, profile)
             after = counters.host_resident()
         except Exception as error:  # a compiler, a platform, a type: whatever it is, the others go on
             self.fail(error)
@@ -87,8 +87,11 @@ class Entrant:
         self.tokens_per_batch = settled.tokens if settled else None
         self.facts = {**facts_of(self.encoder), **self.encoder.platform.model_facts()}
 
-    def _warm_up(self, texts: Sequence[str], profile: str) -> None:
-        """Encode texts without keeping what that takes in a turn; online, one of each length. Raises what fails."""
+    def warm_up(self, texts: Sequence[str], profile: str) -> None:
+        """Encode texts without keeping what that takes in a turn; online, one of each length.
+
+        Engines make a plan of each length. In production they have it; the first turns would tell what making it takes.
+        """
         if self.encoder is None:
             raise ValueError(f"{self.name} is not set up")
         clock, timings = Clock(), Timings()
@@ -104,17 +107,6 @@ class Entrant:
                     self.encoder.encode([text], role)
         timings.took("warm_up", (clock.now() - start) / 1e9 - timings.one_off)
         self._include(timings)
-
-    def meet(self, texts: Sequence[str]) -> None:
-        """Encode one text of each length, right before a race online; what fails is why it cannot run.
-
-        Engines keep a plan of each length, as they do in production, and lose it to what else they run: the batches
-        of `bulk`, and other models in this process.
-        """
-        try:
-            self._warm_up(texts, "online")
-        except Exception as error:  # as while it races
-            self.fail(error)
 
     def _include(self, timings: Timings) -> None:
         for name, seconds in timings.phases.items():

@@ -122,6 +122,8 @@ class Entrants(Mapping[str, Entrant]):
             raise self.lost()
         if self._arguments.query_tokens:
             self.subject = self.subject.asking(self._arguments.query_tokens, first.encoder)
+            first.warm_up(self.subject.queries, "online")
+            self.tell_phases(first)
 
     def lost(self) -> FmbenchError:
         """Return the error that nothing goes on without the reference."""
@@ -130,7 +132,7 @@ class Entrants(Mapping[str, Entrant]):
     def set_up(self, entrant: Entrant) -> None:
         """Set an entrant up, and say what that took."""
         self._budget.say(f"sets up {entrant.name}")
-        some = {"online": self.subject.queries[:1], "bulk": self.subject.round("bulk", 0, MOST)}
+        some = {"online": self.subject.queries, "bulk": self.subject.round("bulk", 0, MOST)}
         entrant.set_up({profile: some[profile] for profile in self._arguments.profiles})
         self.costs[entrant.name] = sum(entrant.phases.values())
         self.tell_phases(entrant)

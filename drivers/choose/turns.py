@@ -1,6 +1,6 @@
 """The turns of a race: rounds on the same texts until the order is known, or the budget ends; and fewer threads."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -31,7 +31,6 @@ class Turns:
 
     def race(self, race: Race, heat: int, until: float, fewer: bool) -> None:
         """Race until the order is known, or no more of the budget is left than that; with `fewer` threads too."""
-        self._meet(race, heat, race.live(heat))
         if race.profile not in self.sizes:
             self.sizes[race.profile] = self._size(race.profile)
         tried = False
@@ -59,17 +58,6 @@ class Turns:
         for race in self._races.values():
             if entrant.name in race.live(heat):
                 race.leave(heat, entrant.name, f"failed: {entrant.why_not}")
-
-    def _meet(self, race: Race, heat: int, names: Sequence[str]) -> None:
-        """Let candidates meet the lengths of the queries; of passages every batch has another shape."""
-        for entrant in map(self._entrants.__getitem__, names if race.profile == "online" else ()):
-            self._budget.say(f"warms up {entrant.name}")
-            self._entrants.activate(entrant)
-            entrant.meet(self._entrants.subject.queries)
-            self._entrants.tell_phases(entrant)
-            if entrant.encoder is None:
-                self._entrants.tell_failure(entrant)
-                self.fail(entrant, heat)
 
     def _size(self, profile: str) -> int:
         """Return how many texts make a turn: enough for the reference to take long enough."""
@@ -142,4 +130,3 @@ class Turns:
                     self._entrants.set_up(found)
                     if found.encoder is not None:
                         race.enter(found.name, heat)
-                        self._meet(race, heat, [found.name])

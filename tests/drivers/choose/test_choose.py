@@ -204,23 +204,6 @@ def test_those_that_were_set_up_before_are_set_up_first(choose, monkeypatch):
     assert order[:3] == ["noisy float32", WRONG, FASTER]
 
 
-def test_queries_are_met_when_all_is_set_up_and_right_before_their_race(choose, monkeypatch):
-    done = []
-    for method in ("set_up", "meet", "encode"):
-        real = getattr(Entrant, method)
-        monkeypatch.setattr(
-            Entrant, method, lambda self, *given, name=method, real=real: (done.append((name, self.name)),
-                                                                          real(self, *given))[1],
-        )  # fmt: skip
-    assert choose(*NOISY, "--vs", FASTER, "--budget", "20s")[0] == 0
-    names = ["noisy float32", FASTER]
-    assert [one for one in done if one[0] != "encode"][:4] == [
-        (what, name) for what in ("set_up", "meet") for name in names
-    ]
-    first = next(place for place, one in enumerate(done) if one == ("encode", FASTER))
-    assert set(done[first - 3 : first]) <= {*(("meet", name) for name in names), ("encode", names[0])}
-
-
 def test_a_budget_for_nothing_says_what_would_do(choose):
     code, _, _, err = choose(*NOISY, "--vs", FASTER, "--budget", "0.01s")
     assert code == 2 and "give at least" in err.splitlines()[-1], err
