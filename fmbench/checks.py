@@ -24,12 +24,14 @@ GROUP = "fmbench.checks"
 class Checked:
     """A command line that would run here: its platform and its arguments.
 
-    `model` returns the facts of the model that can be told without running it; that reads its files.
+    `model` returns the facts of the model that can be told without running it; that reads its files. `more` are words
+    that a command needs beside those that were typed, so that its log is its standard output.
     """
 
     platform: Backend
     arguments: Arguments
     model: Callable[[], Mapping[str, Any]] = dict
+    more: tuple[str, ...] = ()
 
 
 def check_encoder(arguments: Arguments, recipe: Recipe) -> Checked:

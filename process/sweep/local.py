@@ -45,7 +45,7 @@ class Running:
         self.stream = self.files.enter_context(self.log.open("wb"))
         said = self.files.enter_context(said_beside(self.log).open("w", encoding="utf-8"))
         more = [f"--device={self.device}"] if self.device is not None else []
-        words = [*PROGRAM, *self.task.cell.words, *more]
+        words = [*PROGRAM, *self.task.cell.words, *self.task.ready.more, *more]
         self.process = self.files.enter_context(children.started(words, stderr=said))
 
     @property
