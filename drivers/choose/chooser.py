@@ -1,5 +1,6 @@
 """The course of a choice: races in heats, quality, the answer. What was done before is taken up from the log."""
 
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -65,9 +66,10 @@ class Chooser:
         self._entrants.set_up_reference()
         while True:
             self._fill_heat()
-            for place, race in enumerate(self._races.values()):
-                share = self._budget.left / (len(self._races) - place) / (2 if self._pending else 1)
-                self._turns.race(race, self._heat, self._budget.left - share, fewer=not self._arguments.only)
+            until, fewer = self._budget.left / 2 if self._pending else 0.0, not self._arguments.only
+            races = [self._turns.race(race, self._heat, until, fewer) for race in self._races.values()]
+            for _ in itertools.zip_longest(*races):
+                pass
             if not self._pending or self._budget.left <= 0:
                 break
             self._next_heat()

@@ -1,6 +1,6 @@
 """The turns of a race: rounds on the same texts until the order is known, or the budget ends; and fewer threads."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -29,8 +29,12 @@ class Turns:
         self._entrants, self._races, self._log, self._budget = entrants, races, log, budget
         self.sizes: dict[str, int] = {}
 
-    def race(self, race: Race, heat: int, until: float, fewer: bool) -> None:
-        """Race until the order is known, or no more of the budget is left than that; with `fewer` threads too."""
+    def race(self, race: Race, heat: int, until: float, fewer: bool) -> Iterator[None]:
+        """Race until the order is known, or no more of the budget is left than that; with `fewer` threads too.
+
+        Yields after every round, so that several races take turns: one that is spread over more time has fewer of its
+        rounds in a time when the machine is otherwise, busy with something else or its CPUs further apart.
+        """
         if race.profile not in self.sizes:
             self.sizes[race.profile] = self._size(race.profile)
         tried = False
@@ -50,6 +54,7 @@ class Turns:
                     self._entrants[name].let_go()
             if self._budget.left <= until and race.rounds(heat) >= EARLY:
                 break
+            yield
 
     def fail(self, entrant: Entrant, heat: int) -> None:
         """Take one that failed out of all races. Raises FmbenchError for the reference."""

@@ -53,6 +53,8 @@ def test_the_faster_faithful_one_wins_and_the_wrong_one_does_not(choose):
         assert joules > 0
         per_token = seconds * sum(turn["texts"] for turn in own) / tokens
         assert rows[FASTER]["cost_per_million_tokens"] == pytest.approx(1e6 * 3.6 / 3600 * per_token)
+    rounds = list(dict.fromkeys((turn["profile"], turn["round"]) for turn in of(written, "TURN")))
+    assert rounds[:20] == [(profile, number) for number in range(10) for profile in ("online", "bulk")]
     env = {key: value for data in of(written, "ENV", variant=None) for key, value in data.items()}
     assert (env["task"], env["passages"], env["queries"]) == ("choose", 60, 20)
     assert {data["variant"] for data in of(written, "ENV") if "variant" in data} >= {"noisy float32", FASTER, WRONG}
