@@ -76,6 +76,7 @@ def counts(tasks: Sequence[Task], kept: Kept, running: Sequence[str] = ()) -> st
     said = [f"{states.count(state)} {name}" for state, name in named.items() if state in states]
     runs = f"; {runs_left(tasks)}" if any(task.wanted > 1 for task in tasks) else ""
     left = time_left(((task, task.left, 0) for task in tasks), kept) if "to" in states or "running" in states else ""
+    left += ", what runs counted in full" if left and "running" in states else ""
     return f"{len(tasks)} cells: {', '.join(said)}{runs}{f'; time left: {left}' if left else ''}"
 
 
