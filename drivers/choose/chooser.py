@@ -14,7 +14,7 @@ from fmbench.session import run_facts
 from fmbench.whole_file import write_whole
 
 from . import decision, records, set_ups
-from .arguments import ChooseArguments
+from .arguments import STDOUT, ChooseArguments
 from .candidates import Planned, base_of, fewer_threads
 from .decision import Known
 from .entrant import Entrant, Stable, check_memory
@@ -372,7 +372,8 @@ class Chooser:
     def _known(self, entrant: Entrant) -> Known:
         """Return what is known of a candidate; the texts that it rounds after are named by a copy beside the log."""
         planned, file = entrant.planned, self._subject.calibration
-        copy = (self._arguments.check or self._arguments.log).parent / file.name
+        kept = self._arguments.check or self._arguments.log
+        copy = file if kept == STDOUT else kept.parent / file.name
         command = command_of(planned.arguments, self._arguments.dataset, self._arguments.split)
         if entrant.facts and str(file) in planned.overrides and not copy.exists():
             write_whole(copy, file.read_bytes())

@@ -15,7 +15,7 @@ from ..store.store import Store
 from ..writing import output
 from ..writing.show import record_tables, tables_as_text
 from .kept import Kept, Run, lacking
-from .overview import failures, runs_left, time_left, time_text
+from .overview import cells_of, failures, runs_left, time_left, time_text
 from .plan import Task
 
 SHOWN = 4
@@ -55,13 +55,13 @@ class Keeper:
         left = (
             time_left(((task, task.left, 0) for task in tasks), self.kept) if any(task.left for task in tasks) else ""
         )
-        said = f"{len(tasks)} cells: {done} are in {self.store.name} already; {runs_left(tasks)}"
+        said = f"{cells_of(tasks)}: {done} in {self.store.name} already; {runs_left(tasks)}"
         note(f"{said}{f', {left}' if left else ''}")
         again = [task for task in tasks if task.changed]
         if changed := sorted({name for task in again for name in task.changed}):
             shown = ", ".join(changed[:SHOWN]) + (", ..." if len(changed) > SHOWN else "")
-            said = "1 cell runs" if len(again) == 1 else f"{len(again)} cells run"
-            note(f"{said} again: the fingerprint under which {self.store.name} has them differs in {shown}")
+            what = f"the fingerprint under which {self.store.name} has them differs in {shown}"
+            note(f"{cells_of(again)} to run again: {what}")
 
     def keep(self, log: Path) -> None:
         """Put the log of a cell into the store; a log that is there already stays as it is."""

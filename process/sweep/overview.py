@@ -39,6 +39,11 @@ def time_left(tasks: Iterable[tuple[Task, int, float]], kept: Kept) -> str:
     return f"about {time_text(known)}"
 
 
+def cells_of(tasks: Sequence[Task]) -> str:
+    """Return how many cells there are."""
+    return "1 cell" if len(tasks) == 1 else f"{len(tasks)} cells"
+
+
 def runs_left(tasks: Iterable[Task]) -> str:
     """Return how many runs are left, of how many that are wanted."""
     able = [task for task in tasks if not task.refused]
@@ -77,7 +82,7 @@ def counts(tasks: Sequence[Task], kept: Kept, running: Sequence[str] = ()) -> st
     runs = f"; {runs_left(tasks)}" if any(task.wanted > 1 for task in tasks) else ""
     left = time_left(((task, task.left, 0) for task in tasks), kept) if "to" in states or "running" in states else ""
     left += ", what runs counted in full" if left and "running" in states else ""
-    return f"{len(tasks)} cells: {', '.join(said)}{runs}{f'; time left: {left}' if left else ''}"
+    return f"{cells_of(tasks)}: {', '.join(said)}{runs}{f'; time left: {left}' if left else ''}"
 
 
 def failures(results: Iterable[Result]) -> list[str]:

@@ -2,13 +2,16 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from fmbench import backend, lines
+from fmbench.checks import check_command
 from fmbench.drivers.choose import candidates, chooser, set_ups
 from fmbench.drivers.choose.entrant import Entrant
 from fmbench.ending import Terminated
+from fmbench.errors import UsageError
 
 NOISY = ("--platforms", "noisy", "--platform:milliseconds", "2", "--platform:noise", "0.02", "--threads", "1",
          "--tokens_per_batch", "1024")  # fmt: skip
@@ -98,6 +101,18 @@ def test_what_is_stopped_says_where_it_stands_and_goes_on(error, expected, choos
     taken = stop_at(None)
     again = choose(*RACE)
     assert (again[0], taken, of(again[1], "TURN")) == (0, [], turns)  # the answer is there
+
+
+def test_as_a_cell_of_a_sweep_its_log_is_its_standard_output(choose, wings):
+    words = [*RACE, "--profile", "bulk", "--model_name", wings / "tiny", "--dataset", wings / "wings"]
+    checked = check_command("choose", list(map(str, words)))
+    assert checked.more == ("--log", "-")
+    assert (checked.platform.name, checked.arguments.model_name) == ("noisy", str(wings / "tiny"))
+    code, _, out, err = choose(*RACE, "--profile", "bulk", log=Path(checked.more[1]))
+    written = list(map(lines.parse_line, out.splitlines()))
+    assert code == 0 and all(written) and last(written, "bulk")["winner"] == FASTER and "Run " in err, out
+    with pytest.raises(UsageError, match="no candidate beside"):
+        check_command("choose", [str(word) for word in (*words, "--platforms", "hpu")])
 
 
 def test_a_log_of_something_else_is_refused(choose, tmp_path):

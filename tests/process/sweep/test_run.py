@@ -69,7 +69,7 @@ def test_cells_are_kept_and_the_same_command_runs_what_is_missing(fake, sweep):
     assert kept() == {1: [(0, ["OK"])], 2: [(0, ["OK"])]} and err.count("done in") == 2
     assert "input" in out and not Path("grid.yaml.running").exists()
     _, err = sweep([1, 2, 3])
-    assert "2 are in results already; 1 of 3 runs left" in err and err.count("done in") == 1
+    assert "2 in results already; 1 of 3 runs left" in err and err.count("done in") == 1
     out, _ = sweep([1, 2, 3], "--repeat", "2", "--dry-run")
     assert "3 cells: 3 left; 3 of 6 runs left" in out
     _, err = sweep([1, 2, 3], "--repeat", "2")
@@ -82,13 +82,13 @@ def test_cells_are_kept_and_the_same_command_runs_what_is_missing(fake, sweep):
 def test_another_fingerprint_is_another_run(fake, sweep):
     sweep([1])
     out, _ = sweep([1], "--dry-run")
-    assert "1 cells: 1 done" in out
+    assert "1 cell: 1 done" in out
     entry = next(Path("results").glob("*/*/environment.json"))
     facts = json.loads(entry.read_text())
     facts["environments"][0]["packages"] = {"torch": "1.0"}
     entry.write_bytes(encode(facts))
     _, err = sweep([1])
-    assert "1 cell runs again: the fingerprint under which results has them differs in packages" in err
+    assert "1 cell to run again: the fingerprint under which results has them differs in packages" in err
     assert len(kept()[1]) == 2
 
 
@@ -106,7 +106,7 @@ def test_a_damaged_entry_is_no_run(fake, sweep, damage, said):
     (entry,) = Path("results").glob("*/*")
     damage(entry)
     out, err = sweep([1], "--dry-run")
-    assert "1 cells: 1 left" in out and err.count("warning") == 1
+    assert "1 cell: 1 left" in out and err.count("warning") == 1
     assert str(entry.relative_to("results")) in err and said in err
     _, err = sweep([1])
     assert err.count("done in") == 1 and entry.exists()
@@ -198,7 +198,7 @@ def test_what_a_killed_sweep_left_is_kept_where_it_is_whole(fake, sweep, tmp_pat
     assert len(list(folder.glob("*.log"))) == 1
     (folder / "0123456789ab-1.log").write_text('FMWORK LOG {"format": 1, "program": "x", "driver": "embed"}\n')
     _, err = sweep([1])
-    assert "1 are in results already; 0 of 1 runs left" in err
+    assert "1 in results already; 0 of 1 runs left" in err
     assert kept() == {1: [(0, ["OK"])]} and not folder.parent.exists()
 
 
@@ -315,18 +315,18 @@ def test_a_good_run_takes_the_place_of_an_earlier_failure_that_has_no_result(fak
     (entry,) = Path("results").glob("*/*")
     assert re.match(r"\d{8}T\d{6}Z-", entry.name)  # known by when the cell started
     monkeypatch.setattr(local, "PROGRAM", FAKE)
-    assert "1 cells: 1 failed" in sweep([1], "--dry-run")[0]
+    assert "1 cell: 1 failed" in sweep([1], "--dry-run")[0]
     _, err = sweep([1], "--redo", "failed")
     assert err.count("done in") == 1
-    assert "1 cells: 1 done" in sweep([1], "--dry-run")[0]
+    assert "1 cell: 1 done" in sweep([1], "--dry-run")[0]
     _, err = sweep([1], "--redo", "failed")
     assert "0 of 1 runs left" in err
     out, err = sweep([1], "--repeat", "2")  # the failure is none of the two
     assert err.count("done in") == 1 and "what failed" not in out
-    assert "1 cells: 1 done" in sweep([1], "--repeat", "2", "--dry-run")[0]
+    assert "1 cell: 1 done" in sweep([1], "--repeat", "2", "--dry-run")[0]
     monkeypatch.setattr(local, "PROGRAM", (*FAKE[:-1], "-c", "import sys; sys.exit('driver: error: no such thing')"))
     sweep([1], "--redo", "all", code=1)
-    assert "1 cells: 1 failed" in sweep([1], "--dry-run")[0]
+    assert "1 cell: 1 failed" in sweep([1], "--dry-run")[0]
 
 
 def test_progress_tells_done_from_failed_and_counts_the_rest_of_what_runs(fake, sweep, monkeypatch):
