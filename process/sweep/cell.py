@@ -36,12 +36,9 @@ class Cell:
     in_full: bool = False
 
     def line_of(self, message: str) -> int:
-        """Return the line that a message is about: that of the argument that it names, where it names one."""
-        named = {name for name in NAMED.findall(message) if name in self.values}
-        if len(named) != 1:
-            return self.line
-        name = named.pop()
-        return self.lines.get((name, self.values[name]), self.line)
+        """Return the line that a message is about: that of the first argument that it names, where it names one."""
+        name = next((name for name in NAMED.findall(message) if name in self.values), "")
+        return self.lines.get((name, self.values.get(name, "")), self.line)
 
     @cached_property
     def command(self) -> CommandLine:

@@ -32,7 +32,7 @@ class Keeper:
     store: Store
     kept: Kept
     _tasks: dict[str, Task] = field(default_factory=dict)
-    _progress: Progress = field(default_factory=lambda: Progress(every=2.0))
+    _progress: Progress = field(default_factory=lambda: Progress(every=2.0, apart=60.0))
     _runs: dict[str, list[Run]] = field(default_factory=lambda: defaultdict(list))  # what this sweep added
     _wanted: int = 0
     _done: int = 0

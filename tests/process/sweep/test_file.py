@@ -111,6 +111,8 @@ def test_the_environment_and_the_command_line_fill_in(sweep):
     found = sweep(text + "exclude: [{m: y}]\n", {"a": "7", "m": "z"}, environment={"P": "models"})
     assert found.store == "here" and words(found) == ["--a 7 --m z --p models/q"]
     assert sweep(text, {"store": "there"}, environment={"P": ""}).store == "there"
+    (cell,) = sweep("sweep: s\nruns: [{run: driver, with: {repeat: 3}}]\n", {"repeat": "2"}).cells
+    assert cell.name == "repeat 2" and cell.command.words == ["--repeat", "2"]
 
 
 @pytest.mark.parametrize(
@@ -171,6 +173,7 @@ def test_an_id_follows_from_the_command_alone(sweep):
             "sweep: s\nrun: driver\nmatrix: {a: [1, 2]}\nexclude: [{a: 1}]\ninclude:\n- {a: 1, b: 2}\n",
             ":6: include: no cell has a 1, b 2",
         ),
+        ("sweep: s\nrun: driver\nmatrix: {a: [1]}\nexclude: [{a: 1}]\n", "grid.yaml: `exclude` leaves no cell"),
         ("sweep: s\nrun: driver\nmatrix: {a: [1]}\ninclude: [{a: 1}]\n", ":4: include: adds nothing to the cells"),
         (
             "sweep: s\nrun: driver\nwith: {a: 1}\nmatrix:\n  b: [1]\n  a: [1, 2]\n",

@@ -137,6 +137,8 @@ def test_what_is_refused_is_said_and_the_others_run(fake, sweep):
     _, err = sweep([1, 2, 3], code=2, more=", wieghts: 1")
     assert "warning: grid.yaml:3: batch_sizes 1 and 2 more: refused: " in err and err.count("wieghts") == 1
     assert "unknown argument '--wieghts'; did you mean --weights?" in err and "every cell is refused" in err
+    _, err = sweep([1], code=2, more="\n  , rep: 1")
+    assert "warning: grid.yaml:4: batch_sizes 1: refused: unknown argument '--rep'; did you mean --reps" in err
     _, err = sweep([1], code=2, more=", resume: x.log")
     assert "--resume: a sweep keeps the log of each cell itself; leave it out" in err
     _, err = sweep([1], "--set", "run=drive", code=2)
@@ -158,6 +160,7 @@ def test_shares_are_the_whole(fake, sweep):
     for share in ("1/3", "2/3", "3/3"):
         sweep(range(1, 8), "--shard", share)
     assert kept() == kept("whole") and len(kept()) == 7
+    sweep([1], "--shard", "2/2")  # of an array that is longer than the sweep
 
 
 def test_a_store_that_cannot_be_written_is_said_before_anything_runs(fake, sweep):
@@ -296,6 +299,8 @@ def test_a_real_sweep_that_is_asked_to_end_leaves_nothing(tmp_path):
 
 
 def test_ray_that_is_not_there_is_said(sweep, monkeypatch):
+    _, err = sweep([1], "--address", "head:6379", code=2)
+    assert "--address is that of a Ray cluster: it goes with --on ray" in err
     monkeypatch.setitem(sys.modules, "ray", None)
     _, err = sweep([1], "--on", "ray", code=2)
     assert "pip install 'fmbench[ray]'" in err
