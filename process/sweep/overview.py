@@ -36,7 +36,7 @@ def time_left(tasks: Iterable[tuple[Task, int, float]], kept: Kept) -> str:
         )
     if unknown:
         return f"at least {time_text(known)}, and {unknown} runs of which nothing is known" if known else ""
-    return f"about {time_text(known)}"
+    return f"about {time_text(known)}" if known else ""
 
 
 def cells_of(tasks: Sequence[Task]) -> str:
