@@ -52,14 +52,15 @@ class Task:
         return self.checked.platform.name if self.checked else ""
 
 
-def plan(cells: Sequence[Cell], kept: Kept, repeat: int, redo: Redo | None, here: bool = True) -> list[Task]:
-    """Return a task a cell. Unless it runs `here`, what this machine lacks is no reason to refuse one."""
+def plan(cells: Sequence[Cell], kept: Kept, repeat: int, redo: Redo | None) -> list[Task]:
+    """Return a task a cell, as it would run on this machine."""
     progress, tasks = Progress(), []
     for number, cell in enumerate(cells, start=1):
         progress.show(f"checking {number} of {len(cells)} cells")
         tasks.append(task_of(cell, kept, repeat, redo))
     progress.clear()
-    return tasks if not here else [bounded(task, resources(tasks)) for task in tasks]
+    here = resources(tasks)
+    return [bounded(task, here) for task in tasks]
 
 
 def task_of(cell: Cell, kept: Kept, repeat: int, redo: Redo | None) -> Task:
