@@ -205,4 +205,4 @@ def test_every_cell_of_quality_is_one_that_its_command_takes(tmp_path):
         write_collection(tmp_path / name)
     shutil.copy(tmp_path / "scifact/qrels/test.tsv", tmp_path / "scifact/qrels/train.tsv")
     found = cells("quality", MODEL=str(model), DATA=str(tmp_path), FOLDER=str(tmp_path / "work"))
-    assert [check_command(cell.run, cell.command.words).platform.name for cell in found] == ["cpu"] * 11
+    assert [check_command(cell.run, cell.command.words).platform.name for cell in found] == ["cpu"] * 12
