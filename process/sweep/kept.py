@@ -1,6 +1,8 @@
 """What a store has of the cells of a sweep: which are done under today's fingerprint, and how long such ones took."""
 
 import bisect
+import contextlib
+import io
 import itertools
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -132,7 +134,8 @@ def changes(then: Facts, checked: Checked) -> list[str]:
     found = differing(then, known_facts(checked.platform.distributions))
     if found or facts.DIGEST not in then:
         return found
-    return differing(then, masked_values(dict(checked.model())))
+    with contextlib.redirect_stderr(io.StringIO()):  # what it would say, the command will say when it runs
+        return differing(then, masked_values(dict(checked.model())))
 
 
 def differing(then: Facts, now: Facts) -> list[str]:

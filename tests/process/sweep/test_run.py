@@ -14,7 +14,7 @@ import pytest
 
 from fmbench import facts
 from fmbench.backends.null import NullBackend
-from fmbench.checks import Checked
+from fmbench.checks import Checked, check_command
 from fmbench.options import parse_arguments
 from fmbench.process.store.cli import main as results
 from fmbench.process.store.entry import encode
@@ -22,11 +22,13 @@ from fmbench.process.sweep import local
 from fmbench.process.sweep.cell import Cell
 from fmbench.process.sweep.cli import main
 from fmbench.process.sweep.cluster import Cluster
-from fmbench.process.sweep.kept import Kept, differing
+from fmbench.process.sweep.kept import Kept, changes, differing
 from fmbench.process.sweep.local import LocalRunner
 from fmbench.process.sweep.overview import time_left
 from fmbench.process.sweep.plan import Task
 from fmbench.process.sweep.workplace import Workplace
+
+from ...tiny_model import write_collection, write_model
 
 FAKE = (sys.executable, "-S", str(Path(__file__).with_name("fake_command.py")))
 WITH = "platform: 'null', model_class: none, model_name: none, input_sizes: 8, reps: 10"
@@ -177,6 +179,27 @@ def test_the_report_is_a_page_of_all_cells(fake, sweep):
     out, _ = sweep([1, 2, 12], "--report", "page.html", code=1)
     page = Path("page.html").read_text()
     assert page.startswith("<!doctype html>") and "what failed:" in out
+
+
+@pytest.mark.parametrize("run", ["retrieve evaluate", "fidelity capture --out new", "driver"])
+def test_other_weights_and_other_texts_are_noticed(tmp_path, run):
+    model, data = write_model(tmp_path / "model"), write_collection(tmp_path / "data")
+    run, *words = run.split(" --")
+    words = [f"--{word.replace(' ', '=')}" for word in words] + ["--platform=cpu", f"--model_name={model}"]
+    shapes = ["--input_sizes=8", "--batch_sizes=1", "--reps=1"]
+    words += shapes if run == "driver" else [f"--dataset={data}"]
+
+    def changed():
+        return changes(then, check_command(run, words))
+
+    then = {"model_digest": "", **check_command(run, words).model()}
+    assert changed() == []
+    if run != "driver":
+        (data / "queries.jsonl").write_text((data / "queries.jsonl").read_text().replace("a", "e"))
+        assert [name.partition(".")[0] for name in changed()] == ["data" if run.startswith("ret") else "texts"]
+        then = {"model_digest": "", **check_command(run, words).model()}
+    write_model(tmp_path / "model", seed=2)
+    assert changed() == ["model_parts.weights"]
 
 
 def test_another_commit_is_the_same_where_what_measures_is(monkeypatch):
