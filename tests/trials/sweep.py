@@ -1,8 +1,9 @@
 """SIGKILL of a sweep: `python -m tests.trials.sweep`.
 
 A sweep of cells of the null platform is killed at random moments, and the same command goes on. In the end the store
-must have every cell once and be sound. With --folder the trial itself may be stopped, and goes on. --harness tells what
-a sweep costs a cell instead: from the end of a cell's process to the start of the next one's, the median.
+must have every cell once and be sound. With --folder the trial itself may be stopped, and goes on. --fake takes a
+stand-in for the command, which ends after 0.1 s: so much more happens before a kill. --harness tells what a sweep costs
+a cell instead: from the end of a cell's process to the start of the next one's, the median.
 """
 
 import argparse
@@ -22,20 +23,28 @@ from fmbench import children
 from .signals import FMBENCH
 
 SPREAD = 0.3, 12.0  # seconds after the start
+FAKE = Path(__file__).parents[1] / "process" / "sweep" / "fake_command.py"
+WITH_FAKE = f"""\
+import sys
+from fmbench.process.sweep import cli, local
+local.PROGRAM = (sys.executable, "-S", {str(FAKE)!r})
+sys.exit(cli.main(sys.argv[1:]))
+"""
 SWEEP = """\
 sweep: trial
 store: {store}
 run: driver
-with: {{platform: "null", model_class: none, model_name: none, input_sizes: 8, reps: 10}}
-matrix: {{batch_sizes: {cells}}}
+with: {{platform: "null", model_class: none, model_name: none, input_sizes: 8, batch_sizes: 1, reps: 10}}
+matrix: {{seed: {cells}}}
 """
 
 
-def write(folder: Path, name: str, cells: int) -> tuple[list[str], Path]:
+def write(folder: Path, name: str, cells: int, fake: bool = False) -> tuple[list[str], Path]:
     """Write a sweep file; return the command that runs it, and its store."""
     store, path = folder / name, folder / f"{name}.yaml"
     path.write_text(SWEEP.format(store=store, cells=list(range(1, cells + 1))))
-    return [*FMBENCH, "sweep", str(path)], store
+    program = [sys.executable, "-c", WITH_FAKE] if fake else [*FMBENCH, "sweep"]
+    return [*program, str(path)], store
 
 
 def run(command: list[str]) -> None:
@@ -61,13 +70,13 @@ def kill(command: list[str], after: float) -> str:
             return "killed"
 
 
-def killed(folder: Path, kills: int, cells: int) -> Counter[str]:
+def killed(folder: Path, kills: int, cells: int, fake: bool) -> Counter[str]:
     """Kill a sweep so often, let it come to its end, and count."""
-    command, store = write(folder, "killed", cells)
+    command, store = write(folder, "killed", cells, fake)
     done = folder / "done.txt"
     done.touch()
     for number in range(len(done.read_text().splitlines()), kills):
-        what = kill(command, random.Random(number).uniform(*SPREAD))
+        what = kill(command, random.Random(number).uniform(*SPREAD) / (8 if fake else 1))
         with done.open("a") as stream:
             stream.write(f"{what}\n")
         sys.stderr.write(f"{number + 1}: {what}, {len(said(store))} cells\n")
@@ -104,6 +113,7 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=50, help="of the sweep (default: 50)")
     parser.add_argument("--cells", type=int, default=200, help="of the sweep (default: 200)")
     parser.add_argument("--folder", type=Path, help="keep everything here, and go on with it")
+    parser.add_argument("--fake", action="store_true", help="kill a sweep of cells of 0.1 s")
     parser.add_argument("--harness", action="store_true", help="kill nothing, and time it")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
@@ -112,7 +122,7 @@ def main() -> int:
         if arguments.harness:
             sys.stdout.write(harness(folder, arguments.cells))
             return 0
-        found = killed(folder, arguments.kills, arguments.cells)
+        found = killed(folder, arguments.kills, arguments.cells, arguments.fake)
     sys.stdout.write(", ".join(f"{count} {what}" for what, count in found.items()) + "\n")
     return int(found["cells once each"] != arguments.cells or found["problems that check finds"] > 0)
 
