@@ -234,11 +234,12 @@ def test_a_killed_cell_goes_on_unless_its_fingerprint_changed(sweep, edit, goes_
     sweep(sizes)
     (entry,) = Path("results").glob("*/*")
     whole = gzip.decompress((entry / "driver.log.gz").read_bytes()).decode()
-    first = whole[: whole.index("\nFMWORK CASE ", whole.index("FMWORK RES "))]
+    second = whole.index("\nFMWORK CASE ", whole.index("FMWORK RES "))
+    first = whole[: whole.index("FMWORK REP 5 ", second)]  # in the middle of the second shape
     cell = json.loads((entry / "environment.json").read_text())["run"]["cell"]["id"]
     folder = Path("grid.yaml.running/1-of-1")
     folder.mkdir(parents=True)
-    (folder / f"{cell}-1.log").write_text((first + "\nFMWORK REP 0 10").replace(*edit))
+    (folder / f"{cell}-1.log").write_text((first + "FMWORK REP 5 1").replace(*edit))
     sweep(sizes, "--set", "store=again")
     (entry,) = Path("again").glob("*/*")
     found = gzip.decompress((entry / "driver.log.gz").read_bytes()).decode()
