@@ -4,6 +4,7 @@ import argparse
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, Self
 
@@ -298,6 +299,7 @@ class SpeedArguments(ShapeArguments, TimingArguments, ComparisonArguments, Outpu
         return False
 
 
+@cache
 def build_parser(program: str) -> Parser:
     """Return the parser of the speed driver's fixed arguments."""
     parser = Parser(

@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from fmbench import __version__
@@ -198,6 +199,7 @@ GROUPS: dict[str, tuple[Callable[[Parser], None], ...]] = {
 }
 
 
+@cache
 def build_parser(step: str, program: str) -> Parser:
     """Return the parser of one step."""
     parser = Parser(

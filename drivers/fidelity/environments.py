@@ -24,7 +24,6 @@ from fmbench.digest import digest_of_json
 from fmbench.encoder import EncoderPlan
 from fmbench.errors import FmbenchError, UsageError
 from fmbench.facts import package_version
-from fmbench.identity import identify
 from fmbench.secrets import masked_text, sealed
 from fmbench.whole_file import cut, whole_file
 
@@ -166,9 +165,7 @@ class Present:
     @cached_property
     def model(self) -> Mapping[str, Any]:
         """What a fingerprint says of the model."""
-        arguments = self.plan.arguments.evaluated()
-        found = identify(self.plan.source, arguments, self.plan.folder.path).facts()
-        return {**found, "weights": arguments.weights, "model_source": self.plan.source.kind}
+        return self.plan.model_facts()
 
     @cached_property
     def judgements(self) -> str | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fmbench import lines, session
+from fmbench.checks import Checked, check_encoder
 from fmbench.command_line import CommandLine
 from fmbench.console import note, run_main, warn
 from fmbench.encoder import EncoderPlan
@@ -89,13 +90,7 @@ def run(argv: Sequence[str]) -> int:
     """Make environments and captures, compare, and say what changed; return 1 where anything failed."""
     if "-h" in argv or "--help" in argv:
         help_parser().parse_known_args(["--help"])
-    parser, command = own_parser(), CommandLine.parse(argv, help_parser().flags)
-    own, left = parser.parse_known(command.only(parser.names).fixed), command.without(parser.names)
-    requirements = getattr(own, "with") or []
-    if len(requirements) < 2:
-        raise UsageError("name two versions at least: --with torch==2.12.1 --with torch==2.13.0")
-    columns = planned(own, requirements)
-    arguments = wanted_arguments([*left.words, f"--out={own.out}"])
+    left, columns, arguments = wanted(argv)
     plan = checked(arguments, columns)
     for column in columns:
         column.check(left)
@@ -111,6 +106,22 @@ def run(argv: Sequence[str]) -> int:
             note(f"{len(matrix.done)} of {len(columns)} versions are done; the same command goes on with the next one")
             raise
     return int(matrix.failed)
+
+
+def wanted(argv: Sequence[str]) -> tuple[CommandLine, list[Column], CaptureArguments]:
+    """Return the command that every version captures by, the versions, and what it amounts to. Raises UsageError."""
+    parser, command = own_parser(), CommandLine.parse(argv, help_parser().flags)
+    own, left = parser.parse_known(command.only(parser.names).fixed), command.without(parser.names)
+    requirements = getattr(own, "with") or []
+    if len(requirements) < 2:
+        raise UsageError("name two versions at least: --with torch==2.12.1 --with torch==2.13.0")
+    return left, planned(own, requirements), wanted_arguments([*left.words, f"--out={own.out}"])
+
+
+def check(argv: Sequence[str]) -> Checked:
+    """Return what a command line amounts to. Raises UsageError and PlatformError."""
+    _, _, arguments = wanted(argv)
+    return check_encoder(arguments, arguments.recipe)
 
 
 @dataclass

@@ -39,7 +39,7 @@ class Session:
             "head_digest": head_digest(arguments.colbert),
             "tokens_per_batch": self.context.budget,
         }
-        run.describe({"task": task, **self.fingerprint})
+        run.describe({"task": task, "texts": subject.digest, **self.fingerprint})
 
 
 def fingerprint(encoder: Encoder, timed: str = TIMED) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -76,6 +76,7 @@ class RetrieveArguments(DataArguments):
         return self.search_topk or max(asked)
 
 
+@cache
 def build_parser(task: str, program: str) -> Parser:
     """Return the parser of one task."""
     parser = Parser(

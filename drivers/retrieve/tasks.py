@@ -1,7 +1,9 @@
 """What each task does with the data sets, one after the other."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from fmbench import lines, session
 from fmbench.checks import Checked, check_encoder
@@ -53,8 +55,9 @@ def check(task: str, argv: Sequence[str]) -> Checked:
     """Return what the command line of a task amounts to. Raises UsageError and PlatformError."""
     arguments = parse_arguments(task, argv, f"fmbench retrieve {task}")
     rules_of(arguments)
-    open_datasets(arguments)
-    return check_encoder(arguments, arguments.recipe)
+    datasets = open_datasets(arguments)
+    checked = check_encoder(arguments, arguments.recipe)
+    return replace(checked, model=lambda: {**checked.model(), **data_facts(datasets)})
 
 
 check_encode, check_search, check_evaluate, check_mine = (
@@ -90,13 +93,18 @@ def run_here(task: str, work: Work, argv: Sequence[str]) -> int:
         check_all(datasets, arguments, quiet=group.rank > 0)
         retrieval = Retrieval.set_up(arguments, plan, run, group)
         if group.rank == 0:
-            run.log.write(lines.JsonLine("ENV", {"data": {dataset.name: dataset.facts() for dataset in datasets}}))
+            run.log.write(lines.JsonLine("ENV", data_facts(datasets)))
         for dataset in datasets:
             say_idle(dataset, group)
             run.log.banner(task.upper(), dataset.name)
             work(retrieval, dataset)
         run.end(plan.platform.model_facts())
     return 0
+
+
+def data_facts(datasets: Sequence[Dataset]) -> dict[str, Any]:
+    """Return what decides the figures of data sets."""
+    return {"data": {dataset.name: dataset.facts() for dataset in datasets}}
 
 
 def say_idle(dataset: Dataset, group: Group) -> None:

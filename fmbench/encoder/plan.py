@@ -2,11 +2,12 @@
 
 import dataclasses
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fmbench import backend
 from fmbench.backend import Backend
 from fmbench.errors import UsageError
+from fmbench.identity import identify
 from fmbench.options import Arguments
 from fmbench.sentence_folder import ROOT
 from fmbench.source import Source, locate, named_folder, snapshot
@@ -57,6 +58,11 @@ class EncoderPlan:
             folder = Folder(path)
         folders.say_prompts(folder, said)
         return cls(arguments, said, platform, source, folder)
+
+    def model_facts(self) -> dict[str, Any]:
+        """Return the facts of the model that are known before it is loaded. Reads its files, and imports torch."""
+        found = identify(self.source, self.arguments.evaluated(), self.folder.path).facts()
+        return {**found, "weights": self.arguments.weights, "model_source": self.source.kind}
 
     def prompt(self, role: Role) -> str:
         """Return what stands before each text of a role."""

@@ -37,7 +37,7 @@ BEGINNING = """\
 
 Measured by this project on its own machines; nothing is copied from elsewhere. `make results` writes this page from the
 logs below, which hold every repetition, and from the tables that commands printed beside them: do not edit it. `make
-measure` measures the speed, and `results/measure_quality.sh` the quality, on your machine.
+measure` measures the speed, and `fmbench sweep results/quality.yaml` the quality, on your machine.
 
 """
 LEGEND = """\
