@@ -61,8 +61,8 @@ def add_data_arguments(parser: Parser, cache: str = "") -> None:
         help="which of a folder's qrels, and so which queries (default: "
         "test; `distill contrast`: train; `distill teacher`: none, so that it takes texts of the corpus alone)",
     )
-    add("--corpus", type=paths, metavar="FILE,...", help="JSONL or TSV, packed or not, or as hf://datasets/ORG/NAME/FILE; "
-        "one corpus")  # fmt: skip
+    add("--corpus", type=paths, metavar="FILE,...", help="JSONL or TSV, packed or not; one corpus. Of the hub: "
+        "hf://datasets/ORG/NAME/FILE")  # fmt: skip
     add("--queries", type=paths, metavar="FILE,...", help="the same, without titles")
     add("--qrels", type=paths, metavar="FILE,...", help="TSV or CSV of three columns, TREC's four, or JSONL")
     add("--query_subset", type=paths, metavar="FILE,...", help="only the queries whose ids these files name")
