@@ -22,7 +22,7 @@ from fmbench.torch_settings import spin_briefly
 
 from .arguments import RetrieveArguments, parse_arguments
 from .data import check_all, open_datasets
-from .files import check_predictions, folder_of, output_folder, say_written, write_json, write_rankings
+from .files import check_files, folder_of, output_folder, say_written, write_json, write_rankings
 from .mining import Scores, mined_from, pair_scores, rules_of
 from .retrieval import Retrieval
 from .searching import Searched
@@ -82,7 +82,7 @@ def run_here(task: str, work: Work, argv: Sequence[str]) -> int:
     plan = EncoderPlan.of(with_device(arguments, launch), arguments.recipe)
     if task != "encode":
         plan.similarity(arguments.similarity)
-    check_predictions(arguments)
+    check_files(arguments)
     with (
         output_folder(arguments, launch),
         session.open("retrieve", arguments, leads=launch.rank == 0) as run,

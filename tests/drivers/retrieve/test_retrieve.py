@@ -132,7 +132,7 @@ def test_mined_negatives_read_back_as_qrels_without_a_judged_document(retrieve, 
     assert ran.data("IRM")["mined"]["queries"] == len(qrels.gains)
 
 
-@pytest.mark.parametrize("words", [(), ("--no_annot_in_mined_hn",), ("--no_annot_in_mined_hn", "yes")])
+@pytest.mark.parametrize("words", [(), ("--no_annot_in_mined_hn",), ("--no_annot_in_mined_hn", "True")])
 def test_judged_documents_are_no_negatives_unless_that_is_asked_for(retrieve, tmp_path, words):
     deep = ("--search_topk", 30, "--merge_mined_qrels", "--output_dir")
     assert "may be among the negatives" not in retrieve("mine", *deep, tmp_path / "out", *words).notes
@@ -148,6 +148,8 @@ def test_the_scores_of_chosen_pairs_are_those_of_the_ranking(retrieve, tmp_path)
     pairs = tmp_path / "pairs.tsv"
     pairs.write_text("".join(f"q{place}\td{place + 1}\t1\n" for place in range(6)) + "q0\tnone\t1\n")
     words = ("--special_docids", pairs, "--run_format", "tsv", "--output_dir")
+    missing = retrieve("search", "--special_docids", tmp_path / "none", "--output_dir", tmp_path / "out", code=2)
+    assert "none: no such file" in missing.notes and "FMWORK" not in missing.log
     ran = retrieve("search", "--search_topk", 1, *words, tmp_path / "short")
     assert "1 pairs name a query or a document that wings lacks" in ran.notes
     retrieve("search", "--search_topk", 30, *words, tmp_path / "deep")
