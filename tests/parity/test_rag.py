@@ -11,7 +11,6 @@ import pytest
 from fmbench.distributed import DistributedRetriever
 from fmbench.ranking.pages import read_pages, write_pages
 from fmbench.ranking.precision_curve import page_curve
-
 from fmbench.search import Block
 
 from .peers import run_peer
