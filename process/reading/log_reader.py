@@ -18,7 +18,7 @@ from .shape import Shape
 from .shapes import Shapes
 from .sources import Complaints
 
-NO_FIGURE = "RES says {}: fmwork drops the first repetition, and says that of one alone"
+NO_FIGURE = "RES says {}, as fmwork does of one repetition alone: it leaves the first one out"
 
 
 def read_runs(blocks: Iterable[bytes], complaints: Complaints, repetitions: bool = True) -> Iterator[Run]:

@@ -296,5 +296,5 @@ def test_a_result_that_is_no_number_has_failed_and_says_why(read):
     assert (row["status"], row["itl"], row["thp"]) == ("ERR", None, None)
     assert row["error"] == {
         "type": "NoFigure",
-        "message": "RES says nan: fmwork drops the first repetition, and says that of one alone",
+        "message": "RES says nan, as fmwork does of one repetition alone: it leaves the first one out",
     }
