@@ -82,10 +82,10 @@ class Backend(ABC):
         Raises UsageError for the command line and PlatformError where the platform is not usable here.
         """
         if self.single_shape and len(arguments.shapes) > 1 and not arguments.isolate:
-            inputs, batches = (len(set(sizes)) for sizes in zip(*arguments.shapes, strict=True))
+            given = dict(arguments.given)
             raise UsageError(
                 f"--platform {self.name} runs one shape a process: give one value to --input_sizes and one to "
-                f"--batch_sizes, not {inputs} and {batches}, or add --isolate"
+                f"--batch_sizes, not {given['input_sizes']} and {given['batch_sizes']}, or add --isolate"
             )
         if arguments.isolate and not self.in_subprocess:
             raise UsageError(

@@ -16,6 +16,7 @@ from fmbench.collection.arguments import (
     check_data,
 )
 from fmbench.encoder import add_encoder_arguments, take_recipe
+from fmbench.encoder.recipe import flag as yes_or_no
 from fmbench.errors import UsageError
 from fmbench.options import SUBOPTION_HELP, add_model_arguments, read
 from fmbench.parsing import Parser, adder, decimal, flag, natural, positive, sizes
@@ -60,7 +61,8 @@ class RetrieveArguments(DataArguments):
     title_normalisation: str = "none"
     overwrite_output_dir: bool = False
     run_format: RunFormat = "trec"
-    no_annot_in_mined_hn: bool = False
+    no_annot_in_mined_hn: bool = True
+    special_docids: Path | None = None
     merge_mined_qrels: bool = False
     output_qrel_format: Literal["tsv", "grouped"] = "tsv"
     skip_first: int = 0
@@ -131,11 +133,14 @@ def add_output_arguments(parser: Parser, need: str = "required: ") -> None:
 
 def add_run_arguments(parser: Parser) -> None:
     """Add how rankings are written."""
-    adder(parser.add_argument_group("rankings"))(
+    add = adder(parser.add_argument_group("rankings"))
+    add(
         "--run_format",
         choices=get_args(RunFormat),
         help="trec (default), tsv: qid, pid, rank, score; jsonl: one object a query",
     )
+    add("--special_docids", type=Path, metavar="FILE", help="write the scores of these pairs of query and document "
+        "too, found or not: a file as of --qrels")  # fmt: skip
 
 
 def add_metric_arguments(parser: Parser) -> None:
@@ -157,9 +162,8 @@ def add_mining_arguments(parser: Parser) -> None:
     """Add which documents are hard negatives."""
     group = parser.add_argument_group("negatives")
     add = adder(group)
-    flag(
-        group, "--no_annot_in_mined_hn", "leave out every judged document, those of gain 0 too, not only relevant ones"
-    )
+    add("--no_annot_in_mined_hn", nargs="?", const=True, type=yes_or_no, metavar="yes|no", help="leave out every "
+        "judged document, those of gain 0 too; no lets relevant ones in (default: yes)")  # fmt: skip
     flag(group, "--merge_mined_qrels", "one file a data set, not one a pair of query file and corpus file")
     add("--output_qrel_format", choices=QRELS_FORMATS, help="tsv (default) or grouped JSON lines")
     add("--skip_first", type=natural, metavar="N", help="leave the N best out: they may be unjudged positives")
@@ -204,6 +208,8 @@ def check(arguments: RetrieveArguments) -> None:
         raise UsageError("--predictions_path: titles are written with the curve that --k 1,2,3,5,10 asks for")
     if arguments.task == "encode" and arguments.encoding_cache_dir is None:
         raise UsageError("encode keeps its vectors in --encoding_cache_dir DIR; name it")
+    if arguments.special_docids is not None and arguments.output_dir is None:
+        raise UsageError("--special_docids: the scores go into a file; name its folder with --output_dir DIR")
     if arguments.task in ("search", "mine") and arguments.output_dir is None:
         raise UsageError(f"{arguments.task} writes files; name their folder with --output_dir DIR")
     deepest = max((*arguments.ir_metrics_k_values, *arguments.k), default=1)

@@ -7,7 +7,8 @@ from typing import Any
 
 from fmbench import lines, session
 from fmbench.checks import Checked, check_encoder
-from fmbench.collection import Dataset
+from fmbench.collection import Dataset, Qrels
+from fmbench.collection.qrels import write_qrels
 from fmbench.console import warn
 from fmbench.distributed import Group
 from fmbench.distributed.environment import read_launch, said_once, with_device
@@ -23,8 +24,8 @@ from fmbench.torch_settings import spin_briefly
 
 from .arguments import RetrieveArguments, parse_arguments
 from .data import check_all, open_datasets
-from .files import check_predictions, folder_of, output_folder, say_written, write_json, write_rankings
-from .mining import Scores, mined_from, rules_of
+from .files import check_files, folder_of, output_folder, say_written, write_json, write_rankings
+from .mining import Scores, mined_from, pair_scores, rules_of
 from .retrieval import Retrieval
 from .searching import Searched
 
@@ -84,7 +85,7 @@ def run_here(task: str, work: Work, argv: Sequence[str]) -> int:
     plan = EncoderPlan.of(with_device(arguments, launch), arguments.recipe)
     if task != "encode":
         plan.similarity(arguments.similarity)
-    check_predictions(arguments)
+    check_files(arguments)
     with (
         output_folder(arguments, launch),
         session.open("retrieve", arguments, leads=launch.rank == 0) as run,
@@ -124,15 +125,34 @@ def encode_dataset(retrieval: Retrieval, dataset: Dataset) -> None:
 
 def search_dataset(retrieval: Retrieval, dataset: Dataset) -> None:
     """Search, and write the rankings."""
-    top = searched(retrieval, dataset).top(retrieval.arguments.depth)
+    found = searched(retrieval, dataset)
+    top = found.top(retrieval.arguments.depth)
+    score_pairs(retrieval, dataset, found)
     if retrieval.group.rank == 0:
         write_rankings(retrieval.arguments, dataset, top)
+
+
+def score_pairs(retrieval: Retrieval, dataset: Dataset, found: Searched) -> None:
+    """Write the scores of the pairs of --special_docids, whether the search found them or not."""
+    path = retrieval.arguments.special_docids
+    if path is None:
+        return
+    pairs = Qrels.load([path])
+    scores = pair_scores(found, pairs.documents(), retrieval.group)
+    if retrieval.group.rank == 0:
+        if (missing := pairs.judgements - sum(map(len, scores.values()))) > 0:
+            warn(f"--special_docids {path}: {missing} pairs name a query or a document that {dataset.name} lacks")
+        target = folder_of(retrieval.arguments, dataset) / "special_docs.tsv"
+        write_qrels(scores, target)
+        say_written("scores of chosen pairs", [target])
 
 
 def evaluate_dataset(retrieval: Retrieval, dataset: Dataset) -> None:
     """Search, and judge the rankings."""
     arguments = retrieval.arguments
-    top = searched(retrieval, dataset).top(arguments.depth)
+    searcher = searched(retrieval, dataset)
+    top = searcher.top(arguments.depth)
+    score_pairs(retrieval, dataset, searcher)
     if retrieval.group.rank > 0:
         return
     run = top.run()
@@ -198,7 +218,7 @@ def mine_dataset(retrieval: Retrieval, dataset: Dataset) -> None:
     """Search, and write hard negatives."""
     arguments = retrieval.arguments
     if dataset.qrels is not None and not arguments.no_annot_in_mined_hn:
-        warn("judged documents may be among the negatives; --no_annot_in_mined_hn leaves them out")
+        warn("judged documents, relevant ones too, may be among the negatives: --no_annot_in_mined_hn no")
     mined = mined_from(Searched(retrieval, dataset, precompute=True), dataset, rules_of(arguments), retrieval.group)
     if retrieval.group.rank > 0:
         return
@@ -213,4 +233,6 @@ def mine_dataset(retrieval: Retrieval, dataset: Dataset) -> None:
 def searched(retrieval: Retrieval, dataset: Dataset) -> Searched:
     """Return a data set to search: encoded before, where a cache or the command line asks for it, else meanwhile."""
     arguments = retrieval.arguments
-    return Searched(retrieval, dataset, arguments.precompute_corpus_embs or arguments.encoding_cache_dir is not None)
+    twice = arguments.special_docids is not None  # the vectors are read twice
+    precompute = arguments.precompute_corpus_embs or arguments.encoding_cache_dir is not None or twice
+    return Searched(retrieval, dataset, precompute)

@@ -10,10 +10,10 @@ from fmbench.lines import JsonLine
 from ..reading.row import Result
 from ..reading.run import Run
 from ..reading.schema import Schema
-from ..workload import Column, Finding, Gauge, Plot, Row, Table, Workload
+from ..workload import Column, Finding, Gauge, Plot, Row, Table, Workload, thousandth
 from ..writing.view import number, text, trust
 from .doubts import distillation_doubt
-from .retrieval import NDCG, NDCG_COLUMN, metric
+from .retrieval import METRICS_BELOW, NDCG, NDCG_COLUMN, metric
 from .retrieval_fields import DISTILLATION, ENCODERS, MEASURED, STAGE
 
 HEADER = (
@@ -25,6 +25,12 @@ QUALITY = ("queries", "ignore_identical_ids", "metrics", "intervals")
 TRAINED = {"loss": "loss", "held_out": "held out"}  # of the lines of the others
 KEPT = Gauge("ndcg_at_10_kept", "ratio", "Share of the teacher's nDCG@10 that is kept.",
              "distillation.kept.ndcg_cut_10.share", chart="ndcg_at_10_kept")  # fmt: skip
+TIMES = (
+    Gauge("query_latency_p95", "seconds", "95th percentile of a query's seconds.", "distillation.latency_ms.p95",
+          thousandth, "latency_p95_ms"),
+    Gauge("time_of_teacher", "ratio", "A query's time as a share of the teacher's.", "distillation.pair.ratio",
+          chart="time_of_teacher"),
+)  # fmt: skip
 
 
 def line_of(row: Row) -> list[str]:
@@ -61,8 +67,9 @@ class Distillation(Workload):
         Column("query_ms", "query ms", query_latency, less_is_better=True),
         NDCG_COLUMN,
     )
-    gauges: ClassVar[Sequence[Gauge]] = (KEPT, NDCG)
+    gauges: ClassVar[Sequence[Gauge]] = (KEPT, NDCG, *TIMES)
     labels: ClassVar[Mapping[str, str]] = {"dataset": "retrieval.dataset"}
+    charted: ClassVar[str | None] = METRICS_BELOW
     engine: ClassVar[str] = "fmbench/distill"
     kinds: ClassVar[Mapping[str, Schema]] = {"DST": STAGE}
     sections: ClassVar[Mapping[str, Schema]] = {"distillation": DISTILLATION}

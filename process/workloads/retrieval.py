@@ -11,7 +11,7 @@ from fmbench.lines import JsonLine
 from ..reading.row import ByQuery, Result
 from ..reading.run import Run
 from ..reading.schema import Schema
-from ..workload import Column, Finding, Gauge, Plot, Row, Table, Workload
+from ..workload import Column, Finding, Gauge, Plot, Row, Table, Workload, thousandth
 from ..writing.view import CONFIGURATION, number, table_of, text, trust
 from .doubts import retrieval_doubt, speed_doubt
 from .retrieval_fields import BY_QUERY, ENCODING, QUALITY, SEARCHING, SECTION
@@ -23,10 +23,8 @@ FIGURES = ("documents/s", "queries/s", "query ms", "search ms", "nDCG@10", "Reca
 METRICS = (("nDCG@10", "ndcg_cut_10"), ("Recall@100", "recall_100"))
 HEADER = (*CONFIGURATION, "data set", *FIGURES, "note")
 RIGHT = frozenset({"threads", *FIGURES})
-NDCG = Gauge("ndcg_at_10", "", "nDCG@10, mean over the judged queries.", "retrieval.quality.metrics.ndcg_cut_10",
-             chart="ndcg_at_10")  # fmt: skip
-RECALL = Gauge("recall_at_100", "", "Recall@100, mean over the judged queries.", "retrieval.quality.metrics.recall_100",
-               chart="recall_at_100")  # fmt: skip
+NDCG = Gauge("ndcg_at_10", "", "nDCG@10, mean over the judged queries.", "retrieval.quality.metrics.ndcg_cut_10")
+RECALL = Gauge("recall_at_100", "", "Recall@100, mean over the judged queries.", "retrieval.quality.metrics.recall_100")
 RATES = (
     Gauge("encoded_documents", "documents_per_second", "Documents encoded a second.",
           "retrieval.passages.texts_per_second", chart="encoded_documents_per_second"),
@@ -34,7 +32,14 @@ RATES = (
           chart="encoded_queries_per_second"),
     Gauge("searched_queries", "queries_per_second", "Queries searched a second.",
           "retrieval.search.queries_per_second", chart="searched_queries_per_second"),
+    Gauge("query_latency", "seconds", "Median seconds from one query's text to its vector.",
+          "retrieval.queries.latency_ms.p50", thousandth, "query_latency_ms"),
+    Gauge("query_latency_p95", "seconds", "95th percentile of that.", "retrieval.queries.latency_ms.p95", thousandth,
+          "query_latency_p95_ms"),
+    Gauge("search_latency", "seconds", "Median seconds to search one query.", "retrieval.search.latency_ms.p50",
+          thousandth, "search_latency_ms"),
 )  # fmt: skip
+METRICS_BELOW = "retrieval.quality.metrics"
 JUDGING = ("queries", "ignore_identical_ids", "relevance_threshold", "other_documents")
 ROUNDING = 1e-5  # of the metrics of queries
 LEAST = 1e-9  # below, an interval is the rounding of equal values
@@ -197,6 +202,7 @@ class Retrieval(Workload):
 
     gauges: ClassVar[Sequence[Gauge]] = (*RATES, NDCG, RECALL)
     labels: ClassVar[Mapping[str, str]] = {"dataset": "retrieval.dataset"}
+    charted: ClassVar[str | None] = METRICS_BELOW
 
     def rows(self, run: Run, source: str, metadata_id: str | None) -> Iterator[Result]:
         """Yield a row a data set."""

@@ -117,7 +117,7 @@ def test_an_input_error_is_said_by_the_first_rank(data, wrong):
 
 def test_mining_with_margins_on_ranks(data):
     common = ("--model_name", data / "model", "--dataset", data / "wings", "--search_topk", 5)
-    rules = ("--no_annot_in_mined_hn", "--relative_margin", "0.01", "--merge_mined_qrels")
+    rules = ("--relative_margin", "0.01", "--merge_mined_qrels")
     found = []
     for world in (1, 3):
         out = data / f"mined{world}"

@@ -124,7 +124,7 @@ def test_search_writes_each_format(retrieve, tmp_path):
 
 
 def test_mined_negatives_read_back_as_qrels_without_a_judged_document(retrieve, tmp_path):
-    words = ("--search_topk", 4, "--no_annot_in_mined_hn", "--merge_mined_qrels", "--output_dir", tmp_path / "out")
+    words = ("--search_topk", 4, "--merge_mined_qrels", "--output_dir", tmp_path / "out")
     ran = retrieve("mine", *words, "--relative_margin", "0.01")
     qrels = Qrels.load([tmp_path / "out" / "wings" / "mined_qrels.tsv"])
     assert set(qrels.gains) <= {f"q{place}" for place in range(6)}
@@ -132,16 +132,44 @@ def test_mined_negatives_read_back_as_qrels_without_a_judged_document(retrieve, 
     assert ran.data("IRM")["mined"]["queries"] == len(qrels.gains)
 
 
+@pytest.mark.parametrize("words", [(), ("--no_annot_in_mined_hn",), ("--no_annot_in_mined_hn", "True")])
+def test_judged_documents_are_no_negatives_unless_that_is_asked_for(retrieve, tmp_path, words):
+    deep = ("--search_topk", 30, "--merge_mined_qrels", "--output_dir")
+    assert "may be among the negatives" not in retrieve("mine", *deep, tmp_path / "out", *words).notes
+    gains = Qrels.load([tmp_path / "out" / "wings" / "mined_qrels.tsv"]).gains
+    assert all(f"d{query[1:]}" not in found for query, found in gains.items())
+    said = retrieve("mine", *deep, tmp_path / "all", "--no_annot_in_mined_hn", "no").notes
+    assert "judged documents, relevant ones too, may be among the negatives" in said
+    every = Qrels.load([tmp_path / "all" / "wings" / "mined_qrels.tsv"]).gains
+    assert all(f"d{query[1:]}" in found for query, found in every.items())
+
+
+def test_the_scores_of_chosen_pairs_are_those_of_the_ranking(retrieve, tmp_path):
+    pairs = tmp_path / "pairs.tsv"
+    pairs.write_text("".join(f"q{place}\td{place + 1}\t1\n" for place in range(6)) + "q0\tnone\t1\n")
+    words = ("--special_docids", pairs, "--run_format", "tsv", "--output_dir")
+    missing = retrieve("search", "--special_docids", tmp_path / "none", "--output_dir", tmp_path / "out", code=2)
+    assert "none: no such file" in missing.notes and "FMWORK" not in missing.log
+    ran = retrieve("search", "--search_topk", 1, *words, tmp_path / "short")
+    assert "1 pairs name a query or a document that wings lacks" in ran.notes
+    retrieve("search", "--search_topk", 30, *words, tmp_path / "deep")
+    found = Qrels.load([tmp_path / "short" / "wings" / "special_docs.tsv"]).gains
+    run = read_run(tmp_path / "deep" / "wings" / "run.tsv")
+    assert found == {
+        f"q{place}": {f"d{place + 1}": pytest.approx(run[f"q{place}"][f"d{place + 1}"])} for place in range(6)
+    }
+
+
 def test_no_negative_is_nearer_than_the_margin_to_a_positive(retrieve, tmp_path):
     def scores(words):
         retrieve("mine", "--search_topk", 25, "--merge_mined_qrels", "--output_dir", *words)
         return Qrels.load([words[0] / "wings" / "mined_qrels.tsv"]).gains
 
-    every = scores((tmp_path / "all", "--no_annot_in_mined_hn"))
+    every = scores((tmp_path / "all",))
     positive = retrieve("search", "--search_topk", 30, "--output_dir", tmp_path / "run")
     assert positive.code == 0
     known = read_run(tmp_path / "run" / "wings" / "run.trec")
-    far = scores((tmp_path / "far", "--no_annot_in_mined_hn", "--absolute_margin", "0.2"))
+    far = scores((tmp_path / "far", "--absolute_margin", "0.2"))
     assert sum(map(len, far.values())) < sum(map(len, every.values()))
     for query, found in far.items():
         assert max(found.values()) <= known[query][f"d{query[1:]}"] - 0.2 + 1e-6
@@ -406,7 +434,7 @@ def test_what_is_said_of_queries_that_are_documents(retrieve, counterarguments, 
 
 
 def test_a_query_is_not_mined_for_itself(retrieve, counterarguments, tmp_path):
-    words = ("--search_topk", 4, "--no_annot_in_mined_hn", "--merge_mined_qrels", "--output_dir", tmp_path / "out")
+    words = ("--search_topk", 4, "--merge_mined_qrels", "--output_dir", tmp_path / "out")
     ran = retrieve("mine", "--dataset", counterarguments, *words)
     mined = Qrels.load([tmp_path / "out" / "argu" / "mined_qrels.tsv"]).gains
     assert "; it is never a negative of theirs" in ran.notes
