@@ -32,10 +32,13 @@ class Checked:
     model: Callable[[], Mapping[str, Any]] = dict
 
 
-def check_encoder(arguments: Arguments, recipe: Recipe) -> Checked:
-    """Check a command line that encodes texts; a model that is yet to be downloaded is left to the command."""
+def check_encoder(arguments: Arguments, recipe: Recipe, table: bool = False) -> Checked:
+    """Check a command line that encodes texts; a model that is yet to be downloaded is left to the command.
+
+    `table` is as `EncoderPlan.of` takes it.
+    """
     if named_folder(arguments).is_dir():
-        return Checked(EncoderPlan.of(arguments, recipe).platform, arguments)
+        return Checked(EncoderPlan.of(arguments, recipe, table=table).platform, arguments)
     platform = backend.find(arguments.platform)
     platform.check(arguments)
     return Checked(platform, arguments)

@@ -42,7 +42,8 @@ def load(plan: EncoderPlan, role: Role = "query", length: int | None = None) -> 
         return network.eval(), tokenizer
     tokenizer = bare_tokenizer(plan, length)
     if plan.folder.kind == TABLE:
-        return TableNetwork(torch.from_numpy(np.array(read_table(plan)))).eval(), tokenizer
+        rows = read_table(plan.folder.first, plan.folder.recipe.truncate_dim)
+        return TableNetwork(torch.from_numpy(np.array(rows))).eval(), tokenizer
     return load_recurrent(plan).eval(), tokenizer
 
 

@@ -193,12 +193,14 @@ class Training:
         self.scaler.unscale_(self.optimizer)
         norm = nn.utils.clip_grad_norm_(self.parameters, self.plan.clip)
         # A gradient beyond float16 is no error: the scaler leaves that step out, and scales less from then on.
-        if not math.isfinite(loss) or not (torch.isfinite(norm) or self.scaler.get_scale() > 1):
+        scale = self.scaler.get_scale()
+        if not math.isfinite(loss) or not (torch.isfinite(norm) or scale > 1):
             raise self.diverged(step, "the loss or its gradient")
         self.rate = self.schedule.get_last_lr()[0]
         self.scaler.step(self.optimizer)
         self.scaler.update()
-        self.schedule.step()
+        if self.scaler.get_scale() >= scale:
+            self.schedule.step()
         self.step = step
         self.losses.append(loss)
 

@@ -54,7 +54,7 @@ def check(task: str, argv: Sequence[str]) -> Checked:
     arguments = parse_arguments(task, argv, f"fmbench retrieve {task}")
     rules_of(arguments)
     open_datasets(arguments)
-    return check_encoder(arguments, arguments.recipe)
+    return check_encoder(arguments, arguments.recipe, table=True)
 
 
 check_encode, check_search, check_evaluate, check_mine = (
@@ -78,7 +78,7 @@ def run_here(task: str, work: Work, argv: Sequence[str]) -> int:
         return start_ranks(arguments.processes, ["retrieve", task, *argv])
     spin_briefly()
     datasets = open_datasets(arguments)
-    plan = EncoderPlan.of(with_device(arguments, launch), arguments.recipe)
+    plan = EncoderPlan.of(with_device(arguments, launch), arguments.recipe, table=True)
     if task != "encode":
         plan.similarity(arguments.similarity)
     check_predictions(arguments)

@@ -23,14 +23,14 @@ LONGEST = 512  # tokens, where a tokenizer that stands alone says nothing
 
 
 class TableEncoder:
-    """The normalised mean of a text's rows; a text without tokens gives zeros. Calls from several threads are safe."""
+    """The mean of a text's rows, normalised; a text without tokens gives zeros. Calls from several threads are safe."""
 
-    def __init__(self, rows: np.ndarray, rules: Any, prompt: str) -> None:
+    def __init__(self, rows: np.ndarray, rules: Any, prompt: str, normalise: bool = True) -> None:
         """Take the table (tokens, dimensions) in float32, and what `read_rules` returns.
 
         Raises UsageError for tokens that have no row.
         """
-        self.rows, self.prompt = rows, prompt
+        self.rows, self.prompt, self.normalise = rows, prompt, normalise
         self.dimensions: int = rows.shape[1]
         self.max_length: int = rules.truncation["max_length"]
         known = rules.get_vocab_size()
@@ -40,38 +40,42 @@ class TableEncoder:
 
     @classmethod
     def load(cls, plan: EncoderPlan) -> "TableEncoder":
-        """Load a folder's table and tokenizer. Raises UsageError."""
-        prompt = plan.prompt("query")
-        return cls(read_table(plan), read_rules(plan.folder.first, None, prompt), prompt)
+        """Load a folder's table and tokenizer, for queries. Raises UsageError."""
+        folder, prompt = plan.folder.first, plan.prompt("query")
+        return cls(read_table(folder, plan.folder.recipe.truncate_dim), read_rules(folder, None, prompt), prompt)
 
     def __call__(self, text: str) -> np.ndarray:
         """Return one query's vector, float32 of shape (dimensions)."""
-        return self._vector(self._encode([self.prompt + text], add_special_tokens=False)[0].ids)
+        return self.vector(self.tokens([text])[0])
 
     def many(self, texts: Sequence[str], batch_size: int = 64) -> np.ndarray:
         """Return the vectors of many queries, float32 of shape (n, dimensions); `batch_size` are tokenised at once."""
         found = np.empty((len(texts), self.dimensions), dtype=np.float32)
         for start in range(0, len(texts), batch_size):
-            prompted = [self.prompt + text for text in texts[start : start + batch_size]]
-            for place, one in enumerate(self._encode(prompted, add_special_tokens=False), start):
-                found[place] = self._vector(one.ids)
+            for place, ids in enumerate(self.tokens(texts[start : start + batch_size]), start):
+                found[place] = self.vector(ids)
         return found
 
-    def _vector(self, ids: list[int]) -> np.ndarray:
-        """Return the direction of the sum of some rows, which is that of their mean."""
+    def tokens(self, texts: Sequence[str]) -> list[list[int]]:
+        """Return the token ids of each text, after the prompt."""
+        prompted = [self.prompt + text for text in texts]
+        return [one.ids for one in self._encode(prompted, add_special_tokens=False)]
+
+    def vector(self, ids: list[int]) -> np.ndarray:
+        """Return the vector of some tokens; the direction of the sum of their rows is that of the mean."""
         if not ids:
             return np.zeros(self.dimensions, dtype=np.float32)
         total: np.ndarray = np.add.reduce(self.rows.take(ids, axis=0))
-        return total / (math.sqrt(total.dot(total)) or 1.0)
+        return total / ((math.sqrt(total.dot(total)) or 1.0) if self.normalise else len(ids))
 
 
-def read_table(plan: EncoderPlan) -> np.ndarray:
+def read_table(folder: Path, truncate_dim: int | None = None) -> np.ndarray:
     """Return a folder's table (tokens, dimensions) in float32, mapped from its file where it lies there like that.
 
     Where it has a mapping or weights of its tokens beside it (model2vec), a token's row is
     `embeddings[mapping[token]] * weights[token]`. Raises UsageError where there are none.
     """
-    path = weights_file(plan.folder.first)
+    path = weights_file(folder)
     try:
         tensors = map_tensors(path)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -80,10 +84,12 @@ def read_table(plan: EncoderPlan) -> np.ndarray:
     if rows is None:
         table, mapping, weights = (tensors.get(name) for name in ("embeddings", "mapping", "weights"))
         if table is None:
-            raise UsageError(f"{plan.folder.first}: holds no embedding.weight")
+            raise UsageError(f"{folder}: holds no embedding.weight")
         rows = table if mapping is None else table[mapping]
         rows = rows if weights is None else rows.astype(np.float32) * weights.astype(np.float32)[:, None]
-    return np.asarray(rows[:, : plan.folder.recipe.truncate_dim], dtype=np.float32)
+    if truncate_dim is not None and truncate_dim > rows.shape[1]:
+        raise UsageError(f"--truncate_dim {truncate_dim}: the vectors have {rows.shape[1]} numbers; give at most that")
+    return np.asarray(rows[:, :truncate_dim], dtype=np.float32)
 
 
 def read_rules(folder: Path, length: int | None, prompt: str) -> Any:
