@@ -112,3 +112,10 @@ def test_what_would_change_nothing_is_refused(recipe, more, said, folder):
     plan = EncoderPlan.of(Arguments(platform="cpu", model_name=str(folder), **more), Recipe(**recipe), table=True)
     with pytest.raises(UsageError, match=said):
         StaticEncoder(plan)
+
+
+def test_a_table_has_no_network_for_those_who_need_one(folder):
+    with pytest.raises(
+        UsageError, match="is a table of token vectors, with no network to run; `fmbench retrieve` takes it"
+    ):
+        EncoderPlan.of(Arguments(platform="cpu", model_name=str(folder)))
