@@ -38,10 +38,13 @@ class Checked:
     resume: str | None = None
 
 
-def check_encoder(arguments: Arguments, recipe: Recipe) -> Checked:
-    """Check a command line that encodes texts; a model that is yet to be downloaded is left to the command."""
+def check_encoder(arguments: Arguments, recipe: Recipe, table: bool = False) -> Checked:
+    """Check a command line that encodes texts; a model that is yet to be downloaded is left to the command.
+
+    `table` is as `EncoderPlan.of` takes it.
+    """
     if named_folder(arguments).is_dir():
-        plan = EncoderPlan.of(arguments, recipe)
+        plan = EncoderPlan.of(arguments, recipe, table=table)
         return Checked(plan.platform, arguments, plan.model_facts)
     platform = backend.find(arguments.platform)
     platform.check(arguments)

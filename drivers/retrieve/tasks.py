@@ -57,7 +57,7 @@ def check(task: str, argv: Sequence[str]) -> Checked:
     arguments = parse_arguments(task, argv, f"fmbench retrieve {task}")
     rules_of(arguments)
     datasets = open_datasets(arguments)
-    checked = check_encoder(arguments, arguments.recipe)
+    checked = check_encoder(arguments, arguments.recipe, table=True)
     return replace(checked, model=lambda: {**checked.model(), **data_facts(datasets)})
 
 
@@ -82,7 +82,7 @@ def run_here(task: str, work: Work, argv: Sequence[str]) -> int:
         return start_ranks(arguments.processes, ["retrieve", task, *argv])
     spin_briefly()
     datasets = open_datasets(arguments)
-    plan = EncoderPlan.of(with_device(arguments, launch), arguments.recipe)
+    plan = EncoderPlan.of(with_device(arguments, launch), arguments.recipe, table=True)
     if task != "encode":
         plan.similarity(arguments.similarity)
     check_files(arguments)

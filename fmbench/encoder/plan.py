@@ -31,9 +31,12 @@ class EncoderPlan:
     folder: Folder
 
     @classmethod
-    def of(cls, arguments: Arguments, recipe: Recipe | None = None, query_side: bool = False) -> "EncoderPlan":
+    def of(
+        cls, arguments: Arguments, recipe: Recipe | None = None, query_side: bool = False, table: bool = False
+    ) -> "EncoderPlan":
         """Check a command line without importing torch. `query_side` is as `folder.read` takes it.
 
+        `table`: whether a table of token vectors will do, which has no network.
         Raises UsageError and PlatformError.
         """
         platform = backend.find(arguments.platform)
@@ -43,6 +46,13 @@ class EncoderPlan:
         path = named_folder(arguments)
         folder = folders.read(path, query_side)
         if folder is not None and folder.kind != folders.TRANSFORMER:
+            if not (query_side or table):
+                raise UsageError(
+                    f"{path}: is a table of token vectors, with no network to run; `fmbench retrieve` takes it, and "
+                    "`fmbench distill` as --query_model"
+                )
+            if not query_side:
+                folders.say_prompts(folder, recipe or Recipe())
             return cls(arguments, recipe or Recipe(), platform, Source("folder", str(folder.first), {}), folder)
         name = f"{arguments.model_name}/{folder.transformer}" if folder and folder.transformer else arguments.model_name
         source = locate(dataclasses.replace(arguments, model_name=name))

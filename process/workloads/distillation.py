@@ -23,6 +23,7 @@ HEADER = (
 RIGHT = (*range(3, 10), 11)
 QUALITY = ("queries", "ignore_identical_ids", "metrics", "intervals")
 TRAINED = {"loss": "loss", "held_out": "held out"}  # of the lines of the others
+ON_THE_HOST = {"platform": "numpy", "device": "cpu", "dtype": "float32", "precision": "float32"}  # a table of tokens
 KEPT = Gauge("ndcg_at_10_kept", "ratio", "Share of the teacher's nDCG@10 that is kept.",
              "distillation.kept.ndcg_cut_10.share", chart="ndcg_at_10_kept")  # fmt: skip
 TIMES = (
@@ -41,7 +42,7 @@ def line_of(row: Row) -> list[str]:
     share, interval = kept.get("share"), kept.get("interval")
     return [
         text(row["model"]),
-        text((row["environment"] or {}).get("platform")),
+        text(found.get("computed_by") or (row["environment"] or {}).get("platform")),
         text(row["retrieval"]["dataset"]),
         *(significant(latency[name]) if name in latency else "" for name in ("p50", "p95", "p99")),
         significant(row["thp"]) if row["thp"] else "",
@@ -75,13 +76,14 @@ class Distillation(Workload):
     sections: ClassVar[Mapping[str, Schema]] = {"distillation": DISTILLATION}
 
     def configuration(self, row: Row) -> Configuration | None:
-        """Return that of the query encoder: it computes on the teacher's platform, and is another model."""
+        """Return that of the query encoder: another model, on the teacher's platform unless it is a table of tokens."""
         facts = row["environment"] or {}
         students = facts.get("query_models")
         known = students.get(row["model"]) if isinstance(students, dict) else None
         if row["model"] == facts.get("model") or known is None:
             return super().configuration(row) if row["model"] == facts.get("model") else None
-        student = {**facts, "model": row["model"], "model_digest": known}
+        table = ON_THE_HOST if row["distillation"].get("computed_by") == ON_THE_HOST["platform"] else {}
+        student = {**facts, **table, "model": row["model"], "model_digest": known}
         return super().configuration({**row, "environment": student})
 
     def blame(self, run: Run, line: JsonLine, reason: str) -> None:

@@ -148,6 +148,8 @@ STAGE = Schema(
         "learning_rate": number("Of this step."),
         "seconds": number("Since the stage began.", "seconds"),
         "ended": text("What ended the training."),
+        "training": anything("All that decides the weights beside the machine: the options of the training with those "
+                             "that were not given, the student, and digests of what it began with and learned from."),
         "parameters": count("Numbers in the model."),
         "bytes": count("Bytes of them.", "bytes"),
     },
@@ -168,10 +170,13 @@ STAGE = Schema(
         ),
         "queries_per_second": number("In batches of 64, tokenisation included, the best of three passes."),
         "tokens_at_most": count("Tokens of a query that are looked at."),
+        "computed_by": text("The platform, or `numpy`: a table of tokens is looked up on the host, whatever the "
+                            "platform. Null in logs that do not say: the platform."),
         "nanoseconds": counts("Every query's latency, in order.", "nanoseconds"),
     }},
 )  # fmt: skip
-MEASURED = ("kept", "pair", "latency_ms", "after_last_word_ms", "parameters", "bytes", "tokens_at_most")
+MEASURED = ("kept", "pair", "latency_ms", "after_last_word_ms", "parameters", "bytes", "tokens_at_most",
+            "computed_by")  # fmt: skip
 DISTILLATION = Schema(
     {key: {**STAGE.fields, **STAGE.forms["query encoder"]}[key] for key in MEASURED},
     "What was measured of a query encoder against its teacher.", open=True,

@@ -12,7 +12,7 @@ from fmbench import lines
 from fmbench.collection import Qrels
 from fmbench.drivers.retrieve.cli import main
 from tests.run_files import read_run
-from tests.tiny_model import write_collection, write_model
+from tests.tiny_model import write_collection, write_model, write_table
 
 
 def files_below(folder):
@@ -45,6 +45,21 @@ def test_evaluate_says_speed_and_quality(retrieve, tmp_path):
     out = tmp_path / "out" / "wings"
     assert json.loads((out / "metrics.json").read_text()) == pytest.approx(quality["metrics"])
     assert set(json.loads((out / "metrics_by_query.json").read_text())) == {f"q{place}" for place in range(6)}
+
+
+def test_a_table_of_tokens_is_evaluated_on_the_host(retrieve, model, tmp_path):
+    table = write_table(tmp_path / "table", model)
+    words = ("--model_name", table, "--encoding_cache_dir", tmp_path / "cache", "--ir_metrics_k_values", "10")
+    ran = retrieve("evaluate", *words)
+    facts = ran.data("ENV", model_class="StaticEmbedding")
+    assert (facts["computed_by"], facts["dtype"], facts["parameters"]) == ("numpy", "float32", 16 * 25)
+    passages, queries = (ran.data("ENC", role=role) for role in ("passage", "query"))
+    assert (passages["texts"], passages["dimensions"], passages["padding_share"]) == (30, 16, 0)
+    assert queries["latency_stages_ms"]["forward"] > 0
+    again = retrieve("evaluate", *words)
+    assert again.data("ENC", role="passage")["cached"] == 30
+    assert again.data("IRM")["metrics"] == ran.data("IRM")["metrics"]
+    assert "--compile:" in retrieve("evaluate", "--model_name", table, "--compile:backend", "eager", code=2).notes
 
 
 def test_streaming_and_precomputing_give_the_same_rankings(retrieve, tmp_path):
