@@ -40,7 +40,7 @@ def refusal(arguments: CaptureArguments, plan: EncoderPlan) -> str | None:
     sets = [f"--{name}:{key}" for name, tree in arguments.options.items() for key in tree if key != ATTENTION]
     given = {
         f"--probes {','.join(arguments.probes or ())}": not {*PROBES} & {*(arguments.probes or PROBES)},
-        f"--platform {plan.platform.name}": plan.platform.name != "cpu", "--compile": arguments.compile,
+        f"--platform {plan.platform.name}": not plan.platform.plain, "--compile": arguments.compile,
         "--colbert": arguments.colbert is not None, "--weights random": arguments.weights == "random",
         f"a model of the {plan.source.kind}": plan.source.kind != "folder",
         "--truncate_dim": recipe.truncate_dim is not None,

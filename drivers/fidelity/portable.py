@@ -1,9 +1,8 @@
 """A capture by a torch that is older than fmbench's own: `python portable.py JOB OUT`.
 
 One file without an import of fmbench, in the syntax of Python 3.8: `fmbench fidelity matrix` runs it in an environment
-that has torch 1.13, transformers 4.30, numpy and safetensors, or later ones. JOB is a JSON file (`older.job`) that says
-everything but what this environment computes. The formulas are those of the probes of the same names, the folder is
-that of `fmbench fidelity capture`: where both can run, their artifacts are equal bit for bit (a test holds them to it).
+that has torch 1.13, transformers 4.30, numpy and safetensors, or later ones. JOB is JSON of `OlderCaptures.job`. The
+formulas are those of the probes of the same names: where both can run, their artifacts are equal bit for bit.
 """
 
 from __future__ import annotations
@@ -24,6 +23,9 @@ import transformers
 from torch.nn.functional import linear, normalize
 
 Named = Iterator[Any]  # (artifact's name, tensor or ranking), as a probe yields them
+BUILT = {
+    "cpu_capability": r"usage: (\S+)", "mkl": r"Math Kernel Library Version ([\d.]+)", "onednn": r"MKL-DNN v([\d.]+)",
+}  # fmt: skip
 DENSE = ("intermediate.dense", "output.dense")
 MIXED: dict[str, Any] = {"device_type": "cpu", "dtype": torch.bfloat16}
 
@@ -36,22 +38,21 @@ class Model:
         torch.manual_seed(seed)
         self.job, self.seed = job, seed
         config = transformers.AutoConfig.from_pretrained(job["model"], attn_implementation=job["attention"])
-        loaded = getattr(transformers, job["model_class"]).from_pretrained(job["model"], config=config)
-        self.module = loaded.eval()
+        self.module = getattr(transformers, job["model_class"]).from_pretrained(job["model"], config=config).eval()
         self.rules = {role: tokenizers.Tokenizer.from_str(rules) for role, rules in job["rules"].items()}
-        self.head = torch.randn(job["dimensions"], config.hidden_size, generator=self.generator())
-        self.head = self.head / job["dimensions"] ** 0.5
+        size = job["dimensions"]
+        self.head = torch.randn(size, config.hidden_size, generator=self.generator()) / size**0.5
         self.skipped = torch.tensor(job["skipped"], dtype=torch.int64)
         self.done: dict[str, tuple[torch.Tensor, list[torch.Tensor]]] = {}
 
     def facts(self) -> dict[str, Any]:
         """Return what this environment's libraries made of the job."""
-        capability = re.search(r"CPU capability usage: (\S+)", torch.__config__.show())
+        found = {name: re.search(pattern, torch.__config__.show()) for name, pattern in BUILT.items()}
         return {
             "capture": "portable", "threads": torch.get_num_threads(), "model_class": type(self.module).__name__,
             "attention": getattr(self.module.config, "_attn_implementation", "eager"),
             "dtype": ",".join(sorted({str(each.dtype).split(".")[1] for each in self.module.parameters()})),
-            "cpu_capability": capability and capability.group(1).replace("NO AVX", "DEFAULT"),
+            **{name: match and match.group(1) for name, match in found.items()},
         }  # fmt: skip
 
     def generator(self) -> torch.Generator:
