@@ -44,7 +44,8 @@ THREADS = re.compile(r".*_NUM_THREADS")
 FOLDERS = re.compile(r"(?<![^\s:,;=])[~/][^\s:,;]*/")
 
 # The first versions did not print these; nobody knows what they were.
-LATER = ("cpu_stepping", "variables", "torch_settings", "recipe", "head_digest", "data", "query_models")
+LATER = ("cpu_stepping", "variables", "torch_settings", "recipe", "head_digest", "data", "query_models", "mkl",
+         "onednn")  # fmt: skip
 SOURCE = Path(__file__).resolve().parent
 MEASURES = ("fmbench", "drivers", "backends")  # folders of a checkout
 COMMIT = re.compile("[0-9a-f]{7,40}")

@@ -108,6 +108,10 @@ class Encoder:
         """Return the tokens of texts, each after its role's prompt."""
         return self._tokenizers[role](texts)
 
+    def rules(self, role: Role) -> str:
+        """Return how texts of a role become tokens, cut to its length, as JSON that `tokenizers.Tokenizer` reads."""
+        return str(self._tokenizers[role].rules.to_str())
+
     def prompt_length(self, role: Role) -> int:
         """Return how many tokens a role's prompt takes."""
         return self._tokenizers[role].prompt_length
