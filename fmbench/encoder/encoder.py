@@ -112,6 +112,10 @@ class Encoder:
         """Return the tokens of texts, each after its role's prompt."""
         return self._tokenizers[role](texts)
 
+    def encode_tokens(self, tokens: Tokens, role: Role = "passage") -> "np.ndarray":
+        """Return the vectors of what `tokenise` gave, float32 of shape (n, d). Raises BadVectorError."""
+        return self._vectors([f"text {place}" for place in range(len(tokens.lengths))], tokens, Timings(), role)
+
     def prompt_length(self, role: Role) -> int:
         """Return how many tokens a role's prompt takes."""
         return self._tokenizers[role].prompt_length
