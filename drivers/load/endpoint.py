@@ -132,18 +132,18 @@ def find(arguments: LoadArguments, url: str) -> Endpoint:
     )  # fmt: skip
 
 
-def try_once(endpoint: Endpoint, body: bytes, inputs: int) -> tuple[int, int | None]:
-    """Ask for vectors once; return their dimension and the tokens of the request. Raises UsageError."""
+def try_once(endpoint: Endpoint, body: bytes, inputs: int) -> int:
+    """Ask for vectors once, and return their dimension. Raises UsageError."""
     status, raw = ask(endpoint.url, body)
     if status != 200:
         said = " ".join(raw[:300].decode("utf-8", "replace").split())
         hint = f"; set {KEY}" if status in (401, 403) else ""
         raise UsageError(f"--url {place(endpoint.base)}: a first request was refused: {status} {said}{hint}")
     try:
-        vectors, tokens = endpoint.vectors(raw)
+        vectors, _ = endpoint.vectors(raw)
     except BadAnswerError as error:
         said = " ".join(raw[:80].decode("utf-8", "replace").split())
         raise UsageError(f"--url {place(endpoint.base)}: its answer holds {error}: {said}") from None
     if len(vectors) != inputs:
         raise UsageError(f"--url {place(endpoint.base)}: {len(vectors)} vectors came for {inputs} texts")
-    return vectors.shape[1], tokens
+    return int(vectors.shape[1])

@@ -98,7 +98,8 @@ def summary(records: Records, slo: float | None, inputs: int, tokens: int | None
 
     table = Table(records)
     if not len(table.rows):
-        return {"requests": 0, "answered": 0, "failed": 0, "unsent": records.unsent, "errors": []}
+        nothing = dict.fromkeys(("requests", "answered", "failed"), 0)
+        return {**nothing, "unsent": records.unsent, "errors": [], "latency_ms": {}, "intervals": {}}
     latencies, failed, seconds = table.latencies, table.failed, table.seconds
     answered = latencies[~failed]
     ordered = np.sort(latencies)

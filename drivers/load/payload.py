@@ -125,7 +125,6 @@ def moment(line: str, where: str) -> tuple[float, int, str | None]:
     raise UsageError(f'{where}: write {{"time": seconds, "tokens": count}}, or "text" instead of "tokens"')
 
 
-def payload(arguments: LoadArguments, endpoint: Endpoint, inputs: int) -> Payload:
-    """Return what is sent, so many texts a request. Raises UsageError."""
-    texts, due = read(arguments, inputs)
+def written(endpoint: Endpoint, texts: Sequence[Sequence[str]], due: Sequence[float] | None) -> Payload:
+    """Return texts with the bodies of their requests."""
     return Payload(texts, [endpoint.body(some) for some in texts], due)

@@ -39,7 +39,7 @@ class Setting:
 def settings(arguments: LoadArguments) -> Iterator[Setting]:
     """Yield the runs of every scenario but slo, which finds its own."""
     scenario, seconds = arguments.scenario, arguments.seconds
-    for inputs in arguments.inputs_per_request:
+    for inputs in arguments.inputs_per_request if scenario != "slo" else ():
         if scenario == "open":
             for rate in arguments.rate:
                 yield Setting(scenario, inputs, rate=rate, arrivals=arguments.arrivals, seconds=seconds)

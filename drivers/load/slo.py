@@ -9,7 +9,7 @@ from fmbench.resampling import Z
 
 FIRST = 0.6  # of what clients got that wait for their answers
 GROW, SHRINK = 1.3, 0.6
-FEWEST, MOST = 6, 16  # probes
+FEWEST, MOST = 8, 16  # probes
 NEAR = 0.15  # a share of the rate, within which p99 grows as exp(rate)
 KNOWN = 0.025  # half of the interval, as a share of the rate, that ends the search
 STEPS = (1.04, 0.96, 1.08, 0.92)  # around the estimate, in turn
@@ -74,10 +74,14 @@ def search(probe: Callable[[float], Probe], capacity: float, slo: float, errors:
             return Limit(middle, (middle - half, middle + half), "known", probes)
         rate = middle * STEPS[len(probes) % len(STEPS)]
     found = crossing(probes, slo, errors)
-    middle, half = found or (None, 0.0)
-    if middle is None:
+    if found is not None:
+        return Limit(found[0], (max(0.0, found[0] - found[1]), found[0] + found[1]), "probes", probes)
+    kept = [one.rate for one in probes if one.keeps(slo, errors)]
+    lost = [one.rate for one in probes if not one.keeps(slo, errors)]
+    if not kept or not lost:
         return Limit(None, None, "unknown", probes)
-    return Limit(middle, (max(0.0, middle - half), middle + half), "probes", probes)
+    low, high = sorted((max(kept), min(lost)))
+    return Limit(max(kept), (low, high), "probes", probes)
 
 
 def crossing(probes: Sequence[Probe], slo: float, errors: float) -> tuple[float, float] | None:
@@ -94,7 +98,7 @@ def crossing(probes: Sequence[Probe], slo: float, errors: float) -> tuple[float,
     near = [one for one in probes if one.p99 is not None and abs(one.rate - centre) <= NEAR * centre]
     if len(near) < 3 or len({one.rate for one in near}) < 3:
         return None
-    rates, values = np.array([one.rate for one in near]), np.log([one.p99 for one in near])
+    rates, values = np.array([one.rate for one in near]), np.log([one.p99 or 0.0 for one in near])
     slope, level = np.polyfit(rates, values, 1)
     if slope <= 0:
         return None

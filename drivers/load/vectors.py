@@ -4,11 +4,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from fmbench.encoder import Recipe, Role
+from fmbench.encoder import EncoderPlan, Recipe, Role
 from fmbench.errors import UsageError
 from fmbench.options import SETS, Arguments
 
 from .answers import Answers
+from .arguments import LoadArguments
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,18 +31,33 @@ class Reference:
     dimensions: int | None
     known: "dict[str, np.ndarray]" = field(default_factory=dict)
 
+    @classmethod
+    def of(cls, arguments: LoadArguments) -> "Reference | None":
+        """Return what the command line names, if anything. Raises UsageError for what is no model's folder."""
+        if arguments.reference is None:
+            return None
+        found = cls(arguments.reference, arguments.role, arguments.dimensions)
+        found.plan(found.role)
+        return found
+
     def encoder(self, role: Role, most: int | None = None, plain: bool = False) -> "Encoder":
         """Return the model, its texts cut to `most` tokens, without prompts where it is to be `plain`."""
         from fmbench.encoder import Encoder
 
+        return Encoder(self.plan(role, most, plain))
+
+    def plan(self, role: Role, most: int | None = None, plain: bool = False) -> EncoderPlan:
+        """Return the same before it is loaded. Raises UsageError for what is no model's folder."""
         options: dict[str, Any] = {name: {} for name in SETS}
         arguments = Arguments(
             platform="cpu", model_name=self.folder, options={**options, "model": {"dtype": "float32"}}
         )
-        prompts = {"query_prompt": "", "passage_prompt": ""} if plain else {}
-        cut = {"truncate_dim": self.dimensions, "normalise": True} if self.dimensions else {}
-        lengths = {} if most is None else {f"{role}_max_length": most}
-        return Encoder.load(arguments, Recipe(**prompts, **cut, **lengths))
+        prompt = "" if plain else None
+        recipe = Recipe(
+            query_prompt=prompt, passage_prompt=prompt, query_max_length=most, passage_max_length=most,
+            truncate_dim=self.dimensions, normalise=True if self.dimensions else None,
+        )  # fmt: skip
+        return EncoderPlan.of(arguments, recipe)
 
     def vectors(self, texts: Sequence[str]) -> "Mapping[str, np.ndarray]":
         """Return the vector of every text."""

@@ -51,7 +51,8 @@ class Refusal(Exception):  # noqa: N818 (an answer, not a fault of the program)
 class Served:
     """What is served: its name, the role that a text has where its request names none, and the limits of a request.
 
-    `facts` are those of a log of the same platform and model; `normalises` says whether vectors that are cut to fewer dimensions are made one long again.
+    `facts` are those of a log of the same platform and model; `normalises` says whether vectors that are cut to fewer
+    dimensions are made one long again.
     """
 
     engine: Engine

@@ -13,13 +13,13 @@ from ..reading.row import Result
 from ..reading.run import Run
 from ..reading.schema import Schema
 from ..workload import Column, Finding, Gauge, Row, Table, Workload
-from ..writing.view import CONFIGURATION, text, trust
-from .load_fields import FIGURES, LOAD, REQUESTS, SECTION, SETTING
+from ..writing.view import CONFIGURATION, number, text, trust
+from .load_fields import ANSWERS, FIGURES, LIMIT, LIMITS, LOAD, REQUESTS, SECTION, SETTING, VECTORS
 
 PERCENTILES = ("p50", "p90", "p95", "p99")
 HEADER = (
     "model", "platform", "scenario", "inputs", "p50 ms", "p95 ms", "p99 ms", "max ms", "requests/s", "texts/s",
-    "tokens/s", "failed", "note",
+    "tokens/s", "failed", "vectors", "note",
 )  # fmt: skip
 RIGHT = range(3, 12)
 LATE = 0.01  # of p50: a client that is later than that measures itself
@@ -36,13 +36,17 @@ GAUGES = (
 
 def how(said: Row) -> str:
     """Return a scenario with its number of clients or its rate."""
+    if said.get("limit"):
+        return f"p99 within {said['limit']['slo_ms']:g} ms"
     if said.get("rate"):
         return f"{said['scenario']} {said['rate']:g}/s"
     return f"{said['scenario']} {said['concurrency']}" if said.get("concurrency") else str(said["scenario"])
 
 
-def doubt_of(said: Mapping[str, Any], requests: Sequence[JsonLine]) -> str | None:
+def doubt_of(said: Row, requests: Sequence[JsonLine], answers: Row | None) -> str | None:
     """Return why a run is not to be believed: its lines contradict each other, or the client measured itself."""
+    if answers is not None and answers["faults"]:
+        return f"wrong: vectors: {faults_of(answers)}"
     latency, intervals = said.get("latency_ms") or {}, said.get("intervals") or {}
     for name, pair in intervals.items():
         if name in latency and not pair[0] <= latency[name] <= pair[1]:
@@ -91,7 +95,7 @@ def latency(row: Row) -> Finding | None:
 def rate(row: Row) -> Finding | None:
     """Return texts answered a second, of runs that ask for as many as they get."""
     said = row["load"]
-    if row["thp"] is None or said.get("rate") or said["scenario"] == "trace":
+    if row["thp"] is None or said.get("rate") or said["scenario"] in ("trace", "slo"):
         return None
     return Finding(row["thp"], of=f"{said['inputs_per_request']} a request", way=how(said), same=same_load(row),
                    doubt=row["doubt"])  # fmt: skip
@@ -102,12 +106,39 @@ def status(said: Row, row: Row) -> str:
     return "PARTIAL" if said["ended"] == "interrupted" else str(row["status"]) if said["answered"] else "ERR"
 
 
+def run_row(said: Row, answers: Row | None, row: Row) -> dict[str, Any]:
+    """Return what the row of a run has besides what any row of its log has."""
+    return {
+        "timestamp": said.get("start"),
+        "batch": said["inputs_per_request"],
+        "itl": (said.get("latency_ms") or {}).get("p50"),
+        "thp": said.get("texts_per_second"),
+        "status": status(said, row),
+        "load": {
+            **{key: said.get(key) for key in (*SETTING, *FIGURES)},
+            "answers": answers and {key: answers.get(key) for key in ANSWERS},
+            "limit": None,
+        },
+    }
+
+
+def limit_row(said: Row) -> dict[str, Any]:
+    """Return the same of a limit."""
+    inputs, rate = said["inputs_per_request"], said.get("rate")
+    section = {**dict.fromkeys((*SETTING, *FIGURES)), "scenario": "slo", "inputs_per_request": inputs, "answers": None}
+    return {
+        "batch": inputs,
+        "thp": None if rate is None else rate * inputs,
+        "load": {**section, "limit": {key: said.get(key) for key in LIMITS}},
+    }
+
+
 class Load(Workload):
     """A service of embeddings under load."""
 
     name: ClassVar[str] = "load"
     engine: ClassVar[str] = "fmbench/load"
-    kinds: ClassVar[Mapping[str, Schema]] = {"LOAD": LOAD, "REQ": REQUESTS}
+    kinds: ClassVar[Mapping[str, Schema]] = {"LOAD": LOAD, "REQ": REQUESTS, "SLO": LIMIT, "VEC": VECTORS}
     sections: ClassVar[Mapping[str, Schema]] = {"load": SECTION}
     gauges: ClassVar[Sequence[Gauge]] = GAUGES
     labels: ClassVar[Mapping[str, str]] = {
@@ -120,25 +151,23 @@ class Load(Workload):
     )
 
     def rows(self, run: Run, source: str, metadata_id: str | None) -> Iterator[Result]:
-        """Yield a row a run."""
+        """Yield a row a run, and one a limit."""
         lines = run.lines_of(self.name)
+        answers = {line.data["run"]: line.data for line in lines if line.kind == "VEC"}
         for line in lines:
-            if line.kind != "LOAD":
-                continue
             said = line.data
-            requests = [one for one in lines if one.kind == "REQ" and one.data["run"] == said["run"]]
             row = self.row(run, metadata_id)
-            yield Result({
-                **row,
-                "timestamp": said.get("start"),
-                "model": (row["environment"] or {}).get("model") or row["model"],
-                "batch": said["inputs_per_request"],
-                "itl": (said.get("latency_ms") or {}).get("p50"),
-                "thp": said.get("texts_per_second"),
-                "status": status(said, row),
-                "load": {key: said.get(key) for key in (*SETTING, *FIGURES)},
-                "doubt": run.doubt or doubt_of(said, requests),
-            }, source, [1000 * value for one in requests for value in one.data["latency_us"]])  # fmt: skip
+            row["model"] = (row["environment"] or {}).get("model") or row["model"]
+            if line.kind == "LOAD":
+                requests = [one for one in lines if one.kind == "REQ" and one.data["run"] == said["run"]]
+                doubt = run.doubt or doubt_of(said, requests, answers.get(said["run"]))
+                yield Result(
+                    {**row, **run_row(said, answers.get(said["run"]), row), "doubt": doubt},
+                    source,
+                    [1000 * value for one in requests for value in one.data["latency_us"]],
+                )
+            elif line.kind == "SLO":
+                yield Result({**row, **limit_row(said)}, source)
 
     def label(self, row: Row) -> str:
         """Return the scenario."""
@@ -151,6 +180,10 @@ class Load(Workload):
 
     def news(self, kind: str, data: Row) -> str | None:
         """Return what a run was like."""
+        if kind == "SLO":
+            return f"p99 within {data['slo_ms']:g} ms: up to {data.get('rate') or 0:.4g} requests a second"
+        if kind == "VEC":
+            return f"run {data['run']}: vectors {data['verdict']}"
         if kind != "LOAD":
             return None
         p99 = (data.get("latency_ms") or {}).get("p99")
@@ -168,11 +201,35 @@ def line_of(row: Row) -> list[str]:
         how(said),
         text(said["inputs_per_request"]),
         *(percentile(said, name) for name in ("p50", "p95", "p99")),
-        *("" if said.get(key) is None else significant(said[key]) for key in
-          ("max_ms", "requests_per_second", "texts_per_second", "tokens_per_second")),
+        number(said["max_ms"]),
+        rate_text(said),
+        number(row["thp"]),
+        number(said["tokens_per_second"]),
         text(said["failed"]),
+        vectors(said),
         trust(row),
     ]  # fmt: skip
+
+
+def rate_text(said: Row) -> str:
+    """Return requests a second; of a limit with half its interval."""
+    limit = said.get("limit")
+    if limit is None:
+        return "" if said["requests_per_second"] is None else significant(said["requests_per_second"])
+    if limit["rate"] is None:
+        return ""
+    return plus_minus(limit["rate"], *limit["interval"]) if limit["interval"] else significant(limit["rate"])
+
+
+def vectors(said: Row) -> str:
+    """Return whether the vectors were right."""
+    found = said.get("answers") or {}
+    return text(found.get("verdict"))
+
+
+def faults_of(answers: Row) -> str:
+    """Return what was wrong with vectors, and how often."""
+    return ", ".join(f"{count:g} {name}" for name, count in answers["faults"].items())
 
 
 def percentile(said: Row, name: str) -> str:

@@ -1,5 +1,7 @@
 """The lines of `fmbench load`, field by field, and what its rows have."""
 
+from dataclasses import replace
+
 from ..reading import schema
 from ..reading.schema import Schema
 
@@ -17,8 +19,8 @@ REQUESTS = Schema({
 SETTING = {
     "scenario": schema.choice(
         "`single`: one after the other; `closed`: each client sends when it has its answer; `open`: when a request is "
-        "due; `offline`: closed, as fast as the service can; `trace`: as a file says.",
-        "single", "closed", "open", "offline", "trace",
+        "due; `offline`: closed, as fast as the service can; `trace`: as a file says; `slo`: the limit of open runs.",
+        "single", "closed", "open", "offline", "trace", "slo",
     ),
     "inputs_per_request": schema.count("Texts a request.", needed=True),
     "concurrency": schema.count("Clients that wait for their answers."),
@@ -69,7 +71,52 @@ LOAD = Schema({
     **FIGURES,
     "warmup": schema.numbers_by_name("Seconds, requests and failed ones before it, which are in no figure."),
 })  # fmt: skip
+ANSWERS = {
+    "verdict": schema.choice(
+        "`right`: the reference's, as far as was looked; `consistent`: there is no reference, and nothing contradicts "
+        "itself; `wrong`.",
+        "right", "consistent", "wrong",
+    ),
+    "faults": schema.numbers_by_name("What was wrong, and how often.", needed=True),
+    "answers": schema.count("Answers that were looked at, drawn over the run."),
+    "vectors": schema.count("Their vectors, but for those of answers that are wrong as a whole."),
+    "least": schema.number("The cosine below which a vector is another one.", needed=True),
+    "reference": schema.text("The model that the answers are held against, in float32."),
+    "role": schema.text("Whose prompt the reference has before a text."),
+    "least_cosine": schema.number("With the reference's vector of the same text."),
+    "mean_cosine": schema.number("The mean of the same."),
+    "reference_normalised": schema.truth("Whether the reference's vectors are one long."),
+    "normalised": schema.truth("Whether all vectors are one long."),
+    "norms": schema.interval("The least and the greatest length of a vector."),
+    "repeated": schema.count("Vectors of a text that was there before."),
+    "repeated_equal": schema.count("Those that are the same to the last bit."),
+    "repeated_least_cosine": schema.number("Least cosine with the first vector of the same text."),
+}  # fmt: skip
+VECTORS = Schema({"run": RUN, **ANSWERS})
+PROBE = Schema({
+    "rate": schema.number("Requests a second.", needed=True),
+    "p99_ms": schema.number("Its p99.", "milliseconds"),
+    "failed": schema.number("Share of requests that failed."),
+    "keeps": schema.truth("Whether it was within the SLO."),
+    "sure": schema.truth("Whether the interval of its p99 leaves no doubt of that."),
+})  # fmt: skip
+LIMITS = {
+    "slo_ms": schema.number("What p99 has to keep.", "milliseconds", needed=True),
+    "errors": schema.number("The share of requests that may fail.", needed=True),
+    "rate": schema.number("The largest rate a second that keeps both; null where none is known."),
+    "interval": schema.interval("Its 95% interval."),
+    "ended": schema.text("`known` (to 2.5%), `probes` (as many as there may be), `never` (it keeps at no rate) or "
+                         "`unknown`."),
+    "probes": schema.parts("The runs that it is from.", PROBE),
+}  # fmt: skip
+LIMIT = Schema({"inputs_per_request": schema.count("Texts a request.", needed=True), **LIMITS})
 SECTION = Schema(
-    {**SETTING, **FIGURES},
-    "A run under load: `itl` is the p50 of its latency, `thp` its texts a second, `batch` its texts a request.",
+    {
+        **SETTING,
+        **{key: replace(one, needed=False) for key, one in FIGURES.items()},
+        "answers": schema.part("Whether the vectors were right.", Schema(ANSWERS)),
+        "limit": schema.part("The largest rate within the SLO; in a row of its own.", Schema(LIMITS)),
+    },
+    "A run under load: `itl` is the p50 of its latency, `thp` its texts a second, `batch` its texts a request. Or the "
+    "limit that several runs show: `thp` are the texts a second of the largest rate.",
 )
