@@ -11,7 +11,7 @@ FIRST = 0.6  # of what clients got that wait for their answers
 GROW, SHRINK = 1.3, 0.6
 FEWEST, MOST = 8, 16  # probes
 NEAR = 0.15  # a share of the rate, within which p99 grows as exp(rate)
-KNOWN = 0.025  # half of the interval, as a share of the rate, that ends the search
+KNOWN = 0.04  # half of the interval, as a share of the rate, that ends the search
 STEPS = (1.04, 0.96, 1.08, 0.92)  # around the estimate, in turn
 
 
@@ -67,7 +67,10 @@ def search(probe: Callable[[float], Probe], capacity: float, slo: float, errors:
             continue
         found = crossing(probes, slo, errors)
         if found is None:
-            rate = math.sqrt(max(kept) * min(lost)) if max(kept) < min(lost) else (max(kept) + min(lost)) / 2
+            low, high = sorted((max(kept), min(lost)))
+            if high - low <= 2 * KNOWN * low:
+                return Limit(max(kept), (low, high), "known", probes)
+            rate = math.sqrt(low * high)
             continue
         middle, half = found
         if len(probes) >= FEWEST and half <= KNOWN * middle:
@@ -88,7 +91,8 @@ def crossing(probes: Sequence[Probe], slo: float, errors: float) -> tuple[float,
     """Return the rate at which p99 is the SLO, and half of its 95% interval; None where too little is known nearby.
 
     The logarithm of p99 over the rate is a line nearby; where it meets the SLO is known as well as the line is
-    (inverse regression: Draper and Smith, 1998, section 3.2). Errors beyond their share bound the rate from above.
+    (inverse regression: Draper and Smith, 1998, section 3.2), and no better than the probes say of themselves.
+    Errors beyond their share bound the rate from above.
     """
     import numpy as np
 
@@ -106,10 +110,18 @@ def crossing(probes: Sequence[Probe], slo: float, errors: float) -> tuple[float,
     if not min(rates) * (1 - NEAR) <= middle <= max(rates) * (1 + NEAR):
         return None
     free = len(near) - 2
-    spread = float(np.sum((values - level - slope * rates) ** 2)) / free
+    spread = max(float(np.sum((values - level - slope * rates) ** 2)) / free, sum(map(doubt, near)) / len(near))
     far = (middle - rates.mean()) ** 2 / float(np.sum((rates - rates.mean()) ** 2))
     student = Z + (Z**3 + Z) / (4 * free) + (5 * Z**5 + 16 * Z**3 + 3 * Z) / (96 * free**2)
     return middle, student * math.sqrt(spread * (1 / len(near) + far)) / float(slope)
+
+
+def doubt(probe: Probe) -> float:
+    """Return the variance of the logarithm of a probe's p99, as its own interval says it; 0 where it says nothing."""
+    if probe.p99 is None or probe.low is None:
+        return 0.0
+    halves = [math.log(probe.p99 / probe.low), math.log((probe.high or probe.p99) / probe.p99)]
+    return (max(halves) / Z) ** 2
 
 
 def line(limit: Limit, slo: float, errors: float) -> dict[str, Any]:

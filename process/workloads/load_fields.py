@@ -105,7 +105,7 @@ LIMITS = {
     "errors": schema.number("The share of requests that may fail.", needed=True),
     "rate": schema.number("The largest rate a second that keeps both; null where none is known."),
     "interval": schema.interval("Its 95% interval."),
-    "ended": schema.text("`known` (to 2.5%), `probes` (as many as there may be), `never` (it keeps at no rate) or "
+    "ended": schema.text("`known` (to 4%), `probes` (as many as there may be), `never` (it keeps at no rate) or "
                          "`unknown`."),
     "probes": schema.parts("The runs that it is from.", PROBE),
 }  # fmt: skip
