@@ -95,10 +95,13 @@ def address(text: str) -> str:
     try:
         found = urlsplit(text)
         usable = found.scheme in ("http", "https") and bool(found.hostname) and found.port != 0
+        secret = bool(found.password or found.username)
     except ValueError:
-        usable = False
+        usable = secret = False
     if not usable:
         raise argparse.ArgumentTypeError(f"{text!r} is no address; write http://HOST:PORT")
+    if secret:
+        raise argparse.ArgumentTypeError(f"it holds a user; a key comes from the variable {KEY} alone")
     return text.rstrip("/")
 
 
@@ -116,7 +119,7 @@ def build_parser() -> Parser:
         "vectors in float32, computed here afterwards")  # fmt: skip
     add("--role", choices=("query", "passage"), help="whose prompt the service puts before a text (default: passage)")
     add("--least_cosine", type=share, metavar="COSINE", help="below, a vector is another one (default: 0.99)")
-    add("--sample", type=positive, metavar="N", help="answers that are looked at, drawn over the whole run (default: "
+    add("--sample", type=positive, metavar="N", help="vectors that are looked at, drawn over the whole run (default: "
         "5000)")  # fmt: skip
     parser.add_argument("--version", action="version", version=f"fmbench {__version__}")
     return parser

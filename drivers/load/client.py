@@ -1,6 +1,7 @@
 """The client: sends requests when they are due and keeps what happened. Nothing is decoded, printed or sent again."""
 
 import asyncio
+import contextlib
 import gc
 import json
 import random
@@ -125,7 +126,7 @@ class Client:
                 self._keep(number, body, raw, response.headers)
             else:
                 failure = self._failed(status, said_in(raw))
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:  # a time-out is an OSError too
+        except Exception as error:  # whatever it is, the request is counted
             done = time.monotonic_ns()
             failure = self._failed(0, name_of(error))
             self._note_dead(error)
@@ -138,9 +139,9 @@ class Client:
         if "x-queue-time" in said:
             sums = self.records.server_ms
             for name in SPLIT:
-                sums[name] += float(said.get(f"x-{name}-time", 0))  # type: ignore[assignment]
+                sums[name] += number_in(said.get(f"x-{name}-time"))
             sums["count"] += 1
-            sums["tokens"] += int(said.get("x-compute-tokens", 0))
+            sums["tokens"] += number_in(said.get("x-compute-tokens"))
         self._answered += 1
         if self._answered == 1:
             self._room = max(1, min(self._room, KEPT_BYTES // len(raw)))
@@ -161,6 +162,14 @@ class Client:
         silent = time.monotonic() - self._last > self.plan.timeout
         if silent or self._dead >= DEAD + self.plan.concurrency:
             self.records.gone = True
+
+
+def number_in(text: str | None) -> float:
+    """Return the number that a header holds, 0 where it holds none."""
+    try:
+        return float(text or 0)
+    except ValueError:
+        return 0.0
 
 
 def numbers_for_ever() -> Iterator[int]:
@@ -212,10 +221,11 @@ def send(plan: Plan) -> Records:
     gc.collect()
     gc.freeze()  # what is there stays: the collector looks at new objects only
     try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        with (
+            contextlib.suppress(KeyboardInterrupt),
+            asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+        ):
             runner.run(client.run())
-    except KeyboardInterrupt:
-        client.records.cpu = time.process_time()
     finally:
         gc.unfreeze()
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

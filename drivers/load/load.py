@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fmbench import host, session
+from fmbench.checks import Checked
 from fmbench.console import run_main
 from fmbench.errors import UsageError
 from fmbench.facts import software_facts, versions
@@ -14,13 +15,25 @@ from . import endpoint as endpoints
 from . import payload as payloads
 from .arguments import PROGRAM, LoadArguments, parse
 from .endpoint import Endpoint
-from .service import service
+from .service import platform_of, service
 from .vectors import Reference
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the program and return its exit code."""
     return run_main(PROGRAM, lambda: load(parse(sys.argv[1:] if argv is None else argv)))
+
+
+def check(argv: Sequence[str]) -> Checked:
+    """Return what a command line amounts to, as a cell of a sweep. Raises UsageError and PlatformError."""
+    arguments = parse(argv)
+    Reference.of(arguments)
+    return Checked(platform_of(arguments), typed(arguments))
+
+
+def typed(arguments: LoadArguments) -> Arguments:
+    """Return what a log says of the command line."""
+    return Arguments(platform="service", model_name=arguments.model_name, given=arguments.given)
 
 
 def load(arguments: LoadArguments) -> int:
@@ -31,13 +44,12 @@ def load(arguments: LoadArguments) -> int:
         raise UsageError(f"sending needs {error.name}: pip install 'fmbench[load]'") from None
     reference = Reference.of(arguments)
     texts = {inputs: payloads.read(arguments, inputs) for inputs in arguments.inputs_per_request}
-    typed = Arguments(platform="service", model_name=arguments.model_name, given=arguments.given)
     with service(arguments) as url:
         endpoint = endpoints.find(arguments, url)
         found = {inputs: payloads.written(endpoint, *one) for inputs, one in texts.items()}
         inputs, first = next(iter(found.items()))
         dimension = endpoints.try_once(endpoint, first.bodies[0], inputs)
-        with session.open_with_tables("load", typed) as run:
+        with session.open_with_tables("load", typed(arguments)) as run:
             run.begin()
             run.describe({**facts(arguments, endpoint), "texts": first.digest, "dimension": dimension})
             work = Work(arguments, endpoint, found, dimension, run, reference)

@@ -16,11 +16,11 @@ from fmbench.errors import UsageError
 from .arguments import LoadArguments
 from .endpoint import Endpoint
 
-MOST = 10_000  # distinct requests; then the first comes again
+MOST, LEAST = 10_000, 500  # distinct texts, and requests; then the first comes again
 SPECIAL = 2  # tokens that a tokenizer puts around a text
 LONGEST = 100_000  # tokens of a made-up text
 # Words that are one token each in the vocabularies of the field.
-WORDS = """
+COMMON = """
 the of and to in is that for it as was with be by on not he his but at are this have from or had an they which one
 you were all her she there would their we him been has when who will no more if out so up said what its about than
 into them can only other time new some could these two may first then do any like my now over such our man me even
@@ -28,6 +28,7 @@ most made after also did many off before must well back through years much where
 each just those people how too little state good very make world still see own work men day get here between both
 life being under three never know same last another while us might great go year come since against
 """
+WORDS = COMMON.split()
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def lengths_of(said: str) -> Callable[[random.Random], int]:
 
 def made_up(length: int, draw: random.Random) -> str:
     """Return a text of so many tokens, those counted that a tokenizer puts around it."""
-    return " ".join(draw.choices(WORDS.split(), k=max(1, length - SPECIAL)))
+    return " ".join(draw.choices(WORDS, k=max(1, length - SPECIAL)))
 
 
 def read(arguments: LoadArguments, inputs: int) -> tuple[list[list[str]], list[float] | None]:
@@ -75,10 +76,11 @@ def read(arguments: LoadArguments, inputs: int) -> tuple[list[list[str]], list[f
         return trace(arguments.trace, inputs, draw)
     if arguments.tokens is not None:
         length = lengths_of(arguments.tokens)
-        return [[made_up(length(draw), draw) for _ in range(inputs)] for _ in range(MOST)], None
+        count = max(LEAST, MOST // inputs)
+        return [[made_up(length(draw), draw) for _ in range(inputs)] for _ in range(count)], None
     texts = given_texts(arguments)
     draw.shuffle(texts)
-    count = min(MOST, max(1, -(-len(texts) // inputs)))
+    count = min(max(LEAST, MOST // inputs), -(-len(texts) // inputs))
     return [[texts[(start + place) % len(texts)] for place in range(inputs)]
             for start in range(0, count * inputs, inputs)], None  # fmt: skip
 

@@ -1,7 +1,6 @@
 """Every request of a run, a row each: when it was due, when what happened, and how it ended."""
 
 from array import array
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -22,7 +21,9 @@ class Records:
     rows: "array[int]" = field(default_factory=lambda: array("q"))
     failures: list[tuple[int, str]] = field(default_factory=list)  # status, and what the body or the error says
     sample: list[tuple[int, int, bytes]] = field(default_factory=list)
-    server_ms: Counter[str] = field(default_factory=Counter)  # sums of the service's own times, and their "count"
+    server_ms: dict[str, float] = field(
+        default_factory=lambda: dict.fromkeys((*SPLIT, "count", "tokens"), 0.0)
+    )  # sums of the service's own times, and their "count"
     start: int = 0
     cpu: float = 0.0  # seconds
     gone: bool = False  # it was given up: nobody answered any more
@@ -47,7 +48,8 @@ def together(parts: Sequence[Records]) -> Records:
                 rows[index] = 1 + index_of(part.failures[rows[index] - 1], whole.failures)
         whole.rows.extend(rows)
         whole.sample += part.sample
-        whole.server_ms.update(part.server_ms)
+        for name, sum_of in part.server_ms.items():
+            whole.server_ms[name] += sum_of
         whole.unsent += part.unsent
     return whole
 

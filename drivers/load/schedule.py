@@ -76,7 +76,7 @@ def due(arguments: LoadArguments, setting: Setting, payload: Payload) -> list[fl
 def plan_of(arguments: LoadArguments, setting: Setting, url: str, payload: Payload) -> Plan:
     """Return the plan of a run."""
     return Plan(
-        url, payload.bodies, 0.0, arguments.timeout, arguments.sample, arguments.seed,
+        url, payload.bodies, 0.0, arguments.timeout, max(1, arguments.sample // setting.inputs), arguments.seed,
         due=due(arguments, setting, payload), concurrency=setting.concurrency or 1, seconds=setting.seconds,
         requests=arguments.requests,
     )  # fmt: skip

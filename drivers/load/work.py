@@ -44,10 +44,10 @@ class Work:
                 break
         self.judge()
 
-    def one(self, setting: Setting) -> dict[str, Any]:
-        """Warm up, send, print every request and what they say, and return that. Raises what ended it early."""
+    def one(self, setting: Setting, cold: bool = True) -> dict[str, Any]:
+        """Warm up where the service is cold, send, print every request and what they say, and return that. Raises what ended it early."""
         arguments, payload = self.arguments, self.payloads[setting.inputs]
-        warm = self.warm(setting, payload)
+        warm = self.warm(setting, payload) if cold else None
         plan = plan_of(arguments, setting, self.endpoint.url, payload)
         try:
             records, interruption = processes.run(
@@ -106,7 +106,8 @@ class Work:
             return
 
         def probe(rate: float) -> Probe:
-            said = self.one(Setting("open", inputs, rate=rate, arrivals=arguments.arrivals, seconds=arguments.seconds))
+            setting = Setting("open", inputs, rate=rate, arrivals=arguments.arrivals, seconds=arguments.seconds)
+            said = self.one(setting, cold=False)
             low, high = said["intervals"].get("p99") or (None, None)
             lost = said["failed"] + said["unsent"]
             return Probe(rate, said["latency_ms"].get("p99"), low, high, lost / max(1, said["requests"]))

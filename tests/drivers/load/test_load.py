@@ -8,6 +8,9 @@ from http.server import BaseHTTPRequestHandler
 
 import pytest
 
+from fmbench.checks import check_command
+from fmbench.errors import UsageError
+
 from .conftest import NULL, ask, serving
 
 SHORT = ("--tokens", "16", "--warmup", "0")
@@ -195,6 +198,7 @@ def test_another_service_is_one_line(load, handler, says):
         (("--url", "http://127.0.0.1:9", "--tokens", "8"), "nobody answers"),
         (("--url", "ftp://x", "--tokens", "8"), "no address"),
         (("--url", "http://127.0.0.1:99999", "--tokens", "8"), "no address"),
+        (("--url", "http://me:secret@x", "--tokens", "8"), "FMBENCH_API_KEY alone"),
         (("--url", "http://x", "--serve", "--platform null", "--tokens", "8"), "one of the two"),
         (("--tokens", "8"), "--url"),
         (("--url", "http://x"), "name what is sent"),
@@ -213,6 +217,14 @@ def test_a_wrong_command_line_is_one_line(load, words, says):
     code, found, err = load(*words)
     said = [row for row in err.splitlines() if row.startswith("fmbench load: error")]
     assert (code, found, len(said)) == (2, {}, 1) and says in said[0]
+
+
+def test_a_cell_of_a_sweep_starts_its_service():
+    words = ("--model_name", "m", "--tokens", "8")
+    assert check_command("load", (*words, "--serve", "--threads 1 --platform null")).platform.name == "null"
+    for service, says in (("--url", "--serve"), ("--serve", "name a platform")):
+        with pytest.raises(UsageError, match=says):
+            check_command("load", (*words, service, "http://x"))
 
 
 def test_a_model_that_is_not_served_is_named(load, null):
