@@ -45,7 +45,7 @@ class Work:
         self.judge()
 
     def one(self, setting: Setting, cold: bool = True) -> dict[str, Any]:
-        """Warm up where the service is cold, send, print every request and what they say, and return that. Raises what ended it early."""
+        """Warm up where it is cold, send, print every request and what they say; return that. Raises what ended it."""
         arguments, payload = self.arguments, self.payloads[setting.inputs]
         warm = self.warm(setting, payload) if cold else None
         plan = plan_of(arguments, setting, self.endpoint.url, payload)

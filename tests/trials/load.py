@@ -150,7 +150,7 @@ def count(given: argparse.Namespace) -> bool:
     served = sum(int(row.split()[-1]) for row in rows if row.startswith("te_request_count")) - 1  # the first question
     said = found["LOAD"][0]
     logged = sum(len(line["latency_us"]) for line in found["REQ"])
-    say(say(f"count: {said['answered']:,} answered, {said['failed']} failed; log {logged:,}, server {served:,}"))
+    say(f"count: {said['answered']:,} answered, {said['failed']} failed; log {logged:,}, server {served:,}")
     return said["answered"] == logged == served == given.requests
 
 
