@@ -12,6 +12,7 @@ from .answers import Answers, decode
 from .arguments import LoadArguments
 from .endpoint import Endpoint
 from .figures import request_lines, summary
+from .metrics import Counted, counted, means
 from .payload import Payload
 from .records import Records
 from .schedule import OFFLINE, Setting, plan_of, settings, warm_up
@@ -49,6 +50,7 @@ class Work:
         arguments, payload = self.arguments, self.payloads[setting.inputs]
         warm = self.warm(setting, payload) if cold else None
         plan = plan_of(arguments, setting, self.endpoint.url, payload)
+        before = counted(self.endpoint.base)
         try:
             records, interruption = processes.run(
                 plan, arguments.processes, lambda seconds: self._progress.show(f"{setting}: {max(0, seconds):.0f} s")
@@ -56,7 +58,8 @@ class Work:
         finally:
             self._progress.clear()
         self.number += 1
-        said = self.tell(setting, payload, records, warm, interrupted=interruption is not None)
+        found = self.summary(setting, payload, records, before)
+        said = self.tell(setting, records, {**found, "warmup": warm}, interrupted=interruption is not None)
         if interruption is not None:
             raise interruption
         return said
@@ -72,12 +75,15 @@ class Work:
         said = summary(records, None, setting.inputs, None)
         return {"seconds": self.arguments.warmup, "requests": said["requests"], "failed": said["failed"]}
 
-    def tell(
-        self, setting: Setting, payload: Payload, records: Records, warm: dict[str, Any] | None, interrupted: bool
-    ) -> dict[str, Any]:
-        """Write the lines of a run."""
+    def summary(self, setting: Setting, payload: Payload, records: Records, before: Counted) -> dict[str, Any]:
+        """Return what a run's requests say, those answers decoded that were kept; `before` is what was counted then."""
         answers = self._answers[self.number] = decode(self.endpoint, payload, records)
         found = summary(records, self.arguments.slo, setting.inputs, answers.tokens(records))
+        counts = means(before, counted(self.endpoint.base), found["answered"])
+        return {**found, **({"server_ms": counts} if counts else {}), "decode_ms": answers.decode_ms}
+
+    def tell(self, setting: Setting, records: Records, found: dict[str, Any], interrupted: bool) -> dict[str, Any]:
+        """Write the lines of a run."""
         for line in request_lines(records, self.number):
             self.run.log.write(line)
         said = {
@@ -86,8 +92,6 @@ class Work:
             "processes": self.arguments.processes,
             "ended": "interrupted" if interrupted else "gone" if records.gone else "done",
             **found,
-            "warmup": warm,
-            "decode_ms": answers.decode_ms,
             "timeout": self.arguments.timeout,
         }
         self.run.log.write(lines.JsonLine("LOAD", said))

@@ -1,13 +1,19 @@
 """The load generator, end to end against servers on loopback; the faulty ones are fakes."""
 
+import datetime
 import json
+import signal
 import socketserver
+import ssl
+import subprocess
+import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler
 
 import pytest
 
+from fmbench import lines
 from fmbench.checks import check_command
 from fmbench.errors import UsageError
 
@@ -89,6 +95,35 @@ def test_a_time_out_is_a_failure(load):
     assert said["errors"] == [{"status": None, "said": "timeout", "count": said["failed"]}] and said["failed"] >= 2
 
 
+def test_ctrl_c_leaves_what_was_measured(null):
+    command = [sys.executable, "-m", "fmbench", "load", "--url", null, "--model_name", "none", *SHORT]
+    with subprocess.Popen([*command, "--duration", "60s"], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        time.sleep(3)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+    found = [line for row in out.decode().splitlines() if (line := lines.parse_line(row))]
+    (said,) = (line.data for line in found if line.kind == "LOAD")
+    assert process.returncode == 130 and said["ended"] == "interrupted" and said["answered"] > 0, err
+    assert sum(len(line.data["latency_us"]) for line in found if line.kind == "REQ") == said["requests"]
+
+
+def test_a_certificate_that_nobody_vouches_for_is_one_line(load, tmp_path):
+    x509 = pytest.importorskip("cryptography.x509")
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.datetime.now(datetime.UTC)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    made = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    made = made.serial_number(1).not_valid_before(now).not_valid_after(now + datetime.timedelta(days=1))
+    form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    path = tmp_path / "both.pem"
+    path.write_bytes(key.private_bytes(*form) + made.sign(key, hashes.SHA256()).public_bytes(form[0]))
+    with stranger(Talks, path) as safe:
+        code, found, err = load("--url", safe, *SHORT)
+    assert (code, found, err.count("\n")) == (2, {}, 1) and "self-signed certificate" in err and "SSL_CERT_FILE" in err
+
+
 def test_a_trace_is_replayed(load, null, tmp_path):
     rows = [{"time": 7.0, "tokens": 5}, {"time": 7.1, "text": "wing"}, {"time": 7.4, "tokens": 50}]
     (tmp_path / "trace").write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -148,16 +183,23 @@ class Stranger(BaseHTTPRequestHandler):
 class Server(socketserver.ThreadingTCPServer):
     daemon_threads, allow_reuse_address = True, True
 
+    def handle_error(self, *_):
+        pass
+
 
 class stranger:  # noqa: N801
     """A server of a handler, in a thread."""
 
-    def __init__(self, handler):
-        self._server = Server(("127.0.0.1", 0), handler)
+    def __init__(self, handler, certificate=None):
+        self._server, self._scheme = Server(("127.0.0.1", 0), handler), "https" if certificate else "http"
+        if certificate:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
 
     def __enter__(self):
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        return f"{self._scheme}://127.0.0.1:{self._server.server_address[1]}"
 
     def __exit__(self, *_):
         self._server.shutdown()
