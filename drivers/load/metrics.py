@@ -15,6 +15,7 @@ PARTS = {
     "total": ("te_request_duration", "vllm:e2e_request_latency_seconds"),
 }
 ROW = re.compile(r"^([\w:]+)_(sum|count)(?:\{[^}]*\})? ([0-9.eE+-]+)$", re.MULTILINE)
+JOULES = re.compile(r"^fmbench_joules_total ([0-9.eE+-]+)$", re.MULTILINE)
 Counted = Mapping[tuple[str, str], float]
 
 
@@ -29,7 +30,14 @@ def counted(base: str) -> Counted:
     for name, kind, value in ROW.findall(raw.decode("utf-8", "replace")) if status == 200 else ():
         if name in names:
             found[names[name], kind] = found.get((names[name], kind), 0.0) + float(value)
-    return found
+    joules = JOULES.search(raw.decode("utf-8", "replace")) if status == 200 else None
+    return {**found, **({("joules", "sum"): float(joules[1])} if joules else {})}
+
+
+def joules(before: Counted, after: Counted) -> float | None:
+    """Return what a run took, idle moments included, where `fmbench serve` counts it."""
+    start, end = before.get(("joules", "sum")), after.get(("joules", "sum"))
+    return None if start is None or end is None else end - start
 
 
 def means(before: Counted, after: Counted, answered: int) -> dict[str, float] | None:

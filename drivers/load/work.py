@@ -12,7 +12,7 @@ from .answers import Answers, decode
 from .arguments import LoadArguments
 from .endpoint import Endpoint
 from .figures import request_lines, summary
-from .metrics import Counted, counted, means
+from .metrics import Counted, counted, joules, means
 from .payload import Payload
 from .records import Records
 from .schedule import OFFLINE, Setting, plan_of, settings, warm_up
@@ -79,8 +79,14 @@ class Work:
         """Return what a run's requests say, those answers decoded that were kept; `before` is what was counted then."""
         answers = self._answers[self.number] = decode(self.endpoint, payload, records)
         found = summary(records, self.arguments.slo, setting.inputs, answers.tokens(records))
-        counts = means(before, counted(self.endpoint.base), found["answered"])
-        return {**found, **({"server_ms": counts} if counts else {}), "decode_ms": answers.decode_ms}
+        after = counted(self.endpoint.base)
+        counts, spent, tokens = means(before, after, found["answered"]), joules(before, after), found.get("tokens")
+        return {
+            **found,
+            **({"server_ms": counts} if counts else {}),
+            "joules_per_million_tokens": round(spent / tokens * 1e6, 3) if spent is not None and tokens else None,
+            "decode_ms": answers.decode_ms,
+        }
 
     def tell(self, setting: Setting, records: Records, found: dict[str, Any], interrupted: bool) -> dict[str, Any]:
         """Write the lines of a run."""

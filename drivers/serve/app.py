@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from fmbench import __version__
+from fmbench.counters import Counter
 
 from .engine import Answer, Engine, OverloadedError, TooLongError
 from .metrics import Metrics
@@ -61,6 +62,7 @@ class Served:
     role: "Role"
     inputs: int
     facts: Mapping[str, Any]
+    energy: Callable[[], Counter]
     normalises: bool = True
 
 
@@ -71,7 +73,7 @@ def reply(data: Any, status: int = 200, headers: Mapping[str, str] | None = None
 
 def application(served: Served) -> Starlette:
     """Return the application."""
-    metrics = Metrics(lambda: served.engine.waiting)
+    metrics = Metrics(lambda: served.engine.waiting, served.energy)
     routes = Routes(served, metrics)
 
     def route(path: str, call: Callable[[Request], Awaitable[Response]], openai: bool) -> Route:

@@ -1,7 +1,9 @@
 """What the server counts, as Prometheus reads it: under the names of text-embeddings-inference, for its dashboards."""
 
-from collections import Counter
+import collections
 from collections.abc import Callable
+
+from fmbench.counters import Counter
 
 from .engine import Answer
 
@@ -12,10 +14,10 @@ DURATIONS = ("te_request_duration", "te_request_tokenization_duration", "te_requ
 class Metrics:
     """Counts requests by route and status, and adds up the seconds of those that were answered."""
 
-    def __init__(self, waiting: Callable[[], int]) -> None:
-        """Take what says how many texts wait."""
-        self._waiting = waiting
-        self._requests: Counter[tuple[str, int]] = Counter()
+    def __init__(self, waiting: Callable[[], int], energy: Callable[[], Counter]) -> None:
+        """Take what says how many texts wait, and what the device has spent."""
+        self._waiting, self._energy = waiting, energy
+        self._requests: collections.Counter[tuple[str, int]] = collections.Counter()
         self._seconds = dict.fromkeys(DURATIONS, 0.0)
         self._answered = self._texts = self._tokens = 0
 
@@ -41,7 +43,9 @@ class Metrics:
         ]
         for name, seconds in self._seconds.items():
             rows += [f"# TYPE {name} summary", f"{name}_sum {seconds:.6f}", f"{name}_count {self._answered}"]
+        joules = self._energy().joules
         for name, kind, value in (
+            *([("fmbench_joules_total", "counter", joules)] if joules is not None else []),
             ("te_embed_count", "counter", self._texts),
             ("fmbench_tokens_total", "counter", self._tokens),
             ("te_queue_size", "gauge", self._waiting()),

@@ -101,7 +101,9 @@ async def served(arguments: ServeArguments, platform: Backend, plan: EncoderPlan
             null = NullEngine(arguments.service_time, arguments.max_queue, exact)
             said = {**software_facts(), **host.host_facts(), "platform": platform.name, **platform.facts()}
             said["serving"] = {"service_time": arguments.service_time}
-            yield Served(null, arguments.model_name, null.DIMENSION, arguments.role, arguments.max_inputs, said)
+            yield Served(
+                null, arguments.model_name, null.DIMENSION, arguments.role, arguments.max_inputs, said, platform.energy
+            )
         return
     from fmbench.encoder import Encoder
 
@@ -115,7 +117,7 @@ async def served(arguments: ServeArguments, platform: Backend, plan: EncoderPlan
     said = {**session.facts_of(encoder), **host.host_facts(), "serving": serving}
     try:
         yield Served(
-            engine, encoder.name, encoder.dimension, arguments.role, arguments.max_inputs, said,
+            engine, encoder.name, encoder.dimension, arguments.role, arguments.max_inputs, said, platform.energy,
             encoder.recipe.normalise is not False,
         )  # fmt: skip
     finally:

@@ -51,6 +51,9 @@ FIGURES = {
     "texts_per_second": schema.number("Texts of answered requests."),
     "tokens": schema.count("Tokens of answered requests, as the service counts them."),
     "tokens_per_second": schema.number("The same a second."),
+    "joules_per_million_tokens": schema.number(
+        "What the device took from the start of the run to its end, where `fmbench serve` counts it.", "joules"
+    ),
     "goodput": schema.number("Requests a second that were answered within `--slo`."),
     "lag_ms": schema.numbers_by_name("How late this client itself sent: after a request was due.", "milliseconds"),
     "parts_ms": schema.numbers_by_name(

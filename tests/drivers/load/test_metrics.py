@@ -1,6 +1,6 @@
 """What a service counted itself, before and after a run."""
 
-from fmbench.drivers.load.metrics import counted, means
+from fmbench.drivers.load.metrics import counted, joules, means
 
 from .conftest import ask
 
@@ -19,6 +19,13 @@ def test_parts_are_means_of_what_was_counted_between(monkeypatch):
     assert means(before, after, 20) == {"queue": 50.0}
     assert means(before, after, 19) is None  # somebody else asked as well
     assert means({}, {}, 20) is None
+
+
+def test_the_energy_of_a_run_is_the_difference(monkeypatch):
+    texts = iter(["fmbench_joules_total 100.5\n", "fmbench_joules_total 130.5\n", ""])
+    monkeypatch.setattr("fmbench.drivers.load.metrics.ask", lambda url: (200, next(texts).encode()))
+    before, after, without = (counted("http://x") for _ in range(3))
+    assert (joules(before, after), joules(before, without)) == (30.0, None)
 
 
 def test_our_own_server_is_read_as_well(null):
