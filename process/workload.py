@@ -34,6 +34,7 @@ GROUP = "fmbench.workloads"
 ORDER = (
     "choice",
     "speed",
+    "load",
     "retrieval",
     "distillation",
     "fidelity",

@@ -199,6 +199,7 @@ PREPARED = {
     "docs/how-to/read-results.md": prepare_retrieval,
     "docs/how-to/sweep.md": prepare_sweep,
     "docs/how-to/choose-a-configuration.md": prepare_retrieval,
+    "docs/how-to/load.md": prepare_retrieval,
 }
 
 

@@ -112,6 +112,10 @@ class Encoder:
         """Return how texts of a role become tokens, cut to its length, as JSON that `tokenizers.Tokenizer` reads."""
         return str(self._tokenizers[role].rules.to_str())
 
+    def encode_tokens(self, tokens: Tokens, role: Role = "passage") -> "np.ndarray":
+        """Return the vectors of what `tokenise` gave, float32 of shape (n, d). Raises BadVectorError."""
+        return self._vectors([f"text {place}" for place in range(len(tokens.lengths))], tokens, Timings(), role)
+
     def prompt_length(self, role: Role) -> int:
         """Return how many tokens a role's prompt takes."""
         return self._tokenizers[role].prompt_length
