@@ -35,6 +35,7 @@ ORDER = (
     "choice",
     "speed",
     "retrieval",
+    "quality",
     "distillation",
     "fidelity",
 )  # in which tables stand; what others bring comes after
