@@ -6,11 +6,11 @@ mteb.evaluate(model, mteb.get_tasks(tasks=["STSBenchmark", "SciFact"]))
 """
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fmbench.encoder import Encoder, Role, add_encoder_arguments, take_recipe
-from fmbench.errors import UsageError
+from fmbench.errors import UsageError, one_line
 from fmbench.options import Arguments, add_model_arguments, read
 from fmbench.parsing import Parser
 from fmbench.search import Block, choose_engine, search
@@ -96,6 +96,13 @@ class MtebModel:
         name = "dot_score" if self.encoder.similarity == "dot" else "cos_sim"
         return getattr(similarity_functions, prefix + name)
 
+    def result(self, task: Any) -> Any:
+        """Return MTEB's result of one task; raises what MTEB raises."""
+        import mteb
+
+        (found,) = mteb.evaluate(self, task, cache=None, show_progress_bar=False).task_results
+        return found
+
     def index(self, corpus: Any, **kwargs: Any) -> None:
         """Keep a corpus for the search, which encodes it."""
         self._corpus = corpus
@@ -141,6 +148,23 @@ class MtebModel:
         wrapper.index(self._corpus, **said)
         found: dict[str, dict[str, float]] = wrapper.search(queries, **task)
         return found
+
+
+def find_tasks(names: Sequence[str]) -> list[Any]:
+    """Return MTEB's tasks. Raises UsageError for a name that is none, and for one that is not of texts."""
+    import mteb
+
+    found = []
+    for name in names:
+        try:
+            task = mteb.get_task(name)
+        except KeyError as error:
+            raise UsageError(f"--tasks {name}: is no task of MTEB, and no file: {one_line(error)}") from None
+        kinds = list(task.metadata.modalities)
+        if kinds != ["text"]:
+            raise UsageError(f"--tasks {name}: is of {', '.join(kinds)}; this encoder takes text alone")
+        found.append(task)
+    return found
 
 
 def meta(encoder: Encoder) -> Any:

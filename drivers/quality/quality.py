@@ -10,7 +10,7 @@ from fmbench import lines, session
 from fmbench.checks import Checked, check_encoder
 from fmbench.console import note, run_main, warn
 from fmbench.encoder import Encoder, EncoderPlan, Role
-from fmbench.errors import FmbenchError, PlatformError, UsageError, one_line
+from fmbench.errors import FmbenchError, PlatformError, one_line
 from fmbench.session import Session, facts_of, run_facts
 
 from .arguments import PROGRAM, QualityArguments, parse_arguments, variants
@@ -127,18 +127,15 @@ class Scoring:
 
     def _of_mteb(self, name: str, encoder: Encoder) -> None:
         """Score MTEB's tasks by its own code, which tells no items: there is no interval."""
-        import mteb
-
-        from fmbench.mteb import MtebModel
+        from fmbench.mteb import MtebModel, find_tasks
 
         model = MtebModel(encoder)
-        for task in mteb_tasks(self.names):
+        for task in find_tasks(self.names):
             start = self.opened.clock.now()
             said: dict[str, Any] = {"task": task.metadata.name, "type": task.metadata.type, "variant": name}
             said |= {"metric": task.metadata.main_score, "start": lines.format_time(start)}
             try:
-                found = mteb.evaluate(model, task, cache=None, show_progress_bar=False)
-                (result,) = found.task_results
+                result = model.result(task)
             except Exception as error:  # a task downloads, and may raise anything
                 self._failed(said, f"{one_line(error)} (MTEB's tasks come from the hub)")
                 continue
@@ -166,23 +163,6 @@ class Texts:
             return self.encoder.with_prompt(self.encoder.default_prompt).encode(texts)
         known: Role = "query" if role == "query" else "passage"
         return self.encoder.encode(texts, known)
-
-
-def mteb_tasks(names: Sequence[str]) -> list[Any]:
-    """Return MTEB's tasks. Raises UsageError for a name that is none, and for one that is not of texts."""
-    import mteb
-
-    found = []
-    for name in names:
-        try:
-            task = mteb.get_task(name)
-        except KeyError as error:
-            raise UsageError(f"--tasks {name}: is no task of MTEB, and no file: {one_line(error)}") from None
-        kinds = list(task.metadata.modalities)
-        if kinds != ["text"]:
-            raise UsageError(f"--tasks {name}: is of {', '.join(kinds)}; this encoder takes text alone")
-        found.append(task)
-    return found
 
 
 def write_result(result: Any, folder: Path) -> None:
