@@ -29,7 +29,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "split": {"type": nonempty, "default": "test", "metavar": "NAME", "help": "which judgements (default: test)"},
     "rrf_k": {"type": positive, "default": K, "metavar": "K", "help": f"weakens the first ranks (default: {K})"},
     "search_topk": {"type": positive, "default": 100, "metavar": "N", "help": "documents kept a query (default: 100)"},
-    "ir_metrics_k_values": {"type": sizes, "default": K_VALUES, "metavar": "K,K,...", "help": "cut-offs of the metrics"},
+    "ir_metrics_k_values": {"type": sizes, "default": K_VALUES, "metavar": "K,K,...", "help": "cut-offs"},
     "ir_metrics_relevance_threshold": {
         "type": decimal, "default": 1.0, "metavar": "GAIN", "help": "least gain that is relevant (default: 1)",
     },
