@@ -36,6 +36,7 @@ ORDER = (
     "speed",
     "load",
     "retrieval",
+    "quality",
     "distillation",
     "fidelity",
 )  # in which tables stand; what others bring comes after

@@ -69,9 +69,10 @@ def folder_of(arguments: RetrieveArguments, dataset: Dataset) -> Path:
     return folder
 
 
-def write_rankings(arguments: RetrieveArguments, dataset: Dataset, top: TopK) -> None:
-    """Write a run file, and say where it is."""
-    path = folder_of(arguments, dataset) / f"run.{arguments.run_format}"
+def write_rankings(arguments: RetrieveArguments, dataset: Dataset, top: TopK, vectors: str = "") -> None:
+    """Write a run file, and say where it is; `vectors` says how they were compressed."""
+    name = f"run-{vectors}" if vectors else "run"
+    path = folder_of(arguments, dataset) / f"{name}.{arguments.run_format}"
     write_run(path, top, arguments.run_format)
     say_written("rankings", [path])
 

@@ -1,6 +1,6 @@
 """What each task does with the data sets, one after the other."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -20,9 +20,11 @@ from fmbench.ranking.measures import evaluate as judge
 from fmbench.ranking.mined_files import write_mined
 from fmbench.ranking.pages import as_pages, read_pages, titles_of, write_pages
 from fmbench.ranking.precision_curve import Curve, document_curve, page_curve
+from fmbench.search import TopK
 from fmbench.torch_settings import spin_briefly
 
 from .arguments import RetrieveArguments, parse_arguments
+from .compression import CompressedSearch, check_compression, quality
 from .data import check_all, open_datasets
 from .files import check_files, folder_of, output_folder, say_written, write_json, write_rankings
 from .mining import Scores, mined_from, pair_scores, rules_of
@@ -93,6 +95,7 @@ def run_here(task: str, work: Work, argv: Sequence[str]) -> int:
     ):
         check_all(datasets, arguments, quiet=group.rank > 0)
         retrieval = Retrieval.set_up(arguments, plan, run, group)
+        check_compression(arguments.compress, retrieval.encoder.dimension)
         if group.rank == 0:
             run.log.write(lines.JsonLine("ENV", data_facts(datasets)))
         for dataset in datasets:
@@ -130,6 +133,7 @@ def search_dataset(retrieval: Retrieval, dataset: Dataset) -> None:
     score_pairs(retrieval, dataset, found)
     if retrieval.group.rank == 0:
         write_rankings(retrieval.arguments, dataset, top)
+    compress(retrieval, dataset, found, top, None)
 
 
 def score_pairs(retrieval: Retrieval, dataset: Dataset, found: Searched) -> None:
@@ -149,14 +153,19 @@ def score_pairs(retrieval: Retrieval, dataset: Dataset, found: Searched) -> None
 
 def evaluate_dataset(retrieval: Retrieval, dataset: Dataset) -> None:
     """Search, and judge the rankings."""
-    arguments = retrieval.arguments
-    searcher = searched(retrieval, dataset)
-    top = searcher.top(arguments.depth)
-    score_pairs(retrieval, dataset, searcher)
-    if retrieval.group.rank > 0:
-        return
-    run = top.run()
-    found = judged(run, dataset, arguments)
+    search = searched(retrieval, dataset)
+    top = search.top(retrieval.arguments.depth)
+    score_pairs(retrieval, dataset, search)
+    found = None
+    if retrieval.group.rank == 0:
+        found = judged(top.run(), dataset, retrieval.arguments)
+        write_quality(retrieval, dataset, top, found)
+    compress(retrieval, dataset, search, top, found)
+
+
+def write_quality(retrieval: Retrieval, dataset: Dataset, top: TopK, found: Evaluation | None) -> None:
+    """Print how good the rankings are, and write files where they are asked for."""
+    arguments, run = retrieval.arguments, top.run()
     row = {"dataset": dataset.name, "ignore_identical_ids": arguments.ignore_identical_ids}
     row["other_documents"] = dataset.other_documents
     row |= found.row() if found else {}
@@ -171,6 +180,26 @@ def evaluate_dataset(retrieval: Retrieval, dataset: Dataset) -> None:
             folder = folder_of(arguments, dataset)
             write_json(folder / "metrics.json", found.means())
             write_json(folder / "metrics_by_query.json", found.by_query())
+
+
+def compress(retrieval: Retrieval, dataset: Dataset, found: Searched, top: TopK, exact: Evaluation | None) -> None:
+    """Search the vectors compressed as the command line asks, and print a VEC line each. Every rank takes part."""
+    arguments = retrieval.arguments
+    if not arguments.compress or found.documents is None:
+        return
+    for row, ranking in CompressedSearch(retrieval, found.queries, found.documents, top).results():
+        if retrieval.group.rank > 0:
+            continue
+        judgement = judged(ranking.run(), dataset, arguments) if exact is not None else None
+        row |= quality(exact, judgement) if exact is not None and judgement is not None else {}
+        retrieval.log.write(lines.JsonLine("VEC", {"dataset": dataset.name, **row}))
+        if arguments.output_dir is not None:
+            write_rankings(arguments, dataset, ranking, vectors_named(row))
+
+
+def vectors_named(row: Mapping[str, Any]) -> str:
+    """Return what the file of a ranking by compressed vectors is called after."""
+    return f"{row['vectors']}-rescored-{row['rescore']}" if row["rescore"] else str(row["vectors"])
 
 
 def judged(run: Scores, dataset: Dataset, arguments: RetrieveArguments) -> Evaluation | None:
@@ -233,6 +262,6 @@ def mine_dataset(retrieval: Retrieval, dataset: Dataset) -> None:
 def searched(retrieval: Retrieval, dataset: Dataset) -> Searched:
     """Return a data set to search: encoded before, where a cache or the command line asks for it, else meanwhile."""
     arguments = retrieval.arguments
-    twice = arguments.special_docids is not None  # the vectors are read twice
-    precompute = arguments.precompute_corpus_embs or arguments.encoding_cache_dir is not None or twice
-    return Searched(retrieval, dataset, precompute)
+    again = arguments.special_docids is not None or bool(arguments.compress)  # the vectors are read more than once
+    before = arguments.precompute_corpus_embs or arguments.encoding_cache_dir is not None or again
+    return Searched(retrieval, dataset, before)

@@ -1,5 +1,6 @@
 """Texts to vectors on any platform: tokenise beside the compute, forward, pool, and what the model's folder adds."""
 
+import copy
 import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -70,12 +71,24 @@ class Encoder:
         self.tokenizer = tokenizer
         self.name = model.published_name(arguments)
         self.similarity = plan.folder.similarity
+        self.prompts = dict(plan.folder.prompts)  # all that the folder publishes, by name
+        self.default_prompt = self.prompts.get(plan.folder.default_prompt or "", "")
         self.timings = Timings()
 
     @classmethod
     def load(cls, arguments: Arguments, recipe: Recipe | None = None) -> "Encoder":
         """Check a command line and load its model. Raises UsageError and PlatformError."""
         return cls(EncoderPlan.of(arguments, recipe))
+
+    def with_prompt(self, prompt: str) -> "Encoder":
+        """Return this encoder, its model and timings shared, with one prompt before all texts. Raises UsageError."""
+        found = copy.copy(self)
+        found.recipe = dataclasses.replace(self.recipe, query_prompt=prompt, passage_prompt=prompt)
+        found._tokenizers = {
+            role: Tokenizer(own.origin, prompt, own.max_length, own.special_tokens)
+            for role, own in self._tokenizers.items()
+        }
+        return found
 
     @property
     def dimension(self) -> int:

@@ -52,7 +52,8 @@ def test_every_number_of_ranks_gives_the_same_files(data, world):
         out = data / f"out{count}"
         if not out.exists():
             common = ("--model_name", data / "model", "--dataset", data / "wings", "--output_dir", out)
-            ended = run(count, "evaluate", *common, "--ir_metrics_k_values", "10,100")
+            compress = ("--compress", "int8,binary@16", "--rescore", "100")
+            ended = run(count, "evaluate", *common, *compress, "--ir_metrics_k_values", "10,100")
             assert [one.returncode for one in ended] == [0] * count, ended[-1].stderr
             assert all(not one.stdout for one in ended[1:])
             parsed = [lines.parse_line(text) for text in ended[0].stdout.splitlines()]
