@@ -37,8 +37,14 @@ class Model:
         torch.set_num_threads(job["threads"])
         torch.manual_seed(seed)
         self.job, self.seed = job, seed
-        config = transformers.AutoConfig.from_pretrained(job["model"], attn_implementation=job["attention"])
-        self.module = getattr(transformers, job["model_class"]).from_pretrained(job["model"], config=config).eval()
+        config = transformers.AutoConfig.from_pretrained(
+            job["model"], attn_implementation=job["attention"], trust_remote_code=False
+        )
+        self.module = (
+            getattr(transformers, job["model_class"])
+            .from_pretrained(job["model"], config=config, trust_remote_code=False)
+            .eval()
+        )
         self.rules = {role: tokenizers.Tokenizer.from_str(rules) for role, rules in job["rules"].items()}
         size = job["dimensions"]
         self.head = torch.randn(size, config.hidden_size, generator=self.generator()) / size**0.5

@@ -224,12 +224,7 @@ def check(arguments: RetrieveArguments) -> None:
         raise UsageError("--gold_data_path: say where to look with --k 1,2,3,5,10")
     if arguments.predictions_path is not None and not arguments.k:
         raise UsageError("--predictions_path: titles are written with the curve that --k 1,2,3,5,10 asks for")
-    if arguments.rescore and not any(one.kind == "binary" for one in arguments.compress):
-        raise UsageError("--rescore: binary vectors are ordered once more, and --compress names none; the other types "
-                         "are compared with whole queries already")  # fmt: skip
-    if arguments.rescore and arguments.rescore < arguments.depth:
-        raise UsageError(f"--rescore {arguments.rescore}: {arguments.depth} documents are retrieved a query; order at "
-                         "least as many once more, or lower --search_topk")  # fmt: skip
+    check_compression(arguments)
     if arguments.task == "encode" and arguments.encoding_cache_dir is None:
         raise UsageError("encode keeps its vectors in --encoding_cache_dir DIR; name it")
     if arguments.special_docids is not None and arguments.output_dir is None:
@@ -240,3 +235,13 @@ def check(arguments: RetrieveArguments) -> None:
     if arguments.task == "evaluate" and arguments.depth < deepest:
         raise UsageError(f"--search_topk {arguments.depth}: k = {deepest} is asked for, and nothing is known beyond "
                          "the depth of the search; raise it")  # fmt: skip
+
+
+def check_compression(arguments: RetrieveArguments) -> None:
+    """Raise UsageError for a second ordering that nothing needs, or that is of fewer than are retrieved."""
+    if arguments.rescore and not any(one.kind == "binary" for one in arguments.compress):
+        raise UsageError("--rescore: binary vectors are ordered once more, and --compress names none; the other types "
+                         "are compared with whole queries already")  # fmt: skip
+    if arguments.rescore and arguments.rescore < arguments.depth:
+        raise UsageError(f"--rescore {arguments.rescore}: {arguments.depth} documents are retrieved a query; order at "
+                         "least as many once more, or lower --search_topk")  # fmt: skip
