@@ -1,6 +1,7 @@
 """One chunk's tokens through the device: batches, forward, pooling, further modules, and back in order."""
 
 import contextlib
+import sys
 import threading
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -192,7 +193,7 @@ class Compute:
         for batch in left[:1]:
             self._ready(tokens, batch, excluded, timings)
         start = time.perf_counter()
-        if streams := self._platform.streams(count) if left else []:
+        if streams := self._platform.streams(count) if left and count > 1 else []:
             timings.took("open", time.perf_counter() - start)
             yield from self._side_by_side(tokens, left, excluded, timings, streams)
         else:
@@ -224,7 +225,14 @@ class Compute:
         """Yield the batches of a chunk. One text alone is one row where shapes are fixed and there may be several."""
         for batch in batches(tokens.lengths, budget, self._lengths):
             alone = len(tokens.lengths) == 1 and not self._platform.single_shape
-            yield replace(batch, rows=1) if alone else batch
+            yield replace(batch, rows=1, length=self._length_alone(batch.length)) if alone else batch
+
+    def _length_alone(self, length: int) -> int:
+        """Return to how many tokens one text is padded, which no position of the model is beyond."""
+        if self._lengths or not self._platform.pads_one:
+            return length
+        step = self._platform.length_step
+        return min(-(-length // step) * step, max(self._recipe.max_length(role) or sys.maxsize for role in ROLES))
 
     @contextlib.contextmanager
     def _inference(self) -> Iterator[None]:
@@ -300,7 +308,8 @@ def fetch(pooled: list[Pooled], result: "np.ndarray", timings: Timings, kept: Ke
         return
     with timings.stage("pool"):
         positions = np.concatenate([batch.positions for batch, _ in pooled])
-        result[positions] = torch.cat([vectors for _, vectors in pooled]).cpu().numpy()
+        whole = torch.cat([vectors for _, vectors in pooled]) if len(pooled) > 1 else pooled[0][1]
+        result[positions] = whole.cpu().numpy()
         pooled.clear()
     if kept:
         with timings.phase("write"):

@@ -221,7 +221,7 @@ def check_finite(vectors: "np.ndarray", texts: Sequence[str]) -> None:
     """Raise BadVectorError for the first vector that holds NaN or infinity."""
     import numpy as np
 
-    bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
-    if len(bad):
-        position = int(bad[0])
+    finite = np.isfinite(vectors)
+    if not finite.all():
+        position = int(np.flatnonzero(~finite.all(axis=1))[0])
         raise BadVectorError(position, repr(texts[position][:40]))
