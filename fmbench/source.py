@@ -119,7 +119,7 @@ def locate(arguments: Arguments) -> Source:
 
 def named_folder(arguments: Arguments) -> Path:
     """Return the folder that a command line means, if it means one."""
-    return Path(arguments.model_root or "", arguments.model_name).expanduser()
+    return Path(arguments.model_path).expanduser()
 
 
 def hub_hint(arguments: Arguments) -> str:
