@@ -161,7 +161,8 @@ def test_contrast_goes_on_with_a_student(students, capsys):
 def test_the_log_says_what_was_trained_on_and_how(students, tmp_path, capsys):
     pytest.importorskip("bm25s")
     words = ("--query_model", students.root / "lookup" / "query", "--bm25_negatives", 5, "--negatives_per_query", 3,
-             "--held_out_split", "test", "--batch_size", 4, "--gradient_accumulation_steps", 2, "--warmup_steps", 3)  # fmt: skip
+             "--held_out_split", "test", "--batch_size", 4, "--gradient_accumulation_steps", 2, "--warmup_steps",
+             3)  # fmt: skip
     assert run(students, "contrast", *words, "--output_dir", tmp_path / "lexical") == 0
     training = [line.data for line in of("DST", parsed(capsys.readouterr().out))][-1]["training"]
     assert training["bm25"] == {"negatives": 5, "method": "lucene", "k1": 0.9, "b": 0.4}
