@@ -111,7 +111,7 @@ class OlderCaptures:
             "model": plan.source.location, "model_class": self.arguments.model_class,
             "attention": encoder.facts["attention"], "threads": self.fingerprint["threads"],
             "probes": {name: dict(probe.options) for name, probe in self.probes.items()},
-            "rules": {role: encoder.rules(role) for role in ROLES},
+            "rules": {role: readable(encoder.rules(role)) for role in ROLES},
             "prompts": {role: recipe.prompt(role) or "" for role in ROLES},
             "padding": tokenizer.pad_token_id or 0, "fill": augment([], 1, tokenizer)[0],
             "skipped": context.skipped.tolist(), "dimensions": DIMENSIONS,
@@ -121,6 +121,14 @@ class OlderCaptures:
             "texts": {"passage": list(self.subject.passages), "query": list(self.subject.queries)},
             "ids": {"passage": checked(self.subject.ids), "query": checked(self.subject.query_ids)},
         }  # fmt: skip
+
+
+def readable(rules: str) -> str:
+    """Return a tokenizer's rules as its library of that time reads them too: a merge is one text, not a pair."""
+    found = json.loads(rules)
+    if "merges" in found["model"]:
+        found["model"]["merges"] = [one if isinstance(one, str) else " ".join(one) for one in found["model"]["merges"]]
+    return json.dumps(found)
 
 
 def checked(ids: Sequence[str]) -> list[str]:
