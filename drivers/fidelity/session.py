@@ -24,22 +24,32 @@ class Session:
         run.begin()
         log.banner("RUNTIME")
         start = clock.now()
-        given = read_head(arguments.colbert) if arguments.colbert else None  # before the model, which takes longer
-        encoder = Encoder(plan)
-        encoder.module.eval()
+        self.context = context_of(arguments, plan, subject)
         log.write(lines.Setup((clock.now() - start) / 1e9))
-        size = encoder.hidden_size
-        head = given or random_head(size, arguments.seed)
-        head.check_size(size)
-        budget = arguments.recipe.tokens_per_batch
-        self.context = Context(encoder, subject, arguments.seed, head, budget if isinstance(budget, int) else BUDGET)
-        self.fingerprint: dict[str, Any] = {
-            **fingerprint(encoder),
-            "head": head.origin,
-            "head_digest": head_digest(arguments.colbert),
-            "tokens_per_batch": self.context.budget,
-        }
-        run.describe({"task": task, **self.fingerprint})
+        self.fingerprint = fingerprint_of(self.context, arguments)
+        run.describe({"task": task, "texts": subject.digest, **self.fingerprint})
+
+
+def context_of(arguments: CaptureArguments, plan: EncoderPlan, subject: Subject) -> Context:
+    """Load the model. Raises UsageError and PlatformError."""
+    given = read_head(arguments.colbert) if arguments.colbert else None  # before the model, which takes longer
+    encoder = Encoder(plan)
+    encoder.module.eval()
+    size = encoder.hidden_size
+    head = given or random_head(size, arguments.seed)
+    head.check_size(size)
+    budget = arguments.recipe.tokens_per_batch
+    return Context(encoder, subject, arguments.seed, head, budget if isinstance(budget, int) else BUDGET)
+
+
+def fingerprint_of(context: Context, arguments: CaptureArguments) -> dict[str, Any]:
+    """Return what decides a capture besides texts and probes."""
+    return {
+        **fingerprint(context.encoder),
+        "head": context.head.origin,
+        "head_digest": head_digest(arguments.colbert),
+        "tokens_per_batch": context.budget,
+    }
 
 
 def fingerprint(encoder: Encoder, timed: str = TIMED) -> dict[str, Any]:

@@ -10,6 +10,8 @@ from fmbench.console import Progress, note
 from fmbench.distributed import Group, measured_weights
 from fmbench.embeddings import Embeddings, open_or_encode
 from fmbench.encoder import CHUNK, STAGES, Encoder, EncoderPlan, Role, Timings
+from fmbench.encoder.folder import TABLE
+from fmbench.encoder.static import StaticEncoder
 from fmbench.measure import Clock
 from fmbench.search import measure_latency
 from fmbench.session import LogWriter, Session, note_precision, platform_facts, run_facts
@@ -38,7 +40,7 @@ class Retrieval:
         run.begin()
         run.log.banner("RUNTIME")
         start = run.clock.now()
-        encoder = Encoder(plan)
+        encoder = StaticEncoder(plan) if plan.folder.kind == TABLE else Encoder(plan)
         seconds = (run.clock.now() - start) / 1e9
         shared = run_facts(arguments, plan.platform.distributions, TIMED)
         ranks = {"ranks": group.world_size} if group.world_size > 1 else {}
