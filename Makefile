@@ -8,7 +8,7 @@ MODEL  ?= ibm-granite/granite-embedding-125m-english
 CLASS  ?= RobertaModel
 REPS   ?= 10
 
-.PHONY: help run test lint format types bench trials measure results clean
+.PHONY: help run test lint format types parity bench trials measure results clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -46,6 +46,9 @@ format: $(VENV)/.lint ## rewrite to the house style
 
 types: $(VENV)/.lint ## check types
 	$(BIN)/mypy fmbench drivers backends process
+
+parity: $(VENV)/.test ## hold it against the programs that it follows, where variables name them (tests/parity)
+	$(BIN)/python -m pytest tests/parity
 
 bench: $(VENV)/.test ## measure fmbench itself (docs/benchmarks.md)
 	$(BIN)/python -m tests.bench

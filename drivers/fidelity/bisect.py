@@ -173,7 +173,7 @@ def run(argv: Sequence[str]) -> int:
     if arguments.a is None:
         raise UsageError("name the capture A")
     reader = ArtifactReader(arguments.a)
-    plan = EncoderPlan.of(arguments, arguments.recipe)
+    plan = EncoderPlan.of(arguments, arguments.recipe, late=True)
     hidden = opaque(plan)
     if hidden is not None:
         raise UsageError("; ".join(hidden))

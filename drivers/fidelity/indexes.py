@@ -6,9 +6,9 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from fmbench.search.faiss_engine import load_faiss
+from fmbench.search.maxsim import best_of_texts, max_sim
 
 from .context import Context
-from .late_interaction import best_of_texts, max_sim
 
 if TYPE_CHECKING:
     import numpy as np
@@ -217,7 +217,7 @@ def index_of(context: Context, kind: str) -> ResidualIndex:
     key = f"index {kind}"
     if key not in context.shared:
         if kind == "tokens":
-            vectors, starts = context.token_vectors.vectors, context.token_vectors.starts
+            vectors, starts = context.token_vectors.vectors, torch.from_numpy(context.token_vectors.starts)
         else:
             vectors = context.normalised("passage").cpu().numpy()
             starts = torch.arange(len(vectors) + 1)
@@ -248,8 +248,8 @@ def rank_exactly(context: Context, kind: str) -> Ranking:
 
     def by_tokens(query: "torch.Tensor") -> "tuple[torch.Tensor, torch.Tensor]":
         scores = []
-        for first in range(0, len(found.starts) - 1, BLOCK):
-            starts = found.starts[first : first + BLOCK + 1]
+        for first in range(0, len(found), BLOCK):
+            starts = torch.from_numpy(found.starts[first : first + BLOCK + 1])
             tokens = torch.from_numpy(found.vectors[int(starts[0]) : int(starts[-1])]).float()
             scores.append(max_sim(query, tokens, starts - starts[0]))
         return best(torch.cat(scores))

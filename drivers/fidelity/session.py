@@ -4,12 +4,13 @@ from typing import Any
 
 from fmbench import lines
 from fmbench.encoder import Encoder, EncoderPlan
+from fmbench.encoder.late import LateEncoder
 from fmbench.session import Session as Run
 from fmbench.session import facts_of, run_facts
 
 from .arguments import CaptureArguments, Subject
 from .context import Context
-from .late_interaction import head_digest, random_head, read_head
+from .late_interaction import head_digest, late_of, seeded_head
 
 TIMED = "nothing"
 BUDGET = 1024  # tokens a batch: one for all platforms, because kernels are chosen by shape
@@ -24,19 +25,17 @@ class Session:
         run.begin()
         log.banner("RUNTIME")
         start = clock.now()
-        given = read_head(arguments.colbert) if arguments.colbert else None  # before the model, which takes longer
-        encoder = Encoder(plan)
+        late = late_of(plan.folder, arguments.colbert)
+        encoder = LateEncoder(plan, late or seeded_head(arguments.seed))
         encoder.module.eval()
         log.write(lines.Setup((clock.now() - start) / 1e9))
-        size = encoder.hidden_size
-        head = given or random_head(size, arguments.seed)
-        head.check_size(size)
         budget = arguments.recipe.tokens_per_batch
-        self.context = Context(encoder, subject, arguments.seed, head, budget if isinstance(budget, int) else BUDGET)
+        self.context = Context(encoder, subject, arguments.seed, budget if isinstance(budget, int) else BUDGET)
         self.fingerprint: dict[str, Any] = {
             **fingerprint(encoder),
-            "head": head.origin,
-            "head_digest": head_digest(arguments.colbert),
+            "head": "checkpoint" if late else encoder.late.head_key(),
+            "head_digest": head_digest(late),
+            "late_interaction": encoder.late.facts(),
             "tokens_per_batch": self.context.budget,
         }
         run.describe({"task": task, **self.fingerprint})

@@ -57,7 +57,7 @@ def run(argv: Sequence[str]) -> int:
     if arguments.seed != b.manifest.seed:
         raise UsageError(f"--seed {arguments.seed}: {b.folder} was captured with --seed {b.manifest.seed}")
     with session.open_with_tables("fidelity", arguments) as opened:
-        this = Session(arguments, EncoderPlan.of(arguments, arguments.recipe), subject, opened, "swap")
+        this = Session(arguments, EncoderPlan.of(arguments, arguments.recipe, late=True), subject, opened, "swap")
         warn_of_another_build(this, b)
         write_drifts(this, a, b, names_of(arguments.a, arguments.b), opened.log)
     return 0

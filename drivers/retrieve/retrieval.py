@@ -10,6 +10,7 @@ from fmbench.console import Progress, note
 from fmbench.distributed import Group, measured_weights
 from fmbench.embeddings import Embeddings, open_or_encode
 from fmbench.encoder import CHUNK, STAGES, Encoder, EncoderPlan, Role, Timings
+from fmbench.encoder.late import LateEncoder
 from fmbench.measure import Clock
 from fmbench.search import measure_latency
 from fmbench.session import LogWriter, Session, note_precision, platform_facts, run_facts
@@ -38,7 +39,7 @@ class Retrieval:
         run.begin()
         run.log.banner("RUNTIME")
         start = run.clock.now()
-        encoder = Encoder(plan)
+        encoder = Encoder(plan) if plan.folder.late is None else LateEncoder(plan)
         seconds = (run.clock.now() - start) / 1e9
         shared = run_facts(arguments, plan.platform.distributions, TIMED)
         ranks = {"ranks": group.world_size} if group.world_size > 1 else {}
