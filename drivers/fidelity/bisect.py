@@ -12,9 +12,9 @@ from fmbench.errors import UsageError
 
 from .arguments import add_capture, build_parser, parse
 from .comparison import in_order, model_changes
-from .difference import Difference, Tolerance, Verdict, difference
+from .difference import Difference, Verdict, between
 from .layers import INPUTS, label, leaves, watch
-from .manifest import DTYPES, ArtifactError
+from .manifest import ArtifactError
 from .reader import ArtifactReader
 from .records import WHOLE, difference_record, fid, write_facts
 from .session import fingerprint, opaque
@@ -131,17 +131,6 @@ class Substitution:
 def dtypes_of(model: "torch.nn.Module") -> str:
     """Return the types of a model's weights, as a fingerprint says them."""
     return ",".join(sorted({str(parameter.dtype).removeprefix("torch.") for parameter in model.parameters()}))
-
-
-def between(old: "torch.Tensor", mine: "torch.Tensor") -> Difference:
-    """Return how a tensor of B differs from A's."""
-    one, other = old.detach().cpu(), mine.detach().cpu().contiguous()
-    one, other = (part.reshape(1) if part.dim() == 0 else part for part in (one, other))
-    dtypes = (str(one.dtype).removeprefix("torch."), str(other.dtype).removeprefix("torch."))
-    if one.shape == other.shape:
-        return difference(iter([one]), iter([other]), tuple(one.shape), dtypes)
-    tolerance = Tolerance.between(DTYPES[dtypes[0]], DTYPES[dtypes[1]])
-    return Difference("shape", dtypes, (tuple(one.shape), tuple(other.shape)), tolerance)
 
 
 PROGRAM = "fmbench fidelity bisect"

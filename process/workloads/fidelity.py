@@ -100,6 +100,8 @@ OF_ARTIFACT = {
     "inf": schema.counts("Elements that are infinite, in A and in B."),
     "mismatched": schema.count("Elements that are NaN or infinite on one side and something else on the other."),
     "first_row": schema.count("The first row that differs, from 0."),
+    "close_default": schema.truth("Of a PLAID index: whether it is close by torch.allclose's tolerances, 1e-8 and "
+                                  "1e-5."),
     "metrics": schema.by_name(
         "Means, their change with its 95% interval and p, and the queries by direction; none without judgements.",
         schema.part("", METRIC), "object of objects",
@@ -136,6 +138,8 @@ OF_WHOLE = {
     "same_shape": schema.count("Tensors of the same shape."),
     "equal": schema.count("Tensors that are equal."),
     "close": schema.count("Tensors that are equal or close."),
+    "close_default": schema.count("Of a PLAID index: files that are close by torch.allclose's tolerances; there, "
+                                  "`tensors` and the counts that follow it are of files."),
     "rankings": schema.count("Rankings among the artifacts."),
     "rankings_changed": schema.count("Rankings whose ids or their order changed, or that a capture lacks."),
     "first": schema.text("The first artifact that is not equal; of calls, the first module that differs."),

@@ -74,7 +74,10 @@ def sides(row: Row) -> list[str]:
 
 def wholes(results: Sequence[Result]) -> Table:
     """Return captures and comparisons, in order: how many artifacts agree, and what differs first."""
-    header = ("A", "B", "tensors", "shapes match?", "bitwise equal?", "close?", "rankings", "what")
+    header = (
+        "A", "B", "tensors", "shapes match?", "bitwise equal?", "close?", "close by torch.allclose?", "rankings",
+        "what",
+    )  # fmt: skip
     members = of_kinds(results, *WHOLES)
     notes = [said for said in (differing_facts(result.row) for result in members) if said]
     return build("Captures and comparisons", header, members, line_of_whole, (2,), notes)
@@ -85,9 +88,9 @@ def line_of_whole(row: Row) -> list[str]:
     found = row["fidelity"]
     if found["kind"] == "capture":
         name = text(row["variant"]) or found["artifact"].partition("/")[2]
-        return ["", name, *[""] * 5, trust(row) if row["error"] else contents(row)]
+        return ["", name, *[""] * 6, trust(row) if row["error"] else contents(row)]
     total = found.get("tensors")
-    shares = [share_of(found[name], total) if total is not None else "" for name in ACCEPTED]
+    shares = ["" if found.get(name) is None else share_of(found[name], total) for name in (*ACCEPTED, "close_default")]
     count = found.get("rankings")
     changed = "" if count is None else f"{found['rankings_changed']} of {count} changed" if count else "none captured"
     return [*sides(row), text(total), *shares, changed, trust(row) if row["error"] else headline(row)]
@@ -309,7 +312,7 @@ def queries(results: Sequence[Result]) -> Table:
     """Return the queries whose ranking changed most, the least alike first."""
     found = [
         (result, query)
-        for result in of_kinds(results, "ranking")
+        for result in of_kinds(results, *RANKINGS)
         for query in result.row["fidelity"].get("changed_queries") or ()
         if query is not None
     ]

@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from fmbench.encoder import EncoderPlan, Recipe, late_folder
 from fmbench.encoder.batches import Batch
 from fmbench.encoder.late import LateEncoder
 from fmbench.errors import UsageError
+from fmbench.search.maxsim import MaxSimSearcher
 
 from ..late_models import METADATA, save_colbert, save_dense, save_pylate
 from ..text_models import write_json
@@ -203,3 +205,18 @@ def test_facts_say_all_that_decides_a_vector(checkpoint, load, tmp_path):
     assert late["markers"] == {"query": "[unused0]", "passage": "[unused1]"} and late["attend"] is False
     other = load(save_colbert(tmp_path / "seen", attend_to_mask_tokens=True)).late.facts()
     assert {key for key in late if late[key] != other[key]} == {"attend"}
+
+
+def test_vectors_and_scores_are_those_of_colbert_ai(checkpoint, load):
+    known = json.loads((Path(__file__).parent / "colbert_ai.json").read_text(encoding="utf-8"))
+    encoder = load(checkpoint)
+    queries, passages = encoder.encode(known["queries"], "query"), encoder.encode(known["passages"])
+    assert passages.lengths.tolist() == known["lengths"]
+    assert np.allclose(queries.of(0), known["first_query"], atol=1e-5)
+    assert np.allclose(passages.of(len(passages) - 1), known["last_passage"], atol=1e-5)
+    searcher = MaxSimSearcher(queries, [str(place) for place in range(len(queries))], len(passages), "cpu", False)
+    searcher.add([str(place) for place in range(len(passages))], passages)
+    for ranking, scores in zip(searcher.finish().run().values(), known["scores"], strict=True):
+        found = [ranking[str(place)] for place in range(len(passages))]
+        assert found == pytest.approx(scores, abs=1e-4)
+        assert list(map(int, ranking)) == sorted(range(len(scores)), key=lambda at: -scores[at])
