@@ -93,6 +93,7 @@ class CaptureArguments(Arguments):
     a: Path | None = None
     b: Path | None = None
     ranking: Path | None = None
+    index: bool = False
 
     def subject(self) -> Subject:
         """Read the texts, and warn where most judgements are of others. Raises UsageError."""

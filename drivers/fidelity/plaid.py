@@ -87,13 +87,11 @@ def place(name: str) -> tuple[int, int, str]:
 
 def load(path: Path) -> "list[torch.Tensor]":
     """Return the tensors of a file, as torch reads them where nothing else may be in it. Raises UsageError."""
-    import pickle
-
     import torch
 
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+    except Exception as error:  # it is damaged, or holds more than tensors: torch has no class for either
         raise UsageError(f"{path}: is no file of tensors alone, and is not loaded ({first_line(error)})") from None
     parts = list(found) if isinstance(found, tuple | list) else [found]
     other = next((part for part in parts if not isinstance(part, torch.Tensor)), None)

@@ -63,9 +63,7 @@ def swap(arguments: CaptureArguments, run: Session) -> None:
 def checked(arguments: CaptureArguments) -> tuple[Path, list[PlaidIndex]]:
     """Return the file of A's own ranking, and the indexes. Raises UsageError before anything slow."""
     if importlib.util.find_spec("colbert") is None:
-        raise UsageError(
-            "a PLAID index is searched by colbert-ai, which is not installed: pip install 'fmbench[colbert]'"
-        )
+        raise UsageError("colbert-ai, which searches PLAID indexes, is not installed: pip install 'fmbench[colbert]'")
     if arguments.ranking is None:
         raise UsageError(
             f"name the file of what A's own build finds in A with --ranking FILE: `fmbench fidelity swap {arguments.a} "

@@ -48,7 +48,8 @@ SIDE = {
 VERDICT = {
     "kind": schema.text(
         "`variant`, `tensor`, `ranking`, `comparison` (of two captures, as a whole), `capture`, `swap` (a ranking "
-        "searched in the reference's index) or `call` (of a module).", needed=True,
+        "searched in the reference's index), `call` (of a module) or `substitution` (an index built with a part of the "
+        "reference's).", needed=True,
     ),
     "verdict": schema.text(
         "`equal`: the same type, shape and bits (of a ranking: ids, order and scores); `close`: within the tolerance "
@@ -149,6 +150,8 @@ OF_WHOLE = {
     "beyond_verdict": schema.text("Its verdict."),
     "facts": FACTS,
     "incomplete": schema.texts("Captures that did not end."),
+    "cause": schema.text("Of a substitution: `upstream` of the part that was put in, where all later ones are equal "
+                         "then, else `downstream`; null where none was put in."),
     "calls": schema.count("Calls of modules that both make."),
     "alone": schema.text("The first call that one side alone makes."),
     "alone_where": schema.text("`missing` or `extra` in this model."),
@@ -175,7 +178,7 @@ OF_VARIANT = {
     "start": schema.time("Seconds since the epoch, nine decimals."),
     "nanoseconds": schema.counts("What each batch took.", "nanoseconds"),
 }  # fmt: skip
-WHOLES = ("capture", "comparison")
+WHOLES = ("capture", "comparison", "substitution")
 
 
 def form(data: Mapping[str, Any]) -> str:
