@@ -52,6 +52,14 @@ def test_the_verdict_says_what_b_is(factor: float, verdict: str) -> None:
     assert (found.p < 0.01) == (verdict != NO_DIFFERENCE)
 
 
+def test_few_correlated_pairs_still_tell_what_is_beyond_doubt() -> None:
+    steps = np.arange(36)
+    a, b = 10 + np.sin(steps / 3), 10 + np.sin(steps / 4)  # each goes its own way, slowly
+    there, same = Pair.of(a, 5 * b), Pair.of(a, b)
+    assert (there.verdict, same.verdict) == ("slower", NO_DIFFERENCE)
+    assert there.p < 1e-6 < 0.01 < same.p
+
+
 def test_what_disturbs_both_of_a_pair_cancels() -> None:
     generator = np.random.default_rng(5)
     machine = generator.lognormal(0, 0.3, 200)  # a machine that is now fast, now slow

@@ -9,7 +9,16 @@ import numpy as np
 
 from fmbench.figures import significant
 from fmbench.rank_tests import holm, mann_whitney_p
-from fmbench.resampling import Interval, detectable, effective_count, percentiles, resampled_medians, sides, widening
+from fmbench.resampling import (
+    Interval,
+    beyond_ranks,
+    detectable,
+    effective_count,
+    percentiles,
+    resampled_medians,
+    sides,
+    widening,
+)
 
 from ..reading.row import Result
 from ..writing.view import median
@@ -71,8 +80,11 @@ def measure_change(
     wider = [widening(len(values), worth) for values, worth in zip(kept, effective, strict=True)]
     old, new_ones = (resampled_medians(*one) for one in zip(kept, seeds, wider, strict=True))
     samples = new_ones / old
+    ratio, interval = medians[1] / medians[0], percentiles(samples)
     p = mann_whitney_p(kept[0], kept[1], (wider[0], wider[1]))
-    return replace(change, ratio=medians[1] / medians[0], interval=percentiles(samples), p=p), samples
+    if max(wider) > 1:
+        p = beyond_ranks(p, ratio, interval)
+    return replace(change, ratio=ratio, interval=interval, p=p), samples
 
 
 def measured(result: Result, kept: np.ndarray) -> Measured:
