@@ -3,6 +3,7 @@
 from typing import Any
 
 from fmbench import lines
+from fmbench.console import note
 from fmbench.encoder import Encoder, EncoderPlan
 from fmbench.encoder.late import LateEncoder
 from fmbench.session import Session as Run
@@ -26,6 +27,8 @@ class Session:
         log.banner("RUNTIME")
         start = clock.now()
         late = late_of(plan.folder, arguments.colbert)
+        if plan.folder.late is not None:
+            note("a late-interaction model pools nothing: one vector a text is the mean of its hidden states here")
         encoder = LateEncoder(plan, late or seeded_head(arguments.seed))
         encoder.module.eval()
         log.write(lines.Setup((clock.now() - start) / 1e9))
