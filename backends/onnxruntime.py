@@ -155,6 +155,10 @@ class OnnxruntimeBackend(Backend):
             note(f"{self._provider}: {nodes[CPU]} of {sum(nodes.values())} nodes run on the CPU instead")
         return phases
 
+    def streams(self, batches: int) -> list[Forward]:
+        """Return one call a stream, where the CPU computes; all threads in one call wait for each other."""
+        return [*self._converted.streams(batches)] if self._converted else []
+
     def _nodes(self) -> dict[str, int]:
         """Return how many nodes each provider runs."""
         graphs = self._converted.graphs if self._converted else {}
@@ -190,15 +194,16 @@ class OnnxruntimeBackend(Backend):
     def model_facts(self) -> dict[str, Any]:
         """Return what was seen of the graph while it ran: the type of most matrix products, and who runs its nodes."""
         graphs = list(self._converted.graphs.values()) if self._converted else []
-        if not graphs:
+        if not self._converted or not graphs:
             return {"precision": None}
         products = graphs[0].products
         return {
             "precision": max(products, key=lambda kind: products[kind]) if products else None,
             "products": products,
-            "least_cosine": self._converted.least_cosine if self._converted else None,
+            "least_cosine": self._converted.least_cosine,
             "onnxruntime_nodes": graphs[0].nodes,
             "onnxruntime_threads": graphs[0].threads,
+            "onnxruntime_streams": self._converted.stream_count,
         }
 
 

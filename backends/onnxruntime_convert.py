@@ -15,6 +15,7 @@ from fmbench.errors import PlatformError, UsageError, first_line
 from fmbench.precision import spelled
 from fmbench.quantisation import Quantisation
 
+CPU = "CPUExecutionProvider"
 FILE = "model.onnx"
 OPSET = 23  # the first that has attention as one operation, for which ONNX Runtime has a kernel
 HIDDEN = ("last_hidden_state", "token_embeddings")  # what published files call the hidden states
@@ -53,8 +54,10 @@ class OnnxGraph:
     `rounded` is whether numbers were of 8 bits or fewer.
     """
 
-    def __init__(self, session: Any, device: torch.device | None, seen: tempfile.TemporaryDirectory[str]) -> None:
-        """Take a session that profiles into a folder, and the device of inputs and outputs if not the host."""
+    def __init__(
+        self, session: Any, device: torch.device | None, seen: tempfile.TemporaryDirectory[str] | None = None
+    ) -> None:
+        """Take a session, the device of inputs and outputs if not the host, and a folder if it profiles into one."""
         self.session, self._device = session, device
         self.threads: int = session.get_session_options().intra_op_num_threads
         self._inputs = [one.name for one in session.get_inputs()]
@@ -62,7 +65,7 @@ class OnnxGraph:
         self.nodes: dict[str, int] = {}
         self.products: dict[str, int] = {}
         self.rounded = False
-        self._seen: tempfile.TemporaryDirectory[str] | None = seen
+        self._seen = seen
 
     def __call__(self, batch: Batch) -> Tensor:
         """Return the output, float32, in memory of its own. Token types are zeros where the graph alone wants them."""
@@ -150,16 +153,28 @@ class OnnxConverter(Converter):
         program.save(folder / FILE)
 
     def open(self, folder: Path) -> OnnxGraph:
-        """Open a session, with as many threads as torch, which spin no longer than a call takes."""
+        """Open a session, with as many threads as torch, and watch its first call."""
+        seen = tempfile.TemporaryDirectory(prefix="fmbench-")
+        return OnnxGraph(self._session(folder, torch.get_num_threads(), seen.name), self._device, seen)
+
+    def streams(self, folder: Path, count: int) -> list[OnnxGraph]:
+        """Open a session that is called by so many threads, where the host computes; its own are in every call."""
+        if self._provider != CPU:
+            return []
+        session = self._session(folder, torch.get_num_threads() // count)
+        return [OnnxGraph(session, self._device) for _ in range(count)]
+
+    def _session(self, folder: Path, threads: int, seen: str | None = None) -> Any:
+        """Open a session, whose threads spin no longer than a call takes; `seen` is where it says what it did."""
         import onnxruntime
 
-        seen = tempfile.TemporaryDirectory(prefix="fmbench-")
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = torch.get_num_threads()
+        options.intra_op_num_threads = threads
         options.add_session_config_entry("session.force_spinning_stop", "1")
         options.log_severity_level = 4  # what it has to say of an error is in the exception
-        options.enable_profiling = True
-        options.profile_file_prefix = str(Path(seen.name, "profile"))
+        if seen:
+            options.enable_profiling = True
+            options.profile_file_prefix = str(Path(seen, "profile"))
         numbered = {"device_id": str(self._index)} if self._device else {}
         session = onnxruntime.InferenceSession(
             self.published or folder / FILE, options, providers=[(self._provider, numbered)]
@@ -167,7 +182,7 @@ class OnnxConverter(Converter):
         session.disable_fallback()
         if self._provider not in session.get_providers():
             raise PlatformError(f"--platform:provider {self._provider}: did not start; its libraries are not found")
-        return OnnxGraph(session, self._device, seen)
+        return session
 
     def rounds(self, graph: OnnxGraph) -> bool:
         """Whether a graph, which has run, computes with numbers of 8 bits or fewer."""

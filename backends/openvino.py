@@ -160,6 +160,10 @@ class OpenvinoBackend(Backend):
         """Convert and check the model where that is still to do; torch.compile compiles inside the first call."""
         return self._converted.ready(batch) if self._converted else []
 
+    def streams(self, batches: int) -> list[Forward]:
+        """Return one call a stream, of a converted model on the CPU; all threads in one call wait for each other."""
+        return [*self._converted.streams(batches)] if self._converted else []
+
     def energy(self) -> Counter:
         """Return what the processor packages took, where the graph runs on them."""
         return self._rapl.read() if self._device == "CPU" else NO_COUNTER
@@ -222,6 +226,7 @@ class OpenvinoBackend(Backend):
             computed = (
                 {"products": graphs[0].products(), "least_cosine": self._converted.least_cosine} if graphs else {}
             )
+            graphs += [graphs[0] for graphs in self._converted.streamed.values() if graphs]
             graphs = [graph.compiled for graph in graphs]
         try:
             hints = {graph.get_property("INFERENCE_PRECISION_HINT").to_string() for graph in graphs}

@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import openvino
 import torch
 from torch import Tensor
 
@@ -19,6 +21,7 @@ from fmbench.precision import spelled
 from fmbench.quantisation import Quantisation
 
 PRODUCTS = {"FullyConnected", "MatMul", "MHA", "ScaledDotProductAttention"}
+THREADING = {"INFERENCE_NUM_THREADS", "NUM_STREAMS", "PERFORMANCE_HINT", "PERFORMANCE_HINT_NUM_REQUESTS"}
 FILE = "model.xml"
 
 
@@ -35,7 +38,7 @@ def run(batch):
 
 
 class OpenvinoGraph:
-    """A compiled model and its one request."""
+    """A compiled model and a request of it."""
 
     def __init__(self, compiled: Any, config: Mapping[str, Any]) -> None:
         self.compiled, self.config = compiled, config
@@ -44,10 +47,15 @@ class OpenvinoGraph:
     def __call__(self, batch: Batch) -> Tensor:
         """Return the output, float32, in memory of its own: the request writes over what it lends.
 
-        That copy takes a thousandth of the call's time; the batch is not copied.
+        That copy takes a thousandth of the call's time; the batch is not copied. `infer` of the same request looks into
+        each input and output in Python, which takes longer than a short text, and computes in the calling thread.
         """
-        found = self._request.infer([tensor.numpy() for tensor in batch.values()], share_inputs=True)
-        return torch.from_numpy(found[0])
+        arrays = [np.ascontiguousarray(tensor.numpy()) for tensor in batch.values()]
+        for place, array in enumerate(arrays):
+            self._request.set_input_tensor(place, openvino.Tensor(array, shared_memory=True))
+        self._request.start_async()
+        self._request.wait()
+        return torch.from_numpy(self._request.get_output_tensor(0).data.copy())
 
     def products(self) -> dict[str, int]:
         """Return how many matrix products are computed in which type. Empty where this version does not show it."""
@@ -72,8 +80,6 @@ class OpenvinoConverter(Converter):
 
     def export(self, module: ByPosition, example: Batch, folder: Path) -> None:
         """Trace the model."""
-        import openvino
-
         graph = openvino.convert_model(module, example_input=tuple(example.values()))
         for node in graph.inputs:
             node.get_node().set_partial_shape(openvino.PartialShape([-1, -1]))
@@ -82,11 +88,20 @@ class OpenvinoConverter(Converter):
 
     def open(self, folder: Path) -> OpenvinoGraph:
         """Compile the model. It has as many threads as torch, unless its properties say otherwise."""
-        import openvino
+        return self._compiled(folder, {})[0]
 
+    def streams(self, folder: Path, count: int) -> list[OpenvinoGraph]:
+        """Compile the model for so many streams, unless its properties say how threads are used."""
+        if self._device != "CPU" or self._config.keys() & THREADING:
+            return []
+        return self._compiled(folder, {"NUM_STREAMS": count}, count)
+
+    def _compiled(self, folder: Path, more: Mapping[str, Any], requests: int = 1) -> list[OpenvinoGraph]:
+        """Return requests of the model, compiled with further properties."""
         threads = {"INFERENCE_NUM_THREADS": torch.get_num_threads()} if self._device == "CPU" else {}
-        config = {**threads, **self._config}
-        return OpenvinoGraph(openvino.compile_model(folder / FILE, self._device, config), config)
+        config = {**threads, **self._config, **more}
+        compiled = openvino.compile_model(folder / FILE, self._device, config)
+        return [OpenvinoGraph(compiled, config) for _ in range(requests)]
 
     def program(self, folder: Path, graph: OpenvinoGraph, names: tuple[str, ...]) -> str:
         """Return the compiled model on the same device with the same properties."""
@@ -95,7 +110,6 @@ class OpenvinoConverter(Converter):
     def quantise(self, exported: Path, folder: Path, texts: Sequence[Batch]) -> None:
         """Round weights, and with texts to learn from activations too, as NNCF does it for transformers."""
         import nncf
-        import openvino
 
         nncf.set_log_level(logging.ERROR)
         graph = openvino.Core().read_model(exported / FILE)

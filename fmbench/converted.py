@@ -9,6 +9,7 @@ import logging
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Protocol
 
@@ -25,6 +26,7 @@ from fmbench.quantisation import Quantisation
 
 LEAST_COSINE = 0.99  # of a token's vectors in the stack and in torch; bfloat16 stays above, a wrong graph far below
 LEAST_OF_MEANS = 0.8  # of the means of a row's vectors, where numbers were rounded to 8 bits or fewer
+MOST_STREAMS, LEAST_EACH = 8, 2  # with fewer batches a stream, threads wait in the end for longer than in a call
 LIBRARIES = {"torch", "transformers"}  # whose code a model's digest knows by their versions
 Batch = Mapping[str, Tensor]
 
@@ -80,6 +82,13 @@ class Converter(ABC):
     def open(self, folder: Path) -> Graph:
         """Return the model of a folder, or of the published file, ready to run. May raise anything."""
 
+    def streams(self, folder: Path, count: int) -> Sequence[Graph]:
+        """Return so many calls of the model of a folder that run side by side, with torch's threads divided among them.
+
+        None where the device does better with one call after another. May raise anything.
+        """
+        return []
+
     @abstractmethod
     def program(self, folder: Path, graph: Any, names: tuple[str, ...]) -> str:
         """Return Python lines that define `run(batch)` with the file of a folder, as `Backend.program` has it.
@@ -113,6 +122,7 @@ class ConvertedModel:
         self._named: dict[tuple[str, ...], bool] = {}
         self.graphs: dict[tuple[str, ...], Any] = {}  # what the converter opened, by the names of their inputs
         self.least_cosine: float | None = None  # of all checks
+        self.streamed: dict[tuple[str, ...], list[Graph]] = {}  # that run side by side
         self._folders: dict[tuple[str, ...], Path | None] = {}  # in the cache; None: nothing is kept
 
     def __call__(self, batch: Batch) -> Any:
@@ -137,6 +147,31 @@ class ConvertedModel:
         self.graphs[names], self._named[names] = graph, module.named
         self._folders[names] = making.folder
         return making.phases
+
+    def streams(self, batches: int) -> list[Callable[[Batch], Output]]:
+        """Return what `Backend.streams` does; none where the files of a graph are not kept. Raises PlatformError."""
+        count = streams_of(torch.get_num_threads())
+        if count == 1 or batches < LEAST_EACH * count:
+            return []
+        for names in self.graphs:
+            self._open_streams(names, count)
+        return [partial(self._in_stream, stream) for stream in range(self.stream_count) if self.stream_count > 1]
+
+    def _open_streams(self, names: tuple[str, ...], count: int) -> None:
+        """Open so many graphs, where that is not done."""
+        folder, opened = self._folders[names], list[Graph]()
+        if names not in self.streamed and folder is not None:
+            _Making(self._converter).took("open", lambda: opened.extend(self._converter.streams(folder, count)))
+            self.streamed[names] = opened
+
+    def _in_stream(self, stream: int, batch: Batch) -> Output:
+        """Return the output of one of the graphs."""
+        return Output(self.streamed[tuple(batch)][stream](batch))
+
+    @property
+    def stream_count(self) -> int:
+        """How many graphs ran side by side."""
+        return max([1, *map(len, self.streamed.values())])
 
     def program(self) -> str | None:
         """Return Python lines that run the graph in production; None before there is one, or where no file is kept."""
@@ -235,6 +270,11 @@ class _Making:
             f"{self._converter.said}: the converted model does not compute what torch does ({how}); "
             f"{self._converter.instead}"
         )
+
+
+def streams_of(threads: int) -> int:
+    """Return over how many streams threads are divided, each with as many."""
+    return max(count for count in range(1, MOST_STREAMS + 1) if threads % count == 0)
 
 
 def cosine(found: Tensor, expected: Tensor, mask: Tensor | None, least: float) -> float:

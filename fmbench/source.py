@@ -66,6 +66,12 @@ class Source:
     trusted: bool = False
 
     @property
+    def dtype(self) -> str | None:
+        """The type of numbers that the configuration names, as torch has it; None where it names none."""
+        found = next(filter(None, map(self.config.get, DTYPE_KEYS)), None)
+        return found.removeprefix("torch.") if isinstance(found, str) else None
+
+    @property
     def claimed_length(self) -> int | None:
         """Positions that the configuration claims, or None. The model may have fewer: see `fmbench.positions`."""
         claimed = self.config.get("max_position_embeddings")
@@ -113,7 +119,7 @@ def locate(arguments: Arguments) -> Source:
 
 def named_folder(arguments: Arguments) -> Path:
     """Return the folder that a command line means, if it means one."""
-    return Path(arguments.model_root or "", arguments.model_name).expanduser()
+    return Path(arguments.model_path).expanduser()
 
 
 def hub_hint(arguments: Arguments) -> str:

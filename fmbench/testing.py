@@ -28,6 +28,7 @@ PROGRAM = "driver"
 SIZES = ["--input_sizes", "16", "--batch_sizes", "2", "--reps", "1"]
 SHAPES = ((2, 16), (3, 24))  # rows, tokens
 CALLS, TRIES = 20, 3
+MANY = 1000  # batches in bulk
 SPREAD = 0.2  # of the weights: wide enough that a token that is masked out matters
 LEAST_COSINE = 0.99  # of a token's vectors there and on the CPU: 16 bits stay above, a wrong graph far below
 VOCABULARY = 100
@@ -156,6 +157,12 @@ def check_run(cls: type[Backend], arguments: SpeedArguments) -> None:
     platform.recover()
     batch = tokens(SHAPES[0], padded=False)
     known = read(platform, forward, batch)
+    streams = platform.streams(MANY)
+    held(isinstance(streams, list), "streams: returns a list of calls")
+    same = all(
+        close(known, read(platform, functools.partial(watched, "streams: a call", one), batch)) for one in streams
+    )
+    held(same, "streams: each computes what the call of prepare does")
     if cls.builds_model and not cls.single_shape and cls.in_subprocess:  # --vs has two in one process
         other.setup(arguments)
         read(other, prepared(other, second, arguments), batch)

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from fmbench import session
@@ -64,7 +65,8 @@ def check(argv: Sequence[str]) -> Checked:
     """Return what a command line amounts to. Raises UsageError and PlatformError."""
     arguments = wanted_arguments(argv)
     choose_probes(arguments)
-    return check_encoder(arguments, arguments.recipe)
+    checked = check_encoder(arguments, arguments.recipe)
+    return replace(checked, model=lambda: {**checked.model(), "texts": arguments.subject().digest})
 
 
 def wanted_arguments(argv: Sequence[str]) -> CaptureArguments:

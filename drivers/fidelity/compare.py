@@ -6,10 +6,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from fmbench import lines, session
+from fmbench import backend, lines, session
+from fmbench.checks import Checked
 from fmbench.console import Progress, run_main, warn
 from fmbench.errors import UsageError
 from fmbench.facts import unsaid
+from fmbench.options import Arguments
 from fmbench.parsing import Parser
 from fmbench.session import LogWriter
 
@@ -108,6 +110,13 @@ def run_indexes(arguments: argparse.Namespace, indexes: Sequence[bool]) -> int:
         )  # fmt: skip
         progress.clear()
     return guard(rows, arguments.fail_on)
+
+
+def check(argv: Sequence[str]) -> Checked:
+    """Return what a command line amounts to; its captures may be yet to come. Raises UsageError."""
+    after = build_parser().parse_known(argv).b
+    host = backend.find("cpu")
+    return Checked(host, Arguments(platform=host.name, model_name=after.name))
 
 
 def compare_sides(

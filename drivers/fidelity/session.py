@@ -11,7 +11,7 @@ from fmbench.session import facts_of, run_facts
 
 from .arguments import CaptureArguments, Subject
 from .context import Context
-from .late_interaction import head_digest, late_of, seeded_head
+from .late_interaction import SeededHead, head_digest, late_of, seeded_head
 
 TIMED = "nothing"
 BUDGET = 1024  # tokens a batch: one for all platforms, because kernels are chosen by shape
@@ -26,22 +26,33 @@ class Session:
         run.begin()
         log.banner("RUNTIME")
         start = clock.now()
-        late = late_of(plan.folder, arguments.colbert)
-        if plan.folder.late is not None:
-            note("a late-interaction model pools nothing: one vector a text is the mean of its hidden states here")
-        encoder = LateEncoder(plan, late or seeded_head(arguments.seed))
-        encoder.module.eval()
+        self.context = context_of(arguments, plan, subject)
         log.write(lines.Setup((clock.now() - start) / 1e9))
-        budget = arguments.recipe.tokens_per_batch
-        self.context = Context(encoder, subject, arguments.seed, budget if isinstance(budget, int) else BUDGET)
-        self.fingerprint: dict[str, Any] = {
-            **fingerprint(encoder),
-            "head": "checkpoint" if late else encoder.late.head_key(),
-            "head_digest": head_digest(late),
-            "late_interaction": encoder.late.facts(),
-            "tokens_per_batch": self.context.budget,
-        }
-        run.describe({"task": task, **self.fingerprint})
+        self.fingerprint = fingerprint_of(self.context)
+        run.describe({"task": task, "texts": subject.digest, **self.fingerprint})
+
+
+def context_of(arguments: CaptureArguments, plan: EncoderPlan, subject: Subject) -> Context:
+    """Load the model. Raises UsageError and PlatformError."""
+    if plan.folder.late is not None:
+        note("a late-interaction model pools nothing: one vector a text is the mean of its hidden states here")
+    encoder = LateEncoder(plan, late_of(plan.folder, arguments.colbert) or seeded_head(arguments.seed))
+    encoder.module.eval()
+    budget = arguments.recipe.tokens_per_batch
+    return Context(encoder, subject, arguments.seed, budget if isinstance(budget, int) else BUDGET)
+
+
+def fingerprint_of(context: Context) -> dict[str, Any]:
+    """Return what decides a capture besides texts and probes."""
+    late = context.encoder.late
+    seeded = isinstance(late, SeededHead)
+    return {
+        **fingerprint(context.encoder),
+        "head": late.head_key() if seeded else "checkpoint",
+        "head_digest": head_digest(None if seeded else late),
+        "late_interaction": late.facts(),
+        "tokens_per_batch": context.budget,
+    }
 
 
 def fingerprint(encoder: Encoder, timed: str = TIMED) -> dict[str, Any]:

@@ -16,7 +16,10 @@ from .retrieval import Retrieval
 from .searching import Searched
 from .work import Work
 
-KEPT = {"encoding_cache_dir": "no cache keeps them", "precompute_corpus_embs": "they are never all in memory"}
+KEPT = {
+    "encoding_cache_dir": "no cache keeps them", "precompute_corpus_embs": "they are never all in memory",
+    "compress": "only single vectors are compressed", "special_docids": "they are never all in memory",
+}  # fmt: skip
 
 
 def check_late(arguments: RetrieveArguments, path: Path) -> None:

@@ -3,10 +3,11 @@
 import contextlib
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
+from fmbench.backend import Forward
 from fmbench.errors import UsageError, first_line
 from fmbench.options import Arguments
 from fmbench.torch_settings import CompilationWatch
@@ -18,6 +19,7 @@ from .plan import EncoderPlan
 from .pooling import pool
 from .recipe import AUTO, ROLES, Recipe, Role
 from .steps import Step
+from .threads import side_by_side
 from .timings import Timings
 from .tokens import Tokens
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     import torch
 
 
+Pooled = tuple[Batch, "torch.Tensor"]
 MOST_LENGTHS = 8  # where every shape costs a compilation
 
 
@@ -99,7 +102,7 @@ class Compute:
         self._watch = CompilationWatch()
         if arguments.compile or platform.always_compiles:
             self._watch.install()
-        self._warm: set[tuple[int, int] | None] = set()
+        self._warm: set[tuple[int, int] | bool] = set()
         self._lock = threading.Lock()
 
     def _dimension(self, loaded: Any) -> int:
@@ -162,18 +165,60 @@ class Compute:
 
         result = np.empty((len(tokens.lengths), self.dimension), dtype=np.float32)
         excluded = 0 if self._recipe.include_prompt is not False else prompt_length
-        pooled: list[tuple[Batch, torch.Tensor]] = []
-        with self._lock, self._inference():
-            for batch in self._batches(tokens, budget):
-                known = kept.take(batch.positions) if kept else None
-                if known is not None:
-                    result[batch.positions] = known
-                    continue
-                pooled.append((batch, self._run(tokens, batch, excluded, timings)))
+        pooled: list[Pooled] = []
+        every, left = list(self._batches(tokens, budget)), []
+        for batch in every:
+            known = kept.take(batch.positions) if kept else None
+            if known is None:
+                left.append(batch)
+            else:
+                result[batch.positions] = known
+        computed = self._computed(tokens, left, excluded, timings, len(every))
+        with self._lock, self._inference(), contextlib.closing(computed):
+            for one in computed:
+                pooled.append(one)
                 if kept and kept.due():
                     fetch(pooled, result, timings, kept)
             fetch(pooled, result, timings, kept)
         return result
+
+    def _computed(
+        self, tokens: Tokens, left: Sequence[Batch], excluded: int, timings: Timings, count: int
+    ) -> Generator[Pooled]:
+        """Yield those batches of `count` that are left, each with its vectors.
+
+        Several are computed at once where the platform does that, however many are left: to the last bit, it matters.
+        """
+        for batch in left[:1]:
+            self._ready(tokens, batch, excluded, timings)
+        start = time.perf_counter()
+        if streams := self._platform.streams(count) if left else []:
+            timings.took("open", time.perf_counter() - start)
+            yield from self._side_by_side(tokens, left, excluded, timings, streams)
+        else:
+            yield from ((batch, self._run(tokens, batch, excluded, timings)) for batch in left)
+
+    def _side_by_side(
+        self, tokens: Tokens, left: Sequence[Batch], excluded: int, timings: Timings, streams: Sequence[Forward]
+    ) -> Generator[Pooled]:
+        """Yield batches, each with its vectors, as many of which are computed at once as there are streams."""
+        beside = Timings()
+
+        def run(forward: Forward, batch: Batch) -> "torch.Tensor":
+            spent = Timings()
+            with self._inference():
+                vectors = self._batch(tokens, batch, excluded, spent, forward)
+            beside.include(spent)
+            return vectors
+
+        waited = 0.0
+        with contextlib.closing(side_by_side(left, run, streams)) as found:
+            for batch in left:
+                start = time.perf_counter()
+                vectors = next(found)
+                waited += time.perf_counter() - start
+                yield batch, vectors
+        timings.include(beside.within(waited))
 
     def _batches(self, tokens: Tokens, budget: int) -> Iterator[Batch]:
         """Yield the batches of a chunk. One text alone is one row where shapes are fixed and there may be several."""
@@ -194,13 +239,10 @@ class Compute:
 
         What a first call costs is a phase, as is a call in which a compiler ran; the batch is then computed once more.
         """
-        shape = (batch.rows, batch.length) if self._lengths else None
-        if shape not in self._warm:
-            self._warm_up(tokens, batch, excluded, timings)
-            self._warm.add(shape)
+        self._ready(tokens, batch, excluded, timings)
         while True:
             compiled, start, spent = self._watch.count, time.perf_counter(), Timings()
-            vectors = self._batch(tokens, batch, excluded, spent)
+            vectors = self._batch(tokens, batch, excluded, spent, self._forward)
             if self._watch.count == compiled:
                 break
             self._platform.synchronize()
@@ -208,13 +250,20 @@ class Compute:
         timings.include(spent)
         return vectors
 
-    def _batch(self, tokens: Tokens, batch: Batch, excluded: int, timings: Timings) -> "torch.Tensor":
+    def _ready(self, tokens: Tokens, batch: Batch, excluded: int, timings: Timings) -> None:
+        """See to it that a batch of this shape, or of these inputs where shapes are free, was computed before."""
+        shape = (batch.rows, batch.length) if self._lengths else tokens.types is not None
+        if shape not in self._warm:
+            self._warm_up(tokens, batch, excluded, timings)
+            self._warm.add(shape)
+
+    def _batch(self, tokens: Tokens, batch: Batch, excluded: int, timings: Timings, forward: Forward) -> "torch.Tensor":
         """Compute one batch."""
         with timings.stage("collate"):
             inputs = collate(tokens, batch, self._padding_id, self.types)
             placed = self._platform.place(inputs)
         with timings.stage("forward"):
-            hidden = hidden_states(self._forward(placed))
+            hidden = hidden_states(forward(placed))
             self._platform.observe()
         count, known = len(batch.positions), int(tokens.lengths[batch.positions].sum())
         with timings.stage("pool"):
@@ -234,7 +283,7 @@ class Compute:
         compiled, start = self._watch.count, time.perf_counter()
         inputs = collate(tokens, batch, self._padding_id, self.types)
         phases = self._platform.warm_up(self._forward, self._platform.place(inputs))
-        self._batch(tokens, batch, excluded, Timings())
+        self._batch(tokens, batch, excluded, Timings(), self._forward)
         self._platform.synchronize()
         rest = max(time.perf_counter() - start - sum(phase.seconds for phase in phases), 0.0)
         for phase in phases:
@@ -242,9 +291,7 @@ class Compute:
         timings.took("warm_up" if self._watch.count == compiled else "compile", rest)
 
 
-def fetch(
-    pooled: "list[tuple[Batch, torch.Tensor]]", result: "np.ndarray", timings: Timings, kept: Kept | None
-) -> None:
+def fetch(pooled: list[Pooled], result: "np.ndarray", timings: Timings, kept: Kept | None) -> None:
     """Copy the vectors of batches to the host, into their places of the result, and empty the list."""
     import numpy as np
     import torch

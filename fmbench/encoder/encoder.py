@@ -1,10 +1,9 @@
 """Texts to vectors on any platform: tokenise beside the compute, forward, pool, and what the model's folder adds."""
 
+import copy
 import dataclasses
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from fmbench import host, model, torch_settings
 from fmbench.backend import UNPADDED
@@ -19,6 +18,7 @@ from .loading import identity, load
 from .plan import EncoderPlan
 from .recipe import ROLES, Recipe, Role
 from .steps import Normalise
+from .threads import ahead
 from .timings import Timings
 from .tokens import Tokenizer, Tokens, resolved
 from .unpadded import UnpaddedCompute
@@ -29,9 +29,6 @@ if TYPE_CHECKING:
 
 CHUNK = 512  # texts that are tokenised, sorted and batched together
 AHEAD = 2  # chunks that are tokenised before they are needed
-END = object()
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 
 class BadVectorError(UsageError):
@@ -71,6 +68,8 @@ class Encoder:
         self.tokenizer = tokenizer
         self.name = model.published_name(arguments)
         self.similarity = plan.folder.similarity
+        self.prompts = dict(plan.folder.prompts)  # all that the folder publishes, by name
+        self.default_prompt = self.prompts.get(plan.folder.default_prompt or "", "")
         self.timings = Timings()
 
     @classmethod
@@ -85,6 +84,16 @@ class Encoder:
     def _compute_class(self, loaded: Any) -> Callable[..., Compute]:
         """Return what makes vectors of tokens."""
         return UnpaddedCompute if loaded.config._attn_implementation == UNPADDED else Compute
+
+    def with_prompt(self, prompt: str) -> "Encoder":
+        """Return this encoder, its model and timings shared, with one prompt before all texts. Raises UsageError."""
+        found = copy.copy(self)
+        found.recipe = dataclasses.replace(self.recipe, query_prompt=prompt, passage_prompt=prompt)
+        found._tokenizers = {
+            role: Tokenizer(own.origin, prompt, own.max_length, own.special_tokens)
+            for role, own in self._tokenizers.items()
+        }
+        return found
 
     @property
     def dimension(self) -> int:
@@ -116,6 +125,14 @@ class Encoder:
     def tokenise(self, texts: Sequence[str], role: Role = "passage") -> Tokens:
         """Return the tokens of texts, each after its role's prompt."""
         return self._tokenizers[role](texts)
+
+    def rules(self, role: Role) -> str:
+        """Return how texts of a role become tokens, cut to its length, as JSON that `tokenizers.Tokenizer` reads."""
+        return str(self._tokenizers[role].rules.to_str())
+
+    def encode_tokens(self, tokens: Tokens, role: Role = "passage") -> "np.ndarray":
+        """Return the vectors of what `tokenise` gave, float32 of shape (n, d). Raises BadVectorError."""
+        return self._vectors([f"text {place}" for place in range(len(tokens.lengths))], tokens, Timings(), role)
 
     def prompt_length(self, role: Role) -> int:
         """Return how many tokens a role's prompt takes."""
@@ -213,26 +230,3 @@ def check_finite(vectors: "np.ndarray", texts: Sequence[str]) -> None:
     if len(bad):
         position = int(bad[0])
         raise BadVectorError(position, repr(texts[position][:40]))
-
-
-def ahead(items: Iterable[Item], work: Callable[[Item], Result], depth: int) -> Iterator[Result]:
-    """Yield `work(item)` for each item, in order, while a thread reads and works on the next `depth` items.
-
-    What the thread raises is raised here. When the iterator is closed or fails, Ctrl-C included, the thread ends
-    after the item that it is working on.
-    """
-    source = iter(items)
-
-    def step() -> object:
-        item = next(source, END)
-        return item if item is END else work(item)  # type: ignore[arg-type]
-
-    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="tokenise") as pool:
-        pending = deque(pool.submit(step) for _ in range(depth))
-        try:
-            while (result := pending.popleft().result()) is not END:
-                pending.append(pool.submit(step))
-                yield result  # type: ignore[misc]
-        finally:
-            for future in pending:
-                future.cancel()

@@ -71,8 +71,8 @@ class Folder:
 def read(path: Path, query_side: bool = False) -> Folder | None:
     """Read a sentence-transformers folder, or return None where it is none (it has no modules.json).
 
-    For the `query_side` it may begin with a table of tokens or a recurrent network, and of a Router it is the route of
-    queries.
+    It may begin with a table of tokens, and for the `query_side` with a recurrent network; of a Router it is then the
+    route of queries.
 
     Imports neither torch nor weights. Raises UsageError for what is missing, for what cannot be honoured (an unknown
     module, pickled weights, a path that leads out of the folder), and for a file that is damaged.
@@ -203,6 +203,12 @@ def add_step(read_step: Callable[[Path], Step]) -> Callable[[Folder, Path], None
     return add
 
 
+def add_unit_length(folder: Folder, path: Path) -> None:
+    """Take over that a vector is divided by its length. Raises UsageError."""
+    read_normalise(path)
+    folder.recipe = Recipe(normalise=True).over(folder.recipe)
+
+
 def read_root(folder: Folder) -> None:
     """Take over what config_sentence_transformers.json says of a whole model: dimensions, similarity, prompts."""
     config = read_optional(folder.path / ROOT)
@@ -274,8 +280,8 @@ def warn_of_plain(path: Path, pooling: str | None) -> None:
 # By the class's name. A further kind of module is one more line.
 Reader = Callable[[Folder, Path], None]
 NOTHING: Reader = lambda folder, path: None  # noqa: E731 (does nothing when nothing is trained, or has no settings)
-FIRST: dict[str, Reader] = {TRANSFORMER: add_transformer}
-BARE: dict[str, Reader] = {TABLE: NOTHING, RECURRENT: NOTHING}
+FIRST: dict[str, Reader] = {TRANSFORMER: add_transformer, TABLE: NOTHING}
+BARE: dict[str, Reader] = {RECURRENT: NOTHING}
 AFTER_A_TRANSFORMER: dict[str, Reader] = {
     "Pooling": add_pooling,
     "Dense": add_step(read_dense),
@@ -283,5 +289,5 @@ AFTER_A_TRANSFORMER: dict[str, Reader] = {
     "Normalize": add_step(read_normalise),
     "Dropout": NOTHING,
 }
-AFTER_OTHERS: dict[str, Reader] = {"Normalize": NOTHING}
+AFTER_OTHERS: dict[str, Reader] = {"Normalize": add_unit_length}
 FOLLOWING = {TRANSFORMER: AFTER_A_TRANSFORMER, TABLE: AFTER_OTHERS, RECURRENT: AFTER_OTHERS}

@@ -1,10 +1,12 @@
 """Texts to token vectors, as a late-interaction model makes them: a vector a token, not one a text."""
 
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from fmbench.backend import Forward
 from fmbench.errors import UsageError, first_line
 from fmbench.search.maxsim import TokenVectors
 
@@ -90,13 +92,13 @@ class LateCompute(Compute):
         found: torch.Tensor = self.late_head(hidden.float())
         return found
 
-    def _batch(self, tokens: Tokens, batch: Batch, excluded: int, timings: Timings) -> "torch.Tensor":
+    def _batch(self, tokens: Tokens, batch: Batch, excluded: int, timings: Timings, forward: Forward) -> "torch.Tensor":
         """Compute one batch: the vectors (t, dimensions) of its texts' kept tokens, one text after the other."""
         assert isinstance(tokens, LateTokens)  # noqa: S101  what the encoder's tokenizers make
         with timings.stage("collate"):
             placed = self._platform.place(late_inputs(tokens, batch, self._padding_id, self.types))
         with timings.stage("forward"):
-            hidden = hidden_states(self._forward(placed))
+            hidden = hidden_states(forward(placed))
             self._platform.observe()
         with timings.stage("pool"):
             hidden = hidden if self._platform.runs_torch else hidden.cpu()
@@ -114,8 +116,10 @@ class LateCompute(Compute):
 
         starts = np.concatenate([[0], np.cumsum(tokens.kept)])[tokens.starts]
         result = np.empty((int(starts[-1]), self.late_dimension), dtype=np.float32)
-        with self._lock, self._inference():
-            found = [(batch, self._run(tokens, batch, 0, timings)) for batch in self._batches(tokens, budget)]
+        every = list(self._batches(tokens, budget))
+        computed = self._computed(tokens, every, 0, timings, len(every))
+        with self._lock, self._inference(), contextlib.closing(computed):
+            found = list(computed)
             with timings.stage("pool"):
                 for batch, vectors in found:
                     rows = np.concatenate([np.arange(starts[at], starts[at + 1]) for at in batch.positions])

@@ -2,11 +2,12 @@
 
 import dataclasses
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fmbench import backend
 from fmbench.backend import Backend
 from fmbench.errors import UsageError
+from fmbench.identity import identify
 from fmbench.options import Arguments
 from fmbench.sentence_folder import ROOT
 from fmbench.source import Source, locate, named_folder, snapshot
@@ -32,11 +33,13 @@ class EncoderPlan:
 
     @classmethod
     def of(
-        cls, arguments: Arguments, recipe: Recipe | None = None, query_side: bool = False, late: bool = False
-    ) -> "EncoderPlan":
+        cls, arguments: Arguments, recipe: Recipe | None = None, query_side: bool = False, table: bool = False,
+        late: bool = False,
+    ) -> "EncoderPlan":  # fmt: skip
         """Check a command line without importing torch. `query_side` is as `folder.read` takes it.
 
-        `late`: whether a late-interaction model will do, whose texts have a vector a token.
+        `table`: whether a table of token vectors will do, which has no network; `late`: whether a late-interaction
+        model, whose texts have a vector a token.
         Raises UsageError and PlatformError.
         """
         platform = backend.find(arguments.platform)
@@ -46,6 +49,13 @@ class EncoderPlan:
         path = named_folder(arguments)
         folder = late_folders.read(path) or folders.read(path, query_side)
         if folder is not None and folder.kind != folders.TRANSFORMER:
+            if not (query_side or table):
+                raise UsageError(
+                    f"{path}: is a table of token vectors, with no network to run; `fmbench retrieve` takes it, and "
+                    "`fmbench distill` as --query_model"
+                )
+            if not query_side:
+                folders.say_prompts(folder, recipe or Recipe())
             return cls(arguments, recipe or Recipe(), platform, Source("folder", str(folder.first), {}), folder)
         name = f"{arguments.model_name}/{folder.transformer}" if folder and folder.transformer else arguments.model_name
         source = locate(dataclasses.replace(arguments, model_name=name))
@@ -63,6 +73,11 @@ class EncoderPlan:
             folder = Folder(path)
         folders.say_prompts(folder, said)
         return cls(arguments, said, platform, source, folder)
+
+    def model_facts(self) -> dict[str, Any]:
+        """Return the facts of the model that are known before it is loaded. Reads its files, and imports torch."""
+        found = identify(self.source, self.arguments.evaluated(), self.folder.path).facts()
+        return {**found, "weights": self.arguments.weights, "model_source": self.source.kind}
 
     def prompt(self, role: Role) -> str:
         """Return what stands before each text of a role."""

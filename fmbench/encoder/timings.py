@@ -4,7 +4,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from fmbench import lines
@@ -59,6 +59,11 @@ class Timings:
     def took(self, name: str, seconds: float) -> None:
         """Add seconds to a phase."""
         self.phases[name] = self.phases.get(name, 0.0) + seconds
+
+    def within(self, seconds: float) -> "Timings":
+        """Return the same counts, with stages that ran side by side and took so many seconds together."""
+        spent = sum(self.seconds.values())
+        return replace(self, seconds={name: seconds * one / spent for name, one in self.seconds.items()})
 
     def phase_lines(self, **where: Any) -> list[lines.JsonLine]:
         """Return a PHASE line a phase; `where` says what they belong to."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from fmbench import positions
-from fmbench.backend import UNPADDED
+from fmbench.backend import UNPADDED, Forward
 from fmbench.errors import UsageError, one_line
 
 from .batches import Batch
@@ -49,7 +49,7 @@ class UnpaddedCompute(Compute):
         try:
             with self._inference():
                 padded = hidden_states(self._forward(self._platform.place(inputs))).float().cpu()
-                found = self._states(self._place(tokens, batch)).float().cpu()
+                found = hidden_states(self._forward(self._place(tokens, batch)))[0].float().cpu()
         except UsageError:
             raise
         except Exception as error:  # it takes no positions, or hands on nothing to its attention
@@ -65,14 +65,14 @@ class UnpaddedCompute(Compute):
                 f"vectors, {least} is wanted); leave it out"
             )
 
-    def _batch(self, tokens: Tokens, batch: Batch, excluded: int, timings: Timings) -> "torch.Tensor":
+    def _batch(self, tokens: Tokens, batch: Batch, excluded: int, timings: Timings, forward: Forward) -> "torch.Tensor":
         """Compute one batch."""
         with timings.stage("collate"):
             placed = self._place(tokens, batch)
             lengths = tokens.lengths[batch.positions]
             spans = self._platform.place({"spans": spans_of(lengths, excluded)})["spans"]
         with timings.stage("forward"):
-            hidden = self._states(placed)
+            hidden = hidden_states(forward(placed))[0]
             self._platform.observe()
         with timings.stage("pool"):
             vectors = self._finish(pool_row(hidden, spans, self._modes))
@@ -86,10 +86,6 @@ class UnpaddedCompute(Compute):
         """Return a batch as the model takes it, where the model wants it."""
         row = one_row(tokens, batch.positions, self._padding_id, self._first, self.types)
         return {**self._platform.place(row), "max_length_q": max(batch.length, 1)}
-
-    def _states(self, placed: dict[str, Any]) -> "torch.Tensor":
-        """Return the last hidden states (tokens, d) of a placed row."""
-        return hidden_states(self._forward(placed))[0]
 
 
 def one_row(tokens: Tokens, texts: "np.ndarray", padding_id: int, first: int, types: bool) -> "dict[str, torch.Tensor]":

@@ -211,6 +211,8 @@ BROKEN = {
     "computes what torch does on the": {"prepare": changed(lambda hidden: hidden * float("nan"))},
     "computes what torch .* padding left out": {"prepare": without_mask},
     "synchronize: waits": {"prepare": late},
+    "streams: returns a list": {"streams": lambda self, batches: None},
+    "streams: each computes": {"streams": lambda self, batches: [lambda batch: SimpleNamespace()]},
     "two of the class in one process": {"prepare": shared},
     "model_facts: returns": {"model_facts": lambda self: {1: "x"}},
     "memory: returns Memory": {"memory": lambda self: Memory(-1)},
@@ -234,7 +236,7 @@ def boom(*arguments):
 
 RAISING = ("unavailable", "disturbances", "computes_fast", "choices", "check", "fixed_shapes", "candidates", "setup",
            "facts", "prepare", "identity", "computes_in", "reset_memory", "energy", "place", "warm_up", "synchronize",
-           "observe", "graph", "model_facts", "memory", "free_bytes", "recover")  # fmt: skip
+           "observe", "graph", "streams", "model_facts", "memory", "free_bytes", "recover")  # fmt: skip
 
 
 @pytest.mark.parametrize("method", RAISING)

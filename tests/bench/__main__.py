@@ -14,10 +14,12 @@ from tests.bench import (
     process_log,
     processes,
     proof,
+    quality,
     search,
     search_memory,
     startup,
     truth,
+    ways,
 )
 
 Row = tuple[str, str, str]
@@ -48,9 +50,9 @@ def rows() -> Iterator[Row]:
     yield from dashboard.rows()
     yield from search.rows()
     yield from search_memory.rows()
-    if encode.CORPUS.is_file():
+    if ways.CORPUS.is_file():
         yield from encode.rows()
-        yield from encode.quality()
+        yield from quality.quality()
         yield from processes.rows()
         yield from busy.rows()
     for what, seconds, peak_bytes in large_log.rows():

@@ -28,7 +28,7 @@ def serve(way: str, count: int) -> None:
         spin_briefly()
     import torch
 
-    from tests.bench.encode import documents, load, model_folder, seconds
+    from tests.bench.ways import documents, load, model_folder, seconds
 
     torch.set_num_threads(THREADS)
     encode: Callable

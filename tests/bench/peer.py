@@ -1,5 +1,7 @@
 """An encoder of somebody else, in an environment of its own: `python peer.py NAME MODEL THREADS EXPORTS TEXTS`.
 
+`python peer.py versions` prints those of its libraries instead.
+
 NAME is one of PEERS. A line with a JSON list of texts is answered by one with [seconds, vectors]. What is exported is
 kept in the folder EXPORTS; what learns from texts reads those of the JSON lines TEXTS. Imports nothing of fmbench.
 """
@@ -8,6 +10,7 @@ import json
 import os
 import sys
 import time
+from importlib import metadata
 from pathlib import Path
 
 # What its users can choose, and the type that it computes in here, where OpenVINO takes bfloat16 by itself.
@@ -15,6 +18,10 @@ PEERS = {
     "torch": "float32", "bf16": "bfloat16", "onnx": "float32", "onnx O3": "float32", "onnx int8": "int8",
     "openvino f32": "float32", "openvino": "bfloat16", "openvino int8": "int8", "fastembed": "float32",
 }  # fmt: skip
+LIBRARIES = (
+    "torch", "transformers", "sentence-transformers", "optimum", "optimum-onnx", "optimum-intel", "onnxruntime",
+    "openvino", "nncf", "fastembed",
+)  # fmt: skip
 LONGEST = 256  # tokens of a text, as the folder of all-MiniLM-L6-v2 has it
 FILES = {
     "onnx O3": "model_O3.onnx", "onnx int8": "model_qint8_avx512_vnni.onnx",
@@ -93,8 +100,15 @@ def fastembed(threads, exports):
     return lambda texts: np.array(list(model.embed(texts)))
 
 
+def versions():
+    """Return the versions of the libraries that are there."""
+    return {one.name: one.version for one in metadata.distributions() if one.name in LIBRARIES}
+
+
 def main():
     """Answer until the input ends."""
+    if sys.argv[1:] == ["versions"]:
+        return print(json.dumps(versions()))
     name, folder, threads, exports, texts = sys.argv[1:]
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what libraries print is no answer

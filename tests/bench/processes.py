@@ -16,7 +16,7 @@ from fmbench import lines
 from fmbench.encoder import CHUNK
 from fmbench.stats import median
 
-from .encode import CORPUS, DATA, WAYS, calibration, model_folder
+from .ways import CORPUS, DATA, WAYS, calibration, model_folder
 
 PROCESSES, ROUNDS = 2, 3
 MEASURED = ("eager torch, fp32", "ONNX Runtime, int8", "OpenVINO, int8")

@@ -235,7 +235,7 @@ LAYER = {"in_features": DIMENSION, "out_features": 4, "activation_function": "to
             modules(("x.Transformer", ""), ("x.Router", "1")),
             "module 1 is a .*Router, which is not supp",
         ),
-        ("modules.json", modules(("x.StaticEmbedding", "")), "module 0 is a .*StaticEmbedding"),
+        ("modules.json", modules(("x.CNN", "")), "module 0 is a .*CNN"),
         ("modules.json", modules(("x.Pooling", "1_Pooling")), "module 0 is a .*Pooling"),
         ("modules.json", modules(("custom.Transformer", "")), "module 0 is a custom.Transformer, which is not supp"),
         ("modules.json", [{"type": "sentence_transformers.models.Transformer"}], "module 0 has no type and path"),
