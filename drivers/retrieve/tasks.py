@@ -14,6 +14,7 @@ from fmbench.distributed import Group
 from fmbench.distributed.environment import read_launch, said_once, with_device
 from fmbench.distributed.local import share_of_threads, start_ranks
 from fmbench.encoder import CHUNK, EncoderPlan
+from fmbench.encoder.late import LateEncoder
 from fmbench.errors import UsageError
 from fmbench.ranking.evaluation import Evaluation
 from fmbench.ranking.measures import evaluate as judge
@@ -27,6 +28,7 @@ from .arguments import RetrieveArguments, parse_arguments
 from .compression import CompressedSearch, check_compression, quality
 from .data import check_all, open_datasets
 from .files import check_files, folder_of, output_folder, say_written, write_json, write_rankings
+from .late import LateSearched, check_late
 from .mining import Scores, mined_from, pair_scores, rules_of
 from .retrieval import Retrieval
 from .searching import Searched
@@ -84,8 +86,10 @@ def run_here(task: str, work: Work, argv: Sequence[str]) -> int:
         return start_ranks(arguments.processes, ["retrieve", task, *argv])
     spin_briefly()
     datasets = open_datasets(arguments)
-    plan = EncoderPlan.of(with_device(arguments, launch), arguments.recipe, table=True)
-    if task != "encode":
+    plan = EncoderPlan.of(with_device(arguments, launch), arguments.recipe, table=True, late=True)
+    if plan.folder.late is not None:
+        check_late(arguments, plan.folder.path)
+    elif task != "encode":
         plan.similarity(arguments.similarity)
     check_files(arguments)
     with (
@@ -259,9 +263,11 @@ def mine_dataset(retrieval: Retrieval, dataset: Dataset) -> None:
     say_written("negatives", paths)
 
 
-def searched(retrieval: Retrieval, dataset: Dataset) -> Searched:
+def searched(retrieval: Retrieval, dataset: Dataset) -> Searched | LateSearched:
     """Return a data set to search: encoded before, where a cache or the command line asks for it, else meanwhile."""
     arguments = retrieval.arguments
+    if isinstance(retrieval.encoder, LateEncoder):
+        return LateSearched(retrieval, dataset)
     again = arguments.special_docids is not None or bool(arguments.compress)  # the vectors are read more than once
     before = arguments.precompute_corpus_embs or arguments.encoding_cache_dir is not None or again
     return Searched(retrieval, dataset, before)

@@ -2,7 +2,7 @@
 
 import copy
 import dataclasses
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fmbench import host, model, torch_settings
@@ -52,16 +52,13 @@ class Encoder:
         arguments = plan.arguments.evaluated()
         torch_settings.check_compile(arguments.options["compile"])
         torch_settings.Settings([(arguments.options, arguments.threads)]).activate(0)
-        tokenizer, loaded, limit = load(plan, arguments)
+        tokenizer, loaded, limit = load(plan, arguments, pooler=plan.folder.late is None)
         self.recipe = resolved(plan, tokenizer, limit)
-        self._tokenizers = {
-            role: Tokenizer(tokenizer, self.recipe.prompt(role) or "", self.recipe.max_length(role)) for role in ROLES
-        }
+        self._tokenizers = {role: self._tokenizer(tokenizer, role) for role in ROLES}
         drops = (Normalise,) if self.recipe.normalise is False else ()
         steps = [step for step in plan.folder.steps if not isinstance(step, drops)]
         lengths = fixed_lengths(plan, limit, arguments, self.recipe)
-        computed = UnpaddedCompute if loaded.config._attn_implementation == UNPADDED else Compute
-        self._compute = computed(plan, loaded, arguments, self.recipe, steps, tokenizer, lengths)
+        self._compute = self._compute_class(loaded)(plan, loaded, arguments, self.recipe, steps, tokenizer, lengths)
         self.arguments = arguments
         self.steps = tuple(steps)  # what the folder's further modules do with pooled vectors
         self.platform = plan.platform
@@ -79,6 +76,14 @@ class Encoder:
     def load(cls, arguments: Arguments, recipe: Recipe | None = None) -> "Encoder":
         """Check a command line and load its model. Raises UsageError and PlatformError."""
         return cls(EncoderPlan.of(arguments, recipe))
+
+    def _tokenizer(self, tokenizer: Any, role: Role) -> Tokenizer:
+        """Return what makes tokens of a role's texts."""
+        return Tokenizer(tokenizer, self.recipe.prompt(role) or "", self.recipe.max_length(role))
+
+    def _compute_class(self, loaded: Any) -> Callable[..., Compute]:
+        """Return what makes vectors of tokens."""
+        return UnpaddedCompute if loaded.config._attn_implementation == UNPADDED else Compute
 
     def with_prompt(self, prompt: str) -> "Encoder":
         """Return this encoder, its model and timings shared, with one prompt before all texts. Raises UsageError."""

@@ -13,6 +13,7 @@ from fmbench.sentence_folder import ROOT
 from fmbench.source import Source, locate, named_folder, snapshot
 
 from . import folder as folders
+from . import late_folder as late_folders
 from .folder import Folder
 from .recipe import POOLINGS, ROLES, Recipe, Role
 
@@ -32,11 +33,13 @@ class EncoderPlan:
 
     @classmethod
     def of(
-        cls, arguments: Arguments, recipe: Recipe | None = None, query_side: bool = False, table: bool = False
-    ) -> "EncoderPlan":
+        cls, arguments: Arguments, recipe: Recipe | None = None, query_side: bool = False, table: bool = False,
+        late: bool = False,
+    ) -> "EncoderPlan":  # fmt: skip
         """Check a command line without importing torch. `query_side` is as `folder.read` takes it.
 
-        `table`: whether a table of token vectors will do, which has no network.
+        `table`: whether a table of token vectors will do, which has no network; `late`: whether a late-interaction
+        model, whose texts have a vector a token.
         Raises UsageError and PlatformError.
         """
         platform = backend.find(arguments.platform)
@@ -44,7 +47,7 @@ class EncoderPlan:
             raise UsageError(f"--platform {platform.name}: no model runs there, so there are no vectors")
         platform.check(arguments)
         path = named_folder(arguments)
-        folder = folders.read(path, query_side)
+        folder = late_folders.read(path) or folders.read(path, query_side)
         if folder is not None and folder.kind != folders.TRANSFORMER:
             if not (query_side or table):
                 raise UsageError(
@@ -60,9 +63,11 @@ class EncoderPlan:
             raise UsageError(f"{arguments.model_name}: the catalogue has no tokenizer; texts need a model's folder")
         if source.kind == "hub":
             path = snapshot(source.location, arguments)
-            folder = folders.read(path, query_side)
+            folder = late_folders.read(path) or folders.read(path, query_side)
         said = recipe or Recipe()
         check(said, source)
+        if folder is not None and folder.late is not None:
+            late_folders.check_use(said, path, late)
         if folder is None:
             folders.warn_of_plain(path, None if said.pooling else folders.assumed_pooling(source.config))
             folder = Folder(path)

@@ -60,7 +60,7 @@ SEARCHING = Schema({
     "queries": count("Queries searched.", needed=True),
     "documents": count("Documents searched.", needed=True),
     "k": count("Documents retrieved a query.", needed=True),
-    "similarity": text("`dot` or `cosine`."),
+    "similarity": text("`dot`, `cosine`, or `maxsim` of a late-interaction model."),
     "ignore_identical_ids": IDENTICAL_IDS,
     "engine": text("What searched."),
     "seconds": number("Wall clock of the search of all queries at once, without any encoding.", "seconds"),
