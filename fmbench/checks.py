@@ -35,7 +35,7 @@ class Checked:
 def check_encoder(arguments: Arguments, recipe: Recipe) -> Checked:
     """Check a command line that encodes texts; a model that is yet to be downloaded is left to the command."""
     if named_folder(arguments).is_dir():
-        return Checked(EncoderPlan.of(arguments, recipe, late=True).platform, arguments)
+        return Checked(EncoderPlan.of(arguments, recipe, late=True, sparse=True).platform, arguments)
     platform = backend.find(arguments.platform)
     platform.check(arguments)
     return Checked(platform, arguments)

@@ -27,6 +27,7 @@ from .late import LateSearched, check_late
 from .mining import Scores, mined_from, rules_of
 from .retrieval import Retrieval
 from .searching import Searched
+from .sparse import SparseSearched, check_sparse
 
 Work = Callable[[Retrieval, Dataset], None]
 
@@ -80,9 +81,11 @@ def run_here(task: str, work: Work, argv: Sequence[str]) -> int:
         return start_ranks(arguments.processes, ["retrieve", task, *argv])
     spin_briefly()
     datasets = open_datasets(arguments)
-    plan = EncoderPlan.of(with_device(arguments, launch), arguments.recipe, late=True)
+    plan = EncoderPlan.of(with_device(arguments, launch), arguments.recipe, late=True, sparse=True)
     if plan.folder.late is not None:
         check_late(arguments, plan.folder.path)
+    elif plan.folder.sparse is not None:
+        check_sparse(arguments, plan.folder.path)
     elif task != "encode":
         plan.similarity(arguments.similarity)
     check_predictions(arguments)
@@ -206,9 +209,11 @@ def mine_dataset(retrieval: Retrieval, dataset: Dataset) -> None:
     say_written("negatives", paths)
 
 
-def searched(retrieval: Retrieval, dataset: Dataset) -> Searched | LateSearched:
+def searched(retrieval: Retrieval, dataset: Dataset) -> Searched:
     """Return a data set to search: encoded before, where a cache or the command line asks for it, else meanwhile."""
     arguments = retrieval.arguments
     if isinstance(retrieval.encoder, LateEncoder):
         return LateSearched(retrieval, dataset)
+    if retrieval.sparse:
+        return SparseSearched(retrieval, dataset)
     return Searched(retrieval, dataset, arguments.precompute_corpus_embs or arguments.encoding_cache_dir is not None)
