@@ -19,6 +19,8 @@ INDEX_BYTES = 8_000_000_000  # beyond, single queries are not timed: all vectors
 class Searched:
     """A data set whose queries are encoded, and whose corpus is encoded before the search or while it goes on."""
 
+    nonzeros: float | None = None  # of a sparse vector
+
     def __init__(self, retrieval: Retrieval, dataset: Dataset, precompute: bool) -> None:
         """Encode the queries, and the corpus where its vectors are to be there before the search."""
         self._retrieval, self._dataset = retrieval, dataset
@@ -85,6 +87,7 @@ class Searched:
             "seconds": round(seconds, 6),
             "queries_per_second": round(queries / seconds, 3) if seconds else None,
             "latency_ms": self._latency(k),
+            **({} if self.nonzeros is None else {"nonzeros_per_document": round(self.nonzeros, 3)}),
         }))  # fmt: skip
 
     def _latency(self, k: int) -> dict[str, float] | None:

@@ -32,6 +32,7 @@ from .late import LateSearched, check_late
 from .mining import Scores, mined_from, pair_scores, rules_of
 from .retrieval import Retrieval
 from .searching import Searched
+from .sparse import SparseSearched, check_sparse
 
 Work = Callable[[Retrieval, Dataset], None]
 
@@ -86,9 +87,11 @@ def run_here(task: str, work: Work, argv: Sequence[str]) -> int:
         return start_ranks(arguments.processes, ["retrieve", task, *argv])
     spin_briefly()
     datasets = open_datasets(arguments)
-    plan = EncoderPlan.of(with_device(arguments, launch), arguments.recipe, table=True, late=True)
+    plan = EncoderPlan.of(with_device(arguments, launch), arguments.recipe, table=True, late=True, sparse=True)
     if plan.folder.late is not None:
         check_late(arguments, plan.folder.path)
+    elif plan.folder.sparse is not None:
+        check_sparse(arguments, plan.folder.path)
     elif task != "encode":
         plan.similarity(arguments.similarity)
     check_files(arguments)
@@ -263,11 +266,13 @@ def mine_dataset(retrieval: Retrieval, dataset: Dataset) -> None:
     say_written("negatives", paths)
 
 
-def searched(retrieval: Retrieval, dataset: Dataset) -> Searched | LateSearched:
+def searched(retrieval: Retrieval, dataset: Dataset) -> Searched:
     """Return a data set to search: encoded before, where a cache or the command line asks for it, else meanwhile."""
     arguments = retrieval.arguments
     if isinstance(retrieval.encoder, LateEncoder):
         return LateSearched(retrieval, dataset)
+    if retrieval.sparse:
+        return SparseSearched(retrieval, dataset)
     again = arguments.special_docids is not None or bool(arguments.compress)  # the vectors are read more than once
     before = arguments.precompute_corpus_embs or arguments.encoding_cache_dir is not None or again
     return Searched(retrieval, dataset, before)

@@ -16,7 +16,7 @@ from .budget import Budget
 from .compute import Compute, Kept, collate, fixed_lengths, hidden_states
 from .loading import identity, load
 from .plan import EncoderPlan
-from .recipe import ROLES, Recipe, Role
+from .recipe import POOLINGS, ROLES, Recipe, Role
 from .steps import Normalise
 from .threads import ahead
 from .timings import Timings
@@ -83,7 +83,10 @@ class Encoder:
 
     def _compute_class(self, loaded: Any) -> Callable[..., Compute]:
         """Return what makes vectors of tokens."""
-        return UnpaddedCompute if loaded.config._attn_implementation == UNPADDED else Compute
+        unpadded = loaded.config._attn_implementation == UNPADDED
+        if unpadded and self.recipe.pooling and self.recipe.pooling[0] not in POOLINGS:
+            raise UsageError(f"--model:attn_implementation {UNPADDED}: is not for sparse models; take sdpa")
+        return UnpaddedCompute if unpadded else Compute
 
     def with_prompt(self, prompt: str) -> "Encoder":
         """Return this encoder, its model and timings shared, with one prompt before all texts. Raises UsageError."""

@@ -14,6 +14,7 @@ from fmbench.json_file import JsonFile, read_optional, read_required
 from fmbench.sentence_folder import LIBRARY, MODULES, ROOT, TRANSFORMER_CONFIGS, Module, check_inside, listed
 
 from .recipe import POOLINGS, ROLES, Recipe, Role
+from .sparse import Splade
 from .steps import Step, read_dense, read_layer_norm, read_normalise
 
 if TYPE_CHECKING:
@@ -37,6 +38,9 @@ POOLING_SIZES = ("embedding_dimension", "word_embedding_dimension")
 # folder has none, so that neither its default prompt nor `passage` or `corpus` is ever theirs.
 PROMPT_NAMES: dict[Role, str] = {"query": "query", "passage": "document"}
 TRANSFORMER, TABLE, RECURRENT = "Transformer", "StaticEmbedding", "RecurrentModule"  # what a folder begins with
+MASKED = "MLMTransformer"  # a Transformer that does FILL_MASK, as earlier versions wrote it
+FEATURES, FILL_MASK = "feature-extraction", "fill-mask"  # what a Transformer does
+OUTPUTS = {FEATURES: "last_hidden_state", FILL_MASK: "logits"}
 OURS = "fmbench.sentence_module.RecurrentModule"
 OWN_MODULES = (OURS, "fmbench.distill.sentence_module.RecurrentModule")  # the second in folders of earlier versions
 
@@ -46,7 +50,7 @@ class Folder:
     """What a folder says. `kind` is its first module; `transformer` is where that, with its tokenizer, is below `path`.
 
     `similarity` is as it is written there; `prompts` are all that are published, by name; `late` is what makes a vector
-    a token, where that is what the model is for.
+    a token, and `sparse` what makes one number a word, where that is what the model is for.
     """
 
     path: Path
@@ -61,6 +65,8 @@ class Folder:
     lower_case: bool = False
     tokenizer_options: dict[str, Any] = field(default_factory=dict)
     late: "LateInteraction | None" = None
+    logits: bool = False  # whether the first module hands out those of words, not hidden states
+    sparse: Splade | None = None
 
     @property
     def first(self) -> Path:
@@ -118,6 +124,8 @@ def assembled(path: Path, modules: Sequence[Module], query_side: bool) -> Folder
         if position == 0:
             folder.kind, folder.transformer = module.name, module.path.removeprefix(".")
         reader(folder, path / module.path)
+    if folder.kind == TRANSFORMER and folder.logits != (folder.sparse is not None):
+        raise UsageError(f"{path}/{MODULES}: a masked language model and SpladePooling belong together")
     if folder.kind == TRANSFORMER and folder.recipe.pooling is None:
         raise UsageError(f"{path}/{MODULES}: no Pooling module says how tokens become a text's vector")
     return folder
@@ -150,24 +158,39 @@ def take_transformer(folder: Folder, config: JsonFile) -> None:
     folder.tokenizer_options = {key: value for key, value in options.items() if key != "trust_remote_code"}
     if "model_max_length" in options:
         folder.max_length = None  # what the tokenizer is told goes before
-    check_transformer(config, config.path.parent)
+    folder.logits = check_transformer(config, config.path.parent) == FILL_MASK
     folder.recipe = Recipe(
         query_max_length=config.count("query_length"), passage_max_length=config.count("document_length")
     )
 
 
-def check_transformer(config: JsonFile, path: Path) -> None:
-    """Refuse what does not read plain text, and say what is not taken over."""
-    task = config.text("transformer_task") or "feature-extraction"
+def check_transformer(config: JsonFile, path: Path) -> str:
+    """Refuse what does not read plain text, say what is not taken over, and return what the module does."""
+    task = config.text("transformer_task") or FEATURES
     modalities = config.object("modality_config")
-    outputs = modalities.object("text").texts("method_output_name") or ["last_hidden_state"]
-    plain = task == "feature-extraction" and "message" not in modalities.values
+    outputs = modalities.object("text").texts("method_output_name") or [OUTPUTS.get(task, "")]
+    plain = task in OUTPUTS and "message" not in modalities.values
     plain = plain and config.text("module_output_name") in (None, "token_embeddings")
-    if not plain or outputs != ["last_hidden_state"]:
+    if not plain or outputs != [OUTPUTS[task]]:
         raise UsageError(f"{path}: this kind of Transformer module is not supported; only one that reads plain text")
     for name in NOT_TAKEN_OVER:
         if config.object(name).values:
             warn(f"{path}: {name} {dict(config.object(name).values)} is not taken over; say it with --model:")
+    return task
+
+
+def add_masked(folder: Folder, path: Path) -> None:
+    """Take over what a module of earlier versions says, which is a masked language model by its name."""
+    add_transformer(folder, path)
+    folder.kind, folder.logits = TRANSFORMER, True
+
+
+def add_splade(folder: Folder, path: Path) -> None:
+    """Take over how logits become a sparse vector."""
+    if folder.recipe.pooling is not None:
+        raise UsageError(f"{folder.path}/{MODULES}: {path.name} is a second Pooling module, which is not supported")
+    folder.sparse = Splade.read(path)
+    folder.recipe = Recipe(pooling=(folder.sparse.name,), include_prompt=True).over(folder.recipe)
 
 
 def add_pooling(folder: Folder, path: Path) -> None:
@@ -213,9 +236,9 @@ def read_root(folder: Folder) -> None:
     """Take over what config_sentence_transformers.json says of a whole model: dimensions, similarity, prompts."""
     config = read_optional(folder.path / ROOT)
     kind = config.text("model_type")
-    if kind not in (None, "SentenceTransformer"):
+    if kind not in (None, "SentenceTransformer" if folder.sparse is None else "SparseEncoder"):
         raise UsageError(f"{config.path}: is of a {kind}; only a SentenceTransformer makes one vector a text")
-    folder.similarity = config.text("similarity_fn_name") or "cosine"
+    folder.similarity = config.text("similarity_fn_name") or ("cosine" if folder.sparse is None else "dot")
     folder.recipe = Recipe(truncate_dim=config.count("truncate_dim")).over(folder.recipe)
     take_prompts(folder, config)
 
@@ -280,10 +303,11 @@ def warn_of_plain(path: Path, pooling: str | None) -> None:
 # By the class's name. A further kind of module is one more line.
 Reader = Callable[[Folder, Path], None]
 NOTHING: Reader = lambda folder, path: None  # noqa: E731 (does nothing when nothing is trained, or has no settings)
-FIRST: dict[str, Reader] = {TRANSFORMER: add_transformer, TABLE: NOTHING}
+FIRST: dict[str, Reader] = {TRANSFORMER: add_transformer, MASKED: add_masked, TABLE: NOTHING}
 BARE: dict[str, Reader] = {RECURRENT: NOTHING}
 AFTER_A_TRANSFORMER: dict[str, Reader] = {
     "Pooling": add_pooling,
+    "SpladePooling": add_splade,
     "Dense": add_step(read_dense),
     "LayerNorm": add_step(read_layer_norm),
     "Normalize": add_step(read_normalise),

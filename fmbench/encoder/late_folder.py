@@ -164,6 +164,8 @@ def read_modules(path: Path, root: JsonFile, read_following: Following) -> Folde
     folder = Folder(path, transformer=first.path.removeprefix("."), similarity=MAX_SIM)
     config = transformer_config(path / first.path)
     take_transformer(folder, config)
+    if folder.logits:
+        raise UsageError(f"{config.path}: is a masked language model; late interaction is of hidden states")
     take_prompts(folder, root)
     read_following(folder, root, config, following)
     return folder
