@@ -190,7 +190,7 @@ def write_quality(retrieval: Retrieval, dataset: Dataset, top: TopK, found: Eval
 
 
 def compress(retrieval: Retrieval, dataset: Dataset, found: Searched, top: TopK, exact: Evaluation | None) -> None:
-    """Search the vectors compressed as the command line asks, and print a VEC line each. Every rank takes part."""
+    """Search the vectors compressed as the command line asks, and print a CODE line each. Every rank takes part."""
     arguments = retrieval.arguments
     if not arguments.compress or found.documents is None:
         return
@@ -199,7 +199,7 @@ def compress(retrieval: Retrieval, dataset: Dataset, found: Searched, top: TopK,
             continue
         judgement = judged(ranking.run(), dataset, arguments) if exact is not None else None
         row |= quality(exact, judgement) if exact is not None and judgement is not None else {}
-        retrieval.log.write(lines.JsonLine("VEC", {"dataset": dataset.name, **row}))
+        retrieval.log.write(lines.JsonLine("CODE", {"dataset": dataset.name, **row}))
         if arguments.output_dir is not None:
             write_rankings(arguments, dataset, ranking, vectors_named(row))
 
