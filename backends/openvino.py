@@ -48,7 +48,7 @@ class OpenvinoBackend(Backend):
     install = "pip install 'fmbench[openvino]'"
     distributions = ("torch", "openvino")
     always_compiles = True
-    pads_one = True
+    padding_step = 16
     yields = True
 
     @classmethod
