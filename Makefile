@@ -7,8 +7,9 @@ PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c co
 MODEL  ?= ibm-granite/granite-embedding-125m-english
 CLASS  ?= RobertaModel
 REPS   ?= 10
+MEASURED ?= build/measured
 
-.PHONY: help run test lint format types bench trials measure results clean
+.PHONY: help run test lint format types parity bench trials measure results clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -47,14 +48,19 @@ format: $(VENV)/.lint ## rewrite to the house style
 types: $(VENV)/.lint ## check types
 	$(BIN)/mypy fmbench drivers backends process
 
+parity: $(VENV)/.test ## hold it against the programs that it follows, where variables name them (tests/parity)
+	$(BIN)/python -m pytest tests/parity
+
 bench: $(VENV)/.test ## measure fmbench itself (docs/benchmarks.md)
 	$(BIN)/python -m tests.bench
 
 trials: $(VENV)/.test ## try what docs/reliability.md promises, and count (half an hour)
 	$(BIN)/python -m tests.trials
 
-measure: $(VENV)/.test ## measure what results/ publishes, on this machine (an hour)
-	@PATH="$(CURDIR)/$(BIN):$$PATH" results/measure.sh
+measure: $(VENV)/.test ## measure what results/ publishes, on this machine (hours); SWEEP='--set batch_sizes=1' for a part
+	@STORE=$(MEASURED) THREADS=$${THREADS:-$$(nproc)} $(BIN)/fmbench sweep results/speed.yaml --trust-file $(SWEEP)
+	@$(BIN)/python -m fmbench.process.publishing.page $(MEASURED)
+	@echo "$(MEASURED)/README.md is the page; to publish: fmbench results add $(MEASURED)/*/*/driver.log.gz; make results" >&2
 
 results: $(VENV)/.run ## rewrite results/README.md and its plots from the published logs
 	@$(BIN)/python -m fmbench.process.publishing.page results

@@ -1,6 +1,7 @@
 """The CPU: what torch runs on everywhere. Calls return finished results, so there is nothing to wait for."""
 
 import os
+import re
 import shutil
 from typing import Any
 
@@ -19,6 +20,10 @@ INT8 = (
     f"{FLOAT32} --model:quantization_config@ "
     "'transformers.TorchAoConfig(torchao.quantization.Int8DynamicActivationInt8WeightConfig())'"
 )
+LIBRARIES = {
+    "mkl": re.compile(r"Math Kernel Library Version ([\d.]+)"),
+    "onednn": re.compile(r"MKL-DNN v([\d.]+)"),
+}
 
 
 class CpuBackend(Backend):
@@ -26,6 +31,7 @@ class CpuBackend(Backend):
 
     name = "cpu"
     summary = "torch on the host's cores"
+    plain = True
     unpadded = True  # the reference, to test what CUDA does
     synonyms = ("host", "x86", "x86_64", "amd64", "arm", "aarch64", "intel", "torch", "pytorch", "eager")
 
@@ -99,10 +105,12 @@ class CpuBackend(Backend):
         return self._rapl.read()
 
     def facts(self) -> dict[str, Any]:
-        """Return which instructions torch's kernels use."""
+        """Return which instructions torch's kernels use, and which libraries it was built with multiply matrices."""
         import torch
 
-        return {"device": "cpu", "cpu_capability": torch.backends.cpu.get_cpu_capability()}
+        built = {name: found.search(torch.__config__.show()) for name, found in LIBRARIES.items()}
+        libraries = {name: found and found[1] for name, found in built.items()}
+        return {"device": "cpu", "cpu_capability": torch.backends.cpu.get_cpu_capability(), **libraries}
 
 
 def asks_openvino(arguments: Arguments) -> bool:

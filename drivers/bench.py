@@ -1,24 +1,33 @@
 """Measuring the shapes of one run, one after the other, and printing what each gave."""
 
+import gzip
+import json
+import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fmbench import counters, lines
 from fmbench.cgroup import ControlGroups, Periods
 from fmbench.console import Progress, warn
 from fmbench.counters import Counter, handover
 from fmbench.errors import first_line
+from fmbench.facts import discreet
 from fmbench.measure import Clock, Shape, Subject, SubjectError, TokenGenerator, repeat
 from fmbench.roofline import Ceiling
 from fmbench.session import LogWriter
 from fmbench.stopping import Rule, Stopping
 from fmbench.summary import INTERVAL_LIMIT, Summary
 from fmbench.torch_settings import CompilationWatch
+from fmbench.whole_file import write_whole
 
 from . import report
 from .report import Block
 from .variant import Variant
+
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass(frozen=True)
@@ -183,7 +192,22 @@ class Bench:
             with torch.profiler.profile() as profiler:
                 variant.forward(batch)
                 variant.platform.synchronize()
-            profiler.export_chrome_trace(str(path))
-            path.stat()  # torch only prints where it could not write
+            write_trace(profiler, path, variant.arguments.disclose)
         except Exception as error:  # the figures are printed already; a trace is an extra
             warn(f"no trace of {shape.input_size} / {shape.batch_size}: {type(error).__name__}: {first_line(error)}")
+
+
+def write_trace(profiler: "torch.profiler.profile", path: Path, disclose: bool) -> None:
+    """Write what a profiler saw as Chrome JSON, packed where the name ends in .gz.
+
+    Torch puts the host's name and this machine's folders into it, which only --disclose leaves there.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        raw = Path(folder, "trace.json")
+        profiler.export_chrome_trace(str(raw))
+        trace = {**json.loads(raw.read_bytes()), "traceName": str(path)}
+    if not disclose:
+        trace.pop("host_name", None)
+        trace = discreet(trace)
+    content = json.dumps(trace).encode()
+    write_whole(path, gzip.compress(content) if path.suffix == ".gz" else content)

@@ -74,7 +74,7 @@ def check(argv: Sequence[str]) -> Checked:
     arguments = parse_arguments(command.words, PROGRAM)
     first = plan(command, arguments, PROGRAM, say=lambda text: None)[0]
     check_profile(arguments.profile, arguments.resume)
-    return Checked(first.platform, arguments, partial(model_facts, first))
+    return Checked(first.platform, arguments, partial(model_facts, first), resume="resume")
 
 
 def model_facts(variant: VariantPlan) -> dict[str, Any]:

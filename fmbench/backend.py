@@ -59,6 +59,7 @@ class Backend(ABC):
     synonyms: ClassVar[tuple[str, ...]] = ()  # what else its users may call it, in small letters: for a suggestion
     compiler: ClassVar[str | None] = None  # the backend of torch.compile that belongs to this platform, if one does
     always_compiles: ClassVar[bool] = False  # True where the platform is a compiler, asked for or not
+    plain: ClassVar[bool] = False  # True where torch alone computes, on the host: the same with every version of it
     runs_torch: ClassVar[bool] = True  # False where plain torch operations do not reach the device
     inference_mode: ClassVar[bool] = True  # False where torch.inference_mode is refused; gradients are then just off
     tokens_per_batch: ClassVar[int] = 1024  # of texts sorted by length: what keeps the device busy, padding included
@@ -83,10 +84,10 @@ class Backend(ABC):
         Raises UsageError for the command line and PlatformError where the platform is not usable here.
         """
         if self.single_shape and len(arguments.shapes) > 1 and not arguments.isolate:
-            inputs, batches = (len(set(sizes)) for sizes in zip(*arguments.shapes, strict=True))
+            given = dict(arguments.given)
             raise UsageError(
                 f"--platform {self.name} runs one shape a process: give one value to --input_sizes and one to "
-                f"--batch_sizes, not {inputs} and {batches}, or add --isolate"
+                f"--batch_sizes, not {given['input_sizes']} and {given['batch_sizes']}, or add --isolate"
             )
         if arguments.isolate and not self.in_subprocess:
             raise UsageError(

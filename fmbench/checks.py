@@ -6,8 +6,10 @@ the command, and returns a `Checked`, or raises UsageError or PlatformError as t
 
 import contextlib
 import io
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from fmbench import backend, plugins
@@ -24,30 +26,60 @@ GROUP = "fmbench.checks"
 class Checked:
     """A command line that would run here: its platform and its arguments.
 
-    `model` returns the facts of the model that can be told without running it; that reads its files.
+    `model` returns the facts of model and data that can be told without running it; that reads their files. `more` are
+    words that a command needs beside those that were typed, so that its log is its standard output. `resume` is the
+    option that names a log to go on with, where there is one.
     """
 
     platform: Backend
     arguments: Arguments
     model: Callable[[], Mapping[str, Any]] = dict
+    more: tuple[str, ...] = ()
+    resume: str | None = None
 
 
-def check_encoder(arguments: Arguments, recipe: Recipe) -> Checked:
-    """Check a command line that encodes texts; a model that is yet to be downloaded is left to the command."""
+def check_encoder(arguments: Arguments, recipe: Recipe, table: bool = False) -> Checked:
+    """Check a command line that encodes texts; a model that is yet to be downloaded is left to the command.
+
+    `table` is as `EncoderPlan.of` takes it.
+    """
     if named_folder(arguments).is_dir():
-        return Checked(EncoderPlan.of(arguments, recipe).platform, arguments)
+        plan = EncoderPlan.of(arguments, recipe, table=table, late=True, sparse=table)
+        return Checked(plan.platform, arguments, plan.model_facts)
     platform = backend.find(arguments.platform)
     platform.check(arguments)
     return Checked(platform, arguments)
 
 
-def check_of(run: str) -> plugins.Plugin:
-    """Return what checks the command lines of a command. Raises UsageError for one that has none."""
+@cache
+def known() -> dict[str, plugins.Plugin]:
+    """Return what checks command lines, by command."""
     found, _ = plugins.discover(GROUP)
-    known = {name.replace(".", " "): plugin for name, plugin in found.items()}
-    if run not in known:
-        raise UsageError(f"run: no command {run!r} can be a cell{nearest(run, known)} (known: {', '.join(known)})")
-    return known[run]
+    return {name.replace(".", " "): plugin for name, plugin in found.items()}
+
+
+@cache
+def check_of(run: str) -> Callable[[Sequence[str]], Checked]:
+    """Return what checks the command lines of a command; behind its name may be words that belong to no argument.
+
+    Raises UsageError for a command that has none.
+    """
+    words = split(run)
+    for length in range(len(words), 0, -1):
+        if plugin := known().get(" ".join(words[:length])):
+            load, more = plugin.load, words[length:]
+            if any(word.startswith("-") for word in more):
+                raise UsageError(f"run: {run!r}: arguments stand in `with`, by name")
+            return lambda argv: load()([*more, *argv])
+    raise UsageError(f"run: no command {run!r} can be a cell{nearest(run, known())} (known: {', '.join(known())})")
+
+
+def split(run: str) -> list[str]:
+    """Return the words of a command, as a shell reads them. Raises UsageError."""
+    try:
+        return shlex.split(run)
+    except ValueError:
+        raise UsageError(f"run: {run}: a quote is not closed") from None
 
 
 def check_command(run: str, words: Sequence[str]) -> Checked:
@@ -55,7 +87,5 @@ def check_command(run: str, words: Sequence[str]) -> Checked:
 
     Raises UsageError and PlatformError.
     """
-    check = check_of(run)
     with contextlib.redirect_stderr(io.StringIO()):
-        checked: Checked = check.load()(words)
-    return checked
+        return check_of(run)(words)

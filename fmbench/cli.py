@@ -18,10 +18,12 @@ SUMMARIES = {
     "doctor": "check this machine and installation, and say what to fix",
     "driver": "measure how fast a model runs on a platform (also installed as `driver`)",
     "fidelity": "compare what a model computed: bitwise, by tolerance, and what it did to rankings",
+    "load": "measure a service of embeddings under load, and whether its vectors are still right",
     "models": "list the models that --weights random builds without a download",
     "process": "turn the driver's log into JSON or another format (also installed as `process`)",
     "results": "keep logs with their results, find them again, ask them questions in SQL",
     "retrieve": "encode, search, evaluate, mine: does a model still retrieve, and how fast?",
+    "serve": "serve a model on any platform over HTTP: a reference for load tests",
     "show": "print results as a table, or the medians of groups of them",
     "sweep": "run many command lines that one file describes, resume them, keep them in one store",
 }

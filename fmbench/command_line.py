@@ -2,10 +2,11 @@
 
 A sub-option is `--SET:KEY[:KEY...][@] VALUE`, or `--SET:KEY...=VALUE`. Keys nest into dictionaries. Quotes around a key
 protect `:`, `=`, `@` and blanks in it; inside quotes a backslash protects the next character. `@` marks the value as a
-Python expression, otherwise it is a string. Nothing here evaluates anything or imports torch: an expression stays an
-`Expression` until `fmbench.expressions` is asked for its value.
+Python expression, otherwise it is a string, but for the literals of LITERAL. Nothing here evaluates anything or imports
+torch: an expression stays an `Expression` until `fmbench.expressions` is asked for its value.
 """
 
+import ast
 import dataclasses
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -16,6 +17,7 @@ from fmbench.errors import UsageError, nearest
 from fmbench.secrets import Hide, hidden, masked, remember
 
 SUBOPTION = re.compile(r"--[^\s:=]+:")
+LITERAL = ("torch.call", "torch.set")  # no setting of torch is the text "False": fmwork reads these as Python, too
 
 Tree = dict[str, Any]
 
@@ -75,8 +77,8 @@ def split_key(option: str) -> tuple[list[str], bool]:
 def parse_suboptions(pairs: Sequence[tuple[str, str | None]], sets: Sequence[str]) -> dict[str, Tree]:
     """Build one nested dictionary a set from `(option, value)` pairs.
 
-    Leaves are strings, or `Expression` where the option ends in `@`. Raises UsageError for an unknown set, a
-    missing value, a repeated option, and an option above or below another one that has a value.
+    Leaves are strings, or `Expression` where the option ends in `@` and for a literal of LITERAL. Raises UsageError for
+    an unknown set, a missing value, a repeated option, and an option above or below another one that has a value.
     """
     trees: dict[str, Tree] = {name: {} for name in sets}
     for option, value in pairs:
@@ -87,8 +89,18 @@ def parse_suboptions(pairs: Sequence[tuple[str, str | None]], sets: Sequence[str
             )
         if value is None:
             raise UsageError(f"{option}: the value is missing (one that begins with -- is written {option}=VALUE)")
+        evaluate = evaluate or (name in LITERAL and is_literal(value))
         insert(trees[name], keys, Expression(value) if evaluate else value, option)
     return trees
+
+
+def is_literal(text: str) -> bool:
+    """Whether a text is a Python literal: a number, a quoted string, True, None, or a container of such."""
+    try:
+        ast.literal_eval(text.strip())
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        return False
+    return True
 
 
 def insert(tree: Tree, keys: Sequence[str], leaf: str | Expression, option: str) -> None:

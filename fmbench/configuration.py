@@ -23,7 +23,7 @@ DIGITS = 6
 # What was asked of a configuration, and how its texts were brought to it.
 ASKED = {
     "task", "timed", "seed", "data", "texts", "passages", "queries", "recipe", "prompts", "similarity", "dimensions",
-    "query_models", "captures", "differing", "head", "head_digest", "variant",
+    "query_models", "captures", "differing", "head", "head_digest", "variant", "client", "serving", "dimension",
 }  # fmt: skip
 # What follows from other facts, or says where they are from. A model's parts are under its digest.
 DERIVED = {

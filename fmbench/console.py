@@ -61,11 +61,15 @@ class Progress:
         self._next = 0.0 if self._terminal else time.monotonic() + apart
         self._shown = False
 
+    @property
+    def is_due(self) -> bool:
+        """Whether it is time to say how far it is."""
+        return time.monotonic() >= self._next
+
     def show(self, text: str) -> None:
         """Say how far it is, if it is time to."""
-        now = time.monotonic()
-        if now >= self._next:
-            self._next = now + self._every
+        if self.is_due:
+            self._next = time.monotonic() + self._every
             self._shown = self._terminal
             shown = one_line(visible(masked_message(text)))
             tell(self._stream, f"\r\x1b[K{shown}" if self._terminal else f"{shown}\n")

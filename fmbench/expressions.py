@@ -12,7 +12,7 @@ from typing import Any
 from fmbench.command_line import Expression, leaves
 from fmbench.errors import UsageError, first_line, nearest
 
-OPTIONAL = ("torchao",)  # imported where an expression names it
+OPTIONAL = ("torchao", "os", "argparse")  # imported where an expression names it; fmwork's see the last two
 NAMES = ("torch", "transformers", "args")
 
 

@@ -44,7 +44,11 @@ THREADS = re.compile(r".*_NUM_THREADS")
 FOLDERS = re.compile(r"(?<![^\s:,;=])[~/][^\s:,;]*/")
 
 # The first versions did not print these; nobody knows what they were.
-LATER = ("cpu_stepping", "variables", "torch_settings", "recipe", "head_digest", "data", "query_models")
+LATER = ("cpu_stepping", "variables", "torch_settings", "recipe", "head_digest", "data", "query_models", "mkl",
+         "onednn")  # fmt: skip
+SOURCE = Path(__file__).resolve().parent
+MEASURES = ("fmbench", "drivers", "backends")  # folders of a checkout
+COMMIT = re.compile("[0-9a-f]{7,40}")
 SHA256 = re.compile("[0-9a-f]{64}")
 DIGEST, MODEL = "model_digest", "model_parts"
 
@@ -75,14 +79,23 @@ def software_facts(extra: tuple[str, ...] = ()) -> dict[str, Any]:
 @cache
 def commit() -> str | None:
     """Return the git commit of a checkout that fmbench runs from, with + where files differ; None if installed."""
-    folder = Path(__file__).resolve().parent
-    if not (folder.parent / ".git").exists():
+    if not (SOURCE.parent / ".git").exists():
         return None
     try:
-        head = git(folder, "rev-parse", "--short=12", "HEAD")
-        return head + ("+" if git(folder, "status", "--porcelain", "--untracked-files=no") else "")
+        head = git(SOURCE, "rev-parse", "--short=12", "HEAD")
+        return head + ("+" if git(SOURCE, "status", "--porcelain", "--untracked-files=no") else "")
     except (OSError, subprocess.SubprocessError):
         return None
+
+
+@cache
+def measures_alike(one: str | None, other: str | None) -> bool:
+    """Whether nothing that measures differs between two commits of this checkout; of files that differ nobody knows."""
+    commits = [name for name in (one, other) if name and COMMIT.fullmatch(name)]
+    try:
+        return len(commits) == 2 and not git(SOURCE.parent, "diff", "--name-only", *commits, "--", *MEASURES)
+    except (OSError, subprocess.SubprocessError):
+        return False
 
 
 def git(folder: Path, *arguments: str) -> str:

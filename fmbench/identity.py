@@ -7,10 +7,11 @@ the files are no part of a model, nor is how it is computed (dtype, attention, d
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from fmbench.digest import digest_of_files, digest_of_json, weights_files
+from fmbench.digest import digest_of_files, digest_of_json, seen, weights_files
 from fmbench.errors import UsageError
 from fmbench.facts import DIGEST, MODEL
 from fmbench.options import Arguments
@@ -207,8 +208,17 @@ def found(folder: Path, patterns: Iterable[str]) -> list[Path]:
 
 
 def digest_of_contents(folder: Path, files: Iterable[Path]) -> str | None:
-    """Return the digest over files' names below a folder and what they say; None for no file."""
-    said = {path.relative_to(folder).as_posix(): content(path) for path in files}
+    """Return the digest over files' names below a folder and what they say; None for no file.
+
+    Files that were read before, and are what they were, are not read again: a tokenizer has megabytes.
+    """
+    return digest_of_said(folder, tuple((path, seen(path)) for path in files))
+
+
+@cache
+def digest_of_said(folder: Path, files: tuple[tuple[Path, tuple[int, ...]], ...]) -> str | None:
+    """Return the digest over what files say that were seen."""
+    said = {path.relative_to(folder).as_posix(): content(path) for path, _ in files}
     return digest_of_json(said) if said else None
 
 

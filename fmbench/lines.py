@@ -203,6 +203,7 @@ CORE = ("LOG", "ENV", "PHASE", "ERR", "CELL")
 # The kind is no part of the match: another line may begin in what looks like one.
 FIRST = re.compile(r"FMWORK (?=([A-Z][A-Z0-9_]*)(?: |$))")
 UTF16 = re.compile(rb"\xff\xfe[\x01-\x7f]\x00|\xfe\xff\x00[\x01-\x7f]")  # a byte order mark, and a plain letter
+VARIABLE = re.compile(r"FMWORK ENV (?!\{)")  # of fmwork's runner, which lists its whole environment before the log
 BANNER = re.compile(r"^RUN (\d{1,12}) / (\d{1,12})$")
 
 
@@ -250,7 +251,8 @@ def parse_whole(
 
     A killed run leaves half a line, and the next run begins right behind it. `ended` says that the text has its line
     end, `exact` that the log is one of ours, where a line's last figure has all its decimals (`270.9` may be cut).
-    `complain` hears the kind of a line before it that is not whole, and why; `known` is as for `parse_line`.
+    `complain` hears the kind of a line before it that is not whole, and why, but of VARIABLE in a log that is none of
+    ours; `known` is as for `parse_line`.
     """
     for found in FIRST.finditer(text):
         try:
@@ -265,7 +267,8 @@ def parse_whole(
                 return line
             raise LineError("the figures are cut off" if ended else "the log ends within the line")
         except LineError as error:
-            complain(found[1], str(error))
+            if exact or not VARIABLE.match(text, found.start()):
+                complain(found[1], str(error))
     return None
 
 

@@ -139,7 +139,7 @@ def take_dtype(options: dict[str, Any], source: Source) -> "torch.dtype | None":
     named = [options.pop(key) for key in DTYPE_KEYS if key in options]
     wanted, where = named[0] if named else AUTO, "--model:dtype"
     if wanted in (AUTO, None):
-        wanted = next(filter(None, map(source.config.get, DTYPE_KEYS)), None)
+        wanted = source.dtype
         where = f"{source.location}: config.json: dtype"
     if wanted is None:
         return None

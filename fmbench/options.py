@@ -2,8 +2,10 @@
 
 import argparse
 import dataclasses
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, Self
 
@@ -20,14 +22,14 @@ SETS = ("compile", "model", "platform", "torch.call", "torch.set")
 SUBOPTION_HELP = """\
 sub-options:
   --SET:KEY VALUE               a string
-  --SET:KEY@ EXPRESSION         a Python expression; it may name torch, transformers, torchao, args
+  --SET:KEY@ EXPRESSION         a Python expression; it may name torch, transformers, torchao, os, args
   --SET:KEY:KEY...=VALUE        keys nest into dictionaries; quotes protect a ':' in a key
 
   --compile:...                 arguments of torch.compile (any of them turns --compile on)
   --model:...                   arguments of from_pretrained, or of the configuration for random weights
   --platform:...                options of the platform (see docs/how-to)
   --torch.call:NAME@ VALUE      calls torch.NAME(VALUE); a tuple is positional, a dictionary keyword arguments
-  --torch.set:NAME@ VALUE       assigns torch.NAME
+  --torch.set:NAME@ VALUE       assigns torch.NAME; in both, a literal such as False needs no @
 
 examples:
   --compile:backend inductor --compile:options:freezing@ True
@@ -45,6 +47,11 @@ class ModelArguments:
     model_class: str = MODEL_CLASS
     model_root: str | None = None
     weights: str = "pretrained"
+
+    @property
+    def model_path(self) -> str:
+        """The name below the root, under fmwork's name for it: expressions may say `args.model_path`."""
+        return os.path.join(self.model_root or "", self.model_name)  # noqa: PTH118 (a text, as fmwork's)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -298,6 +305,7 @@ class SpeedArguments(ShapeArguments, TimingArguments, ComparisonArguments, Outpu
         return False
 
 
+@cache
 def build_parser(program: str) -> Parser:
     """Return the parser of the speed driver's fixed arguments."""
     parser = Parser(

@@ -13,7 +13,7 @@ from fmbench.suggestions import DTYPES, nearest_argument
 
 MOST = 2**31 - 1
 MOST_THREADS = 1024
-UNITS = {"s": 1, "m": 60, "h": 3600}  # of a time, in seconds
+UNITS = {"ms": 1e-3, "s": 1, "m": 60, "h": 3600}  # of a time, in seconds
 
 
 class Once(argparse.Action):
@@ -133,8 +133,8 @@ def share(text: str) -> float:
 
 
 def duration(text: str) -> float:
-    """Read a number of seconds above zero: `90`, `90s`, `1.5m` or `1h`."""
-    unit = text[-1:] if text[-1:] in UNITS else ""
+    """Read a number of seconds above zero: `90`, `90s`, `1.5m`, `1h` or `20ms`."""
+    unit = next((unit for unit in UNITS if text.endswith(unit)), "")
     try:
         number = float(text.removesuffix(unit)) * UNITS.get(unit, 1)
     except ValueError:
@@ -142,6 +142,11 @@ def duration(text: str) -> float:
     if not 0 < number < float("inf"):
         raise argparse.ArgumentTypeError(f"{text!r} is not above zero")
     return number
+
+
+def delay(text: str) -> float:
+    """Read a number of seconds that may be zero, as `duration` does: `0` or `5ms`."""
+    return 0.0 if text == "0" else duration(text)
 
 
 def paths(text: str) -> tuple[Path, ...]:

@@ -1,8 +1,9 @@
 """Finding plug-ins by name, through entry points. Listing imports none of them."""
 
 import importlib.metadata
+import sys
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 from fmbench.errors import FmbenchError, first_line
@@ -47,6 +48,13 @@ def discover(group: str) -> tuple[dict[str, Plugin], list[str]]:
 
     A name of our own cannot be taken over by another distribution.
     """
+    plugins, warnings = discovered(group, tuple(sys.path))
+    return dict(plugins), list(warnings)
+
+
+@cache
+def discovered(group: str, _: tuple[str, ...]) -> tuple[dict[str, Plugin], list[str]]:
+    """Return what a group has while Python looks in these places: looking takes as long as many command lines."""
     found = [Plugin(entry_point) for entry_point in importlib.metadata.entry_points(group=group)]
     found.sort(key=lambda plugin: (plugin.name, not is_ours(plugin)))
     plugins: dict[str, Plugin] = {}

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 EXACT_PAIRS = 25  # up to so many pairs the signed-rank test counts every case
 EXACT_ORDERS = 400  # up to this product of the two counts the U test does
 FEWEST = 8  # of fewer values no order says anything
+FINEST = 1e-9  # no shift of logarithms of durations is told more finely
 BLOCK = 2**18  # values ranked at once
 
 
@@ -102,7 +103,7 @@ def shift_reaching(differences: "np.ndarray", z: float) -> float:
 
     centred = differences - np.median(differences)
     low, high = 0.0, float(np.abs(centred).max())
-    while high - low > high / 1000:
+    while high - low > max(high / 1000, FINEST):  # where any shift will do, high goes to 0
         middle = (low + high) / 2
         shifted = centred + middle
         low, high = (low, middle) if signed_rank_z(shifted[shifted != 0]) >= z else (middle, high)

@@ -280,18 +280,25 @@ def masked_tree(tree: Mapping[str, Any], hide: Hide) -> dict[str, Any]:
 
 def remember(words: Sequence[str]) -> None:
     """Take over the secrets of a command line: whoever quotes one later, a library too, does not say it."""
+    for place, word in enumerate(words):
+        _typed.update(secrets_at(word, words[place + 1] if place + 1 < len(words) else ""))
+
+
+@functools.lru_cache(maxsize=4096)
+def secrets_at(word: str, follows: str) -> frozenset[str]:
+    """Return the secrets in a word of a command line, and in its value where that is the next word."""
+    found: set[str] = set()
 
     def take(secret: str) -> str:
-        _typed.add(secret.strip("'\""))
+        found.add(secret.strip("'\""))
         return MASK
 
-    for place, word in enumerate(words):
-        option, sign, value = word.partition("=")
-        if word.startswith("--") and not sign:
-            value = words[place + 1] if place + 1 < len(words) else ""
-        if word.startswith("--") and not value.startswith("--"):
-            masked(option, value, take)
-        masked_text(word, take)
+    option, sign, value = word.partition("=")
+    value = value if sign else follows
+    if word.startswith("--") and not value.startswith("--"):
+        masked(option, value, take)
+    masked_text(word, take)
+    return frozenset(found)
 
 
 def masked_message(text: str) -> str:

@@ -45,7 +45,7 @@ ADAPTER = "adapter_config.json"
 PICKLED_WEIGHTS = ("pytorch_model.bin", "pytorch_model.bin.index.json")
 PROBE_SECONDS = 5.0
 # What a hub model's folder is read from, beside the weights that transformers fetches itself.
-HUB_FILES = ("*.json", "*/*.json", "*.txt", "*.model", "*.py", "[1-9]_*/*.safetensors")
+HUB_FILES = ("*.json", "*/*.json", "*.txt", "*.model", "*.py", "artifact.metadata", "[1-9]_*/*.safetensors")
 MOST_LAYERS = 10_000  # far beyond every model; one by one they are made before anything else could fail
 LAYERS = ("num_hidden_layers", "num_layers", "n_layer", "n_layers", "encoder_layers", "decoder_layers",
           "num_decoder_layers")  # fmt: skip
@@ -64,6 +64,12 @@ class Source:
     location: str
     config: Mapping[str, Any]
     trusted: bool = False
+
+    @property
+    def dtype(self) -> str | None:
+        """The type of numbers that the configuration names, as torch has it; None where it names none."""
+        found = next(filter(None, map(self.config.get, DTYPE_KEYS)), None)
+        return found.removeprefix("torch.") if isinstance(found, str) else None
 
     @property
     def claimed_length(self) -> int | None:
@@ -113,7 +119,7 @@ def locate(arguments: Arguments) -> Source:
 
 def named_folder(arguments: Arguments) -> Path:
     """Return the folder that a command line means, if it means one."""
-    return Path(arguments.model_root or "", arguments.model_name).expanduser()
+    return Path(arguments.model_path).expanduser()
 
 
 def hub_hint(arguments: Arguments) -> str:

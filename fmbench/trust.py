@@ -1,11 +1,10 @@
 """Arguments that a file holds, and nobody typed: a log, a sweep. A file is data, so that nothing in it may run code."""
 
-import ast
 import re
 import shlex
 from collections.abc import Collection
 
-from fmbench.command_line import Argument, CommandLine
+from fmbench.command_line import Argument, CommandLine, is_literal
 from fmbench.errors import UsageError
 from fmbench.secrets import MASK
 
@@ -39,8 +38,4 @@ def is_data(argument: Argument, flags: Collection[str] = (), expressions: bool =
 
 def is_plain(expression: str) -> bool:
     """Whether an expression is a Python literal, or the name of something."""
-    try:
-        ast.literal_eval(expression)
-    except (ValueError, SyntaxError, RecursionError, MemoryError):
-        return NAMED.fullmatch(expression) is not None
-    return True
+    return is_literal(expression) or NAMED.fullmatch(expression) is not None

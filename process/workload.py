@@ -34,7 +34,9 @@ GROUP = "fmbench.workloads"
 ORDER = (
     "choice",
     "speed",
+    "load",
     "retrieval",
+    "quality",
     "distillation",
     "fidelity",
 )  # in which tables stand; what others bring comes after
@@ -138,6 +140,7 @@ class Workload(ABC):
     name: ClassVar[str]
     gauges: ClassVar[Sequence[Gauge]] = ()  # besides those of every row (openmetrics.COMMON)
     labels: ClassVar[Mapping[str, str]] = {}  # of gauges: the columns that tell the rows of one configuration apart
+    charted: ClassVar[str | None] = None  # a column below which all numbers are told to trackers by their own names
     answers: ClassVar[bool] = False  # whether its tables open with what to run: then nothing else says it
     panel: ClassVar[str | None] = None  # JavaScript of the dashboard's panel
     columns: ClassVar[Sequence[Column]] = ()  # what its rows say of a configuration

@@ -1,20 +1,25 @@
-"""A fake platform, named so: torch on the CPU, with a noisy delay in every call, and wrong vectors on request."""
+"""A fake platform, named so: torch on the CPU, with a noisy delay in every call, wrong vectors on request, 10 watts."""
 
 import random
 import time
 from pathlib import Path
 
 from fmbench.backend import Backend, Candidate
+from fmbench.counters import Counter
 
+WATTS = 10
 METADATA = "Metadata-Version: 2.1\nName: fmbench-noisy\nVersion: 0\n"
 
 
 class NoisyBackend(Backend):
-    """`milliseconds` a call, times a log-normal `noise`; with `wrong`, every token has the first one's states."""
+    """`milliseconds` a call, times a log-normal `noise`; with `wrong`, every token has the first one's states.
+
+    `pace` delays nothing: tests say that a text took so many milliseconds.
+    """
 
     name = "noisy"
     summary = "a fake: torch on the CPU, delayed"
-    options = ("milliseconds", "noise", "wrong")
+    options = ("milliseconds", "noise", "pace", "wrong")
     numbered = True  # so that it is what the reference runs on
 
     @classmethod
@@ -38,6 +43,9 @@ class NoisyBackend(Backend):
             return output
 
         return forward
+
+    def energy(self):
+        return Counter(WATTS * time.perf_counter(), "fake", None)
 
     def facts(self):
         return {"device": "noisy", "simulated": "the noisy backend is a fake"}

@@ -12,10 +12,12 @@ COMMANDS = (
     "doctor",
     "driver",
     "fidelity",
+    "load",
     "models",
     "process",
     "results",
     "retrieve",
+    "serve",
     "show",
     "sweep",
 )

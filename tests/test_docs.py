@@ -6,6 +6,7 @@ usable here must exit with 3, which shows that its arguments parse. What cannot 
 """
 
 import functools
+import json
 import os
 import re
 import shlex
@@ -32,6 +33,7 @@ DOCS = ROOT / "docs"
 DOCUMENTS = [ROOT / "README.md", *sorted(DOCS.rglob("*.md")), *sorted((ROOT / "examples").rglob("*.md"))]
 
 PROGRAMS = ("driver", "process", "fmbench")
+SHELL = ("cut",)  # what else is run; a pipeline is what it begins with
 LANGUAGES = ("bash", "text", "python", "toml", "yaml", "json", "")
 # Commands that documents may show and this test does not run, each with its reason.
 NOT_RUN = {
@@ -128,7 +130,7 @@ def run_command(command, folder, environment):
     first = words(command)[0]
     if first == "make":
         script, expected, folder = f"make -n {' '.join(words(command)[1:])}", 0, ROOT
-    elif first in PROGRAMS:
+    elif first in (*PROGRAMS, *SHELL):
         script, expected = f"{command}\n{CHECK_PIPELINE}", expected_exit(command)
     else:
         assert is_allowed_unrun(command), f"{command}: the test knows no such command (see NOT_RUN)"
@@ -158,6 +160,32 @@ def prepare_retrieval(folder):
     write_collection(folder / "data" / "scifact")
 
 
+def prepare_ms_marco(folder):
+    """A tiny collection in the files of MS MARCO's passage ranking."""
+    pytest.importorskip("bm25s")
+    prepare_retrieval(folder)
+    source, target = folder / "data" / "scifact", folder / "msmarco"
+    target.mkdir()
+    documents, queries = (
+        [json.loads(line) for line in (source / f"{name}.jsonl").read_text().splitlines()]
+        for name in ("corpus", "queries")
+    )
+    write_columns(target / "collection.tsv", [(row["_id"], row["text"]) for row in documents])
+    for name, split in (("train", "train"), ("dev.small", "test")):
+        judged = [line.split("\t")[:2] for line in (source / "qrels" / f"{split}.tsv").read_text().splitlines()[1:]]
+        asked = {query for query, _ in judged}
+        write_columns(
+            target / f"queries.{name}.tsv", [(row["_id"], row["text"]) for row in queries if row["_id"] in asked]
+        )
+        write_columns(target / f"qrels.{name}.tsv", [(query, "0", document, "1") for query, document in judged])
+        triples = [(query, document, f"d{number}") for query, document in judged for number in range(3)]
+        write_columns(target / f"qidpidtriples.{name}.full.2.tsv", triples)
+
+
+def write_columns(path, rows):
+    path.write_text("".join("\t".join(row) + "\n" for row in rows))
+
+
 def prepare_sweep(folder):
     """The last sweep file that the document shows."""
     found = [block.body for block in blocks((DOCS / "how-to" / "sweep.md").read_text()) if block.language == "yaml"]
@@ -167,10 +195,12 @@ def prepare_sweep(folder):
 # What a reader has before the first command of a document.
 PREPARED = {
     "docs/tutorials/small-query-encoder.md": prepare_retrieval,
+    "docs/how-to/train-on-ms-marco.md": prepare_ms_marco,
     "docs/how-to/run-on-other-engines.md": prepare_retrieval,
     "docs/how-to/read-results.md": prepare_retrieval,
     "docs/how-to/sweep.md": prepare_sweep,
     "docs/how-to/choose-a-configuration.md": prepare_retrieval,
+    "docs/how-to/load.md": prepare_retrieval,
 }
 
 

@@ -12,7 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fmbench import rank_tests
-from fmbench.rank_tests import average_ranks, holm, mann_whitney_p, signed_rank_p, trend, two_sided, u_distribution
+from fmbench.rank_tests import (
+    average_ranks,
+    holm,
+    mann_whitney_p,
+    shift_reaching,
+    signed_rank_p,
+    trend,
+    two_sided,
+    u_distribution,
+)
 
 
 @pytest.mark.parametrize(("fewer", "more"), [(1, 1), (2, 3), (4, 4), (5, 6)])
@@ -101,6 +110,11 @@ def test_few_signed_ranks_are_counted_one_by_one(levels: int) -> None:
         mine = float(ranks[differences > 0].sum())
         low = sum(total <= min(mine, 45 - mine) for total in sums)
         assert signed_rank_p(differences) == pytest.approx(min(1.0, 2 * low / 2**9))
+
+
+def test_the_shift_of_differences_that_are_all_but_alike_is_found() -> None:
+    durations = np.array([[930_000, 930_929, 931_860] * 10, [1_000_000, 1_000_999, 1_002_000] * 10])
+    assert shift_reaching(np.log(durations[0] / durations[1]), 3.3) < 1e-6
 
 
 def test_no_difference_at_all_is_no_evidence() -> None:

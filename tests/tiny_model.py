@@ -44,6 +44,28 @@ def write_model(folder: Path, seed: int = 1, hidden_size: int = 32) -> Path:
     return folder
 
 
+def write_table(folder: Path, model: Path, length: int = LENGTH, normalised: bool = True, **root: object) -> Path:
+    """Write a StaticEmbedding of random rows of 16 numbers with a model's tokenizer; `root` is said of the whole."""
+    import torch
+    from safetensors.torch import save_file
+    from tokenizers import Tokenizer
+
+    rules = Tokenizer.from_file(str(model / "tokenizer.json"))
+    rules.enable_truncation(length)
+    (folder / "0_Static").mkdir(parents=True)
+    rules.save(str(folder / "0_Static" / "tokenizer.json"))
+    rows = torch.randn(rules.get_vocab_size(), 16, generator=torch.Generator().manual_seed(4))
+    save_file({"embedding.weight": rows}, folder / "0_Static" / "model.safetensors")
+    names = {"0_Static": "StaticEmbedding", **({"1_Normalize": "Normalize"} if normalised else {})}
+    modules = [
+        {"idx": place, "name": str(place), "path": path, "type": f"sentence_transformers.models.{name}"}
+        for place, (path, name) in enumerate(names.items())
+    ]
+    (folder / "modules.json").write_text(json.dumps(modules))
+    (folder / "config_sentence_transformers.json").write_text(json.dumps(root))
+    return folder
+
+
 def write_collection(folder: Path, documents: int = 30, queries: int = 6) -> Path:
     """Write a collection in BEIR's layout: a query is the beginning of the document that is relevant to it."""
     draw = random.Random(3)

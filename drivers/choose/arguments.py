@@ -19,6 +19,7 @@ PROGRAM = "fmbench choose"
 PROFILES = ("online", "bulk")
 BOTH = "both"
 KEEP, BUDGET, LOG = 0.99, 600.0, Path("choice.log")
+STDOUT = Path("-")
 OVERLAP = 0.98  # of the reference's ten best, where there are no judgements
 FORMATS = {".md": "markdown", ".html": "html", ".json": "json"}
 # What may change when the same command goes on.
@@ -30,6 +31,8 @@ what runs:
   another one that is at least as faithful leaves; the others go on until their order is known to 2% or the budget
   ends. What encodes faster is then held against the reference: vectors, top 10, nDCG@10. The answer is the fastest
   that is shown to keep enough; of those that cannot be told apart, the simplest.
+
+  Each has all threads, and the fastest are tried with fewer too; with --threads N all have so many.
 
   --profile online   one text at a time, from text to vector
   --profile bulk     texts a second, at the tokens a batch that are best for each
@@ -142,7 +145,8 @@ def add_own(parser: Parser) -> None:
         "(--documents makes it shorter)")  # fmt: skip
     add("--price", type=decimal, metavar="P", help="of an hour of this machine: gives the cost of a million tokens")
     add = adder(parser.add_argument_group("files"))
-    add("--log", type=Path, metavar="FILE", help=f"where every turn is kept, and taken up again (default: {LOG})")
+    add("--log", type=Path, metavar="FILE", help=f"where every turn is kept, and taken up again (default: {LOG}); - is "
+        "standard output, and the answer goes to stderr: as a cell of a sweep has it")  # fmt: skip
     add("--out", type=Path, metavar="FILE", help=f"write the answer too: {', '.join(FORMATS)} (for a ticket, with "
         "pictures, for --check)")  # fmt: skip
     add("--check", type=Path, metavar="FILE.json", help="measure what an earlier choice said to run again, and the "

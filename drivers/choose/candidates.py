@@ -18,7 +18,9 @@ from .arguments import ChooseArguments, ModelCommand, model_parser, parse_model
 
 REFERENCE = "cpu"  # where no accelerator is
 SHARED = ("model_name", "model_root", "model_class", "weights", "seed")
-FLOAT32 = CommandLine.parse(["--model:dtype@", "torch.float32"], ())  # a checkpoint of another type is widened
+FLOAT32 = "float32"
+DTYPE = "--platform {} --model:dtype@ torch.{}"
+DECIDED = ("compile", "model:dtype", "model:torch_dtype", "model:quantization_config")  # candidates differ in these
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +56,13 @@ def plan(arguments: ChooseArguments, calibration: Path | None) -> tuple[list[Pla
     here = {name: cls for name, cls in classes.items() if name in arguments.platforms or cls.why_not() is None}
     first = next((name for name, cls in classes.items() if cls.numbered and cls.why_not() is None), REFERENCE)
     base = base_of(arguments.command, first)
-    reference = Planned(f"{first} float32", "", "the reference: torch as it comes, nothing rounded", parse_model(base))
+    reference = Planned(
+        f"{first} {FLOAT32}", "", "the reference: torch as it comes, nothing rounded", parse_model(base)
+    )
     reference.plan()
     found = [reference]
+    if first in here and not arguments.only:
+        found += own_type(arguments.command, base, first)
     found += [planned(base, "", here_again(one, calibration)) for one in arguments.only]
     for name, cls in ({} if arguments.only else here).items():
         found += [one for one in proposed(base, name, cls, calibration) if not known(one, found)]
@@ -79,8 +85,27 @@ def here_again(one: Candidate, calibration: Path | None) -> Candidate:
 
 
 def base_of(command: CommandLine, platform: str) -> CommandLine:
-    """Return the reference's command line, of which the others are changes."""
-    return FLOAT32.with_(command).with_(CommandLine.parse(["--platform", platform], ()))
+    """Return the reference's command line, of which the others are changes. Raises UsageError for what they differ in.
+
+    A checkpoint of another type is widened.
+    """
+    for name, value in command.given:
+        if name.rstrip("@").startswith(DECIDED):
+            raise UsageError(
+                f"--{name}: the reference is float32 without a compiler, and every candidate has its own; add one with "
+                f"--vs {shlex.quote(f'--{name} {shlex.quote(value)}')}"
+            )
+    return command.with_(CommandLine.parse(shlex.split(DTYPE.format(platform, FLOAT32)), ()))
+
+
+def own_type(command: CommandLine, base: CommandLine, platform: str) -> Iterator[Planned]:
+    """Yield the model in the type that its checkpoint has, where that is not the reference's."""
+    own = parse_model(command.with_(CommandLine.parse(["--platform", platform], ())))
+    with quietly():
+        dtype = EncoderPlan.of(own, own.recipe).source.dtype
+    if dtype not in (None, FLOAT32):
+        reason = "the checkpoint's own type, which the reference is widened from"
+        yield planned(base, "", Candidate(f"{platform} {dtype}", DTYPE.format(platform, dtype), reason))
 
 
 def platforms(names: Iterable[str]) -> dict[str, type[Backend]]:
@@ -127,11 +152,16 @@ def planned(base: CommandLine, option: str, candidate: Candidate) -> Planned:
         return Planned(name, overrides, reason, None, str(error))
     found = Planned(name, overrides, reason, arguments)
     try:
-        with contextlib.redirect_stderr(io.StringIO()):  # what is said of a model's folder was said of the reference
+        with quietly():
             found.plan()
     except FmbenchError as error:
         return Planned(name, overrides, reason, None, str(error))
     return found
+
+
+def quietly() -> contextlib.AbstractContextManager[object]:
+    """Return a context without warnings: what is said of a model's folder was said of the reference."""
+    return contextlib.redirect_stderr(io.StringIO())
 
 
 def fewer_threads(base: Planned, command: CommandLine, threads: int) -> Planned:

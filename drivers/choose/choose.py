@@ -1,19 +1,22 @@
 """`fmbench choose`: which set-up to run a model with on this machine, for queries and in bulk."""
 
+import contextlib
 import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TextIO
 
 from fmbench import cached
+from fmbench.checks import Checked
 from fmbench.command_line import CommandLine
-from fmbench.console import Progress, note, run_main, warn
+from fmbench.console import Progress, note, reserved_stdout, run_main, warn
 from fmbench.ending import allow
 from fmbench.torch_settings import spin_briefly
 
 from . import candidates, texts
-from .arguments import FORMATS, KEEP, OVERLAP, PROGRAM, ChooseArguments, parse, the_parser
+from .arguments import FORMATS, KEEP, OVERLAP, PROGRAM, STDOUT, ChooseArguments, parse, the_parser
 from .chooser import Chooser
 from .log import ChoiceLog
 from .quality import Keep
@@ -38,20 +41,35 @@ def ladder(argv: Sequence[str]) -> int:
 def run(argv: Sequence[str]) -> int:
     """Read the command line, and choose."""
     arguments = parse(argv)
+    if arguments.log == STDOUT:
+        with reserved_stdout() as stdout, contextlib.redirect_stdout(sys.stderr):
+            return choose(arguments, stdout)
     if arguments.check is None or "log" in dict(arguments.given):
         return choose(arguments)
     with tempfile.TemporaryDirectory(prefix="fmbench-") as folder:  # a check measures; an earlier one's log would do
         return choose(replace(arguments, log=Path(folder, "check.log")))
 
 
-def choose(arguments: ChooseArguments) -> int:
-    """Race, judge and answer; return 1 where no candidate ran, or the answer of a check does not hold."""
+def check(argv: Sequence[str]) -> Checked:
+    """Return what a command line amounts to, on the platform of the reference. Raises UsageError and PlatformError."""
+    more = ("--log", str(STDOUT))
+    arguments = parse([*argv, *more])
+    planned, _ = candidates.plan(arguments, texts.read(arguments).calibration)
+    first = planned[0].plan()
+    return Checked(first.platform, replace(first.arguments, given=arguments.given), first.model_facts, more)
+
+
+def choose(arguments: ChooseArguments, stdout: TextIO | None = None) -> int:
+    """Race, judge and answer; return 1 where no candidate ran, or the answer of a check does not hold.
+
+    What is logged goes to `stdout` too, where that is given.
+    """
     subject = texts.read(arguments)
     planned, absent = candidates.plan(arguments, subject.calibration)
     keep, cache = keep_of(arguments, subject), arguments.encoding_cache_dir or cached.root() / VECTORS
     progress = Progress()
     spin_briefly()
-    with ChoiceLog.open(arguments) as log:
+    with ChoiceLog.open(arguments, stdout) as log:
         chooser = Chooser(arguments, subject, keep, planned, absent, log, progress)
         try:
             if not chooser.is_done:
@@ -61,7 +79,8 @@ def choose(arguments: ChooseArguments) -> int:
             progress.clear()
             if chooser.stand("standing"):
                 log.tell("show")
-            note(f"every turn so far is in {log.path}; the same command goes on")
+            if stdout is None:
+                note(f"every turn so far is in {log.path}; the same command goes on")
             raise
         finally:
             progress.clear()

@@ -85,8 +85,8 @@ def choose(race: Race, known: Mapping[str, Known]) -> Choice:
 
 def ties(race: Race, fastest: str, other: str) -> bool:
     """Whether another candidate cannot be told from the fastest; who left was surely slower than somebody."""
-    lane, found = race.lane(other), race.ratio(other, fastest)
-    return not (lane and lane.left) and (found is None or not found.apart)
+    lane = race.lane(other)
+    return not (lane and lane.left) and not race.is_slower(other, fastest)
 
 
 def why(race: Race, best: Place, enough: Sequence[Place], others: Sequence[str]) -> str:

@@ -22,6 +22,16 @@ WARM = 3.0  # seconds, in which online lengths of texts are met before the race
 ROLE: dict[str, Role] = {"online": "query", "bulk": "passage"}
 
 
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """What encoding some texts gave, and took: vectors (n, d), and joules where the platform counts them."""
+
+    vectors: "np.ndarray"
+    tokens: int
+    nanoseconds: int
+    joules: float | None
+
+
 @dataclass
 class Entrant:
     """A candidate; `why_not` says what keeps it from running. `set_up` comes first."""
@@ -102,8 +112,8 @@ class Entrant:
         for name, seconds in timings.phases.items():
             self.phases[name] = self.phases.get(name, 0) + seconds
 
-    def encode(self, texts: Sequence[str], profile: str) -> "tuple[np.ndarray, int, int] | None":
-        """Return the vectors of texts, the tokens, and nanoseconds; None where it failed, and then it is let go.
+    def encode(self, texts: Sequence[str], profile: str) -> "Encoded | None":
+        """Return what encoding texts gave, and took; None where it failed, and then it is let go.
 
         Online, one text after the other. What a compiler does on the way is in no turn.
         """
@@ -115,14 +125,16 @@ class Entrant:
         self.encoder.timings = timings
         parts = [[text] for text in texts] if profile == "online" else [texts]
         try:
-            start = clock.now()
+            before, start = self.encoder.platform.energy().joules, clock.now()
             vectors = [self.encoder.encode(part, ROLE[profile]) for part in parts]
             taken = clock.now() - start - round(timings.one_off * 1e9)
+            after = self.encoder.platform.energy().joules
             self._include(timings)
         except Exception as error:  # compilers fail with some shape, in their own ways
             self.fail(error)
             return None
-        return np.concatenate(vectors), timings.tokens, taken
+        joules = None if before is None or after is None or timings.one_off else after - before
+        return Encoded(np.concatenate(vectors), timings.tokens, taken, joules)
 
     def fail(self, error: Exception) -> None:
         """Keep why it cannot go on, and let its model go."""

@@ -1,14 +1,14 @@
 """The last part of a choice: the finalists encode all texts, and are held against the reference, the fastest first."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from fmbench.console import Progress, note
-from fmbench.errors import FmbenchError
 
 from . import records
-from .entrant import Entrant, Stable
+from .entrant import Entrant
+from .entrants import Entrants
 from .log import ChoiceLog
 from .production import program_of
 from .quality import Keep, Quality, Ranking, quality
@@ -21,22 +21,19 @@ MINUTE = 60
 
 @dataclass
 class Judge:
-    """Judges entrants of races. `set_up` is called for who was let go. `qualities` are known after `judge`."""
+    """Judges entrants of races. `qualities` are known after `judge`."""
 
-    reference: Entrant
-    entrants: Mapping[str, Entrant]
+    entrants: Entrants
     races: Mapping[str, Race]
     subject: Subject
     keep: Keep
     log: ChoiceLog
-    stable: Stable
     progress: Progress
-    set_up: Callable[[Entrant], None]
     qualities: dict[str, Quality] = field(default_factory=dict)
 
     def judge(self, cache: Path) -> None:
         """Judge who may win, after a word on how long that takes. Raises FmbenchError where the reference fails."""
-        reference, bulk = self.reference.name, self.races.get("bulk")
+        reference, bulk = self.entrants.reference.name, self.races.get("bulk")
         finalists = (name for race in self.races.values() for name in race.finalists())
         names = list(dict.fromkeys((reference, *finalists)))
         seconds, passages = self._seconds(names), self.subject.collection.corpus.count()
@@ -59,12 +56,13 @@ class Judge:
 
     def _seconds(self, names: "list[str]") -> dict[str, float]:
         """Return how long each takes to encode all passages at the pace of its turns, those in bulk if any."""
-        if self.reference.encoder is None:
-            self.set_up(self.reference)
-        if self.reference.encoder is None:
-            raise FmbenchError(f"{self.reference.name}, the reference: {self.reference.why_not}")
+        first = self.entrants.reference
+        if first.encoder is None:
+            self.entrants.set_up(first)
+        if first.encoder is None:
+            raise self.entrants.lost()
         some = self.subject.passages[:SAMPLE]
-        tokens = float(self.reference.encoder.tokenise(some).lengths.mean()) * self.subject.collection.corpus.count()
+        tokens = float(first.encoder.tokenise(some).lengths.mean()) * self.subject.collection.corpus.count()
         found = {}
         for name in names:
             lanes = [lane for race in reversed(list(self.races.values())) if (lane := race.lane(name)) and lane.turns]
@@ -96,18 +94,18 @@ class Judge:
             )
 
         if entrant.encoder is None:
-            self.set_up(entrant)
+            self.entrants.set_up(entrant)
         if entrant.encoder is not None:
-            self.stable.activate(entrant)
+            self.entrants.activate(entrant)
             try:
                 found = Ranking.of(entrant.encoder, self.subject.collection, cache, tell)
                 entrant.program = program_of(entrant.encoder)
                 return found
             except Exception as error:  # as while it races
                 entrant.fail(error)
-                self.log.write("FID", records.failure(entrant, self.reference.name))
-        if entrant is self.reference:
-            raise FmbenchError(f"{entrant.name}, the reference: {entrant.why_not}")
+                self.entrants.tell_failure(entrant)
+        if entrant is self.entrants.reference:
+            raise self.entrants.lost()
         return None
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import os
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self, TextIO
@@ -14,7 +15,7 @@ from fmbench.history import ignore
 from fmbench.secrets import masked, masked_values, sealed
 from fmbench.session import LogWriter, Session
 
-from .arguments import FREE, ChooseArguments, ModelCommand
+from .arguments import FREE, LOG, ChooseArguments, ModelCommand
 from .race import Turn
 
 DRIVER = "choose"
@@ -36,16 +37,21 @@ class ChoiceLog:
 
     @classmethod
     @contextlib.contextmanager
-    def open(cls, arguments: ChooseArguments) -> Iterator[Self]:
-        """Yield the log, locked. Raises UsageError for a file that is another command's, or something else."""
-        path = arguments.log
-        try:
-            stream = path.open("a+", encoding="utf-8")
-        except OSError as error:
-            raise UsageError(f"--log {path}: {error.strerror or first_line(error)}") from None
-        with stream:
+    def open(cls, arguments: ChooseArguments, stdout: TextIO | None = None) -> Iterator[Self]:
+        """Yield the log, locked; what is written goes to `stdout` too, if given, and the file lasts no longer then.
+
+        Raises UsageError for a file that is another command's, or something else.
+        """
+        with contextlib.ExitStack() as stack:
+            path = arguments.log
+            if stdout is not None:
+                path = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fmbench-")), LOG)
+            try:
+                stream = stack.enter_context(path.open("a+", encoding="utf-8"))
+            except OSError as error:
+                raise UsageError(f"--log {path}: {error.strerror or first_line(error)}") from None
             session.claim(stream, f"--log {path}")
-            log = cls(path, LogWriter(stream))
+            log = cls(path, LogWriter(stream, stdout))
             log._read(stream)
             log._check_arguments(arguments)
             yield log

@@ -40,12 +40,16 @@ def renamed(text: str, file: Path, kept: Path) -> str:
     return shlex.join(str(kept) if word == str(file) else word for word in shlex.split(text))
 
 
-def command_of(arguments: ModelCommand | None, dataset: Path | None, split: str) -> str | None:
-    """Return the command that encodes and judges the data set with a candidate's command line; None without either."""
+def command_of(arguments: ModelCommand | None, tokens: int | None, dataset: Path | None, split: str) -> str | None:
+    """Return the command that encodes and judges the data set with a candidate's command line; None without either.
+
+    `tokens` a batch are what was measured to be the best, where the command line does not say how many.
+    """
     if arguments is None or dataset is None:
         return None
     own = command_line(arguments.given, model_parser().flags)
-    words = [*own.masked().words, "--dataset", str(dataset), "--split", split]
+    measured = ["--tokens_per_batch", str(tokens)] if tokens and not own.values("tokens_per_batch") else []
+    words = [*own.masked().words, *measured, "--dataset", str(dataset), "--split", split]
     return f"fmbench retrieve evaluate {shlex.join(words)}"
 
 
@@ -115,8 +119,9 @@ def torch_program(encoder: Encoder) -> str:
     ]
     for name, role in ROLES.items():
         asked = {"prompt": repr(recipe.prompt(role) or ""), "normalize_embeddings": str(bool(recipe.normalise))}
+        longest = f"model.max_seq_length = {recipe.max_length(role)}"
         lines += [
-            f"model.max_seq_length = {recipe.max_length(role)}",
+            *([] if longest in lines else [longest]),
             f"{name} = model.encode({TEXTS[role]}, {with_names(asked)})",
         ]
     return "\n".join(lines) + "\n"

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from fmbench import stats
+from fmbench.counters import LEAST_SECONDS
 from fmbench.pairs import Pair
 
 EQUAL = 0.02  # of a ratio: closer than that is a tie, and an order is known to that
@@ -33,6 +34,7 @@ class Turn:
     nanoseconds: int
     least_cosine: float | None = None
     mean_cosine: float | None = None
+    joules: float | None = None
 
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> "Turn":
@@ -41,7 +43,7 @@ class Turn:
 
     def data(self) -> dict[str, Any]:
         """Return what the line says."""
-        return asdict(self)
+        return {key: value for key, value in asdict(self).items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,14 @@ class Lane:
         """What the mean cosine lacks."""
         known = [turn.mean_cosine for turn in self.turns.values() if turn.mean_cosine is not None]
         return 1 - sum(known) / len(known) if known else 0.0
+
+    @property
+    def joules_per_token(self) -> float | None:
+        """What the turns took whose energy was counted, where they were long enough for a counter in all."""
+        counted = [turn for turn in self.turns.values() if turn.joules is not None]
+        seconds, tokens = (sum(getattr(turn, key) for turn in counted) for key in ("nanoseconds", "tokens"))
+        enough = seconds >= LEAST_SECONDS * 1e9 and tokens > 0
+        return sum(turn.joules or 0 for turn in counted) / tokens if enough else None
 
     @property
     def nanoseconds_per_text(self) -> float:
@@ -187,6 +197,16 @@ class Race:
             Ratio.of(*self.durations(theirs.heat, self.reference, other)),
         )
         return parts[0].over(parts[1]) if parts[0] and parts[1] else None
+
+    def is_slower(self, name: str, other: str) -> bool:
+        """Whether a candidate surely takes longer than another, or than a third that surely takes longer than that."""
+
+        def slower(one: str, two: str) -> bool:
+            found = self.ratio(one, two)
+            return found is not None and found.apart and found.value > 1
+
+        others = {third for _, third in self.lanes} - {name, other}
+        return slower(name, other) or any(slower(third, other) and slower(name, third) for third in others)
 
     def known(self, heat: int) -> bool:
         """Whether the order of those who are left is known: each and the next one differ, or tie within EQUAL."""

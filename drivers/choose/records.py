@@ -80,12 +80,14 @@ def row_of(profile: str, place: Place, price: float | None, front: bool) -> dict
     seconds = lane.nanoseconds_per_text / 1e9
     texts, tokens = (sum(getattr(turn, key) for turn in lane.turns.values()) for key in ("texts", "tokens"))
     cost = price / SECONDS * seconds * texts / tokens * 1e6 if price and tokens else None
+    joules = None if lane.joules_per_token is None else 1e6 * lane.joules_per_token
+    beside = {"joules_per_million_tokens": joules, "cost_per_million_tokens": cost}
     judged = one.quality
     return {
         **about(one), **left, "speed": place.speed, "interval": [1 / found.high, 1 / found.low] if found else None,
         "rounds": len(lane.turns), **({"latency_ms": 1e3 * seconds} if profile == "online" else
                                       {"texts_per_second": 1 / seconds, "tokens_per_batch": one.tokens_per_batch}),
-        "memory_bytes": one.memory_bytes, **({"cost_per_million_tokens": cost} if cost else {}),
+        "memory_bytes": one.memory_bytes, **{key: value for key, value in beside.items() if value is not None},
         "least_cosine": judged.least_cosine if judged else lane.least_cosine,
         "mean_cosine": judged.mean_cosine if judged else 1 - lane.loss,
         **{key: getattr(judged, key, None) for key in JUDGED},

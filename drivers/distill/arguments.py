@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from fmbench import __version__
@@ -23,6 +24,8 @@ EMBEDDINGS = ("tied", "free", "own")
 PSEUDO_QUERIES = ("titles", "sentences", "spans")
 LOSSES = ("cosine", "l2", "kl")
 SCHEDULES = ("linear", "cosine", "constant_with_warmup")
+PRECISIONS = ("bfloat16", "float16")
+RECURRENT = ("gru", "lstm")
 
 # What is trained on where no split is named: never the test. A collection may have no training queries at all.
 TRAINED_SPLITS = {"teacher": "", "contrast": "train"}
@@ -62,6 +65,7 @@ class DistillArguments(DataArguments):
     student_model: Path | None = None
     hidden_size: int | None = None
     heads: int | None = None
+    ff: int = 0
     embeddings: str = "tied"
     projection: str = "none"
     student_length: int = 32
@@ -74,11 +78,15 @@ class DistillArguments(DataArguments):
     passage_rate: float = 1.0
     schedule: str = "linear"
     warmup: float = 0.1
+    warmup_steps: int | None = None
+    gradient_accumulation_steps: int = 1
+    mixed_precision: str | None = None
     weight_decay: float = 0.01
     evaluate_every: int = 200
     patience: int | None = None
     resume: bool = False
     negatives: tuple[Path, ...] = ()
+    bm25_negatives: int | None = None
     negatives_per_query: int = 7
     train_passages: bool = False
     passage_length: int = 128
@@ -144,6 +152,8 @@ def add_student_arguments(parser: Parser) -> None:
     add("--student_model", type=Path, metavar="DIR", help="transformer: take the layers of this model")
     add("--hidden_size", type=positive, metavar="N", help="bert, gru, lstm: width (default: the teacher's)")
     add("--heads", type=positive, metavar="N", help="bert: attention heads")
+    add("--ff", type=natural, metavar="N", help="gru, lstm: so many feed-forward blocks, as BERT has them, after the "
+        "last state; they cost the same whatever the query's length (default: 0)")  # fmt: skip
     add("--embeddings", choices=EMBEDDINGS, help="word embeddings: the teacher's, frozen (tied, the default) or "
         "learning along (free), or the student's own")  # fmt: skip
     add("--projection", choices=("none", "linear"), help="linear: a layer that brings vectors to the teacher's size")
@@ -157,6 +167,8 @@ def add_contrast_arguments(parser: Parser) -> None:
     add = adder(group := parser.add_argument_group("contrast"))
     add("--query_model", type=paths, metavar="DIR", required=True, help="the student to train on")
     add("--negatives", type=paths, metavar="FILE,...", help="hard negatives, as `fmbench retrieve mine` writes them")
+    add("--bm25_negatives", type=positive, metavar="N", help="each query's first N documents by BM25 that are not "
+        "relevant to it, beside those of --negatives (extra bm25)")  # fmt: skip
     add("--negatives_per_query", type=natural, metavar="N", help="of each query, drawn by the seed (default: 7)")
     add("--student_length", type=positive, metavar="N", help="tokens of a query that are looked at (default: 32)")
     add("--temperature", type=above_zero, metavar="T", help="scores are divided by it (default: 0.05)")
@@ -170,11 +182,19 @@ def add_training_arguments(parser: Parser) -> None:
     add = adder(group := parser.add_argument_group("training"))
     add("--output_dir", type=Path, metavar="DIR", required=True, help="the student, the pair and checkpoints go here")
     add("--epochs", type=above_zero, metavar="N", help="passes over the texts, fractions too (default: 3)")
-    add("--batch_size", type=positive, metavar="N", help="texts a step, over all processes (default: 64)")
+    add("--batch_size", type=positive, metavar="N", help="texts a batch, over all processes (default: 64)")
+    add("--gradient_accumulation_steps", type=positive, metavar="N", help="batches whose gradients make one step: "
+        "the same step as with an N times larger --batch_size, in the memory of one batch. What a loss compares a text "
+        "with (kl, contrast) is the one batch, though (default: 1)")  # fmt: skip
+    add("--mixed_precision", choices=PRECISIONS, help="compute forward and backward passes in it where that is safe, "
+        "by torch.autocast; weights, loss and quality stay float32 (default: float32 throughout)")  # fmt: skip
     add("--learning_rate", type=above_zero, metavar="X", help="of AdamW (default: 1e-4)")
     add("--embedding_rate", type=above_zero, metavar="X", help="the word embeddings' learning rate, as a share")
     add("--schedule", choices=SCHEDULES, help="of the learning rate (default: linear); cosine is one cycle")
-    add("--warmup", type=decimal, metavar="SHARE", help="share of the steps in which the rate rises (default: 0.1)")
+    warmup = adder(group.add_mutually_exclusive_group())
+    warmup("--warmup", type=decimal, metavar="SHARE", help="share of the steps in which the rate rises from 0 "
+           "(default: 0.1)")  # fmt: skip
+    warmup("--warmup_steps", type=natural, metavar="N", help="the same as a number of steps, such as 1000")
     add("--weight_decay", type=decimal, metavar="X", help="of AdamW (default: 0.01)")
     add("--evaluate_every", type=positive, metavar="N", help="steps between two looks at the quality (default: 200)")
     add("--patience", type=positive, metavar="N", help="stop after so many looks without a better quality")
@@ -198,6 +218,7 @@ GROUPS: dict[str, tuple[Callable[[Parser], None], ...]] = {
 }
 
 
+@cache
 def build_parser(step: str, program: str) -> Parser:
     """Return the parser of one step."""
     parser = Parser(
@@ -236,5 +257,7 @@ def check(arguments: DistillArguments) -> None:
         raise UsageError("--held_out_split: is a split of --dataset; name files with --held_out_queries")
     if arguments.task == "contrast" and len(arguments.query_model) != 1:
         raise UsageError("--query_model: contrast trains one student")
+    if arguments.ff and arguments.student not in RECURRENT:
+        raise UsageError(f"--ff: feed-forward blocks follow a {' or '.join(RECURRENT)}, not a {arguments.student}")
     if not 0 <= arguments.warmup <= 1:
         raise UsageError(f"--warmup {arguments.warmup}: is a share from 0 to 1")

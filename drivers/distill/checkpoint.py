@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 from fmbench.errors import UsageError, first_line
 from fmbench.whole_file import write_whole
 
-FORMAT = 2  # 1 knew of models by their weights alone
+FORMAT = 3  # 1 knew of models by their weights alone, 2 of no gradient accumulation
 
 
 def write(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:

@@ -20,6 +20,7 @@ from fmbench.identity import digest_of_folder, identify
 from fmbench.secrets import apart, masked_tree
 
 from .arguments import DistillArguments
+from .lexical import SETTINGS, bm25_negatives
 from .query_encoder import load
 from .steps import Run
 from .tasks import Contrast, FrozenPassages, TrainedPassages
@@ -88,11 +89,14 @@ def gather(arguments: DistillArguments, dataset: Dataset) -> Pairs:
     if dataset.qrels is None:
         raise UsageError(f"{dataset.name}: has no judgements, so nothing says which passage belongs to a query")
     relevant = dataset.qrels.relevant(arguments.ir_metrics_relevance_threshold)
-    mined = Qrels.load(arguments.negatives).gains if arguments.negatives else {}
-    count = arguments.negatives_per_query if arguments.negatives else 0
     kept_out = set(map(folded, held_out(arguments)))
     texts = {query.id: query.text for query in dataset.queries if folded(query.text) not in kept_out}
-    rows = list(drawn(texts, relevant, mined, count, arguments.seed))
+    pools = [Qrels.load(arguments.negatives).gains] if arguments.negatives else []
+    if arguments.bm25_negatives:
+        asked = {query: texts[query] for query in texts if relevant.get(query)}
+        pools.append(bm25_negatives(dataset.corpus, asked, relevant, arguments.bm25_negatives))
+    count = arguments.negatives_per_query if pools else 0
+    rows = list(drawn(texts, relevant, pools, count, arguments.seed))
     left_out = len({query for query in relevant if relevant[query]} - {query for query, _, _ in rows})
     if not rows:
         raise UsageError("no query has a relevant document and a hard negative; are --negatives of another split?")
@@ -102,12 +106,13 @@ def gather(arguments: DistillArguments, dataset: Dataset) -> Pairs:
 
 
 def drawn(
-    texts: Mapping[str, str], relevant: Mapping[str, set[str]], mined: Mapping[str, Mapping[str, float]],
-    count: int, seed: int,
+    texts: Mapping[str, str], relevant: Mapping[str, set[str]],
+    pools: Sequence[Mapping[str, Mapping[str, float]]], count: int, seed: int,
 ) -> Iterator[tuple[str, str, tuple[str, ...]]]:  # fmt: skip
-    """Yield (query id, positive, negatives)."""
+    """Yield (query id, positive, negatives); `pools` hold candidates by query."""
     for query in sorted(relevant):
-        pool = sorted(mined.get(query, {}).keys() - relevant[query] - {query})  # nor the query itself
+        mined = {name for pool in pools for name in pool.get(query, ())}
+        pool = sorted(mined - relevant[query] - {query})  # nor the query itself
         if query not in texts or (count and not pool):
             continue
         draw = random.Random(f"{seed}:{query}")  # noqa: S311 (a sample, no secret)
@@ -171,4 +176,5 @@ def identity(run: Run, pairs: Pairs, corpus: Texts) -> dict[str, object]:
         "temperature": arguments.temperature,
         "passages": [arguments.train_passages, arguments.passage_length, arguments.passage_rate],
         "length": arguments.student_length,
+        "bm25": {"negatives": arguments.bm25_negatives, **SETTINGS} if arguments.bm25_negatives else None,
     }

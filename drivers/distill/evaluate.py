@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -17,9 +17,10 @@ from fmbench.collection import Dataset, Qrels
 from fmbench.collection.arguments import check_datasets, named_datasets
 from fmbench.console import Progress
 from fmbench.embeddings import Embeddings, open_or_encode
-from fmbench.encoder import Encoder
-from fmbench.encoder.network import Network, RecurrentNetwork
-from fmbench.encoder.tokens import Tokenizer
+from fmbench.encoder import Encoder, EncoderPlan
+from fmbench.encoder.folder import TABLE
+from fmbench.encoder.network import RecurrentNetwork
+from fmbench.encoder.table import TableEncoder
 from fmbench.errors import UsageError
 from fmbench.identity import digest_of_folder
 from fmbench.measure import Clock, Subject, nothing, repeat
@@ -44,7 +45,8 @@ class Contestant:
     """A query encoder under test; the teacher is the first one."""
 
     name: str
-    encoder: QueryEncoder
+    encoder: QueryEncoder | TableEncoder
+    computed_by: str
     size: dict[str, int]
 
 
@@ -71,9 +73,9 @@ def evaluate(run: Run) -> None:
     run.log.write(
         lines.JsonLine("ENV", {**teacher.facts, **teacher.recipe_facts(), "query_models": students, "data": data})
     )
-    contestants = [contestant_of(arguments, teacher.name, *load(run.plan))]  # on the same short way as every student
+    contestants = [contestant_of(arguments, teacher.name, run.plan)]  # on the same short way as every student
     for folder, plan in zip(arguments.query_model, run.students, strict=True):
-        contestants.append(contestant_of(arguments, called(folder), *load(plan)))
+        contestants.append(contestant_of(arguments, called(folder), plan))
         check_dimensions(contestants[-1], teacher.dimension)
     for dataset in datasets:
         run.log.banner("EVALUATE", dataset.name)
@@ -88,17 +90,21 @@ def called(folder: Path) -> str:
     return path.parent.name if path.name in PLAIN_NAMES else path.name
 
 
-def contestant_of(arguments: DistillArguments, name: str, network: Network, tokenizer: Tokenizer) -> Contestant:
-    """Return a query encoder on a platform of its own."""
+def contestant_of(arguments: DistillArguments, name: str, plan: EncoderPlan) -> Contestant:
+    """Return a query encoder on a platform of its own; a table of tokens is looked up on the host, whatever that is."""
+    if plan.folder.kind == TABLE:
+        table = TableEncoder.load(plan)
+        return Contestant(name, table, "numpy", {"parameters": table.rows.size, "bytes": table.rows.nbytes})
+    network, tokenizer = load(plan)
     measured = size(network)
     platform = backend.find(arguments.platform)
     platform.setup(arguments)
-    return Contestant(name, QueryEncoder(network, tokenizer, platform, arguments.evaluated()), measured)
+    return Contestant(name, QueryEncoder(network, tokenizer, platform, arguments.evaluated()), platform.name, measured)
 
 
 def check_dimensions(contestant: Contestant, dimensions: int) -> None:
     """Raise UsageError for vectors that cannot be compared with the passages'."""
-    own = contestant.encoder.network.dimensions
+    own = contestant.encoder.dimensions
     if own != dimensions:
         fix = (
             "train it with --projection linear"
@@ -152,7 +158,7 @@ def timed(run: Run, texts: Sequence[str], contestants: Sequence[Contestant]) -> 
     count = run.arguments.latency_queries
     chosen = [texts[number % len(texts)] for number in range(count)]
     plain = [Timed(contestant.encoder) for contestant in contestants]
-    rest = [Timed(one.encoder.finish, one.encoder.begin) for one in contestants if incremental(one)]
+    rest = [Timed(one.encoder.finish, one.encoder.begin) for one in contestants if incremental(one.encoder)]
     return measure([*plain, *rest], chosen, run.clock, run.arguments.seed)
 
 
@@ -168,12 +174,12 @@ def measure(encoders: Sequence[Timed], texts: Sequence[str], clock: Clock, seed:
     return [list(column) for column in zip(*durations, strict=True)]
 
 
-def incremental(contestant: Contestant) -> bool:
+def incremental(encoder: QueryEncoder | TableEncoder) -> TypeGuard[QueryEncoder]:
     """Say whether a query encoder reads a query while it is typed."""
-    return isinstance(contestant.encoder.network, RecurrentNetwork)
+    return isinstance(encoder, QueryEncoder) and isinstance(encoder.network, RecurrentNetwork)
 
 
-def throughput(run: Run, encoder: QueryEncoder, texts: Sequence[str]) -> float:
+def throughput(run: Run, encoder: QueryEncoder | TableEncoder, texts: Sequence[str]) -> float:
     """Return queries a second, tokenisation included, in batches; the best of three passes."""
     seconds = []
     for _ in range(3):
@@ -193,7 +199,7 @@ def report(
     for contestant, found, durations in zip(contestants, quality, times, strict=False):
         names = {"a": contestants[0].name, "b": contestant.name}
         pair = {**names, **paired(times[0], durations, run.arguments.seed)}
-        rest = next(after) if incremental(contestant) else None
+        rest = next(after) if incremental(contestant.encoder) else None
         if contestant is not contestants[0]:
             run.log.write(lines.JsonLine("PAIR", pair))
         run.say("evaluate" if contestant is not contestants[0] else "reference", {
@@ -209,7 +215,8 @@ def report(
             "after_last_word_ms": settled(rest).percentiles() if rest else None,
             "pair": pair,
             "queries_per_second": round(throughput(run, contestant.encoder, texts), 3),
-            "tokens_at_most": contestant.encoder.tokenizer.max_length,
+            "tokens_at_most": contestant.encoder.max_length,
+            "computed_by": contestant.computed_by,
             **contestant.size,
             "nanoseconds": list(durations),
         })  # fmt: skip

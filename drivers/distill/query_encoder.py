@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from fmbench.backend import Backend
-from fmbench.console import note
 from fmbench.encoder import EncoderPlan, Role
 from fmbench.encoder.batches import Batch
 from fmbench.encoder.compute import collate
@@ -19,6 +18,7 @@ from fmbench.encoder.loading import load as load_model
 from fmbench.encoder.loading import reads_types
 from fmbench.encoder.network import Head, Network, RecurrentNetwork, State, TableNetwork, TransformerNetwork
 from fmbench.encoder.steps import Normalise, read_weights
+from fmbench.encoder.table import LONGEST, read_rules, read_table
 from fmbench.encoder.tokens import Tokenizer, Tokens, resolved
 from fmbench.errors import UsageError, first_line
 from fmbench.json_file import read_required
@@ -27,7 +27,6 @@ from fmbench.source import DTYPE_KEYS
 if TYPE_CHECKING:
     from fmbench.options import Arguments
 
-LONGEST = 512  # tokens, where a table or a recurrent network says nothing
 SIZES = ("layers", "hidden_size", "dimensions", "vocabulary", "width")
 Place = Callable[[dict[str, Tensor]], dict[str, Tensor]]  # a backend's `place`: tensors to the device
 
@@ -42,7 +41,10 @@ def load(plan: EncoderPlan, role: Role = "query", length: int | None = None) -> 
         network, tokenizer = load_transformer(plan, role, length)
         return network.eval(), tokenizer
     tokenizer = bare_tokenizer(plan, length)
-    return (load_table(plan) if plan.folder.kind == TABLE else load_recurrent(plan)).eval(), tokenizer
+    if plan.folder.kind == TABLE:
+        rows = read_table(plan.folder.first, plan.folder.recipe.truncate_dim)
+        return TableNetwork(torch.from_numpy(np.array(rows))).eval(), tokenizer
+    return load_recurrent(plan).eval(), tokenizer
 
 
 def load_transformer(
@@ -67,29 +69,14 @@ def load_transformer(
         raise UsageError(f"{plan.folder.path}: its modules do not take what is pooled ({first_line(error)})") from None
 
 
-def load_table(plan: EncoderPlan) -> TableNetwork:
-    """Load a table of token vectors, folded where it has a mapping or weights of its tokens beside it (model2vec).
-
-    A token's row is `embeddings[mapping[token]] * weights[token]` then. Raises UsageError where there are none.
-    """
-    tensors = read_weights(plan.folder.first)
-    rows = tensors.get("embedding.weight")
-    if rows is None:
-        table, mapping, weights = (tensors.get(name) for name in ("embeddings", "mapping", "weights"))
-        if table is None:
-            raise UsageError(f"{plan.folder.first}: holds no embedding.weight")
-        rows = table if mapping is None else table[mapping.long()]
-        rows = rows if weights is None else rows.float() * weights.float()[:, None]
-    return TableNetwork(rows[:, : plan.folder.recipe.truncate_dim].float())
-
-
 def load_recurrent(plan: EncoderPlan) -> RecurrentNetwork:
     """Load a recurrent student. Raises UsageError for a damaged folder."""
     folder = plan.folder.first
     config = read_required(folder / "config.json")
     if config.text("cell") not in ("gru", "lstm"):
         raise config.wrong("cell", "gru or lstm")
-    found = RecurrentNetwork.empty({"cell": config.text("cell"), **{key: config.known_count(key) for key in SIZES}})
+    sizes = {key: config.known_count(key) for key in SIZES}
+    found = RecurrentNetwork.empty({"cell": config.text("cell"), **sizes, "ff": config.integer("ff") or 0})
     try:
         found.load_state_dict(read_weights(folder))
     except RuntimeError as error:
@@ -101,16 +88,10 @@ def bare_tokenizer(plan: EncoderPlan, length: int | None) -> Tokenizer:
     """Load a tokenizer.json that stands alone, to be used without special tokens. Raises UsageError."""
     import transformers
 
-    path = plan.folder.first / "tokenizer.json"
-    read_required(path)
-    try:
-        origin = transformers.PreTrainedTokenizerFast(tokenizer_file=str(path))
-    except Exception as error:  # the tokenizers library raises plain ones
-        raise UsageError(f"{path}: no tokenizer to be loaded ({first_line(error)})") from None
-    kept = length or (origin.backend_tokenizer.truncation or {}).get("max_length")
-    if kept is None:
-        note(f"{path} has no maximum length; queries are cut at {LONGEST} tokens")
-    return Tokenizer(origin, plan.prompt("query"), kept or LONGEST, special_tokens=False)
+    prompt = plan.prompt("query")
+    rules = read_rules(plan.folder.first, length, prompt)
+    origin = transformers.PreTrainedTokenizerFast(tokenizer_object=rules)
+    return Tokenizer(origin, prompt, rules.truncation["max_length"], special_tokens=False)
 
 
 def batch_of(
@@ -153,6 +134,7 @@ class QueryEncoder:
     def __init__(self, network: Network, tokenizer: Tokenizer, platform: Backend, arguments: "Arguments") -> None:
         """Place the network. Raises UsageError where shapes are fixed and nothing says how long queries may be."""
         self.network, self.tokenizer, self.platform = network.eval(), tokenizer, platform
+        self.dimensions, self.max_length = network.dimensions, tokenizer.max_length
         self._fixed = 0
         if platform.fixed_shapes(arguments):
             if tokenizer.max_length is None:

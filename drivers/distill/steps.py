@@ -3,10 +3,12 @@
 import dataclasses
 import importlib
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from fmbench import lines, session
+from fmbench.checks import Checked, check_encoder
 from fmbench.distributed import Group
 from fmbench.distributed.environment import read_launch, said_once, with_device
 from fmbench.encoder import EncoderPlan, Recipe
@@ -63,6 +65,20 @@ def contrast(argv: Sequence[str]) -> int:
 def evaluate(argv: Sequence[str]) -> int:
     """Run `fmbench distill evaluate`."""
     return run("evaluate", "evaluate:evaluate", argv)
+
+
+def check(step: str, argv: Sequence[str]) -> Checked:
+    """Return what the command line of a step amounts to; what an earlier step makes may be yet to come.
+
+    Raises UsageError and PlatformError.
+    """
+    arguments = parse_arguments(step, argv, f"fmbench distill {step}")
+    return check_encoder(arguments, arguments.recipe)
+
+
+check_teacher, check_align, check_contrast, check_evaluate = (
+    partial(check, step) for step in ("teacher", "align", "contrast", "evaluate")
+)
 
 
 def run(step: str, target: str, argv: Sequence[str]) -> int:

@@ -52,7 +52,8 @@ class Design:
 
     `layers`: which layers of the teacher or of `model` stay (transformer). `depth`: how many layers a bert, gru or
     lstm has. `embeddings`: the teacher's word embeddings, frozen (tied) or learning along (free), or the student's
-    own. `project`: whether a linear layer may bring vectors to the teacher's size. `length`: tokens a query.
+    own. `project`: whether a linear layer may bring vectors to the teacher's size. `length`: tokens a query. `ff`: how
+    many feed-forward blocks follow a gru or lstm.
     """
 
     kind: str
@@ -64,6 +65,7 @@ class Design:
     embeddings: str = "tied"
     project: bool = False
     length: int = 32
+    ff: int = 0
 
 
 def build(
@@ -97,7 +99,7 @@ def recurrent(design: Design, table: Tensor, dimensions: int) -> RecurrentNetwor
     width = design.hidden_size or dimensions
     check_width(design, width, dimensions)
     free = design.embeddings != "tied"
-    return RecurrentNetwork(design.kind, table, dimensions, free, design.depth, width)
+    return RecurrentNetwork(design.kind, table, dimensions, free, design.depth, width, design.ff)
 
 
 def transformer(

@@ -43,14 +43,20 @@ def squared_distance(student: Tensor, teacher: Tensor) -> Tensor:
     return (student - teacher).square().sum(dim=1).mean()
 
 
+def scores(queries: Tensor, passages: Tensor, temperature: float) -> Tensor:
+    """Return the products of all pairs (n, m), divided; in float32 also where encoders compute in fewer bits."""
+    with torch.autocast(queries.device.type, enabled=False):
+        return queries.float() @ passages.float().T / temperature
+
+
 def in_batch_divergence(student: Tensor, teacher: Tensor, others: Tensor, temperature: float) -> Tensor:
     """Return the Kullback-Leibler divergence between the two distributions of scores over `others`.
 
     Each row scores every row of `others` (m, dimensions), the teacher's vectors of the whole batch; the teacher's
     distribution is the one to reach.
     """
-    reached = functional.log_softmax(student @ others.T / temperature, dim=1)
-    wanted = functional.log_softmax(teacher @ others.T / temperature, dim=1)
+    reached = functional.log_softmax(scores(student, others, temperature), dim=1)
+    wanted = functional.log_softmax(scores(teacher, others, temperature), dim=1)
     return functional.kl_div(reached, wanted, log_target=True, reduction="batchmean")
 
 
@@ -60,8 +66,7 @@ def contrastive(queries: Tensor, passages: Tensor, positives: Tensor, temperatur
     `passages` (m, dimensions) are everybody's positives and hard negatives; `positives` (n) says which is whose;
     `ignored` (n, m) says which passages are no negatives of a query.
     """
-    scores = (queries @ passages.T / temperature).masked_fill(ignored, -torch.inf)
-    return functional.cross_entropy(scores, positives)
+    return functional.cross_entropy(scores(queries, passages, temperature).masked_fill(ignored, -torch.inf), positives)
 
 
 class Alignment:
@@ -193,6 +198,6 @@ class Contrast:
         passages, total = torch.cat(parts), 0.0
         for start in range(0, len(self.held_out), FORWARD):
             few = slice(start, start + FORWARD)
-            scores = self.vectors(self.held_out[few]) @ passages.T
-            total += float((1 / (scores > scores.gather(1, own[few].to(scores.device))).sum(dim=1).add(1)).sum())
+            found = self.vectors(self.held_out[few]) @ passages.T
+            total += float((1 / (found > found.gather(1, own[few].to(found.device))).sum(dim=1).add(1)).sum())
         return total / len(self.held_out)

@@ -46,7 +46,7 @@ def align(run: Run) -> None:
         embedding_rate=arguments.embedding_rate, seed=arguments.seed, place=plan.platform.place,
     )  # fmt: skip
     identity = {
-        "student": student_digest(wanted),
+        "student": student_facts(wanted),
         "texts": teacher.facts["texts"],
         "teacher": [model.digest, digest_of_json(teacher.facts["key"])],
         "loss": [arguments.loss, arguments.temperature],
@@ -76,12 +76,14 @@ def design(arguments: DistillArguments) -> Design:
         embeddings=arguments.embeddings,
         project=arguments.projection == "linear",
         length=arguments.student_length,
+        ff=arguments.ff,
     )
 
 
-def student_digest(wanted: Design) -> str:
-    """Return what tells a student from others: its sizes, and what it begins with, wherever that lies."""
-    return digest_of_json({**asdict(wanted), "model": digest_of_folder(wanted.model) if wanted.model else None})
+def student_facts(wanted: Design) -> dict[str, Any]:
+    """Return what tells a student from others, as JSON values: its sizes, and what it begins with, wherever it lies."""
+    model = digest_of_folder(wanted.model) if wanted.model else None
+    return {**asdict(wanted), "layers": list(wanted.layers), "model": model}
 
 
 def check_output(arguments: DistillArguments) -> None:
@@ -115,6 +117,9 @@ def train(run: Run, task: Task, identity: Mapping[str, Any]) -> None:
         learning_rate=arguments.learning_rate,
         schedule=arguments.schedule,
         warmup=arguments.warmup,
+        warmup_steps=arguments.warmup_steps,
+        gradient_accumulation_steps=arguments.gradient_accumulation_steps,
+        mixed_precision=arguments.mixed_precision,
         weight_decay=arguments.weight_decay,
         seed=arguments.seed,
         every=arguments.evaluate_every,
@@ -124,7 +129,7 @@ def train(run: Run, task: Task, identity: Mapping[str, Any]) -> None:
     folder = arguments.output_dir or Path()
     training = Training(task, plan, folder, whole, lambda line: run.say(arguments.task, line), run.group)
     outcome = training.run(resume=arguments.resume)
-    run.say(arguments.task, {**outcome, **size(task.module)})
+    run.say(arguments.task, {**outcome, **size(task.module), "training": {**whole, "patience": plan.patience}})
 
 
 def document_folder(run: Run) -> Path:

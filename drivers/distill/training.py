@@ -87,13 +87,21 @@ class Task(Protocol):
 
 @dataclass(frozen=True)
 class Plan:
-    """How a task is trained. `epochs` may be a fraction; `every` counts steps between two looks at the quality."""
+    """How a task is trained. `epochs` may be a fraction; `every` counts steps between two looks at the quality.
+
+    `warmup` is a share of the steps, and `warmup_steps` their number, which goes before it. A step's gradient is the
+    mean over `gradient_accumulation_steps` batches. `mixed_precision`: what autocast computes in, bfloat16 or float16;
+    None is float32.
+    """
 
     epochs: float
     batch_size: int
     learning_rate: float
     schedule: str = "linear"
     warmup: float = 0.1
+    warmup_steps: int | None = None
+    gradient_accumulation_steps: int = 1
+    mixed_precision: str | None = None
     weight_decay: float = 0.01
     clip: float = 1.0
     seed: int = 0
@@ -118,14 +126,16 @@ class Training:
             raise UsageError(
                 f"--batch_size {plan.batch_size}: {self.group.world_size} processes cannot share it evenly"
             )
-        self.batches = Batches(self.task.lengths, plan.batch_size, plan.seed)
+        self.batches = Batches(self.task.lengths, plan.batch_size * plan.gradient_accumulation_steps, plan.seed)
         self.steps = max(1, math.ceil(plan.epochs * self.batches.per_epoch))
         self.parameters = [one for one in self.task.module.parameters() if one.requires_grad]
         self.optimizer = torch.optim.AdamW(
             self.task.groups(plan.learning_rate), lr=plan.learning_rate, weight_decay=plan.weight_decay
         )
         self.schedule = make_schedule(self.optimizer, plan, self.steps)
-        self.step, self.best_step, self.seconds = 0, 0, 0.0
+        self.device = next(iter(self.parameters)).device.type
+        self.scaler = torch.amp.GradScaler(self.device, enabled=plan.mixed_precision == "float16")
+        self.step, self.best_step, self.seconds, self.rate = 0, 0, 0.0, 0.0
         self.best: float | None = None
         self.losses: list[float] = []
 
@@ -170,18 +180,34 @@ class Training:
 
     @torch.enable_grad()
     def learn(self, step: int, batch: np.ndarray) -> None:
-        """Take one step."""
-        loss = self.task.loss(batch[self.group.rank :: self.group.world_size], self.group)
+        """Take one step: the gradient of the mean loss over the batch, a part after the other."""
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        loss = 0.0
+        for part in np.array_split(batch, min(self.plan.gradient_accumulation_steps, len(batch))):
+            share = len(part) / len(batch)
+            with self.autocast():
+                own = self.task.loss(part[self.group.rank :: self.group.world_size], self.group) * share
+            self.scaler.scale(own).backward()
+            loss += own.item()
         self.group.average([one.grad for one in self.parameters if one.grad is not None])
+        self.scaler.unscale_(self.optimizer)
         norm = nn.utils.clip_grad_norm_(self.parameters, self.plan.clip)
-        if not bool(torch.isfinite(norm) and torch.isfinite(loss)):
+        # A gradient beyond float16 is no error: the scaler leaves that step out, and scales less from then on.
+        scale = self.scaler.get_scale()
+        if not math.isfinite(loss) or not (torch.isfinite(norm) or scale > 1):
             raise self.diverged(step, "the loss or its gradient")
-        self.optimizer.step()
-        self.schedule.step()
+        self.rate = self.schedule.get_last_lr()[0]
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        if self.scaler.get_scale() >= scale:
+            self.schedule.step()
         self.step = step
-        self.losses.append(loss.item())
+        self.losses.append(loss)
+
+    def autocast(self) -> torch.autocast:
+        """Return the context in which a loss is computed; the quality is always that of float32."""
+        asked = self.plan.mixed_precision
+        return torch.autocast(self.device, getattr(torch, asked) if asked else None, enabled=asked is not None)
 
     def diverged(self, step: int, what: str) -> TrainingError:
         """Return the error of a run whose numbers left the finite ones."""
@@ -211,7 +237,7 @@ class Training:
             self.save()
             self.report({
                 "step": self.step, "steps": self.steps, "epoch": round(self.step / self.batches.per_epoch, 3),
-                "loss": loss, "held_out": quality, "learning_rate": self.schedule.get_last_lr()[0],
+                "loss": loss, "held_out": quality, "learning_rate": self.rate,
                 "seconds": round(self.seconds, 3),
             })  # fmt: skip
         self.losses.clear()
@@ -236,7 +262,7 @@ class Training:
         facts = {
             "step": self.step, "best": self.best, "best_step": self.best_step, "seconds": self.seconds,
             "schedule": {key: value for key, value in self.schedule.state_dict().items() if key != "lr_lambdas"},
-            "identity": dict(self.identity), "ranks": self.group.world_size,
+            "scaler": self.scaler.state_dict(), "identity": dict(self.identity), "ranks": self.group.world_size,
         }  # fmt: skip
         checkpoint.write(self.folder / CHECKPOINT, tensors, facts)
 
@@ -254,6 +280,8 @@ class Training:
         self.schedule.load_state_dict({**facts["schedule"], "lr_lambdas": self.schedule.state_dict()["lr_lambdas"]})
         for group, rate in zip(self.optimizer.param_groups, self.schedule.get_last_lr(), strict=True):
             group["lr"] = rate  # the schedule sets it after a step only
+        if facts["scaler"]:
+            self.scaler.load_state_dict(facts["scaler"])
         torch.set_rng_state(tensors["random"])
         self.step, self.best, self.best_step = facts["step"], facts["best"], facts["best_step"]
         self.seconds = facts["seconds"]
@@ -263,9 +291,8 @@ def make_schedule(optimizer: torch.optim.Optimizer, plan: Plan, steps: int) -> A
     """Return a schedule of transformers by its name (linear, cosine, constant_with_warmup, ...). Raises UsageError."""
     import transformers
 
+    warmup = round(plan.warmup * steps) if plan.warmup_steps is None else plan.warmup_steps
     try:
-        return transformers.get_scheduler(
-            plan.schedule, optimizer, num_warmup_steps=round(plan.warmup * steps), num_training_steps=steps
-        )
+        return transformers.get_scheduler(plan.schedule, optimizer, num_warmup_steps=warmup, num_training_steps=steps)
     except ValueError as error:
         raise UsageError(f"--schedule {plan.schedule}: {error}") from None

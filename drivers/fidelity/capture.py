@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from fmbench import session
@@ -52,7 +53,7 @@ def run(argv: Sequence[str]) -> int:
     probes = choose_probes(arguments)
     check_free(folder_of(arguments))
     subject = arguments.subject()
-    plan = EncoderPlan.of(arguments, arguments.recipe)
+    plan = EncoderPlan.of(arguments, arguments.recipe, late=True)
     probes = visible_probes(plan, probes, arguments.probes is not None)
     with session.open_with_tables("fidelity", arguments) as run:
         capture(Session(arguments, plan, subject, run, "capture"), probes, arguments, run.log)
@@ -64,7 +65,8 @@ def check(argv: Sequence[str]) -> Checked:
     """Return what a command line amounts to. Raises UsageError and PlatformError."""
     arguments = wanted_arguments(argv)
     choose_probes(arguments)
-    return check_encoder(arguments, arguments.recipe)
+    checked = check_encoder(arguments, arguments.recipe)
+    return replace(checked, model=lambda: {**checked.model(), "texts": arguments.subject().digest})
 
 
 def wanted_arguments(argv: Sequence[str]) -> CaptureArguments:

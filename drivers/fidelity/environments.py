@@ -12,9 +12,9 @@ import sysconfig
 import venv
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from hashlib import sha256
-from importlib.metadata import distributions
+from importlib.metadata import distributions, requires
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +24,12 @@ from fmbench.digest import digest_of_json
 from fmbench.encoder import EncoderPlan
 from fmbench.errors import FmbenchError, UsageError
 from fmbench.facts import package_version
-from fmbench.identity import identify
 from fmbench.secrets import masked_text, sealed
 from fmbench.whole_file import cut, whole_file
 
 from .arguments import Subject
 from .comparison import model_changes
-from .late_interaction import head_digest
+from .late_interaction import head_digest, late_of
 from .manifest import Manifest, read_manifest
 
 READY = "fmbench-ready.json"
@@ -38,6 +37,11 @@ LAYER = "fmbench-layer.pth"
 LONGEST = 100  # bytes of a name: files have endings behind it
 OPTION = re.compile(r"\s*-")
 NAME = re.compile(r"[A-Za-z0-9._-]+")  # of a package, where a requirement begins
+PIN = re.compile(r"torch\s*==\s*(\d[\d.]*)")
+LEAST = re.compile(r"torch\s*>=\s*(\d[\d.]*)")
+# What `portable.py` needs beside torch. One set for all versions, so that nothing but torch differs between them: the
+# last transformers that runs with torch 1.13, and the last numpy that those older than 2.3 were built for.
+COMPANIONS = {"numpy": "numpy<2", "transformers": "transformers>=4.30,<4.45", "safetensors": "safetensors"}
 
 
 class InstallError(FmbenchError):
@@ -71,9 +75,19 @@ class Environment:
     @property
     def brings(self) -> list[str]:
         """The packages of which no version is installed here: nobody knows here which plug-ins they have."""
-        named = [NAME.match(word) for word in self.words]
-        packages = [match[0] if match else word for match, word in zip(named, self.words, strict=True)]
-        return [package for package in packages if package_version(package) is None]
+        return [package for package in map(package_of, self.words) if package_version(package) is None]
+
+    @property
+    def older(self) -> bool:
+        """Whether its torch is older than fmbench's own: it then stands by itself, and `portable.py` captures in it."""
+        pins = [PIN.match(word) for word in self.words]
+        return any(numbers(pin[1]) < numbers(least_torch()) for pin in pins if pin)
+
+    @property
+    def wanted(self) -> list[str]:
+        """What is installed: the requirements, and beside an older torch what is not named and goes with it."""
+        named = {*map(package_of, self.words)}
+        return [*self.words, *(word for name, word in COMPANIONS.items() if self.older and name not in named)]
 
     @property
     def name(self) -> str:
@@ -85,7 +99,7 @@ class Environment:
     @property
     def folder(self) -> Path:
         """Where it is: told from others by what is installed, from where, and on top of what."""
-        key = [self.words, list(self.options), sys.version, sys.prefix]
+        key = [self.wanted, list(self.options), sys.version, sys.prefix]
         return self.cache / digest_of_json(key)[:16]
 
     @property
@@ -100,7 +114,8 @@ class Environment:
         try:
             shutil.rmtree(self.folder, ignore_errors=True)  # one that was begun and not ended
             venv.EnvBuilder(symlinks=os.name != "nt").create(self.folder)
-            layer(self.folder)
+            if not self.older:
+                layer(self.folder)
         except OSError as error:
             raise UsageError(f"--environments {self.cache}: {error.strerror or error}") from None
         self.install()
@@ -110,21 +125,40 @@ class Environment:
     def install(self) -> None:
         """Install the requirements with this environment's pip, which sees what lies below and leaves it alone."""
         pip = [sys.executable, "-m", "pip", "--python", str(self.python), "install", "--disable-pip-version-check"]
-        done = children.run([*pip, *self.options, *self.words])
+        done = children.run([*pip, *self.options, *self.wanted])
         if done.returncode:
             raise InstallError(reason_of(done.stderr or done.stdout, self.options))
 
     def versions(self, names: Iterable[str]) -> dict[str, str]:
         """Return the versions of those packages that it has, its own before what lies below."""
-        paths = [str(purelib(self.folder)), *below()]
+        paths = [str(purelib(self.folder)), *([] if self.older else below())]
         found = {name: next(iter(distributions(name=name, path=paths)), None) for name in names}
         return {name: one.version for name, one in found.items() if one is not None}
 
     def run(self, words: Sequence[str]) -> "subprocess.CompletedProcess[str]":
         """Run fmbench in it; stderr is kept, stdout too."""
-        command = [str(self.python), "-m", "fmbench", *words]
-        environment = {**os.environ, "PYTHONNOUSERSITE": "1"}
-        return children.run(command, environment)
+        return self.call(["-m", "fmbench", *words])
+
+    def call(self, words: Sequence[str]) -> "subprocess.CompletedProcess[str]":
+        """Run its Python; stderr is kept, stdout too."""
+        return children.run([str(self.python), *words], {**os.environ, "PYTHONNOUSERSITE": "1"})
+
+
+def package_of(requirement: str) -> str:
+    """Return the package that a requirement names; one that begins with no name is returned whole."""
+    named = NAME.match(requirement)
+    return named[0] if named else requirement
+
+
+def numbers(version: str) -> tuple[int, ...]:
+    """Return the numbers of a version, to be compared."""
+    return tuple(int(part) for part in version.split(".") if part)
+
+
+@cache
+def least_torch() -> str:
+    """Return the oldest torch that fmbench itself runs with, as its own metadata have it."""
+    return next(found[1] for found in map(LEAST.match, requires("fmbench") or []) if found)
 
 
 def layer(folder: Path) -> None:
@@ -166,9 +200,7 @@ class Present:
     @cached_property
     def model(self) -> Mapping[str, Any]:
         """What a fingerprint says of the model."""
-        arguments = self.plan.arguments.evaluated()
-        found = identify(self.plan.source, arguments, self.plan.folder.path).facts()
-        return {**found, "weights": arguments.weights, "model_source": self.plan.source.kind}
+        return self.plan.model_facts()
 
     @cached_property
     def judgements(self) -> str | None:
@@ -196,7 +228,8 @@ class Present:
         known = manifest.fingerprint
         now = {
             **facts.software_facts(), **host.host_facts(), "variables": facts.variables(),
-            "packages": versions(known.get("packages", {})), "head_digest": head_digest(self.colbert),
+            "packages": versions(known.get("packages", {})),
+            "head_digest": head_digest(late_of(self.plan.folder, self.colbert)),
         }  # fmt: skip
         then = {key: known[key] for key in now.keys() & known.keys()}
         return [facts.said_of(name, *pair) for name, pair in facts.differences(then, now).items()]

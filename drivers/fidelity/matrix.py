@@ -2,12 +2,14 @@
 
 import argparse
 import json
+import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from fmbench import lines, session
+from fmbench.checks import Checked, check_encoder
 from fmbench.command_line import CommandLine
 from fmbench.console import note, run_main, warn
 from fmbench.encoder import EncoderPlan
@@ -19,7 +21,8 @@ from fmbench.whole_file import whole_file
 
 from .arguments import CaptureArguments, add_probes, add_subject_arguments, build_parser
 from .capture import choose_probes, visible_probes, wanted_arguments
-from .environments import Environment, Present
+from .environments import Environment, Present, least_torch
+from .older import ATTENTION, OlderCaptures, refusal
 from .reader import ArtifactReader
 from .records import WHOLE, Names, capture_line, fid, write_comparison, write_facts
 from .swap import PROBES as SWAPPED
@@ -32,6 +35,10 @@ how it works:
   a version depends on, where what is here does not do. One --with may name several: --with 'torch==2.12.1 numpy==2.3'.
   In each environment the capture of the other arguments is made, below --out, and each is compared with the one before
   it; where indexes and rankings were captured, the later version also searches the earlier one's index.
+
+  A torch that is pinned below fmbench's own, from 1.13 on, gets an environment that stands by itself, and one file,
+  portable.py, captures in it: the probes that need nothing else, in the same format. Neighbours of different kinds are
+  compared by what both have.
 
   Environments are kept in --environments and used again; so are captures that the same command made below --out, as
   long as texts, judgements, model, software and machine are what they were. A version that cannot be installed, or
@@ -89,13 +96,7 @@ def run(argv: Sequence[str]) -> int:
     """Make environments and captures, compare, and say what changed; return 1 where anything failed."""
     if "-h" in argv or "--help" in argv:
         help_parser().parse_known_args(["--help"])
-    parser, command = own_parser(), CommandLine.parse(argv, help_parser().flags)
-    own, left = parser.parse_known(command.only(parser.names).fixed), command.without(parser.names)
-    requirements = getattr(own, "with") or []
-    if len(requirements) < 2:
-        raise UsageError("name two versions at least: --with torch==2.12.1 --with torch==2.13.0")
-    columns = planned(own, requirements)
-    arguments = wanted_arguments([*left.words, f"--out={own.out}"])
+    left, columns, arguments = wanted(argv)
     plan = checked(arguments, columns)
     for column in columns:
         column.check(left)
@@ -103,7 +104,8 @@ def run(argv: Sequence[str]) -> int:
     with session.open_with_tables("fidelity", arguments) as opened:
         opened.begin()
         opened.log.write(lines.JsonLine("ENV", {"task": "matrix"}))
-        matrix = Matrix(left, Present(plan, subject, arguments.colbert), opened.log)
+        present = Present(plan, subject, arguments.colbert)
+        matrix = Matrix(left, present, OlderCaptures(arguments, plan, subject), opened.log)
         try:
             for column in columns:
                 matrix.take(column)
@@ -113,19 +115,41 @@ def run(argv: Sequence[str]) -> int:
     return int(matrix.failed)
 
 
+def wanted(argv: Sequence[str]) -> tuple[CommandLine, list[Column], CaptureArguments]:
+    """Return the command that every version captures by, the versions, and what it amounts to. Raises UsageError."""
+    parser, command = own_parser(), CommandLine.parse(argv, help_parser().flags)
+    own, left = parser.parse_known(command.only(parser.names).fixed), command.without(parser.names)
+    requirements = getattr(own, "with") or []
+    if len(requirements) < 2:
+        raise UsageError("name two versions at least: --with torch==2.12.1 --with torch==2.13.0")
+    columns = planned(own, requirements)
+    older = [column.label for column in columns if column.environment.older]
+    if older and not left.values(f"model:{ATTENTION}"):
+        note(f"{older[0]} is older than fmbench's own torch: every version computes with --model:{ATTENTION} eager")
+        left = left.with_(CommandLine.parse([f"--model:{ATTENTION}", "eager"], ()))
+    return left, columns, wanted_arguments([*left.words, f"--out={own.out}"])
+
+
+def check(argv: Sequence[str]) -> Checked:
+    """Return what a command line amounts to. Raises UsageError and PlatformError."""
+    _, _, arguments = wanted(argv)
+    return check_encoder(arguments, arguments.recipe)
+
+
 @dataclass
 class Matrix:
     """Captures by several versions, one after the other, and what each changed against the one before that works."""
 
     command: CommandLine  # that every version captures by
     present: Present
+    older: OlderCaptures
     log: LogWriter
     done: list[Column] = field(default_factory=list)
     failed: bool = False
 
     def take(self, column: Column) -> None:
         """Capture with one version, and compare it with the one before that works."""
-        fill(column, self.command, self.present)
+        self.fill(column)
         before = next((other for other in reversed(self.done) if other.failure is None), None)
         self.done.append(column)
         if column.failure is not None:
@@ -138,10 +162,52 @@ class Matrix:
             note(f"{column.label}: is compared with {before.label}")
             self.compare(before, column, reader)
 
+    def fill(self, column: Column) -> None:
+        """Make a version's environment and its capture, or keep why not."""
+        environment = column.environment
+        note(f"{environment.requirement}: prepares its environment")
+        try:
+            environment.make()
+        except FmbenchError as error:
+            if isinstance(error, UsageError):
+                raise
+            column.failure = f"cannot be installed: {first_line(error)}"
+            warn(f"{environment.requirement} {column.failure}")
+            return
+        if column.command.is_file():
+            why = self.present.stale(column.folder, environment.versions)
+            if why is None:
+                note(f"{environment.requirement}: was captured in {column.folder} by the same command, and is kept")
+                return
+            note(f"{environment.requirement}: is captured again: {why}")
+            column.discard()
+        done = self.capture(environment, column.folder)
+        if done.returncode:
+            column.failure = f"cannot capture: {last_line(done.stderr)}"
+            warn(f"{environment.requirement} {column.failure}")
+            return
+        with whole_file(column.command) as stream:
+            stream.write(said(self.command))
+        note(f"{environment.requirement}: captured in {column.folder}")
+
+    def capture(self, environment: Environment, folder: Path) -> "subprocess.CompletedProcess[str]":
+        """Capture in an environment, by fmbench or, with a torch that is older than its own, by `portable.py`."""
+        if environment.older:
+            note(f"{environment.requirement}: portable.py captures {', '.join(self.older.probes)}")
+            return self.older.capture(environment, folder)
+        note(f"{environment.requirement}: captures")
+        return environment.run(["fidelity", "capture", *self.command.words, "--out", str(folder)])
+
     def compare(self, a: Column, b: Column, reader: ArtifactReader) -> None:
-        """Compare two neighbours, and let the later one search the earlier one's index."""
+        """Compare two neighbours, and let the later one search the earlier one's index.
+
+        Where `portable.py` made one of them, what both have is compared.
+        """
         names = (a.label, b.label)
         earlier = ArtifactReader(a.folder)
+        if a.environment.older or b.environment.older:
+            both = [name for name in earlier.manifest.probes if name in reader.manifest.probes]
+            earlier, reader = ArtifactReader(a.folder, both), ArtifactReader(b.folder, both)
         try:
             write_comparison(self.log, earlier, reader, names)
         except FmbenchError as error:
@@ -220,41 +286,14 @@ def checked(arguments: CaptureArguments, columns: Sequence[Column]) -> EncoderPl
     """
     if arguments.out is not None and arguments.out.exists() and not arguments.out.is_dir():
         raise UsageError(f"--out {arguments.out}: is a file; name a folder")
-    plan = EncoderPlan.of(arguments, arguments.recipe)
+    plan = EncoderPlan.of(arguments, arguments.recipe, late=True)
     if not any(column.environment.brings for column in columns):
         visible_probes(plan, choose_probes(arguments), arguments.probes is not None)
+    older = [column.label for column in columns if column.environment.older]
+    unable = refusal(arguments, plan) if older else None
+    if unable is not None:
+        raise UsageError(f"{unable}: not with {older[0]}, which is older than fmbench's own torch ({least_torch()})")
     return plan
-
-
-def fill(column: Column, command: CommandLine, present: Present) -> None:
-    """Make a version's environment and its capture, or keep why not."""
-    environment = column.environment
-    note(f"{environment.requirement}: prepares its environment")
-    try:
-        environment.make()
-    except FmbenchError as error:
-        if isinstance(error, UsageError):
-            raise
-        column.failure = f"cannot be installed: {first_line(error)}"
-        warn(f"{environment.requirement} {column.failure}")
-        return
-    asked = said(command)
-    if column.command.is_file():
-        why = present.stale(column.folder, environment.versions)
-        if why is None:
-            note(f"{environment.requirement}: was captured in {column.folder} by the same command, and is kept")
-            return
-        note(f"{environment.requirement}: is captured again: {why}")
-        column.discard()
-    note(f"{environment.requirement}: captures")
-    done = environment.run(["fidelity", "capture", *command.words, "--out", str(column.folder)])
-    if done.returncode:
-        column.failure = f"cannot capture: {last_line(done.stderr)}"
-        warn(f"{environment.requirement} {column.failure}")
-        return
-    with whole_file(column.command) as stream:
-        stream.write(asked)
-    note(f"{environment.requirement}: captured in {column.folder}")
 
 
 def said(command: CommandLine) -> str:

@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -16,9 +16,11 @@ from fmbench.collection.arguments import (
     check_data,
 )
 from fmbench.encoder import add_encoder_arguments, take_recipe
+from fmbench.encoder.recipe import flag as yes_or_no
 from fmbench.errors import UsageError
 from fmbench.options import SUBOPTION_HELP, add_model_arguments, read
 from fmbench.parsing import Parser, adder, decimal, flag, natural, positive, sizes
+from fmbench.search.compression import Compression
 
 from .precision import add_normalisation
 
@@ -54,13 +56,16 @@ class RetrieveArguments(DataArguments):
     precompute_corpus_embs: bool = False
     processes: int = 1
     fair_sharding: bool = False
+    compress: tuple[Compression, ...] = ()
+    rescore: int | None = None
     k: tuple[int, ...] = ()
     gold_data_path: Path | None = None
     predictions_path: Path | None = None
     title_normalisation: str = "none"
     overwrite_output_dir: bool = False
     run_format: RunFormat = "trec"
-    no_annot_in_mined_hn: bool = False
+    no_annot_in_mined_hn: bool = True
+    special_docids: Path | None = None
     merge_mined_qrels: bool = False
     output_qrel_format: Literal["tsv", "grouped"] = "tsv"
     skip_first: int = 0
@@ -76,6 +81,7 @@ class RetrieveArguments(DataArguments):
         return self.search_topk or max(asked)
 
 
+@cache
 def build_parser(task: str, program: str) -> Parser:
     """Return the parser of one task."""
     parser = Parser(
@@ -120,6 +126,20 @@ def add_search_arguments(parser: Parser, depth: str = str(DEPTH)) -> None:
     add("--latency_queries", type=natural, metavar="N", help="queries timed one by one (default: 100; 0: none)")
 
 
+def add_compression_arguments(parser: Parser) -> None:
+    """Add which other types the vectors are searched in."""
+    add = adder(parser.add_argument_group("compressed vectors"))
+    add("--compress", type=compressions, metavar="TYPE,TYPE,...",
+        help="search the vectors as float32, float16, bfloat16, int8 (ranges of the corpus) or binary (signs) too; "
+             "int8@128 keeps the first 128 dimensions (Matryoshka)")  # fmt: skip
+    add("--rescore", type=positive, metavar="N", help="order the N best of binary once more, by whole queries")
+
+
+def compressions(text: str) -> tuple[Compression, ...]:
+    """Read a comma list. Raises UsageError."""
+    return tuple(Compression.parse(one.strip()) for one in text.split(","))
+
+
 def add_output_arguments(parser: Parser, need: str = "required: ") -> None:
     """Add where files go; `need` begins the help of what some tasks cannot do without."""
     group = parser.add_argument_group("output")
@@ -130,11 +150,14 @@ def add_output_arguments(parser: Parser, need: str = "required: ") -> None:
 
 def add_run_arguments(parser: Parser) -> None:
     """Add how rankings are written."""
-    adder(parser.add_argument_group("rankings"))(
+    add = adder(parser.add_argument_group("rankings"))
+    add(
         "--run_format",
         choices=get_args(RunFormat),
         help="trec (default), tsv: qid, pid, rank, score; jsonl: one object a query",
     )
+    add("--special_docids", type=Path, metavar="FILE", help="write the scores of these pairs of query and document "
+        "too, found or not: a file as of --qrels")  # fmt: skip
 
 
 def add_metric_arguments(parser: Parser) -> None:
@@ -156,9 +179,8 @@ def add_mining_arguments(parser: Parser) -> None:
     """Add which documents are hard negatives."""
     group = parser.add_argument_group("negatives")
     add = adder(group)
-    flag(
-        group, "--no_annot_in_mined_hn", "leave out every judged document, those of gain 0 too, not only relevant ones"
-    )
+    add("--no_annot_in_mined_hn", nargs="?", const=True, type=yes_or_no, metavar="yes|no", help="leave out every "
+        "judged document, those of gain 0 too; no lets relevant ones in (default: yes)")  # fmt: skip
     flag(group, "--merge_mined_qrels", "one file a data set, not one a pair of query file and corpus file")
     add("--output_qrel_format", choices=QRELS_FORMATS, help="tsv (default) or grouped JSON lines")
     add("--skip_first", type=natural, metavar="N", help="leave the N best out: they may be unjudged positives")
@@ -171,11 +193,12 @@ def add_mining_arguments(parser: Parser) -> None:
 GROUPS: dict[str, tuple[Callable[[Parser], None], ...]] = {
     "encode": (partial(add_data_arguments, cache="required: "),),
     "search": (
-        add_data_arguments, add_search_arguments, add_identical_arguments, add_output_arguments, add_run_arguments,
+        add_data_arguments, add_search_arguments, add_identical_arguments, add_compression_arguments,
+        add_output_arguments, add_run_arguments,
     ),
     "evaluate": (
         add_data_arguments, partial(add_search_arguments, depth="the largest k asked for"), add_identical_arguments,
-        add_metric_arguments, partial(add_output_arguments, need=""), add_run_arguments,
+        add_compression_arguments, add_metric_arguments, partial(add_output_arguments, need=""), add_run_arguments,
     ),
     "mine": (add_data_arguments, add_search_arguments, add_mining_arguments, add_output_arguments),
 }  # fmt: skip
@@ -201,11 +224,24 @@ def check(arguments: RetrieveArguments) -> None:
         raise UsageError("--gold_data_path: say where to look with --k 1,2,3,5,10")
     if arguments.predictions_path is not None and not arguments.k:
         raise UsageError("--predictions_path: titles are written with the curve that --k 1,2,3,5,10 asks for")
+    check_compression(arguments)
     if arguments.task == "encode" and arguments.encoding_cache_dir is None:
         raise UsageError("encode keeps its vectors in --encoding_cache_dir DIR; name it")
+    if arguments.special_docids is not None and arguments.output_dir is None:
+        raise UsageError("--special_docids: the scores go into a file; name its folder with --output_dir DIR")
     if arguments.task in ("search", "mine") and arguments.output_dir is None:
         raise UsageError(f"{arguments.task} writes files; name their folder with --output_dir DIR")
     deepest = max((*arguments.ir_metrics_k_values, *arguments.k), default=1)
     if arguments.task == "evaluate" and arguments.depth < deepest:
         raise UsageError(f"--search_topk {arguments.depth}: k = {deepest} is asked for, and nothing is known beyond "
                          "the depth of the search; raise it")  # fmt: skip
+
+
+def check_compression(arguments: RetrieveArguments) -> None:
+    """Raise UsageError for a second ordering that nothing needs, or that is of fewer than are retrieved."""
+    if arguments.rescore and not any(one.kind == "binary" for one in arguments.compress):
+        raise UsageError("--rescore: binary vectors are ordered once more, and --compress names none; the other types "
+                         "are compared with whole queries already")  # fmt: skip
+    if arguments.rescore and arguments.rescore < arguments.depth:
+        raise UsageError(f"--rescore {arguments.rescore}: {arguments.depth} documents are retrieved a query; order at "
+                         "least as many once more, or lower --search_topk")  # fmt: skip

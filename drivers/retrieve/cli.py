@@ -14,6 +14,7 @@ main = Subcommands(
         "precision": Subcommand(
             "the precision@k curve of a file of page titles", "fmbench.drivers.retrieve.precision:precision"
         ),
+        "fuse": Subcommand("one ranking of several, by reciprocal ranks", "fmbench.drivers.retrieve.fusion:fusion"),
         "mine": Subcommand("find hard negatives for training", f"{PACKAGE}:mine"),
     },
 ).main

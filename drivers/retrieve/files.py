@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from fmbench.collection import Dataset
+from fmbench.collection import Dataset, Qrels
 from fmbench.console import note
 from fmbench.distributed.environment import Launch
 from fmbench.errors import UsageError, first_line
@@ -47,8 +47,10 @@ def check_output(arguments: RetrieveArguments, launch: Launch) -> None:
         raise UsageError(f"--output_dir {folder}: holds {there.name} already; --overwrite_output_dir writes into it")
 
 
-def check_predictions(arguments: RetrieveArguments) -> None:
-    """Raise UsageError where titles are to be written and cannot be."""
+def check_files(arguments: RetrieveArguments) -> None:
+    """Raise UsageError for pairs that cannot be read, and where titles are to be written and cannot be."""
+    if arguments.special_docids is not None:
+        Qrels.load([arguments.special_docids])
     path = arguments.predictions_path
     if path is None:
         return
@@ -67,9 +69,10 @@ def folder_of(arguments: RetrieveArguments, dataset: Dataset) -> Path:
     return folder
 
 
-def write_rankings(arguments: RetrieveArguments, dataset: Dataset, top: TopK) -> None:
-    """Write a run file, and say where it is."""
-    path = folder_of(arguments, dataset) / f"run.{arguments.run_format}"
+def write_rankings(arguments: RetrieveArguments, dataset: Dataset, top: TopK, vectors: str = "") -> None:
+    """Write a run file, and say where it is; `vectors` says how they were compressed."""
+    name = f"run-{vectors}" if vectors else "run"
+    path = folder_of(arguments, dataset) / f"{name}.{arguments.run_format}"
     write_run(path, top, arguments.run_format)
     say_written("rankings", [path])
 

@@ -1,8 +1,10 @@
 """Mining: deep enough a search for every query, scores of the positives, negatives by the rules."""
 
+from collections.abc import Collection, Mapping
+
 import numpy as np
 
-from fmbench.collection import Dataset, Qrels
+from fmbench.collection import Dataset
 from fmbench.distributed import Group
 from fmbench.distributed.merging import merge_everywhere
 from fmbench.ranking.mining import Mined, Rules, depth_groups, mine
@@ -41,32 +43,29 @@ def mined_from(found: Searched, dataset: Dataset, rules: Rules, group: Group) ->
         run |= found.top(depth, queries).run()
     positives = None
     if dataset.qrels and rules.has_margin:
-        mine_only = positive_scores(found, dataset.qrels, rules.threshold)
-        positives = merge_everywhere(group, as_top(mine_only), ALL).run()
+        positives = pair_scores(found, dataset.qrels.relevant(rules.threshold), group)
     return mine({query: run[query] for query in found.queries.ids}, dataset.qrels, rules, positives)
 
 
-def as_top(scores: Scores) -> TopK:
-    """Return scores by query and document as a search's result, which ranks can merge."""
-    hits = [[(score, name, UNKNOWN) for name, score in found.items()] for found in scores.values()]
-    return TopK.of(scores, (best(found, ALL) for found in hits))
+def pair_scores(found: Searched, pairs: Mapping[str, Collection[str]], group: Group) -> Scores:
+    """Return the score of every pair of query and document, whether the search found it or not, on every rank.
 
-
-def positive_scores(found: Searched, qrels: Qrels, threshold: float) -> Scores:
-    """Return the score of every relevant document, whether the search found it or not."""
+    `pairs` are documents by query; those that the data set lacks have no score.
+    """
     ids = found.queries.ids
     places = {name: place for place, name in enumerate(ids)}
     wanted: dict[str, list[int]] = {}
-    for query, documents in qrels.relevant(threshold).items():
+    for query, documents in pairs.items():
         for document in documents:
             if query in places:
                 wanted.setdefault(document, []).append(places[query])
     exact = ExactScores(found.queries.as_array().astype(np.float32), found.similarity)
-    scores: Scores = {name: {} for name in ids}
+    hits: dict[str, list[tuple[float, str, int]]] = {name: [] for name in ids}
     for block in found.blocks():
         for place, document, score in scored(block, wanted, exact):
-            scores[ids[place]][document] = score
-    return scores
+            hits[ids[place]].append((score, document, UNKNOWN))
+    mine_only = TopK.of(hits, (best(each, ALL) for each in hits.values()))
+    return merge_everywhere(group, mine_only, ALL).run()
 
 
 def scored(block: Block, wanted: dict[str, list[int]], exact: ExactScores) -> list[tuple[int, str, float]]:

@@ -1,30 +1,38 @@
 """What each task does with the data sets, one after the other."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from fmbench import lines, session
 from fmbench.checks import Checked, check_encoder
-from fmbench.collection import Dataset
+from fmbench.collection import Dataset, Qrels
+from fmbench.collection.qrels import write_qrels
 from fmbench.console import warn
 from fmbench.distributed import Group
 from fmbench.distributed.environment import read_launch, said_once, with_device
 from fmbench.distributed.local import share_of_threads, start_ranks
 from fmbench.encoder import CHUNK, EncoderPlan
+from fmbench.encoder.late import LateEncoder
 from fmbench.errors import UsageError
 from fmbench.ranking.evaluation import Evaluation
 from fmbench.ranking.measures import evaluate as judge
 from fmbench.ranking.mined_files import write_mined
 from fmbench.ranking.pages import as_pages, read_pages, titles_of, write_pages
 from fmbench.ranking.precision_curve import Curve, document_curve, page_curve
+from fmbench.search import TopK
 from fmbench.torch_settings import spin_briefly
 
 from .arguments import RetrieveArguments, parse_arguments
+from .compression import CompressedSearch, check_compression, quality
 from .data import check_all, open_datasets
-from .files import check_predictions, folder_of, output_folder, say_written, write_json, write_rankings
-from .mining import Scores, mined_from, rules_of
+from .files import check_files, folder_of, output_folder, say_written, write_json, write_rankings
+from .late import LateSearched, check_late
+from .mining import Scores, mined_from, pair_scores, rules_of
 from .retrieval import Retrieval
 from .searching import Searched
+from .sparse import SparseSearched, check_sparse
 
 Work = Callable[[Retrieval, Dataset], None]
 
@@ -53,8 +61,9 @@ def check(task: str, argv: Sequence[str]) -> Checked:
     """Return what the command line of a task amounts to. Raises UsageError and PlatformError."""
     arguments = parse_arguments(task, argv, f"fmbench retrieve {task}")
     rules_of(arguments)
-    open_datasets(arguments)
-    return check_encoder(arguments, arguments.recipe)
+    datasets = open_datasets(arguments)
+    checked = check_encoder(arguments, arguments.recipe, table=True)
+    return replace(checked, model=lambda: {**checked.model(), **data_facts(datasets)})
 
 
 check_encode, check_search, check_evaluate, check_mine = (
@@ -78,10 +87,14 @@ def run_here(task: str, work: Work, argv: Sequence[str]) -> int:
         return start_ranks(arguments.processes, ["retrieve", task, *argv])
     spin_briefly()
     datasets = open_datasets(arguments)
-    plan = EncoderPlan.of(with_device(arguments, launch), arguments.recipe)
-    if task != "encode":
+    plan = EncoderPlan.of(with_device(arguments, launch), arguments.recipe, table=True, late=True, sparse=True)
+    if plan.folder.late is not None:
+        check_late(arguments, plan.folder.path)
+    elif plan.folder.sparse is not None:
+        check_sparse(arguments, plan.folder.path)
+    elif task != "encode":
         plan.similarity(arguments.similarity)
-    check_predictions(arguments)
+    check_files(arguments)
     with (
         output_folder(arguments, launch),
         session.open("retrieve", arguments, leads=launch.rank == 0) as run,
@@ -89,14 +102,20 @@ def run_here(task: str, work: Work, argv: Sequence[str]) -> int:
     ):
         check_all(datasets, arguments, quiet=group.rank > 0)
         retrieval = Retrieval.set_up(arguments, plan, run, group)
+        check_compression(arguments.compress, retrieval.encoder.dimension)
         if group.rank == 0:
-            run.log.write(lines.JsonLine("ENV", {"data": {dataset.name: dataset.facts() for dataset in datasets}}))
+            run.log.write(lines.JsonLine("ENV", data_facts(datasets)))
         for dataset in datasets:
             say_idle(dataset, group)
             run.log.banner(task.upper(), dataset.name)
             work(retrieval, dataset)
         run.end(plan.platform.model_facts())
     return 0
+
+
+def data_facts(datasets: Sequence[Dataset]) -> dict[str, Any]:
+    """Return what decides the figures of data sets."""
+    return {"data": {dataset.name: dataset.facts() for dataset in datasets}}
 
 
 def say_idle(dataset: Dataset, group: Group) -> None:
@@ -116,19 +135,44 @@ def encode_dataset(retrieval: Retrieval, dataset: Dataset) -> None:
 
 def search_dataset(retrieval: Retrieval, dataset: Dataset) -> None:
     """Search, and write the rankings."""
-    top = searched(retrieval, dataset).top(retrieval.arguments.depth)
+    found = searched(retrieval, dataset)
+    top = found.top(retrieval.arguments.depth)
+    score_pairs(retrieval, dataset, found)
     if retrieval.group.rank == 0:
         write_rankings(retrieval.arguments, dataset, top)
+    compress(retrieval, dataset, found, top, None)
+
+
+def score_pairs(retrieval: Retrieval, dataset: Dataset, found: Searched) -> None:
+    """Write the scores of the pairs of --special_docids, whether the search found them or not."""
+    path = retrieval.arguments.special_docids
+    if path is None:
+        return
+    pairs = Qrels.load([path])
+    scores = pair_scores(found, pairs.documents(), retrieval.group)
+    if retrieval.group.rank == 0:
+        if (missing := pairs.judgements - sum(map(len, scores.values()))) > 0:
+            warn(f"--special_docids {path}: {missing} pairs name a query or a document that {dataset.name} lacks")
+        target = folder_of(retrieval.arguments, dataset) / "special_docs.tsv"
+        write_qrels(scores, target)
+        say_written("scores of chosen pairs", [target])
 
 
 def evaluate_dataset(retrieval: Retrieval, dataset: Dataset) -> None:
     """Search, and judge the rankings."""
-    arguments = retrieval.arguments
-    top = searched(retrieval, dataset).top(arguments.depth)
-    if retrieval.group.rank > 0:
-        return
-    run = top.run()
-    found = judged(run, dataset, arguments)
+    search = searched(retrieval, dataset)
+    top = search.top(retrieval.arguments.depth)
+    score_pairs(retrieval, dataset, search)
+    found = None
+    if retrieval.group.rank == 0:
+        found = judged(top.run(), dataset, retrieval.arguments)
+        write_quality(retrieval, dataset, top, found)
+    compress(retrieval, dataset, search, top, found)
+
+
+def write_quality(retrieval: Retrieval, dataset: Dataset, top: TopK, found: Evaluation | None) -> None:
+    """Print how good the rankings are, and write files where they are asked for."""
+    arguments, run = retrieval.arguments, top.run()
     row = {"dataset": dataset.name, "ignore_identical_ids": arguments.ignore_identical_ids}
     row["other_documents"] = dataset.other_documents
     row |= found.row() if found else {}
@@ -143,6 +187,26 @@ def evaluate_dataset(retrieval: Retrieval, dataset: Dataset) -> None:
             folder = folder_of(arguments, dataset)
             write_json(folder / "metrics.json", found.means())
             write_json(folder / "metrics_by_query.json", found.by_query())
+
+
+def compress(retrieval: Retrieval, dataset: Dataset, found: Searched, top: TopK, exact: Evaluation | None) -> None:
+    """Search the vectors compressed as the command line asks, and print a VEC line each. Every rank takes part."""
+    arguments = retrieval.arguments
+    if not arguments.compress or found.documents is None:
+        return
+    for row, ranking in CompressedSearch(retrieval, found.queries, found.documents, top).results():
+        if retrieval.group.rank > 0:
+            continue
+        judgement = judged(ranking.run(), dataset, arguments) if exact is not None else None
+        row |= quality(exact, judgement) if exact is not None and judgement is not None else {}
+        retrieval.log.write(lines.JsonLine("VEC", {"dataset": dataset.name, **row}))
+        if arguments.output_dir is not None:
+            write_rankings(arguments, dataset, ranking, vectors_named(row))
+
+
+def vectors_named(row: Mapping[str, Any]) -> str:
+    """Return what the file of a ranking by compressed vectors is called after."""
+    return f"{row['vectors']}-rescored-{row['rescore']}" if row["rescore"] else str(row["vectors"])
 
 
 def judged(run: Scores, dataset: Dataset, arguments: RetrieveArguments) -> Evaluation | None:
@@ -190,7 +254,7 @@ def mine_dataset(retrieval: Retrieval, dataset: Dataset) -> None:
     """Search, and write hard negatives."""
     arguments = retrieval.arguments
     if dataset.qrels is not None and not arguments.no_annot_in_mined_hn:
-        warn("judged documents may be among the negatives; --no_annot_in_mined_hn leaves them out")
+        warn("judged documents, relevant ones too, may be among the negatives: --no_annot_in_mined_hn no")
     mined = mined_from(Searched(retrieval, dataset, precompute=True), dataset, rules_of(arguments), retrieval.group)
     if retrieval.group.rank > 0:
         return
@@ -205,4 +269,10 @@ def mine_dataset(retrieval: Retrieval, dataset: Dataset) -> None:
 def searched(retrieval: Retrieval, dataset: Dataset) -> Searched:
     """Return a data set to search: encoded before, where a cache or the command line asks for it, else meanwhile."""
     arguments = retrieval.arguments
-    return Searched(retrieval, dataset, arguments.precompute_corpus_embs or arguments.encoding_cache_dir is not None)
+    if isinstance(retrieval.encoder, LateEncoder):
+        return LateSearched(retrieval, dataset)
+    if retrieval.sparse:
+        return SparseSearched(retrieval, dataset)
+    again = arguments.special_docids is not None or bool(arguments.compress)  # the vectors are read more than once
+    before = arguments.precompute_corpus_embs or arguments.encoding_cache_dir is not None or again
+    return Searched(retrieval, dataset, before)

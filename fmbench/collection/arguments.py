@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from fmbench.console import warn
 from fmbench.encoder import Recipe
@@ -13,7 +13,8 @@ from fmbench.parsing import Parser, adder, decimal, flag, natural, nonempty, pat
 
 from .check import Check
 from .dataset import Dataset
-from .files import some
+from .files import fetched, some
+from .qrels import ROUND, Transform
 from .texts import Complaint
 
 SIMILARITIES = ("cosine", "dot")
@@ -33,6 +34,8 @@ class DataArguments(Arguments):
     query_subset: tuple[Path, ...] = ()
     min_score: float | None = None
     max_score: float | None = None
+    score_transform: Transform | None = None
+    stack_qrels: bool = False
     other_documents: int | None = None
     strict: bool = False
     encoding_cache_dir: Path | None = None
@@ -58,17 +61,29 @@ def add_data_arguments(parser: Parser, cache: str = "") -> None:
         help="which of a folder's qrels, and so which queries (default: "
         "test; `distill contrast`: train; `distill teacher`: none, so that it takes texts of the corpus alone)",
     )
-    add("--corpus", type=paths, metavar="FILE,...", help="JSONL or TSV, packed or not; one corpus")
+    add("--corpus", type=paths, metavar="FILE,...", help="JSONL or TSV, packed or not; one corpus. Of the hub: "
+        "hf://datasets/ORG/NAME/FILE")  # fmt: skip
     add("--queries", type=paths, metavar="FILE,...", help="the same, without titles")
     add("--qrels", type=paths, metavar="FILE,...", help="TSV or CSV of three columns, TREC's four, or JSONL")
     add("--query_subset", type=paths, metavar="FILE,...", help="only the queries whose ids these files name")
     add("--min_score", type=decimal, metavar="GAIN", help="least gain of a judgement that counts (inclusive)")
     add("--max_score", type=decimal, metavar="GAIN", help="gain from which on a judgement does not count (exclusive)")
+    add(
+        "--score_transform", type=transform, metavar="floor|ceil|GAIN", help="round gains, or give all of them this one"
+    )
+    flag(
+        group, "--stack_qrels", "of a pair that several --qrels judge, the last file counts; else two gains are refused"
+    )
     add("--other_documents", type=natural, metavar="N", help="search only the judged documents and N others, drawn "
         "by --seed: faster, and figures that are comparable on this part alone")  # fmt: skip
     flag(group, "--strict", "refuse judgements of ids that no file holds; else they are counted and listed")
     add("--encoding_cache_dir", type=Path, metavar="DIR",
         help=f"{cache}keep the vectors here; a killed run goes on from there")  # fmt: skip
+
+
+def transform(text: str) -> Transform:
+    """Read how gains are changed."""
+    return cast("Transform", text) if text in ROUND else decimal(text)
 
 
 def add_identical_arguments(parser: Parser) -> None:
@@ -85,6 +100,8 @@ def check_data(arguments: DataArguments) -> None:
     files = bool(arguments.corpus or arguments.queries or arguments.qrels)
     if bool(arguments.dataset) == files:
         raise UsageError("name the data with --dataset DIR, or with --corpus, --queries and --qrels")
+    if arguments.stack_qrels and len(arguments.qrels) < 2:
+        raise UsageError("--stack_qrels: of several files the last one counts, and --qrels names one")
 
 
 def named_datasets(arguments: DataArguments, judged: bool) -> list[Dataset]:
@@ -92,9 +109,16 @@ def named_datasets(arguments: DataArguments, judged: bool) -> list[Dataset]:
 
     Raises UsageError, with `judged` where a data set has no judgements.
     """
-    chosen: Any = {"subset": arguments.query_subset, "min_score": arguments.min_score, "max_score": arguments.max_score}
+    chosen: Any = {
+        "subset": tuple(map(fetched, arguments.query_subset)),
+        "min_score": arguments.min_score,
+        "max_score": arguments.max_score,
+        "transform": arguments.score_transform,
+    }
     if arguments.corpus:
-        found = [Dataset.from_files(arguments.corpus, arguments.queries, arguments.qrels, **chosen)]
+        files = [tuple(map(fetched, named)) for named in (arguments.corpus, arguments.queries, arguments.qrels)]
+        name = "" if files[0] == arguments.corpus else arguments.corpus[0].parent.name.partition("@")[0]
+        found = [Dataset.from_files(*files, stacked=arguments.stack_qrels, name=name, **chosen)]
     else:
         found = [Dataset.from_folder(folder, arguments.split or None, **chosen) for folder in arguments.dataset]
     names = [dataset.name for dataset in found]

@@ -8,7 +8,7 @@ from fmbench.digest import digest_of_json
 from fmbench.errors import UsageError
 
 from .check import Check, checked
-from .qrels import Qrels
+from .qrels import Qrels, Transform
 from .subset import drawn, read_ids
 from .texts import Complaint, Texts
 
@@ -42,6 +42,7 @@ class Dataset:
         subset: Sequence[Path] = (),
         min_score: float | None = None,
         max_score: float | None = None,
+        transform: Transform | None = None,
     ) -> "Dataset":
         """Read a folder in BEIR's layout: `corpus.jsonl`, `queries.jsonl`, `qrels/<split>.tsv`, packed or not.
 
@@ -57,6 +58,7 @@ class Dataset:
             subset=subset,
             min_score=min_score,
             max_score=max_score,
+            transform=transform,
             name=folder.resolve().name,
         )
 
@@ -70,15 +72,18 @@ class Dataset:
         subset: Sequence[Path] = (),
         min_score: float | None = None,
         max_score: float | None = None,
+        transform: Transform | None = None,
+        stacked: bool = False,
         name: str = "",
     ) -> "Dataset":
         """Read files, one or many of each.
 
         `subset`: files that name the queries of interest. `min_score` (inclusive) and `max_score` (exclusive) choose
-        judgements by their gain. Raises UsageError for bad judgements, and where none is left.
+        judgements by their gain, `transform` changes it then. `stacked`: the last file's gain counts. Raises UsageError
+        for bad judgements, and where none is left.
         """
         chosen = read_ids(subset) if subset else None
-        judgements = judged(qrels, chosen, min_score, max_score) if qrels else None
+        judgements = judged(qrels, chosen, min_score, max_score, stacked).transformed(transform) if qrels else None
         wanted = chosen if judgements is None else judgements.gains.keys()
         return cls(
             name or corpus[0].resolve().parent.name, Texts(corpus), Texts(queries, ids=wanted), judgements, chosen
@@ -118,10 +123,14 @@ class Dataset:
 
 
 def judged(
-    paths: Sequence[Path], subset: frozenset[str] | None, min_score: float | None, max_score: float | None
+    paths: Sequence[Path],
+    subset: frozenset[str] | None,
+    min_score: float | None,
+    max_score: float | None,
+    stacked: bool = False,
 ) -> Qrels:
     """Return the judgements that are asked for. Raises UsageError where there is none, and says what left none."""
-    loaded = Qrels.load(paths)
+    loaded = Qrels.load(paths, stacked)
     disguise = loaded.run_in_disguise()
     if disguise is not None:
         names = ", ".join(map(str, paths))

@@ -3,6 +3,7 @@
 import bz2
 import gzip
 import lzma
+import re
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ PACKED = (
 )
 ZSTANDARD = (b"\xb5\x2f\xfd", b"\x2a\x4d\x18")  # after the first byte: a frame, and one to be skipped
 NO_TEXT = {b"PK\x03\x04": "a zip archive; unpack it", b"PAR1": "Parquet; write its rows as JSON lines"}
+HUB_FILE = re.compile(r"hf://(?P<datasets>datasets/)?(?P<name>[^/@]+/[^/@]+)(@(?P<revision>[^/]+))?/(?P<file>.+)")
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -54,6 +56,27 @@ def decoded(raw: bytes, path: Path, number: int) -> str:
     except UnicodeDecodeError as error:
         why = f"is no UTF-8 ({error.reason} at byte {error.start + 1}); save it as UTF-8"
         raise UsageError(f"{path}, line {number}: {why}") from None
+
+
+def fetched(path: Path) -> Path:
+    """Return a path; of `hf://[datasets/]ORG/NAME[@REVISION]/FILE`, that of the copy that the hub's client keeps.
+
+    Raises UsageError where it names no file, or the hub does not give it.
+    """
+    if path.parts[:1] != ("hf:",):
+        return path
+    address = f"hf://{'/'.join(path.parts[1:])}"
+    found = HUB_FILE.fullmatch(address)
+    if found is None:
+        raise UsageError(f"{address}: names no file; write hf://datasets/ORG/NAME/FILE")
+    import huggingface_hub
+
+    kind = "dataset" if found["datasets"] else "model"
+    try:
+        copy = huggingface_hub.hf_hub_download(found["name"], found["file"], repo_type=kind, revision=found["revision"])
+    except Exception as error:  # the hub's client has a dozen kinds
+        raise UsageError(f"{address}: not to be had from the hub ({type(error).__name__})") from None
+    return Path(copy)
 
 
 def refuse_no_file(path: Path) -> None:

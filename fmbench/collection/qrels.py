@@ -1,7 +1,8 @@
 """Which documents are relevant to which queries, and how much."""
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TextIO
@@ -13,6 +14,8 @@ from .judgements import judgements_of
 
 Gains = Mapping[str, Mapping[str, float]]
 Form = Literal["tsv", "grouped"]
+Transform = float | Literal["floor", "ceil"]
+ROUND: Mapping[str, Callable[[float], float]] = {"floor": math.floor, "ceil": math.ceil}
 HEADER = "query-id\tcorpus-id\tscore"
 STEPS = 20  # gains are whole numbers, or steps such as a half
 LEAST = 2  # fewer say nothing
@@ -29,14 +32,21 @@ class Qrels:
     repeated: int = 0
 
     @classmethod
-    def load(cls, paths: Sequence[Path]) -> "Qrels":
-        """Read one or many files. Raises UsageError for a bad line, and for a pair that has two different gains."""
+    def load(cls, paths: Sequence[Path], stacked: bool = False) -> "Qrels":
+        """Read one or many files. Raises UsageError for a bad line, and for a pair that has two different gains.
+
+        `stacked`: of a pair that several files judge, the last one's gain counts.
+        """
         gains: dict[str, dict[str, float]] = {}
         repeated = 0
         for path in paths:
+            own: set[tuple[str, str]] = set()
             for number, (query, document, gain) in judgements_of(path):
                 known = gains.setdefault(query, {}).setdefault(document, gain)
-                if known != gain:
+                if stacked and (query, document) not in own:
+                    own.add((query, document))
+                    gains[query][document] = gain
+                elif known != gain:
                     raise UsageError(
                         f"{path}, line {number}: query {query!r} and document {document!r} have gain {gain:g} here "
                         f"and {known:g} before"
@@ -61,6 +71,14 @@ class Qrels:
         }
         return Qrels({query: documents for query, documents in kept.items() if documents}, self.repeated)
 
+    def transformed(self, transform: Transform | None) -> "Qrels":
+        """Return the judgements with each gain rounded down or up, or with one gain for all."""
+        if transform is None:
+            return self
+        change = ROUND[transform] if isinstance(transform, str) else lambda gain: transform
+        gains = {query: {name: float(change(gain)) for name, gain in own.items()} for query, own in self.gains.items()}
+        return Qrels(gains, self.repeated)
+
     def only(self, queries: Collection[str]) -> "Qrels":
         """Return the judgements of some queries."""
         return Qrels({query: found for query, found in self.gains.items() if query in queries}, self.repeated)
@@ -77,6 +95,10 @@ class Qrels:
         long = [list(documents.values()) for documents in self.gains.values() if len(documents) > LEAST]
         ranked = long and all(values == list(range(1, len(values) + 1)) for values in long)
         return "the ranks 1, 2, 3, ... of every query" if ranked else None
+
+    def documents(self) -> dict[str, set[str]]:
+        """Return, for every query, the documents that are judged."""
+        return {query: set(documents) for query, documents in self.gains.items()}
 
     def relevant(self, threshold: float = 1.0) -> dict[str, set[str]]:
         """Return, for every query, the documents with a gain of at least `threshold`; perhaps none."""

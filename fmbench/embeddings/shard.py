@@ -7,8 +7,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from fmbench.tensor_file import map_tensors
 from fmbench.walk import inside
 from fmbench.whole_file import write_whole
 
@@ -16,9 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 NAME = re.compile(r"(?P<index>\d{6})-(?P<checksum>[0-9a-f]{32})\.safetensors")
-DTYPES = {"F32": "float32", "F16": "float16"}  # as safetensors and as numpy call them
 KEPT = "what was written before is kept, and the same command goes on from there"
-SIZE_BYTES = 8  # a safetensors file begins with the length of its header
 
 
 @dataclass(frozen=True)
@@ -30,30 +29,17 @@ class Shard:
     @functools.cached_property
     def vectors(self) -> "np.ndarray":
         """The vectors, (n, d), read-only; the file is not read until they are looked at."""
-        import numpy as np
-
-        header, start = self._header
-        entry = header["vectors"]
-        offset = start + entry["data_offsets"][0]
-        return np.memmap(self.path, DTYPES[entry["dtype"]], mode="r", offset=offset, shape=tuple(entry["shape"]))
+        return self._tensors["vectors"]
 
     @functools.cached_property
     def ids(self) -> tuple[str, ...]:
         """The ids of the texts, in the order of the vectors."""
-        header, start = self._header
-        first, end = header["ids"]["data_offsets"]
-        with self.path.open("rb") as stream:
-            stream.seek(start + first)
-            return tuple(json.loads(stream.read(end - first)))
+        return tuple(json.loads(self._tensors["ids"].tobytes()))
 
     @functools.cached_property
-    def _header(self) -> tuple[dict[str, Any], int]:
-        """What the file says of its tensors, and where their bytes begin."""
-        with self.path.open("rb") as stream:
-            size = int.from_bytes(stream.read(SIZE_BYTES), "little")
-            if size > self.path.stat().st_size:
-                raise ValueError(f"{self.path}: is no safetensors file")
-            return json.loads(stream.read(size)), SIZE_BYTES + size
+    def _tensors(self) -> "dict[str, np.ndarray]":
+        """What the file holds, by name."""
+        return map_tensors(self.path)
 
     def is_whole(self) -> bool:
         """Whether the bytes are those that were written. Raises FileNotFoundError where another process deleted it."""

@@ -98,7 +98,8 @@ class Compute:
         said = recipe.tokens_per_batch
         fixed = Budget(said, GIVEN) if isinstance(said, int) else Budget(platform.tokens_per_batch, DEFAULT)
         self.budgets: dict[Role, Budget] = {} if said == AUTO else dict.fromkeys(ROLES, fixed)
-        self.dimension = self._dimension(loaded)
+        config = loaded.config.get_text_config()
+        self.dimension = self._dimension(config.vocab_size if plan.folder.sparse else config.hidden_size)
         self._forward = platform.prepare(loaded, arguments)
         self._watch = CompilationWatch()
         if arguments.compile or platform.always_compiles:
@@ -106,11 +107,11 @@ class Compute:
         self._warm: set[tuple[int, int] | bool] = set()
         self._lock = threading.Lock()
 
-    def _dimension(self, loaded: Any) -> int:
-        """Return how many numbers a vector has, told from the sizes of the model and the modules."""
+    def _dimension(self, width: int) -> int:
+        """Return how many numbers a vector has, told from those that the model has a token, and the modules."""
         import torch
 
-        size = loaded.config.get_text_config().hidden_size * len(self._modes)
+        size = width * len(self._modes)
         try:
             found = int(self._finish(torch.zeros(1, size)).shape[1])
         except RuntimeError as error:

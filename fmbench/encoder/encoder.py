@@ -1,7 +1,8 @@
 """Texts to vectors on any platform: tokenise beside the compute, forward, pool, and what the model's folder adds."""
 
+import copy
 import dataclasses
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fmbench import host, model, torch_settings
@@ -15,7 +16,7 @@ from .budget import Budget
 from .compute import Compute, Kept, collate, fixed_lengths, hidden_states
 from .loading import identity, load
 from .plan import EncoderPlan
-from .recipe import ROLES, Recipe, Role
+from .recipe import POOLINGS, ROLES, Recipe, Role
 from .steps import Normalise
 from .threads import ahead
 from .timings import Timings
@@ -51,16 +52,13 @@ class Encoder:
         arguments = plan.arguments.evaluated()
         torch_settings.check_compile(arguments.options["compile"])
         torch_settings.Settings([(arguments.options, arguments.threads)]).activate(0)
-        tokenizer, loaded, limit = load(plan, arguments)
+        tokenizer, loaded, limit = load(plan, arguments, pooler=plan.folder.late is None)
         self.recipe = resolved(plan, tokenizer, limit)
-        self._tokenizers = {
-            role: Tokenizer(tokenizer, self.recipe.prompt(role) or "", self.recipe.max_length(role)) for role in ROLES
-        }
+        self._tokenizers = {role: self._tokenizer(tokenizer, role) for role in ROLES}
         drops = (Normalise,) if self.recipe.normalise is False else ()
         steps = [step for step in plan.folder.steps if not isinstance(step, drops)]
         lengths = fixed_lengths(plan, limit, arguments, self.recipe)
-        computed = UnpaddedCompute if loaded.config._attn_implementation == UNPADDED else Compute
-        self._compute = computed(plan, loaded, arguments, self.recipe, steps, tokenizer, lengths)
+        self._compute = self._compute_class(loaded)(plan, loaded, arguments, self.recipe, steps, tokenizer, lengths)
         self.arguments = arguments
         self.steps = tuple(steps)  # what the folder's further modules do with pooled vectors
         self.platform = plan.platform
@@ -70,12 +68,35 @@ class Encoder:
         self.tokenizer = tokenizer
         self.name = model.published_name(arguments)
         self.similarity = plan.folder.similarity
+        self.prompts = dict(plan.folder.prompts)  # all that the folder publishes, by name
+        self.default_prompt = self.prompts.get(plan.folder.default_prompt or "", "")
         self.timings = Timings()
 
     @classmethod
     def load(cls, arguments: Arguments, recipe: Recipe | None = None) -> "Encoder":
         """Check a command line and load its model. Raises UsageError and PlatformError."""
         return cls(EncoderPlan.of(arguments, recipe))
+
+    def _tokenizer(self, tokenizer: Any, role: Role) -> Tokenizer:
+        """Return what makes tokens of a role's texts."""
+        return Tokenizer(tokenizer, self.recipe.prompt(role) or "", self.recipe.max_length(role))
+
+    def _compute_class(self, loaded: Any) -> Callable[..., Compute]:
+        """Return what makes vectors of tokens."""
+        unpadded = loaded.config._attn_implementation == UNPADDED
+        if unpadded and self.recipe.pooling and self.recipe.pooling[0] not in POOLINGS:
+            raise UsageError(f"--model:attn_implementation {UNPADDED}: is not for sparse models; take sdpa")
+        return UnpaddedCompute if unpadded else Compute
+
+    def with_prompt(self, prompt: str) -> "Encoder":
+        """Return this encoder, its model and timings shared, with one prompt before all texts. Raises UsageError."""
+        found = copy.copy(self)
+        found.recipe = dataclasses.replace(self.recipe, query_prompt=prompt, passage_prompt=prompt)
+        found._tokenizers = {
+            role: Tokenizer(own.origin, prompt, own.max_length, own.special_tokens)
+            for role, own in self._tokenizers.items()
+        }
+        return found
 
     @property
     def dimension(self) -> int:
@@ -107,6 +128,14 @@ class Encoder:
     def tokenise(self, texts: Sequence[str], role: Role = "passage") -> Tokens:
         """Return the tokens of texts, each after its role's prompt."""
         return self._tokenizers[role](texts)
+
+    def rules(self, role: Role) -> str:
+        """Return how texts of a role become tokens, cut to its length, as JSON that `tokenizers.Tokenizer` reads."""
+        return str(self._tokenizers[role].rules.to_str())
+
+    def encode_tokens(self, tokens: Tokens, role: Role = "passage") -> "np.ndarray":
+        """Return the vectors of what `tokenise` gave, float32 of shape (n, d). Raises BadVectorError."""
+        return self._vectors([f"text {place}" for place in range(len(tokens.lengths))], tokens, Timings(), role)
 
     def prompt_length(self, role: Role) -> int:
         """Return how many tokens a role's prompt takes."""

@@ -116,7 +116,7 @@ class Network(nn.Module, ABC):
 
     def vectors(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None) -> Tensor:
         """Return normalised vectors (n, dimensions); a row without tokens gives zeros."""
-        return functional.normalize(self(input_ids, attention_mask, token_type_ids), dim=1)
+        return functional.normalize(self(input_ids, attention_mask, token_type_ids).float(), dim=1)
 
 
 class TransformerNetwork(Network):
@@ -177,8 +177,20 @@ class TableNetwork(Network):
         return self.table.weight
 
 
+class FeedForward(nn.Module):
+    """BERT's feed-forward block (Devlin et al., 2018): four times as wide and back, added to its input, normalised."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.wide, self.back, self.norm = nn.Linear(width, 4 * width), nn.Linear(4 * width, width), nn.LayerNorm(width)
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        """Return vectors (n, width)."""
+        return self.norm(vectors + self.back(functional.gelu(self.wide(vectors))))
+
+
 class RecurrentNetwork(Network):
-    """A GRU or LSTM over word embeddings: the last layer's final hidden state is the vector.
+    """A GRU or LSTM over word embeddings: the last layer's final hidden state, through `ff` feed-forward blocks.
 
     `advance` takes tokens as they come and gives the same vector as `forward` on all of them, so that after
     submission only the last word is computed.
@@ -188,7 +200,7 @@ class RecurrentNetwork(Network):
 
     def __init__(
         self, cell: str, table: Tensor, dimensions: int, free: bool, layers: int = 1,
-        hidden_size: int | None = None,
+        hidden_size: int | None = None, ff: int = 0,
     ) -> None:  # fmt: skip
         super().__init__()
         self.cell = cell
@@ -197,6 +209,7 @@ class RecurrentNetwork(Network):
         width = hidden_size or dimensions
         network = {"gru": nn.GRU, "lstm": nn.LSTM}[cell]
         self.network = network(table.shape[1], width, num_layers=layers, batch_first=True)
+        self.ff = nn.Sequential(*(FeedForward(width) for _ in range(ff)))
         self.projection = None if width == dimensions else projection(width, dimensions)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None) -> Tensor:
@@ -213,13 +226,16 @@ class RecurrentNetwork(Network):
         return {
             "cell": self.cell, "layers": self.network.num_layers, "hidden_size": self.network.hidden_size,
             "dimensions": self.dimensions, "vocabulary": self.table.num_embeddings, "width": self.table.embedding_dim,
+            "ff": len(self.ff),
         }  # fmt: skip
 
     @classmethod
     def empty(cls, settings: Mapping[str, Any]) -> Self:
-        """Return an untrained one of these settings, whose weights are to be loaded."""
-        table = torch.zeros(settings["vocabulary"], settings["width"])
-        return cls(settings["cell"], table, settings["dimensions"], False, settings["layers"], settings["hidden_size"])
+        """Return an untrained one of these settings, whose weights are to be loaded; earlier versions had no `ff`."""
+        return cls(
+            settings["cell"], torch.zeros(settings["vocabulary"], settings["width"]), settings["dimensions"], False,
+            settings["layers"], settings["hidden_size"], settings.get("ff", 0),
+        )  # fmt: skip
 
     def advance(self, ids: Tensor, state: State | None = None) -> State:
         """Return the state after further tokens (1, tokens); without a state, from the beginning."""
@@ -227,7 +243,7 @@ class RecurrentNetwork(Network):
 
     def vector(self, state: State) -> Tensor:
         """Return the vectors (n, dimensions) of a state, not normalised."""
-        hidden = (state[0] if self.cell == "lstm" else state)[-1]
+        hidden = self.ff((state[0] if self.cell == "lstm" else state)[-1])
         return hidden if self.projection is None else self.projection(hidden)
 
     @torch.inference_mode()

@@ -12,7 +12,7 @@ ROLES: tuple[Role, ...] = ("query", "passage")
 
 POOLINGS = ("cls", "mean", "last", "max")
 AUTO = "auto"  # the token budget that a short measured search finds
-FLAGS = {"yes": True, "no": False}
+FLAGS = {"yes": True, "no": False, "True": True, "False": False}  # the latter two as Trove writes them
 NAMES = {"query_max_len": "query_max_length", "passage_max_len": "passage_max_length", "normalize": "normalise"}
 
 

@@ -41,6 +41,18 @@ class Tokens:
 
         return np.diff(self.starts)
 
+    @classmethod
+    def joined(cls, parts: "Sequence[Tokens]") -> "Tokens":
+        """Return the tokens of several, in their order."""
+        import numpy as np
+
+        ids = np.concatenate([part.ids for part in parts])
+        types = [np.zeros_like(part.ids) if part.types is None else part.types for part in parts]
+        lengths = np.concatenate([part.lengths for part in parts])
+        known = any(part.types is not None for part in parts)
+        starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        return cls(ids, np.concatenate(types) if known else None, starts)
+
 
 class Tokenizer:
     """A transformers tokenizer with one prompt and one maximum length. Calls from several threads are safe."""

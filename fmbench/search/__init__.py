@@ -6,7 +6,7 @@ engine, nor the size of blocks, nor the number of processes shows in a result.
 """
 
 from .block import Block
-from .choice import choose_engine
+from .choice import choose_engine, default_engine
 from .exact import Similarity
 from .latency import Latency, measure_latency
 from .runs import write_run
@@ -21,6 +21,7 @@ __all__ = [
     "Similarity",
     "TopK",
     "choose_engine",
+    "default_engine",
     "measure_latency",
     "merge",
     "search",

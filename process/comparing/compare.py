@@ -10,7 +10,10 @@ from fmbench.errors import UsageError
 from fmbench.parsing import Parser, words
 
 from ..reading.results import read_results
-from ..reading.sources import find_sources
+from ..reading.row import Result
+from ..reading.sources import Source, find_sources
+from ..store.entry import LOG
+from ..store.store import Store, is_url
 from ..workload import Row
 from ..writing import output
 from . import report
@@ -49,6 +52,8 @@ what is compared:
 
   Rankings of `fmbench retrieve evaluate` are compared query by query: nDCG@10 and Recall@100 of the same queries in
   pairs, by the randomisation test, Holm-corrected over all of them; --threshold is not for these.
+  Their speeds are one figure a run: with several runs of both (`fmbench sweep --repeat`) they are judged as processes
+  are, unless a machine was busy.
 
   With more than one new log, each is compared with the first, and a matrix sets all against all.
 
@@ -80,8 +85,9 @@ def compare(argv: Sequence[str]) -> int:
     """Compare what the command line names; return 1 for a regression where that was asked for."""
     arguments = build_parser().parse_known(argv)
     paths = (arguments.base, *arguments.new)
-    output.check_targets({"--out": arguments.out}, [source for path in paths for source in find_sources([path])])
-    found = [list(read_results(find_sources([path]), warn)) for path in paths]
+    local = [path for path in paths if not is_url(path)]
+    output.check_targets({"--out": arguments.out}, [source for path in local for source in find_sources([path])])
+    found = [read(path) for path in paths]
     chosen = [chosen_among(results) for results in found]
     if any(chosen):
         return compare_choices(list(zip(paths, chosen, strict=True)), arguments)
@@ -93,6 +99,18 @@ def compare(argv: Sequence[str]) -> int:
     with output.opened(arguments.out) as stream:
         stream.write(text)
     return int(any(FAILURES[name](comparison) for name in arguments.fail_on for comparison in comparisons))
+
+
+def read(path: str) -> list[Result]:
+    """Return the results of a log, a folder or a store with their repetitions; of a store at a URL, log by log."""
+    if not is_url(path):
+        return list(read_results(find_sources([path]), warn))
+    store = Store.existing(path)
+    found: list[Result] = []
+    for name in store.names():
+        with store.place.file(f"{name}/{LOG}") as log:
+            found += read_results([Source(log, f"{store.name}/{name}/{LOG}")], warn)
+    return found
 
 
 def compare_choices(chosen: Sequence[tuple[str, list[Row]]], arguments: argparse.Namespace) -> int:
@@ -151,7 +169,9 @@ def build_parser() -> Parser:
         description="Compare logs shape by shape, and say which differences are real.",
         epilog=EPILOG,
     )
-    parser.add_argument("base", metavar="BASE", help="log to compare with, or a folder of logs, or a store")
+    parser.add_argument(
+        "base", metavar="BASE", help="log to compare with, or a folder of logs, or a store, at a URL too"
+    )
     parser.add_argument("new", nargs="+", metavar="NEW", help="log to judge; several make a matrix")
     parser.add_argument(
         "--threshold", type=threshold, default=THRESHOLD, metavar="SHARE", help="what is no concern (default: 3%%)"

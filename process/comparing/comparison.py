@@ -7,6 +7,7 @@ import numpy as np
 
 from fmbench.resampling import RESAMPLES, Interval, percentiles
 
+from ..reading.row import Result
 from .quality import QualityChange, judge_quality, quality_changes
 from .sides import Facts, Key, Side
 from .verdicts import Change, judge, measure_change
@@ -47,6 +48,7 @@ class Comparison:
     changes: Sequence[Change]
     overall: GeometricMean
     quality: Sequence[QualityChange] = ()
+    speeds: Sequence[Change] = ()  # of data sets
 
     @property
     def only_base(self) -> list[Key]:
@@ -69,8 +71,8 @@ class Comparison:
         ]  # fmt: skip
 
     def count(self, verdict: str | None) -> int:
-        """Return how many shapes, and metrics of data sets, have a verdict."""
-        every: list[Change | QualityChange] = [*self.changes, *self.quality]
+        """Return how many shapes, and metrics and speeds of data sets, have a verdict."""
+        every: list[Change | QualityChange] = [*self.changes, *self.quality, *self.speeds]
         return sum(change.verdict == verdict for change in every)
 
 
@@ -78,12 +80,17 @@ def compare_sides(sides: Sequence[Side], differing: Sequence[Facts], threshold: 
     """Compare every side with the first; the correction of p is over the shapes of all comparisons."""
     base = sides[0]
     found = [changes_between(base, new, (0, place)) for place, new in enumerate(sides[1:], start=1)]
-    judged = iter(judge([change for changes, _ in found for change in changes], threshold))
+    rates = [speeds_between(base, new, (0, place)) for place, new in enumerate(sides[1:], start=1)]
+    timed = [changes for changes, _ in found]
+    judged = iter(judge([change for changes in (*timed, *rates) for change in changes], threshold))
+    shapes, speeds = ([[next(judged) for _ in changes] for changes in every] for every in (timed, rates))
     ranked = [ranked_between(base, new) for new in sides[1:]]
     better = iter(judge_quality([change for changes in ranked for change in changes]))
     return [
-        Comparison(base, new, facts, [next(judged) for _ in changes], mean, [next(better) for _ in quality])
-        for new, facts, (changes, mean), quality in zip(sides[1:], differing, found, ranked, strict=True)
+        Comparison(base, new, facts, changes, mean, [next(better) for _ in quality], rate)
+        for new, facts, changes, (_, mean), quality, rate in zip(
+            sides[1:], differing, shapes, found, ranked, speeds, strict=True
+        )
     ]
 
 
@@ -91,6 +98,19 @@ def ranked_between(base: Side, new: Side) -> list[QualityChange]:
     """Return how the rankings of the data sets in both changed, without verdicts."""
     pairs = ((key, one, new.quality[key]) for key, one in base.quality.items() if key in new.quality)
     return [change for pair in pairs for change in quality_changes(*pair)]
+
+
+def speeds_between(base: Side, new: Side, places: tuple[int, int]) -> list[Change]:
+    """Return how the speeds of the data sets in both changed, without verdicts."""
+    pairs = enumerate((key, one, new.speeds[key]) for key, one in base.speeds.items() if key in new.speeds)
+    return [speed_change(*pair, ((places[0], number), (places[1], number))) for number, pair in pairs]
+
+
+def speed_change(key: Key, base: Result, new: Result, seeds: tuple[Sequence[int], Sequence[int]]) -> Change:
+    """Return how a speed changed, without a verdict; nothing where one of them is in doubt."""
+    change = measure_change(key, base, new, seeds)[0]
+    doubt = change.base.doubt or change.new.doubt
+    return change if doubt is None else Change(key, change.base, change.new, "processes")
 
 
 def changes_between(base: Side, new: Side, places: tuple[int, int]) -> tuple[list[Change], GeometricMean]:

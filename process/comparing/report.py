@@ -14,6 +14,7 @@ from ..writing.view import text
 from .comparison import Comparison, GeometricMean, matrix
 from .quality import QualityChange
 from .sides import KEYS, QUALITY_KEYS, Facts, Key, Side
+from .speeds import SPEED_KEYS
 from .variant_names import FIRST
 from .verdicts import NO_DIFFERENCE, SIGNIFICANT, Change, Measured
 
@@ -65,6 +66,11 @@ def section(comparison: Comparison, threshold: float, style: Style) -> list[str]
             f"with {sure} (Mann-Whitney U on the repetitions, of several processes or runs on their medians; "
             "Holm-corrected)."
         )
+    if comparison.speeds:
+        notes.append(
+            "speeds: a run has one figure of each, so that several runs of both (`fmbench sweep --repeat`) are needed "
+            f"to tell; ratio: times, new over base, above 1 is slower, and beyond {100 * threshold:g}% with {sure}."
+        )
     if comparison.quality:
         notes.append(
             f"difference: new less base, below 0 is worse. A regression or an improvement has {sure} (randomisation "
@@ -78,6 +84,7 @@ def section(comparison: Comparison, threshold: float, style: Style) -> list[str]
             notes.append(f"Only in {name}: {len(keys)} {what} ({shape(keys[0])}{', ...' if len(keys) > 1 else ''}).")
     tables = [style.draw(*rows_of(comparison))] if timed else []
     tables += [style.draw(*quality_rows(comparison))] if comparison.quality else []
+    tables += [style.draw(*speed_rows(comparison))] if comparison.speeds else []
     texts = (f"{style.plain(note)}\n" for note in notes)
     return [f"{style.title}{style.plain(title)}\n", *tables, *texts]
 
@@ -136,6 +143,19 @@ def quality_rows(comparison: Comparison) -> tuple[list[str], list[list[str]], li
             change.verdict or "not compared", change.reason or "",
         ])  # fmt: skip
     numeric = [index for index, name in enumerate(header) if name in ("base", "new", "difference", "p")]
+    return header, [[harmless(cell) for cell in line] for line in lines], numeric
+
+
+def speed_rows(comparison: Comparison) -> tuple[list[str], list[list[str]], list[int]]:
+    """Return header, lines and right-hand columns of what became of the speeds of data sets."""
+    keys = [change.key for change in comparison.speeds]
+    shown = [
+        place for place, name in enumerate(SPEED_KEYS)
+        if name in ("dataset", "speed") or len({key[place] for key in keys}) > 1
+    ]  # fmt: skip
+    header = [*(SPEED_KEYS[place] for place in shown), "base", "new", *FIGURES[2:]]
+    lines = [[*(text(change.key[place]) for place in shown), *figures(change)] for change in comparison.speeds]
+    numeric = [index for index, name in enumerate(header) if name in ("base", "new", *FIGURES[2:5])]
     return header, [[harmless(cell) for cell in line] for line in lines], numeric
 
 
@@ -215,6 +235,7 @@ def comparison_object(comparison: Comparison) -> dict[str, Any]:
         "overall": mean_object(comparison.overall),
         "shapes": [shape_object(change) for change in comparison.changes],
         "quality": [quality_object(change) for change in comparison.quality],
+        "speeds": [speed_object(change) for change in comparison.speeds],
         "only_base": [key_object(key) for key in comparison.only_base],
         "only_new": [key_object(key) for key in comparison.only_new],
     }
@@ -225,14 +246,24 @@ def mean_object(mean: GeometricMean) -> dict[str, Any]:
     return {"ratio": mean.value, "interval": mean.interval, "shapes": mean.count}
 
 
+def speed_object(change: Change) -> dict[str, Any]:
+    """Return one speed of a data set as JSON values; `base` and `new` are in its own unit."""
+    return {**dict(zip(SPEED_KEYS, change.key, strict=True)), **change_object(change)}
+
+
 def shape_object(change: Change) -> dict[str, Any]:
     """Return one shape as JSON values."""
+    return {**key_object(change.key), **change_object(change)}
+
+
+def change_object(change: Change) -> dict[str, Any]:
+    """Return what became of a time as JSON values."""
     sides = {
         name: {"itl": side.itl, "n": side.n, "doubt": side.doubt}
         for name, side in (("base", change.base), ("new", change.new))
     }
     keys = ("ratio", "interval", "p", "p_holm", "detectable", "verdict", "reason")
-    return {**key_object(change.key), **sides, **{key: getattr(change, key) for key in keys}}
+    return {**sides, **{key: getattr(change, key) for key in keys}}
 
 
 def quality_object(change: QualityChange) -> dict[str, Any]:

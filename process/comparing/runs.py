@@ -1,6 +1,6 @@
 """Several runs of one shape under one fingerprint, as a store has them: they are processes."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -33,20 +33,20 @@ def facts_of(result: Result) -> dict[str, Any]:
     return result.row["environment"] or {}
 
 
-def runs_of(results: Sequence[Result]) -> list[Result]:
-    """Return the last result of a shape, behind those of other runs that it may stand together with.
-
-    These are whole and of its fingerprint; of each log, the last one.
-    """
-    last = results[-1]
-    earlier = {result.source: result for result in results if result.source != last.source}.values()
-    return [*(run for run in earlier if is_whole(run) and is_whole(last)
-              and not differences(facts_of(run), facts_of(last))), last]  # fmt: skip
-
-
 def is_whole(result: Result) -> bool:
     """Whether a result is a measurement whose repetitions are known."""
     return result.row["status"] in MEASURED and len(of_repetitions(result)) > 0
+
+
+def runs_of(results: Sequence[Result], counts: Callable[[Result], bool] = is_whole) -> list[Result]:
+    """Return the last result of a shape, behind those of other runs that it may stand together with.
+
+    These count, and are of its fingerprint; of each log, the last one.
+    """
+    last = results[-1]
+    earlier = {result.source: result for result in results if result.source != last.source}.values()
+    return [*(run for run in earlier if counts(run) and counts(last)
+              and not differences(facts_of(run), facts_of(last))), last]  # fmt: skip
 
 
 def together(runs: Sequence[Result]) -> Result:

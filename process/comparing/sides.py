@@ -14,6 +14,7 @@ from ..reading.joined import joined
 from ..reading.row import Result
 from ..workload import workload_of
 from .runs import facts_of, runs_of, together
+from .speeds import speeds_of
 from .variant_names import FIRST, VariantNames
 
 SHOWN = 4
@@ -27,11 +28,15 @@ Facts = dict[str, tuple[Any, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """The results of one path, by KEYS; those that rank a data set, by QUALITY_KEYS, are its `quality`."""
+    """The results of one path, by KEYS; those that rank a data set, by QUALITY_KEYS, are its `quality`.
+
+    How fast these were encoded are its `speeds`, by SPEED_KEYS.
+    """
 
     name: str
     results: Mapping[Key, Result]
     quality: Mapping[Key, Result] = field(default_factory=dict)
+    speeds: Mapping[Key, Result] = field(default_factory=dict)
 
     def pairs(self, other: "Side") -> Iterator[tuple[Result, Result]]:
         """Yield the results that both sides have."""
@@ -115,8 +120,9 @@ def side_of(
     twice = sum(map(len, [*shapes.values(), *quality.values()])) - sum(map(len, chosen.values())) - len(quality)
     if twice:
         warn(f"{path}: {twice} results are of a shape that was measured again later; the last one counts")
+    speeds = {(*key, name): found for key, every in quality.items() for name, found in speeds_of(every)}
     return Side(path, {key: together(runs) for key, runs in chosen.items()},
-                {key: every[-1] for key, every in quality.items()})  # fmt: skip
+                {key: every[-1] for key, every in quality.items()}, speeds)  # fmt: skip
 
 
 def check_same(path: str, one: Mapping[str, Any], other: Mapping[str, Any], across: Collection[str]) -> None:

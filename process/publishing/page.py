@@ -37,7 +37,7 @@ BEGINNING = """\
 
 Measured by this project on its own machines; nothing is copied from elsewhere. `make results` writes this page from the
 logs below, which hold every repetition, and from the tables that commands printed beside them: do not edit it. `make
-measure` measures the speed, and `results/measure_quality.sh` the quality, on your machine.
+measure` measures the speed, and `fmbench sweep results/quality.yaml` the quality, on your machine.
 
 """
 LEGEND = """\
@@ -45,6 +45,9 @@ A line of a table is a configuration: a model as it was set up, with all that wa
 are of the same shape or data set: the median ± half the width of its 95 % interval, over repetitions, processes or
 queries. One with a \\* is in doubt ([trust a figure](../docs/how-to/trust-a-figure.md)); the details say why. Random
 weights have the architecture of the published ones, and a forward pass costs the same.
+
+Below float32 a vector depends a little on the texts that share its batch: commands that divide the texts differently
+differ by some ten-thousandths of nDCG in one precision, as bfloat16 and OpenVINO do here, and not at all in float32.
 
 """
 NONE = "None is published yet.\n"

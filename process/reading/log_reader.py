@@ -1,5 +1,6 @@
 """Lines in, runs out: what each run measured, shape by shape, and in which setting."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
@@ -16,6 +17,8 @@ from .schema import is_seconds
 from .shape import Shape
 from .shapes import Shapes
 from .sources import Complaints
+
+NO_FIGURE = "RES says {}, as fmwork does of one repetition alone: it leaves the first one out"
 
 
 def read_runs(blocks: Iterable[bytes], complaints: Complaints, repetitions: bool = True) -> Iterator[Run]:
@@ -204,7 +207,10 @@ class RunReader:
 
     def _res(self, line: lines.Res) -> None:
         place = line.input_size, line.batch_size, None
-        self.run.shapes.end(place, line.kind, self.run.line).result = line
+        shape = self.run.shapes.end(place, line.kind, self.run.line)
+        shape.result = line
+        if not math.isfinite(line.latency):
+            shape.failure = {"type": "NoFigure", "message": NO_FIGURE.format(line.latency)}
 
     def _err(self, line: lines.JsonLine) -> None:
         shape = self.run.shapes.end(place_of(line.data), line.kind, self.run.line)

@@ -23,9 +23,14 @@ LOCAL = "file://"
 Warn = Callable[[str], None]
 
 
+def is_url(text: str) -> bool:
+    """Whether a command line names a store by a URL."""
+    return "://" in text
+
+
 def place_of(text: str) -> Place:
     """Return the place that a command line names: a folder, or a URL."""
-    if "://" in text and not text.startswith(LOCAL):
+    if is_url(text) and not text.startswith(LOCAL):
         return RemotePlace(text)
     return LocalPlace(Path(text.removeprefix(LOCAL)))
 

@@ -5,12 +5,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from fmbench.command_line import VALUES_OF_ANY_KIND, Argument, CommandLine
+from fmbench.checks import split
+from fmbench.command_line import Argument, CommandLine
 from fmbench.digest import digest_of_json
 from fmbench.secrets import sealed
 
 DIGITS = 12
 MODEL = "model_name"
+REPEATED = ("vs", "with", "without")  # each of several values is an argument of its own
 NAMED = re.compile(r"--([\w.:@-]+\w)")
 
 Value = str | bool | tuple[str, ...]  # several where an argument is repeated
@@ -34,12 +36,9 @@ class Cell:
     in_full: bool = False
 
     def line_of(self, message: str) -> int:
-        """Return the line that a message is about: that of the argument that it names, where it names one."""
-        named = {name for name in NAMED.findall(message) if name in self.values}
-        if len(named) != 1:
-            return self.line
-        name = named.pop()
-        return self.lines.get((name, self.values[name]), self.line)
+        """Return the line that a message is about: that of the first argument that it names, where it names one."""
+        name = next((name for name in NAMED.findall(message) if name in self.values), "")
+        return self.lines.get((name, self.values.get(name, "")), self.line)
 
     @cached_property
     def command(self) -> CommandLine:
@@ -54,7 +53,7 @@ class Cell:
     @property
     def words(self) -> list[str]:
         """The words behind `fmbench`."""
-        return [*self.run.split(), *self.command.words]
+        return [*split(self.run), *self.command.words]
 
     @cached_property
     def name(self) -> str:
@@ -73,8 +72,8 @@ def arguments_of(name: str, value: Value) -> list[Argument]:
 
 
 def joined(name: str, values: list[str]) -> Value:
-    """Return several values of an argument as one, or as several where it takes only one at a time."""
-    return tuple(values) if f"--{name}" in VALUES_OF_ANY_KIND else ",".join(values)
+    """Return several values of an argument as one, or as several where it takes one at a time."""
+    return tuple(values) if name in REPEATED else ",".join(values)
 
 
 def called(name: str, value: Value, in_full: bool = False) -> str:

@@ -69,6 +69,8 @@ def sweep(argv: Sequence[str]) -> int:
         return 0
     if arguments.file is None:
         parser.error("name the sweep file")
+    if arguments.address is not None and arguments.on != RAY:
+        parser.error("--address is that of a Ray cluster: it goes with --on ray")
     found = read(arguments)
     if not asks_status and not arguments.dry_run:
         return run(found, arguments)
@@ -155,7 +157,7 @@ def begun(tasks: list["Task"], keeper: "Keeper", file: Path) -> list["Task"]:
     for reason, (first, *others) in refused.items():
         more = f" and {len(others)} more" if others else ""
         warn(f"{file}:{first.line_of(reason)}: {first.name}{more}: refused: {reason}")
-    if all(task.refused for task in tasks):
+    if tasks and all(task.refused for task in tasks):
         raise UsageError(f"{file}: every cell is refused, as said above")
     keeper.begin(tasks)
     return tasks

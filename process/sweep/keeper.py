@@ -15,7 +15,7 @@ from ..store.store import Store
 from ..writing import output
 from ..writing.show import record_tables, tables_as_text
 from .kept import Kept, Run, lacking
-from .overview import failures, runs_left, time_left, time_text
+from .overview import cells_of, failures, runs_left, time_left, time_text
 from .plan import Task
 
 SHOWN = 4
@@ -32,8 +32,9 @@ class Keeper:
     store: Store
     kept: Kept
     _tasks: dict[str, Task] = field(default_factory=dict)
-    _progress: Progress = field(default_factory=Progress)
+    _progress: Progress = field(default_factory=lambda: Progress(every=2.0, apart=60.0))
     _runs: dict[str, list[Run]] = field(default_factory=lambda: defaultdict(list))  # what this sweep added
+    _wanted: int = 0
     _done: int = 0
     _failed: int = 0
 
@@ -49,15 +50,18 @@ class Keeper:
     def begin(self, tasks: Sequence[Task]) -> None:
         """Count from here on, and say what is to be done."""
         self._tasks = {task.cell.id: task for task in tasks}
+        self._wanted = sum(task.left for task in tasks)
         done = sum(not (task.left or task.refused) for task in tasks)
         left = (
             time_left(((task, task.left, 0) for task in tasks), self.kept) if any(task.left for task in tasks) else ""
         )
-        said = f"{len(tasks)} cells: {done} are in {self.store.name} already; {runs_left(tasks)}"
+        said = f"{cells_of(tasks)}: {done} in {self.store.name} already; {runs_left(tasks)}"
         note(f"{said}{f', {left}' if left else ''}")
-        if changed := sorted({name for task in tasks for name in task.changed}):
+        again = [task for task in tasks if task.changed]
+        if changed := sorted({name for task in again for name in task.changed}):
             shown = ", ".join(changed[:SHOWN]) + (", ..." if len(changed) > SHOWN else "")
-            note(f"{self.store.name} has cells under another fingerprint, which differs in {shown}; they run again")
+            what = f"the fingerprint under which {self.store.name} has them differs in {shown}"
+            note(f"{cells_of(again)} to run again: {what}")
 
     def keep(self, log: Path) -> None:
         """Put the log of a cell into the store; a log that is there already stays as it is."""
@@ -69,14 +73,22 @@ class Keeper:
             self._done += run.whole
             self._failed += not run.whole
             self._progress.clear()
-            say(f"{'done' if run.whole else 'FAILED'} in {time_text(run.seconds)}: {task.cell.name}")
+            ended = f"{'done' if run.whole else 'FAILED'} in {time_text(run.seconds)}: {task.cell.name}"
+            say(f"{ended} ({self._counts})")
 
     def show(self, running: Sequence[tuple[Task, float]], waiting: Sequence[Task]) -> None:
         """Say how far the sweep is: what runs, each for how many seconds, and what waits."""
+        if not self._progress.is_due:
+            return
         both = [*((task, 1, spent) for task, spent in running), *((task, 1, 0.0) for task in waiting)]
         left = time_left(both, self.kept)
-        counts = f"{self._done} done, {self._failed} failed, {len(waiting)} left{f' ({left})' if left else ''}"
-        self._progress.show(f"{counts}; running: {', '.join(task.cell.name for task, _ in running)}")
+        names = ", ".join(task.cell.name for task, _ in running)
+        self._progress.show(f"{self._counts}{f' ({left})' if left else ''}{f'; running: {names}' if names else ''}")
+
+    @property
+    def _counts(self) -> str:
+        """How many runs are done, failed and left, those that run now among the latter."""
+        return f"{self._done} done, {self._failed} failed, {self._wanted - self._done - self._failed} left"
 
     def _failures(self, task: Task) -> list[Run]:
         """Return the failed runs of a cell that has no good ones in their place."""

@@ -1,6 +1,8 @@
 """What a store has of the cells of a sweep: which are done under today's fingerprint, and how long such ones took."""
 
 import bisect
+import contextlib
+import io
 import itertools
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -53,6 +55,7 @@ class Kept:
 
     runs: dict[str, list[Run]] = field(default_factory=lambda: defaultdict(list))
     _seconds: dict[tuple[str, ...], list[float]] = field(default_factory=lambda: defaultdict(list))
+    _medians: dict[tuple[str, ...], float] = field(default_factory=dict)
 
     @classmethod
     def read(cls, entries: Iterable[Entry]) -> "Kept":
@@ -70,12 +73,15 @@ class Kept:
         if run.whole:
             for key in ((said["id"],), (said["run"], *entry.facts["results"]["platforms"])):
                 self._seconds[key].append(run.seconds)
+                self._medians.pop(key, None)
         return run
 
     def seconds(self, cell: Cell, platform: str) -> float | None:
         """Return how long such a cell took, the median: the same one, else those of its command on its platform."""
-        found = self._seconds.get((cell.id,)) or self._seconds.get((cell.run, platform))
-        return median(found) if found else None
+        key = next((one for one in ((cell.id,), (cell.run, platform)) if one in self._seconds), None)
+        if key is not None and key not in self._medians:
+            self._medians[key] = median(self._seconds[key])
+        return None if key is None else self._medians[key]
 
     def of_today(self, cell: Cell, checked: Checked) -> tuple[list[Run], list[str]]:
         """Return the runs of a cell under the fingerprint that it would have now, and what differs in the others."""
@@ -128,13 +134,19 @@ def changes(then: Facts, checked: Checked) -> list[str]:
     found = differing(then, known_facts(checked.platform.distributions))
     if found or facts.DIGEST not in then:
         return found
-    return differing(then, masked_values(dict(checked.model())))
+    with contextlib.redirect_stderr(io.StringIO()):  # what it would say, the command will say when it runs
+        return differing(then, masked_values(dict(checked.model())))
 
 
 def differing(then: Facts, now: Facts) -> list[str]:
-    """Return the facts that differ, of those that are known on both sides, but for what commands set themselves."""
+    """Return the facts that differ, of those that are known on both sides, but for what commands set themselves.
+
+    Another commit is no difference where nothing that measures is another.
+    """
     known = then.keys() & now.keys()
     found = facts.differences({key: then[key] for key in known}, {key: now[key] for key in known})
+    if facts.measures_alike(*found.get("fmbench_commit", (None, None))):
+        del found["fmbench_commit"]
     return [name for name, pair in found.items() if (name, pair[0]) != OWN]
 
 

@@ -16,6 +16,7 @@ from subprocess import Popen
 from typing import IO
 
 from fmbench import children
+from fmbench.errors import UsageError
 
 from .log import Ended, close_log
 from .plan import HOST, Task
@@ -28,12 +29,13 @@ AWAKE = 1.0  # seconds between two looks at the time
 
 @dataclass
 class Running:
-    """The process of a cell: its log, its devices, and how long it may take."""
+    """The process of a cell: its log, its devices, how long it may take, whether it goes on with what its log has."""
 
     task: Task
     log: Path
     devices: set[int]
     allowed: float | None
+    resumes: bool = False
     start_time: int = field(default_factory=time.time_ns)
     started: float = field(default_factory=time.monotonic)
     files: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
@@ -41,11 +43,12 @@ class Running:
     stream: IO[bytes] = field(init=False)
 
     def start(self) -> None:
-        """Start the command."""
-        self.stream = self.files.enter_context(self.log.open("wb"))
+        """Start the command; what it prints is its log, unless it goes on with that."""
         said = self.files.enter_context(said_beside(self.log).open("w", encoding="utf-8"))
+        self.stream = self.files.enter_context(self.log.open("ab"))
         more = [f"--device={self.device}"] if self.device is not None else []
-        words = [*PROGRAM, *self.task.cell.words, *more]
+        more += [f"--{self.task.ready.resume}={self.log}"] if self.resumes else []
+        words = [*PROGRAM, *self.task.cell.words, *self.task.ready.more, *more]
         self.process = self.files.enter_context(children.started(words, stderr=said))
 
     @property
@@ -100,10 +103,11 @@ class LocalRunner:
     keep: Callable[[Path], None]
     show: Callable[[Sequence[tuple[Task, float]], Sequence[Task]], None]
     _running: list[Running] = field(default_factory=list)
+    _waiting: list[Task] = field(default_factory=list)
 
     def run(self, tasks: Sequence[Task]) -> None:
         """Run every task as often as it is left, and return when all are done."""
-        waiting = [task for task in tasks for _ in range(task.left)]
+        waiting = self._waiting = [task for task in tasks for _ in range(task.left)]
         with contextlib.ExitStack() as everything, selectors.DefaultSelector() as selector:
             try:
                 while waiting or self._running:
@@ -112,12 +116,16 @@ class LocalRunner:
                             waiting.remove(task)
                             one = self._start(task, everything)
                             selector.register(one.pipe, selectors.EVENT_READ, one)
-                            self.show([(one.task, one.seconds) for one in self._running], waiting)
+                            self._tell()
                     self._heed(selector)
+                    self._tell()
             except BaseException:
                 for one in self._running:  # all at once: the contexts end them one after the other
                     children.signal_all(one.process, signal.SIGTERM)
                 raise
+
+    def _tell(self) -> None:
+        self.show([(one.task, one.seconds) for one in self._running], self._waiting)
 
     def _heed(self, selector: selectors.BaseSelector) -> None:
         """Sleep until something was printed, and take note of what has ended."""
@@ -152,7 +160,9 @@ class LocalRunner:
         return set(sorted(free)[: int(task.needs.get(resource, 1))])
 
     def _start(self, task: Task, everything: contextlib.ExitStack) -> Running:
-        one = Running(task, self.place.log(task.cell), self._devices(task), self.allowed)
+        log = self.place.log(task.cell)
+        resumes = task.ready.resume is not None and self.place.take_up(log)
+        one = Running(task, log, self._devices(task), self.allowed, resumes)
         everything.enter_context(one.files)
         one.start()
         self._running.append(one)
@@ -161,6 +171,12 @@ class LocalRunner:
     def _finish(self, one: Running, late: bool) -> None:
         ended = one.end(late)
         self._running.remove(one)
+        if (
+            one.resumes and ended.exit_code == UsageError.exit_code
+        ):  # the log is of another fingerprint: once more, anew
+            discard(one.log)
+            self._waiting.insert(0, one.task)
+            return
         close_log(one.log, said_beside(one.log), one.task.cell, one.task.ready, self.sweep, ended)
         self.keep(one.log)
         discard(one.log)

@@ -81,11 +81,14 @@ class Block:
                 for one in entries
                 if all(one.values.get(name, values[name]) == values[name] for name in self.axes.keys() & values)
             ]
-            return [replace(one, values={k: values.get(k, v) for k, v in one.values.items()}) for one in kept]
+            return [replace(one, values=set_in(one.values)) for one in kept]
+
+        def set_in(own: Values) -> dict[str, Value]:
+            return {name: values.get(name, value) for name, value in own.items()}
 
         axes = {name: [values[name]] if name in values else found for name, found in self.axes.items()}
         return replace(self, fixed={**self.fixed, **values}, axes=axes, include=over(self.include),
-                       exclude=over(self.exclude))  # fmt: skip
+                       exclude=over(self.exclude), telling=set_in(self.telling))  # fmt: skip
 
 
 def read_sweep(document: Document, given: Values, trusted: bool) -> Sweep:
@@ -115,6 +118,8 @@ def read_sweep(document: Document, given: Values, trusted: bool) -> Sweep:
             if (first := cells.setdefault(cell.id, cell)) is not cell:
                 raise UsageError(f"{document.path}:{cell.line}: {cell.name}: is listed in line {first.line} already")
     check_count(len(cells), document)
+    if not cells:
+        raise UsageError(f"{document.path}: `exclude` leaves no cell")
     times = Counter(cell.name for cell in cells.values())
     told_apart = [replace(cell, in_full=True) if times[cell.name] > 1 else cell for cell in cells.values()]
     return Sweep(str(scalar_at(document, document.root, "sweep")), str(store), told_apart)

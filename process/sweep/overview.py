@@ -36,7 +36,12 @@ def time_left(tasks: Iterable[tuple[Task, int, float]], kept: Kept) -> str:
         )
     if unknown:
         return f"at least {time_text(known)}, and {unknown} runs of which nothing is known" if known else ""
-    return f"about {time_text(known)}"
+    return f"about {time_text(known)}" if known else ""
+
+
+def cells_of(tasks: Sequence[Task]) -> str:
+    """Return how many cells there are."""
+    return "1 cell" if len(tasks) == 1 else f"{len(tasks)} cells"
 
 
 def runs_left(tasks: Iterable[Task]) -> str:
@@ -76,7 +81,8 @@ def counts(tasks: Sequence[Task], kept: Kept, running: Sequence[str] = ()) -> st
     said = [f"{states.count(state)} {name}" for state, name in named.items() if state in states]
     runs = f"; {runs_left(tasks)}" if any(task.wanted > 1 for task in tasks) else ""
     left = time_left(((task, task.left, 0) for task in tasks), kept) if "to" in states or "running" in states else ""
-    return f"{len(tasks)} cells: {', '.join(said)}{runs}{f'; time left: {left}' if left else ''}"
+    left += ", what runs counted in full" if left and "running" in states else ""
+    return f"{cells_of(tasks)}: {', '.join(said)}{runs}{f'; time left: {left}' if left else ''}"
 
 
 def failures(results: Iterable[Result]) -> list[str]:

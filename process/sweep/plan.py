@@ -7,7 +7,7 @@ from typing import Literal
 from fmbench.backend import Backend
 from fmbench.checks import Checked, check_command
 from fmbench.console import Progress
-from fmbench.errors import FmbenchError
+from fmbench.errors import FmbenchError, UsageError
 from fmbench.host import usable_cpus
 
 from .cell import Cell
@@ -52,20 +52,22 @@ class Task:
         return self.checked.platform.name if self.checked else ""
 
 
-def plan(cells: Sequence[Cell], kept: Kept, repeat: int, redo: Redo | None, here: bool = True) -> list[Task]:
-    """Return a task a cell. Unless it runs `here`, what this machine lacks is no reason to refuse one."""
+def plan(cells: Sequence[Cell], kept: Kept, repeat: int, redo: Redo | None) -> list[Task]:
+    """Return a task a cell, as it would run on this machine."""
     progress, tasks = Progress(), []
     for number, cell in enumerate(cells, start=1):
         progress.show(f"checking {number} of {len(cells)} cells")
         tasks.append(task_of(cell, kept, repeat, redo))
     progress.clear()
-    return tasks if not here else [bounded(task, resources(tasks)) for task in tasks]
+    here = resources(tasks)
+    return [bounded(task, here) for task in tasks]
 
 
 def task_of(cell: Cell, kept: Kept, repeat: int, redo: Redo | None) -> Task:
     """Check a cell, and count what the store has of it: with `redo`, without what failed, or nothing at all."""
     try:
         checked = check_command(cell.run, cell.command.words)
+        check_log(cell, checked)
     except FmbenchError as error:
         return Task(cell, None, cell.needs, kept.runs.get(cell.id, ()), repeat, refused=str(error))
     runs, changed = kept.of_today(cell, checked)
@@ -73,6 +75,12 @@ def task_of(cell: Cell, kept: Kept, repeat: int, redo: Redo | None) -> Task:
     left = {None: any_run, "failed": good, "all": repeat}[redo]
     needs = cell.needs or {checked.platform.resource: 1}
     return Task(cell, checked, needs, runs, repeat, left=left, changed=() if runs else changed)
+
+
+def check_log(cell: Cell, checked: Checked) -> None:
+    """Raise UsageError for a cell that names its log."""
+    if checked.resume in cell.values:
+        raise UsageError(f"--{checked.resume}: a sweep keeps the log of each cell itself; leave it out")
 
 
 def resources(tasks: Sequence[Task]) -> dict[str, int]:

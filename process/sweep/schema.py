@@ -8,7 +8,7 @@ Schema = dict[str, Any]
 SCALAR = ["string", "number", "boolean"]
 VALUE: Schema = {
     "description": "A value as on the command line. true is a flag that is given, false one that is left out; a list "
-    "is one value, joined by commas (of `vs`, several values).",
+    "is one value, joined by commas (of `vs`, `with` and `without`, several values).",
     "type": [*SCALAR, "array"],
     "items": {"type": SCALAR},
     "minItems": 1,
@@ -20,7 +20,11 @@ ARGUMENTS: Schema = {
 }
 CELLS: Schema = {"type": "array", "minItems": 1, "items": {**ARGUMENTS, "minProperties": 1}}
 COMMON: Schema = {
-    "run": {"description": "The command of fmbench: `driver`, `retrieve evaluate`, ...", "type": "string"},
+    "run": {
+        "description": "The command of fmbench: `driver`, `retrieve evaluate`, ...; behind it, words that are no "
+        "arguments by name: `fidelity compare before after`.",
+        "type": "string",
+    },
     "with": {**ARGUMENTS, "description": "Arguments that every cell has."},
     "needs": {
         "description": "How many of each resource a cell takes: `cpu`, `gpu`, or what a cluster names. By default one "

@@ -1,6 +1,7 @@
 """Where the logs of cells are until a store has them: a folder beside the sweep file, held by one sweep at a time.
 
-A log whose sweep was killed is there still: one that its CELL line ends is done, any other is of a cell that is not.
+A log whose sweep was killed is there still: one that its CELL line ends is done, any other is of a cell that is not. It
+is kept as PART where something was measured, and its cell goes on with it where its command can.
 """
 
 import contextlib
@@ -14,6 +15,9 @@ from fmbench.errors import UsageError, first_line
 
 from .cell import Cell
 from .log import is_closed
+
+PART = ".part"
+MEASURED = b"\nFMWORK RES "
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,8 @@ class Workplace:
         place = cls(folder)
         try:
             yield place
+            for part in folder.glob(f"*{PART}"):  # of cells that the file no longer has
+                part.unlink()
         finally:
             list(place.leftovers())
             with contextlib.suppress(OSError):  # a log is left, or another share is at work
@@ -53,13 +59,31 @@ class Workplace:
         numbered = (self.folder / f"{cell.id}-{number}.log" for number in range(1, 10**6))
         return next(path for path in numbered if not path.exists())
 
+    def take_up(self, log: Path) -> bool:
+        """Make what a sweep that was killed left of a cell its log; return whether there is anything."""
+        with contextlib.suppress(FileNotFoundError):
+            part_of(log).rename(log)
+        return log.exists()
+
     def leftovers(self) -> Iterator[Path]:
-        """Yield the whole logs that a sweep left which was killed, and delete the others."""
+        """Yield the whole logs that a sweep left which was killed; of the others, keep what was measured."""
         for path in sorted(self.folder.glob("*.log")):
             if is_closed(path):
                 yield path
             else:
+                if MEASURED in path.read_bytes():
+                    path.rename(part_of(path))
                 discard(path)
+
+
+def part_of(log: Path) -> Path:
+    """Return where what was measured of a cell is kept: one part a cell."""
+    return log.with_name(id_of(log) + PART)
+
+
+def id_of(log: Path) -> str:
+    """Return which cell a log is of."""
+    return log.stem.partition("-")[0]
 
 
 def discard(log: Path) -> None:
@@ -84,7 +108,7 @@ def running(file: Path) -> Iterator[str]:
         with contextlib.suppress(FileNotFoundError):
             handle = os.open(folder, os.O_RDONLY)
             if is_held(handle):
-                yield from (path.stem.partition("-")[0] for path in sorted(folder.glob("*.log")))
+                yield from (id_of(path) for path in sorted(folder.glob("*.log")))
             os.close(handle)
 
 

@@ -177,7 +177,10 @@ def figures(results: Sequence[Result]) -> Iterator[Figure]:
 
 
 def chart_figures(row: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
-    """Yield the figures of one row that trackers chart, each in the unit that its name says."""
-    for gauge, value in figures_of(row):
-        if gauge.chart is not None and abs(value) < math.inf:
-            yield gauge.chart, float(value)
+    """Yield the figures of one row that trackers chart: each in the unit that its name says, metrics by their names."""
+    above = workload_of(row).charted
+    metrics = {} if above is None else {name: value for name, value in cells(row).items() if name.startswith(above)}
+    named = ((name.removeprefix(f"{above}."), value) for name, value in metrics.items())
+    for name, value in (*((gauge.chart, value) for gauge, value in figures_of(row)), *named):
+        if name is not None and isinstance(value, int | float) and abs(value) < math.inf:
+            yield name, float(value)

@@ -71,16 +71,17 @@ def winner_of(rows: Iterable[Row]) -> Row | None:
 def sentence(rows: Sequence[Row]) -> str:
     """Return what to run in one profile, how fast and how good it is, and what is not known of that."""
     said, chosen = rows[0]["choice"], winner_of(rows)
-    where = WHERE[said["profile"]]
+    where, ties = WHERE[said["profile"]], [row["variant"] for row in rows if row["choice"]["place"] == "tie"]
     if chosen is None:
         parts = [f"Nothing to run {where}{'' if said['status'] == 'final' else ' yet'}"]
     elif chosen["variant"] == said["reference"]:
-        parts = [f"Run {chosen['variant']} {where}: nothing that keeps as much is faster"]
+        faster = "surely faster" if ties else "faster"
+        parts = [f"Run {chosen['variant']}, the reference, {where}: nothing that keeps as much is {faster}"]
     else:
         parts = [f"Run {chosen['variant']}: {times(chosen)} times {said['reference']} {where}, {quality(chosen)}"]
-    ties = [row["variant"] for row in rows if row["choice"]["place"] == "tie"]
     if ties:
-        parts.append(f"as fast, as far as can be told, and not simpler: {', '.join(ties)}")
+        are = "is" if len(ties) == 1 else "are"
+        parts.append(f"{' and '.join(ties)} {are} as fast, as far as can be told, and not simpler")
     if chosen is None and said.get("why"):
         parts.append(said["why"])
     if said["status"] == "budget":

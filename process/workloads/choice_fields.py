@@ -15,6 +15,7 @@ TURN = Schema({
     "nanoseconds": schema.count("What the turn took.", "nanoseconds", needed=True),
     "least_cosine": schema.number("Least cosine of a text's vector with the reference's of this round."),
     "mean_cosine": schema.number("Mean cosine of the same."),
+    "joules": schema.number("What the platform's counter says that it took; left out where there is none.", "joules"),
 })  # fmt: skip
 FIGURES = {
     "reason": schema.text("Why it is worth trying."),

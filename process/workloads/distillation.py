@@ -10,10 +10,10 @@ from fmbench.lines import JsonLine
 from ..reading.row import Result
 from ..reading.run import Run
 from ..reading.schema import Schema
-from ..workload import Column, Finding, Gauge, Plot, Row, Table, Workload
+from ..workload import Column, Finding, Gauge, Plot, Row, Table, Workload, thousandth
 from ..writing.view import number, text, trust
 from .doubts import distillation_doubt
-from .retrieval import NDCG, NDCG_COLUMN, metric
+from .retrieval import METRICS_BELOW, NDCG, NDCG_COLUMN, metric
 from .retrieval_fields import DISTILLATION, ENCODERS, MEASURED, STAGE
 
 HEADER = (
@@ -23,8 +23,15 @@ HEADER = (
 RIGHT = (*range(3, 10), 11)
 QUALITY = ("queries", "ignore_identical_ids", "metrics", "intervals")
 TRAINED = {"loss": "loss", "held_out": "held out"}  # of the lines of the others
+ON_THE_HOST = {"platform": "numpy", "device": "cpu", "dtype": "float32", "precision": "float32"}  # a table of tokens
 KEPT = Gauge("ndcg_at_10_kept", "ratio", "Share of the teacher's nDCG@10 that is kept.",
              "distillation.kept.ndcg_cut_10.share", chart="ndcg_at_10_kept")  # fmt: skip
+TIMES = (
+    Gauge("query_latency_p95", "seconds", "95th percentile of a query's seconds.", "distillation.latency_ms.p95",
+          thousandth, "latency_p95_ms"),
+    Gauge("time_of_teacher", "ratio", "A query's time as a share of the teacher's.", "distillation.pair.ratio",
+          chart="time_of_teacher"),
+)  # fmt: skip
 
 
 def line_of(row: Row) -> list[str]:
@@ -35,7 +42,7 @@ def line_of(row: Row) -> list[str]:
     share, interval = kept.get("share"), kept.get("interval")
     return [
         text(row["model"]),
-        text((row["environment"] or {}).get("platform")),
+        text(found.get("computed_by") or (row["environment"] or {}).get("platform")),
         text(row["retrieval"]["dataset"]),
         *(significant(latency[name]) if name in latency else "" for name in ("p50", "p95", "p99")),
         significant(row["thp"]) if row["thp"] else "",
@@ -61,20 +68,22 @@ class Distillation(Workload):
         Column("query_ms", "query ms", query_latency, less_is_better=True),
         NDCG_COLUMN,
     )
-    gauges: ClassVar[Sequence[Gauge]] = (KEPT, NDCG)
+    gauges: ClassVar[Sequence[Gauge]] = (KEPT, NDCG, *TIMES)
     labels: ClassVar[Mapping[str, str]] = {"dataset": "retrieval.dataset"}
+    charted: ClassVar[str | None] = METRICS_BELOW
     engine: ClassVar[str] = "fmbench/distill"
     kinds: ClassVar[Mapping[str, Schema]] = {"DST": STAGE}
     sections: ClassVar[Mapping[str, Schema]] = {"distillation": DISTILLATION}
 
     def configuration(self, row: Row) -> Configuration | None:
-        """Return that of the query encoder: it computes on the teacher's platform, and is another model."""
+        """Return that of the query encoder: another model, on the teacher's platform unless it is a table of tokens."""
         facts = row["environment"] or {}
         students = facts.get("query_models")
         known = students.get(row["model"]) if isinstance(students, dict) else None
         if row["model"] == facts.get("model") or known is None:
             return super().configuration(row) if row["model"] == facts.get("model") else None
-        student = {**facts, "model": row["model"], "model_digest": known}
+        table = ON_THE_HOST if row["distillation"].get("computed_by") == ON_THE_HOST["platform"] else {}
+        student = {**facts, **table, "model": row["model"], "model_digest": known}
         return super().configuration({**row, "environment": student})
 
     def blame(self, run: Run, line: JsonLine, reason: str) -> None:

@@ -10,6 +10,7 @@ from fmbench import stats
 from fmbench.consistency import ascending, holds
 
 from ..reading.doubts import differ, quotient
+from .compressed import compressed_doubts
 
 METRIC_ROUNDING = 1e-4  # of a metric and the ends of its interval
 PERCENTILES = ("p50", "p95", "p99")
@@ -20,12 +21,12 @@ SHARES = ("precision", "ceiling", "success", "recall")
 Said = Mapping[str, Any]
 
 
-def retrieval_doubt(parts: Mapping[str, Said]) -> str | None:
+def retrieval_doubt(parts: Mapping[str, Any]) -> str | None:
     """Return why the lines of a data set are not to be believed, or None."""
     return next(retrieval_doubts(parts), None)
 
 
-def retrieval_doubts(parts: Mapping[str, Said]) -> Iterator[str]:
+def retrieval_doubts(parts: Mapping[str, Any]) -> Iterator[str]:
     """Yield what the lines of a data set say that cannot be, or that its other lines do not."""
     search = parts.get("search", {})
     for part, name, counted in (("queries", "query", "queries"), ("passages", "passage", "documents")):
@@ -40,6 +41,10 @@ def retrieval_doubts(parts: Mapping[str, Said]) -> Iterator[str]:
     if judged is not None and search.get("queries") is not None and judged > search["queries"]:
         yield f"contradicted: IRM judges {judged} queries, and SEARCH has {search['queries']}"
     yield from quality_doubts(parts.get("quality", {}), "IRM")
+    for said in parts.get("compressed", ()):
+        yield from quality_doubts(said, f"VEC of {said['vectors']}")
+        yield from latency_doubts(said.get("latency_ms"), f"VEC of {said['vectors']}: latency_ms")
+    yield from compressed_doubts(parts.get("compressed", ()), parts.get("quality", {}))
 
 
 def speed_doubt(environment: Said, parts: Mapping[str, Said]) -> str | None:

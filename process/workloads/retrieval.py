@@ -11,22 +11,21 @@ from fmbench.lines import JsonLine
 from ..reading.row import ByQuery, Result
 from ..reading.run import Run
 from ..reading.schema import Schema
-from ..workload import Column, Finding, Gauge, Plot, Row, Table, Workload
+from ..workload import Column, Finding, Gauge, Plot, Row, Table, Workload, thousandth
 from ..writing.view import CONFIGURATION, number, table_of, text, trust
+from .compressed import compressed_table
 from .doubts import retrieval_doubt, speed_doubt
-from .retrieval_fields import BY_QUERY, ENCODING, QUALITY, SEARCHING, SECTION
+from .retrieval_fields import BY_QUERY, COMPRESSED, ENCODING, QUALITY, SEARCHING, SECTION
 
 LAST = {"encode": "passages", "search": "search", "evaluate": "quality", "mine": "search"}  # what each task ends with
 PART = {"SEARCH": "search", "IRM": "quality"}  # of a line; those of ENC follow its role
-PARTS = ("passages", "queries", "search", "quality")
+PARTS = ("passages", "queries", "search", "quality", "compressed")
 FIGURES = ("documents/s", "queries/s", "query ms", "search ms", "nDCG@10", "Recall@100", "queries")
 METRICS = (("nDCG@10", "ndcg_cut_10"), ("Recall@100", "recall_100"))
 HEADER = (*CONFIGURATION, "data set", *FIGURES, "note")
 RIGHT = frozenset({"threads", *FIGURES})
-NDCG = Gauge("ndcg_at_10", "", "nDCG@10, mean over the judged queries.", "retrieval.quality.metrics.ndcg_cut_10",
-             chart="ndcg_at_10")  # fmt: skip
-RECALL = Gauge("recall_at_100", "", "Recall@100, mean over the judged queries.", "retrieval.quality.metrics.recall_100",
-               chart="recall_at_100")  # fmt: skip
+NDCG = Gauge("ndcg_at_10", "", "nDCG@10, mean over the judged queries.", "retrieval.quality.metrics.ndcg_cut_10")
+RECALL = Gauge("recall_at_100", "", "Recall@100, mean over the judged queries.", "retrieval.quality.metrics.recall_100")
 RATES = (
     Gauge("encoded_documents", "documents_per_second", "Documents encoded a second.",
           "retrieval.passages.texts_per_second", chart="encoded_documents_per_second"),
@@ -34,24 +33,35 @@ RATES = (
           chart="encoded_queries_per_second"),
     Gauge("searched_queries", "queries_per_second", "Queries searched a second.",
           "retrieval.search.queries_per_second", chart="searched_queries_per_second"),
+    Gauge("query_latency", "seconds", "Median seconds from one query's text to its vector.",
+          "retrieval.queries.latency_ms.p50", thousandth, "query_latency_ms"),
+    Gauge("query_latency_p95", "seconds", "95th percentile of that.", "retrieval.queries.latency_ms.p95", thousandth,
+          "query_latency_p95_ms"),
+    Gauge("search_latency", "seconds", "Median seconds to search one query.", "retrieval.search.latency_ms.p50",
+          thousandth, "search_latency_ms"),
 )  # fmt: skip
+METRICS_BELOW = "retrieval.quality.metrics"
 JUDGING = ("queries", "ignore_identical_ids", "relevance_threshold", "other_documents")
 ROUNDING = 1e-5  # of the metrics of queries
 LEAST = 1e-9  # below, an interval is the rounding of equal values
 
 
-def parts_of(run: Run, name: str) -> dict[str, dict[str, dict[str, Any]]]:
+def parts_of(run: Run, name: str) -> dict[str, dict[str, Any]]:
     """Return what the lines of a run say, by data set and part; a part that comes twice is in doubt."""
-    found: dict[str, dict[str, dict[str, Any]]] = {}
+    found: dict[str, dict[str, Any]] = {}
     for line in run.lines_of(name):
         if line.kind == "IRQ":
             continue
         dataset, role = line.data["dataset"], line.data.get("role")
         part = PART.get(line.kind) or ("queries" if role == "query" else "passages")
         parts = found.setdefault(dataset, {})
+        said = {key: value for key, value in line.data.items() if key not in ("dataset", "role")}
+        if line.kind == "VEC":
+            parts.setdefault("compressed", []).append(said)
+            continue
         if part in parts:
             run.doubts.setdefault(dataset, f"mixed: {line.kind} of {dataset} comes twice")
-        parts[part] = {key: value for key, value in line.data.items() if key not in ("dataset", "role")}
+        parts[part] = said
     return found
 
 
@@ -183,7 +193,9 @@ class Retrieval(Workload):
         NDCG_COLUMN,
     )
     engine: ClassVar[str] = "fmbench/retrieve"
-    kinds: ClassVar[Mapping[str, Schema]] = {"ENC": ENCODING, "SEARCH": SEARCHING, "IRM": QUALITY, "IRQ": BY_QUERY}
+    kinds: ClassVar[Mapping[str, Schema]] = {
+        "ENC": ENCODING, "SEARCH": SEARCHING, "IRM": QUALITY, "IRQ": BY_QUERY, "VEC": COMPRESSED,
+    }  # fmt: skip
     sections: ClassVar[Mapping[str, Schema]] = {"retrieval": SECTION}
 
     def collect(self, run: Run, line: JsonLine) -> None:
@@ -197,6 +209,7 @@ class Retrieval(Workload):
 
     gauges: ClassVar[Sequence[Gauge]] = (*RATES, NDCG, RECALL)
     labels: ClassVar[Mapping[str, str]] = {"dataset": "retrieval.dataset"}
+    charted: ClassVar[str | None] = METRICS_BELOW
 
     def rows(self, run: Run, source: str, metadata_id: str | None) -> Iterator[Result]:
         """Yield a row a data set."""
@@ -205,7 +218,7 @@ class Retrieval(Workload):
             row = self.row(run, metadata_id)
             environment = row["environment"] or {}
             doubt = speed_doubt(environment, parts)
-            starts = [parts[name]["start"] for name in PARTS if parts.get(name, {}).get("start")]
+            starts = [parts[name]["start"] for name in ("passages", "queries") if parts.get(name, {}).get("start")]
             yield Result({
                 **row,
                 "timestamp": min(starts, default=None),
@@ -225,16 +238,19 @@ class Retrieval(Workload):
         return str(row["retrieval"]["dataset"])
 
     def tables(self, results: Sequence[Result]) -> Sequence[Table]:
-        """Return one table: a line a data set."""
+        """Return a line a data set, and where vectors were compressed a second table, a line a type."""
         cells = table_of(HEADER, [line_of(result.row) for result in results], ("data set",), RIGHT)
-        return [Table(*cells, [result.source for result in results])]
+        first = Table(*cells, [result.source for result in results])
+        compressed = compressed_table(results)
+        return [first] if compressed is None else [first, compressed]
 
     def plots(self) -> Mapping[str, Plot]:
-        """Return quality against speed, and the precision curve."""
+        """Return quality against speed, the precision curve, and what compressed vectors keep."""
+        from ..plots.compressed import quality_bytes
         from ..plots.precision_at_k import precision
         from ..plots.tradeoff import quality_speed
 
-        return {"quality_speed": quality_speed, "precision_at_k": precision}
+        return {"quality_speed": quality_speed, "precision_at_k": precision, "quality_bytes": quality_bytes}
 
     def news(self, kind: str, data: Row) -> str | None:
         """Return what was encoded, searched or judged."""
@@ -244,6 +260,9 @@ class Retrieval(Workload):
             return (
                 f"{data['dataset']}: {data['texts']:,} {what} encoded{cached}{a_second(data.get('texts_per_second'))}"
             )
+        if kind == "VEC":
+            kept = "" if data.get("kept") is None else f", {significant(100 * data['kept'], digits=4)}% of nDCG@10 kept"
+            return f"{data['dataset']}: {data['vectors']}, {data['bytes_per_document']} bytes a document{kept}"
         if kind == "SEARCH":
             return f"{data['dataset']}: {data['queries']:,} queries searched{a_second(data.get('queries_per_second'))}"
         if kind == "IRM" and (found := [f"{name} {metric(data, key)}" for name, key in METRICS if metric(data, key)]):

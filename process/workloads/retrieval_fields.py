@@ -14,6 +14,7 @@ from ..reading.schema import (
     numbers,
     numbers_by_name,
     part,
+    parts,
     text,
     texts,
     time,
@@ -59,9 +60,10 @@ SEARCHING = Schema({
     "queries": count("Queries searched.", needed=True),
     "documents": count("Documents searched.", needed=True),
     "k": count("Documents retrieved a query.", needed=True),
-    "similarity": text("`dot` or `cosine`."),
+    "similarity": text("`dot`, `cosine`, or `maxsim` of a late-interaction model."),
     "ignore_identical_ids": IDENTICAL_IDS,
     "engine": text("What searched."),
+    "nonzeros_per_document": number("Of sparse vectors, how many of a document's numbers are not zero, on average."),
     "seconds": number("Wall clock of the search of all queries at once, without any encoding.", "seconds"),
     "queries_per_second": number("Queries searched a second, all at once."),
     "latency_ms": numbers_by_name(
@@ -113,12 +115,36 @@ BY_QUERY = Schema({
         needed=True,
     ),
 }, "How well each query was ranked: what two runs are compared by.")  # fmt: skip
+COMPRESSED = Schema({
+    "dataset": text("Name of the data set.", needed=True),
+    "vectors": text("Type of the stored numbers; behind `@` how many of the first dimensions are kept.", needed=True),
+    "dimensions": count("How many numbers a stored vector stands for.", needed=True),
+    "bytes_per_document": count("Of its code.", "bytes", needed=True),
+    "rescore": count("How many of the best were ordered once more, by whole query vectors; null: none."),
+    "k": count("Documents retrieved a query.", needed=True),
+    "similarity": text("`dot` or `cosine`; vectors are made one long for a cosine before they are compressed."),
+    "recall_at_10": number("Share of the exact search's ten documents that are among the ten, mean over queries."),
+    "engine": text("The index that was timed; null where none was (several ranks, or no room in memory)."),
+    "queries_per_second": number("Queries searched a second, all at once: the median of three passes."),
+    "latency_ms": numbers_by_name(
+        "Of a search of one query alone, its encoding not included: `n`, `p50`, `p95`, `p99`.", "milliseconds"
+    ),
+    "queries": count("Judged queries."),
+    "metrics": numbers_by_name("Mean of the metrics that runs are compared by."),
+    "intervals": intervals_by_name("95% bootstrap interval of each mean; null for one query."),
+    "ndcg_change": number("nDCG@10 beside the exact search of the same vectors in float32, paired over queries."),
+    "ndcg_interval": interval("Its 95% interval."),
+    "ndcg_p": number("Two-sided p of the randomisation test of the same pairs."),
+    "kept": number("Share of that nDCG@10 that is kept."),
+    "kept_interval": interval("Its 95% interval."),
+}, "The same search with compressed vectors.")  # fmt: skip
 SECTION = Schema({
     "dataset": text("Name of the data set.", needed=True),
     "passages": part("Encoding of the corpus.", ENCODING.without("dataset", "role")),
     "queries": part("Encoding of the queries.", ENCODING.without("dataset", "role")),
     "search": part("The search.", SEARCHING.without("dataset")),
     "quality": part("How good the ranking is.", QUALITY.without("dataset")),
+    "compressed": parts("The search with compressed vectors, one of each type.", COMPRESSED.without("dataset")),
     "speed_doubt": text("Why its speeds should not be trusted: `contended` beside other work. Left out where nothing "
                         "speaks against them."),
 }, "Speed and quality on a data set; parts that the task does not have are left out.", open=True)  # fmt: skip
@@ -148,6 +174,8 @@ STAGE = Schema(
         "learning_rate": number("Of this step."),
         "seconds": number("Since the stage began.", "seconds"),
         "ended": text("What ended the training."),
+        "training": anything("All that decides the weights beside the machine: the options of the training with those "
+                             "that were not given, the student, and digests of what it began with and learned from."),
         "parameters": count("Numbers in the model."),
         "bytes": count("Bytes of them.", "bytes"),
     },
@@ -168,10 +196,13 @@ STAGE = Schema(
         ),
         "queries_per_second": number("In batches of 64, tokenisation included, the best of three passes."),
         "tokens_at_most": count("Tokens of a query that are looked at."),
+        "computed_by": text("The platform, or `numpy`: a table of tokens is looked up on the host, whatever the "
+                            "platform. Null in logs that do not say: the platform."),
         "nanoseconds": counts("Every query's latency, in order.", "nanoseconds"),
     }},
 )  # fmt: skip
-MEASURED = ("kept", "pair", "latency_ms", "after_last_word_ms", "parameters", "bytes", "tokens_at_most")
+MEASURED = ("kept", "pair", "latency_ms", "after_last_word_ms", "parameters", "bytes", "tokens_at_most",
+            "computed_by")  # fmt: skip
 DISTILLATION = Schema(
     {key: {**STAGE.fields, **STAGE.forms["query encoder"]}[key] for key in MEASURED},
     "What was measured of a query encoder against its teacher.", open=True,

@@ -65,6 +65,7 @@ CONFIGURATION: Mapping[str, Callable[[Row], str]] = {
     "options": other_options,
     "torch": package("torch"),
     "transformers": package("transformers"),
+    "configuration": lambda row: text(row["configuration"]),  # whatever else there is that tells rows apart
 }
 MAIN = 3
 HALF = 0.500001  # of the last digit of RES, which rounding may have taken; and what binary fractions add to that

@@ -164,12 +164,14 @@ def test_dynamic_shapes_are_refused(install, package):
     check(*SENDNN, "--compile:dynamic@", "None")
 
 
-@pytest.mark.parametrize("sizes", [("64,128", "1"), ("64", "1,2")])
+@pytest.mark.parametrize("sizes", [("64,128", "1"), ("64", "1,2"), ("64,64", "1")])
 def test_one_shape_a_process(install, sizes):
     install("torch_sendnn")
     argv = [*SENDNN]
     argv[argv.index("--input_sizes") + 1], argv[argv.index("--batch_sizes") + 1] = sizes
-    with pytest.raises(UsageError, match="--platform spyre runs one shape a process"):
+    with pytest.raises(
+        UsageError, match=f"--platform spyre runs one shape a process.*, not {sizes[0]} and {sizes[1]},"
+    ):
         check(*argv)
 
 

@@ -1,12 +1,15 @@
 """A test collection: its layouts, what is chosen of it, and what is odd about it."""
 
 import gzip
+import shutil
 from pathlib import Path
 
 import pytest
 
 from fmbench.collection import Dataset
+from fmbench.collection.arguments import named_datasets
 from fmbench.collection.subset import drawn, read_ids
+from fmbench.drivers.retrieve.arguments import parse_arguments
 from fmbench.errors import UsageError
 
 DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"
@@ -206,3 +209,27 @@ def test_the_real_collections():
     check = cranfield.check()
     assert (check.documents, check.queries, check.judgements, check.empty_documents) == (1400, 225, 1837, 2)
     assert set(cranfield.qrels.gains["1"].values()) == {1.0, 2.0, 3.0, 4.0}
+
+
+def test_files_of_the_hub_are_taken_from_its_cache(folder, tmp_path, monkeypatch):
+    """The real client, which finds what it would have fetched."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    kept = tmp_path / "hub" / "datasets--org--set" / "snapshots" / ("a" * 40)
+    shutil.copytree(folder, kept)
+    (kept.parents[1] / "refs").mkdir()
+    for name in ("main", "v1"):
+        (kept.parents[1] / "refs" / name).write_text("a" * 40)
+    address = "hf://datasets/org/set"
+    words = ["--corpus", f"{address}/corpus.jsonl", "--queries", f"{address}@v1/queries.jsonl"]
+
+    def opened(*more):
+        arguments = ["--platform", "cpu", "--model_name", "m", *words, *more]
+        return named_datasets(parse_arguments("evaluate", arguments, "x"), judged=True)
+
+    (found,) = opened("--qrels", f"{address}/qrels/test.tsv")
+    assert (found.name, ids(found.queries)) == ("set", ["1", "2"])
+    with pytest.raises(UsageError, match=r"hf://datasets/org/set/none.tsv: not to be had from the hub \(\w+\)"):
+        opened("--qrels", f"{address}/none.tsv")
+    with pytest.raises(UsageError, match="hf://datasets/org: names no file"):
+        opened("--qrels", "hf://datasets/org")

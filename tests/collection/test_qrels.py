@@ -125,6 +125,22 @@ def test_several_files_make_one_and_repetitions_are_counted(file):
         Qrels.load([first, second, file("1\tb\t3\n", "third")])
 
 
+def test_of_stacked_files_the_last_one_counts_and_one_file_still_may_not_contradict_itself(file):
+    first, second = file("1\ta\t1\n1\tb\t2\n", "first"), file("1\ta\t0\n2\ta\t1\n", "second")
+    assert Qrels.load([first, second], stacked=True).gains == {"1": {"a": 0.0, "b": 2.0}, "2": {"a": 1.0}}
+    assert Qrels.load([second, first], stacked=True).gains == {"1": {"a": 1.0, "b": 2.0}, "2": {"a": 1.0}}
+    with pytest.raises(UsageError, match="third, line 2: .* have gain 3 here and 2 before"):
+        Qrels.load([first, file("1\tb\t2\n1\tb\t3\n", "third")], stacked=True)
+
+
+def test_gains_are_rounded_or_made_one(file):
+    found = Qrels.load([file("1\ta\t0.5\n1\tb\t-1.5\n2\ta\t2\n")])
+    assert found.transformed("floor").gains == {"1": {"a": 0.0, "b": -2.0}, "2": {"a": 2.0}}
+    assert found.transformed("ceil").gains == {"1": {"a": 1.0, "b": -1.0}, "2": {"a": 2.0}}
+    assert found.transformed(3.0).gains == {"1": {"a": 3.0, "b": 3.0}, "2": {"a": 3.0}}
+    assert found.transformed(None) is found
+
+
 def test_the_least_gain_is_kept_and_the_most_is_not():
     found = Qrels({"1": {"a": 0.5, "b": 1.0, "c": 2.0}, "2": {"a": 0.4}})
     assert found.between(0.5, 2.0).gains == {"1": {"a": 0.5, "b": 1.0}}

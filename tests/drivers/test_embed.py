@@ -1,5 +1,6 @@
 """The driver from its command line, on real transformers."""
 
+import gzip
 import json
 from pathlib import Path
 
@@ -164,6 +165,16 @@ def test_a_profile_is_written_beside_the_timed_repetitions(drive, tiny: list[str
     assert names == ["trace-16x1.json", "trace-16x3.json", "trace-8x1.json", "trace-8x3.json"]
     events = json.loads((tmp_path / "trace-16x3.json").read_text())["traceEvents"]
     assert any("addmm" in str(event.get("name")) for event in events)
+
+
+@pytest.mark.parametrize("disclose", [False, True])
+def test_a_profile_says_whose_machine_it_is_of_where_that_may_be_said(drive, tiny: list[str], tmp_path, disclose):
+    trace = tmp_path / "trace.json.gz"
+    words = ["--input_sizes", "8", "--batch_sizes", "1", "--reps", "1", *["--disclose"] * disclose]
+    assert drive("--platform", "cpu", *tiny, *words, "--profile", trace)[0] == 0
+    said = json.loads(gzip.decompress(trace.read_bytes()))
+    assert (said.get("host_name") is not None) == (str(tmp_path) in json.dumps(said)) == disclose
+    assert said["traceName"] == (str(trace) if disclose else trace.name)
 
 
 def test_stdout_is_the_log_only(script, tiny: list[str]) -> None:

@@ -11,6 +11,7 @@ from fmbench.process.writing.show import main as show_main
 from .conftest import GOLDEN
 
 LOG = GOLDEN.parent / "golden-choice" / "format-1.log"
+TIED = LOG.with_name("absent-1.log")
 SENTENCE = (
     "Run openvino bfloat16: 2.51 ± 0.03 times fp32 in bulk, nDCG@10 -0.0002 (-0.0015 to +0.0011), 99% kept: shown."
 )
@@ -104,10 +105,10 @@ def of_cosine(data, candidates):
     ("change", "said"),
     [
         (of_budget, SENTENCE[:-1] + "; the budget ended before the order was known."),
-        (of_ties, SENTENCE[:-1] + "; as fast, as far as can be told, and not simpler: bfloat16."),
+        (of_ties, SENTENCE[:-1] + "; bfloat16 is as fast, as far as can be told, and not simpler."),
         (of_nobody, "Nothing to run in bulk yet; nobody is shown to keep enough; this is the standing of a race that "
                     "goes on with the same command."),
-        (of_reference, "Run fp32 in bulk: nothing that keeps as much is faster."),
+        (of_reference, "Run fp32, the reference, in bulk: nothing that keeps as much is faster."),
         (of_overlap, "Run openvino bfloat16: 2.51 ± 0.03 times fp32 in bulk, top-10 overlap 99.70%, 98% kept: shown."),
         (of_cosine, "Run openvino bfloat16: 2.51 ± 0.03 times fp32 in bulk, least cosine 1 - 3.5e-04, 0.999 kept: "
                     "shown."),
@@ -115,6 +116,18 @@ def of_cosine(data, candidates):
 )  # fmt: skip
 def test_the_sentence_says_what_is_known_and_what_not(change, said, changed, shown):
     assert sentences(shown(changed(change)))[1] == said
+
+
+def test_a_reference_that_nothing_surely_beats_is_what_to_run(shown, process):
+    text = shown(TIED)
+    assert sentences(text) == [
+        "Run fp32, the reference, in bulk: nothing that keeps as much is surely faster; bfloat16 is as fast, as far as "
+        "can be told, and not simpler."
+    ]
+    assert "Not usable here: cuda, hpu, xpu; `fmbench backends` says why." in text
+    assert all(re.search(rf"^{column}", text, re.M) for column in (".*J/M tokens  cost/M tokens", "fp32 .*  2460 "))
+    rows = [row["choice"] for row in process("--path", TIED).rows if row["workload"] == "choice"]
+    assert [row["absent"] for row in rows] == [["cuda", "hpu", "xpu"]] * 2
 
 
 def set_of(name, **figures):

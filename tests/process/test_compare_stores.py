@@ -131,6 +131,44 @@ def test_rankings_are_compared_query_by_query(compare):
     assert "1 without significant difference" in compare(a, a)
 
 
+def encoding(rate, p50, load=1.0):
+    """The log of a run of wings: its documents a second, its median query in milliseconds, the load of its machine."""
+    text, _ = ranking(np.linspace(0, 1, 20))
+    env = {"load_average_end": load, "cpus": 2}
+    said = [lines.JsonLine("ENV", env)]
+    for role, speed in (("passage", rate), ("query", 100.0)):
+        latency = {"latency_ms": {"n": 100, "p50": p50, "p95": p50, "p99": p50}} if role == "query" else {}
+        more = {"seconds": {"total": 20 / speed}, "texts_per_second": speed, **latency}
+        said.append(lines.JsonLine("ENC", {"dataset": "wings", "role": role, "texts": 20, **more}))
+    head, tail = text.split("FMWORK IRM")
+    return head + "".join(f"{line.format()}\n" for line in said) + "FMWORK IRM" + tail
+
+
+def test_speeds_of_data_sets_are_judged_by_their_runs(store, capsys):
+    base = store("base", *(encoding(50 + run, 4 + run / 10) for run in range(6)))
+    new = store("new", *(encoding(25 + run, 4.05 + run / 10) for run in range(6)))
+    capsys.readouterr()
+    assert main([base, new, "--fail-on", "regression", *JSON]) == 1
+    speeds = {speed["speed"]: speed for speed in told(capsys.readouterr().out)["speeds"]}
+    assert {name: speed["verdict"] for name, speed in speeds.items()} == {
+        "query ms": "no significant difference", "texts/s": "regression",
+    }  # fmt: skip
+    assert speeds["texts/s"]["ratio"] == pytest.approx(52.5 / 27.5, rel=0.01)
+    assert (speeds["texts/s"]["base"]["itl"], speeds["texts/s"]["base"]["n"]) == (52.5, 6)
+    assert main([base, new]) == 0
+    assert "texts/s" in (text := capsys.readouterr().out) and "a run has one figure of each" in text
+
+
+def test_one_run_is_too_few_and_a_busy_machine_says_nothing(compare):
+    (_, found), (_, busy) = (
+        (speed["speed"], speed) for load in (1.0, 9.0)
+        for speed in told(compare(encoding(50, 4), encoding(20, 4, load), words=JSON))["speeds"]
+        if speed["speed"] == "texts/s"
+    )  # fmt: skip
+    assert found["reason"] == "1 and 1 processes are too few to tell" and found["ratio"] == 2.5
+    assert (busy["verdict"], busy["ratio"]) == (None, None) and "contended: a load of 9.0" in busy["new"]["doubt"]
+
+
 def test_the_order_of_the_queries_does_not_matter(compare):
     values = np.linspace(0, 1, 20)
     names = [f"q{number}" for number in range(20)]

@@ -4,6 +4,7 @@ import pytest
 
 from fmbench import lines
 from fmbench.process.cli import main as process_main
+from fmbench.process.workloads.distillation import Distillation, line_of
 from fmbench.process.writing.show import main as show_main
 
 from .log_lines import LOG
@@ -77,3 +78,23 @@ def test_a_damaged_field_is_left_out_and_its_row_says_so(read):
     assert printed.rows[0]["doubt"] == "damaged: DST: metrics is no object of numbers"
     assert "metrics" not in printed.rows[0]["retrieval"]["quality"]
     assert len(printed.warnings) == 1
+
+
+def test_a_table_of_tokens_is_a_configuration_of_the_host_whatever_the_platform(read):
+    facts = {
+        "platform": "cuda",
+        "device": "cuda",
+        "dtype": "bfloat16",
+        "model": "minilm",
+        "query_models": {"lookup": "d1"},
+    }
+    for computed_by, platform in (("numpy", "numpy"), ("cuda", "cuda"), (None, "cuda")):
+        student = {**STUDENT, "computed_by": computed_by}
+        (row,) = read(LOG, lines.JsonLine("ENV", facts).format(), lines.JsonLine("DST", student).format()).rows
+        found = Distillation().configuration(row)
+        assert (found.facts["platform"], found.facts["device"]) == (
+            platform,
+            "cpu" if computed_by == "numpy" else "cuda",
+        )
+        assert row["distillation"]["computed_by"] == computed_by
+        assert line_of(row)[1] == platform

@@ -8,6 +8,7 @@ import os
 import stat
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pandas
@@ -16,7 +17,10 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from fmbench.process.cli import main
-from fmbench.process.writing import columns, formats
+from fmbench.process.reading.joined import joined
+from fmbench.process.reading.results import read_results
+from fmbench.process.reading.sources import Source
+from fmbench.process.writing import columns, formats, openmetrics
 
 COMMAND = (sys.executable, "-c", "import sys; from fmbench.process.cli import main; sys.exit(main())")
 HOSTILE = 'a|b "c" \\ <script>\n\u2028é,=1+1%41'
@@ -274,7 +278,7 @@ def run_of(facts, arguments="", overrides="", **more):
 TELLING = [
     {"compile": True, "options": ["--compile:backend inductor"]}, {"threads": 1}, {"attention": "eager"},
     {"cpu": "Y"}, {"weights": "random"}, {"dtype": "bfloat16"}, {"precision": "bf16"}, {"openvino_frontend": "x"},
-    {"options": ["--torch:a 1"]}, {"packages": {"torch": "3"}},
+    {"options": ["--torch:a 1"]}, {"packages": {"torch": "3"}}, {"torch_settings": {"tf32": True}},
 ]  # fmt: skip
 PLAIN = {
     "compile": False,
@@ -294,6 +298,13 @@ def test_whatever_tells_two_results_apart_is_a_label_and_a_column(log, capsys):
     assert main(["--format", "markdown", "--path", str(path)]) == 0
     _, _, *rows = capsys.readouterr().out.splitlines()
     assert len(set(rows)) == 1 + len(TELLING)
+
+
+def test_no_two_published_results_have_equal_labels(golden):
+    logs = [*(golden.parents[1] / "results").rglob("*.log.gz"), *golden.parent.glob("golden*/*.log*")]
+    rows = [one.row for path in sorted(logs) for one in joined(read_results([Source(path)], lambda text: None))]
+    counts = Counter(map(openmetrics.labels_of, rows))
+    assert len(rows) > 200 and [labels for labels, count in counts.items() if count > 1] == []
 
 
 def test_openmetrics_without_results(log, written):

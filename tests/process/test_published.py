@@ -1,4 +1,4 @@
-"""The published results: their page and plots, regenerated from the logs; and the script that measures them."""
+"""The published results: their page and plots, regenerated from the logs; and the sweeps that measure them."""
 
 import gzip
 import os
@@ -9,11 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from fmbench.checks import check_command
 from fmbench.options import parse_arguments
 from fmbench.process.publishing import speed_table as published_table
 from fmbench.process.publishing.page import main
+from fmbench.process.sweep.document import Document
+from fmbench.process.sweep.matrix import read_sweep
 from fmbench.process.writing import view
 
+from ..tiny_model import write_collection, write_model
 from .test_plots import log_text
 
 ROOT = Path(__file__).parents[2]
@@ -174,58 +178,31 @@ def test_published_logs_are_small():
     assert all(path.stat().st_size < 200_000 for path in RESULTS.glob("*/*/driver.log.gz"))
 
 
-# -- results/measure.sh
-
-FAKE_DRIVER = """\
-#!/usr/bin/env bash
-printf '%s\\n' "$@" > "$(mktemp "$COMMANDS/XXXXXX")"
-echo a log
-"""
+# -- the sweeps that measure them
 
 
-@pytest.fixture
-def measure(tmp_path):
-    """Run the script with a driver that only notes how it was called."""
-    (tmp_path / "bin").mkdir()
-    (tmp_path / "bin" / "driver").write_text(FAKE_DRIVER)
-    (tmp_path / "bin" / "driver").chmod(0o755)
-
-    def run():
-        commands = tmp_path / "commands"
-        shutil.rmtree(commands, ignore_errors=True)
-        commands.mkdir()
-        environment = {**os.environ, "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}", "COMMANDS": str(commands)}
-        subprocess.run([RESULTS / "measure.sh", tmp_path / "logs"], env=environment, check=True, capture_output=True)
-        return [parse_arguments(path.read_text().splitlines()) for path in commands.iterdir()]
-
-    return run
+def cells(name, **environment):
+    return read_sweep(Document(RESULTS / f"{name}.yaml", {"THREADS": "2", **environment}), {}, trusted=True).cells
 
 
-def test_what_is_published_is_measured_with_the_driver(measure, tmp_path):
-    found = measure()
-    settings = {(each.model_class, each.platform, each.literal("compile", "backend")) for each in found}
-    assert settings == {
-        (model, *setting)
-        for model in ("BertModel", "RobertaModel")
-        for setting in (("cpu", None), ("cpu", "inductor"), ("openvino", None))
-    }
-    assert len(found) == 10
-    assert {(each.platform, each.literal("platform", "frontend"), each.repeat) for each in found} == {
-        ("cpu", None, 1), ("openvino", "torch.compile", 3), ("openvino", "convert_model", 3),
-    }  # fmt: skip
+def test_what_is_published_is_measured_with_the_driver():
+    found = [parse_arguments(cell.command.words) for cell in cells("speed")]
+    settings = {(each.platform, each.literal("compile", "backend"), each.literal("platform", "frontend"), each.repeat)
+                for each in found}  # fmt: skip
+    assert settings == {("cpu", None, None, 1), ("cpu", "inductor", None, 1),
+                        ("openvino", None, "torch.compile", 3), ("openvino", None, "convert_model", 3)}  # fmt: skip
+    assert len(found) == 10 and len({each.model_name for each in found}) == 2
     assert all(
         max(each.input_sizes) == 512 and max(each.batch_sizes) == 32 and len(each.shapes) == 36 for each in found
     )
-    assert all(each.weights == "random" and each.ceiling and each.max_seconds for each in found)
-    names = {path.stem for path in (tmp_path / "logs").iterdir()}
-    assert "granite-eager-bfloat16" in names and "minilm-openvino-convert_model" in names and len(names) == 10
+    assert all(each.weights == "random" and each.ceiling and each.max_seconds and each.threads == 2 for each in found)
+    assert all(each.literal("model", "dtype") for each in found)
 
 
-def test_a_part_can_be_measured(measure, tmp_path, monkeypatch):
-    monkeypatch.setenv("ONLY", "minilm-openvino-*")
-    assert [each.platform for each in measure()] == ["openvino"] * 2
-
-
-def test_what_was_interrupted_is_gone_on_with(measure):
-    assert {each.resume for each in measure()} == {None}
-    assert all(each.resume is not None for each in measure())
+def test_every_cell_of_quality_is_one_that_its_command_takes(tmp_path):
+    model = write_model(tmp_path / "model")
+    for name in ("scifact", "cranfield"):
+        write_collection(tmp_path / name)
+    shutil.copy(tmp_path / "scifact/qrels/test.tsv", tmp_path / "scifact/qrels/train.tsv")
+    found = cells("quality", MODEL=str(model), DATA=str(tmp_path), FOLDER=str(tmp_path / "work"))
+    assert [check_command(cell.run, cell.command.words).platform.name for cell in found] == ["cpu"] * 12

@@ -278,3 +278,23 @@ def test_a_newer_format_is_refused(read):
     (line,) = printed.warnings
     assert "run.log:1: the log has format 2" in line
     assert "upgrade" in line
+
+
+# -- logs of fmwork
+
+
+def test_the_environment_that_fmworks_runner_lists_is_passed_over(read):
+    listed = ("FMWORK EXP A=1", "", "FMWORK ENV PATH=/bin", "FMWORK ENV BASH_FUNC_x%%=() { echo", "FMWORK ENV }")
+    printed = read(*listed, "FMWORK ARG --model_class C", "RUN 8 / 4", rep(1, 3), RES)
+    assert (printed.statuses, printed.warnings) == (["OK"], [])
+    assert "no JSON object" in read(LOG, "FMWORK ENV PATH=/bin", case(), rep(1, 3), RES).warnings[0]
+    assert "no JSON object" in read('FMWORK ENV {"platform": ', RES).warnings[0]
+
+
+def test_a_result_that_is_no_number_has_failed_and_says_why(read):
+    (row,) = read("RUN 8 / 4", rep(1, 3), RES.replace("2.000 2000.0", "nan nan")).rows
+    assert (row["status"], row["itl"], row["thp"]) == ("ERR", None, None)
+    assert row["error"] == {
+        "type": "NoFigure",
+        "message": "RES says nan, as fmwork does of one repetition alone: it leaves the first one out",
+    }

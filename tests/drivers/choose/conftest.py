@@ -1,6 +1,10 @@
+import random
+from dataclasses import replace
+
 import pytest
 
 from fmbench import cli, lines
+from fmbench.drivers.choose.entrant import Entrant
 from tests.noisy import install
 from tests.tiny_model import write_collection, write_model
 
@@ -16,7 +20,22 @@ def wings(tmp_path_factory):
 
 
 @pytest.fixture
-def choose(wings, capfd, restore_torch, tmp_path, monkeypatch):
+def paced(monkeypatch):
+    """Turns take what `--platform:pace` says, milliseconds a text, with 2% noise: whatever else the machine does."""
+    draw, real = random.Random(0), Entrant.encode
+
+    def encode(entrant, texts, profile):
+        found, pace = real(entrant, texts, profile), entrant.planned.arguments.literal("platform", "pace")
+        if found is None or pace is None:
+            return found
+        taken = 1e6 * float(pace) * len(texts) * draw.lognormvariate(0, 0.02)
+        return replace(found, nanoseconds=int(taken))
+
+    monkeypatch.setattr(Entrant, "encode", encode)
+
+
+@pytest.fixture
+def choose(wings, capfd, restore_torch, paced, tmp_path, monkeypatch):
     """choose(*words) -> exit code, lines of the log, stdout, stderr."""
     monkeypatch.syspath_prepend(wings)
 

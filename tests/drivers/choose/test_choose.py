@@ -2,18 +2,22 @@
 
 import subprocess
 import sys
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from fmbench import backend, lines
-from fmbench.drivers.choose import candidates, chooser, set_ups
+from fmbench.checks import check_command
+from fmbench.drivers.choose import candidates, chooser, set_ups, turns
 from fmbench.drivers.choose.entrant import Entrant
+from fmbench.drivers.choose.entrants import Entrants
 from fmbench.ending import Terminated
+from fmbench.errors import UsageError
 
-NOISY = ("--platforms", "noisy", "--platform:milliseconds", "2", "--platform:noise", "0.02", "--threads", "1",
-         "--tokens_per_batch", "1024")  # fmt: skip
-FASTER = "--platform:milliseconds 1"
-WRONG = "--platform:milliseconds 0.5, --platform:wrong 1"  # as tables have it
+NOISY = ("--platforms", "noisy", "--platform:pace", "10", "--threads", "1", "--tokens_per_batch", "1024")
+FASTER = "--platform:pace 5"
+WRONG = "--platform:pace 2.5, --platform:wrong 1"  # as tables have it
 RACE = (*NOISY, "--vs", FASTER, "--vs", WRONG.replace(",", ""), "--budget", "20s")
 
 
@@ -29,8 +33,8 @@ def last(written, profile):
 
 
 def test_the_faster_faithful_one_wins_and_the_wrong_one_does_not(choose):
-    code, written, out, err = choose(*RACE)
-    assert code == 0 and out, err
+    code, written, out, err = choose(*RACE, "--price", "3.6")
+    assert code == 0 and "J/M tokens" in out and "cost/M tokens" in out, err
     for profile in ("online", "bulk"):
         found = last(written, profile)
         rows = {row["name"]: row for row in found["candidates"]}
@@ -41,7 +45,16 @@ def test_the_faster_faithful_one_wins_and_the_wrong_one_does_not(choose):
         assert rows[FASTER]["front"] and not rows["noisy float32"]["front"]
         turns = of(written, "TURN", profile=profile)
         assert len(turns) == len({(turn["variant"], turn["round"]) for turn in turns})
-        assert rows[FASTER]["rounds"] == len([turn for turn in turns if turn["variant"] == FASTER])
+        own = [turn for turn in turns if turn["variant"] == FASTER]
+        tokens, joules = (sum(turn[key] for turn in own) for key in ("tokens", "joules"))
+        seconds = 1 / rows[FASTER]["texts_per_second"] if profile == "bulk" else rows[FASTER]["latency_ms"] / 1e3
+        assert rows[FASTER]["rounds"] == len(own)
+        assert rows[FASTER]["joules_per_million_tokens"] == pytest.approx(1e6 * joules / tokens)
+        assert joules > 0
+        per_token = seconds * sum(turn["texts"] for turn in own) / tokens
+        assert rows[FASTER]["cost_per_million_tokens"] == pytest.approx(1e6 * 3.6 / 3600 * per_token)
+    rounds = list(dict.fromkeys((turn["profile"], turn["round"]) for turn in of(written, "TURN")))
+    assert rounds[:20] == [(profile, number) for number in range(10) for profile in ("online", "bulk")]
     env = {key: value for data in of(written, "ENV", variant=None) for key, value in data.items()}
     assert (env["task"], env["passages"], env["queries"]) == ("choose", 60, 20)
     assert {data["variant"] for data in of(written, "ENV") if "variant" in data} >= {"noisy float32", FASTER, WRONG}
@@ -100,6 +113,19 @@ def test_what_is_stopped_says_where_it_stands_and_goes_on(error, expected, choos
     assert (again[0], taken, of(again[1], "TURN")) == (0, [], turns)  # the answer is there
 
 
+def test_as_a_cell_of_a_sweep_its_log_is_its_standard_output(choose, wings):
+    words = [*RACE, "--profile", "bulk", "--model_name", wings / "tiny", "--dataset", wings / "wings"]
+    checked = check_command("choose", list(map(str, words)))
+    assert checked.more == ("--log", "-")
+    assert (checked.platform.name, checked.arguments.model_name) == ("noisy", str(wings / "tiny"))
+    code, _, out, err = choose(*RACE, "--profile", "bulk", log=Path(checked.more[1]))
+    written = [line for row in out.splitlines() if (line := lines.parse_line(row))]
+    assert code == 0 and last(written, "bulk")["status"] != "standing", out
+    assert "times as fast" in err and "times as fast" not in out
+    with pytest.raises(UsageError, match="no candidate beside"):
+        check_command("choose", [str(word) for word in (*words, "--platforms", "hpu")])
+
+
 def test_a_log_of_something_else_is_refused(choose, tmp_path):
     log = tmp_path / "choice.log"
     assert choose(*RACE, "--profile", "bulk")[0] == 0
@@ -114,11 +140,9 @@ def test_a_log_of_something_else_is_refused(choose, tmp_path):
 
 
 def test_models_that_do_not_fit_together_race_in_heats(choose, monkeypatch):
-    monkeypatch.setattr(chooser.Chooser, "_fits", lambda self: not self._racing_beside_reference())
     monkeypatch.setattr(
-        chooser.Chooser, "_racing_beside_reference",
-        lambda self: any(one.encoder for one in self._entrants.values() if one is not self._reference), raising=False,
-    )  # fmt: skip
+        Entrants, "fits", lambda self: not any(one.encoder for one in self.values() if one is not self.reference)
+    )
     code, written, _, err = choose(*RACE, "--profile", "bulk")
     assert code == 0, err
     turns = of(written, "TURN")
@@ -151,12 +175,13 @@ def test_platforms_that_nobody_named_are_no_candidates(choose, monkeypatch):
 
 
 def test_what_is_slow_in_its_first_rounds_alone_stays_and_wins(choose, monkeypatch):
-    real, turns = Entrant.encode, []
+    real, taken = Entrant.encode, []
 
     def encode(entrant, texts, profile):
-        vectors, tokens, taken = real(entrant, texts, profile)
-        turns.append(entrant.name)
-        return vectors, tokens, 9 * taken if entrant.name == FASTER and turns.count(FASTER) <= 3 else taken
+        found = real(entrant, texts, profile)
+        taken.append(entrant.name)
+        slow = entrant.name == FASTER and taken.count(FASTER) <= 3
+        return replace(found, nanoseconds=9 * found.nanoseconds) if slow else found
 
     monkeypatch.setattr(Entrant, "encode", encode)
     code, written, _, err = choose(*NOISY, "--vs", FASTER, "--profile", "online", "--budget", "60s")
@@ -187,7 +212,7 @@ def test_a_budget_for_nothing_says_what_would_do(choose):
 
 
 def test_where_set_ups_spent_the_budget_the_least_rounds_are_raced(choose, monkeypatch):
-    monkeypatch.setattr(chooser, "SLACK", 1e6)
+    monkeypatch.setattr(turns, "SLACK", 1e6)
     code, written, out, err = choose(*NOISY, "--vs", FASTER, "--budget", "0.01s")
     assert code == 0 and "the budget ended before the order was known" in out, err
     for profile in ("online", "bulk"):
@@ -208,6 +233,9 @@ def test_where_set_ups_spent_the_budget_the_least_rounds_are_raced(choose, monke
         (["--keep", "99%", "--keep_cosine", "0.9"], "name the one that decides"),
         (["--texts", "x"], "one of the two"),
         (["--model:nonsense", "1"], "nonsense"),
+        (["--model:dtype@", "torch.bfloat16"], "--vs '--model:dtype@ torch.bfloat16'"),
+        (["--compile:backend", "inductor"], "the reference is float32 without a compiler"),
+        (["--price", "0"], "--price 0: give what an hour"),
     ],
 )
 def test_a_wrong_command_line_is_one_line(words, message, choose):

@@ -1,10 +1,13 @@
 """Who leaves a race, and when: pure turns, no model."""
 
+import itertools
 import random
 from dataclasses import replace
 
+import pytest
+
 from fmbench.drivers.choose.decision import ties
-from fmbench.drivers.choose.race import LOOKS, Race, Turn, leaving_p
+from fmbench.drivers.choose.race import LOOKS, Race, Ratio, Turn, leaving_p
 
 SPREAD = 0.3  # of a turn, log-normal: a busy machine
 
@@ -47,9 +50,45 @@ def test_who_left_is_no_tie_and_few_rounds_are_told_by_their_intervals():
     assert "c" in gone and not found.ratio("c", "b").apart and not ties(found, "b", "c")
 
 
+def test_what_is_five_times_as_fast_is_no_tie_though_no_test_of_ranks_can_tell():
+    found = Race("bulk", "reference")
+    for number, name in itertools.product(range(36), ("reference", "b")):
+        drift = 0.2 * (1 + number / 360) if name == "b" else 1.0  # so that few rounds are independent
+        found.take(Turn("bulk", 0, number, name, 1, 10, int(1e6 * drift), 1.0, 1.0))
+    ratio = found.ratio("reference", "b")
+    assert ratio.low > 3
+    assert not ties(found, "b", "reference") and found.known(0)
+
+
+def test_who_is_slower_than_one_that_is_slower_is_no_tie(monkeypatch):
+    found, _ = race({"b": 0.9, "c": 0.95}, 1)
+    told = {("reference", "b"): Ratio(1.1, 0.99, 1.2), ("c", "b"): Ratio(1.05, 1.04, 1.06),
+            ("reference", "c"): Ratio(1.05, 1.04, 1.06)}  # fmt: skip
+    monkeypatch.setattr(Race, "ratio", lambda self, one, other: told.get((one, other)))
+    assert not ties(found, "b", "reference") and not ties(found, "b", "c")
+    del told["reference", "c"]
+    assert ties(found, "b", "reference")
+
+
 def test_equal_candidates_stay_however_often_it_is_asked():
     left = [bool(race({"a": 1.0, "b": 1.0, "c": 1.0}, 60, seed)[1]) for seed in range(10)]
     assert sum(left) == 0
+
+
+@pytest.mark.parametrize("turns", [2, 40])
+def test_busy_periods_of_some_turns_in_a_row_let_no_equal_candidate_leave(turns):
+    gone = []
+    for seed in range(10):
+        found, draw, busy = Race("online", "reference", seed=seed), random.Random(seed), 1.0
+        for name in ("reference", "a", "b", "c"):
+            found.enter(name)
+        for number in range(60):
+            for name in found.missing(0, number):
+                busy = draw.choice([1.0, 6.0]) if draw.random() < 1 / turns else busy
+                taken = int(1e6 * busy * draw.lognormvariate(0, 0.05))
+                found.take(Turn("online", 0, number, name, 1, 10, taken, 1.0, 1.0))
+            gone += found.look(0, number + 1)
+    assert not gone
 
 
 def test_the_looks_share_one_error():

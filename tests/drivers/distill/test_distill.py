@@ -68,7 +68,7 @@ STUDENTS = {
     "one-layer": ("--student", "transformer", "--layers", "1"),
     "random": ("--student", "bert", "--depth", 1, "--hidden_size", 16, "--heads", 2, "--embeddings", "own",
                "--projection", "linear"),
-    "gru": ("--student", "gru", "--student_length", 16),
+    "gru": ("--student", "gru", "--student_length", 16, "--ff", 1, "--mixed_precision", "bfloat16"),
 }  # fmt: skip
 
 
@@ -99,6 +99,7 @@ def test_students_are_evaluated_beside_their_teacher(students, capsys):
         settled = sorted(row["nanoseconds"][4:])
         assert row["latency_ms"]["p50"] == pytest.approx((settled[7] + settled[8]) / 2e6, abs=1e-6)
         assert (row["after_last_word_ms"] is None) == (row["query_model"] != "gru")
+        assert row["computed_by"] == ("numpy" if row["query_model"] == "lookup" else "cpu")
         assert row["parameters"] > 0
 
 
@@ -155,6 +156,18 @@ def test_contrast_goes_on_with_a_student(students, capsys):
     after = load_file(place.root / "both" / "document" / "0_Transformer" / "model.safetensors")
     name = "encoder.layer.0.output.dense.weight"
     assert np.abs(before[name] - after[name]).max() > 0
+
+
+def test_the_log_says_what_was_trained_on_and_how(students, tmp_path, capsys):
+    pytest.importorskip("bm25s")
+    words = ("--query_model", students.root / "lookup" / "query", "--bm25_negatives", 5, "--negatives_per_query", 3,
+             "--held_out_split", "test", "--batch_size", 4, "--gradient_accumulation_steps", 2, "--warmup_steps",
+             3)  # fmt: skip
+    assert run(students, "contrast", *words, "--output_dir", tmp_path / "lexical") == 0
+    training = [line.data for line in of("DST", parsed(capsys.readouterr().out))][-1]["training"]
+    assert training["bm25"] == {"negatives": 5, "method": "lucene", "k1": 0.9, "b": 0.4}
+    asked = {"batch_size": 4, "gradient_accumulation_steps": 2, "warmup_steps": 3, "mixed_precision": None, "epochs": 3}
+    assert asked.items() <= training.items()  # what was not given too
 
 
 def test_every_folder_that_retrieval_takes_is_a_teacher_and_a_query_encoder(place, tmp_path, capsys):
@@ -263,12 +276,17 @@ def test_what_a_folder_lacks_is_said_before_any_model_is_loaded(place, tmp_path,
     assert "similarity_fn_name is manhattan" in capsys.readouterr().err
 
 
+ALIGN = ["align", "--platform", "cpu", "--model_name", "x", "--teacher_dir", "t", "--output_dir", "o"]
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (["teach"], "unknown command 'teach'; did you mean teacher?"),
         (["align", "--platform", "cpu", "--model_name", "x", "--student", "lookup"], "--teacher_dir"),
         (["evaluate", "--platform", "cpu", "--model_name", "x", "--query_model", "y"], "--dataset DIR"),
+        ([*ALIGN, "--student", "lookup", "--ff", "1"], "--ff: feed-forward blocks follow a gru or lstm, not a lookup"),
+        ([*ALIGN, "--student", "gru", "--warmup", "0.1", "--warmup_steps", "9"], "not allowed with argument --warmup"),
     ],
 )
 def test_a_wrong_command_line_is_one_line(words, message, capsys):
@@ -318,7 +336,7 @@ def test_a_query_is_no_negative_of_its_own():
     from fmbench.drivers.distill.contrast import drawn
 
     mined = {"q": {"q": 0.9, "d1": 0.8, "d2": 0.7, "d3": 0.6}}
-    ((query, positive, negatives),) = drawn({"q": "text"}, {"q": {"d1"}}, mined, 2, 0)
+    ((query, positive, negatives),) = drawn({"q": "text"}, {"q": {"d1"}}, [mined], 2, 0)
     assert (query, positive, set(negatives)) == ("q", "d1", {"d2", "d3"})
 
 

@@ -42,7 +42,7 @@ def build(kind: str, teacher: Path) -> Network:
         step = Linear(projection(16, 32))
         step.linear.weight.data = linear.data
         return TransformerNetwork(random_bert(1, 16, 2, len(table), LENGTH, seed=5), ("cls",), Head([step]))
-    return RecurrentNetwork(kind, table, 32, free=False, layers=2, hidden_size=24)
+    return RecurrentNetwork(kind, table, 32, free=False, layers=2, hidden_size=24, ff=2 if kind == "gru" else 0)
 
 
 def load_folder(folder: Path) -> tuple[Network, Tokenizer]:
@@ -94,6 +94,10 @@ def test_a_recurrent_folder_of_an_earlier_version_still_loads(teacher, texts, tm
     assert modules[0]["type"] == "fmbench.sentence_module.RecurrentModule"
     modules[0]["type"] = "fmbench.distill.sentence_module.RecurrentModule"
     (tmp_path / "modules.json").write_text(json.dumps(modules))
+    config = tmp_path / "0_Recurrent" / "config.json"
+    settings = json.loads(config.read_text())
+    assert settings.pop("ff") == 0  # which was not written then
+    config.write_text(json.dumps(settings))
     theirs = sentence_transformers.SentenceTransformer(str(tmp_path), device="cpu", trust_remote_code=True)
     ours = vectors(*load_folder(tmp_path), texts)
     assert np.abs(ours - vectors(student, tokenizer, texts)).max() < 1e-6

@@ -74,10 +74,11 @@ def vectors(network: Network, rows: list[list[int]]) -> torch.Tensor:
     return network.vectors(**batch_of(tokens_of(rows), range(len(rows))))
 
 
+@pytest.mark.parametrize("ff", [0, 2])
 @pytest.mark.parametrize("cell", ["gru", "lstm"])
-def test_a_recurrent_student_reads_word_by_word(cell):
+def test_a_recurrent_student_reads_word_by_word(cell, ff):
     torch.manual_seed(2)
-    student = RecurrentNetwork(cell, torch.randn(20, 6), 4, free=False, layers=2, hidden_size=5).eval()
+    student = RecurrentNetwork(cell, torch.randn(20, 6), 4, free=False, layers=2, hidden_size=5, ff=ff).eval()
     ids = [3, 7, 1, 1, 9]
     whole = vectors(student, [ids])
     state = None
@@ -87,6 +88,20 @@ def test_a_recurrent_student_reads_word_by_word(cell):
     mixed = vectors(student, [ids, [2], []])
     assert torch.allclose(mixed[0], whole[0], atol=1e-6)
     assert not mixed[2].any()  # no token, no direction
+
+
+def test_feed_forward_blocks_are_those_of_bert():
+    from transformers import BertConfig
+    from transformers.models.bert.modeling_bert import BertIntermediate, BertOutput
+
+    torch.manual_seed(3)
+    config = BertConfig(hidden_size=5, intermediate_size=20, layer_norm_eps=1e-5)
+    wide, back = BertIntermediate(config).eval(), BertOutput(config).eval()
+    student = RecurrentNetwork("gru", torch.randn(20, 6), 5, free=False, ff=1).eval()
+    block, hidden = student.ff[0], torch.randn(3, 5)
+    block.wide, block.back, block.norm = wide.dense, back.dense, back.LayerNorm
+    torch.nn.init.normal_(block.norm.weight)
+    assert torch.allclose(student.vector(hidden.unsqueeze(0)), back(wide(hidden), hidden), atol=1e-6)
 
 
 def test_a_folded_table_gives_the_students_vectors():
@@ -181,3 +196,22 @@ def test_processes_share_a_batch_of_contrasts_without_changing_it(tmp_path):
     moved = (alone["model.student.table.weight"] - contrast().student.table.weight).abs().max()
     assert float(moved.detach()) > 0.01
     assert float((alone["model.student.table.weight"] - both["model.student.table.weight"]).abs().max()) < 1e-5
+
+
+def test_bm25_ranks_by_lucenes_formula_and_leaves_out_what_is_relevant():
+    pytest.importorskip("bm25s")
+    from fmbench.drivers.distill.lexical import bm25_negatives
+
+    texts = {"a": "wing flow", "b": "wing wing shock", "c": "heat", "d": "Flow wing", "e": "shock", "q": "wing flow"}
+    corpus = [Document(name, text, "") for name, text in texts.items()]
+    found = bm25_negatives(corpus, {"q": "WING flow", "r": "shock?", "s": "unknown"}, {"q": {"c"}, "r": {"b"}}, 2)
+    assert list(found["q"]) == ["d", "a"]  # equal scores by id, descending; the query itself is left out
+    assert (list(found["r"]), found["s"]) == (["e"], {})  # no document without one of the words
+
+    def score(frequencies: dict[int, int], length: int) -> float:  # {documents with the word: occurrences}
+        mean = sum(len(text.split()) for text in texts.values()) / 6
+        idf = {count: math.log(1 + (6 - count + 0.5) / (count + 0.5)) for count in frequencies}
+        return sum(idf[n] * tf / (tf + 0.9 * (1 - 0.4 + 0.4 * length / mean)) for n, tf in frequencies.items())
+
+    assert found["q"]["d"] == pytest.approx(score({4: 1, 3: 1}, 2), rel=1e-5)
+    assert found["r"]["e"] == pytest.approx(score({2: 1}, 1), rel=1e-5)

@@ -177,3 +177,57 @@ def test_what_an_earlier_run_left_in_the_folder_counts_for_nothing(tmp_path):
         Training(stopped, PLAN, tmp_path, {}, lambda line: None).run()
     assert best
     assert not (tmp_path / BEST).exists()
+
+
+@pytest.mark.parametrize("loss", ["cosine", "l2"])
+def test_two_batches_of_eight_make_the_step_of_one_of_sixteen(loss, tmp_path):
+    halves = Plan(**{**vars(PLAN), "batch_size": 8, "gradient_accumulation_steps": 2})
+    (whole, lines), (parts, accumulated) = (train(tmp_path / str(plan.batch_size), plan, loss=loss)
+                                            for plan in (PLAN, halves))  # fmt: skip
+    assert parts.steps == whole.steps == 44
+    for one, other in zip(lines, accumulated, strict=True):
+        assert other["loss"] == pytest.approx(one["loss"], rel=1e-5)
+    before, one, other = (found.student.table.weight.detach() for found in (task(), whole.task, parts.task))
+    assert float((one - other).abs().max()) < 1e-4 < 0.1 < float((one - before).abs().max())
+
+
+@pytest.mark.parametrize(
+    ("warmup", "expected"),
+    [({"warmup_steps": 4}, [0, 0.25, 0.5, 0.75, 1, 0.9]), ({"warmup": 2 / 14}, [0, 0.5, 1, 11 / 12]),
+     ({"warmup_steps": 0}, [1, 13 / 14])],
+)  # fmt: skip
+def test_the_rate_rises_over_the_steps_of_the_warm_up(warmup, expected, tmp_path):
+    plan = Plan(epochs=14 / 11, batch_size=16, learning_rate=0.01, every=1, **warmup)
+    rates = [line["learning_rate"] for line in train(tmp_path, plan)[1]]
+    assert len(rates) == 14
+    assert rates[: len(expected)] == pytest.approx([0.01 * share for share in expected])
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_mixed_precision_computes_in_fewer_bits_and_keeps_the_rest(dtype, tmp_path):
+    seen = []
+    mixed = task()
+    mixed.student.linear.register_forward_hook(lambda module, given, found: seen.append((module.training, found.dtype)))
+    plan = Plan(**{**vars(PLAN), "mixed_precision": dtype})
+    lines: list[dict] = []
+    outcome = Training(mixed, plan, tmp_path, {}, lines.append).run()
+    assert set(seen) == {(True, getattr(torch, dtype)), (False, torch.float32)}  # the quality is of float32
+    assert {parameter.dtype for parameter in mixed.student.parameters()} == {torch.float32}
+    exact, exact_lines = train(tmp_path / "exact")
+    assert outcome["held_out"] == pytest.approx(exact.outcome["held_out"], abs=0.01)
+    assert lines[-1]["loss"] != exact_lines[-1]["loss"]
+    assert checkpoint.read(tmp_path / CHECKPOINT)[1]["scaler"].get("scale", 0) == (65536 if dtype == "float16" else 0)
+
+
+def test_a_gradient_beyond_float16_leaves_a_step_out_and_ends_no_run(tmp_path):
+    plan = Plan(epochs=1, batch_size=16, learning_rate=0.01, warmup_steps=0, mixed_precision="float16")
+    training = Training(task(), plan, tmp_path, {}, lambda line: None)
+    training.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**40, growth_interval=10**9)
+    before = training.task.student.linear.weight.clone()
+    training.learn(1, training.batches.epoch(0)[0])
+    assert torch.equal(training.task.student.linear.weight, before)
+    assert training.scaler.get_scale() == 2.0**39
+    assert training.schedule.get_last_lr() == [0.01, 0.01]  # the schedule waits too
+    for step in range(2, 40):
+        training.learn(step, training.batches.epoch(0)[0])
+    assert not torch.equal(training.task.student.linear.weight, before)

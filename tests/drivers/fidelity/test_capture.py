@@ -15,7 +15,8 @@ from fmbench.encoder import Encoder, EncoderPlan, Recipe
 from tests.tiny_model import write_collection, write_model
 
 SMALL = (
-    "tokens,hidden,modules,bert,amp_bert,remove_dense,lse,pooled,normalised,batch,layer_norm,norm,index,search,train"
+    "tokens,hidden,modules,bert,amp_bert,remove_dense,lse,pooled,normalised,batch,layer_norm,norm,exact,index,search,"
+    "train"
 )
 
 SMALL_XLNET = {"vocab_size": 20, "d_model": 16, "n_layer": 2, "n_head": 2, "d_inner": 32}
@@ -135,11 +136,11 @@ def test_training_and_removing_leave_the_model_as_it_was(captured):
 def test_texts_from_a_file(folder, captured, fidelity, tmp_path):
     file = tmp_path / "texts.txt"
     file.write_text("wing flow\n\n shock wave drag \nlift plate\n")
-    code, _, err = fidelity("capture", "--texts", file, "--probes", "tokens,search", "--out", tmp_path / "C")
+    code, _, err = fidelity("capture", "--texts", file, "--probes", "tokens,exact", "--out", tmp_path / "C")
     assert code == 0, err
     manifest = ArtifactReader(tmp_path / "C").manifest
     assert (manifest.text_count, manifest.queries, manifest.qrels) == (6, 3, None)
-    run = ArtifactReader(tmp_path / "C").run(ArtifactReader(tmp_path / "C").find("search/pooled.exact"))
+    run = ArtifactReader(tmp_path / "C").run(ArtifactReader(tmp_path / "C").find("exact/pooled"))
     others = {"0": {"1", "2"}, "1": {"0", "2"}, "2": {"0", "1"}}  # a query is a passage too, and does not find itself
     assert {query: set(found) for query, found in run.items()} == others
     code, _, err = fidelity("compare", captured("A"), tmp_path / "C")
@@ -157,7 +158,7 @@ def test_texts_from_a_file(folder, captured, fidelity, tmp_path):
         (["--texts", "nothing.txt", "--documents", "3"], "--documents goes with --dataset"),
         (["--texts", "nothing.txt", "--tokens_per_batch", "auto"], "differ from run to run"),
         (["--texts", "@", "--probes", "hidden", "--compile"], "seen; leave them out, or run without --compile"),
-        (["--texts", "@", "--colbert", "nowhere"], "nowhere/model.safetensors: not readable (no such file)"),
+        (["--texts", "@", "--colbert", "nowhere"], "--colbert nowhere: no such folder; name that of a ColBERT"),
     ],
 )
 def test_a_wrong_command_line_is_one_line(words, message, fidelity, tmp_path, monkeypatch):

@@ -12,7 +12,7 @@ from fmbench import lines
 from fmbench.collection import Qrels
 from fmbench.drivers.retrieve.cli import main
 from tests.run_files import read_run
-from tests.tiny_model import write_collection, write_model
+from tests.tiny_model import write_collection, write_model, write_table
 
 
 def files_below(folder):
@@ -45,6 +45,21 @@ def test_evaluate_says_speed_and_quality(retrieve, tmp_path):
     out = tmp_path / "out" / "wings"
     assert json.loads((out / "metrics.json").read_text()) == pytest.approx(quality["metrics"])
     assert set(json.loads((out / "metrics_by_query.json").read_text())) == {f"q{place}" for place in range(6)}
+
+
+def test_a_table_of_tokens_is_evaluated_on_the_host(retrieve, model, tmp_path):
+    table = write_table(tmp_path / "table", model)
+    words = ("--model_name", table, "--encoding_cache_dir", tmp_path / "cache", "--ir_metrics_k_values", "10")
+    ran = retrieve("evaluate", *words)
+    facts = ran.data("ENV", model_class="StaticEmbedding")
+    assert (facts["computed_by"], facts["dtype"], facts["parameters"]) == ("numpy", "float32", 16 * 25)
+    passages, queries = (ran.data("ENC", role=role) for role in ("passage", "query"))
+    assert (passages["texts"], passages["dimensions"], passages["padding_share"]) == (30, 16, 0)
+    assert queries["latency_stages_ms"]["forward"] > 0
+    again = retrieve("evaluate", *words)
+    assert again.data("ENC", role="passage")["cached"] == 30
+    assert again.data("IRM")["metrics"] == ran.data("IRM")["metrics"]
+    assert "--compile:" in retrieve("evaluate", "--model_name", table, "--compile:backend", "eager", code=2).notes
 
 
 def test_streaming_and_precomputing_give_the_same_rankings(retrieve, tmp_path):
@@ -124,7 +139,7 @@ def test_search_writes_each_format(retrieve, tmp_path):
 
 
 def test_mined_negatives_read_back_as_qrels_without_a_judged_document(retrieve, tmp_path):
-    words = ("--search_topk", 4, "--no_annot_in_mined_hn", "--merge_mined_qrels", "--output_dir", tmp_path / "out")
+    words = ("--search_topk", 4, "--merge_mined_qrels", "--output_dir", tmp_path / "out")
     ran = retrieve("mine", *words, "--relative_margin", "0.01")
     qrels = Qrels.load([tmp_path / "out" / "wings" / "mined_qrels.tsv"])
     assert set(qrels.gains) <= {f"q{place}" for place in range(6)}
@@ -132,16 +147,44 @@ def test_mined_negatives_read_back_as_qrels_without_a_judged_document(retrieve, 
     assert ran.data("IRM")["mined"]["queries"] == len(qrels.gains)
 
 
+@pytest.mark.parametrize("words", [(), ("--no_annot_in_mined_hn",), ("--no_annot_in_mined_hn", "True")])
+def test_judged_documents_are_no_negatives_unless_that_is_asked_for(retrieve, tmp_path, words):
+    deep = ("--search_topk", 30, "--merge_mined_qrels", "--output_dir")
+    assert "may be among the negatives" not in retrieve("mine", *deep, tmp_path / "out", *words).notes
+    gains = Qrels.load([tmp_path / "out" / "wings" / "mined_qrels.tsv"]).gains
+    assert all(f"d{query[1:]}" not in found for query, found in gains.items())
+    said = retrieve("mine", *deep, tmp_path / "all", "--no_annot_in_mined_hn", "no").notes
+    assert "judged documents, relevant ones too, may be among the negatives" in said
+    every = Qrels.load([tmp_path / "all" / "wings" / "mined_qrels.tsv"]).gains
+    assert all(f"d{query[1:]}" in found for query, found in every.items())
+
+
+def test_the_scores_of_chosen_pairs_are_those_of_the_ranking(retrieve, tmp_path):
+    pairs = tmp_path / "pairs.tsv"
+    pairs.write_text("".join(f"q{place}\td{place + 1}\t1\n" for place in range(6)) + "q0\tnone\t1\n")
+    words = ("--special_docids", pairs, "--run_format", "tsv", "--output_dir")
+    missing = retrieve("search", "--special_docids", tmp_path / "none", "--output_dir", tmp_path / "out", code=2)
+    assert "none: no such file" in missing.notes and "FMWORK" not in missing.log
+    ran = retrieve("search", "--search_topk", 1, *words, tmp_path / "short")
+    assert "1 pairs name a query or a document that wings lacks" in ran.notes
+    retrieve("search", "--search_topk", 30, *words, tmp_path / "deep")
+    found = Qrels.load([tmp_path / "short" / "wings" / "special_docs.tsv"]).gains
+    run = read_run(tmp_path / "deep" / "wings" / "run.tsv")
+    assert found == {
+        f"q{place}": {f"d{place + 1}": pytest.approx(run[f"q{place}"][f"d{place + 1}"])} for place in range(6)
+    }
+
+
 def test_no_negative_is_nearer_than_the_margin_to_a_positive(retrieve, tmp_path):
     def scores(words):
         retrieve("mine", "--search_topk", 25, "--merge_mined_qrels", "--output_dir", *words)
         return Qrels.load([words[0] / "wings" / "mined_qrels.tsv"]).gains
 
-    every = scores((tmp_path / "all", "--no_annot_in_mined_hn"))
+    every = scores((tmp_path / "all",))
     positive = retrieve("search", "--search_topk", 30, "--output_dir", tmp_path / "run")
     assert positive.code == 0
     known = read_run(tmp_path / "run" / "wings" / "run.trec")
-    far = scores((tmp_path / "far", "--no_annot_in_mined_hn", "--absolute_margin", "0.2"))
+    far = scores((tmp_path / "far", "--absolute_margin", "0.2"))
     assert sum(map(len, far.values())) < sum(map(len, every.values()))
     for query, found in far.items():
         assert max(found.values()) <= known[query][f"d{query[1:]}"] - 0.2 + 1e-6
@@ -406,7 +449,7 @@ def test_what_is_said_of_queries_that_are_documents(retrieve, counterarguments, 
 
 
 def test_a_query_is_not_mined_for_itself(retrieve, counterarguments, tmp_path):
-    words = ("--search_topk", 4, "--no_annot_in_mined_hn", "--merge_mined_qrels", "--output_dir", tmp_path / "out")
+    words = ("--search_topk", 4, "--merge_mined_qrels", "--output_dir", tmp_path / "out")
     ran = retrieve("mine", "--dataset", counterarguments, *words)
     mined = Qrels.load([tmp_path / "out" / "argu" / "mined_qrels.tsv"]).gains
     assert "; it is never a negative of theirs" in ran.notes

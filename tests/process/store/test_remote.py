@@ -1,6 +1,7 @@
 """The same commands on an object store: S3, by a server on this machine, and a URL of a folder."""
 
 import gzip
+import json
 import os
 import signal
 import subprocess
@@ -10,8 +11,10 @@ from pathlib import Path
 import pyarrow.dataset
 import pytest
 
+from fmbench.process.comparing.compare import main as compare
 from fmbench.process.store.store import Store
 
+from ..test_compare import log_text, noisy
 from .conftest import files, keys, start
 
 duckdb = pytest.importorskip("duckdb", reason="pip install 'fmbench[test]'")
@@ -221,3 +224,14 @@ def test_the_log_on_s3_is_the_log(results, golden_log, s3, url):
     bucket, _, prefix = address.removeprefix("s3://").partition("/")
     packed = client.get_object(Bucket=bucket, Key=f"{prefix}/{name}/driver.log.gz")["Body"].read()
     assert gzip.decompress(packed) == golden_log.read_bytes()
+
+
+def test_compare_takes_stores_at_urls(results, url, capsys, tmp_path):
+    for place, ratio in ((url, 1.0), (f"{url}-after", 2.0)):
+        Path("one.log").write_text(log_text({8: noisy(ratio)}))
+        results("add", "one.log", "--store", place)
+    assert compare([url, f"{url}-after", "--format", "json"]) == 0
+    (shape,) = json.loads(capsys.readouterr().out)["comparisons"][0]["shapes"]
+    assert (shape["verdict"], shape["base"]["n"]) == ("regression", 40) and shape["ratio"] == pytest.approx(2, rel=0.1)
+    assert compare([f"{url}-nowhere", url]) == 2
+    assert "no store is there" in capsys.readouterr().err

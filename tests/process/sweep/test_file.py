@@ -6,6 +6,7 @@ import jsonschema
 import pytest
 import yaml
 
+from fmbench.checks import check_command
 from fmbench.errors import UsageError
 from fmbench.process.sweep.cli import main
 from fmbench.process.sweep.document import Document
@@ -94,11 +95,24 @@ def test_blocks_share_what_stands_above_them(sweep):
     ]
 
 
+def test_behind_a_command_may_be_words_that_no_argument_has(sweep):
+    found = sweep("sweep: s\nrun: fidelity compare before 'new ${N:er}'\nwith: {probes: [pooled, search]}\n")
+    assert found.cells[0].words == ["fidelity", "compare", "before", "new er", "--probes", "pooled,search"]
+    assert check_command(found.cells[0].run, ["--probes", "search"]).arguments.model_name == "new er"
+
+
+def test_several_values_of_what_is_repeated_are_several_arguments(sweep):
+    found = sweep("sweep: s\nrun: fidelity matrix\nwith: {with: [torch==2.12.1, torch==2.13.0]}\n")
+    assert words(found) == ["--with torch==2.12.1 --with torch==2.13.0"]
+
+
 def test_the_environment_and_the_command_line_fill_in(sweep):
     text = "sweep: s\nstore: ${STORE:here}\nrun: driver\nwith: {a: 1}\nmatrix: {m: [x, y], p: ['${P}/q']}\n"
     found = sweep(text + "exclude: [{m: y}]\n", {"a": "7", "m": "z"}, environment={"P": "models"})
     assert found.store == "here" and words(found) == ["--a 7 --m z --p models/q"]
     assert sweep(text, {"store": "there"}, environment={"P": ""}).store == "there"
+    (cell,) = sweep("sweep: s\nruns: [{run: driver, with: {repeat: 3}}]\n", {"repeat": "2"}).cells
+    assert cell.name == "repeat 2" and cell.command.words == ["--repeat", "2"]
 
 
 @pytest.mark.parametrize(
@@ -145,6 +159,8 @@ def test_an_id_follows_from_the_command_alone(sweep):
         ("sweep: s\nrun: driver\nneeds: {gpu: 0.5}\n", ":3: gpu is '0.5', and should be a whole number from 1 on"),
         ("sweep: s\nwith: {a: 1}\nrun: drive\n", ":3: run: no command 'drive' can be a cell; did you mean driver?"),
         ("sweep: s\nruns:\n- run: driver\n- with: {a: 1}\n  run: x\n", ":5: run: no command 'x' can be a cell"),
+        ("sweep: s\nrun: driver --reps 5\n", ":2: run: 'driver --reps 5': arguments stand in `with`, by name"),
+        ("sweep: s\nrun: driver 'x\n", ":2: run: driver 'x: a quote is not closed"),
         ("run: driver\n", ":1: the file lacks the key 'sweep'"),
         ("sweep: s\nwith: {a: 1}\n", ":1: lacks the key 'run'"),
         ("sweep: s\nrun: driver\nwith: {a: 1, a: 2}\n", ":3: the key 'a' stands here twice"),
@@ -157,6 +173,7 @@ def test_an_id_follows_from_the_command_alone(sweep):
             "sweep: s\nrun: driver\nmatrix: {a: [1, 2]}\nexclude: [{a: 1}]\ninclude:\n- {a: 1, b: 2}\n",
             ":6: include: no cell has a 1, b 2",
         ),
+        ("sweep: s\nrun: driver\nmatrix: {a: [1]}\nexclude: [{a: 1}]\n", "grid.yaml: `exclude` leaves no cell"),
         ("sweep: s\nrun: driver\nmatrix: {a: [1]}\ninclude: [{a: 1}]\n", ":4: include: adds nothing to the cells"),
         (
             "sweep: s\nrun: driver\nwith: {a: 1}\nmatrix:\n  b: [1]\n  a: [1, 2]\n",

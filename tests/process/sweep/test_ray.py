@@ -47,7 +47,7 @@ def test_the_cells_of_a_node_that_dies_run_elsewhere(cluster, tmp_path, monkeypa
     assert len({entry["run"]["cell"]["id"] for entry in entries}) == len(entries) == 6
     assert all(entry["environments"][0]["cpu"] for entry in entries)
     assert main(["grid.yaml", "--on", "ray", "--address", cluster.address]) == 1
-    assert "6 are in results already; 0 of 6 runs left" in capsys.readouterr().err
+    assert "6 in results already; 0 of 6 runs left" in capsys.readouterr().err
 
 
 def test_no_cluster_is_one_line(tmp_path, monkeypatch, capsys):

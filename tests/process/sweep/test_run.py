@@ -1,5 +1,6 @@
 """What a sweep runs, keeps, passes over and runs again. The commands are fake but where a test says otherwise."""
 
+import gzip
 import json
 import re
 import signal
@@ -11,18 +12,23 @@ from types import SimpleNamespace
 
 import pytest
 
+from fmbench import facts
 from fmbench.backends.null import NullBackend
-from fmbench.checks import Checked
+from fmbench.checks import Checked, check_command
 from fmbench.options import parse_arguments
 from fmbench.process.store.cli import main as results
 from fmbench.process.store.entry import encode
 from fmbench.process.sweep import local
 from fmbench.process.sweep.cell import Cell
 from fmbench.process.sweep.cli import main
+from fmbench.process.sweep.cluster import Cluster
+from fmbench.process.sweep.kept import Kept, changes, differing
 from fmbench.process.sweep.local import LocalRunner
 from fmbench.process.sweep.overview import time_left
 from fmbench.process.sweep.plan import Task
 from fmbench.process.sweep.workplace import Workplace
+
+from ...tiny_model import write_collection, write_model
 
 FAKE = (sys.executable, "-S", str(Path(__file__).with_name("fake_command.py")))
 WITH = "platform: 'null', model_class: none, model_name: none, input_sizes: 8, reps: 10"
@@ -65,7 +71,7 @@ def test_cells_are_kept_and_the_same_command_runs_what_is_missing(fake, sweep):
     assert kept() == {1: [(0, ["OK"])], 2: [(0, ["OK"])]} and err.count("done in") == 2
     assert "input" in out and not Path("grid.yaml.running").exists()
     _, err = sweep([1, 2, 3])
-    assert "2 are in results already; 1 of 3 runs left" in err and err.count("done in") == 1
+    assert "2 in results already; 1 of 3 runs left" in err and err.count("done in") == 1
     out, _ = sweep([1, 2, 3], "--repeat", "2", "--dry-run")
     assert "3 cells: 3 left; 3 of 6 runs left" in out
     _, err = sweep([1, 2, 3], "--repeat", "2")
@@ -78,13 +84,14 @@ def test_cells_are_kept_and_the_same_command_runs_what_is_missing(fake, sweep):
 def test_another_fingerprint_is_another_run(fake, sweep):
     sweep([1])
     out, _ = sweep([1], "--dry-run")
-    assert "1 cells: 1 done" in out
+    assert "1 cell: 1 done" in out
     entry = next(Path("results").glob("*/*/environment.json"))
     facts = json.loads(entry.read_text())
     facts["environments"][0]["packages"] = {"torch": "1.0"}
     entry.write_bytes(encode(facts))
     _, err = sweep([1])
-    assert "another fingerprint, which differs in packages" in err and len(kept()[1]) == 2
+    assert "1 cell to run again: the fingerprint under which results has them differs in packages" in err
+    assert len(kept()[1]) == 2
 
 
 @pytest.mark.parametrize(
@@ -101,7 +108,7 @@ def test_a_damaged_entry_is_no_run(fake, sweep, damage, said):
     (entry,) = Path("results").glob("*/*")
     damage(entry)
     out, err = sweep([1], "--dry-run")
-    assert "1 cells: 1 left" in out and err.count("warning") == 1
+    assert "1 cell: 1 left" in out and err.count("warning") == 1
     assert str(entry.relative_to("results")) in err and said in err
     _, err = sweep([1])
     assert err.count("done in") == 1 and entry.exists()
@@ -132,6 +139,10 @@ def test_what_is_refused_is_said_and_the_others_run(fake, sweep):
     _, err = sweep([1, 2, 3], code=2, more=", wieghts: 1")
     assert "warning: grid.yaml:3: batch_sizes 1 and 2 more: refused: " in err and err.count("wieghts") == 1
     assert "unknown argument '--wieghts'; did you mean --weights?" in err and "every cell is refused" in err
+    _, err = sweep([1], code=2, more="\n  , rep: 1")
+    assert "warning: grid.yaml:4: batch_sizes 1: refused: unknown argument '--rep'; did you mean --reps" in err
+    _, err = sweep([1], code=2, more=", resume: x.log")
+    assert "--resume: a sweep keeps the log of each cell itself; leave it out" in err
     _, err = sweep([1], "--set", "run=drive", code=2)
     assert err.count("\n") == 1 and "--set: run: no command 'drive'" in err and "did you mean driver?" in err
 
@@ -151,6 +162,7 @@ def test_shares_are_the_whole(fake, sweep):
     for share in ("1/3", "2/3", "3/3"):
         sweep(range(1, 8), "--shard", share)
     assert kept() == kept("whole") and len(kept()) == 7
+    sweep([1], "--shard", "2/2")  # of an array that is longer than the sweep
 
 
 def test_a_store_that_cannot_be_written_is_said_before_anything_runs(fake, sweep):
@@ -169,6 +181,38 @@ def test_the_report_is_a_page_of_all_cells(fake, sweep):
     assert page.startswith("<!doctype html>") and "what failed:" in out
 
 
+@pytest.mark.parametrize("run", ["retrieve evaluate", "fidelity capture --out new", "driver"])
+def test_other_weights_and_other_texts_are_noticed(tmp_path, run):
+    model, data = write_model(tmp_path / "model"), write_collection(tmp_path / "data")
+    run, *words = run.split(" --")
+    words = [f"--{word.replace(' ', '=')}" for word in words] + ["--platform=cpu", f"--model_name={model}"]
+    shapes = ["--input_sizes=8", "--batch_sizes=1", "--reps=1"]
+    words += shapes if run == "driver" else [f"--dataset={data}"]
+
+    def changed():
+        return changes(then, check_command(run, words))
+
+    then = {"model_digest": "", **check_command(run, words).model()}
+    assert changed() == []
+    if run != "driver":
+        (data / "queries.jsonl").write_text((data / "queries.jsonl").read_text().replace("a", "e"))
+        assert [name.partition(".")[0] for name in changed()] == ["data" if run.startswith("ret") else "texts"]
+        then = {"model_digest": "", **check_command(run, words).model()}
+    write_model(tmp_path / "model", seed=2)
+    assert changed() == ["model_parts.weights"]
+
+
+def test_another_commit_is_the_same_where_what_measures_is(monkeypatch):
+    facts.measures_alike.cache_clear()
+    said = {"docs": "", "code": "drivers/embed.py"}
+    monkeypatch.setattr("fmbench.facts.git", lambda folder, *words: said[words[2]] if "diff" in words else "")
+    monkeypatch.setattr("fmbench.facts.COMMIT", re.compile("docs|code|now"))
+    now = {"fmbench_commit": "now"}
+    assert differing({"fmbench_commit": "docs"}, now) == []
+    for then in ("code", "now+", None):  # of files that differ nobody knows
+        assert differing({"fmbench_commit": then}, now) == ["fmbench_commit"]
+
+
 def test_what_a_killed_sweep_left_is_kept_where_it_is_whole(fake, sweep, tmp_path, monkeypatch):
     def die(self, log):
         raise KeyboardInterrupt
@@ -180,8 +224,27 @@ def test_what_a_killed_sweep_left_is_kept_where_it_is_whole(fake, sweep, tmp_pat
     assert len(list(folder.glob("*.log"))) == 1
     (folder / "0123456789ab-1.log").write_text('FMWORK LOG {"format": 1, "program": "x", "driver": "embed"}\n')
     _, err = sweep([1])
-    assert "1 are in results already; 0 of 1 runs left" in err
+    assert "1 in results already; 0 of 1 runs left" in err
     assert kept() == {1: [(0, ["OK"])]} and not folder.parent.exists()
+
+
+@pytest.mark.parametrize(("edit", "goes_on"), [(("", ""), True), (('"python": "', '"python": "2'), False)])
+def test_a_killed_cell_goes_on_unless_its_fingerprint_changed(sweep, edit, goes_on):
+    sizes = [[1, 2]]
+    sweep(sizes)
+    (entry,) = Path("results").glob("*/*")
+    whole = gzip.decompress((entry / "driver.log.gz").read_bytes()).decode()
+    second = whole.index("\nFMWORK CASE ", whole.index("FMWORK RES "))
+    first = whole[: whole.index("FMWORK REP 5 ", second)]  # in the middle of the second shape
+    cell = json.loads((entry / "environment.json").read_text())["run"]["cell"]["id"]
+    folder = Path("grid.yaml.running/1-of-1")
+    folder.mkdir(parents=True)
+    (folder / f"{cell}-1.log").write_text((first + "FMWORK REP 5 1").replace(*edit))
+    sweep(sizes, "--set", "store=again")
+    (entry,) = Path("again").glob("*/*")
+    found = gzip.decompress((entry / "driver.log.gz").read_bytes()).decode()
+    assert found.startswith(first) is goes_on and found.count("FMWORK RES ") == 2
+    assert kept("again") == {1: [(0, ["SIMULATED", "SIMULATED"])]} and not folder.exists()
 
 
 def test_a_sweep_that_runs_is_not_run_twice(fake, sweep):
@@ -200,7 +263,10 @@ def test_status_tells_what_runs(fake, sweep, capsys):
         ident = next(line.split()[0] for line in text.splitlines() if "batch_sizes 2" in line)
         (place.folder / f"{ident}-1.log").touch()
         assert main(["status", "grid.yaml"]) == 0
-    assert "2 cells: 1 done, 1 running" in capsys.readouterr().out
+    assert (
+        "2 cells: 1 done, 1 running; time left: about" in (out := capsys.readouterr().out)
+        and "what runs counted in full" in out
+    )
 
 
 class FakeGpu(NullBackend):
@@ -257,9 +323,19 @@ def test_a_real_sweep_that_is_asked_to_end_leaves_nothing(tmp_path):
 
 
 def test_ray_that_is_not_there_is_said(sweep, monkeypatch):
+    _, err = sweep([1], "--address", "head:6379", code=2)
+    assert "--address is that of a Ray cluster: it goes with --on ray" in err
     monkeypatch.setitem(sys.modules, "ray", None)
     _, err = sweep([1], "--on", "ray", code=2)
     assert "pip install 'fmbench[ray]'" in err
+
+
+def test_a_need_that_no_node_can_meet_is_refused():
+    nodes = [{"Alive": True, "Resources": {"CPU": 8.0, "card": 1.0}}, {"Alive": False, "Resources": {"card": 2.0}}]
+    cluster = Cluster(SimpleNamespace(nodes=lambda: nodes))
+    assert cluster.has({"cpu": 8, "card": 1}) and not cluster.has({"card": 2})
+    (task,) = cluster.plan([Cell("driver", {}, {}, {"card": 2}, 1)], Kept(), 1, None)
+    assert task.refused == "needs card 2, and no node has that" and task.left == 0
 
 
 def test_a_good_run_takes_the_place_of_an_earlier_failure_that_has_no_result(fake, sweep, monkeypatch):
@@ -268,28 +344,32 @@ def test_a_good_run_takes_the_place_of_an_earlier_failure_that_has_no_result(fak
     (entry,) = Path("results").glob("*/*")
     assert re.match(r"\d{8}T\d{6}Z-", entry.name)  # known by when the cell started
     monkeypatch.setattr(local, "PROGRAM", FAKE)
-    assert "1 cells: 1 failed" in sweep([1], "--dry-run")[0]
+    assert "1 cell: 1 failed" in sweep([1], "--dry-run")[0]
     _, err = sweep([1], "--redo", "failed")
     assert err.count("done in") == 1
-    assert "1 cells: 1 done" in sweep([1], "--dry-run")[0]
+    assert "1 cell: 1 done" in sweep([1], "--dry-run")[0]
     _, err = sweep([1], "--redo", "failed")
     assert "0 of 1 runs left" in err
     out, err = sweep([1], "--repeat", "2")  # the failure is none of the two
     assert err.count("done in") == 1 and "what failed" not in out
-    assert "1 cells: 1 done" in sweep([1], "--repeat", "2", "--dry-run")[0]
+    assert "1 cell: 1 done" in sweep([1], "--repeat", "2", "--dry-run")[0]
     monkeypatch.setattr(local, "PROGRAM", (*FAKE[:-1], "-c", "import sys; sys.exit('driver: error: no such thing')"))
     sweep([1], "--redo", "all", code=1)
-    assert "1 cells: 1 failed" in sweep([1], "--dry-run")[0]
+    assert "1 cell: 1 failed" in sweep([1], "--dry-run")[0]
 
 
 def test_progress_tells_done_from_failed_and_counts_the_rest_of_what_runs(fake, sweep, monkeypatch):
     said = []
+    monkeypatch.setattr("fmbench.console.Progress.is_due", True)
     monkeypatch.setattr("fmbench.console.Progress.show", lambda self, text: said.append(text))
-    sweep([1, 10, 2, 3], code=1)
-    shown = [text for text in said if "failed" in text]
-    assert shown[1].startswith("1 done, 0 failed, 2 left (about") and shown[-1].startswith(
-        "2 done, 1 failed, 0 left (about"
-    )
+    _, err = sweep([1, 10, 2, 3], code=1)
+    ended = re.findall(r"(\w+) in [\d.]+ \w+: (\w+ \d+) \((.*)\)", err)
+    assert ended == [("done", "batch_sizes 1", "1 done, 0 failed, 3 left"),
+                     ("FAILED", "batch_sizes 10", "1 done, 1 failed, 2 left"),
+                     ("done", "batch_sizes 2", "2 done, 1 failed, 1 left"),
+                     ("done", "batch_sizes 3", "3 done, 1 failed, 0 left")]  # fmt: skip
+    running = [text for text in said if text.endswith("running: batch_sizes 3")]
+    assert len(running) > 1 and all(text.startswith("2 done, 1 failed, 1 left") for text in running)
     task = Task(Cell("driver", {}, {}, {}, 1), None, {}, ())
     kept = SimpleNamespace(seconds=lambda *_: 10.0)
     assert time_left([(task, 1, 4.0), (task, 1, 11.0), (task, 2, 0.0)], kept) == "about 26 s"

@@ -1,0 +1,137 @@
+"""The turns of a race: rounds on the same texts until the order is known, or the budget ends; and fewer threads."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from fmbench import host
+from fmbench.errors import UsageError
+
+from .entrant import Entrant
+from .entrants import FEWER, Budget, Entrants
+from .log import ChoiceLog
+from .quality import cosines
+from .race import EARLY, LEAST, Race, Turn
+
+if TYPE_CHECKING:
+    import numpy as np
+
+SLACK = 0.2  # of the budget, that the least rounds may take beyond it where all of it went into set-ups
+SECONDS = {"online": 0.1, "bulk": 0.4}  # that a turn of the reference should take, at least
+TEXTS = {"online": (1, 16), "bulk": (8, 64)}  # of a turn, at least and at most
+BESIDE = 2  # of the fastest, that are tried with fewer threads
+
+
+class Turns:
+    """Lets candidates take turns. `sizes` are the texts of a turn, by profile."""
+
+    def __init__(self, entrants: Entrants, races: Mapping[str, Race], log: ChoiceLog, budget: Budget) -> None:
+        self._entrants, self._races, self._log, self._budget = entrants, races, log, budget
+        self.sizes: dict[str, int] = {}
+
+    def race(self, race: Race, heat: int, until: float, fewer: bool) -> Iterator[None]:
+        """Race until the order is known, or no more of the budget is left than that; with `fewer` threads too.
+
+        Yields after every round, so that several races take turns: one that is spread over more time has fewer of its
+        rounds in a time when the machine is otherwise, busy with something else or its CPUs further apart.
+        """
+        if race.profile not in self.sizes:
+            self.sizes[race.profile] = self._size(race.profile)
+        tried = False
+        while len(race.live(heat)) > 1 and not (tried and race.known(heat)):
+            number = race.next_round(heat)
+            if not tried and number >= LEAST:
+                tried = True
+                if fewer:
+                    self._try_fewer_threads(race, heat)
+                continue
+            left = self._budget.left
+            self._round(race, heat, number)
+            self._check_budget(race, heat, left - self._budget.left)
+            for name, reason in race.look(heat, number + 1):
+                self._budget.say(f"{name} leaves: {reason}")
+                if not any(name in other.live(heat) for other in self._races.values()):
+                    self._entrants[name].let_go()
+            if self._budget.left <= until and race.rounds(heat) >= EARLY:
+                break
+            yield
+
+    def fail(self, entrant: Entrant, heat: int) -> None:
+        """Take one that failed out of all races. Raises FmbenchError for the reference."""
+        if entrant is self._entrants.reference:
+            raise self._entrants.lost()
+        for race in self._races.values():
+            if entrant.name in race.live(heat):
+                race.leave(heat, entrant.name, f"failed: {entrant.why_not}")
+
+    def _size(self, profile: str) -> int:
+        """Return how many texts make a turn: enough for the reference to take long enough."""
+        least, most = TEXTS[profile]
+        self._entrants.activate(self._entrants.reference)
+        found = self._entrants.reference.encode(self._entrants.subject.round(profile, 0, least), profile)
+        seconds = found.nanoseconds / 1e9 / least if found else SECONDS[profile]
+        return int(min(most, max(least, SECONDS[profile] / max(seconds, 1e-9))))
+
+    def _check_budget(self, race: Race, heat: int, seconds: float) -> None:
+        """Raise UsageError where the budget ends before there is anything to say of a race."""
+        rounds, budget, left = race.rounds(heat), self._budget.seconds, self._budget.left
+        if left <= 0 and (EARLY - rounds) * seconds > SLACK * budget:
+            least = budget - left + (LEAST * len(self._races) - rounds) * seconds
+            raise UsageError(
+                f"--budget {budget:g}s: a round of {len(race.live(heat))} candidates takes "
+                f"{seconds:.2g} s; give at least {least:.0f}s, or fewer candidates (what is measured is kept)"
+            )
+
+    def _round(self, race: Race, heat: int, number: int) -> None:
+        """Let everybody who has not yet take its turn on the texts of a round; turns are logged as they are known."""
+        texts = self._entrants.subject.round(race.profile, number, self.sizes[race.profile])
+        reference: np.ndarray | None = None
+        waiting: list[tuple[Turn, np.ndarray]] = []
+        names = race.missing(heat, number)
+        for name in names:
+            entrant = self._entrants[name]
+            self._budget.say(f"{race.profile}, round {number + 1}: {name}")
+            self._entrants.activate(entrant)
+            found = entrant.encode(texts, race.profile)
+            self._entrants.tell_phases(entrant)
+            if found is None:
+                self._entrants.tell_failure(entrant)
+                self.fail(entrant, heat)
+                continue
+            turn = Turn(race.profile, heat, number, name, len(texts), found.tokens, found.nanoseconds,
+                        joules=found.joules)  # fmt: skip
+            waiting.append((turn, found.vectors))
+            if entrant is self._entrants.reference:
+                reference = found.vectors
+            if reference is not None or self._entrants.reference.name not in names:
+                self._take(race, waiting, reference)
+        self._take(race, waiting, reference)
+
+    def _take(self, race: Race, waiting: "list[tuple[Turn, np.ndarray]]", reference: "np.ndarray | None") -> None:
+        """Take turns over, with their cosines where the reference's vectors are there, and log them."""
+        for turn, vectors in waiting:
+            if reference is not None:
+                found = cosines(reference, vectors)
+                turn = replace(turn, least_cosine=float(found.min()), mean_cosine=float(found.mean()))
+            race.take(turn)
+            self._log.write("TURN", turn.data())
+        waiting.clear()
+
+    def _try_fewer_threads(self, race: Race, heat: int) -> None:
+        """Let the fastest race with fewer threads too, where half of what is left is enough to set that up."""
+        every, first = host.useful_threads() or 1, self._entrants.reference.name
+        counts = {every // 2, *((1,) if race.profile == "online" else ())} - {0, every}
+        names = [name for name in race.live(heat) if name != first and not FEWER.fullmatch(name)]
+        names.sort(key=lambda name: race.lanes[heat, name].nanoseconds_per_text)
+        for name in names[:BESIDE]:
+            base = self._entrants[name]
+            if base.planned.arguments is None or base.planned.arguments.threads is not None:
+                continue
+            for count in sorted(counts):
+                if self._entrants.costs[name] > self._budget.left / 2 or not self._entrants.fits():
+                    continue
+                found = self._entrants.add_fewer(base, count)
+                if found is not None:
+                    self._entrants.set_up(found)
+                    if found.encoder is not None:
+                        race.enter(found.name, heat)

@@ -1,0 +1,150 @@
+"""The service: which API it speaks, how a request is written there, and how an answer is read."""
+
+import base64
+import json
+import os
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from fmbench.errors import UsageError, first_line
+
+from .arguments import KEY, LoadArguments
+
+if TYPE_CHECKING:
+    import numpy as np
+
+PATIENCE = 10.0  # seconds for a question before the run
+DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # as requests go
+
+
+class BadAnswerError(Exception):
+    """A body that holds no vectors as the API says; the text says why."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Endpoint:
+    """Where requests go and how they read. `info` is what the service says of itself."""
+
+    base: str
+    api: str
+    model: str
+    encoding: str = "base64"
+    dimensions: int | None = None
+    info: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def url(self) -> str:
+        """The address of a request."""
+        return f"{self.base}/embed" if self.api == "tei" else f"{self.base}/v1/embeddings"
+
+    def body(self, texts: Sequence[str]) -> bytes:
+        """Return the body of a request."""
+        cut = {} if self.dimensions is None else {"dimensions": self.dimensions}
+        if self.api == "tei":
+            return json.dumps({"inputs": list(texts), **cut}).encode()
+        said = {"model": self.model, "input": list(texts), "encoding_format": self.encoding, **cut}
+        return json.dumps(said).encode()
+
+    def vectors(self, raw: bytes) -> "tuple[np.ndarray, int | None]":
+        """Return the vectors of an answer, float32 of shape (n, d), and its tokens. Raises BadAnswerError."""
+        import numpy as np
+
+        try:
+            said = json.loads(raw)
+            rows = said if self.api == "tei" else sorted(said["data"], key=lambda one: one["index"])
+            if self.api != "tei":
+                if [one["index"] for one in rows] != list(range(len(rows))):
+                    raise BadAnswerError("its indices are not 0, 1, ...")
+                rows = [one["embedding"] for one in rows]
+            found = [
+                np.frombuffer(base64.b64decode(row, validate=True), "<f4") if isinstance(row, str) else row
+                for row in rows
+            ]
+            vectors = np.array(found, dtype=np.float32)
+            tokens = None if self.api == "tei" else (said.get("usage") or {}).get("prompt_tokens")
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise BadAnswerError(f"no vectors ({first_line(error)})") from None
+        if vectors.ndim != 2:
+            raise BadAnswerError("its vectors differ in length")
+        return vectors, tokens if isinstance(tokens, int) else None
+
+
+def headers() -> dict[str, str]:
+    """Return the headers of a request, the user's key among them."""
+    key = os.environ.get(KEY)
+    return {"Content-Type": "application/json", **({"Authorization": f"Bearer {key}"} if key else {})}
+
+
+def ask(url: str, body: bytes | None = None) -> tuple[int, bytes]:
+    """Return status and body of one question. Raises UsageError where nobody answers."""
+    request = urllib.request.Request(url, body, headers())  # noqa: S310 (http or https: the command line checks)
+    try:
+        with DIRECT.open(request, timeout=PATIENCE) as response:
+            return response.status, response.read()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", error)
+        said = getattr(reason, "verify_message", None) or getattr(reason, "strerror", None) or first_line(error)
+        hint = "; give its authority with the variable SSL_CERT_FILE" if "certificate" in str(reason) else ""
+        raise UsageError(f"--url {place(url)}: nobody answers ({said}){hint}") from None
+
+
+def place(url: str) -> str:
+    """Return an address as messages have it: without path, user and password."""
+    found = urlsplit(url)
+    return f"{found.scheme}://{found.netloc.rpartition('@')[2]}"
+
+
+def said_by(url: str) -> Any:
+    """Return what a service says under an address, or None where that is no JSON."""
+    status, raw = ask(url)
+    try:
+        return json.loads(raw) if status == 200 else None
+    except ValueError:
+        return None
+
+
+def find(arguments: LoadArguments, url: str) -> Endpoint:
+    """Ask a service what it speaks and serves. Raises UsageError where that is not what the command line says."""
+    base = url.removesuffix("/v1").removesuffix("/embeddings").removesuffix("/v1").removesuffix("/embed")
+    info, models = said_by(f"{base}/info"), said_by(f"{base}/v1/models")
+    info = info if isinstance(info, dict) and "model_id" in info else {}
+    listed = models.get("data") if isinstance(models, dict) else None
+    names = [str(one["id"]) for one in listed or () if isinstance(one, dict) and "id" in one]
+    if not info and not names:
+        raise UsageError(
+            f"--url {place(base)}: another service: it answers neither /info as TEI does nor /v1/models as OpenAI's API"
+        )
+    known = [*names, *([str(info["model_id"])] if info else [])]
+    if arguments.model_name not in known:
+        raise UsageError(
+            f"--model_name {arguments.model_name}: not served there, but {', '.join(dict.fromkeys(known))}"
+        )
+    api = arguments.api or ("openai" if names else "tei")
+    return Endpoint(
+        base=base, api=api, model=arguments.model_name, encoding=arguments.encoding, dimensions=arguments.dimensions,
+        info=info,
+    )  # fmt: skip
+
+
+def try_once(endpoint: Endpoint, body: bytes, inputs: int) -> int:
+    """Ask for vectors once, and return their dimension. Raises UsageError."""
+    status, raw = ask(endpoint.url, body)
+    if status != 200:
+        said = " ".join(raw[:300].decode("utf-8", "replace").split())
+        hint = f"; set {KEY}" if status in (401, 403) else ""
+        raise UsageError(f"--url {place(endpoint.base)}: a first request was refused: {status} {said}{hint}")
+    try:
+        vectors, _ = endpoint.vectors(raw)
+    except BadAnswerError as error:
+        said = " ".join(raw[:80].decode("utf-8", "replace").split())
+        raise UsageError(f"--url {place(endpoint.base)}: its answer holds {error}: {said}") from None
+    if len(vectors) != inputs:
+        raise UsageError(f"--url {place(endpoint.base)}: {len(vectors)} vectors came for {inputs} texts")
+    return int(vectors.shape[1])

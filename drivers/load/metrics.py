@@ -1,0 +1,55 @@
+"""What the service itself counted of a run: its `/metrics` before and after, where it has them."""
+
+import re
+from collections.abc import Mapping
+
+from fmbench.errors import UsageError
+
+from .endpoint import ask
+
+# Sums of seconds, in text-embeddings-inference and in vLLM.
+PARTS = {
+    "tokenization": ("te_request_tokenization_duration",),
+    "queue": ("te_request_queue_duration", "vllm:request_queue_time_seconds"),
+    "inference": ("te_request_inference_duration", "vllm:request_inference_time_seconds"),
+    "total": ("te_request_duration", "vllm:e2e_request_latency_seconds"),
+}
+ROW = re.compile(r"^([\w:]+)_(sum|count)(?:\{[^}]*\})? ([0-9.eE+-]+)$", re.MULTILINE)
+JOULES = re.compile(r"^fmbench_joules_total ([0-9.eE+-]+)$", re.MULTILINE)
+Counted = Mapping[tuple[str, str], float]
+
+
+def counted(base: str) -> Counted:
+    """Return the sums and counts of a service's parts, by part; none where it says nothing."""
+    try:
+        status, raw = ask(f"{base}/metrics")
+    except UsageError:  # it is gone
+        return {}
+    names = {name: part for part, known in PARTS.items() for name in known}
+    found: dict[tuple[str, str], float] = {}
+    for name, kind, value in ROW.findall(raw.decode("utf-8", "replace")) if status == 200 else ():
+        if name in names:
+            found[names[name], kind] = found.get((names[name], kind), 0.0) + float(value)
+    joules = JOULES.search(raw.decode("utf-8", "replace")) if status == 200 else None
+    return {**found, **({("joules", "sum"): float(joules[1])} if joules else {})}
+
+
+def joules(before: Counted, after: Counted) -> float | None:
+    """Return what a run took, idle moments included, where `fmbench serve` counts it."""
+    start, end = before.get(("joules", "sum")), after.get(("joules", "sum"))
+    return None if start is None or end is None else end - start
+
+
+def means(before: Counted, after: Counted, answered: int) -> dict[str, float] | None:
+    """Return the mean milliseconds of each part of a run's requests; None where others asked meanwhile, or none says.
+
+    `answered` is how many requests the run had answered.
+    """
+    found = {}
+    for part in PARTS:
+        total, count = (after.get((part, kind), 0.0) - before.get((part, kind), 0.0) for kind in ("sum", "count"))
+        if count > 0:
+            if round(count) != answered:
+                return None
+            found[part] = round(total / count * 1e3, 6)
+    return found or None

@@ -1,0 +1,132 @@
+"""What is sent: texts, and the bodies of requests, written before anything is timed."""
+
+import json
+import math
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fmbench.collection import Dataset
+from fmbench.collection.files import full_lines_of
+from fmbench.digest import digest_of_json
+from fmbench.errors import UsageError
+
+from .arguments import LoadArguments
+from .endpoint import Endpoint
+
+MOST, LEAST = 10_000, 500  # distinct texts, and requests; then the first comes again
+SPECIAL = 2  # tokens that a tokenizer puts around a text
+LONGEST = 100_000  # tokens of a made-up text
+# Words that are one token each in the vocabularies of the field.
+COMMON = """
+the of and to in is that for it as was with be by on not he his but at are this have from or had an they which one
+you were all her she there would their we him been has when who will no more if out so up said what its about than
+into them can only other time new some could these two may first then do any like my now over such our man me even
+most made after also did many off before must well back through years much where your way down should because long
+each just those people how too little state good very make world still see own work men day get here between both
+life being under three never know same last another while us might great go year come since against
+"""
+WORDS = COMMON.split()
+
+
+@dataclass(frozen=True)
+class Payload:
+    """Requests: the texts of each, and its body; `due` are seconds from the start where a trace says them."""
+
+    texts: Sequence[Sequence[str]]
+    bodies: Sequence[bytes]
+    due: Sequence[float] | None = None
+
+    @property
+    def digest(self) -> str:
+        """Return what tells these texts from others."""
+        return digest_of_json([list(texts) for texts in self.texts])
+
+
+def lengths_of(said: str) -> Callable[[random.Random], int]:
+    """Return what draws a length in tokens, as --tokens says it. Raises UsageError."""
+    form, _, rest = said.partition(":")
+    try:
+        if form == "uniform":
+            low, high = map(int, rest.split("-"))
+            if 1 <= low <= high <= LONGEST:
+                return lambda draw: draw.randint(low, high)
+        elif form == "lognormal":
+            median, sigma = map(float, rest.split(","))
+            if 1 <= median <= LONGEST and 0 <= sigma <= 5:
+                return lambda draw: max(1, min(LONGEST, round(draw.lognormvariate(math.log(median), sigma))))
+        elif not rest and 1 <= int(form) <= LONGEST:
+            return lambda draw: int(form)
+    except ValueError:
+        pass
+    raise UsageError(f"--tokens {said}: write a number, uniform:16-128 or lognormal:MEDIAN,SIGMA (up to {LONGEST:,})")
+
+
+def made_up(length: int, draw: random.Random) -> str:
+    """Return a text of so many tokens, those counted that a tokenizer puts around it."""
+    return " ".join(draw.choices(WORDS, k=max(1, length - SPECIAL)))
+
+
+def read(arguments: LoadArguments, inputs: int) -> tuple[list[list[str]], list[float] | None]:
+    """Return the texts of every request, and when each is due where a trace says so. Raises UsageError."""
+    draw = random.Random(arguments.seed)  # noqa: S311 (texts, no secret)
+    if arguments.trace is not None:
+        return trace(arguments.trace, inputs, draw)
+    if arguments.tokens is not None:
+        length = lengths_of(arguments.tokens)
+        count = max(LEAST, MOST // inputs)
+        return [[made_up(length(draw), draw) for _ in range(inputs)] for _ in range(count)], None
+    texts = given_texts(arguments)
+    draw.shuffle(texts)
+    count = min(max(LEAST, MOST // inputs), -(-len(texts) // inputs))
+    return [[texts[(start + place) % len(texts)] for place in range(inputs)]
+            for start in range(0, count * inputs, inputs)], None  # fmt: skip
+
+
+def given_texts(arguments: LoadArguments) -> list[str]:
+    """Return the texts of a collection or a file. Raises UsageError where there are none."""
+    if arguments.dataset is not None:
+        dataset = Dataset.from_folder(arguments.dataset, None)
+        source = dataset.corpus if arguments.part == "corpus" else dataset.queries
+        texts = [document.passage for document in source if document.passage.strip()]
+        name = f"--dataset {arguments.dataset}"
+    else:
+        path = arguments.texts or Path()
+        texts, name = [line.strip() for _, line in full_lines_of(path)], f"--texts {path}"
+    if not texts:
+        raise UsageError(f"{name}: holds no text")
+    return texts
+
+
+def trace(path: Path, inputs: int, draw: random.Random) -> tuple[list[list[str]], list[float]]:
+    """Read a trace. Raises UsageError for a line that says no moment and no length, and where moments go back."""
+    texts: list[list[str]] = []
+    due: list[float] = []
+    for number, line in full_lines_of(path):
+        time, tokens, text = moment(line, f"--trace {path}, line {number}")
+        if due and time < due[-1]:
+            raise UsageError(f"--trace {path}, line {number}: its time is before that of the line above; sort them")
+        texts.append([made_up(tokens, draw) if text is None else text for _ in range(inputs)])
+        due.append(time)
+    if not due:
+        raise UsageError(f"--trace {path}: holds no request")
+    return texts, [time - due[0] for time in due]
+
+
+def moment(line: str, where: str) -> tuple[float, int, str | None]:
+    """Return the time, the tokens and the text that a line of a trace says. Raises UsageError."""
+    try:
+        said: dict[str, Any] = json.loads(line)
+        time, tokens, text = float(said["time"]), int(said.get("tokens", 0)), said.get("text")
+        if math.isfinite(time) and (text is None or isinstance(text, str)) and (text or 1 <= tokens <= LONGEST):
+            return time, tokens, text
+    except (ValueError, KeyError, TypeError, AttributeError):
+        pass
+    raise UsageError(f'{where}: write {{"time": seconds, "tokens": count}}, or "text" instead of "tokens"')
+
+
+def written(endpoint: Endpoint, texts: Sequence[Sequence[str]], due: Sequence[float] | None) -> Payload:
+    """Return texts with the bodies of their requests."""
+    return Payload(texts, [endpoint.body(some) for some in texts], due)

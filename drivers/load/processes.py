@@ -1,0 +1,86 @@
+"""Client processes: each sends its share, and hands over what it kept."""
+
+import multiprocessing
+import os
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from multiprocessing.connection import Connection
+
+from fmbench.children import bound
+from fmbench.ending import allow
+from fmbench.errors import FmbenchError
+
+from .client import Plan, send
+from .records import Records, together
+
+HEAD_START = 0.3  # seconds until the first request is due: every process is there
+TO_STOP = 10.0  # seconds in which an interrupted run hands over what it has
+
+
+def shares(plan: Plan, count: int) -> list[Plan]:
+    """Return the plans of so many processes."""
+    start = time.monotonic() + HEAD_START
+    found = []
+    for place in range(count):
+        share = replace(plan, start=start, first=place, step=count, offset=plan.offset + place)
+        if plan.due is not None:
+            share = replace(share, due=plan.due[place::count])
+        else:
+            requests = None if plan.requests is None else len(range(place, plan.requests, count))
+            share = replace(share, concurrency=len(range(place, plan.concurrency, count)), requests=requests)
+        found.append(share)
+    return found
+
+
+def run(plan: Plan, count: int, tell: Callable[[float], None]) -> tuple[Records, KeyboardInterrupt | None]:
+    """Send a plan's requests from so many processes; return what happened, and what ended it early, if anything.
+
+    `tell` hears how many seconds have passed. Raises FmbenchError where a process dies.
+    """
+    plans = shares(plan, min(count, plan.concurrency) if plan.due is None else count)
+    context = multiprocessing.get_context("fork")  # bodies are shared, not copied; no torch is in here
+    pipes, children = [], []
+    for share in plans:
+        receiver, sender = context.Pipe(duplex=False)
+        child = context.Process(target=work, args=(share, sender, os.getpid()), daemon=True)
+        child.start()
+        sender.close()
+        pipes.append(receiver)
+        children.append(child)
+    interruption: KeyboardInterrupt | None = None
+    try:
+        while not all(pipe.poll(0.0) for pipe in pipes):
+            waiting = next(pipe for pipe in pipes if not pipe.poll(0.0))
+            waiting.poll(1.0)
+            tell(time.monotonic() - plans[0].start)
+    except KeyboardInterrupt as error:
+        allow(TO_STOP)
+        interruption = error
+        for child in children:
+            child.terminate()
+    found = [received(pipe) for pipe in pipes]
+    for child in children:
+        child.join()
+    return together(found), interruption
+
+
+def received(pipe: "Connection[object, object]") -> Records:
+    """Return what a client process hands over. Raises FmbenchError where it died."""
+    try:
+        found = pipe.recv()
+    except EOFError:
+        raise FmbenchError("a client process died; was memory short?") from None
+    if isinstance(found, Records):
+        return found
+    raise FmbenchError(f"a client process failed: {found}")
+
+
+def work(plan: Plan, sender: "Connection[object, object]", parent: int) -> None:
+    """Send, in a process of its own, and hand over what was kept, or what went wrong."""
+    if (bind := bound(parent)) is not None:
+        bind()
+    try:
+        sender.send(send(plan))
+    except Exception as error:
+        sender.send(f"{type(error).__name__}: {error}")

@@ -1,0 +1,54 @@
+"""A service that is started for a run, and ends with it: `fmbench serve` in a process of its own."""
+
+import contextlib
+import itertools
+import shlex
+import sys
+from collections.abc import Iterator
+
+from fmbench import backend, children
+from fmbench.backend import Backend
+from fmbench.console import note
+from fmbench.errors import UsageError
+
+from .arguments import LoadArguments
+
+
+def words_of(serve: str) -> list[str]:
+    """Return the words of --serve. Raises UsageError for quotes that do not close."""
+    try:
+        return shlex.split(serve)
+    except ValueError as error:
+        raise UsageError(f"--serve {serve}: {error}") from None
+
+
+def platform_of(arguments: LoadArguments) -> Backend:
+    """Return the platform of the service that is started. Raises UsageError where none is."""
+    if arguments.serve is None:
+        raise UsageError("--url: a cell of a sweep starts its own service; name it with --serve '--platform cpu'")
+    named = [value for word, value in itertools.pairwise(words_of(arguments.serve)) if word == "--platform"]
+    if not named:
+        raise UsageError(f"--serve {arguments.serve}: name a platform, as in --serve '--platform cpu'")
+    platform = backend.find(named[-1])
+    platform.require()
+    return platform
+
+
+@contextlib.contextmanager
+def service(arguments: LoadArguments) -> Iterator[str]:
+    """Yield the address of the service. Raises UsageError where what is started does not come up."""
+    if arguments.serve is None:
+        yield arguments.url or ""
+        return
+    said = words_of(arguments.serve)
+    named = [] if "--model_name" in said else ["--model_name", arguments.model_name]
+    words = [sys.executable, "-m", "fmbench", "serve", *said, *named, "--port", "0"]
+    note(f"starts fmbench serve {shlex.join([*said, *named])}")
+    with children.started(words) as process:
+        address = (process.stdout.readline() if process.stdout else "").strip()
+        if not address:
+            process.wait()
+            raise UsageError(f"--serve {arguments.serve}: the server did not come up (it says why above)")
+        yield address
+        with children.ended(process):
+            pass

@@ -1,0 +1,195 @@
+"""Are they the right vectors? Answers of a run against each other and against the model's own vectors in float32."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from fmbench.encoder import EncoderPlan, Recipe, Role
+from fmbench.errors import UsageError
+from fmbench.options import SETS, Arguments
+
+from .answers import Answers
+from .arguments import LoadArguments
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from fmbench.encoder import Encoder
+
+SAME = 1e-6  # of a cosine: rounding of float32
+ONE = 1e-3  # of a length
+LENGTHS = (32, 64, 128, 256, 512)  # tokens at which servers cut texts
+ASKED = 64  # wrong vectors that are looked at more closely
+
+
+@dataclass
+class Reference:
+    """A model in float32, as its folder says; `role` is whose prompt the service puts before a text."""
+
+    folder: str
+    role: Role
+    dimensions: int | None
+    known: "dict[str, np.ndarray]" = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, arguments: LoadArguments) -> "Reference | None":
+        """Return what the command line names, if anything. Raises UsageError for what is no model's folder."""
+        if arguments.reference is None:
+            return None
+        found = cls(arguments.reference, arguments.role, arguments.dimensions)
+        found.plan(found.role)
+        return found
+
+    def encoder(self, role: Role, most: int | None = None, plain: bool = False) -> "Encoder":
+        """Return the model, its texts cut to `most` tokens, without prompts where it is to be `plain`."""
+        from fmbench.encoder import Encoder
+
+        return Encoder(self.plan(role, most, plain))
+
+    def plan(self, role: Role, most: int | None = None, plain: bool = False) -> EncoderPlan:
+        """Return the same before it is loaded. Raises UsageError for what is no model's folder."""
+        options: dict[str, Any] = {name: {} for name in SETS}
+        arguments = Arguments(
+            platform="cpu", model_name=self.folder, options={**options, "model": {"dtype": "float32"}}
+        )
+        prompt = "" if plain else None
+        recipe = Recipe(
+            query_prompt=prompt, passage_prompt=prompt, query_max_length=most, passage_max_length=most,
+            truncate_dim=self.dimensions, normalise=True if self.dimensions else None,
+        )  # fmt: skip
+        return EncoderPlan.of(arguments, recipe)
+
+    def vectors(self, texts: Sequence[str]) -> "Mapping[str, np.ndarray]":
+        """Return the vector of every text."""
+        missing = [text for text in dict.fromkeys(texts) if text not in self.known]
+        if missing:
+            self.known.update(zip(missing, self.encoder(self.role).encode(missing, self.role), strict=True))
+        return self.known
+
+
+def verdict(answers: Answers, dimension: int, least: float, reference: Reference | None) -> dict[str, Any]:
+    """Return what a VEC line says of the answers of a run.
+
+    `verdict` is `right`, `wrong`, or `consistent` where there is no reference and nothing contradicts itself.
+    """
+    import numpy as np
+
+    faults: dict[str, int] = {"unreadable": len(answers.faults)} if answers.faults else {}
+    rows: list[tuple[str, np.ndarray]] = []
+    batches: list[list[tuple[str, np.ndarray]]] = []
+    for body, vectors in answers.found:
+        texts = answers.payload.texts[body]
+        if fault := shape_fault(vectors, len(texts), dimension):
+            faults[fault] = faults.get(fault, 0) + 1
+            continue
+        batches.append(list(zip(texts, vectors, strict=True)))
+        rows += batches[-1]
+    norms = np.array([np.linalg.norm(vector) for _, vector in rows])
+    said: dict[str, Any] = {
+        "answers": len(answers.found) + len(answers.faults),
+        "vectors": len(rows),
+        "norms": [float(norms.min()), float(norms.max())] if len(norms) else None,
+        "normalised": bool(np.all(np.abs(norms - 1) < ONE)) if len(norms) else None,
+        **repeated(rows, faults, least),
+    }
+    if reference is not None and rows:
+        said |= held_against(batches, reference, least, faults)
+        if said["normalised"] is False and said["reference_normalised"]:
+            faults["not normalised"] = int(np.sum(np.abs(norms - 1) >= ONE))
+    right = "right" if reference is not None and rows else "consistent"
+    return {**said, "least": least, "faults": faults, "verdict": "wrong" if faults or not rows else right}
+
+
+def shape_fault(vectors: "np.ndarray", count: int, dimension: int) -> str | None:
+    """Return what is wrong with the vectors of an answer as a whole, or None."""
+    import numpy as np
+
+    if len(vectors) != count:
+        return "wrong count"
+    if vectors.shape[1] != dimension:
+        return "wrong dimension"
+    return None if np.isfinite(vectors).all() else "NaN"
+
+
+def repeated(rows: "Sequence[tuple[str, np.ndarray]]", faults: dict[str, int], least: float) -> dict[str, Any]:
+    """Return how alike the vectors of the same text are: how many came again, bitwise equal ones, the least cosine."""
+    import numpy as np
+
+    first: dict[str, np.ndarray] = {}
+    cosines: list[float] = []
+    equal = 0
+    for text, vector in rows:
+        if text in first:
+            cosines.append(cosine(first[text], vector))
+            equal += bool(np.array_equal(first[text], vector))
+        first.setdefault(text, vector)
+    if (unlike := sum(one < least for one in cosines)) > 0:
+        faults["same text, other vector"] = unlike
+    return {"repeated": len(cosines), "repeated_equal": equal, "repeated_least_cosine": min(cosines, default=None)}
+
+
+def held_against(
+    batches: "Sequence[Sequence[tuple[str, np.ndarray]]]", reference: Reference, least: float, faults: dict[str, int]
+) -> dict[str, Any]:
+    """Return the cosines with the reference's vectors, and note what is wrong with those that are others."""
+    import numpy as np
+
+    known = reference.vectors([text for batch in batches for text, _ in batch])
+    width = batches[0][0][1].shape[0]
+    if len(next(iter(known.values()))) != width:
+        faults["wrong dimension"] = sum(map(len, batches))
+        return {"reference_normalised": None}
+    found = np.array([cosine(known[text], vector) for batch in batches for text, vector in batch])
+    wrong = [
+        (text, vector, batch)
+        for batch in batches
+        for text, vector in batch
+        if cosine(known[text], vector) < least
+    ]  # fmt: skip
+    if wrong:
+        for name in reasons(wrong[:ASKED], reference, least):
+            faults[name] = faults.get(name, 0) + 1
+        faults["wrong"] = len(wrong)
+    return {
+        "reference": reference.folder.rstrip("/").rpartition("/")[2],
+        "reference_normalised": bool(abs(float(np.linalg.norm(known[batches[0][0][0]])) - 1) < ONE),
+        "role": reference.role,
+        "least_cosine": float(found.min()),
+        "mean_cosine": float(found.mean()),
+    }
+
+
+def reasons(
+    wrong: "Sequence[tuple[str, np.ndarray, Sequence[tuple[str, np.ndarray]]]]", reference: Reference, least: float
+) -> Iterator[str]:
+    """Yield why each vector is another one: that of its neighbour, of another prompt or length; else it is corrupt."""
+    tries = list(other_vectors([text for text, _, _ in wrong], reference))
+    for text, vector, batch in wrong:
+        others = {one for one, _ in batch if one != text}
+        if any(cosine(reference.known[one], vector) >= least for one in others):
+            yield "wrong order"
+            continue
+        yield next((name for name, known in tries if cosine(known[text], vector) >= least), "corrupt")
+
+
+def other_vectors(texts: Sequence[str], reference: Reference) -> "Iterator[tuple[str, Mapping[str, np.ndarray]]]":
+    """Yield the vectors of texts in ways that services get wrong, each with its name."""
+    other: Role = "query" if reference.role == "passage" else "passage"
+    for name, role, most, plain in (
+        ("another prompt", other, None, False),
+        ("another prompt", reference.role, None, True),
+        *(("cut elsewhere", reference.role, length, False) for length in LENGTHS),
+    ):  # fmt: skip
+        try:
+            encoder = reference.encoder(role, most, plain)
+        except UsageError:  # longer than the model takes
+            continue
+        yield name, dict(zip(texts, encoder.encode(texts, role), strict=True))
+
+
+def cosine(one: "np.ndarray", other: "np.ndarray") -> float:
+    """Return the cosine of two vectors, 0 where one has no length."""
+    import numpy as np
+
+    length = float(np.linalg.norm(one)) * float(np.linalg.norm(other))
+    return float(one @ other) / length if length else 0.0

@@ -1,0 +1,143 @@
+"""The runs of a command line: each is warmed up, sent, written to the log, and its answers are looked at in the end."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from fmbench import lines
+from fmbench.console import Progress, note, warn
+from fmbench.session import Session
+
+from . import processes, slo
+from .answers import Answers, decode
+from .arguments import LoadArguments
+from .endpoint import Endpoint
+from .figures import request_lines, summary
+from .metrics import Counted, counted, joules, means
+from .payload import Payload
+from .records import Records
+from .schedule import OFFLINE, Setting, plan_of, settings, warm_up
+from .slo import Probe
+from .vectors import Reference, verdict
+
+
+@dataclass
+class Work:
+    """All runs of a command line. `failed` says whether the service went away, or its vectors are not right."""
+
+    arguments: LoadArguments
+    endpoint: Endpoint
+    payloads: dict[int, Payload]
+    dimension: int
+    run: Session
+    reference: Reference | None
+    failed: bool = False
+    number: int = 0
+    _progress: Progress = field(default_factory=Progress)
+    _answers: dict[int, Answers] = field(default_factory=dict)  # by run
+
+    def measure(self) -> None:
+        """Measure every setting, one after the other, and then look at the vectors."""
+        if self.arguments.scenario == "slo":
+            for inputs in self.arguments.inputs_per_request:
+                self.find_limit(inputs)
+        for setting in settings(self.arguments):
+            if self.one(setting)["ended"] == "gone":
+                break
+        self.judge()
+
+    def one(self, setting: Setting, cold: bool = True) -> dict[str, Any]:
+        """Warm up where it is cold, send, print every request and what they say; return that. Raises what ended it."""
+        arguments, payload = self.arguments, self.payloads[setting.inputs]
+        warm = self.warm(setting, payload) if cold else None
+        plan = plan_of(arguments, setting, self.endpoint.url, payload)
+        before = counted(self.endpoint.base)
+        try:
+            records, interruption = processes.run(
+                plan, arguments.processes, lambda seconds: self._progress.show(f"{setting}: {max(0, seconds):.0f} s")
+            )
+        finally:
+            self._progress.clear()
+        self.number += 1
+        found = self.summary(setting, payload, records, before)
+        said = self.tell(setting, records, {**found, "warmup": warm}, interrupted=interruption is not None)
+        if interruption is not None:
+            raise interruption
+        return said
+
+    def warm(self, setting: Setting, payload: Payload) -> dict[str, Any] | None:
+        """Send for a while what is in no figure; return how much that was."""
+        if not self.arguments.warmup:
+            return None
+        plan = warm_up(self.arguments, setting, self.endpoint.url, payload)
+        records, interruption = processes.run(plan, self.arguments.processes, lambda seconds: None)
+        if interruption is not None:
+            raise interruption
+        said = summary(records, None, setting.inputs, None)
+        return {"seconds": self.arguments.warmup, "requests": said["requests"], "failed": said["failed"]}
+
+    def summary(self, setting: Setting, payload: Payload, records: Records, before: Counted) -> dict[str, Any]:
+        """Return what a run's requests say, those answers decoded that were kept; `before` is what was counted then."""
+        answers = self._answers[self.number] = decode(self.endpoint, payload, records)
+        found = summary(records, self.arguments.slo, setting.inputs, answers.tokens(records))
+        after = counted(self.endpoint.base)
+        counts, spent, tokens = means(before, after, found["answered"]), joules(before, after), found.get("tokens")
+        return {
+            **found,
+            **({"server_ms": counts} if counts else {}),
+            "joules_per_million_tokens": round(spent / tokens * 1e6, 3) if spent is not None and tokens else None,
+            "decode_ms": answers.decode_ms,
+        }
+
+    def tell(self, setting: Setting, records: Records, found: dict[str, Any], interrupted: bool) -> dict[str, Any]:
+        """Write the lines of a run."""
+        for line in request_lines(records, self.number):
+            self.run.log.write(line)
+        said = {
+            "run": self.number,
+            **setting.said(),
+            "processes": self.arguments.processes,
+            "ended": "interrupted" if interrupted else "gone" if records.gone else "done",
+            **found,
+            "timeout": self.arguments.timeout,
+        }
+        self.run.log.write(lines.JsonLine("LOAD", said))
+        if not interrupted and (records.gone or not found["answered"]):
+            self.failed = True
+            warn(f"{setting}: nobody answers any more; {found['answered']} requests were answered")
+        return said
+
+    def find_limit(self, inputs: int) -> None:
+        """Find the largest rate that keeps the SLO, and say it."""
+        arguments = self.arguments
+        bound = (arguments.slo or 0.0) * 1e3
+        seconds = min(arguments.seconds, 5.0)
+        capacity = self.one(Setting("offline", inputs, concurrency=OFFLINE, seconds=seconds))
+        if capacity["ended"] == "gone" or not capacity["answered"]:
+            return
+
+        def probe(rate: float) -> Probe:
+            setting = Setting("open", inputs, rate=rate, arrivals=arguments.arrivals, seconds=arguments.seconds)
+            said = self.one(setting, cold=False)
+            low, high = said["intervals"].get("p99") or (None, None)
+            lost = said["failed"] + said["unsent"]
+            return Probe(rate, said["latency_ms"].get("p99"), low, high, lost / max(1, said["requests"]))
+
+        limit = slo.search(probe, capacity["requests_per_second"], bound, arguments.errors)
+        self.run.log.write(
+            lines.JsonLine("SLO", {"inputs_per_request": inputs, **slo.line(limit, bound, arguments.errors)})
+        )
+
+    def judge(self) -> None:
+        """Hold the answers of every run against each other and the reference, if there is one."""
+        arguments = self.arguments
+        if self.reference is not None:
+            note(f"computes the reference's vectors in float32 ({self.reference.folder})")
+        for number, answers in self._answers.items():
+            if not (answers.found or answers.faults):
+                continue
+            said = verdict(answers, self.dimension, arguments.least_cosine, self.reference)
+            self.run.log.write(lines.JsonLine("VEC", {"run": number, **said}))
+            if said["verdict"] == "wrong":
+                self.failed = True
+                faults = ", ".join(f"{count} {name}" for name, count in said["faults"].items())
+                warn(f"run {number}: wrong vectors: {faults} (of {said['vectors']:,} that were looked at)")

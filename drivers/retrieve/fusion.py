@@ -1,0 +1,78 @@
+"""`fmbench retrieve fuse`: one ranking of several runs, say of a dense and a sparse model, and how good it is."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from fmbench import lines, session
+from fmbench.collection import Dataset
+from fmbench.errors import UsageError
+from fmbench.parsing import Once, Parser, decimal, nonempty, paths, positive, sizes
+from fmbench.ranking.fusion import K, fuse
+from fmbench.ranking.measures import K_VALUES, evaluate
+from fmbench.search.runs import read_run, write_run
+
+KINDS = ("trec", "tsv", "jsonl")
+EPILOG = """\
+  The sum of 1 / (k + rank) over the runs is the score of a document (Cormack, Clarke and Buettcher, 2009): scores of
+  different models need not be comparable. Runs are files that `fmbench retrieve search` and `evaluate` write.
+
+example:
+  fmbench retrieve fuse --runs dense/scifact/run.trec,sparse/scifact/run.trec --dataset data/scifact --out hybrid.trec
+"""
+
+
+ARGUMENTS: dict[str, dict[str, Any]] = {
+    "runs": {"type": paths, "required": True, "metavar": "FILE,FILE,...", "help": "runs, in .trec, .tsv or .jsonl"},
+    "dataset": {"type": Path, "required": True, "metavar": "DIR", "help": "the collection, in BEIR's layout"},
+    "split": {"type": nonempty, "default": "test", "metavar": "NAME", "help": "which judgements (default: test)"},
+    "rrf_k": {"type": positive, "default": K, "metavar": "K", "help": f"weakens the first ranks (default: {K})"},
+    "search_topk": {"type": positive, "default": 100, "metavar": "N", "help": "documents kept a query (default: 100)"},
+    "ir_metrics_k_values": {"type": sizes, "default": K_VALUES, "metavar": "K,K,...", "help": "cut-offs"},
+    "ir_metrics_relevance_threshold": {
+        "type": decimal, "default": 1.0, "metavar": "GAIN", "help": "least gain that is relevant (default: 1)",
+    },
+    "out": {"type": Path, "metavar": "FILE", "help": "write the ranking, in .trec, .tsv or .jsonl"},
+}  # fmt: skip
+
+
+def fusion(argv: Sequence[str]) -> int:
+    """Fuse runs, print how good the result is as IRM and IRQ lines, and write it where that is asked for."""
+    arguments = build_parser().parse_known(argv)
+    if len(arguments.runs) < 2:
+        raise UsageError("--runs: name two runs at least, as in --runs dense.trec,sparse.trec")
+    if arguments.out is not None and arguments.out.suffix.removeprefix(".") not in KINDS:
+        raise UsageError(f"--out {arguments.out}: end it in .trec, .tsv or .jsonl, which says its format")
+    dataset = Dataset.from_folder(arguments.dataset, arguments.split)
+    if dataset.qrels is None:
+        raise UsageError(f"{dataset.name}: has no folder qrels; without judgements nothing can be said of quality")
+    top = fuse([read_run(path) for path in arguments.runs], arguments.search_topk, arguments.rrf_k)
+    unknown = set(top.query_ids) - {query.id for query in dataset.queries}
+    if len(unknown) == len(top.query_ids):
+        raise UsageError(f"--runs: no query of these runs is one of {dataset.name}, split {arguments.split}")
+    found = evaluate(top.run(), dataset.qrels, arguments.ir_metrics_k_values,
+                     threshold=arguments.ir_metrics_relevance_threshold, depth=arguments.search_topk)  # fmt: skip
+    with session.open("retrieve") as run:
+        run.begin()
+        run.log.write(lines.JsonLine("ENV", {
+            "task": "fuse", "runs": [path.name for path in arguments.runs], "rrf_k": arguments.rrf_k,
+            "depth": arguments.search_topk, "data": {dataset.name: dataset.facts()},
+        }))  # fmt: skip
+        run.log.write(lines.JsonLine("IRM", {"dataset": dataset.name, **found.row()}))
+        run.log.write(lines.JsonLine("IRQ", {"dataset": dataset.name, **found.query_row()}))
+    if arguments.out is not None:
+        write_run(arguments.out, top, arguments.out.suffix.removeprefix("."))
+    return 0
+
+
+def build_parser() -> Parser:
+    """Return the parser."""
+    parser = Parser(
+        prog="fmbench retrieve fuse", allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Fuse several rankings of the same queries by reciprocal ranks, and judge the result.",
+        epilog=EPILOG,
+    )  # fmt: skip
+    for name, options in ARGUMENTS.items():
+        parser.add_argument(f"--{name}", action=Once, **options)
+    return parser

@@ -1,0 +1,1 @@
+"""`fmbench serve`: a reference server of embeddings, for every platform that fmbench has."""

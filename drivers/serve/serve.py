@@ -1,0 +1,124 @@
+"""`fmbench serve`: a model behind an address, until it is asked to end."""
+
+import asyncio
+import contextlib
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from fmbench import backend, host, session
+from fmbench.backend import Backend
+from fmbench.console import note, run_main
+from fmbench.encoder import EncoderPlan
+from fmbench.ending import allow
+from fmbench.errors import UsageError, first_line
+from fmbench.facts import software_facts
+from fmbench.timer import timer
+
+from .arguments import PROGRAM, ServeArguments, parse
+
+if TYPE_CHECKING:
+    from .app import Served
+
+DRAIN = 30  # seconds in which what was accepted is answered
+BACKLOG = 2048
+Wrap = Callable[["Served"], "Served"]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the program and return its exit code."""
+    return run_main(PROGRAM, lambda: serve(parse(sys.argv[1:] if argv is None else argv)))
+
+
+def serve(arguments: ServeArguments, wrap: Wrap = lambda served: served) -> int:
+    """Serve until a signal comes. `wrap` may change what is served."""
+    try:
+        import httptools
+        import starlette
+        import uvicorn
+        import uvloop
+    except ImportError as error:
+        raise UsageError(f"serving needs {error.name}: pip install 'fmbench[serve]'") from None
+    del httptools, starlette
+    platform = backend.find(arguments.platform)
+    if platform.builds_model:
+        plan = EncoderPlan.of(arguments, arguments.recipe)
+    else:
+        plan = None
+        platform.check(arguments)
+
+    class Server(uvicorn.Server):
+        """Ends as a program of ours: what was accepted has its time."""
+
+        def handle_exit(self, number: int, frame: FrameType | None) -> None:
+            allow(DRAIN + 1)
+            super().handle_exit(number, frame)
+
+        def _log_started_message(self, listeners: Sequence[socket.socket]) -> None:
+            host, port = listeners[0].getsockname()[:2]
+            sys.stdout.write(f"http://{f'[{host}]' if ':' in host else host}:{port}\n")
+            sys.stdout.flush()
+
+    async def run(bound: socket.socket) -> None:
+        from .app import application
+
+        async with served(arguments, platform, plan) as found:
+            config = uvicorn.Config(
+                application(wrap(found)), http="httptools", lifespan="off", access_log=False, log_level="error",
+                timeout_graceful_shutdown=DRAIN, backlog=BACKLOG, server_header=False, date_header=False,
+            )  # fmt: skip
+            await Server(config).serve([bound])
+
+    with listen(arguments) as bound, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(run(bound))
+    return 0
+
+
+@contextlib.contextmanager
+def listen(arguments: ServeArguments) -> Iterator[socket.socket]:
+    """Yield a socket that is bound before anything slow begins. Raises UsageError."""
+    family = socket.AF_INET6 if ":" in arguments.host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as bound:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            bound.bind((arguments.host.strip("[]"), arguments.port))
+        except OSError as error:
+            place = f"--host {arguments.host} --port {arguments.port}"
+            raise UsageError(f"{place}: {error.strerror or first_line(error)}; name another") from None
+        yield bound
+
+
+@contextlib.asynccontextmanager
+async def served(arguments: ServeArguments, platform: Backend, plan: EncoderPlan | None) -> "AsyncIterator[Served]":
+    """Yield what is served: an encoder that is loaded and has run once, or the null engine."""
+    from .app import Served
+    from .engine import EncoderEngine, NullEngine
+
+    if plan is None:
+        with timer() as exact:
+            null = NullEngine(arguments.service_time, arguments.max_queue, exact)
+            said = {**software_facts(), **host.host_facts(), "platform": platform.name, **platform.facts()}
+            said["serving"] = {"service_time": arguments.service_time}
+            yield Served(
+                null, arguments.model_name, null.DIMENSION, arguments.role, arguments.max_inputs, said, platform.energy
+            )
+        return
+    from fmbench.encoder import Encoder
+
+    encoder = Encoder(plan)
+    encoder.encode(["warm up"], arguments.role)
+    budget = encoder.settle(["warm up"], arguments.role)
+    engine = EncoderEngine(encoder, arguments.max_wait, arguments.max_queue, budget)
+    running = asyncio.create_task(engine.run())
+    note(f"{encoder.name} on {plan.platform.name}: batches of {budget} tokens, {arguments.max_wait * 1e3:g} ms at most")
+    serving = {"max_wait": arguments.max_wait, "tokens_per_batch": budget, "role": arguments.role}
+    said = {**session.facts_of(encoder), **host.host_facts(), "serving": serving}
+    try:
+        yield Served(
+            engine, encoder.name, encoder.dimension, arguments.role, arguments.max_inputs, said, platform.energy,
+            encoder.recipe.normalise is not False,
+        )  # fmt: skip
+    finally:
+        running.cancel()

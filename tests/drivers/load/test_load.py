@@ -1,0 +1,284 @@
+"""The load generator, end to end against servers on loopback; the faulty ones are fakes."""
+
+import datetime
+import json
+import signal
+import socketserver
+import ssl
+import subprocess
+import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler
+
+import pytest
+
+from fmbench import lines
+from fmbench.checks import check_command
+from fmbench.errors import UsageError
+
+from .conftest import NULL, ask, serving
+
+SHORT = ("--tokens", "16", "--warmup", "0")
+
+
+def counted(url):
+    """How many requests for vectors a server answered."""
+    rows = ask(f"{url}/metrics")[2].decode().splitlines()
+    return sum(int(row.split()[-1]) for row in rows if row.startswith('te_request_count{method="/v1/embeddings"'))
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_every_request_is_sent_once_and_stands_in_the_log_once(load, null, processes):
+    before = counted(null)
+    code, found, err = load("--url", null, *SHORT, "--requests", 2500, "--concurrency", 7, "--processes", processes)
+    (said,) = found["LOAD"]
+    assert (code, said["requests"], said["answered"], said["failed"]) == (0, 2500, 2500, 0), err
+    assert counted(null) - before == 2500 + 1  # and the one that asks what comes
+    assert [line["first"] for line in found["REQ"]] == [0, 1000, 2000]
+    assert sum(len(line["latency_us"]) for line in found["REQ"]) == 2500
+    assert 0 < said["latency_ms"]["p50"] <= said["latency_ms"]["p99"] <= said["max_ms"]
+    assert said["tokens"] == 2500 * 14  # the null server counts words, and a made-up text leaves room for two tokens
+    assert said["parts_ms"].keys() == {"connect", "send", "wait", "receive"} and said["server_ms"]["total"] > 0
+    (verdict,) = found["VEC"]
+    assert (verdict["verdict"], verdict["vectors"], verdict["faults"]) == ("consistent", 2500, {})
+    assert "closed 7" in err  # the table for people
+
+
+def test_open_arrivals_are_due_at_the_rate_whatever_comes_back(load):
+    with serving(*NULL, "--service_time", "20ms") as (url, _):
+        words = ("--scenario", "open", "--rate", 100, "--arrivals", "constant", "--duration", "1s")
+        _, found, _ = load("--url", url, *SHORT, *words)
+    (said,), (requests,) = found["LOAD"], found["REQ"]
+    assert said["requests"] == 100 and requests["due_us"] == [10_000 * place for place in range(100)]
+    # Twice what it can: each waits ten milliseconds longer than the one before, from when it was due.
+    waited = requests["latency_us"]
+    assert waited[99] - waited[0] == pytest.approx(990_000, rel=0.2)
+    assert said["server_ms"]["queue"] == pytest.approx(495, rel=0.2)
+
+
+def test_a_stall_is_in_every_latency_that_it_touched(load):
+    with serving(*NULL, faults=("--stall_at", 100, "--stall", 1.0)) as (url, _):
+        words = ("--scenario", "open", "--rate", 200, "--arrivals", "constant", "--duration", "2s")
+        _, found, _ = load("--url", url, *SHORT, *words)
+    (said,) = found["LOAD"]
+    touched = sum(taken > 100_000 for line in found["REQ"] for taken in line["latency_us"])
+    assert said["max_ms"] >= 1000 and said["latency_ms"]["p99"] >= 900
+    assert touched >= 170  # of those due within the second, those that waited longer than a tenth of it
+
+
+def test_what_fails_is_counted_by_its_status_and_body_and_is_above_every_percentile(load):
+    with serving(*NULL, "--service_time", "50ms", "--max_queue", "2") as (url, _):
+        code, found, err = load("--url", url, *SHORT, "--concurrency", 6, "--duration", "1s")
+    (said,) = found["LOAD"]
+    assert code == 0 and said["failed"] > said["answered"] > 0
+    assert said["errors"] == [{"status": 429, "said": "Model is overloaded", "count": said["failed"]}]
+    assert "p99" not in said["latency_ms"] and "p50" not in said["latency_ms"]
+    assert "requests failed: 429, Model is overloaded" in err
+
+
+def test_a_server_that_dies_ends_the_run_with_what_it_had(load):
+    with serving(*NULL, faults=("--die", 300)) as (url, _):
+        start = time.monotonic()
+        code, found, err = load("--url", url, *SHORT, "--concurrency", 4, "--requests", 100_000, "--timeout", "5s")
+    (said,) = found["LOAD"]
+    assert (code, said["ended"]) == (1, "gone") and 290 <= said["answered"] < 300
+    assert said["unsent"] > 99_000 and time.monotonic() - start < 30
+    assert {one["status"] for one in said["errors"]} == {None} and "nobody answers any more" in err
+
+
+def test_a_time_out_is_a_failure(load):
+    with serving(*NULL, "--service_time", "600ms") as (url, _):
+        words = ("--scenario", "open", "--rate", 5, "--arrivals", "constant", "--duration", "1s", "--timeout", "1.5s")
+        _, found, _ = load("--url", url, *SHORT, *words)
+    (said,) = found["LOAD"]
+    assert said["errors"] == [{"status": None, "said": "timeout", "count": said["failed"]}] and said["failed"] >= 2
+
+
+def test_ctrl_c_leaves_what_was_measured(null):
+    command = [sys.executable, "-m", "fmbench", "load", "--url", null, "--model_name", "none", *SHORT]
+    with subprocess.Popen([*command, "--duration", "60s"], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        time.sleep(3)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+    found = [line for row in out.decode().splitlines() if (line := lines.parse_line(row))]
+    (said,) = (line.data for line in found if line.kind == "LOAD")
+    assert process.returncode == 130 and said["ended"] == "interrupted" and said["answered"] > 0, err
+    assert sum(len(line.data["latency_us"]) for line in found if line.kind == "REQ") == said["requests"]
+
+
+def test_a_certificate_that_nobody_vouches_for_is_one_line(load, tmp_path):
+    x509 = pytest.importorskip("cryptography.x509")
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.datetime.now(datetime.UTC)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    made = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    made = made.serial_number(1).not_valid_before(now).not_valid_after(now + datetime.timedelta(days=1))
+    form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    path = tmp_path / "both.pem"
+    path.write_bytes(key.private_bytes(*form) + made.sign(key, hashes.SHA256()).public_bytes(form[0]))
+    with stranger(Talks, path) as safe:
+        code, found, err = load("--url", safe, *SHORT)
+    assert (code, found, err.count("\n")) == (2, {}, 1) and "self-signed certificate" in err and "SSL_CERT_FILE" in err
+
+
+def test_a_trace_is_replayed(load, null, tmp_path):
+    rows = [{"time": 7.0, "tokens": 5}, {"time": 7.1, "text": "wing"}, {"time": 7.4, "tokens": 50}]
+    (tmp_path / "trace").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    _, found, _ = load("--url", null, "--scenario", "trace", "--trace", tmp_path / "trace", "--warmup", "0")
+    (said,), (requests,) = found["LOAD"], found["REQ"]
+    assert requests["due_us"] == pytest.approx([0, 100_000, 400_000], abs=1) and said["tokens"] == 3 + 1 + 48
+
+
+def test_it_starts_what_it_measures_and_ends_it(load):
+    code, found, err = load("--serve", "--platform null", *SHORT, "--requests", 50, "--api", "tei")
+    env = {key: value for line in found["ENV"] for key, value in line.items()}
+    assert (code, env["platform"], env["client"]["api"]) == (0, "null", "tei")
+    assert found["LOAD"][0]["answered"] == 50 and "starts fmbench serve" in err
+
+
+def test_the_key_goes_to_the_service_and_nowhere_else(load, monkeypatch):
+    seen = []
+
+    class Handler(Stranger):
+        def answer(self):
+            seen.append(self.headers.get("Authorization"))
+            if self.path == "/v1/models":
+                return 200, b'{"data": [{"id": "none"}]}'
+            if self.path == "/info":
+                return 404, b""
+            return 200, json.dumps({"data": [{"index": 0, "embedding": [1.0, 0.0]}]}).encode()
+
+    monkeypatch.setenv("FMBENCH_API_KEY", "very-private-7")
+    with stranger(Handler) as url:
+        code, _, err = load("--url", url, *SHORT, "--requests", 3, "--encoding", "float")
+    assert code == 0 and set(seen) == {"Bearer very-private-7"}
+    assert "very-private" not in load.printed + err
+
+
+class Stranger(BaseHTTPRequestHandler):
+    """Answers like no service of embeddings."""
+
+    protocol_version = "HTTP/1.1"
+
+    def answer(self):
+        return 200, b"<html>proxy</html>"
+
+    def do_GET(self):
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        status, body = self.answer()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_POST = do_GET  # noqa: N815
+
+    def log_message(self, *_):
+        pass
+
+
+class Server(socketserver.ThreadingTCPServer):
+    daemon_threads, allow_reuse_address = True, True
+
+    def handle_error(self, *_):
+        pass
+
+
+class stranger:  # noqa: N801
+    """A server of a handler, in a thread."""
+
+    def __init__(self, handler, certificate=None):
+        self._server, self._scheme = Server(("127.0.0.1", 0), handler), "https" if certificate else "http"
+        if certificate:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
+
+    def __enter__(self):
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        return f"{self._scheme}://127.0.0.1:{self._server.server_address[1]}"
+
+    def __exit__(self, *_):
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class Talks(Stranger):
+    """Says that it serves, and answers with no vectors."""
+
+    def answer(self):
+        return 200, b'{"data": [{"id": "none"}]}' if self.path == "/v1/models" else b"<html>proxy</html>"
+
+
+class Refuses(Stranger):
+    """Wants a key."""
+
+    def answer(self):
+        return (200, b'{"data": [{"id": "none"}]}') if self.path == "/v1/models" else (401, b'{"error": "who?"}')
+
+
+@pytest.mark.parametrize(
+    ("handler", "says"),
+    [
+        (Stranger, "another service: it answers neither /info as TEI does nor /v1/models"),
+        (Talks, "its answer holds no vectors"),
+        (Refuses, "a first request was refused: 401"),
+    ],
+)
+def test_another_service_is_one_line(load, handler, says):
+    with stranger(handler) as url:
+        code, found, err = load("--url", url, *SHORT)
+    assert (code, found, err.count("\n")) == (2, {}, 1) and says in err
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--url", "http://127.0.0.1:9", "--tokens", "8"), "nobody answers"),
+        (("--url", "ftp://x", "--tokens", "8"), "no address"),
+        (("--url", "http://127.0.0.1:99999", "--tokens", "8"), "no address"),
+        (("--url", "http://me:secret@x", "--tokens", "8"), "FMBENCH_API_KEY alone"),
+        (("--url", "http://x", "--serve", "--platform null", "--tokens", "8"), "one of the two"),
+        (("--tokens", "8"), "--url"),
+        (("--url", "http://x"), "name what is sent"),
+        (("--url", "http://x", "--tokens", "0"), "--tokens 0"),
+        (("--url", "http://x", "--tokens", "uniform:9-3"), "--tokens uniform:9-3"),
+        (("--url", "http://x", "--tokens", "8", "--scenario", "open"), "needs --rate"),
+        (("--url", "http://x", "--tokens", "8", "--scenario", "open", "--rate", "0"), "not above zero"),
+        (("--url", "http://x", "--tokens", "8", "--rate", "5"), "--rate goes with --scenario open"),
+        (("--url", "http://x", "--tokens", "8", "--scenario", "slo"), "needs --slo"),
+        (("--url", "http://x", "--texts", "/nowhere"), "/nowhere: no such file"),
+        (("--url", "http://x", "--tokens", "8", "--reference", "/nowhere"), "/nowhere"),
+        (("--serve", "--platform nope", "--tokens", "8"), "did not come up"),
+    ],
+)
+def test_a_wrong_command_line_is_one_line(load, words, says):
+    code, found, err = load(*words)
+    said = [row for row in err.splitlines() if row.startswith("fmbench load: error")]
+    assert (code, found, len(said)) == (2, {}, 1) and says in said[0]
+
+
+def test_a_cell_of_a_sweep_starts_its_service():
+    words = ("--model_name", "m", "--tokens", "8")
+    assert check_command("load", (*words, "--serve", "--threads 1 --platform null")).platform.name == "null"
+    for service, says in (("--url", "--serve"), ("--serve", "name a platform")):
+        with pytest.raises(UsageError, match=says):
+            check_command("load", (*words, service, "http://x"))
+
+
+def test_a_model_that_is_not_served_is_named(load, null):
+    code, _, err = load("--url", null, *SHORT, model="other")
+    assert code == 2 and "--model_name other: not served there, but none" in err
+
+
+@pytest.mark.parametrize(
+    ("row", "says"),
+    [("{}", "line 1"), ('{"time": 1, "tokens": 5}\n{"time": 0, "tokens": 5}', "before that of the line above")],
+)
+def test_a_damaged_trace_names_its_line(load, null, tmp_path, row, says):
+    (tmp_path / "trace").write_text(row)
+    code, _, err = load("--url", null, "--scenario", "trace", "--trace", tmp_path / "trace")
+    assert code == 2 and says in err

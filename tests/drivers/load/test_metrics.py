@@ -1,0 +1,36 @@
+"""What a service counted itself, before and after a run."""
+
+from fmbench.drivers.load.metrics import counted, joules, means
+
+from .conftest import ask
+
+VLLM = """\
+# TYPE vllm:request_queue_time_seconds histogram
+vllm:request_queue_time_seconds_bucket{le="0.3",model_name="m"} 9.0
+vllm:request_queue_time_seconds_sum{model_name="m"} 1.5
+vllm:request_queue_time_seconds_count{model_name="m"} 10.0
+"""
+
+
+def test_parts_are_means_of_what_was_counted_between(monkeypatch):
+    texts = iter([VLLM, VLLM.replace("1.5", "2.5").replace("10.0", "30.0")])
+    monkeypatch.setattr("fmbench.drivers.load.metrics.ask", lambda url: (200, next(texts).encode()))
+    before, after = counted("http://x"), counted("http://x")
+    assert means(before, after, 20) == {"queue": 50.0}
+    assert means(before, after, 19) is None  # somebody else asked as well
+    assert means({}, {}, 20) is None
+
+
+def test_the_energy_of_a_run_is_the_difference(monkeypatch):
+    texts = iter(["fmbench_joules_total 100.5\n", "fmbench_joules_total 130.5\n", ""])
+    monkeypatch.setattr("fmbench.drivers.load.metrics.ask", lambda url: (200, next(texts).encode()))
+    before, after, without = (counted("http://x") for _ in range(3))
+    assert (joules(before, after), joules(before, without)) == (30.0, None)
+
+
+def test_our_own_server_is_read_as_well(null):
+    before = counted(null)
+    for _ in range(3):
+        ask(f"{null}/v1/embeddings", {"input": "a"})
+    found = means(before, counted(null), 3)
+    assert found.keys() == {"tokenization", "queue", "inference", "total"} and 0 < found["total"] < 1000

@@ -1,0 +1,134 @@
+"""The reference server: its routes, its refusals, its limits, and how it ends."""
+
+import base64
+import json
+import signal
+import threading
+
+import numpy as np
+import pytest
+
+from fmbench.encoder import Encoder
+from fmbench.options import Arguments
+
+from .conftest import NULL, ask, serving
+
+
+def embeddings(url, **body):
+    status, _, raw = ask(f"{url}/v1/embeddings", body)
+    return status, json.loads(raw)
+
+
+def test_both_apis_give_the_models_own_vectors_in_the_order_of_the_texts(tiny_served):
+    folder, url = tiny_served
+    texts = ["wing flow", "shock wave heat layer pressure", "drag"]
+    own = Encoder.load(Arguments(platform="cpu", model_name=str(folder))).encode(texts)
+    status, said = embeddings(url, model=str(folder), input=texts)
+    assert status == 200 and [one["index"] for one in said["data"]] == [0, 1, 2]
+    assert np.allclose([one["embedding"] for one in said["data"]], own, atol=1e-5)
+    assert said["usage"]["prompt_tokens"] == sum(len(text.split()) + 2 for text in texts)
+    _, said = embeddings(url, input=texts[0], encoding_format="base64")
+    assert np.allclose(np.frombuffer(base64.b64decode(said["data"][0]["embedding"]), "<f4"), own[0], atol=1e-5)
+    _, headers, raw = ask(f"{url}/embed", {"inputs": texts, "prompt_name": "passage"})
+    assert np.allclose(json.loads(raw), own, atol=1e-5)
+    times = {name: float(headers[f"x-{name}-time"]) for name in ("total", "tokenization", "queue", "inference")}
+    assert times["inference"] > 0 and times["total"] >= times["tokenization"] + times["queue"] + times["inference"]
+    _, said = embeddings(url, input=texts, dimensions=4)
+    cut = own[:, :4] / np.linalg.norm(own[:, :4], axis=1, keepdims=True)
+    assert np.allclose([one["embedding"] for one in said["data"]], cut, atol=1e-5)
+
+
+def test_requests_that_come_together_are_answered_as_if_alone(tiny_served):
+    _, url = tiny_served
+    texts = [f"wing {'flow ' * place}" for place in range(24)]
+    alone = [embeddings(url, input=text)[1]["data"][0]["embedding"] for text in texts]
+    found = {}
+
+    def one(text):
+        found[text] = embeddings(url, input=text)[1]["data"][0]["embedding"]
+
+    threads = [threading.Thread(target=one, args=(text,)) for text in texts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert np.allclose([found[text] for text in texts], alone, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "says"),
+    [
+        ("/v1/embeddings", b"x{", 400, "no JSON"),
+        ("/v1/embeddings", [1], 400, "no JSON object"),
+        ("/v1/embeddings", {"input": []}, 400, "input is no text"),
+        ("/v1/embeddings", {"input": [1, 2]}, 422, "token ids are not taken"),
+        ("/v1/embeddings", {"input": "a", "model": "other"}, 404, "'other' is not served"),
+        ("/v1/embeddings", {"input": "a", "encoding_format": "hex"}, 400, "float, base64"),
+        ("/v1/embeddings", {"input": "a", "dimensions": 0}, 422, "dimensions 0"),
+        ("/v1/embeddings", {"input": ["a"] * 257}, 422, "batch size 257 > maximum allowed batch size 256"),
+        ("/v1/embeddings", {"input": "a" * 2_000_001}, 413, "2000000 bytes"),
+        ("/embed", {"inputs": {"a": 1}}, 422, "inputs is no text"),
+        ("/embed", {"inputs": "a", "prompt_name": "web"}, 422, "prompt_name"),
+    ],
+)
+def test_what_is_refused_is_said_as_the_api_says_it(null, path, body, status, says):
+    found, _, raw = ask(f"{null}{path}", body)
+    said = json.loads(raw)
+    message = said["error"]["message"] if path.startswith("/v1") else said["error"]
+    assert (found, says in message) == (status, True), said
+    assert "type" in said["error"] if path.startswith("/v1") else "error_type" in said
+
+
+def test_a_text_that_may_not_be_cut_is_refused(tiny_served):
+    _, url = tiny_served
+    long = "wing " * 63
+    assert ask(f"{url}/embed", {"inputs": long})[0] == 200
+    assert ask(f"{url}/embed", {"inputs": long, "truncate": False})[0] == 422
+    assert ask(f"{url}/embed", {"inputs": "wing " * 62, "truncate": False})[0] == 200
+
+
+def test_it_says_what_it_serves_and_what_it_did(tiny_served):
+    folder, url = tiny_served
+    assert json.loads(ask(f"{url}/v1/models")[2])["data"][0]["id"] == str(folder)
+    info = json.loads(ask(f"{url}/info")[2])
+    assert (info["model_id"], info["facts"]["platform"], info["max_input_length"]) == (str(folder), "cpu", 64)
+    before = ask(f"{url}/metrics")[2].decode()
+    embeddings(url, input=["wing", "flow"])
+
+    def figure(text, name):
+        return float(next(row for row in text.splitlines() if row.startswith(f"{name} ")).split()[-1])
+
+    after = ask(f"{url}/metrics")[2].decode()
+    assert figure(after, "te_embed_count") == figure(before, "te_embed_count") + 2
+    assert figure(after, "te_request_duration_sum") > figure(before, "te_request_duration_sum")
+    assert ask(f"{url}/health")[0] == 200
+
+
+def test_a_full_queue_answers_429_and_sigterm_lets_those_finish_that_were_accepted():
+    with serving(*NULL, "--service_time", "700ms", "--max_queue", "2") as (url, process):
+        found = []
+        threads = [threading.Thread(target=lambda: found.append(embeddings(url, input="a")[0])) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        while not found:  # the third is refused at once
+            pass
+        process.send_signal(signal.SIGTERM)
+        for thread in threads:
+            thread.join()
+        assert sorted(found) == [200, 200, 429]
+        assert process.wait(20) == 143
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--platform", "cpu", "--model_name", "none", "--service_time", "5ms"), "--service_time: cpu computes"),
+        (("--platform", "null", "--model_name", "x", "--port", "70000"), "too large"),
+        (("--platform", "null", "--model_name", "x", "--host", "a b"), "--host a b: no address"),
+        (("--platform", "null", "--model_name", "x", "--host", "203.0.113.7", "--port", "0"), "name another"),
+        (("--platform", "cpu", "--model_name", "/nowhere"), "/nowhere"),
+    ],
+)
+def test_a_wrong_command_line_is_one_line(script, words, says):
+    ran = script("fmbench", "serve", *words)
+    assert (ran.returncode, ran.stdout, ran.stderr.count("\n")) == (2, "", 1) and says in ran.stderr

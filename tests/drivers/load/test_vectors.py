@@ -1,0 +1,111 @@
+"""Whether wrong vectors are found, and named; the service is the real model, or a fake that spoils it."""
+
+import numpy as np
+import pytest
+
+from fmbench.drivers.load.answers import Answers
+from fmbench.drivers.load.payload import Payload
+from fmbench.drivers.load.vectors import Reference, verdict
+from tests.tiny_model import WORDS, write_model
+
+from .conftest import serving
+
+TEXTS = [" ".join(WORDS[place : place + 3 + place % 15]) for place in range(12)]
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory):
+    return Reference(str(write_model(tmp_path_factory.mktemp("reference") / "tiny")), "passage", None)
+
+
+@pytest.fixture
+def judged(reference):
+    """judged(change) -> the verdict on the reference's own vectors after a change, two texts a request."""
+    own = reference.vectors(TEXTS)
+
+    def judge(change, with_reference=True):
+        batches = [TEXTS[place : place + 2] for place in range(0, len(TEXTS), 2)]
+        found = [(body, np.array([own[text] for text in texts])) for body, texts in enumerate(batches)]
+        answers = Answers(Payload(batches, []), [(body, change(body, vectors)) for body, vectors in found])
+        return verdict(answers, 32, 0.99, reference if with_reference else None)
+
+    return judge
+
+
+def at(place, change):
+    return lambda body, vectors: change(vectors.copy()) if body == place else vectors
+
+
+def test_the_right_vectors_are_right(judged):
+    said = judged(lambda _, vectors: vectors)
+    assert (said["verdict"], said["faults"], said["vectors"]) == ("right", {}, 12)
+    assert said["least_cosine"] == pytest.approx(1) and said["normalised"] and said["reference"] == "tiny"
+
+
+def test_noise_of_a_smaller_type_is_right(judged):
+    assert judged(lambda _, vectors: vectors.astype(np.float16).astype(np.float32))["verdict"] == "right"
+
+
+@pytest.mark.parametrize(
+    ("change", "faults"),
+    [
+        (lambda vectors: np.roll(vectors, 5, axis=1), {"corrupt": 2, "wrong": 2}),
+        (lambda vectors: vectors[::-1], {"wrong order": 2, "wrong": 2}),
+        (lambda vectors: vectors * 3, {"not normalised": 2}),
+        (lambda vectors: vectors[:1], {"wrong count": 1}),
+        (lambda vectors: vectors[:, :8], {"wrong dimension": 1}),
+        (lambda vectors: vectors * np.nan, {"NaN": 1}),
+    ],
+)
+def test_a_fault_of_one_answer_is_named(judged, change, faults):
+    said = judged(at(2, change))
+    assert (said["verdict"], said["faults"]) == ("wrong", faults)
+
+
+@pytest.mark.parametrize(("keys", "name"), [({"most": 8}, "cut elsewhere"), ({"role": "query"}, "another prompt")])
+def test_a_service_that_is_set_up_otherwise_is_told_from_one_that_corrupts(judged, reference, monkeypatch, keys, name):
+    if name == "another prompt":
+        real = Reference.plan
+        monkeypatch.setattr(
+            Reference, "plan", lambda self, role, most=None, plain=False: with_prompt(real, self, role, most, plain)
+        )
+    else:
+        monkeypatch.setattr("fmbench.drivers.load.vectors.LENGTHS", (8,))
+    other = reference.encoder(keys.get("role", "passage"), keys.get("most"))
+    long = [text for text in TEXTS if len(text.split()) > 10] or TEXTS
+    served = dict(zip(TEXTS, other.encode(TEXTS, keys.get("role", "passage")), strict=True))
+    batches = [[text] for text in long]
+    answers = Answers(Payload(batches, []), [(place, served[text][None]) for place, (text,) in enumerate(batches)])
+    said = verdict(answers, 32, 0.99, reference)
+    assert said["faults"].get(name, 0) >= 1 and "corrupt" not in said["faults"], said
+
+
+def with_prompt(real, self, role, most, plain):
+    """The plan of a model whose queries have a prompt."""
+    import dataclasses
+
+    plan = real(self, role, most, plain)
+    said = dataclasses.replace(plan.said, query_prompt="" if plain else "heat heat heat heat ")
+    return dataclasses.replace(plan, said=said)
+
+
+def test_without_a_reference_the_same_text_has_the_same_vector(judged):
+    texts = [["wing"], ["wing"], ["wing"]]
+    vector = np.eye(1, 32, dtype=np.float32)
+    answers = Answers(Payload(texts, []), [(0, vector), (1, vector), (2, np.roll(vector, 1, axis=1))])
+    said = verdict(answers, 32, 0.99, None)
+    assert (said["repeated"], said["repeated_equal"], said["repeated_least_cosine"]) == (2, 1, 0)
+    assert (said["verdict"], said["faults"]) == ("wrong", {"same text, other vector": 1})
+
+
+def test_one_vector_of_many_that_a_server_spoils_is_found(load, tiny_served, tmp_path):
+    folder, url = tiny_served
+    words = ("--tokens", "uniform:4-30", "--warmup", "0", "--requests", "120", "--concurrency", "4")
+    check = ("--reference", folder)
+    code, found, _ = load("--url", url, *words, *check, model=folder)
+    assert (code, found["VEC"][0]["verdict"]) == (0, "right"), found["VEC"]
+    with serving("--platform", "cpu", "--model_name", folder, faults=("--corrupt", 100)) as (bad, _):
+        code, found, err = load("--url", bad, *words, *check, model=folder)
+    (said,) = found["VEC"]
+    assert (code, said["verdict"], said["faults"]) == (1, "wrong", {"corrupt": 1, "wrong": 1})
+    assert said["least_cosine"] < 0.9 and "wrong vectors: 1 corrupt" in err

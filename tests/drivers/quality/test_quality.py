@@ -1,0 +1,149 @@
+"""`fmbench quality`: scores of local tasks, equal to MTEB's own where it has the same, and what is refused."""
+
+import json
+
+import pytest
+
+from fmbench import lines
+from fmbench.cli import main
+from fmbench.drivers.quality.scoring import METRICS
+from tests.text_models import add_modules, save_bert
+
+pytest.importorskip("mteb", reason="pip install 'fmbench[mteb]'")
+
+WORDS = ["wing", "heat", "flow", "lift", "drag", "jet", "gas", "air"]
+
+
+def text(number: int, words: int = 4) -> str:
+    return " ".join(WORDS[(number * 7 + place * (number + 3)) % len(WORDS)] for place in range(words))
+
+
+PAIRS = [(text(number), text(number + 1 + number % 3), number % 6) for number in range(24)]
+LABELLED = [(f"{WORDS[number % 2]} {text(number)}", "xy"[number % 2]) for number in range(24)]
+FILES = {
+    "pairs.tsv": "sentence1\tsentence2\tscore\n" + "".join(f"{a}\t{b}\t{score}\n" for a, b, score in PAIRS),
+    "same.jsonl": "".join(json.dumps({"a": a, "b": b, "label": int(score > 3)}) + "\n" for a, b, score in PAIRS),
+    "topics.csv": "text,label\n" + "".join(f"{one},{label}\n" for one, label in LABELLED),
+    "again.jsonl": "".join(
+        json.dumps({"query": a, "positive": [b], "negative": [text(number + 5) for number in range(3)]}) + "\n"
+        for a, b, _ in PAIRS[:6]
+    ),
+    "other.csv": "sentence1,sentence2\n" + "".join(f"{a},{a} air\n" for a, _, _ in PAIRS[:8]),
+}
+TASKS = """
+tasks:
+  - {name: pairs, type: sts, data: pairs.tsv}
+  - {name: same, type: pair_classification, data: same.jsonl, columns: {sentence1: a, sentence2: b}}
+  - {name: topics, type: classification, data: topics.csv, train: topics.csv}
+  - {name: groups, type: clustering, data: topics.csv}
+  - {name: again, type: reranking, data: again.jsonl}
+  - {name: other, type: bitext, data: other.csv}
+"""
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory):
+    return add_modules(save_bert(tmp_path_factory.mktemp("quality") / "model"))
+
+
+@pytest.fixture
+def tasks(tmp_path):
+    for name, content in FILES.items():
+        (tmp_path / name).write_text(content)
+    (tmp_path / "tasks.yaml").write_text(TASKS)
+    return tmp_path / "tasks.yaml"
+
+
+@pytest.fixture
+def quality(model, capfd):
+    """quality(*words) -> exit code, QUA lines, what was said."""
+
+    def run(*words: object):
+        code = main(["quality", "--platform", "cpu", "--model_name", str(model), "--threads", "1", *map(str, words)])
+        out, err = capfd.readouterr()
+        found = [lines.parse_line(text, ("QUA",)) for text in out.splitlines()]
+        return code, [line.data for line in found if lines.is_json(line, "QUA")], err
+
+    return run
+
+
+def test_every_type_has_a_score_with_its_interval(quality, tasks):
+    code, found, err = quality("--tasks", tasks)
+    assert code == 0 and [one["type"] for one in found] == list(METRICS)
+    for one in found:
+        low, high = one["interval"]
+        assert low <= one["score"] <= high and one["metric"] == METRICS[one["type"]]
+    assert "v_measure" in err and "95% interval" in err  # the table
+
+
+def test_the_same_configuration_changes_nothing_and_another_is_held_against_it(quality, tasks):
+    code, found, _ = quality("--tasks", tasks, "--vs", "--threads 1", "--vs", "--pooling cls")
+    assert code == 0
+    same = [one for one in found if one["variant"] == "B"]
+    assert [(one["change"], one["change_interval"]) for one in same] == [(0.0, [0.0, 0.0])] * 6
+    first = {one["task"]: one["score"] for one in found if one["variant"] == "A"}
+    other = {one["task"]: one for one in found if one["variant"] == "C"}
+    assert all(one["change"] == one["score"] - first[name] for name, one in other.items())
+    low, high = other["pairs"]["change_interval"]
+    assert low < other["pairs"]["change"] < high
+
+
+def test_scores_are_those_of_mteb(quality, model, tasks):
+    """MTEB's evaluators on sentence-transformers' vectors of the same items."""
+    library = pytest.importorskip("sentence_transformers")
+    from scipy.stats import spearmanr
+    from sklearn.metrics import average_precision_score
+
+    theirs = library.SentenceTransformer(str(model), device="cpu")
+    one, other = (theirs.encode([pair[side] for pair in PAIRS]) for side in (0, 1))
+    products = theirs.similarity_pairwise(one, other).numpy()
+    _, found, _ = quality("--tasks", tasks)
+    scores = {line["task"]: line["score"] for line in found}
+    wanted = [score for _, _, score in PAIRS]
+    assert scores["pairs"] == pytest.approx(spearmanr(products, wanted).statistic, abs=1e-6)
+    labels = [int(score > 3) for score in wanted]
+    assert scores["same"] == pytest.approx(average_precision_score(labels, products), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("tasks.yaml", "type: sts", "type: stz"), "type stz: unknown; did you mean sts"),
+        (("tasks.yaml", "name: pairs, ", "nam: pairs, "), "unknown key 'nam'; did you mean name"),
+        (("tasks.yaml", "train: topics.csv", "columns: {}"), "train: name the file to learn from"),
+        (("tasks.yaml", "pairs.tsv", "gone.tsv"), "gone.tsv: "),
+        (("tasks.yaml", TASKS, "tasks: []"), "holds no task"),
+        (("tasks.yaml", "name: same", "name: pairs"), "two tasks are called pairs"),
+        (("pairs.tsv", "score\n", "scor\n"), "pairs.tsv, line 2: no score; did you mean scor"),
+        (("pairs.tsv", FILES["pairs.tsv"], "sentence1\tsentence2\tscore\n"), "pairs.tsv: holds no item"),
+        (("pairs.tsv", "\t5\n", "\tnan\n"), "score 'nan' is not a finite number"),
+        (("same.jsonl", '"label": 1', '"label": 2'), "label 2 is not 0 or 1"),
+        (("same.jsonl", '"label": 1', '"label": 0'), "all labels are 0"),
+        (("topics.csv", ",y\n", ",x\n"), "the training file has one label"),
+        (("topics.csv", "text,label\n", "text,label\nonce,z\n"), "the labels z are seen once"),
+        (("again.jsonl", '"positive": [', '"positive": [1, '), "positive is no list of texts"),
+    ],
+)  # fmt: skip
+def test_bad_tasks_are_one_line(quality, tasks, change, said):
+    file, old, new = change
+    path = tasks.parent / file
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new))
+    code, found, err = quality("--tasks", tasks)
+    assert (code, found) == (2, []) and said in err and len(err.splitlines()) == 1, err
+
+
+def test_all_scores_alike(quality, tasks):
+    path = tasks.parent / "pairs.tsv"
+    path.write_text("sentence1\tsentence2\tscore\na\tb\t1\nc\td\t1\n")
+    assert "all scores are 1; there is no order" in quality("--tasks", tasks)[2]
+
+
+def test_a_name_that_no_task_has(quality):
+    code, _, err = quality("--tasks", "STSBenchmrk")
+    assert code == 2 and "--tasks STSBenchmrk: is no task of MTEB" in err
+
+
+def test_a_task_of_pictures(quality):
+    code, _, err = quality("--tasks", "CIFAR10Clustering")
+    assert code == 2 and "is of image; this encoder takes text alone" in err

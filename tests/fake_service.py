@@ -1,0 +1,68 @@
+"""A fake: `fmbench serve` with faults on request. `python -m tests.fake_service --corrupt 500 -- --platform null ...`.
+
+What is a fault is drawn by the count of requests, so that a run of a known number meets it.
+"""
+
+import argparse
+import dataclasses
+import os
+import sys
+import time
+
+import numpy as np
+
+from fmbench.console import run_main
+from fmbench.drivers.serve.arguments import parse
+from fmbench.drivers.serve.serve import serve
+
+
+class FakeEngine:
+    """Another engine, whose answers go wrong."""
+
+    def __init__(self, engine, given):
+        self._engine, self._given, self._count, self._vectors = engine, given, 0, 0
+        self.limit, self.max_length = engine.limit, engine.max_length
+
+    @property
+    def waiting(self):
+        return self._engine.waiting
+
+    async def answer(self, texts, role, cut):
+        self._count += 1
+        if self._count == self._given.die:
+            os._exit(1)
+        if self._count == self._given.stall_at:
+            time.sleep(self._given.stall)  # the whole server stands still
+        found = await self._engine.answer(texts, role, cut)
+        vectors = np.array(found.vectors)
+        if self._given.swap and len(vectors) > 1:
+            vectors[[0, 1]] = vectors[[1, 0]]
+        if self._given.nan and self._count % self._given.nan == 0:
+            vectors[0, 0] = np.nan
+        if self._given.longer:
+            vectors *= 2
+        for place in range(len(vectors)):
+            self._vectors += 1
+            if self._given.corrupt and self._vectors % self._given.corrupt == 0:
+                vectors[place] = np.roll(vectors[place], 7)
+        return dataclasses.replace(found, vectors=vectors)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name in ("corrupt", "nan", "die", "stall_at"):
+        parser.add_argument(f"--{name}", type=int, default=0)
+    parser.add_argument("--stall", type=float, default=0.0)
+    for name in ("swap", "longer"):
+        parser.add_argument(f"--{name}", action="store_true")
+    place = sys.argv.index("--")
+    given = parser.parse_args(sys.argv[1:place])
+
+    def wrap(served):
+        return dataclasses.replace(served, engine=FakeEngine(served.engine, given))
+
+    return run_main("fake service", lambda: serve(parse(sys.argv[place + 1 :]), wrap))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
