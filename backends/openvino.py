@@ -48,7 +48,7 @@ class OpenvinoBackend(Backend):
     install = "pip install 'fmbench[openvino]'"
     distributions = ("torch", "openvino")
     always_compiles = True
-    padding_step = 16
+    pads_one = True
     yields = True
 
     @classmethod

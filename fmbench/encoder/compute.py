@@ -224,15 +224,16 @@ class Compute:
 
     def _batches(self, tokens: Tokens, budget: int) -> Iterator[Batch]:
         """Yield the batches of a chunk. One text alone is one row where shapes are fixed and there may be several."""
-        import numpy as np
+        for batch in batches(tokens.lengths, budget, self._lengths):
+            alone = len(tokens.lengths) == 1 and not self._platform.single_shape
+            yield replace(batch, rows=1, length=self._length_alone(batch.length)) if alone else batch
 
-        lengths, step = tokens.lengths, self._platform.padding_step
-        if step > 1 and not self._lengths:  # no further than the model has positions
-            most = max(self._recipe.max_length(role) or sys.maxsize for role in ROLES)
-            lengths = np.minimum(-(-lengths // step) * step, most)
-        for batch in batches(lengths, budget, self._lengths):
-            alone = len(lengths) == 1 and not self._platform.single_shape
-            yield replace(batch, rows=1) if alone else batch
+    def _length_alone(self, length: int) -> int:
+        """Return to how many tokens one text is padded, which no position of the model is beyond."""
+        if self._lengths or not self._platform.pads_one:
+            return length
+        step = self._platform.length_step
+        return min(-(-length // step) * step, max(self._recipe.max_length(role) or sys.maxsize for role in ROLES))
 
     @contextlib.contextmanager
     def _inference(self) -> Iterator[None]:
