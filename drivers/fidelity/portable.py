@@ -26,7 +26,7 @@ Named = Iterator[Any]  # (artifact's name, tensor or ranking), as a probe yields
 BUILT = {
     "cpu_capability": r"usage: (\S+)", "mkl": r"Math Kernel Library Version ([\d.]+)", "onednn": r"MKL-DNN v([\d.]+)",
 }  # fmt: skip
-DENSE = ("intermediate.dense", "output.dense")
+DENSE, SAFE = ("intermediate.dense", "output.dense"), {"trust_remote_code": False}
 MIXED: dict[str, Any] = {"device_type": "cpu", "dtype": torch.bfloat16}
 
 
@@ -37,14 +37,9 @@ class Model:
         torch.set_num_threads(job["threads"])
         torch.manual_seed(seed)
         self.job, self.seed = job, seed
-        config = transformers.AutoConfig.from_pretrained(
-            job["model"], attn_implementation=job["attention"], trust_remote_code=False
-        )
-        self.module = (
-            getattr(transformers, job["model_class"])
-            .from_pretrained(job["model"], config=config, trust_remote_code=False)
-            .eval()
-        )
+        config = transformers.AutoConfig.from_pretrained(job["model"], attn_implementation=job["attention"], **SAFE)
+        build = getattr(transformers, job["model_class"]).from_pretrained
+        self.module = build(job["model"], config=config, **SAFE).eval()
         self.rules = {role: tokenizers.Tokenizer.from_str(rules) for role, rules in job["rules"].items()}
         size = job["dimensions"]
         self.head = torch.randn(size, config.hidden_size, generator=self.generator()) / size**0.5
