@@ -22,8 +22,8 @@ NOTE = (
     "not shown says that there were too few queries to tell. front: no candidate is both faster and better."
 )
 BUSY = (
-    "Beside other work ({}): the ratios hold for that. Candidates whose threads wait for each other lose the most by it, "
-    "and who left may be the faster one on a quiet machine."
+    "Beside other work ({}): the ratios hold for that. Candidates whose threads wait for each other lose the most by "
+    "it, and who left may be the faster one on a quiet machine."
 )
 PACKAGES = ("torch", "transformers", "sentence-transformers", "onnxruntime", "openvino", "nncf", "torchao")
 HEADER = (
