@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 
 ABSOLUTE = 1  # TFD_TIMER_ABSTIME
+LIBC = ctypes.CDLL(None)
 
 
 class Timer:
@@ -45,7 +46,7 @@ class Timer:
 
     def _set(self, moment: float) -> None:
         seconds, rest = divmod(max(1, round(moment * 1e9)), 1_000_000_000)
-        ctypes.CDLL(None).timerfd_settime(self._descriptor, ABSOLUTE, struct.pack("4l", 0, 0, seconds, rest), None)
+        LIBC.timerfd_settime(self._descriptor, ABSOLUTE, struct.pack("4l", 0, 0, seconds, rest), None)
 
     def _ring(self) -> None:
         """Wake everybody whose moment has come."""
@@ -62,10 +63,11 @@ class Timer:
 def timer() -> Iterator[Timer]:
     """Yield a timer of the running loop."""
     loop = asyncio.get_running_loop()
-    if sys.platform != "linux":
+    linux = sys.platform == "linux"
+    descriptor = LIBC.timerfd_create(time.CLOCK_MONOTONIC, os.O_NONBLOCK | os.O_CLOEXEC) if linux else -1
+    if descriptor < 0:
         yield Timer(loop, None)
         return
-    descriptor = ctypes.CDLL(None).timerfd_create(time.CLOCK_MONOTONIC, os.O_NONBLOCK | os.O_CLOEXEC)
     made = Timer(loop, descriptor)
     loop.add_reader(descriptor, made._ring)
     try:

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     import numpy as np
 
 SHARES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99}
-LATE = 0.01  # of p50: a client that is later than that measures itself
 BATCHES, FEWEST = 50, 200  # of the search for a steady state
 CHUNK = 1000  # requests a line
 NEVER = 1e15  # milliseconds of a request that failed

@@ -110,6 +110,7 @@ def run_row(said: Row, answers: Row | None, row: Row) -> dict[str, Any]:
     """Return what the row of a run has besides what any row of its log has."""
     return {
         "timestamp": said.get("start"),
+        "variant": how(said),
         "batch": said["inputs_per_request"],
         "itl": (said.get("latency_ms") or {}).get("p50"),
         "thp": said.get("texts_per_second"),
@@ -127,6 +128,7 @@ def limit_row(said: Row) -> dict[str, Any]:
     inputs, rate = said["inputs_per_request"], said.get("rate")
     section = {**dict.fromkeys((*SETTING, *FIGURES)), "scenario": "slo", "inputs_per_request": inputs, "answers": None}
     return {
+        "variant": f"p99 within {said['slo_ms']:g} ms",
         "batch": inputs,
         "thp": None if rate is None else rate * inputs,
         "load": {**section, "limit": {key: said.get(key) for key in LIMITS}},
@@ -164,7 +166,7 @@ class Load(Workload):
                 yield Result(
                     {**row, **run_row(said, answers.get(said["run"]), row), "doubt": doubt},
                     source,
-                    [1000 * value for one in requests for value in one.data["latency_us"]],
+                    [1000 * value for value in every(requests) if value < NEVER],
                 )
             elif line.kind == "SLO":
                 yield Result({**row, **limit_row(said)}, source)

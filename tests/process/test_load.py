@@ -85,3 +85,8 @@ def test_it_is_in_the_gauges_and_the_record(process, script):
     assert gauges.count("\nfmbench_load_latency_p99_seconds{") == 4
     (record,) = json.loads(script("process", "--path", LOG, "--records").stdout)
     assert {figure["key"] for figure in record["figures"]} == {"load_p99_ms", "load_texts_per_second"}
+
+
+def test_runs_are_compared_with_those_of_the_same_load(script):
+    same = script("fmbench", "compare", LOG, LOG)
+    assert same.returncode == 0 and all(f"closed {clients}" in same.stdout for clients in (1, 2)), same.stderr

@@ -7,6 +7,7 @@ from pathlib import Path
 
 FEWER = {  # than alone: minutes, not hours
     "damaged_fields": ("1", "1000"),
+    "load": ("--runs", "3", "--requests", "100000", "--seconds", "15"),
     "sweep": ("--kills", "30", "--cells", "60"),
     "store_at_once": ("--rounds", "1", "--readers", "10"),
 }
