@@ -48,6 +48,7 @@ class OpenvinoBackend(Backend):
     install = "pip install 'fmbench[openvino]'"
     distributions = ("torch", "openvino")
     always_compiles = True
+    pads_one = True
     yields = True
 
     @classmethod

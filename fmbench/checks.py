@@ -44,7 +44,7 @@ def check_encoder(arguments: Arguments, recipe: Recipe, table: bool = False) -> 
     `table` is as `EncoderPlan.of` takes it.
     """
     if named_folder(arguments).is_dir():
-        plan = EncoderPlan.of(arguments, recipe, table=table)
+        plan = EncoderPlan.of(arguments, recipe, table=table, late=True, sparse=table)
         return Checked(plan.platform, arguments, plan.model_facts)
     platform = backend.find(arguments.platform)
     platform.check(arguments)

@@ -45,7 +45,7 @@ ADAPTER = "adapter_config.json"
 PICKLED_WEIGHTS = ("pytorch_model.bin", "pytorch_model.bin.index.json")
 PROBE_SECONDS = 5.0
 # What a hub model's folder is read from, beside the weights that transformers fetches itself.
-HUB_FILES = ("*.json", "*/*.json", "*.txt", "*.model", "*.py", "[1-9]_*/*.safetensors")
+HUB_FILES = ("*.json", "*/*.json", "*.txt", "*.model", "*.py", "artifact.metadata", "[1-9]_*/*.safetensors")
 MOST_LAYERS = 10_000  # far beyond every model; one by one they are made before anything else could fail
 LAYERS = ("num_hidden_layers", "num_layers", "n_layer", "n_layers", "encoder_layers", "decoder_layers",
           "num_decoder_layers")  # fmt: skip

@@ -162,6 +162,7 @@ def prepare_retrieval(folder):
 
 def prepare_ms_marco(folder):
     """A tiny collection in the files of MS MARCO's passage ranking."""
+    pytest.importorskip("bm25s")
     prepare_retrieval(folder)
     source, target = folder / "data" / "scifact", folder / "msmarco"
     target.mkdir()

@@ -56,7 +56,7 @@ def check(argv: Sequence[str]) -> Checked:
     arguments = parse([*argv, *more])
     planned, _ = candidates.plan(arguments, texts.read(arguments).calibration)
     first = planned[0].plan()
-    return Checked(first.platform, replace(first.arguments, given=arguments.given), more=more)
+    return Checked(first.platform, replace(first.arguments, given=arguments.given), first.model_facts, more)
 
 
 def choose(arguments: ChooseArguments, stdout: TextIO | None = None) -> int:

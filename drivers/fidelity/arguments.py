@@ -92,6 +92,8 @@ class CaptureArguments(Arguments):
     colbert: Path | None = None
     a: Path | None = None
     b: Path | None = None
+    ranking: Path | None = None
+    index: bool = False
 
     def subject(self) -> Subject:
         """Read the texts, and warn where most judgements are of others. Raises UsageError."""
@@ -165,9 +167,9 @@ def add_probes(group: "argparse._ActionsContainer") -> None:
     )  # fmt: skip
 
 
-def add_capture(parser: Parser, name: str, help_text: str) -> None:
+def add_capture(parser: Parser, name: str, help_text: str, **words: Any) -> None:
     """Add the folder of a capture."""
-    parser.add_argument(name, metavar=name.upper(), type=Path, help=help_text)
+    parser.add_argument(name, metavar=name.upper(), type=Path, help=help_text, **words)
 
 
 def one(group: "argparse._ActionsContainer", name: str, **words: Any) -> None:

@@ -10,14 +10,15 @@ from fmbench.console import run_main, warn
 from fmbench.encoder import Encoder, EncoderPlan
 from fmbench.errors import UsageError
 
-from .arguments import add_capture, build_parser, parse
+from . import index_bisect
+from .arguments import add_capture, add_subject_arguments, build_parser, check_subject, parse
 from .comparison import in_order, model_changes
-from .difference import Difference, Tolerance, Verdict, difference
+from .difference import Difference, Verdict, between
 from .layers import INPUTS, label, leaves, watch
-from .manifest import DTYPES, ArtifactError
+from .manifest import ArtifactError
 from .reader import ArtifactReader
 from .records import WHOLE, difference_record, fid, write_facts
-from .session import fingerprint, opaque
+from .session import Session, fingerprint, opaque
 
 if TYPE_CHECKING:
     import torch
@@ -133,17 +134,6 @@ def dtypes_of(model: "torch.nn.Module") -> str:
     return ",".join(sorted({str(parameter.dtype).removeprefix("torch.") for parameter in model.parameters()}))
 
 
-def between(old: "torch.Tensor", mine: "torch.Tensor") -> Difference:
-    """Return how a tensor of B differs from A's."""
-    one, other = old.detach().cpu(), mine.detach().cpu().contiguous()
-    one, other = (part.reshape(1) if part.dim() == 0 else part for part in (one, other))
-    dtypes = (str(one.dtype).removeprefix("torch."), str(other.dtype).removeprefix("torch."))
-    if one.shape == other.shape:
-        return difference(iter([one]), iter([other]), tuple(one.shape), dtypes)
-    tolerance = Tolerance.between(DTYPES[dtypes[0]], DTYPES[dtypes[1]])
-    return Difference("shape", dtypes, (tuple(one.shape), tuple(other.shape)), tolerance)
-
-
 PROGRAM = "fmbench fidelity bisect"
 EPILOG = """\
 how it works:
@@ -151,12 +141,16 @@ how it works:
   leaf module gets the input that it had in A, and what it makes of it is compared with A's output, which then takes
   the place of its own. So every difference is the module's own, and not one that an earlier module handed on. Code
   between modules (residual sums, the attention's products) is named by the module that it feeds.
+  With --index, A has the probe `index`: it is built again, once with nothing of A, then with A's embeddings (the probes
+  `token_vectors` and `normalised`), its sample of them, and its centroids in place of this run's. Where all later parts
+  are then equal, the cause lies upstream of what was put in, else downstream.
   The log goes to standard output, and what `fmbench show` makes of it to stderr.
 
 examples:
   fmbench fidelity capture --platform cpu --model_name models/minilm --texts texts.txt --probes modules --out before
   (upgrade torch)
   fmbench fidelity bisect before --platform cpu --model_name models/minilm
+  fmbench fidelity bisect before --index --platform cpu --model_name models/minilm --texts texts.txt
 """
 
 
@@ -168,12 +162,24 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run(argv: Sequence[str]) -> int:
     """Substitute, and say what was found."""
     parser = build_parser(PROGRAM, "Name the first module whose output differs from a capture's, input alike.", EPILOG)
-    add_capture(parser, "a", "folder of a capture with the probe `modules`")
+    add_capture(parser, "a", "folder of a capture with the probe `modules`, or with `index`")
+    parser.add_argument("--index", action="store_true", help="the steps of building an index, not the modules")
+    add_subject_arguments(parser)
     arguments = parse(parser, argv)
     if arguments.a is None:
         raise UsageError("name the capture A")
     reader = ArtifactReader(arguments.a)
-    plan = EncoderPlan.of(arguments, arguments.recipe)
+    plan = EncoderPlan.of(arguments, arguments.recipe, late=True)
+    if arguments.index:
+        check_subject(arguments)
+        subject = arguments.subject()
+        index_bisect.check(reader, subject, arguments.seed)
+        with session.open_with_tables("fidelity", arguments) as opened:
+            context = Session(arguments, plan, subject, opened, "bisect").context
+            index_bisect.bisect_index(context, reader, opened.log, reader.folder.resolve().name)
+        return 0
+    if arguments.texts is not None or arguments.dataset is not None:
+        raise UsageError("--texts and --dataset go with --index; modules run on the texts that A holds")
     hidden = opaque(plan)
     if hidden is not None:
         raise UsageError("; ".join(hidden))

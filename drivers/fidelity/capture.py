@@ -53,7 +53,7 @@ def run(argv: Sequence[str]) -> int:
     probes = choose_probes(arguments)
     check_free(folder_of(arguments))
     subject = arguments.subject()
-    plan = EncoderPlan.of(arguments, arguments.recipe)
+    plan = EncoderPlan.of(arguments, arguments.recipe, late=True)
     probes = visible_probes(plan, probes, arguments.probes is not None)
     with session.open_with_tables("fidelity", arguments) as run:
         capture(Session(arguments, plan, subject, run, "capture"), probes, arguments, run.log)

@@ -17,6 +17,8 @@ from fmbench.session import LogWriter
 
 from .arguments import names
 from .comparison import Comparison, Row, check_comparable, failures
+from .plaid import PlaidIndex, is_index
+from .plaid import write_comparison as write_index_comparison
 from .reader import ArtifactReader
 from .records import names_of, write_comparison, write_facts
 
@@ -36,6 +38,9 @@ what is compared:
   missing    in one of the two captures
 
   NaN is equal to NaN in the same place. Every file is checked against its sha256.
+
+  Two folders that colbert-ai's indexer wrote (PLAID) are compared file by file: which have the same shapes, which the
+  same values, by the tolerances above and by those of torch.allclose.
 
 exit codes:
   0 done, 1 what --fail-on names was found, 2 the command line or a capture is wrong, or the two are not comparable
@@ -60,6 +65,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run(argv: Sequence[str]) -> int:
     """Compare what the command line names; return 1 where --fail-on says so."""
     arguments = build_parser().parse_known(argv)
+    indexes = [is_index(folder) for folder in (arguments.a, arguments.b)]
+    if any(indexes):
+        return run_indexes(arguments, indexes)
     a, b = (ArtifactReader(folder, arguments.probes) for folder in (arguments.a, arguments.b))
     for reader in (a, b):
         if not reader.manifest.complete:
@@ -80,7 +88,28 @@ def run(argv: Sequence[str]) -> int:
         code = 0
         if arguments.html is not None:
             code = log.tell("process", "--format", "html", "--out", str(arguments.html), "--path")
-    return code or guard(found, arguments.fail_on)
+    return code or guard(found.rows, arguments.fail_on)
+
+
+def run_indexes(arguments: argparse.Namespace, indexes: Sequence[bool]) -> int:
+    """Compare two PLAID indexes; return 1 where --fail-on says so. Raises UsageError where one side is none."""
+    folders = (arguments.a, arguments.b)
+    other = next((folder for folder, index in zip(folders, indexes, strict=True) if not index), None)
+    if other is not None:
+        raise UsageError(f"{other}: is no PLAID index, as the other side is; compare two of a kind")
+    if arguments.probes or arguments.html is not None or arguments.fail_on == "ranking":
+        raise UsageError("of two PLAID indexes files are compared: leave out --probes, --html and --fail-on ranking")
+    a, b = (PlaidIndex(folder) for folder in folders)
+    progress = Progress()
+    with session.open_with_tables("fidelity") as opened:
+        opened.begin()
+        opened.log.write(lines.JsonLine("ENV", {"task": "compare"}))
+        rows = write_index_comparison(
+            opened.log, a, b, names_of(*folders), arguments.atol, arguments.rtol,
+            lambda row: progress.show(f"{row.artifact.label} {row.verdict}"),
+        )  # fmt: skip
+        progress.clear()
+    return guard(rows, arguments.fail_on)
 
 
 def check(argv: Sequence[str]) -> Checked:
@@ -107,13 +136,13 @@ def compare_sides(
         progress.clear()
 
 
-def guard(found: Comparison, what: str | None) -> int:
+def guard(rows: Sequence[Row], what: str | None) -> int:
     """Return 1 where --fail-on names what was found, and say so; else 0."""
-    failed = failures(found.rows, what) if what else []
+    failed = failures(rows, what) if what else []
     if failed:
         others = f" and {len(failed) - 1} more" if len(failed) > 1 else ""
         warn(f"--fail-on {what}: {failed[0].artifact.label} is {failed[0].verdict}{others}")
-    if what == "ranking" and all(row.artifact.kind != "ranking" for row in found.rows):
+    if what == "ranking" and all(row.artifact.kind != "ranking" for row in rows):
         raise UsageError("--fail-on ranking: the captures hold no ranking (probe `search`)")
     return int(bool(failed))
 
@@ -127,8 +156,8 @@ def build_parser() -> Parser:
         description="Compare two captures, artifact by artifact, and say what changed first.",
         epilog=EPILOG,
     )
-    parser.add_argument("a", metavar="A", type=Path, help="folder of a capture")
-    parser.add_argument("b", metavar="B", type=Path, help="folder of the capture that came after")
+    parser.add_argument("a", metavar="A", type=Path, help="folder of a capture, or of a PLAID index")
+    parser.add_argument("b", metavar="B", type=Path, help="folder of the capture, or index, that came after")
     parser.add_argument(
         "--probes", type=names, metavar="NAME,...", help="compare these alone, where a capture lacks others"
     )

@@ -4,29 +4,20 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from fmbench.encoder import CHUNK, Encoder
+from fmbench.encoder import CHUNK
 from fmbench.encoder.batches import Batch, batches
+from fmbench.encoder.late import LateEncoder
 from fmbench.encoder.pooling import pool
 from fmbench.encoder.recipe import Role
-from fmbench.encoder.tokens import Tokens
+from fmbench.search.maxsim import TokenVectors
 
 from .arguments import Subject
-from .late_interaction import Head, augment, skipped_ids
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
-
-
-@dataclass(frozen=True)
-class TokenVectors:
-    """The vectors of all passages' tokens, float16 (t, d), on disk; passage i has rows starts[i] to starts[i + 1]."""
-
-    vectors: "np.ndarray"
-    starts: "torch.Tensor"
 
 
 @dataclass
@@ -37,10 +28,9 @@ class Context:
     give the same shapes on every platform.
     """
 
-    encoder: Encoder
+    encoder: LateEncoder
     subject: Subject
     seed: int
-    head: Head
     budget: int = 1024
     shared: dict[str, Any] = field(default_factory=dict)  # what one probe leaves for a later one
 
@@ -111,7 +101,7 @@ class Context:
 
     @property
     def token_vectors(self) -> TokenVectors:
-        """The vectors of all passages' tokens, special ones included and punctuation not, of length 1."""
+        """The vectors of all passages' tokens, float16 and on disk; which tokens have one is the encoder's to say."""
         return self._passages[1]
 
     @cached_property
@@ -120,9 +110,9 @@ class Context:
         import numpy as np
         import torch
 
-        lengths = torch.from_numpy(self._kept_lengths())
-        starts = torch.cat([torch.zeros(1, dtype=torch.int64), lengths.cumsum(0)])
-        shape = (max(1, int(starts[-1])), len(self.head.weight))
+        lengths = self._kept_lengths()
+        starts = np.concatenate([[0], np.cumsum(lengths)])
+        shape = (max(1, int(starts[-1])), self.encoder.dimension)
         with tempfile.TemporaryFile() as file:  # the mapping keeps it
             vectors = np.memmap(file, dtype=np.float16, mode="w+", shape=shape)
         pooled = torch.empty(len(lengths), self.hidden_size * len(self.encoder.recipe.pooling or ()))
@@ -136,44 +126,33 @@ class Context:
         return pooled, TokenVectors(vectors[: int(starts[-1])], starts)
 
     def project(self, hidden: "torch.Tensor") -> "torch.Tensor":
-        """Return the token vectors of hidden states: through the head, of length 1."""
-        from torch.nn.functional import normalize
-
-        return normalize(self.head.project(hidden), dim=-1)
+        """Return the token vectors of hidden states."""
+        return self.encoder.project(hidden)
 
     def kept(self, inputs: "dict[str, torch.Tensor]") -> "torch.Tensor":
         """Return which tokens of a batch have a vector: neither padding nor punctuation. On the host."""
         import torch
 
-        return inputs["attention_mask"].bool() & ~torch.isin(inputs["input_ids"], self.skipped)
-
-    @cached_property
-    def skipped(self) -> "torch.Tensor":
-        """The ids of punctuation."""
-        import torch
-
-        return torch.tensor(skipped_ids(self.encoder.tokenizer), dtype=torch.int64)
+        skipped = torch.from_numpy(self.encoder.skipped)
+        return inputs["attention_mask"].bool() & ~torch.isin(inputs["input_ids"], skipped)
 
     def query_vectors(self) -> "Iterator[torch.Tensor]":
-        """Yield each query's token vectors, float32 (query length, d), filled up with mask tokens, on the host."""
-        import torch
+        """Yield each query's token vectors, float32 (query length, d), on the host; each query is a batch."""
+        import numpy as np
 
-        tokens = self.encoder.tokenise(self.texts("query"), "query")
-        length = min(self.head.query_length, self.encoder.recipe.query_max_length or self.head.query_length)
-        for start, end in pairwise(tokens.starts.tolist()):
-            ids = torch.tensor([augment(tokens.ids[start:end].tolist(), length, self.encoder.tokenizer)])
-            hidden = self.encoder.hidden_states({"input_ids": ids, "attention_mask": torch.ones_like(ids)})
-            yield self.project(hidden)[0].to("cpu", torch.float32)
+        tokens = self.encoder.late_tokens(self.encoder.tokenise(self.texts("query"), "query"), "query")
+        for place, length in enumerate(tokens.lengths.tolist()):
+            inputs = self.encoder.inputs(tokens, Batch(np.array([place]), length, 1))
+            yield self.project(self.encoder.hidden_states(inputs))[0].cpu()
 
     def _kept_lengths(self) -> "np.ndarray":
         """Return how many tokens of each passage have a vector."""
         import numpy as np
 
-        skipped = self.skipped.numpy()
         parts = [np.zeros(0, np.int64)]
         for start in range(0, len(self.subject.passages), CHUNK):
-            tokens: Tokens = self.encoder.tokenise(self.subject.passages[start : start + CHUNK])
-            kept = np.concatenate([[0], np.cumsum(~np.isin(tokens.ids, skipped))])
+            tokens = self.encoder.tokenise(self.subject.passages[start : start + CHUNK])
+            kept = np.concatenate([[0], np.cumsum(~np.isin(tokens.ids, self.encoder.skipped))])
             parts.append(np.diff(kept[tokens.starts]))
         return np.concatenate(parts)
 

@@ -97,6 +97,17 @@ def difference(
     return tally.result()
 
 
+def between(a: "torch.Tensor", b: "torch.Tensor", atol: float | None = None, rtol: float | None = None) -> Difference:
+    """Return how tensor `b` differs from `a`, both whole and wherever they are."""
+    one, other = (part.detach().cpu().contiguous() for part in (a, b))
+    one, other = (part.reshape(1) if part.dim() == 0 else part for part in (one, other))
+    dtypes = (str(one.dtype).removeprefix("torch."), str(other.dtype).removeprefix("torch."))
+    if one.shape == other.shape:
+        return difference(iter([one]), iter([other]), tuple(one.shape), dtypes, atol=atol, rtol=rtol)
+    tolerance = Tolerance.between(DTYPES[dtypes[0]], DTYPES[dtypes[1]], atol, rtol)
+    return Difference("shape", dtypes, (tuple(one.shape), tuple(other.shape)), tolerance)
+
+
 @dataclass
 class Tally:
     """What has been seen of two tensors so far."""

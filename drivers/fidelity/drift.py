@@ -234,3 +234,15 @@ def query_drift(
 def largest_change(a: Mapping[str, float], b: Mapping[str, float]) -> float:
     """Return by how much a score changed at most, of the documents that both lists have."""
     return max((abs(a[name] - b[name]) for name in a.keys() & b.keys() if a[name] != b[name]), default=0.0)
+
+
+def swap_drifts(
+    own_a: Run, swapped: Run, own_b: Run, qrels: Qrels | None = None, queries: int | None = None, seed: int = 0
+) -> dict[str, Drift]:
+    """Return the whole change from A to B, and its two parts.
+
+    `swapped` is what B's code finds in A's index. From `own_a` to it only the code of the search changed; from it to
+    `own_b` only the index. The two changes of a metric add up to the whole one; numbers of different ids do not.
+    """
+    steps = {"both": (own_a, own_b), "search": (own_a, swapped), "index": (swapped, own_b)}
+    return {part: drift(*sides, qrels, queries=queries, seed=seed) for part, sides in steps.items()}

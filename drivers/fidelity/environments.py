@@ -29,7 +29,7 @@ from fmbench.whole_file import cut, whole_file
 
 from .arguments import Subject
 from .comparison import model_changes
-from .late_interaction import head_digest
+from .late_interaction import head_digest, late_of
 from .manifest import Manifest, read_manifest
 
 READY = "fmbench-ready.json"
@@ -228,7 +228,8 @@ class Present:
         known = manifest.fingerprint
         now = {
             **facts.software_facts(), **host.host_facts(), "variables": facts.variables(),
-            "packages": versions(known.get("packages", {})), "head_digest": head_digest(self.colbert),
+            "packages": versions(known.get("packages", {})),
+            "head_digest": head_digest(late_of(self.plan.folder, self.colbert)),
         }  # fmt: skip
         then = {key: known[key] for key in now.keys() & known.keys()}
         return [facts.said_of(name, *pair) for name, pair in facts.differences(then, now).items()]

@@ -6,9 +6,9 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from fmbench.search.faiss_engine import load_faiss
+from fmbench.search.maxsim import best_of_texts, max_sim
 
 from .context import Context
-from .late_interaction import best_of_texts, max_sim
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,21 +47,25 @@ NAMES = (
 )  # fmt: skip
 
 
-def build(vectors: "np.ndarray", starts: "torch.Tensor", seed: int) -> ResidualIndex:
+def build(
+    vectors: "np.ndarray", starts: "torch.Tensor", seed: int, given: "Mapping[str, torch.Tensor] | None" = None
+) -> ResidualIndex:
     """Build the index of vectors (t, d), of length 1 each; text i has rows starts[i] to starts[i + 1].
 
-    `vectors` may be memory-mapped. Raises UsageError where faiss is missing.
+    `vectors` may be memory-mapped. A `sample` and `centroids` that are `given` take the place of those that would be
+    computed. Raises UsageError where faiss is missing.
     """
     import torch
 
-    index = ResidualIndex({"starts": starts})
-    rows = torch.randperm(len(vectors), generator=torch.Generator().manual_seed(seed))
+    index = ResidualIndex({"starts": starts, **(given or {})})
     count = centroid_count(len(vectors))
-    chosen = rows[: SAMPLE * count].sort().values.numpy()
-    sample = torch.from_numpy(vectors[chosen]).float()
-    index.parts["sample"] = sample
-    index.parts["centroids"] = cluster(sample, count, seed)
-    add_buckets(index, sample)
+    if "sample" not in index.parts:
+        rows = torch.randperm(len(vectors), generator=torch.Generator().manual_seed(seed))
+        chosen = rows[: SAMPLE * count].sort().values.numpy()
+        index.parts["sample"] = torch.from_numpy(vectors[chosen]).float()
+    if "centroids" not in index.parts:
+        index.parts["centroids"] = cluster(index["sample"], count, seed)
+    add_buckets(index, index["sample"])
     pieces = list(compress(index, vectors))
     index.parts["codes"] = torch.cat([codes for codes, _ in pieces])
     index.parts["residuals"] = torch.cat([residuals for _, residuals in pieces])
@@ -212,18 +216,21 @@ Best = Callable[["torch.Tensor"], "tuple[torch.Tensor, torch.Tensor]"]
 
 def index_of(context: Context, kind: str) -> ResidualIndex:
     """Return an index, built once a capture."""
-    import torch
-
     key = f"index {kind}"
     if key not in context.shared:
-        if kind == "tokens":
-            vectors, starts = context.token_vectors.vectors, context.token_vectors.starts
-        else:
-            vectors = context.normalised("passage").cpu().numpy()
-            starts = torch.arange(len(vectors) + 1)
-        context.shared[key] = build(vectors, starts, context.seed)
+        context.shared[key] = build(*vectors_of(context, kind), context.seed)
     found: ResidualIndex = context.shared[key]
     return found
+
+
+def vectors_of(context: Context, kind: str) -> "tuple[np.ndarray, torch.Tensor]":
+    """Return the vectors (t, d) that an index is of, and where each passage's begin."""
+    import torch
+
+    if kind == "tokens":
+        return context.token_vectors.vectors, torch.from_numpy(context.token_vectors.starts)
+    vectors = context.normalised("passage").cpu().numpy()
+    return vectors, torch.arange(len(vectors) + 1)
 
 
 def queries_of(context: Context, kind: str) -> "Iterator[torch.Tensor]":
@@ -248,8 +255,8 @@ def rank_exactly(context: Context, kind: str) -> Ranking:
 
     def by_tokens(query: "torch.Tensor") -> "tuple[torch.Tensor, torch.Tensor]":
         scores = []
-        for first in range(0, len(found.starts) - 1, BLOCK):
-            starts = found.starts[first : first + BLOCK + 1]
+        for first in range(0, len(found), BLOCK):
+            starts = torch.from_numpy(found.starts[first : first + BLOCK + 1])
             tokens = torch.from_numpy(found.vectors[int(starts[0]) : int(starts[-1])]).float()
             scores.append(max_sim(query, tokens, starts - starts[0]))
         return best(torch.cat(scores))

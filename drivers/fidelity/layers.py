@@ -1,6 +1,7 @@
 """Looking inside a model: its layers, its leaf modules call by call, and late interaction step by step."""
 
 import contextlib
+import copy
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -200,15 +201,18 @@ EIGHT = tuple(f"{SENTENCE} {'It does so again. ' * count}".strip() for count in 
 
 def steps(context: Context, texts: list[str]) -> "Iterator[tuple[str, torch.Tensor]]":
     """Yield the layers of a batch of texts, and what the head makes of the last one."""
-    from torch.nn.functional import linear, normalize
+    from torch.nn.functional import normalize
+
+    from fmbench.encoder.network import UnitLength
 
     inputs = context.one_batch(texts)
     mask = inputs["attention_mask"].bool()
     found = layer_by_layer(context.model, context.place(inputs), mask)
     yield from found
-    last = found[-1][1]
-    weight = context.head.weight.to(last.device)
-    projected = linear(last, weight.to(last.dtype))
+    last = projected = found[-1][1]
+    for step in context.encoder.head.steps:
+        if not isinstance(step, UnitLength):
+            projected = copy.deepcopy(step).to(last.device, last.dtype)(projected)
     kept = context.kept(inputs)[mask].to(last.device)
     masked = projected * kept[:, None]
     yield "linear", projected

@@ -286,7 +286,7 @@ def checked(arguments: CaptureArguments, columns: Sequence[Column]) -> EncoderPl
     """
     if arguments.out is not None and arguments.out.exists() and not arguments.out.is_dir():
         raise UsageError(f"--out {arguments.out}: is a file; name a folder")
-    plan = EncoderPlan.of(arguments, arguments.recipe)
+    plan = EncoderPlan.of(arguments, arguments.recipe, late=True)
     if not any(column.environment.brings for column in columns):
         visible_probes(plan, choose_probes(arguments), arguments.probes is not None)
     older = [column.label for column in columns if column.environment.older]

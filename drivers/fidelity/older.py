@@ -19,7 +19,6 @@ from fmbench.errors import UsageError
 from .arguments import CaptureArguments, Subject
 from .context import Context
 from .environments import Environment
-from .late_interaction import DIMENSIONS, augment
 from .layers import EIGHT, SENTENCE
 from .manifest import FILE, QRELS, Manifest, check_id
 from .probe import Probe, available
@@ -41,7 +40,8 @@ def refusal(arguments: CaptureArguments, plan: EncoderPlan) -> str | None:
     given = {
         f"--probes {','.join(arguments.probes or ())}": not {*PROBES} & {*(arguments.probes or PROBES)},
         f"--platform {plan.platform.name}": not plan.platform.plain, "--compile": arguments.compile,
-        "--colbert": arguments.colbert is not None, "--weights random": arguments.weights == "random",
+        "--colbert": arguments.colbert is not None, "a late-interaction model": plan.folder.late is not None,
+        "--weights random": arguments.weights == "random",
         f"a model of the {plan.source.kind}": plan.source.kind != "folder",
         "--truncate_dim": recipe.truncate_dim is not None,
         "--include_prompt no": recipe.include_prompt is False,
@@ -100,27 +100,35 @@ class OlderCaptures:
     @cached_property
     def fingerprint(self) -> dict[str, Any]:
         """What this environment says of the model, the machine and the command line."""
-        return fingerprint_of(self.context, self.arguments)
+        return fingerprint_of(self.context)
 
     def job(self) -> dict[str, Any]:
         """Return what `portable.py` reads."""
         context, plan = self.context, self.plan
         encoder, recipe = context.encoder, context.encoder.recipe
-        tokenizer, head = encoder.tokenizer, context.head
+        tokenizer = encoder.tokenizer
         return {
             "model": plan.source.location, "model_class": self.arguments.model_class,
             "attention": encoder.facts["attention"], "threads": self.fingerprint["threads"],
             "probes": {name: dict(probe.options) for name, probe in self.probes.items()},
-            "rules": {role: encoder.rules(role) for role in ROLES},
+            "rules": {role: readable(encoder.rules(role)) for role in ROLES},
             "prompts": {role: recipe.prompt(role) or "" for role in ROLES},
-            "padding": tokenizer.pad_token_id or 0, "fill": augment([], 1, tokenizer)[0],
-            "skipped": context.skipped.tolist(), "dimensions": DIMENSIONS,
-            "query_length": min(head.query_length, recipe.query_max_length or head.query_length),
+            "padding": tokenizer.pad_token_id or 0, "fill": encoder.late.fill_id(tokenizer),
+            "skipped": encoder.skipped.tolist(), "dimensions": encoder.dimension,
+            "query_length": encoder.query_length,
             "pooling": list(recipe.pooling or ()), "normalisations": len(encoder.steps) + bool(recipe.normalise),
             "budget": context.budget, "chunk": CHUNK, "sentence": SENTENCE, "eight": list(EIGHT),
             "texts": {"passage": list(self.subject.passages), "query": list(self.subject.queries)},
             "ids": {"passage": checked(self.subject.ids), "query": checked(self.subject.query_ids)},
         }  # fmt: skip
+
+
+def readable(rules: str) -> str:
+    """Return a tokenizer's rules as its library of that time reads them too: a merge is one text, not a pair."""
+    found = json.loads(rules)
+    if "merges" in found["model"]:
+        found["model"]["merges"] = [one if isinstance(one, str) else " ".join(one) for one in found["model"]["merges"]]
+    return json.dumps(found)
 
 
 def checked(ids: Sequence[str]) -> list[str]:

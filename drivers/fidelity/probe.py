@@ -77,7 +77,7 @@ def available() -> tuple[dict[str, Probe], dict[str, plugins.Plugin], list[str]]
 # From the text to the ranking, then single operations: the order in which artifacts are compared.
 ORDER = (
     "tokens", "hidden", "modules", "bert", "amp_bert", "remove_dense", "lse", "pooled", "normalised", "batch",
-    "layer_norm", "norm", "sort", "subtract", "exact", "index", "search", "train",
+    "layer_norm", "norm", "sort", "subtract", "exact", "token_vectors", "index", "search", "train",
 )  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from .reader import ArtifactReader
 
 Names = tuple[str | None, str | None]  # of the reference, and of the variant that is held against it
 WHOLE = "comparison"
+PARTS = {"both": "index and search", "search": "search drift", "index": "index drift"}
 ACCEPTED = {"same_shape": ("equal", "close", "different"), "equal": ("equal",), "close": ("equal", "close")}
 
 
@@ -84,6 +85,12 @@ def drift_record(found: Drift) -> dict[str, Any]:
     record = asdict(found)
     metrics = {metric.pop("name"): metric for metric in record["metrics"]}
     return {**record, "metrics": metrics, "changed": len(found.changed), "changed_queries": record["changed"]}
+
+
+def write_parts(log: LogWriter, label: str, drifts: Mapping[str, Drift], names: Names) -> None:
+    """Say the drifts of a swap, by part; `label` is of the ranking."""
+    for part, change in drifts.items():
+        log.write(fid("swap", f"{label}: {PARTS[part]}", change.verdict, names, {"part": part, **drift_record(change)}))
 
 
 def comparison_line(found: Comparison, names: Names) -> lines.JsonLine:

@@ -3,13 +3,15 @@
 from typing import Any
 
 from fmbench import lines
+from fmbench.console import note
 from fmbench.encoder import Encoder, EncoderPlan
+from fmbench.encoder.late import LateEncoder
 from fmbench.session import Session as Run
 from fmbench.session import facts_of, run_facts
 
 from .arguments import CaptureArguments, Subject
 from .context import Context
-from .late_interaction import head_digest, random_head, read_head
+from .late_interaction import SeededHead, head_digest, late_of, seeded_head
 
 TIMED = "nothing"
 BUDGET = 1024  # tokens a batch: one for all platforms, because kernels are chosen by shape
@@ -26,28 +28,29 @@ class Session:
         start = clock.now()
         self.context = context_of(arguments, plan, subject)
         log.write(lines.Setup((clock.now() - start) / 1e9))
-        self.fingerprint = fingerprint_of(self.context, arguments)
+        self.fingerprint = fingerprint_of(self.context)
         run.describe({"task": task, "texts": subject.digest, **self.fingerprint})
 
 
 def context_of(arguments: CaptureArguments, plan: EncoderPlan, subject: Subject) -> Context:
     """Load the model. Raises UsageError and PlatformError."""
-    given = read_head(arguments.colbert) if arguments.colbert else None  # before the model, which takes longer
-    encoder = Encoder(plan)
+    if plan.folder.late is not None:
+        note("a late-interaction model pools nothing: one vector a text is the mean of its hidden states here")
+    encoder = LateEncoder(plan, late_of(plan.folder, arguments.colbert) or seeded_head(arguments.seed))
     encoder.module.eval()
-    size = encoder.hidden_size
-    head = given or random_head(size, arguments.seed)
-    head.check_size(size)
     budget = arguments.recipe.tokens_per_batch
-    return Context(encoder, subject, arguments.seed, head, budget if isinstance(budget, int) else BUDGET)
+    return Context(encoder, subject, arguments.seed, budget if isinstance(budget, int) else BUDGET)
 
 
-def fingerprint_of(context: Context, arguments: CaptureArguments) -> dict[str, Any]:
+def fingerprint_of(context: Context) -> dict[str, Any]:
     """Return what decides a capture besides texts and probes."""
+    late = context.encoder.late
+    seeded = isinstance(late, SeededHead)
     return {
         **fingerprint(context.encoder),
-        "head": context.head.origin,
-        "head_digest": head_digest(arguments.colbert),
+        "head": late.head_key() if seeded else "checkpoint",
+        "head_digest": head_digest(None if seeded else late),
+        "late_interaction": late.facts(),
         "tokens_per_batch": context.budget,
     }
 

@@ -2,22 +2,23 @@
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from fmbench import session
-from fmbench.collection.qrels import Qrels
 from fmbench.console import run_main, warn
 from fmbench.encoder import EncoderPlan
 from fmbench.errors import UsageError
 from fmbench.facts import LATER
-from fmbench.ranking.order import Run
 from fmbench.session import LogWriter
 
-from .arguments import add_capture, add_subject_arguments, build_parser, check_subject, parse
+from . import plaid_search
+from .arguments import add_capture, add_subject_arguments, build_parser, check_subject, one, parse
 from .comparison import check_comparable, model_changes
-from .drift import Drift, drift
+from .drift import swap_drifts
 from .indexes import KINDS, NAMES, ResidualIndex, rank_in
+from .plaid import is_index
 from .reader import ArtifactReader
-from .records import drift_record, fid, names_of, write_facts
+from .records import names_of, write_facts, write_parts
 from .session import Session
 
 PROGRAM = "fmbench fidelity swap"
@@ -25,13 +26,17 @@ EPILOG = """\
 how it works:
   A and B are captures with the probes `index` and `search`; run this by the build that made B. It searches A's index
   with B's code. From A's ranking to that one only the search changed; from that one to B's only the index.
+  Or they are PLAID indexes, which this environment's colbert-ai searches (--model_name is its checkpoint). What A's own
+  build finds in A comes from a file that the same command, without B, writes there.
   The log goes to standard output, and what `fmbench show` makes of it to stderr.
 
-example:
+examples:
   fmbench fidelity swap before after --platform cpu --model_name models/minilm --dataset data/scifact
+  fmbench fidelity swap index-2.4 --ranking 2.4.tsv --platform cpu --model_name models/colbert --dataset data/scifact
+  fmbench fidelity swap index-2.4 index-2.5 --ranking 2.4.tsv --platform cpu --model_name models/colbert \\
+      --dataset data/scifact
 """
 PROBES = ("index", "search")
-PARTS = {"both": "index and search", "search": "search drift", "index": "index drift"}
 SAME = ("packages", "dtype", "platform", "device", "compile", "options", "head", *LATER)
 
 
@@ -43,10 +48,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run(argv: Sequence[str]) -> int:
     """Search A's index, and say what drifted."""
     parser = build_parser(PROGRAM, "Search A's index with this code, and say what drifted: index or search.", EPILOG)
-    add_capture(parser, "a", "folder of a capture with the probes `index` and `search`")
-    add_capture(parser, "b", "folder of the capture that this build made")
+    add_capture(parser, "a", "folder of a capture with the probes `index` and `search`, or of a PLAID index")
+    add_capture(parser, "b", "folder of the capture, or index, that this build made", nargs="?")
+    one(
+        parser, "--ranking", type=Path, metavar="FILE",
+        help="of PLAID indexes: what A's own build finds in A; it writes the file where B is left out",
+    )  # fmt: skip
     add_subject_arguments(parser)
     arguments = parse(parser, argv, check_subject)
+    if arguments.a is not None and is_index(arguments.a):
+        with session.open_with_tables("fidelity", arguments) as opened:
+            plaid_search.swap(arguments, opened)
+        return 0
     if arguments.a is None or arguments.b is None:
         raise UsageError("name the captures A and B")
     a, b = (ArtifactReader(folder, PROBES) for folder in (arguments.a, arguments.b))
@@ -57,7 +70,7 @@ def run(argv: Sequence[str]) -> int:
     if arguments.seed != b.manifest.seed:
         raise UsageError(f"--seed {arguments.seed}: {b.folder} was captured with --seed {b.manifest.seed}")
     with session.open_with_tables("fidelity", arguments) as opened:
-        this = Session(arguments, EncoderPlan.of(arguments, arguments.recipe), subject, opened, "swap")
+        this = Session(arguments, EncoderPlan.of(arguments, arguments.recipe, late=True), subject, opened, "swap")
         warn_of_another_build(this, b)
         write_drifts(this, a, b, names_of(arguments.a, arguments.b), opened.log)
     return 0
@@ -74,9 +87,7 @@ def write_drifts(
         found = rank_in(session.context, kind, index_in(a, kind))
         own_a, own_b = (reader.run(reader.find(label)) for reader in (a, b))
         drifts = swap_drifts(own_a, found, own_b, b.qrels(), queries=b.manifest.queries, seed=b.manifest.seed)
-        for part, change in drifts.items():
-            said = {"part": part, **drift_record(change)}
-            log.write(fid("swap", f"{label}: {PARTS[part]}", change.verdict, names, said))
+        write_parts(log, label, drifts, names)
 
 
 def warn_of_another_build(session: Session, b: ArtifactReader) -> None:
@@ -93,15 +104,3 @@ def index_in(reader: ArtifactReader, kind: str) -> ResidualIndex:
     """Return a capture's index, its checksums checked; the sample is only for building."""
     names = [name for name in NAMES if name != "sample"]
     return ResidualIndex({name: reader.tensor(reader.find(f"index/{kind}.{name}")) for name in names})
-
-
-def swap_drifts(
-    own_a: Run, swapped: Run, own_b: Run, qrels: Qrels | None = None, queries: int | None = None, seed: int = 0
-) -> dict[str, Drift]:
-    """Return the whole change from A to B, and its two parts.
-
-    `swapped` is what B's code finds in A's index. From `own_a` to it only the code of the search changed; from it to
-    `own_b` only the index. The two changes of a metric add up to the whole one; numbers of different ids do not.
-    """
-    steps = {"both": (own_a, own_b), "search": (own_a, swapped), "index": (swapped, own_b)}
-    return {part: drift(*sides, qrels, queries=queries, seed=seed) for part, sides in steps.items()}

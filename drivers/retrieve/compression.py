@@ -40,7 +40,7 @@ class CompressedSearch:
         return bool(self.retrieval.similarity == "cosine")
 
     def results(self) -> Iterator[tuple[dict[str, Any], TopK]]:
-        """Yield, for each compression, what a VEC line says but for quality, and the ranking on every rank.
+        """Yield, for each compression, what a CODE line says but for quality, and the ranking on every rank.
 
         The whole float32 vectors come first: what the others are held against.
         """
@@ -158,7 +158,7 @@ def recall(reference: TopK, found: TopK) -> float | None:
 
 
 def quality(exact: Evaluation, found: Evaluation) -> dict[str, Any]:
-    """Return what a VEC line says of quality: means, and nDCG@10 beside the exact search's, paired over queries."""
+    """Return what a CODE line says of quality: means, and nDCG@10 beside the exact search's, paired over queries."""
     names = [name for name in found.names if name in COMPARED] or list(found.names[:1])
     means, intervals = found.means(), found.intervals
     said: dict[str, Any] = {

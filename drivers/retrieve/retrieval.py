@@ -11,6 +11,7 @@ from fmbench.distributed import Group, measured_weights
 from fmbench.embeddings import Embeddings, open_or_encode
 from fmbench.encoder import CHUNK, STAGES, Encoder, EncoderPlan, Role, Timings
 from fmbench.encoder.folder import TABLE
+from fmbench.encoder.late import LateEncoder
 from fmbench.encoder.static import StaticEncoder
 from fmbench.measure import Clock
 from fmbench.search import measure_latency
@@ -32,6 +33,7 @@ class Retrieval:
     log: LogWriter
     clock: Clock
     group: Group
+    sparse: bool = False  # whether vectors have a number a word
     _weights: list[float] | None = None
 
     @classmethod
@@ -40,7 +42,7 @@ class Retrieval:
         run.begin()
         run.log.banner("RUNTIME")
         start = run.clock.now()
-        encoder = StaticEncoder(plan) if plan.folder.kind == TABLE else Encoder(plan)
+        encoder = encoder_of(plan)
         seconds = (run.clock.now() - start) / 1e9
         shared = run_facts(arguments, plan.platform.distributions, TIMED)
         ranks = {"ranks": group.world_size} if group.world_size > 1 else {}
@@ -48,7 +50,7 @@ class Retrieval:
         run.log.write(lines.Setup(seconds))
         if group.rank == 0:
             note_precision(plan.platform, encoder.facts)
-        found = cls(arguments, encoder, run.log, run.clock, group)
+        found = cls(arguments, encoder, run.log, run.clock, group, plan.folder.sparse is not None)
         run.log.write(lines.JsonLine("ENV", {**encoder.facts, **found.recipe_facts(), "prompts": plan.prompt_names}))
         return found
 
@@ -156,3 +158,10 @@ class Retrieval:
             for name in ("tokenise", *STAGES[1:])
         }
         return {"latency_ms": latency, "latency_stages_ms": stages}
+
+
+def encoder_of(plan: EncoderPlan) -> Encoder:
+    """Load the encoder that a model's folder asks for. Raises UsageError and PlatformError."""
+    if plan.folder.late is not None:
+        return LateEncoder(plan)
+    return StaticEncoder(plan) if plan.folder.kind == TABLE else Encoder(plan)

@@ -1,6 +1,6 @@
 """The search of one data set: vectors in, top k and a SEARCH line out."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from fmbench import lines
 from fmbench.collection import Dataset
@@ -19,12 +19,14 @@ INDEX_BYTES = 8_000_000_000  # beyond, single queries are not timed: all vectors
 class Searched:
     """A data set whose queries are encoded, and whose corpus is encoded before the search or while it goes on."""
 
+    nonzeros: float | None = None  # of a sparse vector
+
     def __init__(self, retrieval: Retrieval, dataset: Dataset, precompute: bool) -> None:
         """Encode the queries, and the corpus where its vectors are to be there before the search."""
         self._retrieval, self._dataset = retrieval, dataset
         self._rows = retrieval.arguments.per_device_matmul_batch_size
         self._engine = choose_engine(retrieval.encoder.platform, retrieval.encoder.dimension, rows=self._rows)
-        self.similarity = retrieval.similarity
+        self.engine, self.similarity = self._engine.name, retrieval.similarity
         self.queries = retrieval.embed(dataset.queries, "query", dataset.name)
         self.documents = retrieval.embed(dataset.corpus, "passage", dataset.name) if precompute else None
 
@@ -47,17 +49,10 @@ class Searched:
 
     def top(self, k: int, query_ids: Sequence[str] | None = None) -> TopK:
         """Return the k best documents of every query, or of some, on every rank, and print what that took."""
-        ids, vectors = self.queries.ids, self.queries.as_array()
-        if query_ids is not None:
-            places = {name: place for place, name in enumerate(ids)}
-            ids, vectors = list(query_ids), vectors[[places[name] for name in query_ids]]
         clock = self._retrieval.clock
         blocks = Stopwatch(self.blocks(), clock)
         start = clock.now()
-        found = search(
-            vectors, ids, blocks, k, self.similarity, engine=self._engine,
-            ignore_identical_ids=self._retrieval.arguments.ignore_identical_ids,
-        )  # fmt: skip
+        found = self._find(blocks, k, query_ids)
         merged = merge_topk(self._retrieval.group, found, k, broadcast=True)
         seconds = (clock.now() - start - blocks.nanoseconds) / 1e9
         if self.documents is None:
@@ -66,8 +61,19 @@ class Searched:
             self._retrieval.write_encoding(
                 self._dataset.name, "passage", start, work, budget.tokens if budget else None, {"latency_ms": None}
             )
-        self._write(len(ids), k, seconds)
+        self._write(len(found.query_ids), k, seconds)
         return found if merged is None else merged
+
+    def _find(self, blocks: Iterable[Block], k: int, query_ids: Sequence[str] | None) -> TopK:
+        """Return the k best documents of some blocks, of every query or of some."""
+        ids, vectors = self.queries.ids, self.queries.as_array()
+        if query_ids is not None:
+            places = {name: place for place, name in enumerate(ids)}
+            ids, vectors = list(query_ids), vectors[[places[name] for name in query_ids]]
+        return search(
+            vectors, ids, blocks, k, self.similarity, engine=self._engine,
+            ignore_identical_ids=self._retrieval.arguments.ignore_identical_ids,
+        )  # fmt: skip
 
     def _write(self, queries: int, k: int, seconds: float) -> None:
         self._retrieval.log.write(lines.JsonLine("SEARCH", {
@@ -77,10 +83,11 @@ class Searched:
             "k": k,
             "similarity": self.similarity,
             "ignore_identical_ids": self._retrieval.arguments.ignore_identical_ids,
-            "engine": self._engine.name,
+            "engine": self.engine,
             "seconds": round(seconds, 6),
             "queries_per_second": round(queries / seconds, 3) if seconds else None,
             "latency_ms": self._latency(k),
+            **({} if self.nonzeros is None else {"nonzeros_per_document": round(self.nonzeros, 3)}),
         }))  # fmt: skip
 
     def _latency(self, k: int) -> dict[str, float] | None:

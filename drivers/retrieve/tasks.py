@@ -14,6 +14,7 @@ from fmbench.distributed import Group
 from fmbench.distributed.environment import read_launch, said_once, with_device
 from fmbench.distributed.local import share_of_threads, start_ranks
 from fmbench.encoder import CHUNK, EncoderPlan
+from fmbench.encoder.late import LateEncoder
 from fmbench.errors import UsageError
 from fmbench.ranking.evaluation import Evaluation
 from fmbench.ranking.measures import evaluate as judge
@@ -27,9 +28,11 @@ from .arguments import RetrieveArguments, parse_arguments
 from .compression import CompressedSearch, check_compression, quality
 from .data import check_all, open_datasets
 from .files import check_files, folder_of, output_folder, say_written, write_json, write_rankings
+from .late import LateSearched, check_late
 from .mining import Scores, mined_from, pair_scores, rules_of
 from .retrieval import Retrieval
 from .searching import Searched
+from .sparse import SparseSearched, check_sparse
 
 Work = Callable[[Retrieval, Dataset], None]
 
@@ -84,8 +87,12 @@ def run_here(task: str, work: Work, argv: Sequence[str]) -> int:
         return start_ranks(arguments.processes, ["retrieve", task, *argv])
     spin_briefly()
     datasets = open_datasets(arguments)
-    plan = EncoderPlan.of(with_device(arguments, launch), arguments.recipe, table=True)
-    if task != "encode":
+    plan = EncoderPlan.of(with_device(arguments, launch), arguments.recipe, table=True, late=True, sparse=True)
+    if plan.folder.late is not None:
+        check_late(arguments, plan.folder.path)
+    elif plan.folder.sparse is not None:
+        check_sparse(arguments, plan.folder.path)
+    elif task != "encode":
         plan.similarity(arguments.similarity)
     check_files(arguments)
     with (
@@ -183,7 +190,7 @@ def write_quality(retrieval: Retrieval, dataset: Dataset, top: TopK, found: Eval
 
 
 def compress(retrieval: Retrieval, dataset: Dataset, found: Searched, top: TopK, exact: Evaluation | None) -> None:
-    """Search the vectors compressed as the command line asks, and print a VEC line each. Every rank takes part."""
+    """Search the vectors compressed as the command line asks, and print a CODE line each. Every rank takes part."""
     arguments = retrieval.arguments
     if not arguments.compress or found.documents is None:
         return
@@ -192,7 +199,7 @@ def compress(retrieval: Retrieval, dataset: Dataset, found: Searched, top: TopK,
             continue
         judgement = judged(ranking.run(), dataset, arguments) if exact is not None else None
         row |= quality(exact, judgement) if exact is not None and judgement is not None else {}
-        retrieval.log.write(lines.JsonLine("VEC", {"dataset": dataset.name, **row}))
+        retrieval.log.write(lines.JsonLine("CODE", {"dataset": dataset.name, **row}))
         if arguments.output_dir is not None:
             write_rankings(arguments, dataset, ranking, vectors_named(row))
 
@@ -262,6 +269,10 @@ def mine_dataset(retrieval: Retrieval, dataset: Dataset) -> None:
 def searched(retrieval: Retrieval, dataset: Dataset) -> Searched:
     """Return a data set to search: encoded before, where a cache or the command line asks for it, else meanwhile."""
     arguments = retrieval.arguments
+    if isinstance(retrieval.encoder, LateEncoder):
+        return LateSearched(retrieval, dataset)
+    if retrieval.sparse:
+        return SparseSearched(retrieval, dataset)
     again = arguments.special_docids is not None or bool(arguments.compress)  # the vectors are read more than once
     before = arguments.precompute_corpus_embs or arguments.encoding_cache_dir is not None or again
     return Searched(retrieval, dataset, before)

@@ -1,6 +1,7 @@
 """One chunk's tokens through the device: batches, forward, pooling, further modules, and back in order."""
 
 import contextlib
+import sys
 import threading
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -97,7 +98,8 @@ class Compute:
         said = recipe.tokens_per_batch
         fixed = Budget(said, GIVEN) if isinstance(said, int) else Budget(platform.tokens_per_batch, DEFAULT)
         self.budgets: dict[Role, Budget] = {} if said == AUTO else dict.fromkeys(ROLES, fixed)
-        self.dimension = self._dimension(loaded)
+        config = loaded.config.get_text_config()
+        self.dimension = self._dimension(config.vocab_size if plan.folder.sparse else config.hidden_size)
         self._forward = platform.prepare(loaded, arguments)
         self._watch = CompilationWatch()
         if arguments.compile or platform.always_compiles:
@@ -105,11 +107,11 @@ class Compute:
         self._warm: set[tuple[int, int] | bool] = set()
         self._lock = threading.Lock()
 
-    def _dimension(self, loaded: Any) -> int:
-        """Return how many numbers a vector has, told from the sizes of the model and the modules."""
+    def _dimension(self, width: int) -> int:
+        """Return how many numbers a vector has, told from those that the model has a token, and the modules."""
         import torch
 
-        size = loaded.config.get_text_config().hidden_size * len(self._modes)
+        size = width * len(self._modes)
         try:
             found = int(self._finish(torch.zeros(1, size)).shape[1])
         except RuntimeError as error:
@@ -192,7 +194,7 @@ class Compute:
         for batch in left[:1]:
             self._ready(tokens, batch, excluded, timings)
         start = time.perf_counter()
-        if streams := self._platform.streams(count) if left else []:
+        if streams := self._platform.streams(count) if left and count > 1 else []:
             timings.took("open", time.perf_counter() - start)
             yield from self._side_by_side(tokens, left, excluded, timings, streams)
         else:
@@ -224,7 +226,14 @@ class Compute:
         """Yield the batches of a chunk. One text alone is one row where shapes are fixed and there may be several."""
         for batch in batches(tokens.lengths, budget, self._lengths):
             alone = len(tokens.lengths) == 1 and not self._platform.single_shape
-            yield replace(batch, rows=1) if alone else batch
+            yield replace(batch, rows=1, length=self._length_alone(batch.length)) if alone else batch
+
+    def _length_alone(self, length: int) -> int:
+        """Return to how many tokens one text is padded, which no position of the model is beyond."""
+        if self._lengths or not self._platform.pads_one:
+            return length
+        step = self._platform.length_step
+        return min(-(-length // step) * step, max(self._recipe.max_length(role) or sys.maxsize for role in ROLES))
 
     @contextlib.contextmanager
     def _inference(self) -> Iterator[None]:
@@ -300,7 +309,8 @@ def fetch(pooled: list[Pooled], result: "np.ndarray", timings: Timings, kept: Ke
         return
     with timings.stage("pool"):
         positions = np.concatenate([batch.positions for batch, _ in pooled])
-        result[positions] = torch.cat([vectors for _, vectors in pooled]).cpu().numpy()
+        whole = torch.cat([vectors for _, vectors in pooled]) if len(pooled) > 1 else pooled[0][1]
+        result[positions] = whole.cpu().numpy()
         pooled.clear()
     if kept:
         with timings.phase("write"):

@@ -2,7 +2,7 @@
 
 import copy
 import dataclasses
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fmbench import host, model, torch_settings
@@ -16,7 +16,7 @@ from .budget import Budget
 from .compute import Compute, Kept, collate, fixed_lengths, hidden_states
 from .loading import identity, load
 from .plan import EncoderPlan
-from .recipe import ROLES, Recipe, Role
+from .recipe import POOLINGS, ROLES, Recipe, Role
 from .steps import Normalise
 from .threads import ahead
 from .timings import Timings
@@ -52,16 +52,13 @@ class Encoder:
         arguments = plan.arguments.evaluated()
         torch_settings.check_compile(arguments.options["compile"])
         torch_settings.Settings([(arguments.options, arguments.threads)]).activate(0)
-        tokenizer, loaded, limit = load(plan, arguments)
+        tokenizer, loaded, limit = load(plan, arguments, pooler=plan.folder.late is None)
         self.recipe = resolved(plan, tokenizer, limit)
-        self._tokenizers = {
-            role: Tokenizer(tokenizer, self.recipe.prompt(role) or "", self.recipe.max_length(role)) for role in ROLES
-        }
+        self._tokenizers = {role: self._tokenizer(tokenizer, role) for role in ROLES}
         drops = (Normalise,) if self.recipe.normalise is False else ()
         steps = [step for step in plan.folder.steps if not isinstance(step, drops)]
         lengths = fixed_lengths(plan, limit, arguments, self.recipe)
-        computed = UnpaddedCompute if loaded.config._attn_implementation == UNPADDED else Compute
-        self._compute = computed(plan, loaded, arguments, self.recipe, steps, tokenizer, lengths)
+        self._compute = self._compute_class(loaded)(plan, loaded, arguments, self.recipe, steps, tokenizer, lengths)
         self.arguments = arguments
         self.steps = tuple(steps)  # what the folder's further modules do with pooled vectors
         self.platform = plan.platform
@@ -79,6 +76,17 @@ class Encoder:
     def load(cls, arguments: Arguments, recipe: Recipe | None = None) -> "Encoder":
         """Check a command line and load its model. Raises UsageError and PlatformError."""
         return cls(EncoderPlan.of(arguments, recipe))
+
+    def _tokenizer(self, tokenizer: Any, role: Role) -> Tokenizer:
+        """Return what makes tokens of a role's texts."""
+        return Tokenizer(tokenizer, self.recipe.prompt(role) or "", self.recipe.max_length(role))
+
+    def _compute_class(self, loaded: Any) -> Callable[..., Compute]:
+        """Return what makes vectors of tokens."""
+        unpadded = loaded.config._attn_implementation == UNPADDED
+        if unpadded and self.recipe.pooling and self.recipe.pooling[0] not in POOLINGS:
+            raise UsageError(f"--model:attn_implementation {UNPADDED}: is not for sparse models; take sdpa")
+        return UnpaddedCompute if unpadded else Compute
 
     def with_prompt(self, prompt: str) -> "Encoder":
         """Return this encoder, its model and timings shared, with one prompt before all texts. Raises UsageError."""
@@ -221,7 +229,7 @@ def check_finite(vectors: "np.ndarray", texts: Sequence[str]) -> None:
     """Raise BadVectorError for the first vector that holds NaN or infinity."""
     import numpy as np
 
-    bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
-    if len(bad):
-        position = int(bad[0])
+    finite = np.isfinite(vectors)
+    if not finite.all():
+        position = int(np.flatnonzero(~finite.all(axis=1))[0])
         raise BadVectorError(position, repr(texts[position][:40]))

@@ -6,7 +6,7 @@ What sentence-transformers refuses is refused; what it assumes without a word is
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fmbench.console import note, warn
 from fmbench.errors import UsageError
@@ -14,7 +14,11 @@ from fmbench.json_file import JsonFile, read_optional, read_required
 from fmbench.sentence_folder import LIBRARY, MODULES, ROOT, TRANSFORMER_CONFIGS, Module, check_inside, listed
 
 from .recipe import POOLINGS, ROLES, Recipe, Role
+from .sparse import Splade
 from .steps import Step, read_dense, read_layer_norm, read_normalise
+
+if TYPE_CHECKING:
+    from .late_folder import LateInteraction
 
 # What is asked of the transformers library beside what a folder's files say: only said, never done.
 NOT_TAKEN_OVER = ("model_kwargs", "model_args", "config_kwargs", "config_args", "processing_kwargs")
@@ -34,6 +38,9 @@ POOLING_SIZES = ("embedding_dimension", "word_embedding_dimension")
 # folder has none, so that neither its default prompt nor `passage` or `corpus` is ever theirs.
 PROMPT_NAMES: dict[Role, str] = {"query": "query", "passage": "document"}
 TRANSFORMER, TABLE, RECURRENT = "Transformer", "StaticEmbedding", "RecurrentModule"  # what a folder begins with
+MASKED = "MLMTransformer"  # a Transformer that does FILL_MASK, as earlier versions wrote it
+FEATURES, FILL_MASK = "feature-extraction", "fill-mask"  # what a Transformer does
+OUTPUTS = {FEATURES: "last_hidden_state", FILL_MASK: "logits"}
 OURS = "fmbench.sentence_module.RecurrentModule"
 OWN_MODULES = (OURS, "fmbench.distill.sentence_module.RecurrentModule")  # the second in folders of earlier versions
 
@@ -42,7 +49,8 @@ OWN_MODULES = (OURS, "fmbench.distill.sentence_module.RecurrentModule")  # the s
 class Folder:
     """What a folder says. `kind` is its first module; `transformer` is where that, with its tokenizer, is below `path`.
 
-    `similarity` is as it is written there; `prompts` are all that are published, by name.
+    `similarity` is as it is written there; `prompts` are all that are published, by name; `late` is what makes a vector
+    a token, and `sparse` what makes one number a word, where that is what the model is for.
     """
 
     path: Path
@@ -56,6 +64,9 @@ class Folder:
     max_length: int | None = None
     lower_case: bool = False
     tokenizer_options: dict[str, Any] = field(default_factory=dict)
+    late: "LateInteraction | None" = None
+    logits: bool = False  # whether the first module hands out those of words, not hidden states
+    sparse: Splade | None = None
 
     @property
     def first(self) -> Path:
@@ -113,18 +124,33 @@ def assembled(path: Path, modules: Sequence[Module], query_side: bool) -> Folder
         if position == 0:
             folder.kind, folder.transformer = module.name, module.path.removeprefix(".")
         reader(folder, path / module.path)
+    if folder.kind == TRANSFORMER and folder.logits != (folder.sparse is not None):
+        raise UsageError(f"{path}/{MODULES}: a masked language model and SpladePooling belong together")
     if folder.kind == TRANSFORMER and folder.recipe.pooling is None:
         raise UsageError(f"{path}/{MODULES}: no Pooling module says how tokens become a text's vector")
     return folder
 
 
 def add_transformer(folder: Folder, path: Path) -> None:
-    """Take over maximum length, lower case and what the tokenizer is to be told."""
+    """Take over what a Transformer module says, where it makes nothing but tokens to be pooled."""
+    config = transformer_config(path)
+    if config.object("query_expansion").values:
+        raise UsageError(f"{path}: query_expansion is of late interaction; only a MultiVectorEncoder has use for it")
+    take_transformer(folder, config)
+
+
+def transformer_config(path: Path) -> JsonFile:
+    """Return the settings of a Transformer module; none where it has no file, which is said."""
     config = next((found for found in (read_optional(path / name) for name in TRANSFORMER_CONFIGS) if found.values),
                   None)  # fmt: skip
     if config is None:
         config = JsonFile(path / TRANSFORMER_CONFIGS[0], {})
         warn(f"{config.path} is missing; the maximum length is assumed to be that of tokenizer and model")
+    return config
+
+
+def take_transformer(folder: Folder, config: JsonFile) -> None:
+    """Take over maximum lengths, lower case and what the tokenizer is to be told."""
     config.check_keys(TRANSFORMER_KEYS)
     folder.max_length = config.count("max_seq_length")
     folder.lower_case = bool(config.flag("do_lower_case"))
@@ -132,24 +158,39 @@ def add_transformer(folder: Folder, path: Path) -> None:
     folder.tokenizer_options = {key: value for key, value in options.items() if key != "trust_remote_code"}
     if "model_max_length" in options:
         folder.max_length = None  # what the tokenizer is told goes before
-    check_transformer(config, path)
+    folder.logits = check_transformer(config, config.path.parent) == FILL_MASK
     folder.recipe = Recipe(
         query_max_length=config.count("query_length"), passage_max_length=config.count("document_length")
     )
 
 
-def check_transformer(config: JsonFile, path: Path) -> None:
-    """Refuse what makes more than one vector a text out of it, and say what is not taken over."""
-    task = config.text("transformer_task") or "feature-extraction"
+def check_transformer(config: JsonFile, path: Path) -> str:
+    """Refuse what does not read plain text, say what is not taken over, and return what the module does."""
+    task = config.text("transformer_task") or FEATURES
     modalities = config.object("modality_config")
-    outputs = modalities.object("text").texts("method_output_name") or ["last_hidden_state"]
-    plain = task == "feature-extraction" and "message" not in modalities.values
+    outputs = modalities.object("text").texts("method_output_name") or [OUTPUTS.get(task, "")]
+    plain = task in OUTPUTS and "message" not in modalities.values
     plain = plain and config.text("module_output_name") in (None, "token_embeddings")
-    if not plain or outputs != ["last_hidden_state"] or config.object("query_expansion").values:
+    if not plain or outputs != [OUTPUTS[task]]:
         raise UsageError(f"{path}: this kind of Transformer module is not supported; only one that reads plain text")
     for name in NOT_TAKEN_OVER:
         if config.object(name).values:
             warn(f"{path}: {name} {dict(config.object(name).values)} is not taken over; say it with --model:")
+    return task
+
+
+def add_masked(folder: Folder, path: Path) -> None:
+    """Take over what a module of earlier versions says, which is a masked language model by its name."""
+    add_transformer(folder, path)
+    folder.kind, folder.logits = TRANSFORMER, True
+
+
+def add_splade(folder: Folder, path: Path) -> None:
+    """Take over how logits become a sparse vector."""
+    if folder.recipe.pooling is not None:
+        raise UsageError(f"{folder.path}/{MODULES}: {path.name} is a second Pooling module, which is not supported")
+    folder.sparse = Splade.read(path)
+    folder.recipe = Recipe(pooling=(folder.sparse.name,), include_prompt=True).over(folder.recipe)
 
 
 def add_pooling(folder: Folder, path: Path) -> None:
@@ -192,12 +233,18 @@ def add_unit_length(folder: Folder, path: Path) -> None:
 
 
 def read_root(folder: Folder) -> None:
-    """Take over what config_sentence_transformers.json says of the whole model: prompts, dimensions, similarity."""
+    """Take over what config_sentence_transformers.json says of a whole model: dimensions, similarity, prompts."""
     config = read_optional(folder.path / ROOT)
     kind = config.text("model_type")
-    if kind not in (None, "SentenceTransformer"):
+    if kind not in (None, "SentenceTransformer" if folder.sparse is None else "SparseEncoder"):
         raise UsageError(f"{config.path}: is of a {kind}; only a SentenceTransformer makes one vector a text")
-    folder.similarity = config.text("similarity_fn_name") or "cosine"
+    folder.similarity = config.text("similarity_fn_name") or ("cosine" if folder.sparse is None else "dot")
+    folder.recipe = Recipe(truncate_dim=config.count("truncate_dim")).over(folder.recipe)
+    take_prompts(folder, config)
+
+
+def take_prompts(folder: Folder, config: JsonFile) -> None:
+    """Take over which texts stand before queries and passages."""
     prompts = config.object("prompts")
     folder.prompts = {name: prompts.text(name) or "" for name in prompts.values}
     folder.default_prompt = config.text("default_prompt_name")
@@ -207,7 +254,6 @@ def read_root(folder: Folder) -> None:
     prompted = Recipe(
         query_prompt=folder.prompts.get(PROMPT_NAMES["query"], ""),
         passage_prompt=folder.prompts.get(PROMPT_NAMES["passage"], ""),
-        truncate_dim=config.count("truncate_dim"),
     )
     folder.recipe = prompted.over(folder.recipe)
 
@@ -257,10 +303,11 @@ def warn_of_plain(path: Path, pooling: str | None) -> None:
 # By the class's name. A further kind of module is one more line.
 Reader = Callable[[Folder, Path], None]
 NOTHING: Reader = lambda folder, path: None  # noqa: E731 (does nothing when nothing is trained, or has no settings)
-FIRST: dict[str, Reader] = {TRANSFORMER: add_transformer, TABLE: NOTHING}
+FIRST: dict[str, Reader] = {TRANSFORMER: add_transformer, MASKED: add_masked, TABLE: NOTHING}
 BARE: dict[str, Reader] = {RECURRENT: NOTHING}
 AFTER_A_TRANSFORMER: dict[str, Reader] = {
     "Pooling": add_pooling,
+    "SpladePooling": add_splade,
     "Dense": add_step(read_dense),
     "LayerNorm": add_step(read_layer_norm),
     "Normalize": add_step(read_normalise),

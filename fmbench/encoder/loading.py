@@ -12,6 +12,7 @@ from fmbench.secrets import apart, masked_tree
 
 from . import tokens
 from .plan import EncoderPlan
+from .sparse import say_logits
 from .steps import Step
 from .tokens import load_tokenizer
 
@@ -29,6 +30,8 @@ def load(plan: EncoderPlan, arguments: Arguments, pooler: bool = True) -> tuple[
     """
     tokenizer = load_tokenizer(plan.folder, plan.source.trusted)
     loaded = model.load(plan.source, arguments, pooler)
+    if plan.folder.sparse is not None:
+        say_logits(loaded)
     limit = positions.maximum_length(loaded)
     check_padding(loaded, tokenizer.pad_token_id or 0)
     return tokenizer, loaded, limit

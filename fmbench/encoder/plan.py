@@ -2,19 +2,22 @@
 
 import dataclasses
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fmbench import backend
 from fmbench.backend import Backend
 from fmbench.errors import UsageError
 from fmbench.identity import identify
-from fmbench.options import Arguments
+from fmbench.options import MODEL_CLASS, Arguments
 from fmbench.sentence_folder import ROOT
 from fmbench.source import Source, locate, named_folder, snapshot
 
 from . import folder as folders
+from . import late_folder as late_folders
 from .folder import Folder
 from .recipe import POOLINGS, ROLES, Recipe, Role
+from .sparse import MODEL_CLASS as MASKED
 
 if TYPE_CHECKING:
     from fmbench.search import Similarity
@@ -32,11 +35,13 @@ class EncoderPlan:
 
     @classmethod
     def of(
-        cls, arguments: Arguments, recipe: Recipe | None = None, query_side: bool = False, table: bool = False
-    ) -> "EncoderPlan":
+        cls, arguments: Arguments, recipe: Recipe | None = None, query_side: bool = False, table: bool = False,
+        late: bool = False, sparse: bool = False,
+    ) -> "EncoderPlan":  # fmt: skip
         """Check a command line without importing torch. `query_side` is as `folder.read` takes it.
 
-        `table`: whether a table of token vectors will do, which has no network.
+        `table`: whether a table of token vectors will do, which has no network; `late`: whether a late-interaction
+        model, whose texts have a vector a token; `sparse`: whether one whose vectors have a number a word.
         Raises UsageError and PlatformError.
         """
         platform = backend.find(arguments.platform)
@@ -44,7 +49,7 @@ class EncoderPlan:
             raise UsageError(f"--platform {platform.name}: no model runs there, so there are no vectors")
         platform.check(arguments)
         path = named_folder(arguments)
-        folder = folders.read(path, query_side)
+        folder = late_folders.read(path) or folders.read(path, query_side)
         if folder is not None and folder.kind != folders.TRANSFORMER:
             if not (query_side or table):
                 raise UsageError(
@@ -60,12 +65,16 @@ class EncoderPlan:
             raise UsageError(f"{arguments.model_name}: the catalogue has no tokenizer; texts need a model's folder")
         if source.kind == "hub":
             path = snapshot(source.location, arguments)
-            folder = folders.read(path, query_side)
+            folder = late_folders.read(path) or folders.read(path, query_side)
         said = recipe or Recipe()
         check(said, source)
+        if folder is not None and folder.late is not None:
+            late_folders.check_use(said, path, late)
         if folder is None:
             folders.warn_of_plain(path, None if said.pooling else folders.assumed_pooling(source.config))
             folder = Folder(path)
+        if folder.sparse is not None:
+            arguments = as_masked(arguments, said, path, sparse)
         folders.say_prompts(folder, said)
         return cls(arguments, said, platform, source, folder)
 
@@ -96,6 +105,18 @@ class EncoderPlan:
             f"{self.folder.path / ROOT}: similarity_fn_name is {wanted}; the search knows "
             f"{' and '.join(SIMILARITIES)}: say one there, or with --similarity"
         )
+
+
+def as_masked(arguments: Arguments, said: Recipe, path: Path, usable: bool) -> Arguments:
+    """Return the arguments with a sparse model's class. Raises UsageError where none will do, or for a pooling."""
+    if not usable:
+        raise UsageError(f"{path}: is a sparse model, whose vectors have a number a word; `fmbench retrieve evaluate` "
+                         "and `search` take it")  # fmt: skip
+    for name in ("pooling", "truncate_dim", "normalise"):
+        if getattr(said, name) is not None:
+            raise UsageError(f"{path}: is a sparse model, which says itself how vectors are made; leave the recipe out")
+    known = arguments.model_class != MODEL_CLASS
+    return arguments if known else dataclasses.replace(arguments, model_class=MASKED)
 
 
 def check(recipe: Recipe, source: Source) -> None:

@@ -1,7 +1,11 @@
 """From one vector a token to one vector a text, on torch tensors, where the tensors are."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import product
 from typing import TYPE_CHECKING
+
+from .sparse import ACTIVATIONS, STRATEGIES, Splade, splade
 
 if TYPE_CHECKING:
     import torch
@@ -61,4 +65,7 @@ def rows(hidden: "torch.Tensor", positions: "torch.Tensor") -> "torch.Tensor":
     return hidden[torch.arange(len(hidden), device=hidden.device), positions]
 
 
-POOLERS = {"cls": first, "max": maximum, "mean": mean, "last": last}
+POOLERS: dict[str, Callable[..., "torch.Tensor"]] = {
+    "cls": first, "max": maximum, "mean": mean, "last": last,
+    **{how.name: partial(splade, how=how) for how in (Splade(*one) for one in product(STRATEGIES, ACTIVATIONS))},
+}  # fmt: skip

@@ -92,10 +92,10 @@ class LayerNorm:
         return ["layer norm", digest_of_files([weights_file(self.folder)])]
 
 
-def read_dense(folder: Path) -> Dense:
-    """Read a Dense module's folder. Raises UsageError for one that works on anything but the text's vector."""
+def read_dense(folder: Path, level: str = SENTENCE) -> Dense:
+    """Read a Dense module's folder. Raises UsageError for one that works on anything but vectors of this level."""
     config = read_required(folder / "config.json")
-    check_names(config)
+    check_names(config, level)
     config.note_keys(DENSE_KEYS)
     if "activation_function" not in config.values:
         warn(f"{config.path} names no activation_function; Tanh is assumed, as sentence-transformers does")
@@ -121,17 +121,17 @@ def read_layer_norm(folder: Path) -> LayerNorm:
     return LayerNorm(folder)
 
 
-def read_normalise(folder: Path) -> Normalise:
-    """Read a Normalize module's folder, which may be missing. Raises UsageError for one on anything but the vector."""
-    check_names(read_optional(folder / "config.json"))
+def read_normalise(folder: Path, level: str = SENTENCE) -> Normalise:
+    """Read a Normalize module's folder, which may be missing. Raises UsageError for one on vectors of another level."""
+    check_names(read_optional(folder / "config.json"), level)
     return Normalise()
 
 
-def check_names(config: JsonFile) -> None:
-    """Raise UsageError for a module that works on anything but the text's vector."""
+def check_names(config: JsonFile, level: str) -> None:
+    """Raise UsageError for a module that works on anything but the vectors of a level, a text's or a token's."""
     inside, outside = config.text("module_input_name"), config.text("module_output_name")
-    if {inside, outside} - {None, SENTENCE}:
-        raise UsageError(f"{config.path}: a module on {inside or outside} is not supported; only one on {SENTENCE}")
+    if {inside, outside} - {None, level}:
+        raise UsageError(f"{config.path}: a module on {inside or outside} is not supported; only one on {level}")
 
 
 def check_weights(folder: Path, expected: Mapping[str, tuple[int, ...]]) -> None:

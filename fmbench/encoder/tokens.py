@@ -75,7 +75,10 @@ class Tokenizer:
         import numpy as np
 
         prompted = [self.prompt + text for text in texts]
-        encoded = self.rules.encode_batch_fast(prompted, add_special_tokens=self.special_tokens)
+        if len(prompted) == 1:  # in this thread: to wake another one takes as long as the text
+            encoded = [self.rules.encode(prompted[0], add_special_tokens=self.special_tokens)]
+        else:
+            encoded = self.rules.encode_batch_fast(prompted, add_special_tokens=self.special_tokens)
         starts = np.zeros(len(encoded) + 1, dtype=np.int64)
         np.cumsum([len(one) for one in encoded], out=starts[1:])
         types = joined([one.type_ids for one in encoded], starts) if self._has_types else None

@@ -72,23 +72,23 @@ def share(value: float | None) -> str:
 
 
 def compressed_doubts(compressed: Sequence[Mapping[str, Any]], quality: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what the VEC lines of a data set say that cannot be, or that its other lines do not."""
+    """Yield what the CODE lines of a data set say that cannot be, or that its other lines do not."""
     seen = set()
     whole = (quality.get("metrics") or {}).get("ndcg_cut_10")
     for said in compressed:
         name = name_of(said)
         if name in seen:
-            yield f"mixed: VEC of {name} comes twice"
+            yield f"mixed: CODE of {name} comes twice"
         seen.add(name)
         bits = BITS.get(said["vectors"].partition("@")[0])
         if bits is not None and said["bytes_per_document"] != -(-bits * said["dimensions"] // 8):
-            yield f"contradicted: VEC of {name} has {said['bytes_per_document']} bytes for {said['dimensions']} numbers"
+            yield f"contradicted: CODE of {name} has {said['bytes_per_document']} bytes for {said['dimensions']} numbers"
         for key, interval in (("ndcg_change", "ndcg_interval"), ("kept", "kept_interval")):
             if not holds(said.get(interval), said.get(key), ROUNDING):
-                yield f"contradicted: VEC of {name}: the interval of {key} does not hold it"
+                yield f"contradicted: CODE of {name}: the interval of {key} does not hold it"
         found = (said.get("metrics") or {}).get("ndcg_cut_10")
         change = said.get("ndcg_change")
         if found is not None and whole is not None and change is not None and abs(found - whole - change) > ROUNDING:
-            yield f"contradicted: VEC of {name}: its ndcg_change is not what its nDCG@10 and that of IRM differ by"
+            yield f"contradicted: CODE of {name}: its ndcg_change is not what its nDCG@10 and that of IRM differ by"
         if whole and found is not None and differ(said.get("kept"), found / whole):
-            yield f"contradicted: VEC of {name}: kept is not its share of IRM's nDCG@10"
+            yield f"contradicted: CODE of {name}: kept is not its share of IRM's nDCG@10"

@@ -42,8 +42,8 @@ def retrieval_doubts(parts: Mapping[str, Any]) -> Iterator[str]:
         yield f"contradicted: IRM judges {judged} queries, and SEARCH has {search['queries']}"
     yield from quality_doubts(parts.get("quality", {}), "IRM")
     for said in parts.get("compressed", ()):
-        yield from quality_doubts(said, f"VEC of {said['vectors']}")
-        yield from latency_doubts(said.get("latency_ms"), f"VEC of {said['vectors']}: latency_ms")
+        yield from quality_doubts(said, f"CODE of {said['vectors']}")
+        yield from latency_doubts(said.get("latency_ms"), f"CODE of {said['vectors']}: latency_ms")
     yield from compressed_doubts(parts.get("compressed", ()), parts.get("quality", {}))
 
 

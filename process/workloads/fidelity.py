@@ -48,7 +48,8 @@ SIDE = {
 VERDICT = {
     "kind": schema.text(
         "`variant`, `tensor`, `ranking`, `comparison` (of two captures, as a whole), `capture`, `swap` (a ranking "
-        "searched in the reference's index) or `call` (of a module).", needed=True,
+        "searched in the reference's index), `call` (of a module) or `substitution` (an index built with a part of the "
+        "reference's).", needed=True,
     ),
     "verdict": schema.text(
         "`equal`: the same type, shape and bits (of a ranking: ids, order and scores); `close`: within the tolerance "
@@ -100,6 +101,8 @@ OF_ARTIFACT = {
     "inf": schema.counts("Elements that are infinite, in A and in B."),
     "mismatched": schema.count("Elements that are NaN or infinite on one side and something else on the other."),
     "first_row": schema.count("The first row that differs, from 0."),
+    "close_default": schema.truth("Of a PLAID index: whether it is close by torch.allclose's tolerances, 1e-8 and "
+                                  "1e-5."),
     "metrics": schema.by_name(
         "Means, their change with its 95% interval and p, and the queries by direction; none without judgements.",
         schema.part("", METRIC), "object of objects",
@@ -136,6 +139,8 @@ OF_WHOLE = {
     "same_shape": schema.count("Tensors of the same shape."),
     "equal": schema.count("Tensors that are equal."),
     "close": schema.count("Tensors that are equal or close."),
+    "close_default": schema.count("Of a PLAID index: files that are close by torch.allclose's tolerances; there, "
+                                  "`tensors` and the counts that follow it are of files."),
     "rankings": schema.count("Rankings among the artifacts."),
     "rankings_changed": schema.count("Rankings whose ids or their order changed, or that a capture lacks."),
     "first": schema.text("The first artifact that is not equal; of calls, the first module that differs."),
@@ -145,6 +150,8 @@ OF_WHOLE = {
     "beyond_verdict": schema.text("Its verdict."),
     "facts": FACTS,
     "incomplete": schema.texts("Captures that did not end."),
+    "cause": schema.text("Of a substitution: `upstream` of the part that was put in, where all later ones are equal "
+                         "then, else `downstream`; null where none was put in."),
     "calls": schema.count("Calls of modules that both make."),
     "alone": schema.text("The first call that one side alone makes."),
     "alone_where": schema.text("`missing` or `extra` in this model."),
@@ -171,7 +178,7 @@ OF_VARIANT = {
     "start": schema.time("Seconds since the epoch, nine decimals."),
     "nanoseconds": schema.counts("What each batch took.", "nanoseconds"),
 }  # fmt: skip
-WHOLES = ("capture", "comparison")
+WHOLES = ("capture", "comparison", "substitution")
 
 
 def form(data: Mapping[str, Any]) -> str:

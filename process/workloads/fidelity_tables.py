@@ -15,6 +15,7 @@ ROUNDING = 1e-12  # a mean of changes that cancel out is no zero
 QUERIES = 20  # of which the table of queries has a line
 THIS = "this build"  # what a capture is held against where it is no capture
 WHOLES, RANKINGS, CALLS, VARIANTS = ("capture", "comparison"), ("ranking", "swap"), ("call",), ("variant",)
+SUBSTITUTIONS = ("substitution",)
 ACCEPTED = {"same_shape": ("equal", "close", "different"), "equal": ("equal",), "close": ("equal", "close")}
 WHERE = {
     "module": "its output, on the same input",
@@ -44,7 +45,7 @@ FIGURES = ("equal share", "mean abs diff", "max abs diff", "max ULP", "min cosin
 
 def tables(results: Sequence[Result]) -> list[Table]:
     """Return the tables that have lines, the answer first."""
-    every = (variants, wholes, by_probe, rankings, calls, tensors, queries)
+    every = (variants, wholes, by_probe, rankings, calls, substitutions, tensors, queries)
     return [table for make in every if (table := make(results)).lines]
 
 
@@ -74,7 +75,10 @@ def sides(row: Row) -> list[str]:
 
 def wholes(results: Sequence[Result]) -> Table:
     """Return captures and comparisons, in order: how many artifacts agree, and what differs first."""
-    header = ("A", "B", "tensors", "shapes match?", "bitwise equal?", "close?", "rankings", "what")
+    header = (
+        "A", "B", "tensors", "shapes match?", "bitwise equal?", "close?", "close by torch.allclose?", "rankings",
+        "what",
+    )  # fmt: skip
     members = of_kinds(results, *WHOLES)
     notes = [said for said in (differing_facts(result.row) for result in members) if said]
     return build("Captures and comparisons", header, members, line_of_whole, (2,), notes)
@@ -85,9 +89,9 @@ def line_of_whole(row: Row) -> list[str]:
     found = row["fidelity"]
     if found["kind"] == "capture":
         name = text(row["variant"]) or found["artifact"].partition("/")[2]
-        return ["", name, *[""] * 5, trust(row) if row["error"] else contents(row)]
+        return ["", name, *[""] * 6, trust(row) if row["error"] else contents(row)]
     total = found.get("tensors")
-    shares = [share_of(found[name], total) if total is not None else "" for name in ACCEPTED]
+    shares = ["" if found.get(name) is None else share_of(found[name], total) for name in (*ACCEPTED, "close_default")]
     count = found.get("rankings")
     changed = "" if count is None else f"{found['rankings_changed']} of {count} changed" if count else "none captured"
     return [*sides(row), text(total), *shares, changed, trust(row) if row["error"] else headline(row)]
@@ -250,10 +254,26 @@ def line_of_call(row: Row) -> list[str]:
     return [found["artifact"], text(found.get("module")), WHERE.get(where, where), found["verdict"], *figures(found)]
 
 
+def substitutions(results: Sequence[Result]) -> Table:
+    """Return what differs of an index where parts of another build's were put in."""
+    header = ("A", "index", "of A was put in", "later parts equal?", "first that differs", "verdict", "the cause lies")
+    return build("Indexes with parts of A's", header, of_kinds(results, *SUBSTITUTIONS), line_of_substitution)
+
+
+def line_of_substitution(row: Row) -> list[str]:
+    """Return the cells of one substitution."""
+    found = row["fidelity"]
+    index, _, point = found["artifact"].partition(": ")
+    equal = share_of(found["artifacts"] - found["unequal"], found["artifacts"])
+    cause = f"{found['cause']} of it" if found.get("cause") else ""
+    first = [text(found.get(name)) for name in ("first", "first_verdict")]
+    return [sides(row)[0], index.partition("/")[2], point, equal, *first, cause]
+
+
 def tensors(results: Sequence[Result]) -> Table:
     """Return the tensors that are not equal, in execution order: what the table by probe counts."""
     header = ("A", "B", "artifact", "verdict", "shape", "dtype", *FIGURES)
-    others = {*WHOLES, *RANKINGS, *CALLS, *VARIANTS}
+    others = {*WHOLES, *RANKINGS, *CALLS, *VARIANTS, *SUBSTITUTIONS}
     members = [result for result in results if result.row["fidelity"]["kind"] not in others]
     different = [result for result in members if result.row["fidelity"]["verdict"] != EQUAL]
     title = "Tensors that differ, in execution order"
@@ -309,7 +329,7 @@ def queries(results: Sequence[Result]) -> Table:
     """Return the queries whose ranking changed most, the least alike first."""
     found = [
         (result, query)
-        for result in of_kinds(results, "ranking")
+        for result in of_kinds(results, *RANKINGS)
         for query in result.row["fidelity"].get("changed_queries") or ()
         if query is not None
     ]

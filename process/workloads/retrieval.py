@@ -56,7 +56,7 @@ def parts_of(run: Run, name: str) -> dict[str, dict[str, Any]]:
         part = PART.get(line.kind) or ("queries" if role == "query" else "passages")
         parts = found.setdefault(dataset, {})
         said = {key: value for key, value in line.data.items() if key not in ("dataset", "role")}
-        if line.kind == "VEC":
+        if line.kind == "CODE":
             parts.setdefault("compressed", []).append(said)
             continue
         if part in parts:
@@ -194,7 +194,7 @@ class Retrieval(Workload):
     )
     engine: ClassVar[str] = "fmbench/retrieve"
     kinds: ClassVar[Mapping[str, Schema]] = {
-        "ENC": ENCODING, "SEARCH": SEARCHING, "IRM": QUALITY, "IRQ": BY_QUERY, "VEC": COMPRESSED,
+        "ENC": ENCODING, "SEARCH": SEARCHING, "IRM": QUALITY, "IRQ": BY_QUERY, "CODE": COMPRESSED,
     }  # fmt: skip
     sections: ClassVar[Mapping[str, Schema]] = {"retrieval": SECTION}
 
@@ -260,7 +260,7 @@ class Retrieval(Workload):
             return (
                 f"{data['dataset']}: {data['texts']:,} {what} encoded{cached}{a_second(data.get('texts_per_second'))}"
             )
-        if kind == "VEC":
+        if kind == "CODE":
             kept = "" if data.get("kept") is None else f", {significant(100 * data['kept'], digits=4)}% of nDCG@10 kept"
             return f"{data['dataset']}: {data['vectors']}, {data['bytes_per_document']} bytes a document{kept}"
         if kind == "SEARCH":

@@ -60,9 +60,10 @@ SEARCHING = Schema({
     "queries": count("Queries searched.", needed=True),
     "documents": count("Documents searched.", needed=True),
     "k": count("Documents retrieved a query.", needed=True),
-    "similarity": text("`dot` or `cosine`."),
+    "similarity": text("`dot`, `cosine`, or `maxsim` of a late-interaction model."),
     "ignore_identical_ids": IDENTICAL_IDS,
     "engine": text("What searched."),
+    "nonzeros_per_document": number("Of sparse vectors, how many of a document's numbers are not zero, on average."),
     "seconds": number("Wall clock of the search of all queries at once, without any encoding.", "seconds"),
     "queries_per_second": number("Queries searched a second, all at once."),
     "latency_ms": numbers_by_name(

@@ -38,7 +38,7 @@ from .quality import quality
 from .rounds import Rounds
 from .ways import BASE, PLAIN, Peer, documents, encoders, queries, took
 
-DOCUMENTS, ROUNDS, QUERIES = 400, 5, 50
+DOCUMENTS, ROUNDS, THREADS, QUERIES = 400, 5, (1, 2), 50
 
 
 def measure(count: int, wanted: int, threads: int, kept: Rounds) -> Measured:
@@ -98,7 +98,7 @@ def timed(encoder: Any, texts: list[str]) -> tuple[float, dict[str, float]]:
 
 
 def rows(
-    count: int = DOCUMENTS, rounds: int = ROUNDS, threads: tuple[int, ...] = (1, 2), state: Path | None = None
+    count: int = DOCUMENTS, rounds: int = ROUNDS, threads: tuple[int, ...] = THREADS, state: Path | None = None
 ) -> Iterator[Row]:
     """Yield every row, once a number of threads is measured. `state` keeps the rounds."""
     with tempfile.TemporaryDirectory() as folder:
@@ -118,8 +118,8 @@ def main() -> None:
     if said.words[:1] == ["quality"]:
         found = quality(*map(int, said.words[1:]))
     else:
-        count, rounds, *threads = [*map(int, said.words), *(DOCUMENTS, ROUNDS, 1, 2)[len(said.words) :]]
-        found = rows(count, rounds, tuple(threads), said.state)
+        count, rounds, *threads = [*map(int, said.words), *(DOCUMENTS, ROUNDS)[len(said.words) :]]
+        found = rows(count, rounds, tuple(threads) or THREADS, said.state)
     for row in found:
         print(*row, sep=" | ", flush=True)
 

@@ -272,7 +272,7 @@ LAYER = {"in_features": DIMENSION, "out_features": 4, "activation_function": "to
         ("config_sentence_transformers.json", {"truncate_dim": 0}, "truncate_dim is 0; expected a whole number from 1"),
         ("config_sentence_transformers.json", {"prompts": {"query": 5}}, "query is 5; expected a text"),
         ("config_sentence_transformers.json", {"model_type": "SparseEncoder"}, "is of a SparseEncoder"),
-        ("sentence_bert_config.json", {"query_expansion": {"length": 32}}, "only one that reads plain text"),
+        ("sentence_bert_config.json", {"query_expansion": {"length": 32}}, "only a MultiVectorEncoder has use for it"),
         ("sentence_bert_config.json", {"modality_config": {"message": {}}}, "only one that reads plain text"),
         ("config_sentence_transformers.json", {"default_prompt_name": "x"}, "default_prompt_name x is none"),
     ],

@@ -36,8 +36,8 @@ def test_the_picture_has_a_point_a_type(tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ('"bytes_per_document": 4,', '"bytes_per_document": 5,', "VEC of binary has 5 bytes for 32 numbers"),
-        ('"vectors": "binary"', '"vectors": "int8"', "VEC of int8"),
+        ('"bytes_per_document": 4,', '"bytes_per_document": 5,', "CODE of binary has 5 bytes for 32 numbers"),
+        ('"vectors": "binary"', '"vectors": "int8"', "CODE of int8"),
         ('"kept": 1.0', '"kept": 0.5', "the interval of kept does not hold it"),
         ('"ndcg_change": 0.0', '"ndcg_change": 0.2', "the interval of ndcg_change"),
     ],

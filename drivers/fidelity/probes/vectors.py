@@ -8,7 +8,7 @@ from fmbench.encoder import CHUNK, Role
 from fmbench.encoder.pooling import pool
 
 from ..context import Context
-from ..indexes import BLOCK, DEPTH, KINDS, NAMES, OPTIONS, SEARCH_OPTIONS, index_of, rank_exactly, rank_in
+from ..indexes import BLOCK, DEPTH, KINDS, NAMES, OPTIONS, ROWS, SEARCH_OPTIONS, index_of, rank_exactly, rank_in
 from ..layers import SENTENCE, autocast, weight_digests
 from ..probe import Probe
 
@@ -119,6 +119,22 @@ class Batch(Probe):
             rows.append(row[kept.to(row.device)].cpu())
             yield name, rows[-1]
         yield "distance_from_one", torch.stack([(row - rows[0]).abs().max().float() for row in rows])
+
+
+class TokenVectors(Probe):
+    """The token vectors of all passages, as the index of tokens takes them."""
+
+    name = "token_vectors"
+    summary = "a vector a token of every passage: what `bisect --index` puts into another run"
+    default = False  # takes some 200 bytes a token
+
+    def run(self, context: Context) -> "Iterator[tuple[str, torch.Tensor]]":
+        """Yield them, a block of tokens at a time."""
+        import torch
+
+        vectors = context.token_vectors.vectors
+        for start in range(0, len(vectors), ROWS):
+            yield "passage", torch.from_numpy(vectors[start : start + ROWS].copy())
 
 
 class Index(Probe):

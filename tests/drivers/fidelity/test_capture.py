@@ -158,7 +158,7 @@ def test_texts_from_a_file(folder, captured, fidelity, tmp_path):
         (["--texts", "nothing.txt", "--documents", "3"], "--documents goes with --dataset"),
         (["--texts", "nothing.txt", "--tokens_per_batch", "auto"], "differ from run to run"),
         (["--texts", "@", "--probes", "hidden", "--compile"], "seen; leave them out, or run without --compile"),
-        (["--texts", "@", "--colbert", "nowhere"], "nowhere/model.safetensors: not readable (no such file)"),
+        (["--texts", "@", "--colbert", "nowhere"], "--colbert nowhere: no such folder; name that of a ColBERT"),
     ],
 )
 def test_a_wrong_command_line_is_one_line(words, message, fidelity, tmp_path, monkeypatch):

@@ -3,8 +3,7 @@ import torch
 from torch.nn.functional import normalize
 
 from fmbench.drivers.fidelity import indexes as residual
-from fmbench.drivers.fidelity import late_interaction as late
-from fmbench.errors import UsageError
+from fmbench.search.maxsim import max_sim
 
 
 def vectors_of(texts=40, tokens=12, dimensions=10, seed=0):
@@ -58,52 +57,6 @@ def test_a_search_finds_what_max_sim_over_its_vectors_finds():
     query = rows[starts[7] : starts[8]]
     places, scores = residual.search(index, query, 5)
     near = residual.decompress(index, torch.arange(len(rows)))
-    wanted = late.max_sim(query, near, starts)
+    wanted = max_sim(query, near, starts)
     assert places[0] == 7
     assert scores.tolist() == pytest.approx(wanted[places].tolist())
-
-
-def test_max_sim_is_the_sum_over_query_tokens_of_the_best_token():
-    rows, starts = vectors_of(texts=6)
-    query = rows[:4]
-    found = late.max_sim(query, rows, starts)
-    for text in range(6):
-        tokens = rows[starts[text] : starts[text + 1]]
-        wanted = (query @ tokens.T).max(dim=1).values.sum().item() if len(tokens) else 0.0
-        assert found[text].item() == pytest.approx(wanted)
-
-
-class Marks:
-    """What late interaction asks of a tokenizer."""
-
-    unk_token_id, mask_token_id, pad_token_id = 1, 4, 0
-
-    def convert_tokens_to_ids(self, token):
-        return {".": 7, "!": 8}.get(token, 1)
-
-
-def test_queries_are_cut_and_filled_up_with_mask_tokens():
-    assert late.augment([2, 9, 3], 5, Marks()) == [2, 9, 3, 4, 4]
-    assert late.augment([2, 9, 10, 11, 3], 4, Marks()) == [2, 9, 10, 3]
-    assert late.skipped_ids(Marks()) == [7, 8]
-
-
-def test_the_head_of_a_checkpoint_is_read(tmp_path):
-    from safetensors.torch import save_file
-
-    weight = torch.arange(12.0).reshape(3, 4)
-    save_file({late.LINEAR: weight, "bert.x": torch.ones(2)}, tmp_path / "model.safetensors")
-    head = late.read_head(tmp_path)
-    assert torch.equal(head.weight, weight) and (head.query_length, head.origin) == (32, "checkpoint")
-    (tmp_path / "artifact.metadata").write_text('{"query_maxlen": 48}')
-    assert late.read_head(tmp_path).query_length == 48
-    with pytest.raises(UsageError, match="takes 4 numbers a token; the model has 5"):
-        late.read_head(tmp_path).check_size(5)
-    save_file({"other": weight}, tmp_path / "model.safetensors")
-    with pytest.raises(UsageError, match="no ColBERT checkpoint"):
-        late.read_head(tmp_path)
-
-
-def test_a_random_head_is_its_seeds():
-    one, other, again = (late.random_head(8, seed).weight for seed in (1, 2, 1))
-    assert torch.equal(one, again) and not torch.equal(one, other) and one.shape == (96, 8)

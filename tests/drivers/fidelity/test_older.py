@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tokenizers import Tokenizer, models, trainers
 
 from fmbench import cli, facts, lines
 from fmbench.drivers.fidelity import older, portable
@@ -98,6 +99,15 @@ def test_the_file_needs_no_fmbench_and_no_new_python():
     theirs = {module.partition(".")[0] for module in modules} - {*sys.stdlib_module_names}
     assert theirs == {"numpy", "safetensors", "tokenizers", "torch", "transformers"}
     assert {*portable.PROBES} == {*older.PROBES}
+
+
+def test_merges_are_written_as_earlier_versions_of_tokenizers_read_them():
+    rules = Tokenizer(models.BPE())
+    rules.train_from_iterator(["flow over a wing"], trainers.BpeTrainer(vocab_size=20))
+    written = older.readable(rules.to_str())
+    merges = json.loads(written)["model"]["merges"]
+    assert merges and all(isinstance(merge, str) for merge in merges)
+    assert Tokenizer.from_str(written).encode("a wing flow").ids == rules.encode("a wing flow").ids
 
 
 def test_a_probe_that_fails_is_a_row_and_leaves_those_that_ended_until_the_next_run(inside, capfd, monkeypatch):

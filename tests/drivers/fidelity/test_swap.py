@@ -3,7 +3,7 @@
 import pytest
 
 from fmbench.collection.qrels import Qrels
-from fmbench.drivers.fidelity.swap import swap_drifts
+from fmbench.drivers.fidelity.drift import swap_drifts
 
 from .conftest import TEN, ranked
 

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from fmbench import lines
+from tests.late_models import save_colbert
 from tests.tiny_model import write_collection, write_model
 
 PINNED = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else {0}
@@ -42,17 +43,18 @@ def run(world: int, *words: object) -> list[subprocess.CompletedProcess]:
 def data(tmp_path_factory):
     folder = tmp_path_factory.mktemp("ranks")
     write_model(folder / "model")
+    save_colbert(folder / "late")
     write_collection(folder / "wings", documents=1100, queries=40)  # three chunks: of five ranks, two have nothing
     return folder
 
 
-@pytest.mark.parametrize("world", [2, 3, 5])
-def test_every_number_of_ranks_gives_the_same_files(data, world):
+@pytest.mark.parametrize(("model", "world"), [("model", 2), ("model", 3), ("model", 5), ("late", 3)])
+def test_every_number_of_ranks_gives_the_same_files(data, model, world):
     def files(count: int) -> dict[str, bytes]:
-        out = data / f"out{count}"
+        out = data / f"{model}{count}"
         if not out.exists():
-            common = ("--model_name", data / "model", "--dataset", data / "wings", "--output_dir", out)
-            compress = ("--compress", "int8,binary@16", "--rescore", "100")
+            common = ("--model_name", data / model, "--dataset", data / "wings", "--output_dir", out)
+            compress = ("--compress", "int8,binary@16", "--rescore", "100") if model == "model" else ()
             ended = run(count, "evaluate", *common, *compress, "--ir_metrics_k_values", "10,100")
             assert [one.returncode for one in ended] == [0] * count, ended[-1].stderr
             assert all(not one.stdout for one in ended[1:])
