@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from fmbench import __version__, backend
 from fmbench.encoder import Recipe, Role, add_encoder_arguments, take_recipe
+from fmbench.encoder.recipe import AUTO
 from fmbench.errors import UsageError
 from fmbench.options import SUBOPTION_HELP, Arguments, add_model_arguments, read
 from fmbench.parsing import Parser, adder, delay, integer, positive
@@ -78,6 +79,8 @@ def parse(argv: Sequence[str]) -> ServeArguments:
     if arguments.service_time and backend.find(arguments.platform).builds_model:
         raise UsageError(f"--service_time: {arguments.platform} computes, and takes the time that it takes; it goes "
                          "with --platform null")  # fmt: skip
+    if arguments.recipe.tokens_per_batch == AUTO:
+        raise UsageError("--tokens_per_batch auto: a server has no texts to measure on before it serves; give a number")
     if re.search(r"[\s/:]|^$", arguments.host.strip("[]").replace(":", "")):
         raise UsageError(f"--host {arguments.host}: no address; write one such as 127.0.0.1 or 0.0.0.0")
     return arguments

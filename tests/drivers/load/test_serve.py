@@ -124,6 +124,7 @@ def test_a_full_queue_answers_429_and_sigterm_lets_those_finish_that_were_accept
     [
         (("--platform", "cpu", "--model_name", "none", "--service_time", "5ms"), "--service_time: cpu computes"),
         (("--platform", "null", "--model_name", "x", "--port", "70000"), "too large"),
+        (("--platform", "cpu", "--model_name", "x", "--tokens_per_batch", "auto"), "give a number"),
         (("--platform", "null", "--model_name", "x", "--host", "a b"), "--host a b: no address"),
         (("--platform", "null", "--model_name", "x", "--host", "203.0.113.7", "--port", "0"), "name another"),
         (("--platform", "cpu", "--model_name", "/nowhere"), "/nowhere"),
