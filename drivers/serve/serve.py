@@ -56,12 +56,13 @@ def serve(arguments: ServeArguments, wrap: Wrap = lambda served: served) -> int:
             allow(DRAIN + 1)
             super().handle_exit(number, frame)
 
-        def _log_started_message(self, listeners: Sequence[socket.socket]) -> None:
-            host, port = listeners[0].getsockname()[:2]
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            host, port = bound.getsockname()[:2]
             sys.stdout.write(f"http://{f'[{host}]' if ':' in host else host}:{port}\n")
             sys.stdout.flush()
 
-    async def run(bound: socket.socket) -> None:
+    async def run() -> None:
         from .app import application
 
         async with served(arguments, platform, plan) as found:
@@ -72,7 +73,7 @@ def serve(arguments: ServeArguments, wrap: Wrap = lambda served: served) -> int:
             await Server(config).serve([bound])
 
     with listen(arguments) as bound, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(run(bound))
+        runner.run(run())
     return 0
 
 
