@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from fmbench import backend, host, session
 from fmbench.backend import Backend
-from fmbench.console import note, run_main
+from fmbench.console import note, reserved_stdout, run_main
 from fmbench.encoder import EncoderPlan
 from fmbench.ending import allow
 from fmbench.errors import UsageError, first_line
@@ -59,8 +59,8 @@ def serve(arguments: ServeArguments, wrap: Wrap = lambda served: served) -> int:
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
             host, port = bound.getsockname()[:2]
-            sys.stdout.write(f"http://{f'[{host}]' if ':' in host else host}:{port}\n")
-            sys.stdout.flush()
+            stdout.write(f"http://{f'[{host}]' if ':' in host else host}:{port}\n")
+            stdout.flush()
 
     async def run() -> None:
         from .app import application
@@ -72,7 +72,11 @@ def serve(arguments: ServeArguments, wrap: Wrap = lambda served: served) -> int:
             )  # fmt: skip
             await Server(config).serve([bound])
 
-    with listen(arguments) as bound, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with (
+        listen(arguments) as bound,
+        reserved_stdout() as stdout,
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
         runner.run(run())
     return 0
 
