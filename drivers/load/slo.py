@@ -68,7 +68,7 @@ def search(probe: Callable[[float], Probe], capacity: float, slo: float, errors:
         found = crossing(probes, slo, errors)
         if found is None:
             low, high = sorted((max(kept), min(lost)))
-            if high - low <= 2 * KNOWN * low:
+            if high - low <= KNOWN * low:
                 return Limit(max(kept), (low, high), "known", probes)
             rate = math.sqrt(low * high)
             continue
