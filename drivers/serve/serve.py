@@ -122,7 +122,8 @@ async def served(arguments: ServeArguments, platform: Backend, plan: EncoderPlan
     said = {**session.facts_of(encoder), **host.host_facts(), "serving": serving}
     try:
         yield Served(
-            engine, encoder.name, encoder.dimension, arguments.role, arguments.max_inputs, said, encoder.platform.energy,
+            engine, encoder.name, encoder.dimension, arguments.role, arguments.max_inputs, said,
+            encoder.platform.energy,
             encoder.recipe.normalise is not False,
         )  # fmt: skip
     finally:
