@@ -99,7 +99,7 @@ def test_bulk_goes_through_streams_and_few_batches_do_not(load: Load, tiny_text_
     assert timings.texts == 63 and timings.batches > 10 and timings.phases["open"] > 0
     assert encoder.platform.model_facts()[name] == 2
     norms = np.linalg.norm(found, axis=1) * np.linalg.norm(expected, axis=1)
-    assert ((found * expected).sum(axis=1) / norms).min() > 0.999  # OpenVINO may take bfloat16
+    assert ((found * expected).sum(axis=1) / norms).min() > 0.99  # OpenVINO may take bfloat16
     assert np.array_equal(found, encoder.encode(TEXTS))
     kept = Kept(found, {index for index, text in enumerate(TEXTS) if len(text) > 8})
     (again,) = encoder.encode_chunks([TEXTS], "passage", kept=iter([kept]))
@@ -123,6 +123,6 @@ def test_one_text_alone_is_padded_within_the_models_positions(load: Load, tiny_t
         (found,) = encoder.encode(["a text"])
         assert encoder.timings.padded_tokens == expected > encoder.timings.tokens
         (same,) = plain.encode(["a text"])
-        assert found @ same / np.linalg.norm(found) / np.linalg.norm(same) > 0.999
+        assert found @ same / np.linalg.norm(found) / np.linalg.norm(same) > 0.99
         encoder.encode(["a text", "some"])
         assert encoder.timings.padded_tokens < expected + 32
