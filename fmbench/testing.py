@@ -160,7 +160,7 @@ def check_run(cls: type[Backend], arguments: SpeedArguments) -> None:
     streams = platform.streams(MANY)
     held(isinstance(streams, list), "streams: returns a list of calls")
     same = all(
-        close(known, read(platform, functools.partial(watched, "streams: a call", one), batch)) for one in streams
+        close(read(platform, functools.partial(watched, "streams: a call", one), batch), known) for one in streams
     )
     held(same, "streams: each computes what the call of prepare does")
     if cls.builds_model and not cls.single_shape and cls.in_subprocess:  # --vs has two in one process
