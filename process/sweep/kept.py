@@ -29,7 +29,7 @@ Facts = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run of a cell that a store has: its entry, whether nothing of it failed, and the facts that it ran under.
+    """One run of a cell that a store has: its entry, whether its command ended well, and the facts that it ran under.
 
     `start` is in seconds since the epoch; the oldest of all where nothing says it.
     """
@@ -43,8 +43,8 @@ class Run:
     @classmethod
     def of(cls, entry: Entry) -> "Run":
         """Return the run of an entry that has a cell."""
-        said, statuses = entry.facts["run"]["cell"], entry.facts["results"]["statuses"]
-        whole = said.get("exit_code") == 0 and not statuses.get("ERR")
+        said = entry.facts["run"]["cell"]
+        whole = said.get("exit_code") == 0  # a choice among set-ups, some of which cannot run, is whole
         environments = entry.facts["environments"]
         packages = {name: one for found in environments for name, one in (found.get("packages") or {}).items()}
         first = environments[0] if environments else {}

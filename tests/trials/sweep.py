@@ -76,7 +76,7 @@ def killed(folder: Path, kills: int, cells: int, fake: bool) -> Counter[str]:
     done = folder / "done.txt"
     done.touch()
     for number in range(len(done.read_text().splitlines()), kills):
-        what = kill(command, random.Random(number).uniform(*SPREAD) / (8 if fake else 1))
+        what = kill(command, random.Random(number).uniform(*SPREAD) / (4 if fake else 1))
         with done.open("a") as stream:
             stream.write(f"{what}\n")
         sys.stderr.write(f"{number + 1}: {what}, {len(said(store))} cells\n")
