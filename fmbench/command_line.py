@@ -126,7 +126,7 @@ def leaves(tree: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterable[tup
             yield (*above, key), value
 
 
-VALUES_OF_ANY_KIND = ("--vs",)  # the value is itself a command line, and may begin with dashes
+VALUES_OF_ANY_KIND = ("--vs", "--serve")  # the value is itself a command line, and may begin with dashes
 
 
 @dataclass(frozen=True)

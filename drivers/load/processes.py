@@ -50,10 +50,9 @@ def run(plan: Plan, count: int, tell: Callable[[float], None]) -> tuple[Records,
         children.append(child)
     interruption: KeyboardInterrupt | None = None
     try:
-        while not all(pipe.poll(0.0) for pipe in pipes):
-            waiting = next(pipe for pipe in pipes if not pipe.poll(0.0))
-            waiting.poll(1.0)
-            tell(time.monotonic() - plans[0].start)
+        for pipe in pipes:
+            while not pipe.poll(1.0):
+                tell(time.monotonic() - plans[0].start)
     except KeyboardInterrupt as error:
         allow(TO_STOP)
         interruption = error

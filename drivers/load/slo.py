@@ -16,6 +16,19 @@ STEPS = (1.04, 0.96, 1.08, 0.92)  # around the estimate, in turn
 
 
 @dataclass(frozen=True, slots=True)
+class Goal:
+    """What has to be kept: p99 within `slo` milliseconds, and no more than a share `errors` failed.
+
+    Nothing is kept at `capacity`, a rate a second, or beyond: there a queue grows for as long as one looks, and a short
+    run sees the beginning alone.
+    """
+
+    slo: float
+    errors: float
+    capacity: float
+
+
+@dataclass(frozen=True, slots=True)
 class Probe:
     """One open run: its rate a second, p99 in milliseconds with its interval, and the share that failed.
 
@@ -28,15 +41,16 @@ class Probe:
     high: float | None
     failed: float
 
-    def keeps(self, slo: float, errors: float) -> bool:
-        """Whether it was within the SLO, in milliseconds, by its own p99."""
-        return self.failed <= errors and self.p99 is not None and self.p99 <= slo
+    def keeps(self, goal: Goal) -> bool:
+        """Whether it kept the goal, by its own p99."""
+        within = self.p99 is not None and self.p99 <= goal.slo and self.failed <= goal.errors
+        return within and self.rate < goal.capacity
 
-    def is_sure(self, slo: float, errors: float) -> bool:
+    def is_sure(self, goal: Goal) -> bool:
         """Whether its interval leaves no doubt of that."""
-        if self.failed > errors or self.p99 is None:
+        if self.failed > goal.errors or self.p99 is None or self.rate >= goal.capacity:
             return True
-        return (self.high is not None and self.high <= slo) or (self.low is not None and self.low > slo)
+        return (self.high is not None and self.high <= goal.slo) or (self.low is not None and self.low > goal.slo)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,65 +63,72 @@ class Limit:
     probes: Sequence[Probe]
 
 
-def search(probe: Callable[[float], Probe], capacity: float, slo: float, errors: float) -> Limit:
-    """Return the largest rate a second at which p99 is within `slo` milliseconds and no more than `errors` fail."""
+def search(probe: Callable[[float], Probe], goal: Goal) -> Limit:
+    """Return the largest rate a second that keeps a goal."""
     probes: list[Probe] = []
-    rate = FIRST * capacity
+    rate = FIRST * goal.capacity
     while len(probes) < MOST:
         probes.append(probe(rate))
-        kept = [one.rate for one in probes if one.keeps(slo, errors)]
-        lost = [one.rate for one in probes if not one.keeps(slo, errors)]
-        if not lost:
-            rate = GROW * max(kept)
-            continue
-        if not kept:
-            rate = SHRINK * min(lost)
-            if rate < capacity / 1000:
+        kept, lost = bounds(probes, goal)
+        if lost is None:
+            rate = min(GROW * (kept or rate), goal.capacity)
+        elif kept is None:
+            rate = SHRINK * lost
+            if rate < goal.capacity / 1000:
                 return Limit(None, None, "never", probes)
-            continue
-        found = crossing(probes, slo, errors)
-        if found is None:
-            low, high = sorted((max(kept), min(lost)))
-            if high - low <= 2 * KNOWN * low:
-                return Limit(max(kept), (low, high), "known", probes)
-            rate = math.sqrt(low * high)
-            continue
-        middle, half = found
-        if len(probes) >= FEWEST and half <= KNOWN * middle:
-            return Limit(middle, (middle - half, middle + half), "known", probes)
-        rate = middle * STEPS[len(probes) % len(STEPS)]
-    found = crossing(probes, slo, errors)
-    if found is not None:
-        return Limit(found[0], (max(0.0, found[0] - found[1]), found[0] + found[1]), "probes", probes)
-    kept = [one.rate for one in probes if one.keeps(slo, errors)]
-    lost = [one.rate for one in probes if not one.keeps(slo, errors)]
-    if not kept or not lost:
+        elif (found := crossing(probes, goal)) is not None:
+            middle, half = found
+            if len(probes) >= FEWEST and half <= KNOWN * middle:
+                break
+            rate = min(middle * STEPS[len(probes) % len(STEPS)], goal.capacity)
+        elif abs(lost - kept) <= KNOWN * kept:
+            break
+        else:
+            rate = math.sqrt(kept * lost)
+    return answer(probes, goal)
+
+
+def bounds(probes: Sequence[Probe], goal: Goal) -> tuple[float | None, float | None]:
+    """Return the largest rate that kept a goal, and the least that did not."""
+    kept = max((one.rate for one in probes if one.keeps(goal)), default=None)
+    return kept, min((one.rate for one in probes if not one.keeps(goal)), default=None)
+
+
+def answer(probes: Sequence[Probe], goal: Goal) -> Limit:
+    """Return what all probes say."""
+    ended = "known" if len(probes) < MOST else "probes"
+    kept, lost = bounds(probes, goal)
+    if kept is None or lost is None:
         return Limit(None, None, "unknown", probes)
-    low, high = sorted((max(kept), min(lost)))
-    return Limit(max(kept), (low, high), "probes", probes)
+    found = crossing(probes, goal)
+    if found is None:
+        low, high = sorted((kept, lost))
+        return Limit(kept, (low, high), ended, probes)
+    middle, half = found
+    return Limit(middle, (max(0.0, middle - half), middle + half), ended, probes)
 
 
-def crossing(probes: Sequence[Probe], slo: float, errors: float) -> tuple[float, float] | None:
+def crossing(probes: Sequence[Probe], goal: Goal) -> tuple[float, float] | None:
     """Return the rate at which p99 is the SLO, and half of its 95% interval; None where too little is known nearby.
 
     The logarithm of p99 over the rate is a line nearby; where it meets the SLO is known as well as the line is
     (inverse regression: Draper and Smith, 1998, section 3.2), and no better than the probes say of themselves.
-    Errors beyond their share bound the rate from above.
     """
     import numpy as np
 
-    kept = [one.rate for one in probes if one.keeps(slo, errors)]
-    lost = [one.rate for one in probes if not one.keeps(slo, errors)]
-    centre = (max(kept) + min(lost)) / 2
-    near = [one for one in probes if one.p99 is not None and abs(one.rate - centre) <= NEAR * centre]
-    if len(near) < 3 or len({one.rate for one in near}) < 3:
+    kept, lost = bounds(probes, goal)
+    centre = ((kept or 0.0) + (lost or 0.0)) / 2
+    near = [
+        one
+        for one in probes
+        if one.p99 is not None and abs(one.rate - centre) <= NEAR * centre and one.rate < goal.capacity
+    ]
+    if len({one.rate for one in near}) < 3:
         return None
     rates, values = np.array([one.rate for one in near]), np.log([one.p99 or 0.0 for one in near])
     slope, level = np.polyfit(rates, values, 1)
-    if slope <= 0:
-        return None
-    middle = float((math.log(slo) - level) / slope)
-    if not min(rates) * (1 - NEAR) <= middle <= max(rates) * (1 + NEAR):
+    middle = float((math.log(goal.slo) - level) / slope) if slope > 0 else math.inf
+    if not min(rates) * (1 - NEAR) <= middle <= min(max(rates) * (1 + NEAR), goal.capacity):
         return None
     free = len(near) - 2
     spread = max(float(np.sum((values - level - slope * rates) ** 2)) / free, sum(map(doubt, near)) / len(near))
@@ -124,17 +145,18 @@ def doubt(probe: Probe) -> float:
     return (max(halves) / Z) ** 2
 
 
-def line(limit: Limit, slo: float, errors: float) -> dict[str, Any]:
-    """Return what an SLO line says; `slo` in milliseconds."""
+def line(limit: Limit, goal: Goal) -> dict[str, Any]:
+    """Return what an SLO line says."""
     return {
-        "slo_ms": slo,
-        "errors": errors,
+        "slo_ms": goal.slo,
+        "errors": goal.errors,
+        "capacity": round(goal.capacity, 4),
         "rate": None if limit.rate is None else round(limit.rate, 4),
         "interval": None if limit.interval is None else [round(end, 4) for end in limit.interval],
         "ended": limit.ended,
         "probes": [
             {"rate": round(one.rate, 4), "p99_ms": one.p99, "failed": round(one.failed, 6),
-             "keeps": one.keeps(slo, errors), "sure": one.is_sure(slo, errors)}
+             "keeps": one.keeps(goal), "sure": one.is_sure(goal)}
             for one in limit.probes
         ],
     }  # fmt: skip

@@ -16,8 +16,10 @@ from .metrics import Counted, counted, joules, means
 from .payload import Payload
 from .records import Records
 from .schedule import OFFLINE, Setting, plan_of, settings, warm_up
-from .slo import Probe
+from .slo import Goal, Probe
 from .vectors import Reference, verdict
+
+PROBE_REQUESTS = 500  # of a probe at least: a p99 of fewer is of its last few
 
 
 @dataclass
@@ -109,23 +111,22 @@ class Work:
     def find_limit(self, inputs: int) -> None:
         """Find the largest rate that keeps the SLO, and say it."""
         arguments = self.arguments
-        bound = (arguments.slo or 0.0) * 1e3
         seconds = min(arguments.seconds, 5.0)
         capacity = self.one(Setting("offline", inputs, concurrency=OFFLINE, seconds=seconds))
         if capacity["ended"] == "gone" or not capacity["answered"]:
             return
 
         def probe(rate: float) -> Probe:
-            setting = Setting("open", inputs, rate=rate, arrivals=arguments.arrivals, seconds=arguments.seconds)
+            seconds = max(arguments.seconds, PROBE_REQUESTS / rate)
+            setting = Setting("open", inputs, rate=rate, arrivals=arguments.arrivals, seconds=seconds)
             said = self.one(setting, cold=False)
             low, high = said["intervals"].get("p99") or (None, None)
             lost = said["failed"] + said["unsent"]
             return Probe(rate, said["latency_ms"].get("p99"), low, high, lost / max(1, said["requests"]))
 
-        limit = slo.search(probe, capacity["requests_per_second"], bound, arguments.errors)
-        self.run.log.write(
-            lines.JsonLine("SLO", {"inputs_per_request": inputs, **slo.line(limit, bound, arguments.errors)})
-        )
+        goal = Goal((arguments.slo or 0.0) * 1e3, arguments.errors, capacity["requests_per_second"])
+        limit = slo.search(probe, goal)
+        self.run.log.write(lines.JsonLine("SLO", {"inputs_per_request": inputs, **slo.line(limit, goal)}))
 
     def judge(self) -> None:
         """Hold the answers of every run against each other and the reference, if there is one."""

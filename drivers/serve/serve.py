@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from fmbench import backend, host, session
 from fmbench.backend import Backend
-from fmbench.console import note, run_main
+from fmbench.console import note, reserved_stdout, run_main
 from fmbench.encoder import EncoderPlan
 from fmbench.ending import allow
 from fmbench.errors import UsageError, first_line
@@ -56,12 +56,13 @@ def serve(arguments: ServeArguments, wrap: Wrap = lambda served: served) -> int:
             allow(DRAIN + 1)
             super().handle_exit(number, frame)
 
-        def _log_started_message(self, listeners: Sequence[socket.socket]) -> None:
-            host, port = listeners[0].getsockname()[:2]
-            sys.stdout.write(f"http://{f'[{host}]' if ':' in host else host}:{port}\n")
-            sys.stdout.flush()
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            host, port = bound.getsockname()[:2]
+            stdout.write(f"http://{f'[{host}]' if ':' in host else host}:{port}\n")
+            stdout.flush()
 
-    async def run(bound: socket.socket) -> None:
+    async def run() -> None:
         from .app import application
 
         async with served(arguments, platform, plan) as found:
@@ -71,8 +72,12 @@ def serve(arguments: ServeArguments, wrap: Wrap = lambda served: served) -> int:
             )  # fmt: skip
             await Server(config).serve([bound])
 
-    with listen(arguments) as bound, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(run(bound))
+    with (
+        listen(arguments) as bound,
+        reserved_stdout() as stdout,
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
+        runner.run(run())
     return 0
 
 
@@ -117,7 +122,8 @@ async def served(arguments: ServeArguments, platform: Backend, plan: EncoderPlan
     said = {**session.facts_of(encoder), **host.host_facts(), "serving": serving}
     try:
         yield Served(
-            engine, encoder.name, encoder.dimension, arguments.role, arguments.max_inputs, said, platform.energy,
+            engine, encoder.name, encoder.dimension, arguments.role, arguments.max_inputs, said,
+            encoder.platform.energy,
             encoder.recipe.normalise is not False,
         )  # fmt: skip
     finally:

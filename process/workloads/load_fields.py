@@ -106,6 +106,7 @@ PROBE = Schema({
 LIMITS = {
     "slo_ms": schema.number("What p99 has to keep.", "milliseconds", needed=True),
     "errors": schema.number("The share of requests that may fail.", needed=True),
+    "capacity": schema.number("Requests a second that 64 clients got, at which no rate keeps it."),
     "rate": schema.number("The largest rate a second that keeps both; null where none is known."),
     "interval": schema.interval("Its 95% interval."),
     "ended": schema.text("`known` (to 4%), `probes` (as many as there may be), `never` (it keeps at no rate) or "

@@ -102,8 +102,9 @@ def test_one_vector_of_many_that_a_server_spoils_is_found(load, tiny_served, tmp
     folder, url = tiny_served
     words = ("--tokens", "uniform:4-30", "--warmup", "0", "--requests", "120", "--concurrency", "4")
     check = ("--reference", folder)
-    code, found, _ = load("--url", url, *words, *check, model=folder)
-    assert (code, found["VEC"][0]["verdict"]) == (0, "right"), found["VEC"]
+    code, found, err = load("--url", url, *words, *check, model=folder)
+    assert code == 0, err
+    assert found["VEC"][0]["verdict"] == "right", found["VEC"]
     with serving("--platform", "cpu", "--model_name", folder, faults=("--corrupt", 100)) as (bad, _):
         code, found, err = load("--url", bad, *words, *check, model=folder)
     (said,) = found["VEC"]
