@@ -54,9 +54,11 @@ def check(argv: Sequence[str]) -> Checked:
     """Return what a command line amounts to, on the platform of the reference. Raises UsageError and PlatformError."""
     more = ("--log", str(STDOUT))
     arguments = parse([*argv, *more])
-    planned, _ = candidates.plan(arguments, texts.read(arguments).calibration)
+    subject = texts.read(arguments)
+    planned, _ = candidates.plan(arguments, subject.calibration)
     first = planned[0].plan()
-    return Checked(first.platform, replace(first.arguments, given=arguments.given), first.model_facts, more)
+    own = replace(first.arguments, given=arguments.given)
+    return Checked(first.platform, own, lambda: {**first.model_facts(), **subject.facts()}, more)
 
 
 def choose(arguments: ChooseArguments, stdout: TextIO | None = None) -> int:

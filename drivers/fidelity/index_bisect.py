@@ -60,7 +60,10 @@ def substituted(
     context: Context, reader: ArtifactReader, kind: str, stored: "dict[str, torch.Tensor]"
 ) -> "Iterator[tuple[str, dict[str, torch.Tensor]]]":
     """Yield the parts of an index of this run, after each point at which A's take the place of its own."""
-    vectors, starts = vectors_of(context, kind)
+    import torch
+
+    with torch.no_grad():
+        vectors, starts = vectors_of(context, kind)
     for point in POINTS:
         if point == EMBEDDINGS:
             probe = KEPT[kind].partition("/")[0]

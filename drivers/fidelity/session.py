@@ -50,7 +50,6 @@ def fingerprint_of(context: Context) -> dict[str, Any]:
         **fingerprint(context.encoder),
         "head": late.head_key() if seeded else "checkpoint",
         "head_digest": head_digest(None if seeded else late),
-        "late_interaction": late.facts(),
         "tokens_per_batch": context.budget,
     }
 

@@ -61,7 +61,10 @@ class Retrieval:
 
     def recipe_facts(self) -> dict[str, Any]:
         """Return how texts become vectors, for the fingerprint."""
-        return {"similarity": self.similarity, "dimensions": self.encoder.dimension, **self.encoder.recipe_facts()}
+        found = {"similarity": self.similarity, "dimensions": self.encoder.dimension, **self.encoder.recipe_facts()}
+        if isinstance(self.encoder, LateEncoder):
+            found["recipe"]["pooling"] = []  # nothing is pooled here
+        return found
 
     def embed(self, texts: Texts, role: Role, dataset: str) -> Embeddings:
         """Return the vectors of texts, from the cache or encoded now, and print what that took.

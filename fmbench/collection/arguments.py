@@ -101,7 +101,7 @@ def check_data(arguments: DataArguments) -> None:
     if bool(arguments.dataset) == files:
         raise UsageError("name the data with --dataset DIR, or with --corpus, --queries and --qrels")
     if arguments.stack_qrels and len(arguments.qrels) < 2:
-        raise UsageError("--stack_qrels: of several files the last one counts, and --qrels names one")
+        raise UsageError("--stack_qrels: of several files the last one counts; --qrels A,B names them")
 
 
 def named_datasets(arguments: DataArguments, judged: bool) -> list[Dataset]:

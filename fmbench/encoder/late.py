@@ -180,8 +180,7 @@ class LateEncoder(Encoder):
 
     def recipe_facts(self) -> dict[str, Any]:
         """Return how texts become vectors, for the fingerprint."""
-        found = super().recipe_facts()["recipe"]
-        return {"recipe": {**found, "pooling": [], "normalise": None}, "late_interaction": self.late.facts()}
+        return {**super().recipe_facts(), "late_interaction": self.late.facts()}
 
     @property
     def query_length(self) -> int:

@@ -46,7 +46,10 @@ class Run:
         said, statuses = entry.facts["run"]["cell"], entry.facts["results"]["statuses"]
         whole = said.get("exit_code") == 0 and not statuses.get("ERR")
         environments = entry.facts["environments"]
-        return cls(entry.name, start_of(entry), whole, said["seconds"], environments[0] if environments else {})
+        packages = {name: one for found in environments for name, one in (found.get("packages") or {}).items()}
+        first = environments[0] if environments else {}
+        every = {**first, "packages": packages} if packages else first  # of all variants: an upgrade of any is one
+        return cls(entry.name, start_of(entry), whole, said["seconds"], every)
 
 
 @dataclass
@@ -131,7 +134,7 @@ def lacking(runs: Sequence[Run], wanted: int) -> tuple[int, int]:
 
 def changes(then: Facts, checked: Checked) -> list[str]:
     """Return the facts of a run that would be others now; what is not known before it runs is left out."""
-    found = differing(then, known_facts(checked.platform.distributions))
+    found = differing(then, known_facts((*checked.platform.distributions, *then.get("packages", ()))))
     if found or facts.DIGEST not in then:
         return found
     with contextlib.redirect_stderr(io.StringIO()):  # what it would say, the command will say when it runs

@@ -9,6 +9,7 @@ from fmbench.figures import cosine_text, decimal, formatted, significant, span
 from ..reading.row import Result
 from ..workload import Row, Table
 from ..writing.view import text, trust
+from .doubts import speed_doubt
 from .fidelity_tables import build
 
 WHERE = {"online": "for one text at a time", "bulk": "in bulk"}
@@ -19,6 +20,10 @@ NOTE = (
     "Overlap: share of the reference's ten documents that are still among the ten. Change: of nDCG@10, paired over "
     "queries. Kept: shown where all of the 95% interval is above what must be kept, worse where all of it is below; "
     "not shown says that there were too few queries to tell. front: no candidate is both faster and better."
+)
+BUSY = (
+    "Beside other work ({}): the ratios hold for that. Candidates whose threads wait for each other lose the most by "
+    "it, and who left may be the faster one on a quiet machine."
 )
 PACKAGES = ("torch", "transformers", "sentence-transformers", "onnxruntime", "openvino", "nncf", "torchao")
 HEADER = (
@@ -57,6 +62,8 @@ def table(results: Sequence[Result]) -> Table:
     notes, code, chosen = [NOTE], [], winner_of(rows)
     if absent := rows[0]["choice"]["absent"]:
         notes.append(f"Not usable here: {', '.join(absent)}; `fmbench backends` says why.")
+    if busy := speed_doubt(rows[0]["environment"] or {}, {}):
+        notes.append(BUSY.format(busy))
     if chosen is not None:
         notes.append(fingerprint(chosen))
         code = [part for part in (chosen["choice"]["command"], chosen["choice"]["program"]) if part]

@@ -82,7 +82,8 @@ def compressed_doubts(compressed: Sequence[Mapping[str, Any]], quality: Mapping[
         seen.add(name)
         bits = BITS.get(said["vectors"].partition("@")[0])
         if bits is not None and said["bytes_per_document"] != -(-bits * said["dimensions"] // 8):
-            yield f"contradicted: CODE of {name} has {said['bytes_per_document']} bytes for {said['dimensions']} numbers"
+            size = said["bytes_per_document"]
+            yield f"contradicted: CODE of {name} has {size} bytes for {said['dimensions']} numbers"
         for key, interval in (("ndcg_change", "ndcg_interval"), ("kept", "kept_interval")):
             if not holds(said.get(interval), said.get(key), ROUNDING):
                 yield f"contradicted: CODE of {name}: the interval of {key} does not hold it"

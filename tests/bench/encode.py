@@ -10,7 +10,7 @@ median over rounds, or over queries, of theirs / ours. `quality` is nDCG@10 on a
 
 Each round that is whole is kept in the folder, where the same command goes on: on the same machine, with the same
 versions and the same commit, and with as many threads and rounds as it is asked for. A number of rounds that are there
-already prints their rows at once. Threads spin as `fmbench retrieve` lets them.
+already prints their rows at once. Threads spin as `fmbench retrieve` lets them (but in `make bench`).
 
 sentence-transformers' other engines and fastembed need older libraries, so an environment of their own:
     PEER_PYTHON=ENV/bin/python make bench    (ENV has sentence-transformers[onnx,openvino], datasets, fastembed)

@@ -118,6 +118,13 @@ def test_the_sentence_says_what_is_known_and_what_not(change, said, changed, sho
     assert sentences(shown(changed(change)))[1] == said
 
 
+def test_a_busy_machine_is_said(shown, tmp_path):
+    log = tmp_path / "busy.log"
+    log.write_text(f'{LOG.read_text()}FMWORK ENV {{"load_average_end": 9.0}}\n')
+    said = "Beside other work (contended: a load of 9.0 on 2 CPUs at the end): the ratios hold for that."
+    assert said in shown(log) and said not in shown(LOG)
+
+
 def test_a_reference_that_nothing_surely_beats_is_what_to_run(shown, process):
     text = shown(TIED)
     assert sentences(text) == [

@@ -122,8 +122,8 @@ def test_as_a_cell_of_a_sweep_its_log_is_its_standard_output(choose, wings):
     written = [line for row in out.splitlines() if (line := lines.parse_line(row))]
     assert code == 0 and last(written, "bulk")["status"] != "standing", out
     assert "times as fast" in err and "times as fast" not in out
-    with pytest.raises(UsageError, match="no candidate beside"):
-        check_command("choose", [str(word) for word in (*words, "--platforms", "hpu")])
+    with pytest.raises(UsageError, match="--log: given twice"):
+        check_command("choose", [str(word) for word in (*words, "--log", "x.log")])
 
 
 def test_a_log_of_something_else_is_refused(choose, tmp_path):

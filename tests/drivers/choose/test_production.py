@@ -92,7 +92,10 @@ def test_what_other_programs_cannot_do_is_said(encoder, tmp_path):
 def test_the_command_evaluates_the_data_set_with_the_candidate():
     words = ["--platform", "openvino", "--model_name", "m", "--compile", "--platform:quantize", "int8-weights"]
     command = parse_model(CommandLine.parse(words, ["--compile"]))
-    found = command_of(command, Path("my data"), "dev")
+    found = command_of(command, None, Path("my data"), "dev")
     assert found.startswith("fmbench retrieve evaluate --compile --model_name m --platform openvino ")
     assert found.endswith(" --platform:quantize int8-weights --dataset 'my data' --split dev")
-    assert command_of(command, None, "test") is None
+    assert command_of(command, 2048, Path("d"), "dev").endswith("--tokens_per_batch 2048 --dataset d --split dev")
+    told = parse_model(CommandLine.parse([*words, "--tokens_per_batch", "512"], ["--compile"]))
+    assert "2048" not in command_of(told, 2048, Path("d"), "dev")
+    assert command_of(command, None, None, "test") is None

@@ -15,7 +15,7 @@ from tests.encoder.conftest import text_arguments
 from tests.late_models import save_colbert
 from tests.tiny_model import write_collection, write_model
 
-PROBES = "tokens,normalised,token_vectors,index,search,lse,bert"
+PROBES = "tokens,normalised,token_vectors,exact,index,search,lse,bert"
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +68,7 @@ def test_a_checkpoint_is_captured_as_it_says_with_no_flag(root, captured, fideli
     assert np.allclose(stored.float().numpy(), found.vectors, atol=1e-3)
     ids = reader.tensor(reader.find("tokens/passage.ids"))
     assert int((ids == encoder.tokenizer.convert_tokens_to_ids("[unused1]")).sum()) == len(rows)
-    run = reader.run(reader.find("search/tokens.exact"))
+    run = reader.run(reader.find("exact/tokens"))
     for place, row in enumerate(asked):
         scores = {
             rows[text]["_id"]: (wanted.of(place) @ found.of(text).T).max(axis=1).sum() for text in range(len(rows))

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -22,7 +23,7 @@ from fmbench.process.sweep import local
 from fmbench.process.sweep.cell import Cell
 from fmbench.process.sweep.cli import main
 from fmbench.process.sweep.cluster import Cluster
-from fmbench.process.sweep.kept import Kept, changes, differing
+from fmbench.process.sweep.kept import Kept, Run, changes, differing
 from fmbench.process.sweep.local import LocalRunner
 from fmbench.process.sweep.overview import time_left
 from fmbench.process.sweep.plan import Task
@@ -200,6 +201,16 @@ def test_other_weights_and_other_texts_are_noticed(tmp_path, run):
         then = {"model_digest": "", **check_command(run, words).model()}
     write_model(tmp_path / "model", seed=2)
     assert changed() == ["model_parts.weights"]
+
+
+@pytest.mark.parametrize(("version", "changed"), [(version("scipy"), []), ("0.1", ["packages.scipy"])])
+def test_an_upgrade_of_what_only_another_variant_needs_is_noticed(version, changed):
+    software = facts.software_facts()
+    environments = [{"packages": software["packages"]}, {"packages": {"scipy": version}}]
+    cell = {"id": "c", "run": "choose", "exit_code": 0, "seconds": 1.0, "start": 0}
+    told = {"run": {"cell": cell}, "results": {"statuses": {}}, "environments": environments}
+    run = Run.of(SimpleNamespace(name="e", facts=told))
+    assert changes(run.environment, Checked(NullBackend(), None)) == changed
 
 
 def test_another_commit_is_the_same_where_what_measures_is(monkeypatch):
