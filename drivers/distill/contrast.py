@@ -91,7 +91,7 @@ def gather(arguments: DistillArguments, dataset: Dataset) -> Pairs:
     relevant = dataset.qrels.relevant(arguments.ir_metrics_relevance_threshold)
     kept_out = set(map(folded, held_out(arguments)))
     texts = {query.id: query.text for query in dataset.queries if folded(query.text) not in kept_out}
-    pools = [Qrels.load(arguments.negatives).gains] if arguments.negatives else []
+    pools = [Qrels.load([path]).gains for path in arguments.negatives]  # each has scores of its own
     if arguments.bm25_negatives:
         asked = {query: texts[query] for query in texts if relevant.get(query)}
         pools.append(bm25_negatives(dataset.corpus, asked, relevant, arguments.bm25_negatives))

@@ -20,7 +20,7 @@ from fmbench.torch_settings import spin_briefly
 from .arguments import DistillArguments, parse_arguments
 
 TRAINING = ("align", "contrast")
-TIMED = "query to vector, tokenisation included"
+TIMED = "query to vector, tokenisation included, right after another query"
 
 
 class Run:

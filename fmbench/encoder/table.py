@@ -36,7 +36,7 @@ class TableEncoder:
         known = rules.get_vocab_size()
         if known > len(rows):
             raise UsageError(f"the tokenizer knows {known:,} tokens and the table has {len(rows):,} rows")
-        self._encode = rules.encode_batch_fast
+        self.rules = rules
 
     @classmethod
     def load(cls, plan: EncoderPlan) -> "TableEncoder":
@@ -59,7 +59,9 @@ class TableEncoder:
     def tokens(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the token ids of each text, after the prompt."""
         prompted = [self.prompt + text for text in texts]
-        return [one.ids for one in self._encode(prompted, add_special_tokens=False)]
+        if len(prompted) == 1:  # in this thread: those that share a batch sleep between queries, and take long to wake
+            return [self.rules.encode(prompted[0], add_special_tokens=False).ids]
+        return [one.ids for one in self.rules.encode_batch_fast(prompted, add_special_tokens=False)]
 
     def vector(self, ids: list[int]) -> np.ndarray:
         """Return the vector of some tokens; the direction of the sum of their rows is that of the mean."""

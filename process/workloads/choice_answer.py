@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from fmbench.facts import DIGEST, short
-from fmbench.figures import cosine_text, decimal, formatted, significant, span
+from fmbench.figures import cosine_text, formatted, significant, span
 
 from ..reading.row import Result
 from ..workload import Row, Table
@@ -106,7 +106,7 @@ def times(row: Row) -> str:
     if value is None or interval is None:
         return significant(value) if value is not None else "?"
     half = (interval[1] - interval[0]) / 2
-    return f"{decimal(value, half)} ± {significant(half, half)}" if half else significant(value)
+    return f"{significant(value, half)} ± {significant(half, half)}" if half else significant(value)
 
 
 def quality(row: Row) -> str:

@@ -128,7 +128,7 @@ def test_a_folder_without_code_is_no_installation(tmp_path, monkeypatch):
         (NO_GRADIENTS, "--compile --compile:backend sendnn"),
         (["--compile", *NO_GRADIENTS], "--compile:backend sendnn"),
         (["--compile:backend", "inductor", *NO_GRADIENTS], "--compile:backend sendnn"),
-        ([*COMPILE, "--torch.call:set_grad_enabled", "False"], "--torch.call:set_grad_enabled@ False"),
+        ([*COMPILE, "--torch.call:set_grad_enabled", "no"], "--torch.call:set_grad_enabled@ False"),
         ([*COMPILE, "--torch.call:set_grad_enabled@", "True"], "--torch.call:set_grad_enabled@ False"),
         ([*COMPILE, "--torch.call:set_grad_enabled@", "not 1"], "--torch.call:set_grad_enabled@ False"),
     ],

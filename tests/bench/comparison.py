@@ -64,7 +64,8 @@ def ratio(one: list[float], other: list[float]) -> float:
 def rows_of(found: Measured) -> Iterator[Row]:
     """Yield every row of some rounds."""
     if found.rounds:
-        yield "rounds", "5", f"{len(found.rounds)}"
+        loads = ", ".join(str(one["load"]) for one in found.rounds)
+        yield "rounds", "5", f"{len(found.rounds)} (load averages at the end of each: {loads})"
         yield from each_way(found)
         yield from against(found)
         yield from one_query(found)

@@ -30,6 +30,7 @@ from typing import Any
 
 from fmbench.cost import cost_of
 from fmbench.encoder import STAGES, Encoder
+from fmbench.host import load_average
 from fmbench.torch_settings import spin_briefly
 
 from . import rates
@@ -56,7 +57,8 @@ def measure(count: int, wanted: int, threads: int, kept: Rounds) -> Measured:
         for number in range(len(done), wanted):
             found = one_round(ways, texts, asked[number % ROUNDS :: ROUNDS])
             limits = {name: operations / rates.rate(product) for name, product in products.items()}
-            kept.add(threads, {**found, "limits": limits, "operations": operations, "cosines": cosines})
+            said = {"limits": limits, "operations": operations, "cosines": cosines, "load": load_average()}
+            kept.add(threads, {**found, **said})
             sys.stderr.write(f"{threads} thread(s): round {number + 1} of {wanted}\n")
     return Measured(count, kept.of(threads)[:wanted])
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -33,12 +34,25 @@ def texts(tmp_path_factory):
     return path
 
 
-@pytest.fixture(scope="module", params=["hidden", "seen"])
+@pytest.fixture(scope="module", params=["minilm", "small"])
 def checkpoint(request, tmp_path_factory, minilm):
-    """MiniLM's body with a random head; queries' mask tokens are hidden from the others, or seen."""
-    folder = tmp_path_factory.mktemp("colbert") / request.param
-    sizes = {"dim": 96, "query_maxlen": 32, "doc_maxlen": 180}
-    return save_colbert(folder, minilm, attend_to_mask_tokens=request.param == "seen", **sizes)
+    """A random head on MiniLM's body, or on a small one of random weights whose queries see their mask tokens."""
+    root, small = tmp_path_factory.mktemp("colbert"), request.param == "small"
+    body = small_body(root / "body", minilm) if small else minilm
+    return save_colbert(root / "head", body, attend_to_mask_tokens=small, dim=96, query_maxlen=32, doc_maxlen=180)
+
+
+def small_body(folder, minilm):
+    """Write a BERT of two layers with MiniLM's word pieces."""
+    import torch
+    import transformers
+
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 128}
+    transformers.BertModel(transformers.BertConfig(initializer_range=0.3, **sizes)).save_pretrained(folder)
+    for name in ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "special_tokens_map.json"):
+        shutil.copy(minilm / name, folder)
+    return folder
 
 
 def check(folder, texts, found):

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from typing import ClassVar
 
 import pytest
@@ -96,7 +97,7 @@ def test_what_else_it_has_is_told_too(log, with_it, capsys, tmp_path):
         plots=lambda self: {"rate": lambda results: f"{len(results)} are too few"},
         news=lambda self, kind, data: f"{len(data['rates'])} lengths" if kind == "ENV" else None,
     )
-    assert 'length="512"} 99.5\n' in printed(log, "openmetrics", capsys)
+    assert re.search('length="512",configuration="c-[0-9a-f]+"} 99.5\n', printed(log, "openmetrics", capsys))
     (run,) = runs_in(results.read_results(find_sources([str(log)]), print))
     assert track(run).totals == {"texts_per_second/8": 1234.56, "texts_per_second/512": 99.5}
     assert main(["--path", str(log), "--plots", str(tmp_path)]) == 0

@@ -137,8 +137,11 @@ def test_contrast_goes_on_with_a_student(students, capsys):
     negatives = place.root / "negatives.tsv"
     rows = [f"q{query}\td{(7 * query + number) % 60}\t0.5" for query in range(20) for number in range(5)]
     negatives.write_text("\n".join(["query-id\tcorpus-id\tscore", *rows]) + "\n")
+    scored_otherwise = place.root / "otherwise.tsv"
+    scored_otherwise.write_text(negatives.read_text().replace("0.5", "7"))
     query = place.root / "lookup" / "query"
-    words = ("--query_model", query, "--negatives", negatives, "--negatives_per_query", 3, "--held_out_split", "test",
+    words = ("--query_model", query, "--negatives", f"{negatives},{scored_otherwise}", "--negatives_per_query", 3,
+             "--held_out_split", "test",
              "--epochs", 4, "--batch_size", 4, "--learning_rate", 0.01)  # fmt: skip
     assert run(place, "contrast", *words, "--output_dir", place.root / "frozen") == 0
     captured = capsys.readouterr()

@@ -205,7 +205,7 @@ def test_other_weights_and_other_texts_are_noticed(tmp_path, run):
 
 @pytest.mark.parametrize(("version", "changed"), [(version("scipy"), []), ("0.1", ["packages.scipy"])])
 def test_an_upgrade_of_what_only_another_variant_needs_is_noticed(version, changed):
-    software = facts.software_facts()
+    software = facts.software_facts(tuple(NullBackend.distributions))
     environments = [{"packages": software["packages"]}, {"packages": {"scipy": version}}]
     cell = {"id": "c", "run": "choose", "exit_code": 0, "seconds": 1.0, "start": 0}
     told = {"run": {"cell": cell}, "results": {"statuses": {}}, "environments": environments}
