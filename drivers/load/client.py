@@ -63,9 +63,10 @@ class Client:
 
     async def run(self) -> None:
         """Send everything, and wait for the answers."""
-        plan, task = self.plan, asyncio.current_task()
-        for number in ASKS if task is not None else ():
-            asyncio.get_running_loop().add_signal_handler(number, task.cancel)  # what is raised in a callback is lost
+        plan = self.plan
+        if (task := asyncio.current_task()) is not None:
+            for number in ASKS:  # what a handler of Python's raises in a callback of the loop is lost
+                asyncio.get_running_loop().add_signal_handler(number, task.cancel)
         tracing = aiohttp.TraceConfig(trace_config_ctx_factory=lambda trace_request_ctx: trace_request_ctx)
         tracing.on_connection_create_end.append(note_connected)
         tracing.on_request_chunk_sent.append(note_written)
