@@ -11,6 +11,7 @@ from fmbench import __version__
 from fmbench.command_line import CommandLine
 from fmbench.encoder import Role
 from fmbench.errors import UsageError
+from fmbench.options import Arguments
 from fmbench.parsing import Parser, adder, decimal, delay, duration, natural, nonempty, positive, share, sizes
 
 PROGRAM = "fmbench load"
@@ -75,6 +76,11 @@ class LoadArguments:
     role: Role = "passage"
     least_cosine: float = 0.99
     sample: int = 5000
+
+    @property
+    def typed(self) -> Arguments:
+        """What a log says of the command line."""
+        return Arguments(platform="service", model_name=self.model_name, given=self.given)
 
     @property
     def seconds(self) -> float:

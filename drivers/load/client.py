@@ -14,6 +14,7 @@ from typing import Any
 
 import aiohttp
 
+from fmbench.ending import ASKS
 from fmbench.timer import Timer, timer
 
 from .endpoint import headers
@@ -63,6 +64,9 @@ class Client:
     async def run(self) -> None:
         """Send everything, and wait for the answers."""
         plan = self.plan
+        if (task := asyncio.current_task()) is not None:
+            for number in ASKS:  # what a handler of Python's raises in a callback of the loop is lost
+                asyncio.get_running_loop().add_signal_handler(number, task.cancel)
         tracing = aiohttp.TraceConfig(trace_config_ctx_factory=lambda trace_request_ctx: trace_request_ctx)
         tracing.on_connection_create_end.append(note_connected)
         tracing.on_request_chunk_sent.append(note_written)
@@ -222,7 +226,7 @@ def send(plan: Plan) -> Records:
     gc.freeze()  # what is there stays: the collector looks at new objects only
     try:
         with (
-            contextlib.suppress(KeyboardInterrupt),
+            contextlib.suppress(asyncio.CancelledError),
             asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
         ):
             runner.run(client.run())

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from fmbench.errors import UsageError, first_line
+from fmbench.model import published_name
 
 from .arguments import KEY, LoadArguments
 
@@ -122,13 +123,14 @@ def find(arguments: LoadArguments, url: str) -> Endpoint:
             f"--url {place(base)}: another service: it answers neither /info as TEI does nor /v1/models as OpenAI's API"
         )
     known = [*names, *([str(info["model_id"])] if info else [])]
-    if arguments.model_name not in known:
+    name = next((name for name in (arguments.model_name, published_name(arguments.typed)) if name in known), None)
+    if name is None:
         raise UsageError(
             f"--model_name {arguments.model_name}: not served there, but {', '.join(dict.fromkeys(known))}"
         )
     api = arguments.api or ("openai" if names else "tei")
     return Endpoint(
-        base=base, api=api, model=arguments.model_name, encoding=arguments.encoding, dimensions=arguments.dimensions,
+        base=base, api=api, model=name, encoding=arguments.encoding, dimensions=arguments.dimensions,
         info=info,
     )  # fmt: skip
 

@@ -9,7 +9,6 @@ from fmbench.checks import Checked
 from fmbench.console import run_main
 from fmbench.errors import UsageError
 from fmbench.facts import software_facts, versions
-from fmbench.options import Arguments
 
 from . import endpoint as endpoints
 from . import payload as payloads
@@ -28,12 +27,7 @@ def check(argv: Sequence[str]) -> Checked:
     """Return what a command line amounts to, as a cell of a sweep. Raises UsageError and PlatformError."""
     arguments = parse(argv)
     Reference.of(arguments)
-    return Checked(platform_of(arguments), typed(arguments))
-
-
-def typed(arguments: LoadArguments) -> Arguments:
-    """Return what a log says of the command line."""
-    return Arguments(platform="service", model_name=arguments.model_name, given=arguments.given)
+    return Checked(platform_of(arguments), arguments.typed)
 
 
 def load(arguments: LoadArguments) -> int:
@@ -49,7 +43,7 @@ def load(arguments: LoadArguments) -> int:
         found = {inputs: payloads.written(endpoint, *one) for inputs, one in texts.items()}
         inputs, first = next(iter(found.items()))
         dimension = endpoints.try_once(endpoint, first.bodies[0], inputs)
-        with session.open_with_tables("load", typed(arguments)) as run:
+        with session.open_with_tables("load", arguments.typed) as run:
             run.begin()
             run.describe({**facts(arguments, endpoint), "texts": first.digest, "dimension": dimension})
             work = Work(arguments, endpoint, found, dimension, run, reference)
@@ -65,7 +59,7 @@ def facts(arguments: LoadArguments, endpoint: Endpoint) -> dict[str, Any]:
     return {
         **software_facts(),
         **host.host_facts(),
-        "model": arguments.model_name,
+        "model": endpoint.model,
         **(served if isinstance(served, dict) else {}),
         "task": "load",
         "timed": "request",

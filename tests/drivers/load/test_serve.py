@@ -23,7 +23,7 @@ def test_both_apis_give_the_models_own_vectors_in_the_order_of_the_texts(tiny_se
     folder, url = tiny_served
     texts = ["wing flow", "shock wave heat layer pressure", "drag"]
     own = Encoder.load(Arguments(platform="cpu", model_name=str(folder))).encode(texts)
-    status, said = embeddings(url, model=str(folder), input=texts)
+    status, said = embeddings(url, model=folder.name, input=texts)
     assert status == 200 and [one["index"] for one in said["data"]] == [0, 1, 2]
     assert np.allclose([one["embedding"] for one in said["data"]], own, atol=1e-5)
     assert said["usage"]["prompt_tokens"] == sum(len(text.split()) + 2 for text in texts)
@@ -89,9 +89,9 @@ def test_a_text_that_may_not_be_cut_is_refused(tiny_served):
 
 def test_it_says_what_it_serves_and_what_it_did(tiny_served):
     folder, url = tiny_served
-    assert json.loads(ask(f"{url}/v1/models")[2])["data"][0]["id"] == str(folder)
+    assert json.loads(ask(f"{url}/v1/models")[2])["data"][0]["id"] == folder.name
     info = json.loads(ask(f"{url}/info")[2])
-    assert (info["model_id"], info["facts"]["platform"], info["max_input_length"]) == (str(folder), "cpu", 64)
+    assert (info["model_id"], info["facts"]["platform"], info["max_input_length"]) == (folder.name, "cpu", 64)
     before = ask(f"{url}/metrics")[2].decode()
     embeddings(url, input=["wing", "flow"])
 
