@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from fmbench.encoder.pooling import POOLERS, pool
+from fmbench.encoder.pooling import pool
+from fmbench.encoder.recipe import POOLINGS
 
 # Rows: tokens everywhere, padding on the right, padding on the left, no token at all.
 MASK = torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0], [0, 1, 1, 1], [0, 0, 0, 0]])
@@ -22,7 +23,7 @@ def test_the_prompt_is_left_out_from_where_the_text_begins() -> None:
     assert pool(HIDDEN, MASK, ["cls"], prompt_length=1)[:3].tolist() == [[2, 3], [10, 11], [20, 21]]
 
 
-@pytest.mark.parametrize("mode", POOLERS)
+@pytest.mark.parametrize("mode", POOLINGS)
 @pytest.mark.parametrize("prompt_length", [0, 2])
 def test_the_same_as_sentence_transformers(mode: str, prompt_length: int) -> None:
     modules = pytest.importorskip("sentence_transformers.models")

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from .log_lines import GOLDEN
+from .conftest import GOLDEN
 
 LOG = GOLDEN.parent / "golden-load" / "format-1.log"
 
