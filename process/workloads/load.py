@@ -108,13 +108,15 @@ def status(said: Row, row: Row) -> str:
 
 def run_row(said: Row, answers: Row | None, row: Row) -> dict[str, Any]:
     """Return what the row of a run has besides what any row of its log has."""
+    found = status(said, row)
     return {
         "timestamp": said.get("start"),
         "variant": how(said),
         "batch": said["inputs_per_request"],
         "itl": (said.get("latency_ms") or {}).get("p50"),
         "thp": said.get("texts_per_second"),
-        "status": status(said, row),
+        "status": found,
+        "error": {"type": "unanswered", "message": "no request was answered"} if found == "ERR" else None,
         "load": {
             **{key: said.get(key) for key in (*SETTING, *FIGURES)},
             "answers": answers and {key: answers.get(key) for key in ANSWERS},
