@@ -113,8 +113,8 @@ def run_row(said: Row, answers: Row | None, row: Row) -> dict[str, Any]:
         "timestamp": said.get("start"),
         "variant": how(said),
         "batch": said["inputs_per_request"],
-        "itl": (said.get("latency_ms") or {}).get("p50"),
-        "thp": said.get("texts_per_second"),
+        "itl": None if found == "ERR" else (said.get("latency_ms") or {}).get("p50"),
+        "thp": None if found == "ERR" else said.get("texts_per_second"),
         "status": found,
         "error": {"type": "unanswered", "message": "no request was answered"} if found == "ERR" else None,
         "load": {
