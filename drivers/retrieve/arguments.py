@@ -1,7 +1,7 @@
 """The command lines of the retrieval driver: one parser a task, one dataclass for all of them."""
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -245,3 +245,14 @@ def check_compression(arguments: RetrieveArguments) -> None:
     if arguments.rescore and arguments.rescore < arguments.depth:
         raise UsageError(f"--rescore {arguments.rescore}: {arguments.depth} documents are retrieved a query; order at "
                          "least as many once more, or lower --search_topk")  # fmt: skip
+
+
+def check_passing(arguments: RetrieveArguments, model: str, kept: Mapping[str, str]) -> None:
+    """Raise UsageError for what needs vectors that stay; of this model they pass by. `kept` says why, by option."""
+    if arguments.task not in ("evaluate", "search"):
+        raise UsageError(
+            f"{model}: `retrieve evaluate` and `retrieve search` take it, `retrieve {arguments.task}` does not"
+        )
+    for name, why in kept.items():
+        if getattr(arguments, name):
+            raise UsageError(f"--{name}: {model}, and {why}; leave it out")

@@ -5,16 +5,14 @@ from pathlib import Path
 from typing import Any
 
 from fmbench.collection import Dataset
-from fmbench.encoder import Timings
 from fmbench.encoder.late import LateEncoder
 from fmbench.errors import UsageError
 from fmbench.search import Block, TopK
 from fmbench.search.maxsim import MaxSimSearcher
 
-from .arguments import RetrieveArguments
+from .arguments import RetrieveArguments, check_passing
 from .retrieval import Retrieval
 from .searching import Searched
-from .work import Work
 
 KEPT = {
     "encoding_cache_dir": "no cache keeps them", "precompute_corpus_embs": "they are never all in memory",
@@ -25,13 +23,7 @@ KEPT = {
 def check_late(arguments: RetrieveArguments, path: Path) -> None:
     """Raise UsageError for what needs one vector a text. `path` is the model's folder."""
     model = f"{path} is a late-interaction model, whose texts have a vector a token"
-    if arguments.task not in ("evaluate", "search"):
-        raise UsageError(
-            f"{model}: `retrieve evaluate` and `retrieve search` take it, `retrieve {arguments.task}` does not"
-        )
-    for name, why in KEPT.items():
-        if getattr(arguments, name):
-            raise UsageError(f"--{name}: {model}, and {why}; leave it out")
+    check_passing(arguments, model, KEPT)
     if arguments.similarity is not None:
         raise UsageError(f"--similarity {arguments.similarity}: {model}; they are compared by MaxSim alone")
 
@@ -47,14 +39,7 @@ class LateSearched(Searched):
         self._retrieval, self._dataset, self.similarity = retrieval, dataset, retrieval.similarity
         platform = retrieval.encoder.platform
         self._device: Any = (platform.device if platform.runs_torch else None) or "cpu"
-        timings = retrieval.encoder.timings = Timings()
-        start = retrieval.clock.now()
-        queries = list(dataset.queries)
-        self._ids = [query.id for query in queries]
-        self._vectors = retrieval.encoder.encode([query.text for query in queries], "query")
-        work = Work.of(timings, len(queries), (retrieval.clock.now() - start) / 1e9)
-        latency, budget = retrieval.encoding_latency(dataset.queries), retrieval.encoder.budget("query")
-        retrieval.write_encoding(dataset.name, "query", start, work, budget.tokens if budget else None, latency)
+        self._ids, self._vectors = retrieval.encode_queries(dataset.queries, dataset.name)
 
     def _find(self, blocks: Iterable[Block], k: int, query_ids: Sequence[str] | None) -> TopK:
         ignored = self._retrieval.arguments.ignore_identical_ids

@@ -89,6 +89,17 @@ class Retrieval:
         self.write_encoding(dataset, role, start, work, found.tokens_per_batch, latency)
         return found
 
+    def encode_queries(self, queries: Texts, dataset: str) -> tuple[list[str], Any]:
+        """Return the ids of queries and what becomes of them, which no cache keeps; print what that took."""
+        timings = self.encoder.timings = Timings()
+        start = self.clock.now()
+        texts = list(queries)
+        vectors = self.encoder.encode([text.text for text in texts], "query")
+        work = Work.of(timings, len(texts), (self.clock.now() - start) / 1e9)
+        latency, budget = self.encoding_latency(queries), self.encoder.budget("query")
+        self.write_encoding(dataset, "query", start, work, budget.tokens if budget else None, latency)
+        return [text.id for text in texts], vectors
+
     @property
     def whose(self) -> str:
         """What a message of this process begins with where there are several."""

@@ -4,15 +4,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from fmbench.collection import Dataset
-from fmbench.encoder import Timings
 from fmbench.errors import UsageError
 from fmbench.search import Block, TopK
 from fmbench.search.sparse import SparseSearcher
 
-from .arguments import RetrieveArguments
+from .arguments import RetrieveArguments, check_passing
 from .retrieval import Retrieval
 from .searching import Searched
-from .work import Work
 
 KEPT = {
     "encoding_cache_dir": "no cache keeps them", "precompute_corpus_embs": "they are never all in memory",
@@ -23,12 +21,7 @@ KEPT = {
 def check_sparse(arguments: RetrieveArguments, path: Path) -> None:
     """Raise UsageError for what needs dense vectors. `path` is the model's folder."""
     model = f"{path} is a sparse model, whose vectors have a number a word"
-    if arguments.task not in ("evaluate", "search"):
-        raise UsageError(f"{model}: `retrieve evaluate` and `retrieve search` take it, `retrieve {arguments.task}` "
-                         "does not")  # fmt: skip
-    for name, why in KEPT.items():
-        if getattr(arguments, name):
-            raise UsageError(f"--{name}: {model}, and {why}; leave it out")
+    check_passing(arguments, model, KEPT)
     if arguments.similarity not in (None, "dot"):
         raise UsageError(f"--similarity {arguments.similarity}: {model}; they are compared by inner products alone")
 
@@ -41,14 +34,7 @@ class SparseSearched(Searched):
     def __init__(self, retrieval: Retrieval, dataset: Dataset) -> None:
         """Encode the queries, and print what that took."""
         self._retrieval, self._dataset = retrieval, dataset
-        timings = retrieval.encoder.timings = Timings()
-        start = retrieval.clock.now()
-        queries = list(dataset.queries)
-        self._ids = [query.id for query in queries]
-        self._vectors = retrieval.encoder.encode([query.text for query in queries], "query")
-        work = Work.of(timings, len(queries), (retrieval.clock.now() - start) / 1e9)
-        latency, budget = retrieval.encoding_latency(dataset.queries), retrieval.encoder.budget("query")
-        retrieval.write_encoding(dataset.name, "query", start, work, budget.tokens if budget else None, latency)
+        self._ids, self._vectors = retrieval.encode_queries(dataset.queries, dataset.name)
 
     def _find(self, blocks: Iterable[Block], k: int, query_ids: Sequence[str] | None) -> TopK:
         ignored = self._retrieval.arguments.ignore_identical_ids
