@@ -48,7 +48,7 @@ class OpenvinoBackend(Backend):
     install = "pip install 'fmbench[openvino]'"
     distributions = ("torch", "openvino")
     always_compiles = True
-    pads_one = True
+    short_text = 32  # as `openvino_convert.SHORT`
     yields = True
 
     @classmethod
@@ -127,12 +127,15 @@ class OpenvinoBackend(Backend):
         self._graphs: dict[Any, Any] = {}
         if self._frontend == CONVERT_MODEL:
             from fmbench.converted import ConvertedModel
+            from fmbench.positions import maximum_length
 
             from .openvino_convert import OpenvinoConverter
 
             if self._quantisation and self._device == "CPU":
                 warn_of_int8("--platform:quantize")
-            self._converted = ConvertedModel(model, OpenvinoConverter(self._device, self._config, self._quantisation))
+            named = self._device, self._config, self._quantisation
+            positions = maximum_length(model) if hasattr(model, "config") else 0  # a model of the library, or any other
+            self._converted = ConvertedModel(model, OpenvinoConverter(*named, positions))
             self._graphs = self._converted.graphs
             return self._converted
         return self._compiled(model, options)

@@ -7,7 +7,8 @@ import contextlib
 import io
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,11 @@ from fmbench.quantisation import Quantisation
 PRODUCTS = {"FullyConnected", "MatMul", "MHA", "ScaledDotProductAttention"}
 THREADING = {"INFERENCE_NUM_THREADS", "NUM_STREAMS", "PERFORMANCE_HINT", "PERFORMANCE_HINT_NUM_REQUESTS"}
 FILE = "model.xml"
+SHORT, STEP = 32, 16  # tokens of a text alone that has a graph of one shape, which are padded to a multiple of this
 
 
 PROGRAM = """\
+import numpy as np
 import openvino
 
 MODEL = {file!r}  # copy its folder: this one is a cache, and may be deleted
@@ -35,27 +38,52 @@ graph = openvino.compile_model(MODEL, {device!r}, {config!r})
 def run(batch):
     return graph([batch[name] for name in {names!r}])[0]
 """
+# In place of `run`, where short texts alone have graphs of their own.
+SHORT_PROGRAM = """\
+alone = {{}}  # a short text alone is quicker in a graph of its own length
+
+
+def run(batch):
+    arrays = [batch[name] for name in {names!r}]
+    rows, length = arrays[0].shape
+    if rows > 1 or length > {short}:
+        return graph(arrays)[0]
+    padded = length + -length % {step}
+    if padded not in alone:
+        model = openvino.Core().read_model(MODEL)
+        model.reshape({{place: [1, padded] for place in range(len(arrays))}})
+        alone[padded] = openvino.compile_model(model, {device!r}, {config!r})
+    return alone[padded]([np.pad(one, ((0, 0), (0, padded - length))) for one in arrays])[0][:, :length]
+"""
 
 
 class OpenvinoGraph:
-    """A compiled model and a request of it."""
+    """A compiled model and a request of it.
 
-    def __init__(self, compiled: Any, config: Mapping[str, Any]) -> None:
+    A short text alone goes through a graph of its own length, opened at the first one: one graph for every shape
+    prepares itself anew for each length, which takes as long as a short text.
+    """
+
+    def __init__(self, compiled: Any, config: Mapping[str, Any], alone: Callable[[int], Any] | None = None) -> None:
+        """Take a compiled model, its properties, and what compiles it for one row of so many tokens."""
         self.compiled, self.config = compiled, config
         self._request = compiled.create_infer_request()
+        self._alone, self._requests = alone, dict[int, Any]()
 
     def __call__(self, batch: Batch) -> Tensor:
-        """Return the output, float32, in memory of its own: the request writes over what it lends.
-
-        That copy takes a thousandth of the call's time; the batch is not copied. `infer` of the same request looks into
-        each input and output in Python, which takes longer than a short text, and computes in the calling thread.
-        """
+        """Return the output, float32, in memory of its own."""
         arrays = [np.ascontiguousarray(tensor.numpy()) for tensor in batch.values()]
-        for place, array in enumerate(arrays):
-            self._request.set_input_tensor(place, openvino.Tensor(array, shared_memory=True))
-        self._request.start_async()
-        self._request.wait()
-        return torch.from_numpy(self._request.get_output_tensor(0).data.copy())
+        rows, length = arrays[0].shape
+        if self._alone and rows == 1 and length <= SHORT and "attention_mask" in batch:
+            padded = [np.pad(one, ((0, 0), (0, -length % STEP))) for one in arrays]
+            return run(self._one_row(padded[0].shape[1]), padded)[:, :length]
+        return run(self._request, arrays)
+
+    def _one_row(self, length: int) -> Any:
+        """Return the request for one row of so many tokens."""
+        if length not in self._requests and self._alone:
+            self._requests[length] = self._alone(length).create_infer_request()
+        return self._requests[length]
 
     def products(self) -> dict[str, int]:
         """Return how many matrix products are computed in which type. Empty where this version does not show it."""
@@ -67,6 +95,19 @@ class OpenvinoGraph:
         return dict(found)
 
 
+def run(request: Any, arrays: Sequence[np.ndarray]) -> Tensor:
+    """Return a request's output in memory of its own: the request writes over what it lends.
+
+    That copy takes a thousandth of the call's time; the arrays are not copied. `infer` of the same request looks into
+    each input and output in Python, which takes longer than a short text, and computes in the calling thread.
+    """
+    for place, array in enumerate(arrays):
+        request.set_input_tensor(place, openvino.Tensor(array, shared_memory=True))
+    request.start_async()
+    request.wait()
+    return torch.from_numpy(request.get_output_tensor(0).data.copy())
+
+
 class OpenvinoConverter(Converter):
     """`openvino.convert_model`, and NNCF for 8 bits."""
 
@@ -74,9 +115,15 @@ class OpenvinoConverter(Converter):
     instead = "take --platform:frontend torch.compile"
     distributions = ("openvino",)
 
-    def __init__(self, device: str, config: Mapping[str, Any], quantisation: Quantisation | None) -> None:
-        """Take OpenVINO's name of the device, its properties, and how numbers are rounded to 8 bits, if they are."""
+    def __init__(
+        self, device: str, config: Mapping[str, Any], quantisation: Quantisation | None, positions: int | None
+    ) -> None:
+        """Take OpenVINO's name of the device, its properties, and how numbers are rounded to 8 bits, if they are.
+
+        `positions` is how many tokens the model takes, None for no limit.
+        """
         self._device, self._config, self.quantisation = device, config, quantisation
+        self._short = device == "CPU" and (positions is None or positions >= SHORT)
 
     def export(self, module: ByPosition, example: Batch, folder: Path) -> None:
         """Trace the model."""
@@ -88,24 +135,35 @@ class OpenvinoConverter(Converter):
 
     def open(self, folder: Path) -> OpenvinoGraph:
         """Compile the model. It has as many threads as torch, unless its properties say otherwise."""
-        return self._compiled(folder, {})[0]
+        model = openvino.Core().read_model(folder / FILE)
+        return OpenvinoGraph(*self._compiled(model, {}), partial(self._alone, model) if self._short else None)
+
+    def _alone(self, model: openvino.Model, length: int) -> Any:
+        """Compile the model for one row of so many tokens. Its weights are pages of the file, removed or not."""
+        graph = model.clone()
+        graph.reshape({place: [1, length] for place in range(len(graph.inputs))})
+        return self._compiled(graph, {})[0]
 
     def streams(self, folder: Path, count: int) -> list[OpenvinoGraph]:
         """Compile the model for so many streams, unless its properties say how threads are used."""
         if self._device != "CPU" or self._config.keys() & THREADING:
             return []
-        return self._compiled(folder, {"NUM_STREAMS": count}, count)
+        compiled = self._compiled(folder / FILE, {"NUM_STREAMS": count})
+        return [OpenvinoGraph(*compiled) for _ in range(count)]
 
-    def _compiled(self, folder: Path, more: Mapping[str, Any], requests: int = 1) -> list[OpenvinoGraph]:
-        """Return requests of the model, compiled with further properties."""
+    def _compiled(self, model: Any, more: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
+        """Return a model, or that of a file, compiled with further properties, and all of them."""
         threads = {"INFERENCE_NUM_THREADS": torch.get_num_threads()} if self._device == "CPU" else {}
         config = {**threads, **self._config, **more}
-        compiled = openvino.compile_model(folder / FILE, self._device, config)
-        return [OpenvinoGraph(compiled, config) for _ in range(requests)]
+        return openvino.compile_model(model, self._device, config), config
 
     def program(self, folder: Path, graph: OpenvinoGraph, names: tuple[str, ...]) -> str:
         """Return the compiled model on the same device with the same properties."""
-        return PROGRAM.format(file=str(folder / FILE), device=self._device, config=graph.config, names=names)
+        said = {"file": str(folder / FILE), "device": self._device, "config": graph.config, "names": names}
+        whole = PROGRAM.format(**said)
+        if not self._short or "attention_mask" not in names:
+            return whole
+        return whole[: whole.index("\n\ndef")] + SHORT_PROGRAM.format(**said, short=SHORT, step=STEP)
 
     def quantise(self, exported: Path, folder: Path, texts: Sequence[Batch]) -> None:
         """Round weights, and with texts to learn from activations too, as NNCF does it for transformers."""

@@ -64,7 +64,7 @@ class Backend(ABC):
     inference_mode: ClassVar[bool] = True  # False where torch.inference_mode is refused; gradients are then just off
     tokens_per_batch: ClassVar[int] = 1024  # of texts sorted by length: what keeps the device busy, padding included
     length_step: ClassVar[int] = 32  # where shapes are fixed, texts are padded to a multiple of this many tokens
-    pads_one: ClassVar[bool] = False  # True where one text is quicker padded, in a shape that was there before
+    short_text: ClassVar[int] = 0  # up to how many tokens a text alone has a shape of its own, which a first call makes
     in_subprocess: ClassVar[bool] = True  # False where the device wants the process that was started
     numbered: ClassVar[bool] = False  # True where --device chooses one of several, and ranks take one each
     unpadded: ClassVar[bool] = False  # True where `UNPADDED` attention runs

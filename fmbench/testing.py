@@ -32,7 +32,7 @@ MANY = 1000  # batches in bulk
 SPREAD = 0.2  # of the weights: wide enough that a token that is masked out matters
 LEAST_COSINE = 0.99  # of a token's vectors there and on the CPU: 16 bits stay above, a wrong graph far below
 VOCABULARY = 100
-FLAGS = ("single_shape", "builds_model", "yields", "always_compiles", "pads_one", "runs_torch", "inference_mode",
+FLAGS = ("single_shape", "builds_model", "yields", "always_compiles", "runs_torch", "inference_mode",
          "in_subprocess", "numbered", "unpadded")  # fmt: skip
 COUNTS = ("length_step", "tokens_per_batch")
 TEXTS = ("distributions", "options", "synonyms")

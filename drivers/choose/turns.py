@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 SLACK = 0.2  # of the budget, that the least rounds may take beyond it where all of it went into set-ups
 SECONDS = {"online": 0.1, "bulk": 0.4}  # that a turn of the reference should take, at least
-TEXTS = {"online": (1, 16), "bulk": (8, 64)}  # of a turn, at least and at most
+TEXTS = {"online": (1, 16), "bulk": (32, 64)}  # of a turn, at least and at most: in bulk, enough batches for streams
 BESIDE = 2  # of the fastest, that are tried with fewer threads
 
 

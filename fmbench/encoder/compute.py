@@ -1,7 +1,6 @@
 """One chunk's tokens through the device: batches, forward, pooling, further modules, and back in order."""
 
 import contextlib
-import sys
 import threading
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -226,14 +225,7 @@ class Compute:
         """Yield the batches of a chunk. One text alone is one row where shapes are fixed and there may be several."""
         for batch in batches(tokens.lengths, budget, self._lengths):
             alone = len(tokens.lengths) == 1 and not self._platform.single_shape
-            yield replace(batch, rows=1, length=self._length_alone(batch.length)) if alone else batch
-
-    def _length_alone(self, length: int) -> int:
-        """Return to how many tokens one text is padded, which no position of the model is beyond."""
-        if self._lengths or not self._platform.pads_one:
-            return length
-        step = self._platform.length_step
-        return min(-(-length // step) * step, max(self._recipe.max_length(role) or sys.maxsize for role in ROLES))
+            yield replace(batch, rows=1) if alone else batch
 
     @contextlib.contextmanager
     def _inference(self) -> Iterator[None]:
@@ -261,7 +253,8 @@ class Compute:
 
     def _ready(self, tokens: Tokens, batch: Batch, excluded: int, timings: Timings) -> None:
         """See to it that a batch of this shape, or of these inputs where shapes are free, was computed before."""
-        shape = (batch.rows, batch.length) if self._lengths else tokens.types is not None
+        alone = batch.rows == 1 and batch.length <= self._platform.short_text
+        shape = (batch.rows, batch.length) if self._lengths or alone else tokens.types is not None
         if shape not in self._warm:
             self._warm_up(tokens, batch, excluded, timings)
             self._warm.add(shape)

@@ -1,5 +1,6 @@
 import copy
 
+import numpy as np
 import pytest
 import torch
 import transformers
@@ -9,6 +10,7 @@ pytest.importorskip("openvino", reason="pip install 'fmbench[openvino]'")
 from fmbench.backend import Forward
 from fmbench.backends import instructions
 from fmbench.backends.openvino import OpenvinoBackend
+from fmbench.backends.openvino_convert import SHORT, STEP
 from fmbench.drivers.embed import main
 from fmbench.errors import PlatformError, UsageError
 from fmbench.lines import Res, is_json, parse_line
@@ -150,6 +152,38 @@ def test_a_converted_model_agrees_with_eager_for_every_shape(small, recwarn, cap
     assert platform.facts()["openvino_frontend"] == "convert_model"
     assert platform.computes_in("float32") == "float32"
     assert not recwarn.list and capfd.readouterr() == ("", "")
+
+
+def test_a_short_text_alone_has_a_graph_of_its_own_length(small) -> None:
+    """A padded row is the text's own vectors; beyond SHORT, and in a batch, the graph of every shape computes."""
+    _, forward = converted(small, *F32)
+    forward(tokens(1, 7))
+    graph = next(iter(forward.graphs.values()))
+    for rows, length in ((1, 7), (1, SHORT), (1, SHORT + 1), (3, 7)):
+        batch = tokens(rows, length)
+        with torch.no_grad():
+            assert torch.allclose(forward(batch)[0], small(**batch)[0], atol=1e-4)
+    assert sorted(graph._requests) == [STEP, SHORT]
+    found = {"np": np}
+    exec(str(forward.program()), found)  # noqa: S102 (our own lines)
+    for rows, length in ((1, 7), (2, 7)):
+        batch = tokens(rows, length)
+        assert np.allclose(
+            found["run"]({name: one.numpy() for name, one in batch.items()}), forward(batch)[0], atol=1e-4
+        )
+
+
+def test_one_row_first_does_not_spare_the_other_graph_its_check(small, monkeypatch) -> None:
+    """Two graphs compute, one of them not yet: a wrong one is found before it is used."""
+    from fmbench.backends.openvino_convert import OpenvinoGraph
+
+    right = OpenvinoGraph.__call__
+    monkeypatch.setattr(
+        OpenvinoGraph, "__call__", lambda self, batch: right(self, batch) * (1 if len(batch["input_ids"]) == 1 else -1)
+    )
+    _, forward = converted(small, *F32)
+    with pytest.raises(PlatformError, match="least cosine"):
+        forward(tokens(1, 7))
 
 
 def test_other_inputs_are_another_graph(small) -> None:
