@@ -43,7 +43,7 @@ UNSEEN = {"CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER"}
 THREADS = re.compile(r".*_NUM_THREADS")
 FOLDERS = re.compile(r"(?<![^\s:,;=])[~/][^\s:,;]*/")
 
-# The first versions did not print these; nobody knows what they were. Some are those of a platform: others never say them.
+# The first versions did not print these; nobody knows what they were. Some are of one platform: others never say them.
 OF_PLATFORM = "mkl", "onednn"
 LATER = "cpu_stepping", "variables", "torch_settings", "recipe", "head_digest", "data", "query_models", *OF_PLATFORM
 SOURCE = Path(__file__).resolve().parent
