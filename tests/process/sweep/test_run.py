@@ -3,6 +3,7 @@
 import gzip
 import json
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -236,7 +237,7 @@ def test_a_cell_runs_again_where_what_it_reads_was_written_anew(tmp_path, monkey
 
 
 def inputs(run, words):
-    return sorted(map(str, check_command(run, words.split()).inputs))
+    return sorted(map(str, check_command(run, shlex.split(words)).inputs))
 
 
 def test_what_a_command_reads_is_known_before_it_is_there(tmp_path, monkeypatch):
@@ -247,10 +248,13 @@ def test_what_a_command_reads_is_known_before_it_is_there(tmp_path, monkeypatch)
     model = "--platform cpu --model_name model"
     assert inputs("fidelity compare a b", "") == ["a", "b"]
     assert inputs("quality", f"{model} --tasks tasks.yaml") == ["pairs.tsv", "tasks.yaml"]
-    assert inputs("distill teacher", f"{model} --dataset d --teacher_dir t --held_out_queries q") == ["d", "q"]
+    assert inputs("distill teacher", f"{model} --dataset d --split s --teacher_dir t --held_out_queries q") == [
+        "d",
+        "q",
+    ]
     assert inputs("distill align", f"{model} --teacher_dir t --student lookup --output_dir o") == ["t"]
     assert inputs("distill evaluate", f"{model} --dataset d --query_model q,r") == ["d", "q", "r"]
-    assert inputs("load", "--url http://h --model_name model --texts t") == ["model", "t"]
+    assert inputs("load", "--serve '--platform cpu' --model_name model --texts t") == ["model", "t"]
 
 
 @pytest.mark.parametrize(("version", "changed"), [(version("scipy"), []), ("0.1", ["packages.scipy"])])
