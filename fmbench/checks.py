@@ -10,6 +10,7 @@ import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from fmbench import backend, plugins
@@ -28,7 +29,8 @@ class Checked:
 
     `model` returns the facts of model and data that can be told without running it; that reads their files. `more` are
     words that a command needs beside those that were typed, so that its log is its standard output. `resume` is the
-    option that names a log to go on with, where there is one.
+    option that names a log to go on with, where there is one. `inputs` are the files and folders that it reads and no
+    such fact tells of; they may be yet to come.
     """
 
     platform: Backend
@@ -36,6 +38,7 @@ class Checked:
     model: Callable[[], Mapping[str, Any]] = dict
     more: tuple[str, ...] = ()
     resume: str | None = None
+    inputs: tuple[Path, ...] = ()
 
 
 def check_encoder(arguments: Arguments, recipe: Recipe, table: bool = False) -> Checked:

@@ -43,9 +43,9 @@ UNSEEN = {"CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER"}
 THREADS = re.compile(r".*_NUM_THREADS")
 FOLDERS = re.compile(r"(?<![^\s:,;=])[~/][^\s:,;]*/")
 
-# The first versions did not print these; nobody knows what they were.
-LATER = ("cpu_stepping", "variables", "torch_settings", "recipe", "head_digest", "data", "query_models", "mkl",
-         "onednn")  # fmt: skip
+# The first versions did not print these; nobody knows what they were. Some are of one platform: others never say them.
+OF_PLATFORM = "mkl", "onednn"
+LATER = "cpu_stepping", "variables", "torch_settings", "recipe", "head_digest", "data", "query_models", *OF_PLATFORM
 SOURCE = Path(__file__).resolve().parent
 MEASURES = ("fmbench", "drivers", "backends")  # folders of a checkout
 COMMIT = re.compile("[0-9a-f]{7,40}")
@@ -170,7 +170,8 @@ def parts_of(facts: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def unsaid(facts: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
     """Return what another fingerprint says and these facts, of an earlier version, could not."""
-    later = [name for name in LATER if name in other and name not in facts]
+    alike = facts.get("platform") == other.get("platform")
+    later = [name for name in LATER if name in other and name not in facts and (alike or name not in OF_PLATFORM)]
     if DIGEST not in facts or DIGEST not in other:
         return later
     return [*(f"{MODEL}.{part}" for part in parts_of(other) if part not in parts_of(facts)), *later]

@@ -202,6 +202,13 @@ def digest_of_folder(folder: Path) -> str | None:
     return digest_of_contents(folder, below)
 
 
+def digest_of_input(path: Path) -> str | None:
+    """Return the digest of a file, or of every file of a folder, whatever it is called; None where nothing is there."""
+    if path.is_file():
+        return digest_of_contents(path.parent, [path])
+    return digest_of_contents(path, (below for below in sorted(path.rglob("*")) if below.is_file()))
+
+
 def found(folder: Path, patterns: Iterable[str]) -> list[Path]:
     """Return the files of a folder that match a pattern."""
     return sorted({path for pattern in patterns for path in folder.glob(pattern) if path.is_file()})

@@ -56,6 +56,12 @@ def test_the_first_versions_knew_the_weights_alone() -> None:
     assert facts.differences({**old, "model_digest": "x", **catalogue}, {**NEW, **catalogue}) != {}
 
 
+def test_what_another_platform_never_says_is_not_missing() -> None:
+    cpu, cuda = {"platform": "cpu", "mkl": "2024.2", "variables": {}}, {"platform": "cuda"}
+    assert facts.unsaid(cuda, cpu) == ["variables"] and facts.unsaid({"platform": "cpu"}, cpu) == ["variables", "mkl"]
+    assert facts.differences(cuda, cpu) == {"platform": ("cuda", "cpu")}
+
+
 def test_a_part_tells_more_than_the_whole() -> None:
     other = {**NEW, "model_digest": "e", "model_parts": {"weights": "w", "configuration": "x"}}
     assert facts.differences(NEW, other) == {"model_parts.configuration": ("c", "x")}

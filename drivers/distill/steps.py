@@ -73,7 +73,10 @@ def check(step: str, argv: Sequence[str]) -> Checked:
     Raises UsageError and PlatformError.
     """
     arguments = parse_arguments(step, argv, f"fmbench distill {step}")
-    return check_encoder(arguments, arguments.recipe)
+    read = [*arguments.files, *arguments.held_out_queries, *arguments.negatives, *arguments.query_model]
+    read += [arguments.student_model] if arguments.student_model else []
+    read += [arguments.teacher_dir] if arguments.teacher_dir and step != "teacher" else []
+    return dataclasses.replace(check_encoder(arguments, arguments.recipe), inputs=(*read,))
 
 
 check_teacher, check_align, check_contrast, check_evaluate = (

@@ -114,9 +114,9 @@ def run_indexes(arguments: argparse.Namespace, indexes: Sequence[bool]) -> int:
 
 def check(argv: Sequence[str]) -> Checked:
     """Return what a command line amounts to; its captures may be yet to come. Raises UsageError."""
-    after = build_parser().parse_known(argv).b
+    found = build_parser().parse_known(argv)
     host = backend.find("cpu")
-    return Checked(host, Arguments(platform=host.name, model_name=after.name))
+    return Checked(host, Arguments(platform=host.name, model_name=found.b.name), inputs=(found.a, found.b))
 
 
 def compare_sides(

@@ -5,7 +5,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from fmbench import lines, session
@@ -133,7 +133,8 @@ def wanted(argv: Sequence[str]) -> tuple[CommandLine, list[Column], CaptureArgum
 def check(argv: Sequence[str]) -> Checked:
     """Return what a command line amounts to. Raises UsageError and PlatformError."""
     _, _, arguments = wanted(argv)
-    return check_encoder(arguments, arguments.recipe)
+    texts = (path for path in (arguments.texts, arguments.dataset) if path is not None)
+    return replace(check_encoder(arguments, arguments.recipe), inputs=(*texts,))
 
 
 @dataclass

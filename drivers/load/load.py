@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from fmbench import host, session
@@ -27,7 +28,8 @@ def check(argv: Sequence[str]) -> Checked:
     """Return what a command line amounts to, as a cell of a sweep. Raises UsageError and PlatformError."""
     arguments = parse(argv)
     Reference.of(arguments)
-    return Checked(platform_of(arguments), arguments.typed)
+    read = (arguments.dataset, arguments.texts, arguments.trace, arguments.reference, arguments.model_name)
+    return Checked(platform_of(arguments), arguments.typed, inputs=tuple(Path(path) for path in read if path))
 
 
 def load(arguments: LoadArguments) -> int:

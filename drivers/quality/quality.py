@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,8 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def check(argv: Sequence[str]) -> Checked:
     """Return what a command line amounts to. Raises UsageError and PlatformError."""
     arguments = parse_arguments(argv)
-    local_tasks(arguments.tasks)
-    return check_encoder(arguments, arguments.recipe)
+    items = [path for task in local_tasks(arguments.tasks) for path in task.files]
+    return replace(check_encoder(arguments, arguments.recipe), inputs=(Path(arguments.tasks), *items))
 
 
 def run(argv: Sequence[str]) -> int:

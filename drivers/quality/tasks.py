@@ -5,7 +5,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +33,13 @@ Item = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Task:
-    """A task and its items, a mapping from column to value each; `train` are those of a classifier."""
+    """A task and its items, a mapping from column to value each, and their files; `train` are those of a classifier."""
 
     name: str
     type: str
     items: Sequence[Item]
-    train: Sequence[Item] = field(default=())
+    train: Sequence[Item] = ()
+    files: Sequence[Path] = ()
 
     def column(self, name: str) -> list[Any]:
         """Return the values of a column."""
@@ -82,9 +83,10 @@ def read_task(said: Mapping[str, Any], file: Path) -> Task:
         raise UsageError(f"--tasks {file}: columns: {kind} has {', '.join(COLUMNS[kind])}; say which column of the "
                          "file each one is")  # fmt: skip
     name = str(said.get("name") or file.parent.name if file.name == FILE else said.get("name") or Path(data).stem)
-    items = read_items(file.parent / data, kind, names)
-    task = Task(name, kind, items, read_items(file.parent / said["train"], kind, names) if "train" in said else ())
-    check(task, file.parent / data)
+    files = [file.parent / said[key] for key in ("data", "train") if key in said]
+    items = [read_items(path, kind, names) for path in files]
+    task = Task(name, kind, items[0], items[1] if "train" in said else (), files)
+    check(task, files[0])
     return task
 
 

@@ -46,6 +46,11 @@ class DataArguments(Arguments):
     ir_metrics_relevance_threshold: float = 1.0
     output_dir: Path | None = None
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The texts and judgements that it names."""
+        return *self.dataset, *self.corpus, *self.queries, *self.qrels, *self.query_subset
+
 
 def add_data_arguments(parser: Parser, cache: str = "") -> None:
     """Add which texts and judgements; several paths are one comma list. `cache` begins the help of the cache."""

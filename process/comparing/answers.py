@@ -40,6 +40,20 @@ class Answer:
         return not self.reasons
 
 
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What became of the answers of `base` in `new`, two paths."""
+
+    base: str
+    new: str
+    answers: Sequence[Answer]
+
+    def as_object(self) -> dict[str, Any]:
+        """Return them as JSON values."""
+        said = [{**asdict(one), "holds": one.holds} for one in self.answers]
+        return {"base": self.base, "new": self.new, "answers": said}
+
+
 def chosen_among(results: Sequence[Result]) -> list[Row]:
     """Return the rows that say what to run."""
     return [one.row for workload, members in by_workload(results) if workload.answers for one in members]
@@ -103,11 +117,11 @@ def kept_of(row: Row | None) -> str | None:
     return None if row is None else row["choice"]["kept"]
 
 
-def as_text(answers: Sequence[Answer], names: tuple[str, str], threshold: float, form: str) -> str:
-    """Return the answers as a table, Markdown or JSON. `names` are those of base and new."""
+def as_text(among: Answers, threshold: float, form: str) -> str:
+    """Return answers as a table, Markdown or JSON."""
     if form == "json":
-        said = [{**asdict(one), "holds": one.holds} for one in answers]
-        return json.dumps({"base": names[0], "new": names[1], "answers": said}, indent=2) + "\n"
+        return json.dumps(among.as_object(), indent=2) + "\n"
+    answers = among.answers
     draw, safe = (markdown, plain) if form == "markdown" else (table, harmless)
     lines = [
         [
@@ -117,7 +131,7 @@ def as_text(answers: Sequence[Answer], names: tuple[str, str], threshold: float,
         for one in answers
     ]  # fmt: skip
     changed = [one.profile for one in answers if not one.holds]
-    head = f"{names[1]} against {names[0]}: the answer {'changed: ' + ', '.join(changed) if changed else 'holds'}"
+    head = f"{among.new} against {among.base}: the answer {'changed: ' + ', '.join(changed) if changed else 'holds'}"
     facts = {name: pair for one in answers for name, pair in one.differing.items()}
     return "\n".join([
         f"{'### ' if form == 'markdown' else ''}{safe(head)}\n", draw(HEADER, lines, ()),

@@ -17,10 +17,10 @@ from ..store.store import Store, is_url
 from ..workload import Row
 from ..writing import output
 from . import report
-from .answers import answers_between, as_text, chosen_among
+from .answers import Answers, answers_between, as_text, chosen_among
 from .comparison import Comparison, compare_sides
 from .quality import QualityChange
-from .sides import Facts, Side, check_comparable, check_names, sides_of, tell_unsaid
+from .sides import Facts, Side, check_comparable, check_names, is_timed, sides_of, tell_unsaid
 from .verdicts import THRESHOLD, Change
 
 PROGRAM = "fmbench compare"
@@ -64,6 +64,7 @@ exit codes:
 
   Logs of `fmbench choose` are compared by their answers: is what to run the same, or as fast, does it keep enough, and
   is it as many times as fast as the reference? Facts may differ, and are named: that is what an upgrade changes.
+  Stores that hold choices and other logs are compared by both.
 
 examples:
   fmbench compare main.log branch.log
@@ -89,16 +90,47 @@ def compare(argv: Sequence[str]) -> int:
     output.check_targets({"--out": arguments.out}, [source for path in local for source in find_sources([path])])
     found = [read(path) for path in paths]
     chosen = [chosen_among(results) for results in found]
-    if any(chosen):
-        return compare_choices(list(zip(paths, chosen, strict=True)), arguments)
-    sides = sides_of(paths, found, arguments.across, warn)
-    comparisons = compare_sides(sides, checked(sides, arguments.across), arguments.threshold)
+    timed = [[one for one in results if is_timed(one)] for results in found]
+    check_kinds(paths, chosen, timed)
+    answers: list[Answers] = []
+    if all(chosen):
+        answers = [Answers(paths[0], path, answers_between(chosen[0], rows, arguments.threshold))
+                   for path, rows in zip(paths[1:], chosen[1:], strict=True)]  # fmt: skip
+    comparisons: list[Comparison] = []
+    if all(timed):
+        sides = sides_of(paths, timed, arguments.across, warn)
+        comparisons = compare_sides(sides, checked(sides, arguments.across), arguments.threshold)
     for comparison in comparisons:
         complain(comparison)
-    text = DRAW[arguments.format](comparisons, arguments.threshold)
     with output.opened(arguments.out) as stream:
-        stream.write(text)
-    return int(any(FAILURES[name](comparison) for name in arguments.fail_on for comparison in comparisons))
+        stream.write(drawn(answers, comparisons, arguments))
+    changed = any(not one.holds for among in answers for one in among.answers)
+    failed = any(FAILURES[name](comparison) for name in arguments.fail_on for comparison in comparisons)
+    return int(failed or (changed and "answer" in arguments.fail_on))
+
+
+def check_kinds(paths: Sequence[str], chosen: Sequence[Sequence[Row]], timed: Sequence[Sequence[Result]]) -> None:
+    """Raise UsageError where neither choices nor shapes and rankings are in every path; warn of what is in some."""
+    if not any(chosen) and not any(timed):
+        raise UsageError(
+            f"{paths[0]}: no shape could be compared (no repetitions, no metrics by query and no choice: compare the "
+            "log itself, since its JSON has none; captures: `fmbench fidelity compare`, tasks: `fmbench quality --vs`)"
+        )
+    for what, sides, others in (("choice", chosen, timed), ("shape and no ranking", timed, chosen)):
+        without = [path for path, found in zip(paths, sides, strict=True) if not found]
+        if without and any(sides):
+            said = f"{without[0]}: holds no {what}, and another one does"
+            if not all(others):
+                raise UsageError(f"{said}; compare paths that hold the same")
+            warn(f"{said}: not compared")
+
+
+def drawn(answers: Sequence[Answers], comparisons: Sequence[Comparison], arguments: argparse.Namespace) -> str:
+    """Return what became of answers and of shapes in the form that was asked for; in JSON, of both as one object."""
+    if arguments.format == "json" and comparisons:
+        return report.as_json(comparisons, arguments.threshold, [among.as_object() for among in answers])
+    parts = [as_text(among, arguments.threshold, arguments.format) for among in answers]
+    return "\n".join([*parts, *([DRAW[arguments.format](comparisons, arguments.threshold)] if comparisons else [])])
 
 
 def read(path: str) -> list[Result]:
@@ -111,24 +143,6 @@ def read(path: str) -> list[Result]:
         with store.place.file(f"{name}/{LOG}") as log:
             found += read_results([Source(log, f"{store.name}/{name}/{LOG}")], warn)
     return found
-
-
-def compare_choices(chosen: Sequence[tuple[str, list[Row]]], arguments: argparse.Namespace) -> int:
-    """Say whether the answer of the first choice is that of each other; return 1 where not, if that was asked for.
-
-    Raises UsageError for a path without a choice.
-    """
-    without = [path for path, rows in chosen if not rows]
-    if without:
-        raise UsageError(f"{without[0]}: holds no choice, and another one does; compare logs of `fmbench choose` alone")
-    (base, rows), *others = chosen
-    changes = [((base, path), answers_between(rows, theirs, arguments.threshold)) for path, theirs in others]
-    with output.opened(arguments.out) as stream:
-        stream.write(
-            "\n".join(as_text(answers, names, arguments.threshold, arguments.format) for names, answers in changes)
-        )
-    changed = any(not one.holds for _, answers in changes for one in answers)
-    return int(changed and "answer" in arguments.fail_on)
 
 
 def checked(sides: Sequence[Side], across: Collection[str]) -> list[Facts]:

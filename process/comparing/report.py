@@ -214,8 +214,8 @@ def across_all(sides: Sequence[Side], draw: Draw) -> str:
     return draw(["ratio of row over column", *names], rows, range(1, len(names) + 1))
 
 
-def as_json(comparisons: Sequence[Comparison], threshold: float) -> str:
-    """Return one JSON object."""
+def as_json(comparisons: Sequence[Comparison], threshold: float, choices: Sequence[dict[str, Any]] = ()) -> str:
+    """Return one JSON object; `choices` are what became of answers, where there are any."""
     found: dict[str, Any] = {
         "threshold": threshold,
         "significance": SIGNIFICANT,
@@ -223,6 +223,8 @@ def as_json(comparisons: Sequence[Comparison], threshold: float) -> str:
     }
     if len(comparisons) > 1:
         found["matrix"] = [[mean_object(mean) for mean in line] for line in matrix(sides_of(comparisons))]
+    if choices:
+        found["choices"] = choices
     return json.dumps(found, indent=2, allow_nan=False) + "\n"
 
 

@@ -53,6 +53,14 @@ class Side:
         return itertools.chain(self.results.values(), self.quality.values())
 
 
+def is_timed(result: Result) -> bool:
+    """Whether a result is a shape, with its repetitions or instead of them an error, or a ranking of queries."""
+    row = result.row
+    if result.by_query or row["input"] is not None:
+        return True
+    return row["batch"] is not None and not row.get("choice") and bool(result.durations or row["status"] != "OK")
+
+
 def sides_of(
     paths: Sequence[str], read: Sequence[Iterable[Result]], across: Collection[str], warn: Callable[[str], None]
 ) -> list[Side]:

@@ -1,5 +1,6 @@
 """What the variants of `--vs` are called in results, whatever letters their runs gave them."""
 
+import re
 from typing import Any
 
 from fmbench import variants
@@ -7,6 +8,7 @@ from fmbench import variants
 from ..reading.row import Result
 
 FIRST = "A"  # the variant that all others are compared with
+LETTERS = re.compile("[A-Z]+").fullmatch  # what `--vs` calls variants; other workloads say how they measured
 
 
 class VariantNames:
@@ -24,7 +26,7 @@ class VariantNames:
         if letter is None or (overrides is None and letter == FIRST):
             return None
         if overrides is None:
-            return f"{letter} of {result.source}, which does not say what it overrides"
+            return f"{letter} of {result.source}, which does not say what it overrides" if LETTERS(letter) else letter
         name = variants.short_name(overrides)
         letters = self._letters.setdefault((result.source, name, *result.row["opts"]), [])
         if letter not in letters:

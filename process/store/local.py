@@ -38,7 +38,7 @@ class LocalPlace(Place):
             if not self.root.exists():
                 return None
             if not self.root.is_dir():
-                raise UsageError(f"{self.name}: is no folder")
+                raise UsageError(f"{self.name}: is no folder; name another store")
             found = [*files_below(self.root, DEPTH, links=True), *files_below(self.root, 1)]
             return sorted({path.relative_to(self.root).as_posix() for path in found})
 
@@ -173,8 +173,9 @@ class LocalPlace(Place):
 
     def _lock(self, clean: bool) -> int:
         for _ in range(ATTEMPTS):
-            with self._told(), contextlib.suppress(FileNotFoundError):
+            with self._told():
                 self.root.mkdir(parents=True, exist_ok=True)
+            with self._told(), contextlib.suppress(FileNotFoundError):
                 handle = os.open(self.root, os.O_RDONLY)
                 if clean:
                     with contextlib.suppress(OSError):

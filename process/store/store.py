@@ -85,7 +85,7 @@ class Store:
 
     def _check(self) -> None:
         if MARKER not in self._paths:
-            raise UsageError(f"{self.name}: is no store of results, it has no {MARKER}; name another with --store")
+            raise UsageError(f"{self.name}: is no store of results, it has no {MARKER}; name another store")
         if (version := self.format) > FORMAT:
             raise UsageError(
                 f"{self.name}: is a store of format {version}, and this fmbench reads {FORMAT}; upgrade it"

@@ -23,8 +23,9 @@ Values = Mapping[str, Value]
 class Cell:
     """A command line, what it takes of the machine, and where the file describes it.
 
-    `varying` are the arguments that tell it from the other cells of its block; `needs` may be empty; `lines` are those
-    of values. One that is called `in_full` has a model of another owner that is called the same.
+    `varying` are the arguments that tell it from the other cells of its command; `needs` may be empty; `lines` are
+    those of values. One that is called `in_full` has a model of another owner that is called the same, beside one that
+    is called `with_command` are cells of other commands.
     """
 
     run: str
@@ -34,6 +35,7 @@ class Cell:
     line: int
     lines: Mapping[tuple[str, Value], int] = field(default_factory=dict)
     in_full: bool = False
+    with_command: bool = False
 
     def line_of(self, message: str) -> int:
         """Return the line that a message is about: that of the first argument that it names, where it names one."""
@@ -56,10 +58,14 @@ class Cell:
         return [*split(self.run), *self.command.words]
 
     @cached_property
+    def told(self) -> str:
+        """What tells it: the values that vary; of numbers their names too."""
+        return ", ".join(word for name, value in self.varying.items() if (word := called(name, value, self.in_full)))
+
+    @property
     def name(self) -> str:
-        """What people call it: the values that vary; of numbers their names too."""
-        said = [word for name, value in self.varying.items() if (word := called(name, value, self.in_full))]
-        return ", ".join(said) or self.run
+        """What people call it."""
+        return f"{self.run}: {self.told}" if self.with_command and self.told else self.told or self.run
 
 
 def arguments_of(name: str, value: Value) -> list[Argument]:

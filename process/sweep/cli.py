@@ -5,6 +5,7 @@ import contextlib
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +16,10 @@ from fmbench.parsing import Parser, duration, nonempty, positive
 if TYPE_CHECKING:  # with --help, none of them is imported
     from ..store.store import Store
     from .cell import Cell
+    from .cluster import RayRunner
     from .keeper import Keeper
     from .kept import Kept
+    from .local import LocalRunner
     from .matrix import Sweep
     from .plan import Task
     from .workplace import Workplace
@@ -88,25 +91,24 @@ def read(arguments: argparse.Namespace) -> "Sweep":
     return replace(found, cells=found.cells[number - 1 :: shares])
 
 
-def planned(found: "Sweep", arguments: argparse.Namespace) -> tuple["Store", "Kept", Callable[[], list["Task"]]]:
-    """Return the store, what it has of cells, and what plans them by that."""
+def opened(found: "Sweep") -> tuple["Store", "Kept"]:
+    """Return the store, and what it has of cells."""
     from ..store.store import Store
     from .kept import Kept, whole_entries
-    from .plan import plan
 
     store = Store.ready(found.store)
-    kept = Kept.read(whole_entries(store, {cell.id for cell in found.cells}, warn))
-    return store, kept, lambda: plan(found.cells, kept, arguments.repeat, arguments.redo)
+    return store, Kept.read(whole_entries(store, {cell.id for cell in found.cells}, warn))
 
 
 def show_status(found: "Sweep", arguments: argparse.Namespace) -> bool:
     """Print a line a cell and how many are in which state, and return whether any is refused; nothing is run."""
     from ..writing import output
     from .overview import counts, plan_table
+    from .plan import plan
     from .workplace import running
 
-    _, kept, plan = planned(found, arguments)
-    tasks, now = plan(), [*running(arguments.file)]
+    _, kept = opened(found)
+    tasks, now = plan(found.cells, kept, arguments.repeat, arguments.redo), [*running(arguments.file)]
     with output.opened(None) as stream:
         stream.write(f"{plan_table(tasks, kept, now)}\n{counts(tasks, kept, now)}\n")
     return any(task.refused for task in tasks)
@@ -127,10 +129,10 @@ def run_held(found: "Sweep", arguments: argparse.Namespace, place: "Workplace") 
     from .cluster import Cluster, RayRunner
     from .keeper import Keeper
     from .local import LocalRunner
-    from .plan import resources
+    from .plan import plan, resources
     from .workplace import discard
 
-    store, kept, plan = planned(found, arguments)
+    store, kept = opened(found)
     keeper = Keeper(store, kept)
     output.check_targets({"--report": arguments.report}, [Source(arguments.file)])
     keeper.check(arguments.report)
@@ -138,14 +140,32 @@ def run_held(found: "Sweep", arguments: argparse.Namespace, place: "Workplace") 
         keeper.keep(log)
         discard(log)
     told: Any = (arguments.cell_timeout, keeper.keep, keeper.show)
+    lacking: Any = {"kept": kept, "repeat": arguments.repeat}
     if arguments.on == RAY:
         with contextlib.redirect_stdout(sys.stderr), Cluster.connected(arguments.address) as cluster:
-            tasks = begun(cluster.plan(found.cells, kept, arguments.repeat, arguments.redo), keeper, arguments.file)
-            RayRunner(cluster, place, found.name, *told).run(tasks)
+            tasks = begun(cluster.plan(found.cells, redo=arguments.redo, **lacking), keeper, arguments.file)
+            again = partial(cluster.plan, redo=None, **lacking)
+            run_all(tasks, RayRunner(cluster, place, found.name, *told), keeper, again)
     else:
-        tasks = begun(plan(), keeper, arguments.file)
-        LocalRunner(place, found.name, resources(tasks), *told).run(tasks)
+        tasks = begun(plan(found.cells, redo=arguments.redo, **lacking), keeper, arguments.file)
+        again = partial(plan, redo=None, **lacking)
+        run_all(tasks, LocalRunner(place, found.name, resources(tasks), *told), keeper, again)
     return int(keeper.report(arguments.report) or any(task.refused for task in tasks))
+
+
+def run_all(
+    tasks: list["Task"], runner: "LocalRunner | RayRunner", keeper: "Keeper",
+    plan: Callable[[Sequence["Cell"]], list["Task"]],
+) -> None:  # fmt: skip
+    """Run tasks, and then those that others have given something new to read meanwhile; no cell comes back."""
+    reading = [task.cell for task in tasks if task.checked and task.checked.inputs]
+    while left := [task for task in tasks if task.left]:
+        runner.run(left)
+        ran = {task.cell.id for task in left}
+        reading = [cell for cell in reading if cell.id not in ran]
+        tasks = plan(reading)
+        if any(task.left for task in tasks):
+            keeper.begin(tasks)
 
 
 def begun(tasks: list["Task"], keeper: "Keeper", file: Path) -> list["Task"]:

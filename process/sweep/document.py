@@ -30,7 +30,9 @@ class Document:
         except yaml.MarkedYAMLError as error:
             line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
             raise UsageError(f"{path}{line}: no YAML ({error.problem or error.context})") from None
-        except (yaml.YAMLError, OSError, ValueError, RecursionError) as error:
+        except OSError as error:
+            raise UsageError(f"{path}: cannot be read ({error.strerror or first_line(error)})") from None
+        except (yaml.YAMLError, ValueError, RecursionError) as error:
             raise UsageError(f"{path}: cannot be read ({first_line(error)})") from None
         if not isinstance(root, yaml.MappingNode):
             raise UsageError(f"{path}: should be {EXPECTED['object']}")

@@ -48,9 +48,9 @@ class Keeper:
             pass
 
     def begin(self, tasks: Sequence[Task]) -> None:
-        """Count from here on, and say what is to be done."""
-        self._tasks = {task.cell.id: task for task in tasks}
-        self._wanted = sum(task.left for task in tasks)
+        """Count these tasks too, and say what is to be done."""
+        self._tasks |= {task.cell.id: task for task in tasks}
+        self._wanted += sum(task.left for task in tasks)
         done = sum(not (task.left or task.refused) for task in tasks)
         left = (
             time_left(((task, task.left, 0) for task in tasks), self.kept) if any(task.left for task in tasks) else ""
@@ -103,8 +103,9 @@ class Keeper:
         self._progress.clear()
         every = [run.entry for cell in self._tasks for run in self.kept.runs.get(cell, ())]
         results = list(self.store.results(dict.fromkeys(every), warn))
-        broken = {run.entry for task in self._tasks.values() if not task.refused for run in self._failures(task)}
-        failed = failures(result for result in results if result.source in broken)
+        tried = [task for task in self._tasks.values() if not task.refused]
+        broken = {run.entry: task.cell.name for task in tried for run in self._failures(task)}
+        failed = failures(results, broken)
         with output.opened(None) as stream:
             stream.write(record_tables(results) or tables_as_text(results, None, origin="entry"))
             stream.writelines(f"{line}\n" for line in ["", "what failed:", *failed] if failed)

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
+from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -17,6 +18,7 @@ from fmbench.checks import Checked
 from fmbench.configuration import OWN
 from fmbench.errors import FmbenchError
 from fmbench.host import host_facts
+from fmbench.identity import digest_of_input
 from fmbench.secrets import masked_values
 
 from ..store.checking import problems
@@ -31,7 +33,8 @@ Facts = Mapping[str, Any]
 class Run:
     """One run of a cell that a store has: its entry, whether its command ended well, and the facts that it ran under.
 
-    `start` is in seconds since the epoch; the oldest of all where nothing says it.
+    `start` is in seconds since the epoch; the oldest of all where nothing says it. `inputs` are the digests of what it
+    read, by path.
     """
 
     entry: str
@@ -39,6 +42,12 @@ class Run:
     whole: bool
     seconds: float
     environment: Facts
+    inputs: Facts = field(default_factory=dict)
+
+    @property
+    def read_others(self) -> list[str]:
+        """The files and folders that it read, and that are others now."""
+        return [path for path, digest in self.inputs.items() if digest_of_input(Path(path)) != digest]
 
     @classmethod
     def of(cls, entry: Entry) -> "Run":
@@ -49,7 +58,7 @@ class Run:
         packages = {name: one for found in environments for name, one in (found.get("packages") or {}).items()}
         first = environments[0] if environments else {}
         every = {**first, "packages": packages} if packages else first  # of all variants: an upgrade of any is one
-        return cls(entry.name, start_of(entry), whole, said["seconds"], every)
+        return cls(entry.name, start_of(entry), whole, said["seconds"], every, said.get("inputs") or {})
 
 
 @dataclass
@@ -91,7 +100,7 @@ class Kept:
         found: list[Run] = []
         changed: dict[str, None] = {}
         for run in self.runs.get(cell.id, ()):
-            names = changes(run.environment, checked)
+            names = changes(run.environment, checked) or run.read_others
             changed |= dict.fromkeys(names)
             found += [] if names else [run]
         return found, list(changed)

@@ -17,6 +17,7 @@ from typing import IO
 
 from fmbench import children
 from fmbench.errors import UsageError
+from fmbench.identity import digest_of_input
 
 from .log import Ended, close_log
 from .plan import HOST, Task
@@ -29,21 +30,27 @@ AWAKE = 1.0  # seconds between two looks at the time
 
 @dataclass
 class Running:
-    """The process of a cell: its log, its devices, how long it may take, whether it goes on with what its log has."""
+    """The process of a cell: its log, its devices, how long it may take, whether it goes on with what its log has.
+
+    `inputs` are the digests of what it reads, as it is when the process starts.
+    """
 
     task: Task
     log: Path
     devices: set[int]
     allowed: float | None
     resumes: bool = False
-    start_time: int = field(default_factory=time.time_ns)
-    started: float = field(default_factory=time.monotonic)
+    inputs: Mapping[str, str | None] = field(init=False)
+    start_time: int = field(init=False)
+    started: float = field(init=False)
     files: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
     process: "Popen[str]" = field(init=False)
     stream: IO[bytes] = field(init=False)
 
     def start(self) -> None:
         """Start the command; what it prints is its log, unless it goes on with that."""
+        self.inputs = {str(path): digest_of_input(path) for path in self.task.ready.inputs}
+        self.start_time, self.started = time.time_ns(), time.monotonic()
         said = self.files.enter_context(said_beside(self.log).open("w", encoding="utf-8"))
         self.stream = self.files.enter_context(self.log.open("ab"))
         more = [f"--device={self.device}"] if self.device is not None else []
@@ -85,7 +92,8 @@ class Running:
                 while self.relay():
                     pass
         self.files.close()
-        return Ended(self.start_time, self.seconds, None if late else self.process.returncode, self.allowed)
+        code = None if late else self.process.returncode
+        return Ended(self.start_time, self.seconds, code, self.allowed, self.inputs)
 
 
 @dataclass

@@ -1,8 +1,8 @@
 """The log of one cell: ended so that it says how its command ended, whatever that was."""
 
 import signal
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +24,14 @@ TAIL = 2**14  # bytes of what a command said
 class Ended:
     """How a cell's process ended, that started then (ns since the epoch): after so many seconds, with an exit code.
 
-    That is None where its time was over.
+    That is None where its time was over. `inputs` are the digests of what it read, by path.
     """
 
     start: int
     seconds: float
     exit_code: int | None
     allowed: float | None = None
+    inputs: Mapping[str, str | None] = field(default_factory=dict)
 
     @property
     def failure(self) -> dict[str, Any] | None:
@@ -61,6 +62,7 @@ def close_log(log: Path, said: Path, cell: Cell, checked: Checked, sweep: str, e
         writer.write(lines.JsonLine("CELL", {
             "sweep": sweep, "id": cell.id, "run": cell.run, "exit_code": ended.exit_code,
             "start": lines.format_time(ended.start), "seconds": round(ended.seconds, 3),
+            **({"inputs": ended.inputs} if ended.inputs else {}),
         }))  # fmt: skip
 
 

@@ -120,9 +120,25 @@ def read_sweep(document: Document, given: Values, trusted: bool) -> Sweep:
     check_count(len(cells), document)
     if not cells:
         raise UsageError(f"{document.path}: `exclude` leaves no cell")
-    times = Counter(cell.name for cell in cells.values())
-    told_apart = [replace(cell, in_full=True) if times[cell.name] > 1 else cell for cell in cells.values()]
-    return Sweep(str(scalar_at(document, document.root, "sweep")), str(store), told_apart)
+    return Sweep(str(scalar_at(document, document.root, "sweep")), str(store), told_apart([*cells.values()]))
+
+
+def told_apart(cells: Sequence[Cell]) -> list[Cell]:
+    """Return cells whose names say what tells them from the others of their command, and that where there are several.
+
+    Models that are called the same have their owners' names too.
+    """
+    if len(cells) == 1:
+        return [*cells]
+    common: dict[str, set[tuple[str, Value]]] = {}
+    for cell in cells:
+        common[cell.run] = common.get(cell.run, {*cell.varying.items()}) & cell.varying.items()
+    named = []
+    for cell in cells:
+        varying = {name: value for name, value in cell.varying.items() if (name, value) not in common[cell.run]}
+        named.append(replace(cell, varying=varying, with_command=len(common) > 1))
+    times = Counter(cell.name for cell in named)
+    return [replace(cell, in_full=True) if times[cell.name] > 1 else cell for cell in named]
 
 
 def check_count(cells: int, document: Document) -> None:

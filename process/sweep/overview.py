@@ -1,6 +1,6 @@
 """What a sweep says of itself: before it starts, while it goes on, and at the end."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from fmbench.figures import significant
 from fmbench.markdown import harmless
@@ -69,7 +69,7 @@ def plan_table(tasks: Sequence[Task], kept: Kept, running: Collection[str] = ())
         needs = ", ".join(f"{name} {count:g}" for name, count in task.needs.items())
         told = ["" if seconds is None else time_text(seconds), state_of(task, running)]
         rows.append(
-            [harmless(masked_text(cell)) for cell in (task.cell.id, task.cell.run, task.cell.name, needs, *told)]
+            [harmless(masked_text(cell)) for cell in (task.cell.id, task.cell.run, task.cell.told, needs, *told)]
         )
     return table(["cell", "command", "what varies", "needs", "time", "state"], rows)
 
@@ -85,13 +85,16 @@ def counts(tasks: Sequence[Task], kept: Kept, running: Sequence[str] = ()) -> st
     return f"{cells_of(tasks)}: {', '.join(said)}{runs}{f'; time left: {left}' if left else ''}"
 
 
-def failures(results: Iterable[Result]) -> list[str]:
-    """Return a line for each result that is an error: its log, what failed, and why."""
+def failures(results: Iterable[Result], broken: Mapping[str, str]) -> list[str]:
+    """Return a line for each result that is an error: what failed, why, and its entry.
+
+    `broken` are the names of cells by entry.
+    """
     found = []
     for result in results:
         row = result.row
-        if row["status"] == "ERR":
+        if row["status"] == "ERR" and result.source in broken:
             error = row["error"] or {}
-            what = workload_of(row).label(row)
-            found.append(harmless(f"{result.source}: {what}: {error.get('type')}: {error.get('message')}"))
+            said = broken[result.source], workload_of(row).label(row), error.get("type"), error.get("message")
+            found.append(harmless(f"{': '.join(map(str, said))} ({result.source})"))
     return found

@@ -212,8 +212,8 @@ class Speed(Workload):
         return None if (row["doubt"] or "").startswith(UNKNOWN) else super().configuration(row)
 
     def label(self, row: Row) -> str:
-        """Return the sizes of a shape."""
-        return f"{row['input']} / {row['batch']}"
+        """Return the sizes of a shape; of an error that is of none, what failed."""
+        return f"{row['input']} / {row['batch']}" if row["input"] else "the run"
 
     def tables(self, results: Sequence[Result]) -> Sequence[Table]:
         """Return one table: a line a shape, its variants in the order of their speed; below, which is the fastest."""

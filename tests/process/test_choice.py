@@ -261,6 +261,23 @@ def test_compare_says_that_an_answer_holds_after_an_upgrade(compared, tmp_path):
     assert [one["holds"] for one in json.loads(said.out)["answers"]] == [True, True]
 
 
+def test_beside_choices_their_shapes_are_compared_too(tmp_path, capsys):
+    for name in ("base", "new"):
+        (tmp_path / name).mkdir()
+        for log in (LOG, GOLDEN / "format-1.log"):
+            (tmp_path / name / f"{log.parent.name}.log").write_text(log.read_text())
+    folders = [str(tmp_path / name) for name in ("base", "new")]
+    assert compare_main(folders) == 0
+    out = capsys.readouterr().out
+    assert "the answer holds\n" in out and "0 regressions, 0 improvements, 5 without significant difference" in out
+    assert compare_main([*folders, "--format", "json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert len(found["choices"][0]["answers"]) == 2 and len(found["comparisons"][0]["shapes"]) == 7
+    (tmp_path / "new" / "golden-choice.log").unlink()
+    assert compare_main(folders) == 0
+    assert "new: holds no choice, and another one does: not compared" in capsys.readouterr().err
+
+
 def test_a_choice_is_compared_with_a_choice_alone(compared):
     code, said = compared(GOLDEN / "format-1.log")
     assert code == 2 and "holds no choice, and another one does" in said.err

@@ -1,9 +1,10 @@
 """SIGKILL of a sweep: `python -m tests.trials.sweep`.
 
-A sweep of cells of the null platform is killed at random moments, and the same command goes on. In the end the store
-must have every cell once and be sound. With --folder the trial itself may be stopped, and goes on. --fake takes a
-stand-in for the command, which ends after 0.1 s: so much more happens before a kill. --harness tells what a sweep costs
-a cell instead: from the end of a cell's process to the start of the next one's, the median.
+A sweep of cells of the null platform is killed at random moments from its first cell to its last, and the same command
+goes on. In the end the store must have every cell once and be sound. With --folder the trial itself may be stopped, and
+goes on. --fake takes a stand-in for the command, which ends after 0.1 s: more kills then fall between two cells.
+--harness tells what a sweep costs a cell instead: from the end of a cell's process to the start of the next one's, the
+median.
 """
 
 import argparse
@@ -22,7 +23,7 @@ from fmbench import children
 
 from .signals import FMBENCH
 
-SPREAD = 0.3, 12.0  # seconds after the start
+LATER, FAKE_LATER = 3.0, 1.0  # seconds, the most: about a cell, or the start of a sweep
 FAKE = Path(__file__).parents[1] / "process" / "sweep" / "fake_command.py"
 WITH_FAKE = f"""\
 import sys
@@ -56,18 +57,26 @@ def run(command: list[str]) -> None:
 
 def said(store: Path) -> list[dict]:
     """Return what a store says of the cells of its entries."""
-    return [json.loads(path.read_text())["run"]["cell"] for path in store.glob("*/*/environment.json")]
+    return [json.loads(path.read_text())["run"]["cell"] for path in entries(store)]
 
 
-def kill(command: list[str], after: float) -> str:
-    """Kill a sweep after so many seconds; return what became of it."""
+def entries(store: Path) -> list[Path]:
+    """Return what a store says of each of its entries."""
+    return [*store.glob("*/*/environment.json")]
+
+
+def kill(command: list[str], store: Path, cells: int, later: float) -> str:
+    """Kill a sweep so many seconds after its store has so many cells; return what became of it."""
+    before = len(entries(store))
     with children.started(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        while len(entries(store)) < cells and process.poll() is None:
+            time.sleep(0.02)
         try:
-            process.wait(after)
+            process.wait(later)
             return "ended before they were killed"
         except subprocess.TimeoutExpired:
             process.kill()
-            return "killed"
+    return "killed later" if len(entries(store)) > before else "killed before a cell of theirs had ended"
 
 
 def killed(folder: Path, kills: int, cells: int, fake: bool) -> Counter[str]:
@@ -75,11 +84,13 @@ def killed(folder: Path, kills: int, cells: int, fake: bool) -> Counter[str]:
     command, store = write(folder, "killed", cells, fake)
     done = folder / "done.txt"
     done.touch()
-    for number in range(len(done.read_text().splitlines()), kills):
-        what = kill(command, random.Random(number).uniform(*SPREAD) / (4 if fake else 1))
+    chance = random.Random(kills)
+    moments = sorted((chance.randrange(cells), chance.random()) for _ in range(kills))
+    for number, (had, part) in [*enumerate(moments, start=1)][len(done.read_text().splitlines()) :]:
+        what = kill(command, store, had, part * (FAKE_LATER if fake else LATER))
         with done.open("a") as stream:
             stream.write(f"{what}\n")
-        sys.stderr.write(f"{number + 1}: {what}, {len(said(store))} cells\n")
+        sys.stderr.write(f"{number}: {what}, {len(entries(store))} cells\n")
     run(command)
     found = Counter(done.read_text().splitlines())
     once = Counter(cell["id"] for cell in said(store) if cell["exit_code"] == 0)

@@ -173,7 +173,7 @@ def test_a_folder_of_something_else_is_refused(results, log, tmp_path):
     (tmp_path / "results" / "letter.txt").write_text("dear")
     for words in (["add", log()], ["list"], ["show"], ["check"], ["remove", "x"], ["query", "from runs"]):
         said = results(*words, code=2)
-        assert said.line.endswith("results: is no store of results, it has no store.json; name another with --store")
+        assert said.line.endswith("results: is no store of results, it has no store.json; name another store")
     assert files("results") == ["letter.txt"]
 
 
@@ -212,8 +212,13 @@ def test_a_marker_that_is_newer_or_damaged(text, message, results, log, tmp_path
 
 
 def test_a_file_is_no_store(results, log):
-    assert results("add", log(), "--store", log("y"), code=2).line.endswith("y: is no folder")
+    assert results("add", log(), "--store", log("y"), code=2).line.endswith("y: is no folder; name another store")
     assert "Not a directory" in results("add", log(), "--store", log("y") / "below", code=1).line
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc, where nobody makes a folder, is Linux's")
+def test_a_place_where_no_folder_can_be_made_is_said_as_it_is(results, log):
+    assert results("add", log(), "--store", "/proc/none", code=1).line.endswith("/proc/none: No such file or directory")
 
 
 # -- the store is read by the other commands

@@ -1,5 +1,7 @@
 """The sweeps of the examples: each cell is one that its command takes, where its device is."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import jsonschema
@@ -43,6 +45,41 @@ def test_every_cell_for_an_accelerator_runs_on_a_cpu_too(folders):
     found = read_sweep(Document(path, {"PLATFORM": "cpu", **folders}), {}, trusted=True)
     assert {check_command(cell.run, cell.command.words).platform.name for cell in found.cells} == {"cpu"}
     assert {cell.run.split(" ")[0] for cell in found.cells} == {"driver", "fidelity", "choose"}
+
+
+KINDS = """\
+sweep: kinds
+with: {{platform: cpu, model_name: "{MODEL}"}}
+runs:
+- {{run: fidelity capture, with: {{dataset: "{DATA}", out: "{WORK}/a"}}, matrix: {{documents: [20, few]}}}}
+- run: fidelity compare "{WORK}/a" b
+  with: {{platform: false, model_name: false}}
+  matrix: {{fail-on: [ranking, rnking]}}
+- {{run: quality, matrix: {{tasks: ["{TASKS}", none.yaml]}}}}
+- {{run: retrieve evaluate, with: {{dataset: "{DATA}"}}, matrix: {{similarity: [dot, dt]}}}}
+- {{run: choose, with: {{platform: false, platforms: cpu, dataset: "{DATA}"}}, matrix: {{budget: [20s, soon]}}}}
+- run: load
+  with: {{platform: false, model_name: none, tokens: 16, serve: --platform null}}
+  matrix: {{scenario: [single, slow]}}
+"""
+
+
+def test_every_kind_of_cell_is_checked_by_its_own_command_and_without_torch(folders, tmp_path):
+    (tmp_path / "pairs.tsv").write_text("sentence1\tsentence2\tscore\na\tb\t1\nc\td\t2\ne\tf\t3\n")
+    (tmp_path / "tasks.yaml").write_text("tasks: [{name: pairs, type: sts, data: pairs.tsv}]\n")
+    path = tmp_path / "kinds.yaml"
+    path.write_text(KINDS.format(**folders, TASKS=tmp_path / "tasks.yaml"))
+    code = (
+        "import sys; from fmbench.process.sweep.cli import main; print(main(sys.argv[1:])); "
+        "sys.exit(sum(name in sys.modules for name in ('torch', 'transformers', 'onnxruntime', 'openvino')))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(path), "--dry-run"], capture_output=True, text=True)
+    assert done.returncode == 0, done
+    states = [line.partition("refused: ")[2] or "to run" for line in done.stdout.splitlines()[1:13]]
+    assert states[::2] == ["to run"] * 6, done.stdout
+    for said, state in zip(("few", "rnking", "none.yaml", "dt", "soon", "slow"), states[1::2], strict=True):
+        assert said in state, done.stdout
+    assert done.stdout.endswith("12 cells: 6 left, 6 refused\n1\n")
 
 
 def test_the_dry_run_of_the_cpu_grid(capsys, tmp_path, monkeypatch):

@@ -128,6 +128,15 @@ def test_models_of_several_owners_are_told_apart(sweep):
     assert [cell.name for cell in found.cells] == ["a/x", "b/x", "y"]
 
 
+def test_a_cell_is_called_by_what_tells_it_from_the_others_of_its_command(sweep):
+    found = sweep(
+        "sweep: s\nwith: {platform: cpu}\nruns:\n- {run: driver, with: {t: x}, matrix: {a: [1, 2]}}\n"
+        "- {run: driver, with: {t: y}}\n- {run: choose, with: {budget: 20s}}\n"
+    )
+    assert [cell.name for cell in found.cells] == ["driver: x, a 1", "driver: x, a 2", "driver: y", "choose"]
+    assert [cell.name for cell in sweep("sweep: s\nruns: [{run: driver, with: {t: x}}]\n").cells] == ["x"]
+
+
 def test_more_cells_than_a_file_may_have_are_counted(sweep):
     axes = ", ".join(f"{name}: {list(range(10))}" for name in "abcde")
     with pytest.raises(UsageError, match=r"grid.yaml: has 100000 cells, and a file may have 20000"):

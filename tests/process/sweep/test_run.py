@@ -3,6 +3,7 @@
 import gzip
 import json
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -120,7 +121,7 @@ def test_a_failure_is_a_row_and_the_sweep_goes_on(fake, sweep):
     assert kept() == {
         1: [(0, ["OK"])], 10: [(1, ["ERR"])], 11: [(1, ["ERR"])], 12: [(-9, ["ERR"])], 13: [(None, ["ERR"])],
     }  # fmt: skip
-    for said in ("8 / 10: ValueError: told", "8 / 11: Failed: no such thing", "8 / 12: Killed: the process was killed",
+    for said in ("batch_sizes 10: 8 / 10: ValueError: told (", "8 / 11: Failed: no such thing", "8 / 12: Killed: the",
                  "8 / 13: Timeout: ran longer than --cell_timeout 1 s"):  # fmt: skip
         assert said in out
     assert err.count("FAILED in") == 4
@@ -201,6 +202,59 @@ def test_other_weights_and_other_texts_are_noticed(tmp_path, run):
         then = {"model_digest": "", **check_command(run, words).model()}
     write_model(tmp_path / "model", seed=2)
     assert changed() == ["model_parts.weights"]
+
+
+WRITER = """\
+import pathlib, sys, time
+if sys.argv[1] == "driver":
+    pathlib.Path("b").mkdir(exist_ok=True)
+    pathlib.Path("b", "made").write_text(str(time.time_ns()))
+print('FMWORK LOG {"format": 1, "program": "fake", "driver": "embed"}')
+print('FMWORK ENV {"platform": "null"}')
+print(f"FMWORK RES {time.time():.9f} {time.time():.9f} none none 8 1 1.000 1000.0")
+"""
+
+
+def test_a_cell_runs_again_where_what_it_reads_was_written_anew(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(local, "PROGRAM", (*FAKE[:-1], "-c", WRITER))
+    Path("grid.yaml").write_text(
+        f"sweep: s\nruns:\n- {{run: driver, with: {{{WITH}, batch_sizes: 1}}}}\n- run: fidelity compare a b\n"
+    )
+
+    def ran(*words):
+        assert main(["grid.yaml", *words]) == 0
+        err = capsys.readouterr().err
+        return re.findall(r"done in .*: (?:fidelity )?(driver|compare)\b", err), err
+
+    assert ran()[0] == ["driver", "compare"] and ran()[0] == []
+    found, err = ran("--set", "reps=11")  # another driver cell, which writes b
+    assert found == ["driver", "compare"]
+    assert "1 cell to run again: the fingerprint under which results has them differs in b\n" in err
+    assert ran("--set", "reps=11")[0] == []
+    Path("b", "more").touch()
+    assert ran("--set", "reps=11")[0] == ["compare"]
+
+
+def inputs(run, words):
+    return sorted(map(str, check_command(run, shlex.split(words)).inputs))
+
+
+def test_what_a_command_reads_is_known_before_it_is_there(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_model(tmp_path / "model")
+    Path("pairs.tsv").write_text("sentence1\tsentence2\tscore\na\tb\t1\nc\td\t2\ne\tf\t3\n")
+    Path("tasks.yaml").write_text("tasks: [{name: pairs, type: sts, data: pairs.tsv}]\n")
+    model = "--platform cpu --model_name model"
+    assert inputs("fidelity compare a b", "") == ["a", "b"]
+    assert inputs("quality", f"{model} --tasks tasks.yaml") == ["pairs.tsv", "tasks.yaml"]
+    assert inputs("distill teacher", f"{model} --dataset d --split s --teacher_dir t --held_out_queries q") == [
+        "d",
+        "q",
+    ]
+    assert inputs("distill align", f"{model} --teacher_dir t --student lookup --output_dir o") == ["t"]
+    assert inputs("distill evaluate", f"{model} --dataset d --query_model q,r") == ["d", "q", "r"]
+    assert inputs("load", "--serve '--platform cpu' --model_name model --texts t") == ["model", "t"]
 
 
 @pytest.mark.parametrize(("version", "changed"), [(version("scipy"), []), ("0.1", ["packages.scipy"])])
