@@ -126,8 +126,8 @@ class Index:
         for block in blocks:
             block = Block(block.ids, stored(block.vectors))
             check_shape(block.ids, block.vectors, None, "document")
-            placed = list(place_block(block, first + self._count, similarity, engine))
-            self._blocks.append((block, placed))
+            placed = place_block(block, first + self._count, similarity, engine)
+            self._blocks.append((block, [Documents(engine.kept(part.placed), part.first) for part in placed]))
             self._count += len(block.ids)
 
     def __len__(self) -> int:
