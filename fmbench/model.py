@@ -37,8 +37,10 @@ ENCODING = {
 }  # fmt: skip
 
 
-def load(source: Source, arguments: Arguments, pooler: bool = True) -> "torch.nn.Module":
+def load(source: Source, arguments: Arguments, pooler: bool = True, logits: bool = False) -> "torch.nn.Module":
     """Load the model on the CPU. The options of `arguments` are evaluated. Without its `pooler` it may lack one.
+
+    `logits`: those of words are what is wanted of it.
 
     The weights have the dtype that `--model:dtype` names, else that of the configuration, else that of the checkpoint,
     as from_pretrained does it; random ones without any are float32. Of an encoder-decoder, AutoModel means the encoder.
@@ -64,7 +66,7 @@ def load(source: Source, arguments: Arguments, pooler: bool = True) -> "torch.nn
 
         check(model)
     for_encoding(model, arguments.options["model"])
-    say_what_was_built(model, arguments.model_class)
+    say_what_was_built(model, arguments.model_class, logits)
     # from_pretrained returns a model in evaluation mode; random weights follow, so that both do the same work.
     model.eval()
     return model
@@ -89,12 +91,12 @@ def for_encoding(model: "torch.nn.Module", asked: Container[str]) -> None:
                 setattr(config, key, value)
 
 
-def say_what_was_built(model: Any, named: str) -> None:
+def say_what_was_built(model: Any, named: str, logits: bool) -> None:
     """Say it where that is not the whole model that the name stands for, or more than an encoder."""
     built = type(model).__name__
     if named == "AutoModel" and "Encoder" in built:
         note(f"--model_class AutoModel: {built}, the encoder alone")
-    if model.get_output_embeddings() is not None:
+    if model.get_output_embeddings() is not None and not logits:
         note(f"--model_class {named}: {built} also computes a logit for every word at every token; AutoModel does not")
 
 

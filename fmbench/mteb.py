@@ -6,7 +6,7 @@ mteb.evaluate(model, mteb.get_tasks(tasks=["STSBenchmark", "SciFact"]))
 """
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from fmbench.encoder import Encoder, Role, add_encoder_arguments, take_recipe
@@ -150,21 +150,18 @@ class MtebModel:
         return found
 
 
-def find_tasks(names: Sequence[str]) -> list[Any]:
-    """Return MTEB's tasks. Raises UsageError for a name that is none, and for one that is not of texts."""
+def find_task(name: str) -> Any:
+    """Return a new task of MTEB's. Raises UsageError for a name that is none, and for one that is not of texts."""
     import mteb
 
-    found = []
-    for name in names:
-        try:
-            task = mteb.get_task(name)
-        except KeyError as error:
-            raise UsageError(f"--tasks {name}: is no task of MTEB, and no file: {one_line(error)}") from None
-        kinds = list(task.metadata.modalities)
-        if kinds != ["text"]:
-            raise UsageError(f"--tasks {name}: is of {', '.join(kinds)}; this encoder takes text alone")
-        found.append(task)
-    return found
+    try:
+        task = mteb.get_task(name)
+    except KeyError as error:
+        raise UsageError(f"--tasks {name}: is no task of MTEB, and no file: {one_line(error)}") from None
+    kinds = list(task.metadata.modalities)
+    if kinds != ["text"]:
+        raise UsageError(f"--tasks {name}: is of {', '.join(kinds)}; this encoder takes text alone")
+    return task
 
 
 def meta(encoder: Encoder) -> Any:

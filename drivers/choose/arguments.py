@@ -12,6 +12,7 @@ from fmbench.encoder import Recipe, add_encoder_arguments, take_recipe
 from fmbench.errors import UsageError
 from fmbench.options import SUBOPTION_HELP, Arguments, add_model_arguments, read
 from fmbench.parsing import Parser, adder, decimal, duration, nonempty, positive, share, words
+from fmbench.search.compression import Compression, add_compression_arguments, check_rescore
 
 from .check import restore
 
@@ -20,6 +21,7 @@ PROFILES = ("online", "bulk")
 BOTH = "both"
 KEEP, BUDGET, LOG = 0.99, 600.0, Path("choice.log")
 STDOUT = Path("-")
+DEPTH = 10  # documents that are retrieved a query
 OVERLAP = 0.98  # of the reference's ten best, where there are no judgements
 FORMATS = {".md": "markdown", ".html": "html", ".json": "json"}
 # What may change when the same command goes on.
@@ -50,6 +52,7 @@ examples:
   fmbench choose --model_name models/minilm --texts texts.txt --keep_cosine 0.999
   fmbench choose --model_name models/minilm --dataset data/scifact --platforms cpu,openvino --keep 99% --budget 10m \\
       --vs '--platform cpu --model:attn_implementation eager' --without 'cpu inductor' --out choice.json
+  fmbench choose --model_name models/minilm --texts texts.txt --tasks tasks.yaml --compress int8,binary --rescore 100
   fmbench choose --check choice.json                                           (after an upgrade)
 
 {SUBOPTION_HELP}"""
@@ -72,6 +75,7 @@ class ChooseArguments:
     dataset: Path | None = None
     split: str = "test"
     documents: int | None = None
+    tasks: str | None = None
     platforms: tuple[str, ...] = ()
     vs: Sequence[str] = ()
     without: Sequence[str] = ()
@@ -81,6 +85,8 @@ class ChooseArguments:
     keep_cosine: float | None = None
     budget: float = BUDGET
     price: float | None = None
+    compress: Sequence[Compression] = ()
+    rescore: int | None = None
     log: Path = LOG
     out: Path | None = None
     check: Path | None = None
@@ -126,6 +132,8 @@ def add_own(parser: Parser) -> None:
         "on an easier search")  # fmt: skip
     add("--texts", type=Path, metavar="FILE", help="a text a line instead: vectors and rankings are compared, and "
         "nothing is judged")  # fmt: skip
+    add("--tasks", metavar="NAME,...|FILE|DIR", help="what must be kept is the scores of these tasks, as `fmbench "
+        "quality` has them, instead of nDCG@10")  # fmt: skip
     group = parser.add_argument_group("candidates")
     add = adder(group)
     add("--platforms", type=words, metavar="NAME,...", help="which platforms propose (default: all that are usable)")
@@ -137,13 +145,15 @@ def add_own(parser: Parser) -> None:
     add = adder(parser.add_argument_group("choice"))
     add("--profile", choices=(*PROFILES, BOTH), help="what to choose for (default: both)")
     add("--query_tokens", type=positive, metavar="N", help="online: texts of so many tokens instead of the queries")
-    add("--keep", type=share, metavar="SHARE", help=f"least share of the reference's nDCG@10 (default: {KEEP:.0%}%)")
+    add("--keep", type=share, metavar="SHARE", help="least share of the reference's nDCG@10, or of its scores of "
+        f"--tasks on average (default: {KEEP:.0%}%)")  # fmt: skip
     add("--keep_cosine", type=share, metavar="COSINE", help="least cosine of any text's vector with the reference's, "
         f"instead of judgements (default without judgements: {OVERLAP:.0%}% of the ten best stay)")  # fmt: skip
     add("--budget", type=duration, metavar="TIME", help="setting up and racing take so long at most (default: "
         f"{BUDGET / 60:.0f}m); judging comes on top, and says first how long it takes "
         "(--documents makes it shorter)")  # fmt: skip
     add("--price", type=decimal, metavar="P", help="of an hour of this machine: gives the cost of a million tokens")
+    add_compression_arguments(parser, "what the vectors of the one to run keep")
     add = adder(parser.add_argument_group("files"))
     add("--log", type=Path, metavar="FILE", help=f"where every turn is kept, and taken up again (default: {LOG}); - is "
         "standard output, and the answer goes to stderr: as a cell of a sweep has it")  # fmt: skip
@@ -192,10 +202,13 @@ def check(arguments: ChooseArguments) -> None:
         raise UsageError("name the texts with --dataset DIR or --texts FILE, one of the two")
     if arguments.texts is not None:
         for name in ("documents", "keep"):
-            if getattr(arguments, name) is not None:
+            if getattr(arguments, name) is not None and not (name == "keep" and arguments.tasks):
                 raise UsageError(f"--{name} goes with --dataset; a --texts FILE has no judgements")
     if arguments.keep is not None and arguments.keep_cosine is not None:
-        raise UsageError("--keep is of nDCG, --keep_cosine of vectors: name the one that decides")
+        raise UsageError("--keep is of nDCG, or of tasks, --keep_cosine of vectors: name the one that decides")
+    if arguments.tasks is not None and arguments.keep_cosine is not None:
+        raise UsageError("--tasks and --keep_cosine: name the one that decides")
+    check_rescore(arguments.compress, arguments.rescore, DEPTH)
     if arguments.out is not None and arguments.out.suffix not in FORMATS:
         raise UsageError(f"--out {arguments.out}: its name must end in {', '.join(FORMATS)}")
     if arguments.out is not None and not arguments.out.resolve().parent.is_dir():

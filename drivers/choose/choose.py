@@ -105,4 +105,6 @@ def keep_of(arguments: ChooseArguments, subject: texts.Subject) -> Keep:
     """Return what a candidate has to keep."""
     if arguments.keep_cosine is not None:
         return Keep("cosine", arguments.keep_cosine)
+    if subject.tasks:
+        return Keep("tasks", arguments.keep or KEEP)
     return Keep("ndcg", arguments.keep or KEEP) if subject.judged else Keep("overlap", OVERLAP)

@@ -3,9 +3,11 @@
 import itertools
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from fmbench import host, lines
 from fmbench.console import Progress, note
+from fmbench.embeddings.compressed import check_compression
 
 from . import decision, records
 from .arguments import ChooseArguments
@@ -28,13 +30,14 @@ class Chooser:
         self, arguments: ChooseArguments, subject: Subject, keep: Keep, planned: Sequence[Planned],
         absent: Sequence[str], log: ChoiceLog, progress: Progress,
     ) -> None:  # fmt: skip
-        self._arguments, self._keep, self._absent, self._log = arguments, keep, absent, log
+        self._arguments, self._subject, self._keep, self._absent, self._log = arguments, subject, keep, absent, log
         self._budget = Budget(arguments.budget, log, progress)
         self._entrants = Entrants(arguments, subject, planned, log, self._budget)
         least, first = keep.least if keep.measure == "cosine" else None, self._entrants.reference.name
         self._races = {profile: Race(profile, first, least, arguments.seed) for profile in arguments.profiles}
         self._turns = Turns(self._entrants, self._races, log, self._budget)
-        self._judge = Judge(self._entrants, self._races, subject, keep, log, progress)
+        self._judge = Judge(self._entrants, self._races, subject, keep, log, progress, arguments.seed)
+        self._compressed: dict[str, list[dict[str, Any]]] = {}
         self._heat = 0
         self._told = False  # that the budget does not set all up
         self._take_up()
@@ -64,6 +67,8 @@ class Chooser:
     def run(self, cache: Path) -> None:
         """Do what is left to do. Raises what the reference raises, and UsageError for a budget that is too small."""
         self._entrants.set_up_reference()
+        if self._entrants.reference.encoder is not None:
+            check_compression(self._arguments.compress, self._entrants.reference.encoder.dimension)
         while True:
             self._fill_heat()
             until, fewer = self._budget.left / 2 if self._pending else 0.0, not self._arguments.only
@@ -88,8 +93,17 @@ class Chooser:
             for pair in records.pairs(race, found):
                 self._log.write("PAIR", pair)
             data = records.choice(race, found, known, self._arguments, self._keep, status)
-            self._log.write("CHOICE", {**begun, **data})
+            self._log.write("CHOICE", {**begun, **data, **self._keeps(found.winner)})
         return bool(ran)
+
+    def _keeps(self, winner: str | None) -> dict[str, Any]:
+        """Return what a CHOICE line says of the winner's vectors in other types, if that is asked for."""
+        if winner not in self._judge.rankings or not self._arguments.compress:
+            return {}
+        if winner not in self._compressed:
+            ranking, qrels = self._judge.rankings[winner], self._subject.collection.qrels
+            self._compressed[winner] = ranking.compressed(self._arguments.compress, self._arguments.rescore, qrels)
+        return {"compressed": self._compressed[winner]}
 
     def _take_up(self) -> None:
         """Take over what the log has: turns, who failed, what was measured of set-ups."""

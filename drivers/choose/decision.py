@@ -50,9 +50,11 @@ class Place:
 
     @property
     def faithfulness(self) -> float:
-        """What the front is drawn by: nDCG, else the mean cosine."""
+        """What the front is drawn by: what is kept of tasks, else nDCG, else the mean cosine."""
         found = self.known.quality
-        return found.ndcg if found and found.ndcg is not None else found.mean_cosine if found else 1 - self.lane.loss
+        if found is None:
+            return 1 - self.lane.loss
+        return next(one for one in (found.tasks_share, found.ndcg, found.mean_cosine) if one is not None)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from fmbench.console import Progress, note
+from fmbench.tasks import Named, TaskScore
 
 from . import records
 from .entrant import Entrant
@@ -29,7 +30,9 @@ class Judge:
     keep: Keep
     log: ChoiceLog
     progress: Progress
+    seed: int
     qualities: dict[str, Quality] = field(default_factory=dict)
+    rankings: dict[str, Ranking] = field(default_factory=dict)
 
     def judge(self, cache: Path) -> None:
         """Judge who may win, after a word on how long that takes. Raises FmbenchError where the reference fails."""
@@ -49,6 +52,7 @@ class Judge:
             if own is None:
                 continue
             first = first or own
+            self.rankings[name] = own
             found = quality(first, own, self.keep)
             self.qualities[name] = replace(found, kept="shown") if found.least_cosine == 1 else found  # equal vectors
             ratio = bulk.ratio(name, reference) if bulk else None
@@ -100,13 +104,20 @@ class Judge:
             try:
                 found = Ranking.of(entrant.encoder, self.subject.collection, cache, tell)
                 entrant.program = program_of(entrant.encoder)
-                return found
+                return replace(found, tasks=[self._score(entrant, task) for task in self.subject.tasks])
             except Exception as error:  # as while it races
                 entrant.fail(error)
                 self.entrants.tell_failure(entrant)
         if entrant is self.entrants.reference:
             raise self.entrants.lost()
         return None
+
+    def _score(self, entrant: Entrant, task: Named) -> TaskScore:
+        """Return how good a candidate is for a task."""
+        if entrant.encoder is None:
+            raise ValueError(f"{entrant.name} is not set up")
+        self.progress.show(f"judges {entrant.name}: task {task.name}")
+        return task.score(entrant.encoder, self.seed)
 
 
 def said(seconds: float) -> str:

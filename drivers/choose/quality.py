@@ -1,25 +1,33 @@
 """How good a candidate is beside the reference, on one data set: vectors, rankings, judgements, and what they show."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol, cast
+from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
 from fmbench.collection import Qrels
+from fmbench.distributed import Group
 from fmbench.embeddings import Embeddings, open_or_encode
+from fmbench.embeddings.compressed import CompressedSearch
+from fmbench.embeddings.compressed import quality as kept_quality
 from fmbench.embeddings.store import Progress, Texts
 from fmbench.encoder import Encoder
+from fmbench.measure import Clock
 from fmbench.ranking.evaluation import Evaluation
 from fmbench.ranking.measures import evaluate
 from fmbench.ranking.paired import compare
 from fmbench.resampling import Interval
 from fmbench.search import Block, Similarity, TopK, choose_engine, search
+from fmbench.search.compression import Compression
+from fmbench.tasks import KeptTasks, TaskScore, compare_tasks
+
+from .arguments import DEPTH
 
 if TYPE_CHECKING:
     import numpy as np
 
-DEPTH = 10
 METRIC = f"ndcg_cut_{DEPTH}"
+LATENCY_QUERIES = 100  # that are timed one by one in an index of compressed vectors
 BLOCK = 65_536  # passages that are held against each other, or searched, at once
 
 Kept = Literal["shown", "not shown", "worse"]
@@ -45,10 +53,11 @@ class Collection(Protocol):
 class Keep:
     """What a candidate must keep: at least so much of one measure.
 
-    `ndcg` is a share of the reference's nDCG@10, `overlap` of its top 10, `cosine` the least of any text.
+    `ndcg` is a share of the reference's nDCG@10, `tasks` of its scores on average, `overlap` of its top 10, `cosine`
+    the least of any text.
     """
 
-    measure: Literal["ndcg", "overlap", "cosine"]
+    measure: Literal["ndcg", "tasks", "overlap", "cosine"]
     least: float
 
     def as_json(self) -> dict[str, float]:
@@ -60,13 +69,15 @@ class Keep:
 class Ranking:
     """What one encoder makes of a collection: its vectors, what they find, and how good that is.
 
-    `queries` has shape (m, d). `evaluation` is None without judgements.
+    `evaluation` is None without judgements. `tasks` are how good other tasks' vectors are, where there are any.
     """
 
-    queries: "np.ndarray"
+    queries: Embeddings
     passages: Embeddings
+    similarity: Similarity
     top: TopK
     evaluation: Evaluation | None
+    tasks: Sequence[TaskScore] = ()
 
     @classmethod
     def of(
@@ -79,18 +90,32 @@ class Ranking:
         """
         queries = open_or_encode(cache, collection.queries, encoder, "query", say=nothing)
         passages = open_or_encode(cache, collection.corpus, encoder, "passage", progress=progress, say=nothing)
-        vectors, similarity = queries.as_array(), cast("Similarity", encoder.similarity or "cosine")
+        similarity = cast("Similarity", encoder.similarity or "cosine")
         top = search(
-            vectors, queries.ids, (Block(block.ids, block.vectors) for block in passages.blocks(BLOCK)), DEPTH,
-            similarity, engine=choose_engine(encoder.platform, passages.dim), ignore_identical_ids=True,
+            queries.as_array(), queries.ids, (Block(block.ids, block.vectors) for block in passages.blocks(BLOCK)),
+            DEPTH, similarity, engine=choose_engine(encoder.platform, passages.dim), ignore_identical_ids=True,
         )  # fmt: skip
         judged = evaluate(top.run(), collection.qrels, [DEPTH]) if collection.qrels else None
-        return cls(vectors, passages, top, judged)
+        return cls(queries, passages, similarity, top, judged)
+
+    def compressed(
+        self, compress: Sequence[Compression], rescore: int | None, qrels: Qrels | None
+    ) -> list[dict[str, Any]]:
+        """Return what these vectors keep in other types, the whole ones first, as CODE lines say it."""
+        search = CompressedSearch(
+            queries=self.queries, documents=self.passages, reference=self.top, similarity=self.similarity, depth=DEPTH,
+            ignore_identical_ids=True, latency_queries=LATENCY_QUERIES, group=Group(), clock=Clock(),
+        )  # fmt: skip
+        return [
+            {**said, **(kept_quality(self.evaluation, evaluate(top.run(), qrels, [DEPTH]))
+                        if self.evaluation is not None and qrels else {})}
+            for said, top in search.results(compress, rescore)
+        ]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """One candidate beside the reference, as a CHOICE line says it; what needs judgements is None without.
+    """One candidate beside the reference, as a CHOICE line says it; what needs judgements, or tasks, is None without.
 
     `ndcg_change` is mean(candidate - reference) of nDCG@10 with its 95% interval and p, `ndcg_share` how much of the
     reference's is kept with its 95% interval: all of one randomisation test over queries, so that p is below 5% exactly
@@ -107,6 +132,10 @@ class Quality:
     ndcg_p: float | None = None
     ndcg_share: float | None = None
     ndcg_share_interval: Interval | None = None
+    tasks_share: float | None = None
+    tasks_interval: Interval | None = None
+    worst_task: str | None = None
+    worst_task_share: float | None = None
 
 
 def nothing(_: str) -> None:
@@ -120,14 +149,20 @@ def quality(reference: Ranking, candidate: Ranking, keep: Keep) -> Quality:
     """
     cosines = all_cosines(reference, candidate)
     least, shared = float(cosines.min()), overlap(reference.top, candidate.top)
-    if reference.evaluation is None or candidate.evaluation is None:
-        return Quality(least, float(cosines.mean()), shared, kept_of(keep, {"cosine": least, "overlap": shared}))
-    found = compare(reference.evaluation, candidate.evaluation)[METRIC]
-    measures = {"cosine": least, "overlap": shared, "ndcg": found.share_interval}
-    return Quality(
-        least, float(cosines.mean()), shared, kept_of(keep, measures), candidate.evaluation.means()[METRIC],
-        found.mean, found.interval, found.p, found.share, found.share_interval,
+    tasks = compare_tasks(reference.tasks, candidate.tasks) if reference.tasks else KeptTasks()
+    measures = {"cosine": least, "overlap": shared, "tasks": tasks.evidence}
+    found = Quality(
+        least, float(cosines.mean()), shared, "not shown", tasks_share=tasks.share, tasks_interval=tasks.interval,
+        worst_task=tasks.worst, worst_task_share=tasks.worst_share,
     )  # fmt: skip
+    if reference.evaluation is not None and candidate.evaluation is not None:
+        ndcg = compare(reference.evaluation, candidate.evaluation)[METRIC]
+        measures["ndcg"] = ndcg.share_interval
+        found = replace(
+            found, ndcg=candidate.evaluation.means()[METRIC], ndcg_change=ndcg.mean, ndcg_interval=ndcg.interval,
+            ndcg_p=ndcg.p, ndcg_share=ndcg.share, ndcg_share_interval=ndcg.share_interval,
+        )  # fmt: skip
+    return replace(found, kept=kept_of(keep, measures))
 
 
 def kept_of(keep: Keep, measures: Mapping[str, float | Interval | None]) -> Kept:
@@ -150,7 +185,9 @@ def all_cosines(one: Ranking, other: Ranking) -> "np.ndarray":
     import numpy as np
 
     pairs = zip(one.passages.blocks(BLOCK), other.passages.blocks(BLOCK), strict=True)
-    return np.concatenate([cosines(one.queries, other.queries), *(cosines(a.vectors, b.vectors) for a, b in pairs)])
+    return np.concatenate(
+        [cosines(one.queries.as_array(), other.queries.as_array()), *(cosines(a.vectors, b.vectors) for a, b in pairs)]
+    )
 
 
 def cosines(one: "np.ndarray", other: "np.ndarray") -> "np.ndarray":

@@ -12,6 +12,7 @@ from .race import Race, Ratio
 SECONDS = 3600  # of an hour, which --price is of
 JUDGED = (  # fields of a Quality
     "overlap", "ndcg", "ndcg_change", "ndcg_interval", "ndcg_p", "ndcg_share", "ndcg_share_interval", "kept",
+    "tasks_share", "tasks_interval", "worst_task", "worst_task_share",
 )  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from fmbench.digest import digest_of_json
 from fmbench.encoder import Encoder
 from fmbench.errors import UsageError
 from fmbench.quantisation import TEXTS
+from fmbench.tasks import Named, prepare, read_named
 from fmbench.whole_file import write_whole
 
 from .arguments import ChooseArguments
@@ -58,6 +59,7 @@ class Subject:
     collection: Dataset | Plain
     queries: Sequence[str]
     passages: Sequence[str]
+    tasks: Sequence[Named] = ()
 
     @property
     def judged(self) -> bool:
@@ -86,7 +88,8 @@ class Subject:
         """Return which texts these are, for the fingerprint."""
         corpus, queries = self.collection.corpus, self.collection.queries
         digests = [corpus.digest(), queries.digest(), list(self.queries), list(self.passages)]
-        return {"passages": corpus.count(), "queries": queries.count(), "texts": digest_of_json(digests)}
+        found = {"passages": corpus.count(), "queries": queries.count(), "texts": digest_of_json(digests)}
+        return found | ({"tasks": [task.facts() for task in self.tasks]} if self.tasks else {})
 
     @cached_property
     def calibration(self) -> Path:
@@ -100,13 +103,23 @@ class Subject:
 
 
 def read(arguments: ChooseArguments) -> Subject:
-    """Read the texts. Raises UsageError for files that cannot be read or hold none."""
+    """Read the texts, and the tasks. Raises UsageError for files that cannot be read or hold none."""
+    subject = read_texts(arguments)
+    if arguments.tasks is None:
+        return subject
+    tasks = read_named(arguments.tasks)
+    prepare(tasks)
+    return replace(subject, tasks=tasks)
+
+
+def read_texts(arguments: ChooseArguments) -> Subject:
+    """Read the texts. Raises UsageError."""
     if arguments.texts is not None:
         return plain(arguments.texts)
     if arguments.dataset is None:
         raise ValueError("no texts are named")
     dataset = Dataset.from_folder(arguments.dataset, arguments.split)
-    if dataset.qrels is None and arguments.keep is not None:
+    if dataset.qrels is None and arguments.keep is not None and arguments.tasks is None:
         raise UsageError(f"--keep: {dataset.name} has no judgements; say --keep_cosine")
     if arguments.documents is not None:
         dataset = sample(dataset, arguments.documents, arguments.seed)

@@ -20,7 +20,7 @@ from fmbench.encoder.recipe import flag as yes_or_no
 from fmbench.errors import UsageError
 from fmbench.options import SUBOPTION_HELP, add_model_arguments, read
 from fmbench.parsing import Parser, adder, decimal, flag, natural, positive, sizes
-from fmbench.search.compression import Compression
+from fmbench.search.compression import Compression, add_compression_arguments, check_rescore
 
 from .precision import add_normalisation
 
@@ -126,20 +126,6 @@ def add_search_arguments(parser: Parser, depth: str = str(DEPTH)) -> None:
     add("--latency_queries", type=natural, metavar="N", help="queries timed one by one (default: 100; 0: none)")
 
 
-def add_compression_arguments(parser: Parser) -> None:
-    """Add which other types the vectors are searched in."""
-    add = adder(parser.add_argument_group("compressed vectors"))
-    add("--compress", type=compressions, metavar="TYPE,TYPE,...",
-        help="search the vectors as float32, float16, bfloat16, int8 (ranges of the corpus) or binary (signs) too; "
-             "int8@128 keeps the first 128 dimensions (Matryoshka)")  # fmt: skip
-    add("--rescore", type=positive, metavar="N", help="order the N best of binary once more, by whole queries")
-
-
-def compressions(text: str) -> tuple[Compression, ...]:
-    """Read a comma list. Raises UsageError."""
-    return tuple(Compression.parse(one.strip()) for one in text.split(","))
-
-
 def add_output_arguments(parser: Parser, need: str = "required: ") -> None:
     """Add where files go; `need` begins the help of what some tasks cannot do without."""
     group = parser.add_argument_group("output")
@@ -224,7 +210,7 @@ def check(arguments: RetrieveArguments) -> None:
         raise UsageError("--gold_data_path: say where to look with --k 1,2,3,5,10")
     if arguments.predictions_path is not None and not arguments.k:
         raise UsageError("--predictions_path: titles are written with the curve that --k 1,2,3,5,10 asks for")
-    check_compression(arguments)
+    check_rescore(arguments.compress, arguments.rescore, arguments.depth)
     if arguments.task == "encode" and arguments.encoding_cache_dir is None:
         raise UsageError("encode keeps its vectors in --encoding_cache_dir DIR; name it")
     if arguments.special_docids is not None and arguments.output_dir is None:
@@ -235,16 +221,6 @@ def check(arguments: RetrieveArguments) -> None:
     if arguments.task == "evaluate" and arguments.depth < deepest:
         raise UsageError(f"--search_topk {arguments.depth}: k = {deepest} is asked for, and nothing is known beyond "
                          "the depth of the search; raise it")  # fmt: skip
-
-
-def check_compression(arguments: RetrieveArguments) -> None:
-    """Raise UsageError for a second ordering that nothing needs, or that is of fewer than are retrieved."""
-    if arguments.rescore and not any(one.kind == "binary" for one in arguments.compress):
-        raise UsageError("--rescore: binary vectors are ordered once more, and --compress names none; the other types "
-                         "are compared with whole queries already")  # fmt: skip
-    if arguments.rescore and arguments.rescore < arguments.depth:
-        raise UsageError(f"--rescore {arguments.rescore}: {arguments.depth} documents are retrieved a query; order at "
-                         "least as many once more, or lower --search_topk")  # fmt: skip
 
 
 def check_passing(arguments: RetrieveArguments, model: str, kept: Mapping[str, str]) -> None:

@@ -13,6 +13,7 @@ from fmbench.console import warn
 from fmbench.distributed import Group
 from fmbench.distributed.environment import read_launch, said_once, with_device
 from fmbench.distributed.local import share_of_threads, start_ranks
+from fmbench.embeddings.compressed import CompressedSearch, check_compression, quality
 from fmbench.encoder import CHUNK, EncoderPlan
 from fmbench.encoder.late import LateEncoder
 from fmbench.errors import UsageError
@@ -25,7 +26,6 @@ from fmbench.search import TopK
 from fmbench.torch_settings import spin_briefly
 
 from .arguments import RetrieveArguments, parse_arguments
-from .compression import CompressedSearch, check_compression, quality
 from .data import check_all, open_datasets
 from .files import check_files, folder_of, output_folder, say_written, write_json, write_rankings
 from .late import LateSearched, check_late
@@ -194,7 +194,12 @@ def compress(retrieval: Retrieval, dataset: Dataset, found: Searched, top: TopK,
     arguments = retrieval.arguments
     if not arguments.compress or found.documents is None:
         return
-    for row, ranking in CompressedSearch(retrieval, found.queries, found.documents, top).results():
+    compressed = CompressedSearch(
+        queries=found.queries, documents=found.documents, reference=top, similarity=retrieval.similarity,
+        depth=arguments.depth, ignore_identical_ids=arguments.ignore_identical_ids,
+        latency_queries=arguments.latency_queries, group=retrieval.group, clock=retrieval.clock,
+    )  # fmt: skip
+    for row, ranking in compressed.results(arguments.compress, arguments.rescore):
         if retrieval.group.rank > 0:
             continue
         judgement = judged(ranking.run(), dataset, arguments) if exact is not None else None

@@ -29,8 +29,9 @@ def load(plan: EncoderPlan, arguments: Arguments, pooler: bool = True) -> tuple[
     `arguments` are evaluated; `pooler` is as `fmbench.model.load` takes it. Raises UsageError.
     """
     tokenizer = load_tokenizer(plan.folder, plan.source.trusted)
-    loaded = model.load(plan.source, arguments, pooler)
-    if plan.folder.sparse is not None:
+    sparse = plan.folder.sparse is not None
+    loaded = model.load(plan.source, arguments, pooler, logits=sparse)
+    if sparse:
         say_logits(loaded)
     limit = positions.maximum_length(loaded)
     check_padding(loaded, tokenizer.pad_token_id or 0)

@@ -5,12 +5,14 @@ of float16, bfloat16 and int8 are those of faiss's scalar quantiser, those of bi
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from fmbench.errors import UsageError, nearest
+from fmbench.parsing import Parser, adder, positive
 
 from .faiss_engine import load_faiss
 
@@ -49,6 +51,30 @@ class Compression:
         if self.dimensions is not None and self.dimensions > dimensions:
             raise UsageError(f"--compress {self.name}: the vectors have {dimensions} dimensions; keep at most that")
         return self.dimensions or dimensions
+
+
+def add_compression_arguments(parser: Parser, description: str | None = None) -> None:
+    """Add which other types the vectors are searched in."""
+    add = adder(parser.add_argument_group("compressed vectors", description))
+    add("--compress", type=compressions, metavar="TYPE,TYPE,...",
+        help="search the vectors as float32, float16, bfloat16, int8 (ranges of the corpus) or binary (signs) too; "
+             "int8@128 keeps the first 128 dimensions (Matryoshka)")  # fmt: skip
+    add("--rescore", type=positive, metavar="N", help="order the N best of binary once more, by whole queries")
+
+
+def compressions(text: str) -> tuple[Compression, ...]:
+    """Read a comma list. Raises UsageError."""
+    return tuple(Compression.parse(one.strip()) for one in text.split(","))
+
+
+def check_rescore(compress: Sequence[Compression], rescore: int | None, depth: int) -> None:
+    """Raise UsageError for a second ordering that nothing needs, or that is of fewer than are retrieved."""
+    if rescore and not any(one.kind == "binary" for one in compress):
+        raise UsageError("--rescore: binary vectors are ordered once more, and --compress names none; the other types "
+                         "are compared with whole queries already")  # fmt: skip
+    if rescore and rescore < depth:
+        raise UsageError(f"--rescore {rescore}: {depth} documents are retrieved a query; order at least as many once "
+                         "more")  # fmt: skip
 
 
 class Codec:

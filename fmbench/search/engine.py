@@ -57,6 +57,10 @@ class Engine(ABC):
     def place_documents(self, vectors: np.ndarray, lengths: np.ndarray) -> Placed:
         """Return documents where this engine wants them."""
 
+    def kept(self, documents: Placed) -> Placed:
+        """Return placed documents as an index keeps them, for many searches."""
+        return documents
+
     def scan(self, queries: Placed, documents: Placed, k: int, floor: np.ndarray) -> tuple[Found, np.ndarray]:
         """Return every pair that may reach its query's floor (and some others), and floors (m,), the same or higher.
 

@@ -119,15 +119,15 @@ class Index:
     """A corpus that is searched more than once: its documents stay where the engine wants them."""
 
     def __init__(self, blocks: Iterable[Block], similarity: Similarity, engine: Engine, first: int = 0) -> None:
-        """Place all documents. Beside the vectors this takes 2 or 4 bytes a component, by the engine."""
+        """Place all documents. Beside the vectors this takes up to 5 bytes a component, by engine and similarity."""
         self._similarity, self._engine, self._first = similarity, engine, first
         self._blocks: list[tuple[Block, list[Documents]]] = []
         self._count = 0
         for block in blocks:
             block = Block(block.ids, stored(block.vectors))
             check_shape(block.ids, block.vectors, None, "document")
-            placed = list(place_block(block, first + self._count, similarity, engine))
-            self._blocks.append((block, placed))
+            placed = place_block(block, first + self._count, similarity, engine)
+            self._blocks.append((block, [Documents(engine.kept(part.placed), part.first) for part in placed]))
             self._count += len(block.ids)
 
     def __len__(self) -> int:

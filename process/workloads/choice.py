@@ -14,6 +14,7 @@ from ..workload import Column, Finding, Gauge, Plot, Row, Table, Workload
 from . import choice_answer
 from .choice_doubts import choice_doubt, turns_of
 from .choice_fields import CHOICE, FIGURES, OF_ALL, PROFILES, SECTION, TURN
+from .compressed import compressed_table
 
 GAUGES = (
     Gauge("speedup", "ratio", "How many times as fast as the reference.", "choice.speed", chart="speedup"),
@@ -102,6 +103,7 @@ class Choice(Workload):
                     "choice": {
                         **{key: said.get(key) for key in OF_ALL},
                         "place": place_of(said, name),
+                        "compressed": said.get("compressed") if name == said.get("winner") else None,
                         **{key: candidate.get(key) for key in FIGURES},
                     },
                     "doubt": doubt,
@@ -112,8 +114,14 @@ class Choice(Workload):
         return f"{row['choice']['profile']}, {row['variant']}"
 
     def tables(self, results: Sequence[Result]) -> Sequence[Table]:
-        """Return a table a choice and profile, which opens with the sentence that says what to run."""
-        return choice_answer.tables(results)
+        """Return a table a choice and profile, which opens with the sentence that says what to run.
+
+        Where that is asked for, a further one has what the winners' vectors keep in other types.
+        """
+        told = [(result, result.row["choice"]["profile"], said) for result in results
+                for said in result.row["choice"].get("compressed") or ()]  # fmt: skip
+        compressed = compressed_table("profile", told)
+        return [*choice_answer.tables(results), *([] if compressed is None else [compressed])]
 
     def plots(self) -> Mapping[str, Plot]:
         """Return quality against speed, a point a candidate, with the front: a picture a profile."""

@@ -13,12 +13,13 @@ from .doubts import speed_doubt
 from .fidelity_tables import build
 
 WHERE = {"online": "for one text at a time", "bulk": "in bulk"}
-KEEPS = {"ndcg": "{:g}% kept", "overlap": "{:g}% kept", "cosine": "{} kept"}
+KEEPS = {"ndcg": "{:g}% kept", "tasks": "{:g}% kept", "overlap": "{:g}% kept", "cosine": "{} kept"}
 NOTE = (
     "Times as fast: medians of turns on the same texts, which all candidates take one after the other, with the 95% "
     "interval; who is surely slower leaves early. Cosine: of each text's vector with its vector in the reference. "
     "Overlap: share of the reference's ten documents that are still among the ten. Change: of nDCG@10, paired over "
-    "queries. Kept: shown where all of the 95% interval is above what must be kept, worse where all of it is below; "
+    "queries. Tasks kept: of the reference's scores, mean over tasks, on the same resamples of their items. "
+    "Kept: shown where all of the 95% interval is above what must be kept, worse where all of it is below; "
     "not shown says that there were too few queries to tell. front: no candidate is both faster and better."
 )
 BUSY = (
@@ -29,9 +30,9 @@ PACKAGES = ("torch", "transformers", "sentence-transformers", "onnxruntime", "op
 HEADER = (
     "candidate", "platform", "precision", "threads", "times as fast", "95% interval", "ms a text", "texts/s",
     "tokens a batch", "memory MiB", "J/M tokens", "cost/M tokens", "least cosine", "mean cosine", "top-10 overlap",
-    "nDCG@10", "change", "95% interval", "kept", "rounds", "front", "note",
+    "nDCG@10", "change", "95% interval", "tasks kept", "95% interval", "worst task", "kept", "rounds", "front", "note",
 )  # fmt: skip
-RIGHT = range(3, 18)
+RIGHT = range(3, 20)
 MEBIBYTE = 2**20
 
 
@@ -115,11 +116,20 @@ def quality(row: Row) -> str:
     kept = KEEPS[measure].format(least if measure == "cosine" else 100 * least)
     value = {
         "ndcg": f"nDCG@10 {formatted(found.get('ndcg_change'), '+.4f')}",
+        "tasks": f"{formatted(found.get('tasks_share'), '.2%')} of the tasks' scores",
         "overlap": f"top-10 overlap {formatted(found.get('overlap'), '.2%')}",
         "cosine": f"least cosine {cosine_text(found.get('least_cosine'))}",
     }[measure]
     interval = f" ({span(found['ndcg_interval'], '+.4f')})" if measure == "ndcg" and found.get("ndcg_interval") else ""
+    if measure == "tasks":
+        beside = [span(found.get("tasks_interval"), ".2%"), f"worst {worst(found)}" if worst(found) else ""]
+        interval = f" ({', '.join(filter(None, beside))})"
     return f"{value}{interval}, {kept}: {found.get('kept') or 'not measured'}"
+
+
+def worst(found: Row) -> str:
+    """Return the task that keeps least, and its share."""
+    return f"{found['worst_task']} {found['worst_task_share']:.2%}" if found.get("worst_task") else ""
 
 
 def line_of(row: Row) -> list[str]:
@@ -137,6 +147,7 @@ def line_of(row: Row) -> list[str]:
         cosine_text(found.get("least_cosine")), cosine_text(found.get("mean_cosine")),
         formatted(found.get("overlap"), ".2%"), formatted(found.get("ndcg"), ".4f"),
         formatted(found.get("ndcg_change"), "+.4f"), span(found.get("ndcg_interval"), "+.4f"),
+        formatted(found.get("tasks_share"), ".2%"), span(found.get("tasks_interval"), ".2%"), worst(found),
         text(found.get("kept")), text(found.get("rounds")), "front" if found.get("front") else "", note(row),
     ]  # fmt: skip
 

@@ -11,6 +11,7 @@ from fmbench.consistency import holds
 from fmbench.pairs import Pair
 
 from ..reading.doubts import differ
+from .compressed import compressed_doubts
 from .doubts import METRIC_ROUNDING
 
 SIGNIFICANT = 0.05
@@ -50,6 +51,8 @@ def choice_doubts(said: Said, turns: Turns) -> Iterator[str]:
         yield from figure_doubts(one, known[said["reference"]], f"{line}: {name}")
         yield from turn_doubts(one, said["reference"], turns, f"{line}: {name}")
     if said.get("winner"):
+        winner = known[said["winner"]]
+        yield from compressed_doubts(said.get("compressed") or (), {"metrics": {"ndcg_cut_10": winner.get("ndcg")}})
         yield from winner_doubts(said, known, line)
 
 
@@ -68,7 +71,7 @@ def winner_doubts(said: Said, known: Mapping[str, Said], line: str) -> Iterator[
 def figure_doubts(one: Said, reference: Said, of: str) -> Iterator[str]:
     """Yield what the figures of a candidate say against each other."""
     for name, interval in (("speed", "interval"), ("ndcg_change", "ndcg_interval"),
-                           ("ndcg_share", "ndcg_share_interval")):  # fmt: skip
+                           ("ndcg_share", "ndcg_share_interval"), ("tasks_share", "tasks_interval")):  # fmt: skip
         if not holds(one.get(interval), one.get(name), METRIC_ROUNDING):
             yield f"contradicted: {of}: the interval of {name} does not hold it"
     p, ends = one.get("ndcg_p"), one.get("ndcg_interval")

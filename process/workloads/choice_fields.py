@@ -2,6 +2,7 @@
 
 from ..reading import schema
 from ..reading.schema import Schema
+from .retrieval_fields import COMPRESSED
 
 PROFILES = ("online", "bulk")
 PROFILE = schema.choice("`online`: one text at a time, from text to vector; `bulk`: passages in batches.", *PROFILES)
@@ -37,6 +38,11 @@ FIGURES = {
     "ndcg_p": schema.number("Its two-sided p, of the same test: below 0.05 exactly where the interval leaves 0 out."),
     "ndcg_share": schema.number("Share of the reference's nDCG@10 that is kept."),
     "ndcg_share_interval": schema.interval("Its 95% interval, of the same test."),
+    "tasks_share": schema.number("Share of the reference's scores of `--tasks` that is kept, mean over tasks."),
+    "tasks_interval": schema.interval("Its 95% interval, over resamples of each task's items, the same ones for both; "
+                                      "null where MTEB tells no items."),
+    "worst_task": schema.text("The task that keeps least."),
+    "worst_task_share": schema.number("Its share."),
     "kept": schema.text(
         "Whether enough is kept: `shown` (all of the interval is above what must be kept), `worse` (all of it is "
         "below), `not shown`; null where nobody measured it."
@@ -62,22 +68,26 @@ OF_ALL = {
     ),
     "reference": schema.text("The candidate that the others are held against.", needed=True),
     "keep": schema.numbers_by_name(
-        "What must be kept at least: `ndcg`, a share of the reference's nDCG@10; `overlap` of its top 10; or a least "
-        "`cosine`.", needed=True,
+        "What must be kept at least: `ndcg`, a share of the reference's nDCG@10; `tasks`, of its scores on average; "
+        "`overlap` of its top 10; or a least `cosine`.", needed=True,
     ),
     "budget_seconds": schema.seconds("What `--budget` allowed."),
     "why": schema.text("Why the winner is the one, or why there is none."),
     "absent": schema.texts("Platforms that are not usable here, and that nobody named: `fmbench backends` says why."),
 }  # fmt: skip
+KEEPS = schema.parts("What the winner's vectors keep in other types, one of each, as CODE lines have it.",
+                     COMPRESSED.without("dataset"))  # fmt: skip
 CHOICE = Schema({
     **OF_ALL,
     "start": schema.time("Start of the run that says so: seconds since the epoch, nine decimals."),
     "candidates": schema.parts("Every candidate.", CANDIDATE, needed=True),
     "winner": schema.text("The one to run; null where none is known to be good enough."),
     "ties": schema.texts("What cannot be told from it in speed, and is not as simple."),
+    "compressed": KEEPS,
 })  # fmt: skip
 SECTION = Schema({
     **OF_ALL,
     "place": schema.text("`winner`, `tie` or null."),
+    "compressed": KEEPS,
     **FIGURES,
 }, "A candidate of a choice: `variant` names it, `itl` is its `latency_ms`, `thp` its `texts_per_second`.")  # fmt: skip

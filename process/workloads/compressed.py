@@ -13,7 +13,6 @@ from ..writing.view import CONFIGURATION, number, table_of, text
 
 BITS = {"float32": 32, "float16": 16, "bfloat16": 16, "int8": 8, "binary": 1}  # of a component
 FIGURES = ("bytes a document", "recall@10", "nDCG@10", "change", "95% interval", "kept", "queries/s", "ms a query")
-HEADER = (*CONFIGURATION, "data set", "vectors", *FIGURES)
 RIGHT = frozenset(FIGURES)
 NOTE = (
     "Vectors: what is stored of a document. Recall@10: of the exact search's ten documents, how many are in the ten. "
@@ -23,22 +22,24 @@ ROUNDING = 1e-4  # of a change, which is a difference of means
 LEAST = 5e-5  # of a figure in four digits
 
 
-def compressed_table(results: Sequence[Result]) -> Table | None:
-    """Return a table, a line a type of vectors; None where no result has any."""
-    told = [(result, said) for result in results for said in result.row["retrieval"].get("compressed") or ()]
+Told = tuple[Result, str, Mapping[str, Any]]  # whose vectors, of which data set or profile, what is said of a type
+
+
+def compressed_table(of: str, told: Sequence[Told]) -> Table | None:
+    """Return a table, a line a type of vectors; None where nothing is told. `of` is what the second of each is."""
     if not told:
         return None
-    found = [line_of(result.row, said) for result, said in told]
-    cells = table_of(HEADER, found, ("data set", "vectors"), RIGHT)
-    return Table(*cells, [result.source for result, _ in told], notes=[NOTE], title="Compressed vectors")
+    found = [line_of(result.row, name, said) for result, name, said in told]
+    cells = table_of((*CONFIGURATION, of, "vectors", *FIGURES), found, (of, "vectors"), RIGHT)
+    return Table(*cells, [result.source for result, _, _ in told], notes=[NOTE], title="Compressed vectors")
 
 
-def line_of(row: Row, said: Mapping[str, Any]) -> list[str]:
+def line_of(row: Row, name: str, said: Mapping[str, Any]) -> list[str]:
     """Return the cells of one type."""
     latency, kept = said.get("latency_ms") or {}, said.get("kept")
     return [
         *(read(row) for read in CONFIGURATION.values()),
-        text(row["retrieval"]["dataset"]),
+        text(name),
         name_of(said),
         text(said["bytes_per_document"]),
         share(said.get("recall_at_10")),

@@ -34,6 +34,8 @@ SHARED = {
     "interval": schema.interval("Its 95% bootstrap interval over items; null for MTEB's tasks, whose items are not "
                                 "told."),
     "items": schema.count("Items scored: pairs, texts or queries."),
+    "digest": schema.text("Of the items, those that are learned from included; of MTEB's tasks, the revision of their "
+                          "data."),
     "texts": schema.count("Texts encoded."),
     "resamples": schema.count("Resamples of the items that the intervals are of."),
     "seed": schema.count("Of resamples, and of what is learned."),
@@ -72,7 +74,7 @@ def score(row: Row) -> Finding | None:
     """Return a score with its interval."""
     said = row["quality"]
     value, (low, high) = said.get("score"), said.get("interval") or (None, None)
-    same = digest_of_json([said["type"], said["metric"], said.get("items"), said.get("seed")])
+    same = digest_of_json([said["type"], said["metric"], said.get("items"), said.get("digest"), said.get("seed")])
     return None if value is None else Finding(value, low, high, of=said["task"], same=same)
 
 

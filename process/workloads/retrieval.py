@@ -241,7 +241,9 @@ class Retrieval(Workload):
         """Return a line a data set, and where vectors were compressed a second table, a line a type."""
         cells = table_of(HEADER, [line_of(result.row) for result in results], ("data set",), RIGHT)
         first = Table(*cells, [result.source for result in results])
-        compressed = compressed_table(results)
+        told = [(result, result.row["retrieval"]["dataset"], said) for result in results
+                for said in result.row["retrieval"].get("compressed") or ()]  # fmt: skip
+        compressed = compressed_table("data set", told)
         return [first] if compressed is None else [first, compressed]
 
     def plots(self) -> Mapping[str, Plot]:

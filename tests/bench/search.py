@@ -4,15 +4,18 @@
 exact scores; faiss has its index built before, and the re-implementation of Trove's collector ends with ids as well.
 Trove multiplies a batch of documents with a batch of queries. With vectors that are there already (as here) the former
 is its --per_device_matmul_batch_size, the latter the batch that it encodes with.
+
+And an index of 1,000,000 random documents (`python -m tests.bench.search million` measures that alone).
 """
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from fmbench.backend import find
-from fmbench.search import Block, TopK, choose_engine, search
+from fmbench.search import Block, Index, TopK, choose_engine, search
 from fmbench.stats import median
 
 QUERIES, DOCUMENTS, DIMENSIONS, K = 1000, 200_000, 384, 100
@@ -20,6 +23,9 @@ QUERIES, DOCUMENTS, DIMENSIONS, K = 1000, 200_000, 384, 100
 # all queries at once; and the same with documents that caches hold.
 BATCHES = ((40_960, 256), (40_960, QUERIES), (4096, QUERIES))
 ROUNDS = 7
+MILLION = 1_000_000
+# Of queries at once: the goal, as times as fast as faiss, and the rounds.
+AT_ONCE = {1: ("1.0", 15), 1000: ("1.5", 5)}
 
 
 class FastResultHeapqReimplementation:
@@ -112,6 +118,32 @@ def contestants() -> dict[str, Callable[[], object]]:
     }
 
 
+def of_a_million() -> Iterator[tuple[int, int, float]]:
+    """Yield queries at once, k, and how many times as fast as faiss an index of a million documents is, in turn.
+
+    Both indexes are there before; the middle of the rounds. They find the same documents, else the bench stops.
+    """
+    import faiss
+
+    generator = np.random.default_rng(0)
+    documents, queries = unit(generator, MILLION), unit(generator, max(AT_ONCE))
+    blocks = [Block([f"d{number}" for number in range(MILLION)], documents)]
+    ours, theirs = Index(blocks, "dot", choose_engine(find("cpu"), DIMENSIONS)), faiss.IndexFlatIP(DIMENSIONS)
+    theirs.add(documents)
+    names = [f"q{number}" for number in range(len(queries))]
+    for count, (_, rounds) in AT_ONCE.items():
+        for k in (10, 100):
+            found = []
+            for _ in range(rounds + 1):
+                start = time.perf_counter()
+                top = ours.search(queries[:count], names[:count], k)
+                middle = time.perf_counter()
+                _, chosen = theirs.search(queries[:count], k)
+                found.append((time.perf_counter() - middle) / (middle - start))
+                same(top, chosen)
+            yield count, k, median(found[1:])
+
+
 def unit(generator: np.random.Generator, count: int) -> np.ndarray:
     """Return random vectors of length 1."""
     vectors = generator.standard_normal((count, DIMENSIONS), dtype=np.float32)
@@ -120,8 +152,15 @@ def unit(generator: np.random.Generator, count: int) -> np.ndarray:
 
 def check(ours: TopK, faiss_rows: np.ndarray, trove: list[list[tuple[str, float]]]) -> None:
     """Stop where the searches do not find the same: then the ratio would mean nothing."""
-    for positions, ids, rows, pairs in zip(ours.positions, ours.ids, faiss_rows, trove, strict=True):
-        if set(positions.tolist()) != set(rows.tolist()) or set(ids) != {name for name, _ in pairs}:
+    same(ours, faiss_rows)
+    if any(set(ids) != {name for name, _ in pairs} for ids, pairs in zip(ours.ids, trove, strict=True)):
+        raise SystemExit("the searches do not find the same documents")
+
+
+def same(ours: TopK, faiss_rows: np.ndarray) -> None:
+    """Stop where faiss does not find the same."""
+    for positions, rows in zip(ours.positions, faiss_rows, strict=True):
+        if set(positions.tolist()) != set(rows.tolist()):
             raise SystemExit("the searches do not find the same documents")
 
 
@@ -137,7 +176,10 @@ def rows() -> Iterator[tuple[str, str, str]]:
     for batches in BATCHES:
         what = "the same: of Trove's FastResultHeapq, re-implemented, {:,} documents and {:,} queries at once"
         yield what.format(*batches), "0.50", f"{found[f'Trove {batches}']:.2f}"
+    for count, k, ratio in of_a_million():
+        what = f"exact search, {count:,} x {MILLION:,} x {DIMENSIONS}, k = {k}: times as fast as faiss IndexFlatIP"
+        yield what, AT_ONCE[count][0], f"{ratio:.2f}"
 
 
 if __name__ == "__main__":
-    print(*rows(), sep="\n")
+    print(*(of_a_million() if sys.argv[1:] == ["million"] else rows()), sep="\n")

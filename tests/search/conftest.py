@@ -20,8 +20,7 @@ def build(name):
 
 
 @pytest.fixture(params=ENGINES)
-def engine(request, monkeypatch):
-    monkeypatch.setattr("fmbench.search.bfloat16_engine.FEWEST", 1)
+def engine(request):
     return build(request.param)
 
 

@@ -266,6 +266,37 @@ def test_bfloat16_gives_way_to_float32_where_it_is_too_rough(monkeypatch):
     assert len(taken[0]) < 64 * 20 * 8
 
 
+@pytest.mark.parametrize("similarity", SIMILARITIES)
+@pytest.mark.parametrize("kind", ["random", "duplicates", "crowded", "identical", "negative", "lengths", "sparse"])
+def test_an_index_in_int8_finds_for_few_queries_what_all_engines_find(kind, similarity, monkeypatch):
+    from fmbench.search import bfloat16_engine
+
+    monkeypatch.setattr(bfloat16_engine, "int8_pays", lambda dimensions, threads: True)
+    vectors, queries, ids = corpus(kind, 3000, 48), np.abs(corpus(kind, 9, 48, seed=1)), names(3000)
+    vectors[7], queries[4] = 0, 0
+    vectors[8] *= np.float32(1e-20)
+    engine = bfloat16_engine.Bfloat16Engine()
+    engine.rows = 1000
+    index = Index(blocks_of(ids, vectors, 2100), similarity, engine)
+    for k in (1, 20):
+        wanted = hits(run(TorchEngine(), queries, ids, vectors, k, similarity))
+        assert hits(index.search(queries, [str(number) for number in range(9)], k)) == wanted
+
+
+def test_one_query_is_scored_by_int8_alone_where_that_tells_documents_apart(monkeypatch):
+    from fmbench.search import bfloat16_engine
+
+    monkeypatch.setattr(bfloat16_engine, "int8_pays", lambda dimensions, threads: True)
+    vectors, ids = corpus("random", 40_000, 64), names(40_000)
+    index = Index(blocks_of(ids, vectors, 40_000), "cosine", bfloat16_engine.Bfloat16Engine())
+    rounded = []
+    real = bfloat16_engine.in_bfloat16
+    monkeypatch.setattr(bfloat16_engine, "in_bfloat16", lambda part: rounded.append(part) or real(part))
+    query = corpus("random", 1, 64, seed=1)
+    assert hits(index.search(query, ["q"], 10)) == hits(run(TorchEngine(), query, ids, vectors, 10, "cosine"))
+    assert len(rounded) <= 1  # of the first documents, before there is a floor
+
+
 def test_an_index_is_searched_again_and_again(engine):
     vectors, queries, ids = corpus("duplicates", 300, 16), corpus("random", 45, 16), names(300)
     index = Index(blocks_of(ids, vectors, 70), "cosine", engine, first=1000)

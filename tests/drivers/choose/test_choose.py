@@ -14,6 +14,7 @@ from fmbench.drivers.choose.entrant import Entrant
 from fmbench.drivers.choose.entrants import Entrants
 from fmbench.ending import Terminated
 from fmbench.errors import UsageError
+from fmbench.tasks.named import LocalTask
 
 NOISY = ("--platforms", "noisy", "--platform:pace", "10", "--threads", "1", "--tokens_per_batch", "1024")
 FASTER = "--platform:pace 5"
@@ -60,6 +61,50 @@ def test_the_faster_faithful_one_wins_and_the_wrong_one_does_not(choose):
     assert {data["variant"] for data in of(written, "ENV") if "variant" in data} >= {"noisy float32", FASTER, WRONG}
     fids = {data["variant"]: data for data in of(written, "FID")}
     assert fids["noisy float32"]["verdict"] == "equal" and fids[WRONG]["overlap"] < 1
+
+
+@pytest.fixture
+def tasks(tmp_path, monkeypatch):
+    """A file of two tasks, of which the wrong candidate keeps half: what a model without training scores is chance."""
+    pytest.importorskip("mteb", reason="pip install 'fmbench[mteb]'")
+    words = ["wing flow", "heat shock", "lift drag", "jet gas"]
+    texts = [f"{words[number % 2]} {words[number % 3 + 1]}" for number in range(24)]
+    labelled = [f"{text},{'xy'[number % 2]}" for number, text in enumerate(texts)]
+    (tmp_path / "topics.csv").write_text("\n".join(["text,label", *labelled]))
+    pairs = [f"{text},{texts[number // 2]},{number % 2}" for number, text in enumerate(texts)]
+    (tmp_path / "same.csv").write_text("\n".join(["sentence1,sentence2,label", *pairs]))
+    (tmp_path / "tasks.yaml").write_text(
+        "tasks:\n  - {name: topics, type: classification, data: topics.csv, train: topics.csv}\n"
+        "  - {name: same, type: pair_classification, data: same.csv}\n"
+    )
+    real = LocalTask.score
+
+    def score(task, encoder, seed):
+        found = real(task, encoder, seed)
+        share = 0.5 if encoder.arguments.literal("platform", "wrong") else 1
+        scored = replace(found.scored, of=lambda drawn: share * found.scored.of(drawn))
+        return replace(found, value=scored.score, scored=scored)
+
+    monkeypatch.setattr(LocalTask, "score", score)
+    return tmp_path / "tasks.yaml"
+
+
+def test_what_is_kept_of_tasks_decides_and_the_winners_vectors_are_compressed(choose, tasks):
+    pytest.importorskip("faiss", reason="pip install 'fmbench[retrieval]'")
+    more = ("--tasks", tasks, "--keep", "99%", "--compress", "int8,binary@16", "--rescore", "20", "--profile", "bulk")
+    code, written, out, err = choose(*RACE, *more)
+    assert code == 0, err
+    found = last(written, "bulk")
+    rows = {row["name"]: row for row in found["candidates"]}
+    assert found["keep"] == {"tasks": 0.99} and found["winner"] == FASTER
+    assert (rows[FASTER]["tasks_share"], rows[FASTER]["tasks_interval"]) == (1.0, [1.0, 1.0])
+    assert (rows[WRONG]["kept"], rows[WRONG]["worst_task"] in ("topics", "same")) == ("worse", True)
+    assert "100.00% of the tasks' scores (100.00% to 100.00%, worst topics 100.00%), 99% kept: shown" in out
+    codes = [(one["vectors"], one["rescore"], one["bytes_per_document"]) for one in found["compressed"]]
+    assert codes == [("float32", None, 128), ("int8", None, 32), ("binary@16", None, 2), ("binary@16", 20, 2)]
+    assert found["compressed"][0]["kept"] == 1 and "binary@16, rescored 20" in out
+    facts = [task["task"] for data in of(written, "ENV") for task in data.get("tasks", ())]
+    assert facts == ["topics", "same"]
 
 
 def test_a_cosine_decides_early_without_judgements(choose, tmp_path):
@@ -236,6 +281,11 @@ def test_where_set_ups_spent_the_budget_the_least_rounds_are_raced(choose, monke
         (["--model:dtype@", "torch.bfloat16"], "--vs '--model:dtype@ torch.bfloat16'"),
         (["--compile:backend", "inductor"], "the reference is float32 without a compiler"),
         (["--price", "0"], "--price 0: give what an hour"),
+        (["--tasks", "gone.yaml"], "--tasks gone.yaml: "),
+        (["--tasks", "x.yaml", "--keep_cosine", "0.9"], "--tasks and --keep_cosine: name the one that decides"),
+        (["--compress", "int9"], "--compress int9: unknown; did you mean int8"),
+        (["--compress", "int8", "--rescore", "20"], "--rescore: binary vectors are ordered once more"),
+        (["--compress", "binary", "--rescore", "5"], "--rescore 5: 10 documents are retrieved a query"),
     ],
 )
 def test_a_wrong_command_line_is_one_line(words, message, choose):

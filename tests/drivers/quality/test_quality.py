@@ -6,7 +6,7 @@ import pytest
 
 from fmbench import lines
 from fmbench.cli import main
-from fmbench.drivers.quality.scoring import METRICS
+from fmbench.tasks.scoring import METRICS
 from tests.text_models import add_modules, save_bert
 
 pytest.importorskip("mteb", reason="pip install 'fmbench[mteb]'")
@@ -147,3 +147,23 @@ def test_a_name_that_no_task_has(quality):
 def test_a_task_of_pictures(quality):
     code, _, err = quality("--tasks", "CIFAR10Clustering")
     assert code == 2 and "is of image; this encoder takes text alone" in err
+
+
+def test_what_the_first_configuration_could_not_score_nothing_is_held_against(quality, tasks, monkeypatch):
+    from fmbench.errors import FmbenchError
+    from fmbench.tasks.named import LocalTask
+
+    real, scored = LocalTask.score, []
+
+    def score(task, encoder, seed):
+        scored.append(task.name)
+        if len(scored) == 1:
+            raise FmbenchError("no room")
+        return real(task, encoder, seed)
+
+    monkeypatch.setattr(LocalTask, "score", score)
+    (tasks.parent / "tasks.yaml").write_text("{name: pairs, type: sts, data: pairs.tsv}")
+    code, found, err = quality("--tasks", tasks, "--vs", "--pooling cls", "--vs", "--threads 1")
+    assert code == 1 and "pairs: no room" in err
+    assert [one.get("failure") for one in found] == ["no room", None, None]
+    assert all("change" not in one for one in found)

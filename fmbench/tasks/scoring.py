@@ -12,7 +12,7 @@ import numpy as np
 
 from fmbench.resampling import Interval, percentiles
 
-from .tasks import Task
+from .local import Task
 
 RESAMPLES = 1000
 ITERATIONS = 1000  # of the logistic regression, at most
@@ -143,6 +143,15 @@ def interval(scored: Scored, seed: int) -> Interval | None:
 def change(a: Scored, b: Scored, seed: int) -> tuple[float, Interval | None]:
     """Return by how much B's score is above A's, and the 95% interval of that over the same resamples of the items."""
     return b.score - a.score, interval_of([b.of(drawn) - a.of(drawn) for drawn in draws(a.items, seed)])
+
+
+def share_interval(pairs: Sequence[tuple[Scored, Scored]], seed: int) -> Interval | None:
+    """Return the 95% interval of the mean over tasks of B's share of A's score, over resamples of each task's items."""
+    shares = [
+        [b.of(drawn) / base if (base := a.of(drawn)) > 0 else np.nan for drawn in draws(a.items, seed)]
+        for a, b in pairs
+    ]
+    return interval_of(np.mean(shares, axis=0).tolist())
 
 
 def interval_of(values: Sequence[float]) -> Interval | None:

@@ -7,16 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from fmbench.distributed import merge_topk
-from fmbench.embeddings import Embeddings
+from fmbench.distributed import Group, merge_topk
 from fmbench.errors import FmbenchError
+from fmbench.measure import Clock
 from fmbench.ranking.evaluation import COMPARED, Evaluation
 from fmbench.ranking.paired import compare
-from fmbench.search import Block, TopK, default_engine, measure_latency, search
+from fmbench.search import Block, Similarity, TopK, default_engine, measure_latency, search
 from fmbench.search.compression import Codec, Compression, FlatIndex, limits_of
 from fmbench.search.exact import ExactScores
 
-from .retrieval import Retrieval
+from .embeddings import Embeddings
 
 ROWS = 65_536  # documents that are compressed at once
 INDEX_BYTES = 8_000_000_000  # beyond, no index is built, and so none is timed: it would have to be in memory
@@ -26,30 +26,37 @@ FIRST = 10  # documents whose recall is told
 NDCG = "ndcg_cut_10"
 
 
-@dataclass
+@dataclass(frozen=True, kw_only=True)
 class CompressedSearch:
-    """The vectors of one data set, searched in other types. Every rank has its own part of the documents."""
+    """The vectors of one data set, searched in other types. Every rank has its own part of the documents.
 
-    retrieval: Retrieval
+    `reference` is what the exact search found, `depth` how many documents each query has in it.
+    """
+
     queries: Embeddings
     documents: Embeddings
-    reference: TopK  # the exact search's
+    reference: TopK
+    similarity: Similarity
+    depth: int
+    ignore_identical_ids: bool
+    latency_queries: int
+    group: Group
+    clock: Clock
 
     @property
     def _unit(self) -> bool:
-        return bool(self.retrieval.similarity == "cosine")
+        return self.similarity == "cosine"
 
-    def results(self) -> Iterator[tuple[dict[str, Any], TopK]]:
+    def results(self, compress: Sequence[Compression], rescore: int | None) -> Iterator[tuple[dict[str, Any], TopK]]:
         """Yield, for each compression, what a CODE line says but for quality, and the ranking on every rank.
 
-        The whole float32 vectors come first: what the others are held against.
+        The whole float32 vectors come first: what the others are held against. Binary ones are ordered once more too,
+        as many of the best as `rescore` says.
         """
-        arguments = self.retrieval.arguments
-        for compression in dict.fromkeys((Compression("float32"), *arguments.compress)):
+        for compression in dict.fromkeys((Compression("float32"), *compress)):
             codec = self._codec(compression)
             index = self._index(codec)
-            rescore = (None, arguments.rescore) if compression.kind == "binary" and arguments.rescore else (None,)
-            for count in rescore:
+            for count in (None, rescore) if compression.kind == "binary" and rescore else (None,):
                 found = self._search(codec, count)
                 yield {**self._facts(codec, count, found), **self._speed(index, count, found)}, found
 
@@ -64,26 +71,25 @@ class CompressedSearch:
         for block in self.documents.blocks(ROWS):
             ends = limits_of(ends, codec.cut(block.vectors))
         mine = np.empty((0, codec.dimensions), np.float32) if ends is None else ends
-        both = torch.cat(self.retrieval.group.gather_all(torch.from_numpy(mine))).numpy()
+        both = torch.cat(self.group.gather_all(torch.from_numpy(mine))).numpy()
         return Codec(compression, self.documents.dim, self._unit, limits_of(None, both))
 
     def _search(self, codec: Codec, rescore: int | None) -> TopK:
         """Return the ranking by what the codes stand for, on every rank."""
-        depth = self.retrieval.arguments.depth
         blocks = (
             Block(block.ids, codec.decode(codec.encode(codec.cut(block.vectors))))
             for block in self.documents.blocks(ROWS)
         )
-        first = max(depth, rescore or 0)
+        first = max(self.depth, rescore or 0)
         found = self._merged(search(
             codec.question(self.queries.as_array()), self.queries.ids, blocks, first, "dot",
             engine=default_engine(codec.dimensions),
-            ignore_identical_ids=self.retrieval.arguments.ignore_identical_ids,
+            ignore_identical_ids=self.ignore_identical_ids,
         ), first)  # fmt: skip
-        return self._merged(self._rescored(codec, found), depth) if rescore else found
+        return self._merged(self._rescored(codec, found), self.depth) if rescore else found
 
     def _merged(self, found: TopK, k: int) -> TopK:
-        whole = merge_topk(self.retrieval.group, found, k, broadcast=True)
+        whole = merge_topk(self.group, found, k, broadcast=True)
         return found if whole is None else whole
 
     def _rescored(self, codec: Codec, found: TopK) -> TopK:
@@ -103,7 +109,7 @@ class CompressedSearch:
 
     def _index(self, codec: Codec) -> FlatIndex | None:
         """Return an index of all documents, where this rank has them and memory does."""
-        if self.retrieval.group.world_size > 1 or codec.bytes * len(self.documents) > INDEX_BYTES:
+        if self.group.world_size > 1 or codec.bytes * len(self.documents) > INDEX_BYTES:
             return None
         parts = [codec.encode(codec.cut(block.vectors)) for block in self.documents.blocks(ROWS)]
         return codec.index(np.concatenate(parts))
@@ -114,26 +120,25 @@ class CompressedSearch:
             "dimensions": codec.dimensions,
             "bytes_per_document": codec.bytes,
             "rescore": rescore,
-            "k": self.retrieval.arguments.depth,
-            "similarity": self.retrieval.similarity,
+            "k": self.depth,
+            "similarity": self.similarity,
             "recall_at_10": recall(self.reference, found),
         }
 
     def _speed(self, index: FlatIndex | None, rescore: int | None, found: TopK) -> dict[str, Any]:
         """Return how fast the index answers all queries at once, and one alone; checked against the ranking."""
-        arguments, clock = self.retrieval.arguments, self.retrieval.clock
         queries = np.ascontiguousarray(self.queries.as_array(), dtype=np.float32)
         if index is None or not len(queries):
             return {"engine": None, "queries_per_second": None, "latency_ms": None}
         seconds = []
         for _ in range(PASSES):
-            start = clock.now()
-            scores, _ = index.search(queries, arguments.depth, rescore)
-            seconds.append((clock.now() - start) / 1e9)
-        if not arguments.ignore_identical_ids:
+            start = self.clock.now()
+            scores, _ = index.search(queries, self.depth, rescore)
+            seconds.append((self.clock.now() - start) / 1e9)
+        if not self.ignore_identical_ids:
             check_agreement(index, scores, found)
-        chosen = list(queries[: arguments.latency_queries, None])
-        latency = measure_latency(lambda query: index.search(query, arguments.depth, rescore), chosen, clock)
+        chosen = list(queries[: self.latency_queries, None])
+        latency = measure_latency(lambda query: index.search(query, self.depth, rescore), chosen, self.clock)
         rate = round(len(queries) / median(seconds), 3)
         return {"engine": index.name, "queries_per_second": rate,
                 "latency_ms": latency.percentiles() if chosen else None}  # fmt: skip
