@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from fmbench import session
+from fmbench.capture.manifest import Manifest
 from fmbench.checks import Checked, check_encoder
 from fmbench.console import Progress, note, run_main, warn
 from fmbench.encoder import EncoderPlan
@@ -21,7 +22,6 @@ from .arguments import (
     check_subject,
     parse,
 )
-from .manifest import Manifest
 from .probe import Probe, available, choose
 from .records import capture_line
 from .session import Session, opaque

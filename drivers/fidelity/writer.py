@@ -12,12 +12,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from fmbench.capture.manifest import DTYPES, FILE, QRELS, Artifact, DType, Manifest, run_text
 from fmbench.collection.qrels import Gains, write_qrels
 from fmbench.errors import UsageError, first_line
 from fmbench.ranking.order import Run, depth_of
 from fmbench.whole_file import whole_file, written
-
-from .manifest import DTYPES, FILE, QRELS, Artifact, DType, Manifest, run_text
 
 if TYPE_CHECKING:
     import torch
