@@ -111,6 +111,7 @@ def capture(session: Session, probes: Sequence[Probe], arguments: CaptureArgumen
     subject, name = session.context.subject, folder_of(arguments).resolve().name
     progress = Progress()
     with ArtifactWriter(folder_of(arguments), manifest_of(session, probes, subject)) as writer, torch.no_grad():
+        writer.name_texts(subject.passages, subject.queries)
         if subject.gains:
             writer.judge({query: dict(found) for query, found in subject.gains.items()})
         for probe in probes:
