@@ -35,8 +35,8 @@ NAME = "all-MiniLM-L6-v2"
 def peers(model: Path) -> dict[str, list[str]]:
     """Return how each peer is started whose Python is named, by name."""
     found = {
-        "vllm": ["-m", "vllm.entrypoints.cli.main", "serve", str(model), "--served-model-name", NAME, "--runner",
-                 "pooling", "--dtype", "float32", "--host", "127.0.0.1", "--port", str(PORT)],
+        "vllm": ["-m", "vllm.entrypoints.openai.api_server", "--model", str(model), "--served-model-name", NAME,
+                 "--runner", "pooling", "--dtype", "float32", "--host", "127.0.0.1", "--port", str(PORT)],
         "infinity": ["-c", "from infinity_emb.cli import cli; cli()", "v2", "--model-id", str(model),
                      "--served-model-name", NAME, "--engine", "torch", "--device", "cpu", "--dtype", "float32",
                      "--url-prefix", "/v1", "--host", "127.0.0.1", "--port", str(PORT)],

@@ -17,6 +17,7 @@ import sys
 import tempfile
 import urllib.request
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,6 @@ from fmbench.drivers.load.payload import Payload
 from fmbench.drivers.load.schedule import Setting
 
 ROOT = Path(__file__).resolve().parents[2]
-SERVICE = 0.004  # seconds of a request
 BUSY = (0.5, 0.7, 0.9)
 SEEDS = 300
 
@@ -98,7 +98,7 @@ def queue(given: argparse.Namespace) -> bool:
 
     The mean of n arrivals is within 5% of it, 95 times in 100, from 11,000 arrivals on at a utilisation of 0.5, 43,000
     at 0.7 and 390,000 at 0.9. Of fewer it differs by chance: these are, of many that could be drawn, those whose own
-    mean (Lindley, 1952) is nearest to the formula. What a request takes in an empty queue is no waiting.
+    mean is nearest to the formula. What a request takes in an empty queue is no waiting.
     """
     right = True
     with null_server("--service_time", f"{given.service}s", "--max_queue", "100000") as url:
@@ -126,8 +126,13 @@ def arrivals(seed: int, rate: float, given: argparse.Namespace) -> "np.ndarray":
 
 def own_wait(due: "np.ndarray", given: argparse.Namespace) -> float:
     """Return the mean seconds that these arrivals wait for their turn."""
+    return float(waits(due, given).mean())
+
+
+def waits(due: "np.ndarray", given: argparse.Namespace) -> "np.ndarray":
+    """Return the seconds that each arrival waits for its turn (Lindley, 1952)."""
     turns = np.arange(len(due)) * given.service
-    return float((np.maximum.accumulate(due - turns) + turns - due).mean())
+    return np.maximum.accumulate(due - turns) + turns - due
 
 
 def every(found: dict[str, list[dict[str, Any]]], name: str) -> "np.ndarray":
@@ -136,21 +141,31 @@ def every(found: dict[str, list[dict[str, Any]]], name: str) -> "np.ndarray":
 
 
 def limit(given: argparse.Namespace) -> bool:
-    """Search the rate at which p99 is that of a utilisation of 0.6."""
-    generator = np.random.default_rng(1)
-    drawn = generator.exponential(SERVICE / 0.6, 1_000_000).cumsum()
-    turns = np.arange(len(drawn)) * SERVICE
-    bound = float(np.quantile(np.maximum.accumulate(drawn - turns) + turns + SERVICE - drawn, 0.99))
-    near = []
-    for seed in range(given.runs):
-        with null_server("--service_time", f"{SERVICE}s", "--max_queue", "100000") as url:
-            words = ("--slo", f"{bound}s", "--duration", f"{given.seconds}s", "--seed", seed, "--sample", 1)
-            _, found = load(url, "--scenario", "slo", *words)
-        said = found["SLO"][0]
-        near.append(said["rate"] / (0.6 / SERVICE) - 1)
-        say(f"limit {seed}: {said['rate']:.1f} of {0.6 / SERVICE:.1f} requests/s ({near[-1]:+.1%}), "
+    """Search the rate at which p99 is that of a utilisation of 0.6, several at once: each has a server of its own."""
+    wanted = 0.6 / given.service
+    bound = float(np.quantile(waits(np.random.default_rng(1).exponential(1 / wanted, 1_000_000).cumsum(), given), 0.99))
+    words = (
+        "--scenario",
+        "slo",
+        "--slo",
+        f"{bound + given.service}s",
+        "--duration",
+        f"{given.seconds}s",
+        "--sample",
+        1,
+    )
+
+    def search(seed: int) -> dict[str, Any]:
+        with null_server("--service_time", f"{given.service}s", "--max_queue", "100000") as url:
+            return load(url, *words, "--seed", seed)[1]["SLO"][0]
+
+    seeds = range(given.seed, given.seed + given.runs)
+    with ThreadPoolExecutor(given.at_once) as pool:
+        found = list(pool.map(search, seeds))
+    for seed, said in zip(seeds, found, strict=True):
+        say(f"limit {seed}: {said['rate']:.1f} of {wanted:.1f} requests/s ({said['rate'] / wanted - 1:+.1%}), "
             f"{said['interval']}, {len(said['probes'])} probes")  # fmt: skip
-    inside = sum(abs(one) <= 0.05 for one in near)
+    inside = sum(abs(said["rate"] / wanted - 1) <= 0.05 for said in found)
     say(f"limit: within 5% in {inside} of {given.runs}")
     return inside >= 0.95 * given.runs
 
@@ -161,7 +176,7 @@ def corrupt(given: argparse.Namespace) -> bool:
     with null_server(faults=("--corrupt", "500")) as url, tempfile.NamedTemporaryFile("w") as texts:
         texts.write("".join(f"text {place}\n" for place in range(50)))
         texts.flush()
-        for seed in range(given.runs):
+        for seed in range(given.seed, given.seed + given.runs):
             words = ("--requests", 1000, "--concurrency", 8, "--warmup", "0", "--seed", seed)
             code, found = load(url, *words, texts=("--texts", texts.name))
             found_in += code == 1 and found["VEC"][0]["verdict"] == "wrong"
@@ -192,8 +207,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--runs", type=int, default=20, help="of limit and corrupt (default: 20)")
     parser.add_argument("--requests", type=int, default=1_000_000, help="of count (default: 1,000,000)")
     parser.add_argument("--seconds", type=int, default=30, help="of a run of queue and limit (default: 30)")
-    parser.add_argument("--service", type=float, default=0.05, help="seconds of a request of queue: so many that what "
-                        "else a busy machine does is little beside them (default: 0.05)")  # fmt: skip
+    parser.add_argument("--service", type=float, default=0.02, help="seconds of a request of queue and limit: so many "
+                        "that what else the machine does is little beside them (default: 0.02)")  # fmt: skip
+    parser.add_argument("--seed", type=int, default=0, help="the first of limit and corrupt, which may go on where "
+                        "others ended (default: 0)")  # fmt: skip
+    parser.add_argument("--at_once", type=int, default=5, help="searches of limit (default: 5)")
     parser.add_argument("--busy", type=float, nargs="+", default=BUSY, help="utilisations of queue")
     given = parser.parse_args(argv)
     missed = [name for name in given.parts or PARTS if not PARTS[name](given)]
