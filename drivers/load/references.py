@@ -84,8 +84,9 @@ class ModelReference(Reference):
     def vectors(self, texts: Sequence[str]) -> "Mapping[str, np.ndarray]":
         """Return the vector of every text."""
         missing = [text for text in dict.fromkeys(texts) if text not in self._known]
-        if missing:
+        if missing and not self._known:
             note(f"computes the reference's vectors in float32 ({self.folder})")
+        if missing:
             self._known.update(zip(missing, self.encoder(self.role).encode(missing, self.role), strict=True))
         return self._known
 
