@@ -5,6 +5,7 @@ import contextlib
 import ctypes
 import heapq
 import os
+import platform
 import struct
 import sys
 import time
@@ -12,6 +13,8 @@ from collections.abc import Iterator
 
 ABSOLUTE = 1  # TFD_TIMER_ABSTIME
 LIBC = ctypes.CDLL(None)
+SCHED_SETATTR = {"x86_64": 314, "aarch64": 274}
+SLICE = 100_000  # nanoseconds, the least that Linux takes
 
 
 class Timer:
@@ -68,6 +71,7 @@ def timer() -> Iterator[Timer]:
     if descriptor < 0:
         yield Timer(loop, None)
         return
+    take_short_turns()
     made = Timer(loop, descriptor)
     loop.add_reader(descriptor, made._ring)
     try:
@@ -75,3 +79,13 @@ def timer() -> Iterator[Timer]:
     finally:
         loop.remove_reader(descriptor)
         os.close(descriptor)
+
+
+def take_short_turns() -> None:
+    """Let this thread run in short slices: whoever takes these runs at once when it wakes, not after another's slice.
+
+    Linux 6.12 and later; elsewhere nothing changes. It gets no larger share of a core.
+    """
+    if (number := SCHED_SETATTR.get(platform.machine())) and os.sched_getscheduler(0) == os.SCHED_OTHER:
+        nice = os.getpriority(os.PRIO_PROCESS, 0)
+        LIBC.syscall(number, 0, struct.pack("IIQiIQQQ", 48, os.SCHED_OTHER, 0, nice, 0, SLICE, 0, 0), 0)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from fmbench import session
+from fmbench.capture.manifest import ArtifactError
+from fmbench.capture.reader import ArtifactReader
 from fmbench.console import run_main, warn
 from fmbench.encoder import Encoder, EncoderPlan
 from fmbench.errors import UsageError
@@ -15,8 +17,6 @@ from .arguments import add_capture, add_subject_arguments, build_parser, check_s
 from .comparison import in_order, model_changes
 from .difference import Difference, Verdict, between
 from .layers import INPUTS, label, leaves, watch
-from .manifest import ArtifactError
-from .reader import ArtifactReader
 from .records import WHOLE, difference_record, fid, write_facts
 from .session import Session, fingerprint, opaque
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from fmbench import session
+from fmbench.capture.manifest import Manifest
 from fmbench.checks import Checked, check_encoder
 from fmbench.console import Progress, note, run_main, warn
 from fmbench.encoder import EncoderPlan
@@ -21,7 +22,6 @@ from .arguments import (
     check_subject,
     parse,
 )
-from .manifest import Manifest
 from .probe import Probe, available, choose
 from .records import capture_line
 from .session import Session, opaque
@@ -111,6 +111,7 @@ def capture(session: Session, probes: Sequence[Probe], arguments: CaptureArgumen
     subject, name = session.context.subject, folder_of(arguments).resolve().name
     progress = Progress()
     with ArtifactWriter(folder_of(arguments), manifest_of(session, probes, subject)) as writer, torch.no_grad():
+        writer.name_texts(subject.passages, subject.queries)
         if subject.gains:
             writer.judge({query: dict(found) for query, found in subject.gains.items()})
         for probe in probes:

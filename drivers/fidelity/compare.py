@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fmbench import backend, lines, session
+from fmbench.capture.reader import ArtifactReader
 from fmbench.checks import Checked
 from fmbench.console import Progress, run_main, warn
 from fmbench.errors import UsageError
@@ -19,7 +20,6 @@ from .arguments import names
 from .comparison import Comparison, Row, check_comparable, failures
 from .plaid import PlaidIndex, is_index
 from .plaid import write_comparison as write_index_comparison
-from .reader import ArtifactReader
 from .records import names_of, write_comparison, write_facts
 
 PROGRAM = "fmbench fidelity compare"

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from fmbench import facts, host
+from fmbench.capture.manifest import DTYPES, Artifact, Manifest
+from fmbench.capture.reader import ArtifactReader
 from fmbench.errors import UsageError
 
 from .difference import Difference, Tolerance, Verdict, difference
 from .drift import Drift, drift
-from .manifest import DTYPES, Artifact, Manifest
-from .reader import ArtifactReader
 
 Key = TypeVar("Key", bound=Hashable)
 WORKERS = 4  # artifacts at a time: more do not go faster, the memory is what they share

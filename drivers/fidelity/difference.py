@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from .manifest import DTYPES, DType, narrower
+from fmbench.capture.manifest import DTYPES, DType, narrower
 
 if TYPE_CHECKING:
     import torch

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from fmbench import children, facts, host
+from fmbench.capture.manifest import Manifest, read_manifest
 from fmbench.collection.qrels import write_tsv
 from fmbench.digest import digest_of_json
 from fmbench.encoder import EncoderPlan
@@ -30,7 +31,6 @@ from fmbench.whole_file import cut, whole_file
 from .arguments import Subject
 from .comparison import model_changes
 from .late_interaction import head_digest, late_of
-from .manifest import Manifest, read_manifest
 
 READY = "fmbench-ready.json"
 LAYER = "fmbench-layer.pth"

@@ -6,6 +6,7 @@ Where all later parts are then as in the capture, what made the difference lies 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from fmbench.capture.reader import ArtifactReader
 from fmbench.console import warn
 from fmbench.errors import UsageError
 from fmbench.session import LogWriter
@@ -14,7 +15,6 @@ from .arguments import Subject
 from .context import Context
 from .difference import between
 from .indexes import KINDS, NAMES, build, vectors_of
-from .reader import ArtifactReader
 from .records import fid
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from fmbench import lines, session
+from fmbench.capture.reader import ArtifactReader
 from fmbench.checks import Checked, check_encoder
 from fmbench.command_line import CommandLine
 from fmbench.console import note, run_main, warn
@@ -23,7 +24,6 @@ from .arguments import CaptureArguments, add_probes, add_subject_arguments, buil
 from .capture import choose_probes, visible_probes, wanted_arguments
 from .environments import Environment, Present, least_torch
 from .older import ATTENTION, OlderCaptures, refusal
-from .reader import ArtifactReader
 from .records import WHOLE, Names, capture_line, fid, write_comparison, write_facts
 from .swap import PROBES as SWAPPED
 from .writer import check_free, discard

@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from fmbench.capture.manifest import FILE, QRELS, Manifest, check_id
 from fmbench.collection.qrels import write_qrels
 from fmbench.encoder import CHUNK, EncoderPlan
 from fmbench.encoder.recipe import ROLES
@@ -20,7 +21,6 @@ from .arguments import CaptureArguments, Subject
 from .context import Context
 from .environments import Environment
 from .layers import EIGHT, SENTENCE
-from .manifest import FILE, QRELS, Manifest, check_id
 from .probe import Probe, available
 from .session import context_of, fingerprint_of
 from .writer import claim, sha256_of

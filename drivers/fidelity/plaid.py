@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fmbench import lines
+from fmbench.capture.manifest import Artifact
 from fmbench.errors import UsageError, first_line
 from fmbench.json_file import JsonFile, read_any, read_required
 from fmbench.session import LogWriter
 
 from .comparison import Row
 from .difference import Difference, between
-from .manifest import Artifact
 from .records import ACCEPTED, WHOLE, Names, artifact_line, fid
 
 if TYPE_CHECKING:

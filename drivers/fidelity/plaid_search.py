@@ -6,6 +6,7 @@ from pathlib import Path
 from sys import stderr
 from typing import Any
 
+from fmbench.capture.manifest import parse_run, run_text
 from fmbench.collection.qrels import Qrels
 from fmbench.console import note
 from fmbench.encoder import EncoderPlan
@@ -18,7 +19,6 @@ from fmbench.whole_file import whole_file
 
 from .arguments import CaptureArguments, Subject
 from .drift import DEPTH, swap_drifts
-from .manifest import parse_run, run_text
 from .plaid import PlaidIndex
 from .records import names_of, write_parts
 

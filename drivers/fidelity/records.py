@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from fmbench import facts, lines
+from fmbench.capture.manifest import Manifest
+from fmbench.capture.reader import ArtifactReader
 from fmbench.session import LogWriter
 
 from .comparison import Comparison, Row, compare
 from .difference import Difference
 from .drift import Drift
-from .manifest import Manifest
-from .reader import ArtifactReader
 
 Names = tuple[str | None, str | None]  # of the reference, and of the variant that is held against it
 WHOLE = "comparison"

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fmbench import session
+from fmbench.capture.reader import ArtifactReader
 from fmbench.console import run_main, warn
 from fmbench.encoder import EncoderPlan
 from fmbench.errors import UsageError
@@ -17,7 +18,6 @@ from .comparison import check_comparable, model_changes
 from .drift import swap_drifts
 from .indexes import KINDS, NAMES, ResidualIndex, rank_in
 from .plaid import is_index
-from .reader import ArtifactReader
 from .records import names_of, write_facts, write_parts
 from .session import Session
 

@@ -12,12 +12,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from fmbench.capture.manifest import DTYPES, FILE, QRELS, TEXTS, Artifact, DType, Manifest, digest_of_text, run_text
 from fmbench.collection.qrels import Gains, write_qrels
 from fmbench.errors import UsageError, first_line
 from fmbench.ranking.order import Run, depth_of
 from fmbench.whole_file import whole_file, written
-
-from .manifest import DTYPES, FILE, QRELS, Artifact, DType, Manifest, run_text
 
 if TYPE_CHECKING:
     import torch
@@ -62,7 +61,7 @@ class ArtifactWriter:
             raise ValueError(f"{slashed[0]!r}: a probe's name holds no slash")
         self.folder = folder
         self._probes = manifest.probes
-        self._manifest = replace(manifest, artifacts=(), qrels=None, complete=False, probes={})
+        self._manifest = replace(manifest, artifacts=(), qrels=None, named=None, complete=False, probes={})
         self._open: dict[str, Stream | Artifact] = {}  # in the order of their first rows
         self._lock = claim(folder)
         try:
@@ -106,6 +105,14 @@ class ArtifactWriter:
         """Keep the judgements that rankings are measured with: query id -> document id -> gain."""
         write_qrels(gains, path := self.folder / QRELS)
         self._manifest = replace(self._manifest, qrels=sha256_of(path.read_bytes()))
+
+    def name_texts(self, passages: Iterable[str], queries: Iterable[str]) -> None:
+        """Keep which texts were captured, by role and digest: whose vector is whose."""
+        rows = [("passage", text) for text in passages] + [("query", text) for text in queries]
+        data = "".join(f"{role}\t{digest_of_text(text)}\n" for role, text in rows).encode()
+        with written(path := self.folder / TEXTS):
+            path.write_bytes(data)
+        self._manifest = replace(self._manifest, named=sha256_of(data))
 
     def keep(self, *probes: str) -> Manifest:
         """Complete the artifacts of probes that have ended: a reader has them, whatever becomes of the others."""
@@ -257,7 +264,9 @@ def remove(folder: Path, names: Iterable[str]) -> None:
 
 def is_ours(name: str) -> bool:
     """Whether a capture has a file or folder of that name, a half-written one included."""
-    return name in (FILE, QRELS, *FOLDERS) or (name.startswith((f".{FILE}.", f".{QRELS}.")) and name.endswith(".part"))
+    return name in (FILE, QRELS, TEXTS, *FOLDERS) or (
+        name.startswith((f".{FILE}.", f".{QRELS}.")) and name.endswith(".part")
+    )
 
 
 def is_incomplete(path: Path) -> bool:

@@ -122,7 +122,7 @@ def build_parser() -> Parser:
     add_load(parser)
     add = adder(parser.add_argument_group("are they the right vectors?"))
     add("--reference", type=nonempty, metavar="FOLDER", help="the model's folder: sampled answers are held against its "
-        "vectors in float32, computed here afterwards")  # fmt: skip
+        "vectors in float32, computed here afterwards; or a capture of these texts, by fmbench fidelity")  # fmt: skip
     add("--role", choices=("query", "passage"), help="whose prompt the service puts before a text (default: passage)")
     add("--least_cosine", type=share, metavar="COSINE", help="below, a vector is another one (default: 0.99)")
     add("--sample", type=positive, metavar="N", help="vectors that are looked at, drawn over the whole run (default: "

@@ -8,8 +8,8 @@ import random
 import re
 import resource
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import aiohttp
@@ -215,15 +215,18 @@ def name_of(error: BaseException) -> str:
     return f"{type(cause).__name__}: {getattr(cause, 'strerror', None) or str(cause)}"[:SAID]
 
 
-def send(plan: Plan) -> Records:
-    """Send a plan's requests in this process, and return what happened; a signal ends it with what it has."""
+def send(plan: Plan, ready: Callable[[], float]) -> Records:
+    """Send a plan's requests in this process, and return what happened; a signal ends it with what it has.
+
+    `ready` is called when nothing slow is left to do, and returns when the run starts.
+    """
     import uvloop
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    client = Client(plan)
     gc.collect()
     gc.freeze()  # what is there stays: the collector looks at new objects only
+    client = Client(replace(plan, start=ready()))
     try:
         with (
             contextlib.suppress(asyncio.CancelledError),

@@ -15,8 +15,8 @@ from . import endpoint as endpoints
 from . import payload as payloads
 from .arguments import PROGRAM, LoadArguments, parse
 from .endpoint import Endpoint
+from .references import reference_of
 from .service import platform_of, service
-from .vectors import Reference
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def check(argv: Sequence[str]) -> Checked:
     """Return what a command line amounts to, as a cell of a sweep. Raises UsageError and PlatformError."""
     arguments = parse(argv)
-    Reference.of(arguments)
+    reference_of(arguments)
     read = (arguments.dataset, arguments.texts, arguments.trace, arguments.reference, arguments.model_name)
     return Checked(platform_of(arguments), arguments.typed, inputs=tuple(Path(path) for path in read if path))
 
@@ -38,8 +38,10 @@ def load(arguments: LoadArguments) -> int:
         from .work import Work
     except ImportError as error:
         raise UsageError(f"sending needs {error.name}: pip install 'fmbench[load]'") from None
-    reference = Reference.of(arguments)
+    reference = reference_of(arguments)
     texts = {inputs: payloads.read(arguments, inputs) for inputs in arguments.inputs_per_request}
+    if reference is not None:
+        reference.expect([text for requests, _ in texts.values() for request in requests for text in request])
     with service(arguments) as url:
         endpoint = endpoints.find(arguments, url)
         found = {inputs: payloads.written(endpoint, *one) for inputs, one in texts.items()}

@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from multiprocessing.connection import Connection
+from multiprocessing.synchronize import Barrier
+from typing import Any
 
 from fmbench.children import bound
 from fmbench.ending import allow
@@ -14,16 +16,16 @@ from fmbench.errors import FmbenchError
 from .client import Plan, send
 from .records import Records, together
 
-HEAD_START = 0.3  # seconds until the first request is due: every process is there
+HEAD_START = 0.05  # seconds from when every process is ready until the run starts
+TO_START = 60.0  # seconds in which every process is ready
 TO_STOP = 10.0  # seconds in which an interrupted run hands over what it has
 
 
 def shares(plan: Plan, count: int) -> list[Plan]:
     """Return the plans of so many processes."""
-    start = time.monotonic() + HEAD_START
     found = []
     for place in range(count):
-        share = replace(plan, start=start, first=place, step=count, offset=plan.offset + place)
+        share = replace(plan, first=place, step=count, offset=plan.offset + place)
         if plan.due is not None:
             share = replace(share, due=plan.due[place::count])
         else:
@@ -40,19 +42,26 @@ def run(plan: Plan, count: int, tell: Callable[[float], None]) -> tuple[Records,
     """
     plans = shares(plan, min(count, plan.concurrency) if plan.due is None else count)
     context = multiprocessing.get_context("fork")  # bodies are shared, not copied; no torch is in here
+    start = context.Value("d", lock=False)
+
+    def agree() -> None:
+        start.value = time.monotonic() + HEAD_START
+
+    barrier = context.Barrier(len(plans), agree, TO_START)
     pipes, children = [], []
     for share in plans:
         receiver, sender = context.Pipe(duplex=False)
-        child = context.Process(target=work, args=(share, sender, os.getpid()), daemon=True)
+        child = context.Process(target=work, args=(share, sender, os.getpid(), start, barrier), daemon=True)
         child.start()
         sender.close()
         pipes.append(receiver)
         children.append(child)
     interruption: KeyboardInterrupt | None = None
+    begun = time.monotonic()
     try:
         for pipe in pipes:
             while not pipe.poll(1.0):
-                tell(time.monotonic() - plans[0].start)
+                tell(time.monotonic() - begun)
     except KeyboardInterrupt as error:
         allow(TO_STOP)
         interruption = error
@@ -75,11 +84,16 @@ def received(pipe: "Connection[object, object]") -> Records:
     raise FmbenchError(f"a client process failed: {found}")
 
 
-def work(plan: Plan, sender: "Connection[object, object]", parent: int) -> None:
+def work(plan: Plan, sender: "Connection[object, object]", parent: int, start: Any, barrier: Barrier) -> None:
     """Send, in a process of its own, and hand over what was kept, or what went wrong."""
     if (bind := bound(parent)) is not None:
         bind()
+
+    def ready() -> float:
+        barrier.wait()
+        return float(start.value)
+
     try:
-        sender.send(send(plan))
+        sender.send(send(plan, ready))
     except Exception as error:
         sender.send(f"{type(error).__name__}: {error}")

@@ -1,70 +1,16 @@
 """Are they the right vectors? Answers of a run against each other and against the model's own vectors in float32."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from fmbench.encoder import EncoderPlan, Recipe, Role
-from fmbench.errors import UsageError
-from fmbench.options import SETS, Arguments
-
 from .answers import Answers
-from .arguments import LoadArguments
+from .references import Reference
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from fmbench.encoder import Encoder
-
-SAME = 1e-6  # of a cosine: rounding of float32
 ONE = 1e-3  # of a length
-LENGTHS = (32, 64, 128, 256, 512)  # tokens at which servers cut texts
 ASKED = 64  # wrong vectors that are looked at more closely
-
-
-@dataclass
-class Reference:
-    """A model in float32, as its folder says; `role` is whose prompt the service puts before a text."""
-
-    folder: str
-    role: Role
-    dimensions: int | None
-    known: "dict[str, np.ndarray]" = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, arguments: LoadArguments) -> "Reference | None":
-        """Return what the command line names, if anything. Raises UsageError for what is no model's folder."""
-        if arguments.reference is None:
-            return None
-        found = cls(arguments.reference, arguments.role, arguments.dimensions)
-        found.plan(found.role)
-        return found
-
-    def encoder(self, role: Role, most: int | None = None, plain: bool = False) -> "Encoder":
-        """Return the model, its texts cut to `most` tokens, without prompts where it is to be `plain`."""
-        from fmbench.encoder import Encoder
-
-        return Encoder(self.plan(role, most, plain))
-
-    def plan(self, role: Role, most: int | None = None, plain: bool = False) -> EncoderPlan:
-        """Return the same before it is loaded. Raises UsageError for what is no model's folder."""
-        options: dict[str, Any] = {name: {} for name in SETS}
-        arguments = Arguments(
-            platform="cpu", model_name=self.folder, options={**options, "model": {"dtype": "float32"}}
-        )
-        prompt = "" if plain else None
-        recipe = Recipe(
-            query_prompt=prompt, passage_prompt=prompt, query_max_length=most, passage_max_length=most,
-            truncate_dim=self.dimensions, normalise=True if self.dimensions else None,
-        )  # fmt: skip
-        return EncoderPlan.of(arguments, recipe)
-
-    def vectors(self, texts: Sequence[str]) -> "Mapping[str, np.ndarray]":
-        """Return the vector of every text."""
-        missing = [text for text in dict.fromkeys(texts) if text not in self.known]
-        if missing:
-            self.known.update(zip(missing, self.encoder(self.role).encode(missing, self.role), strict=True))
-        return self.known
 
 
 def verdict(answers: Answers, dimension: int, least: float, reference: Reference | None) -> dict[str, Any]:
@@ -136,6 +82,7 @@ def held_against(
 
     known = reference.vectors([text for batch in batches for text, _ in batch])
     width = batches[0][0][1].shape[0]
+    length = float(np.linalg.norm(known[batches[0][0][0]]))
     if len(next(iter(known.values()))) != width:
         faults["wrong dimension"] = sum(map(len, batches))
         return {"reference_normalised": None}
@@ -147,12 +94,13 @@ def held_against(
         if cosine(known[text], vector) < least
     ]  # fmt: skip
     if wrong:
-        for name in reasons(wrong[:ASKED], reference, least):
+        for name in reasons(wrong[:ASKED], reference, known, least):
             faults[name] = faults.get(name, 0) + 1
         faults["wrong"] = len(wrong)
     return {
-        "reference": reference.folder.rstrip("/").rpartition("/")[2],
-        "reference_normalised": bool(abs(float(np.linalg.norm(known[batches[0][0][0]])) - 1) < ONE),
+        "reference": reference.name,
+        "reference_dtype": reference.dtype,
+        "reference_normalised": bool(abs(length - 1) < ONE) if reference.as_long else None,
         "role": reference.role,
         "least_cosine": float(found.min()),
         "mean_cosine": float(found.mean()),
@@ -160,31 +108,22 @@ def held_against(
 
 
 def reasons(
-    wrong: "Sequence[tuple[str, np.ndarray, Sequence[tuple[str, np.ndarray]]]]", reference: Reference, least: float
+    wrong: "Sequence[tuple[str, np.ndarray, Sequence[tuple[str, np.ndarray]]]]",
+    reference: Reference,
+    known: "Mapping[str, np.ndarray]",
+    least: float,
 ) -> Iterator[str]:
-    """Yield why each vector is another one: that of its neighbour, of another prompt or length; else it is corrupt."""
-    tries = list(other_vectors([text for text, _, _ in wrong], reference))
+    """Yield why a vector is another one: that of its neighbour, of another prompt or length; else it is corrupt.
+
+    A reference that does not know other prompts and lengths leaves open which of these it is.
+    """
+    tries = list(reference.others([text for text, _, _ in wrong]))
     for text, vector, batch in wrong:
         others = {one for one, _ in batch if one != text}
-        if any(cosine(reference.known[one], vector) >= least for one in others):
+        if any(cosine(known[one], vector) >= least for one in others):
             yield "wrong order"
-            continue
-        yield next((name for name, known in tries if cosine(known[text], vector) >= least), "corrupt")
-
-
-def other_vectors(texts: Sequence[str], reference: Reference) -> "Iterator[tuple[str, Mapping[str, np.ndarray]]]":
-    """Yield the vectors of texts in ways that services get wrong, each with its name."""
-    other: Role = "query" if reference.role == "passage" else "passage"
-    for name, role, most, plain in (
-        ("another prompt", other, None, False),
-        ("another prompt", reference.role, None, True),
-        *(("cut elsewhere", reference.role, length, False) for length in LENGTHS),
-    ):  # fmt: skip
-        try:
-            encoder = reference.encoder(role, most, plain)
-        except UsageError:  # longer than the model takes
-            continue
-        yield name, dict(zip(texts, encoder.encode(texts, role), strict=True))
+        elif tries:
+            yield next((name for name, tried in tries if cosine(tried[text], vector) >= least), "corrupt")
 
 
 def cosine(one: "np.ndarray", other: "np.ndarray") -> float:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fmbench import lines
-from fmbench.console import Progress, note, warn
+from fmbench.console import Progress, warn
 from fmbench.session import Session
 
 from . import processes, slo
@@ -15,9 +15,10 @@ from .figures import request_lines, summary
 from .metrics import Counted, counted, joules, means
 from .payload import Payload
 from .records import Records
+from .references import Reference
 from .schedule import OFFLINE, Setting, plan_of, settings, warm_up
 from .slo import Goal, Probe
-from .vectors import Reference, verdict
+from .vectors import verdict
 
 PROBE_REQUESTS = 500  # of a probe at least: a p99 of fewer is of its last few
 
@@ -131,8 +132,6 @@ class Work:
     def judge(self) -> None:
         """Hold the answers of every run against each other and the reference, if there is one."""
         arguments = self.arguments
-        if self.reference is not None:
-            note(f"computes the reference's vectors in float32 ({self.reference.folder})")
         for number, answers in self._answers.items():
             if not (answers.found or answers.faults):
                 continue

@@ -1,6 +1,7 @@
 """What `fmbench load` says of a service: a row a run."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 from fmbench import stats
@@ -142,6 +143,7 @@ class Load(Workload):
 
     name: ClassVar[str] = "load"
     engine: ClassVar[str] = "fmbench/load"
+    panel: ClassVar[str | None] = Path(__file__).with_suffix(".js").read_text(encoding="utf-8")
     kinds: ClassVar[Mapping[str, Schema]] = {"LOAD": LOAD, "REQ": REQUESTS, "SLO": LIMIT, "VEC": VECTORS}
     sections: ClassVar[Mapping[str, Schema]] = {"load": SECTION}
     gauges: ClassVar[Sequence[Gauge]] = GAUGES

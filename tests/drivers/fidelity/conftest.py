@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from fmbench.drivers.fidelity.manifest import Manifest
-from fmbench.drivers.fidelity.reader import ArtifactReader
+from fmbench.capture.manifest import Manifest
+from fmbench.capture.reader import ArtifactReader
 from fmbench.drivers.fidelity.writer import ArtifactWriter
 
 

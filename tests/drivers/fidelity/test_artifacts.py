@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
-from fmbench.drivers.fidelity.manifest import DTYPES, FILE, ArtifactError, narrower, parse_run
-from fmbench.drivers.fidelity.reader import ArtifactReader
+from fmbench.capture.manifest import DTYPES, FILE, ArtifactError, narrower, parse_run
+from fmbench.capture.reader import ArtifactReader
 from fmbench.drivers.fidelity.writer import ArtifactWriter, check_free, discard
 from fmbench.errors import FmbenchError, UsageError
 
@@ -102,8 +102,8 @@ def test_memory_holds_one_piece(tmp_path):
     code = f"""
 import resource, torch
 from pathlib import Path
-from fmbench.drivers.fidelity.reader import ArtifactReader
-from fmbench.drivers.fidelity.manifest import parse_run
+from fmbench.capture.reader import ArtifactReader
+from fmbench.capture.manifest import parse_run
 from fmbench.drivers.fidelity.writer import ArtifactWriter
 from tests.drivers.fidelity.conftest import manifest
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

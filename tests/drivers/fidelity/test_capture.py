@@ -6,11 +6,11 @@ import transformers
 
 from fmbench import cli, lines, plugins
 from fmbench.backends.cpu import CpuBackend
+from fmbench.capture.reader import ArtifactReader
 from fmbench.drivers.fidelity.arguments import CaptureArguments, Subject
 from fmbench.drivers.fidelity.bisect import Substitution
 from fmbench.drivers.fidelity.layers import layer_by_layer, leaves
 from fmbench.drivers.fidelity.probe import GROUP, Probe, available, choose
-from fmbench.drivers.fidelity.reader import ArtifactReader
 from fmbench.encoder import Encoder, EncoderPlan, Recipe
 from tests.tiny_model import write_collection, write_model
 

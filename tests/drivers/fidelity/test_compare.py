@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from fmbench import cli
-from fmbench.drivers.fidelity.manifest import FILE
+from fmbench.capture.manifest import FILE
 from fmbench.process import cli as process
 
 from .conftest import TEN, artifacts, ranked

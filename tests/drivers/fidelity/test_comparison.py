@@ -3,9 +3,9 @@
 import pytest
 import torch
 
+from fmbench.capture.manifest import ArtifactError
+from fmbench.capture.reader import ArtifactReader
 from fmbench.drivers.fidelity.comparison import compare, failures
-from fmbench.drivers.fidelity.manifest import ArtifactError
-from fmbench.drivers.fidelity.reader import ArtifactReader
 from fmbench.errors import UsageError
 
 ZEROS, ONES = torch.zeros(3, 2), torch.ones(3, 2)

@@ -9,8 +9,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fmbench.capture.manifest import DTYPES, narrower
 from fmbench.drivers.fidelity.difference import difference
-from fmbench.drivers.fidelity.manifest import DTYPES, narrower
 
 FLOATS = [name for name, dtype in DTYPES.items() if dtype.floating]
 INTEGERS = [name for name, dtype in DTYPES.items() if not dtype.floating]

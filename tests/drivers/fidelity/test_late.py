@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from fmbench import cli, lines
+from fmbench.capture.reader import ArtifactReader
 from fmbench.drivers.fidelity import indexes
-from fmbench.drivers.fidelity.reader import ArtifactReader
 from fmbench.encoder import EncoderPlan
 from fmbench.encoder.late import LateEncoder
 from tests.encoder.conftest import text_arguments

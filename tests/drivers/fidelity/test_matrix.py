@@ -6,8 +6,8 @@ import zipfile
 import pytest
 
 from fmbench import cli, lines
+from fmbench.capture.reader import ArtifactReader
 from fmbench.drivers.fidelity.environments import Environment, InstallError, reason_of
-from fmbench.drivers.fidelity.reader import ArtifactReader
 from fmbench.ending import Terminated
 from fmbench.errors import UsageError
 from tests.tiny_model import write_collection, write_model

@@ -10,9 +10,9 @@ import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
 from fmbench import cli, facts, lines
+from fmbench.capture.manifest import read_manifest
 from fmbench.drivers.fidelity import older, portable
 from fmbench.drivers.fidelity.environments import Environment
-from fmbench.drivers.fidelity.manifest import read_manifest
 from tests.tiny_model import write_collection, write_model
 
 

@@ -15,6 +15,7 @@ import pytest
 
 from fmbench import lines
 from fmbench.checks import check_command
+from fmbench.drivers.load import client, processes
 from fmbench.errors import UsageError
 
 from .conftest import NULL, ask, serving
@@ -43,6 +44,14 @@ def test_every_request_is_sent_once_and_stands_in_the_log_once(load, null, proce
     (verdict,) = found["VEC"]
     assert (verdict["verdict"], verdict["vectors"], verdict["faults"]) == ("consistent", 2500, {})
     assert "closed 7" in err  # the table for people
+
+
+def test_a_run_starts_when_the_last_of_its_processes_is_ready(null, monkeypatch):
+    begun, slow = time.monotonic(), 0.5
+    monkeypatch.setattr(client.gc, "collect", lambda: time.sleep(slow))
+    plan = client.Plan(f"{null}/v1/embeddings", [b"{}"], 0.0, 30, 1, 0, due=[0.0, 0.01])
+    records, _ = processes.run(plan, 2, lambda seconds: None)
+    assert len(records.table()) == 2 and records.start / 1e9 >= begun + slow
 
 
 def test_open_arrivals_are_due_at_the_rate_whatever_comes_back(load):

@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 
+from fmbench import cli
 from fmbench.drivers.load.answers import Answers
 from fmbench.drivers.load.payload import Payload
-from fmbench.drivers.load.vectors import Reference, verdict
+from fmbench.drivers.load.references import CaptureReference, ModelReference
+from fmbench.drivers.load.vectors import verdict
 from tests.tiny_model import WORDS, write_model
 
 from .conftest import serving
@@ -15,7 +17,7 @@ TEXTS = [" ".join(WORDS[place : place + 3 + place % 15]) for place in range(12)]
 
 @pytest.fixture(scope="module")
 def reference(tmp_path_factory):
-    return Reference(str(write_model(tmp_path_factory.mktemp("reference") / "tiny")), "passage", None)
+    return ModelReference(str(write_model(tmp_path_factory.mktemp("reference") / "tiny")), "passage", None)
 
 
 @pytest.fixture
@@ -23,11 +25,11 @@ def judged(reference):
     """judged(change) -> the verdict on the reference's own vectors after a change, two texts a request."""
     own = reference.vectors(TEXTS)
 
-    def judge(change, with_reference=True):
+    def judge(change, against=reference, dimension=32):
         batches = [TEXTS[place : place + 2] for place in range(0, len(TEXTS), 2)]
         found = [(body, np.array([own[text] for text in texts])) for body, texts in enumerate(batches)]
         answers = Answers(Payload(batches, []), [(body, change(body, vectors)) for body, vectors in found])
-        return verdict(answers, 32, 0.99, reference if with_reference else None)
+        return verdict(answers, dimension, 0.99, against)
 
     return judge
 
@@ -65,12 +67,14 @@ def test_a_fault_of_one_answer_is_named(judged, change, faults):
 @pytest.mark.parametrize(("keys", "name"), [({"most": 8}, "cut elsewhere"), ({"role": "query"}, "another prompt")])
 def test_a_service_that_is_set_up_otherwise_is_told_from_one_that_corrupts(judged, reference, monkeypatch, keys, name):
     if name == "another prompt":
-        real = Reference.plan
+        real = ModelReference.plan
         monkeypatch.setattr(
-            Reference, "plan", lambda self, role, most=None, plain=False: with_prompt(real, self, role, most, plain)
+            ModelReference,
+            "plan",
+            lambda self, role, most=None, plain=False: with_prompt(real, self, role, most, plain),
         )
     else:
-        monkeypatch.setattr("fmbench.drivers.load.vectors.LENGTHS", (8,))
+        monkeypatch.setattr("fmbench.drivers.load.references.LENGTHS", (8,))
     other = reference.encoder(keys.get("role", "passage"), keys.get("most"))
     long = [text for text in TEXTS if len(text.split()) > 10] or TEXTS
     served = dict(zip(TEXTS, other.encode(TEXTS, keys.get("role", "passage")), strict=True))
@@ -110,3 +114,36 @@ def test_one_vector_of_many_that_a_server_spoils_is_found(load, tiny_served, tmp
     (said,) = found["VEC"]
     assert (code, said["verdict"], said["faults"]) == (1, "wrong", {"corrupt": 1, "wrong": 1})
     assert said["least_cosine"] < 0.9 and "wrong vectors: 1 corrupt" in err
+
+
+@pytest.fixture(scope="module")
+def captured(reference, tmp_path_factory):
+    """A capture of the reference's own model and half of the texts, as fidelity takes it."""
+    folder = tmp_path_factory.mktemp("captured")
+    (folder / "texts.txt").write_text("".join(f"{text}\n" for text in TEXTS))
+    words = ("--platform", "cpu", "--model_name", reference.folder, "--texts", str(folder / "texts.txt"))
+    assert cli.main(["fidelity", "capture", *words, "--probes", "normalised", "--out", str(folder / "kept")]) == 0
+    return folder / "kept"
+
+
+def test_a_capture_is_a_reference_without_its_model(judged, captured):
+    kept = CaptureReference(str(captured), "passage", None)
+    right = judged(lambda _, vectors: vectors, kept)
+    assert (right["verdict"], right["reference"], right["reference_dtype"]) == ("right", "kept", "float32")
+    assert right["least_cosine"] == pytest.approx(1) and right["reference_normalised"] is None
+    swapped = judged(at(2, lambda vectors: vectors[::-1]), kept)
+    assert swapped["faults"] == {"wrong order": 2, "wrong": 2}
+    rolled = judged(at(2, lambda vectors: np.roll(vectors, 5, axis=1)), kept)
+    assert rolled["faults"] == {"wrong": 2}  # cut elsewhere, another prompt, corrupt: it does not know
+    assert judged(lambda _, vectors: vectors[:, :8], CaptureReference(str(captured), "passage", 8), 8)["faults"] == {}
+
+
+def test_a_capture_of_other_texts_ends_before_anything_is_sent(load, null, captured, tmp_path):
+    (tmp_path / "texts.txt").write_text(f"{TEXTS[0]}\nnever seen\n")
+    words = ("--texts", tmp_path / "texts.txt", "--reference", captured, "--requests", "9", "--warmup", "0")
+    code, found, err = load("--url", null, *words)
+    assert (code, found) == (2, {})
+    assert f"--reference {captured}: has no vector of 1 of the texts that are sent, such as 'never seen'" in err
+    (tmp_path / "texts.txt").write_text("".join(f"{text}\n" for text in TEXTS))
+    code, found, err = load("--url", null, *words)
+    assert (code, found["VEC"][0]["faults"]) == (1, {"wrong dimension": 9}), err  # the null server is no such model

@@ -71,6 +71,21 @@ def test_other_workloads_have_their_tables_and_their_panel_where_they_are(page_o
     assert page.complaints() == []
 
 
+def test_runs_under_load_are_a_line_a_service_and_the_limit_is_in_the_table(page_of, golden):
+    folder = golden.parent / "golden-load"
+    page = page_of(folder)
+    drawn = page.value(
+        "document.querySelector('#chart-load-p99').data.map(({ x, y, error_y }) => [x, y, error_y.array])"
+    )
+    rows = [result.row["load"] for result in read_results(find_sources([str(folder)]), print)]
+    runs = [row for row in rows if row["limit"] is None]
+    services = {(row["scenario"], row["inputs_per_request"]) for row in runs}
+    assert len(drawn) == len(services) == 4 and all(x == sorted(x) for x, _, _ in drawn)
+    assert sorted(y for _, ys, _ in drawn for y in ys) == sorted(row["latency_ms"]["p99"] for row in runs)
+    assert all(high > 0 for _, _, highs in drawn for high in highs if high)
+    assert "p99 within 100 ms" in page.text("#workloads") and page.complaints() == []
+
+
 def test_speed_alone_has_no_panel_of_other_workloads(page):
     assert page.value("document.querySelector('#quality, #workloads')") is None
 

@@ -9,7 +9,7 @@ from fmbench.collection.qrels import Qrels
 from fmbench.errors import UsageError, first_line, nearest
 from fmbench.ranking.order import Run
 
-from .manifest import DTYPES, QRELS, Artifact, ArtifactError, parse_run, read_manifest
+from .manifest import DTYPES, QRELS, TEXTS, Artifact, ArtifactError, parse_run, read_manifest
 
 if TYPE_CHECKING:
     import torch
@@ -90,6 +90,14 @@ class ArtifactReader:
         path = self.folder / QRELS
         intact(path, self.manifest.qrels)
         return Qrels.load([path])
+
+    def texts(self, role: str) -> list[str]:
+        """Return the digest of every text of a role, in order (`digest_of_text`); none where the capture says none."""
+        if self.manifest.named is None:
+            return []
+        path = self.folder / TEXTS
+        rows = [row.split("\t") for row in intact(path, self.manifest.named).decode().splitlines()]
+        return [digest for kind, digest in rows if kind == role]
 
     def verify(self, artifact: Artifact) -> None:
         """Read an artifact for its checksum alone."""

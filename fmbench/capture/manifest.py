@@ -1,5 +1,6 @@
 """A capture's files: the manifest, rankings as text, and the types of numbers that tensors may hold."""
 
+import hashlib
 import json
 import math
 from collections.abc import Collection, Mapping
@@ -57,6 +58,7 @@ def narrower(one: DType, other: DType) -> DType:
 FORMAT = 1
 FILE = "manifest.json"
 QRELS = "qrels.tsv"
+TEXTS = "texts.tsv"
 
 Kind = Literal["tensor", "ranking"]
 
@@ -123,6 +125,7 @@ class Manifest:
     probes: dict[str, dict[str, Any]]  # name -> options, in execution order
     queries: int | None = None  # how many were searched: what rankings are averaged over
     qrels: str | None = None  # sha256 of QRELS, where there are judgements
+    named: str | None = None  # sha256 of TEXTS; captures of an older torch have none
     artifacts: tuple[Artifact, ...] = field(default=())
     complete: bool = False
     version: int = FORMAT
@@ -186,6 +189,11 @@ def check_version(path: Path, data: Any) -> None:
         raise ArtifactError(f"{path}: artifacts of version {version}; this fmbench reads {FORMAT}: upgrade it")
     if version < FORMAT:
         raise ArtifactError(f"{path}: artifacts of version {version}; this fmbench reads {FORMAT}: capture again")
+
+
+def digest_of_text(text: str) -> str:
+    """Return what TEXTS calls a text: the sha256 of its UTF-8."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def run_text(run: Run) -> str:
