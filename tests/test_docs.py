@@ -31,7 +31,8 @@ from .tiny_model import write_model
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
-DOCUMENTS = [ROOT / "README.md", *sorted(DOCS.rglob("*.md")), *sorted((ROOT / "examples").rglob("*.md"))]
+ABOUT = [ROOT / f"{name}.md" for name in ("README", "ARCHITECTURE", "CONTRIBUTING")]
+DOCUMENTS = [*ABOUT, *sorted(DOCS.rglob("*.md")), *sorted((ROOT / "examples").rglob("*.md"))]
 
 PROGRAMS = ("driver", "process", "fmbench")
 SHELL = ("cut",)  # what else is run; a pipeline is what it begins with
@@ -195,6 +196,9 @@ def prepare_sweep(folder):
 
 # What a reader has before the first command of a document.
 PREPARED = {
+    "README.md": prepare_retrieval,
+    "docs/tutorials/first-ten-minutes.md": prepare_retrieval,
+    "docs/tutorials/guard-an-upgrade-in-ci.md": prepare_retrieval,
     "docs/tutorials/small-query-encoder.md": prepare_retrieval,
     "docs/how-to/train-on-ms-marco.md": prepare_ms_marco,
     "docs/how-to/run-on-other-engines.md": prepare_retrieval,
