@@ -13,11 +13,8 @@ ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
 PAGES = ("results/README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md")  # pages outside of docs/
 LINK = re.compile(r"(?<=\]\()(?![a-z]+:|#)([^)#\s]+)")
-HEAD, CELL, TABLE = (
-    re.compile(r"<th[^>]*>(.*?)</th>", re.S),
-    re.compile(r"<td"),
-    re.compile(r"<table>.*?</table>", re.S),
-)
+HEAD = re.compile(r"<th[^>]*>(.*?)</th>", re.DOTALL)
+TABLE = re.compile(r"<table>.*?</table>", re.DOTALL)
 DASHBOARD = """\
 # Dashboard of the results
 
@@ -48,12 +45,10 @@ def on_page_markdown(text, page, config, files):
 
     def target(found):
         path = Path(os.path.normpath(source.parent / found[1]))
-        place = path.relative_to(ROOT)
-        if files.get_file_from_path(str(place)) is None and path.is_relative_to(DOCS):
-            place = path.relative_to(DOCS)
-        if files.get_file_from_path(str(place)) is None and path.exists():
-            return f"{config.repo_url}/blob/main/{place}"
-        return os.path.relpath(place, Path(own).parent)
+        place = path.relative_to(DOCS if path.is_relative_to(DOCS) else ROOT)
+        if files.get_file_from_path(str(place)) is not None:
+            return os.path.relpath(place, Path(own).parent)
+        return f"{config.repo_url}/blob/main/{path.relative_to(ROOT)}" if path.exists() else found[1]
 
     return LINK.sub(target, text).replace("<details>", '<details markdown="1">')
 
@@ -66,8 +61,7 @@ def on_page_content(html, page, config, files):
         if len(heads) < 4:
             return found[0]
         columns = iter(heads * found[0].count("<tr>"))
-        return CELL.sub(lambda _: f'<td data-head="{next(columns)}"', found[0]).replace(
-            "<table>", "<table data-wide>", 1
-        )
+        cells = re.sub("<td", lambda _: f'<td data-head="{next(columns)}"', found[0])
+        return cells.replace("<table>", "<table data-wide>", 1)
 
     return TABLE.sub(labelled, html)
