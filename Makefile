@@ -9,7 +9,7 @@ CLASS  ?= RobertaModel
 REPS   ?= 10
 MEASURED ?= build/measured
 
-.PHONY: help run test lint format types parity bench trials measure results clean
+.PHONY: help run test lint format types parity bench trials measure docs results clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -28,11 +28,20 @@ $(VENV)/.lint: $(VENV)/.run
 	$(PIP) -e '.[lint]'
 	@touch $@
 
-run: $(VENV)/.run ## set up, benchmark a random-weight granite on the CPU, print JSON
-	@log=$$(mktemp); trap 'rm -f "$$log"' EXIT; \
+$(VENV)/.docs: $(VENV)/.run
+	$(PIP) -e '.[docs]'
+	@touch $@
+
+run: $(VENV)/.run ## set up, measure a random-weight granite on the CPU, and say what that means
+	@mkdir -p build; \
 	$(BIN)/driver --platform cpu --model_class $(CLASS) --model_name $(MODEL) --weights random \
-	    --input_sizes 128,512 --batch_sizes 1 --reps $(REPS) --torch.call:set_grad_enabled@ False > "$$log"; \
-	status=$$?; cat "$$log"; echo; $(BIN)/process --path "$$log"; exit $$status
+	    --input_sizes 128,512 --batch_sizes 1 --reps $(REPS) --torch.call:set_grad_enabled@ False > build/run.log; \
+	status=$$?; $(BIN)/process --path build/run.log --out build/run.json; \
+	$(BIN)/fmbench show build/run.log; echo; \
+	awk '$$2 == "RES" {said = said (said ? ", and " : "") $$9 " ms for a text of " $$7 " tokens"} END {if (said) \
+	    print "This CPU takes " said "; a figure is to be believed where its trust is stable."}' build/run.log; \
+	echo "JSON: build/run.json (process --path build/run.log prints it); the log with every repetition: build/run.log"; \
+	exit $$status
 
 test: $(VENV)/.test ## run the tests
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
@@ -61,6 +70,10 @@ measure: $(VENV)/.test ## measure what results/ publishes, on this machine (hour
 	@STORE=$(MEASURED) THREADS=$${THREADS:-$$(nproc)} $(BIN)/fmbench sweep results/speed.yaml --trust-file $(SWEEP)
 	@$(BIN)/python -m fmbench.process.publishing.page $(MEASURED)
 	@echo "$(MEASURED)/README.md is the page; to publish: fmbench results add $(MEASURED)/*/*/driver.log.gz; make results" >&2
+
+docs: $(VENV)/.docs ## make the documentation as a site, build/site, which opens from disk
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	@echo "build/site/index.html"
 
 results: $(VENV)/.run ## rewrite results/README.md and its plots from the published logs
 	@$(BIN)/python -m fmbench.process.publishing.page results

@@ -21,6 +21,7 @@ SUMMARIES = {
     "load": "measure a service of embeddings under load, and whether its vectors are still right",
     "models": "list the models that --weights random builds without a download",
     "process": "turn the driver's log into JSON or another format (also installed as `process`)",
+    "quality": "score similarity, classification, clustering and MTEB's tasks, with intervals",
     "results": "keep logs with their results, find them again, ask them questions in SQL",
     "retrieve": "encode, search, evaluate, mine: does a model still retrieve, and how fast?",
     "serve": "serve a model on any platform over HTTP: a reference for load tests",

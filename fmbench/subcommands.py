@@ -32,7 +32,9 @@ class Subcommands:
 
     def main(self, argv: Sequence[str] | None = None) -> int:
         """Run one command and return its exit code."""
-        return run_main(self.program, lambda: self.dispatch(sys.argv[1:] if argv is None else list(argv)))
+        words = sys.argv[1:] if argv is None else list(argv)
+        named = [word for word in words[:1] if word in self.commands]
+        return run_main(" ".join([self.program, *named]), lambda: self.dispatch(words))
 
     def dispatch(self, argv: Sequence[str]) -> int:
         """Find the command and hand it the rest of the command line. Raises UsageError for one that is unknown."""

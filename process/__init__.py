@@ -1,1 +1,1 @@
-"""FMWORK lines in; JSON out. Imports no torch."""
+"""FMWORK lines in; JSON, tables, pictures and a store of results out. Imports no torch."""

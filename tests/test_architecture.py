@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -124,6 +125,17 @@ def test_the_core_imports_the_cards_packages_only() -> None:
             assert top in allowed | standard | {"fmbench"} | extras.get(path.name, set()), (
                 f"{path.name} imports {module}"
             )
+
+
+def test_the_map_of_the_rooms_is_true() -> None:
+    text = (ROOT / "ARCHITECTURE.md").read_text()
+    packages = {
+        path.parent: ast.get_docstring(ast.parse(path.read_text())) for path in FILES if path.stem == "__init__"
+    }
+    says = {str(folder.relative_to(ROOT)): (said or "").splitlines()[0] for folder, said in packages.items()}
+    assert dict(re.findall(r"^\| `([\w/]+)/` \| (.+) \|$", text, re.MULTILINE)) == says
+    groups = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]
+    assert [group for group in groups if f"`{group}`" not in text] == []
 
 
 def test_every_driver_opens_its_log_in_one_place() -> None:

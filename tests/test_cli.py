@@ -1,26 +1,10 @@
 import pytest
 
-from fmbench import cli, doctor, facts, listing
+from fmbench import cli, doctor, facts, listing, plugins
 from fmbench.doctor import Finding
 from fmbench.source import catalogue
 
-COMMANDS = (
-    "backends",
-    "choose",
-    "compare",
-    "distill",
-    "doctor",
-    "driver",
-    "fidelity",
-    "load",
-    "models",
-    "process",
-    "results",
-    "retrieve",
-    "serve",
-    "show",
-    "sweep",
-)
+COMMANDS = [name for name, plugin in plugins.discover(cli.GROUP)[0].items() if plugins.is_ours(plugin)]
 PLATFORMS = ("cpu", "cuda", "hpu", "mps", "null", "onnxruntime", "openvino", "spyre", "xpu")
 
 

@@ -19,18 +19,20 @@ import pytest
 
 from fmbench import backend, lines, stats
 from fmbench.backends.spyre import STACKS, SpyreBackend
+from fmbench.cli import SUMMARIES
 from fmbench.errors import UsageError
 from fmbench.options import SETS, parse_arguments
-from fmbench.process.reading import reference
+from fmbench.process.publishing import reference
 
 from .drivers.distill.tiny import write_collection
 from .process.log_lines import KINDS
-from .test_examples import install_example
+from .test_examples import OURS, install_example
 from .tiny_model import write_model
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
-DOCUMENTS = [ROOT / "README.md", *sorted(DOCS.rglob("*.md")), *sorted((ROOT / "examples").rglob("*.md"))]
+ABOUT = [ROOT / f"{name}.md" for name in ("README", "ARCHITECTURE", "CONTRIBUTING")]
+DOCUMENTS = [*ABOUT, *sorted(DOCS.rglob("*.md")), *sorted((ROOT / "examples").rglob("*.md"))]
 
 PROGRAMS = ("driver", "process", "fmbench")
 SHELL = ("cut",)  # what else is run; a pipeline is what it begins with
@@ -194,6 +196,9 @@ def prepare_sweep(folder):
 
 # What a reader has before the first command of a document.
 PREPARED = {
+    "README.md": prepare_retrieval,
+    "docs/tutorials/first-ten-minutes.md": prepare_retrieval,
+    "docs/tutorials/guard-an-upgrade-in-ci.md": prepare_retrieval,
     "docs/tutorials/small-query-encoder.md": prepare_retrieval,
     "docs/how-to/train-on-ms-marco.md": prepare_ms_marco,
     "docs/how-to/run-on-other-engines.md": prepare_retrieval,
@@ -241,15 +246,22 @@ def test_the_reference_shows_every_kind_of_line():
     assert shown == set(KINDS)
 
 
-def test_the_reference_has_every_field_as_it_is_described():
-    path = DOCS / "reference" / "lines.md"
+@pytest.mark.parametrize("path", sorted((DOCS / "reference").glob("*.md")), ids=lambda path: path.stem)
+def test_the_reference_says_what_the_code_says(path):
     text = path.read_text(encoding="utf-8")
-    assert reference.page(text) == text, f"stale: python -m fmbench.process.reading.reference {path.relative_to(ROOT)}"
+    assert reference.page(text) == text, "stale: python -m fmbench.process.publishing.reference docs/reference"
+
+
+def test_the_reference_leaves_nothing_out():
+    pages = "".join(path.read_text(encoding="utf-8") for path in (DOCS / "reference").glob("*.md"))
+    marks = {found.groups()[:3] for found in reference.PLACE.finditer(pages)}
     kinds = reference.kinds().items()
-    wanted = {(kind, form) for kind, schema in kinds for form in schema.forms}
-    wanted |= {(kind, None) for kind, schema in kinds if any(reference.rows(schema.fields))}
-    marks = {(found[1], found[3]) for found in reference.PLACE.finditer(text)}
+    wanted = {("fields", kind, form) for kind, schema in kinds for form in schema.forms}
+    wanted |= {("fields", kind, None) for kind, schema in kinds if any(reference.rows(schema.fields))}
     assert wanted <= marks, "a kind has no table"
+    assert set(reference.PARTS) == {part for part, _, _ in marks}
+    assert all(f"\n## fmbench {name}" in pages for name in set(SUMMARIES) - {"driver", "process"})
+    assert all(f"\n| {name} | " in pages for name in OURS)
 
 
 def test_the_reference_derives_its_result_from_its_repetitions():

@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "examples"
 EXAMPLE = EXAMPLES / "backend-plugin"
-HOW_TO = ROOT / "docs" / "how-to" / "write-a-backend.md"
+TUTORIAL = ROOT / "docs" / "tutorials" / "your-own-accelerator.md"
 OURS = sorted(
     entry.name for entry in importlib.metadata.entry_points(group="fmbench.backends") if entry.dist.name == "fmbench"
 )
@@ -144,7 +144,7 @@ def test_a_wrong_option_of_the_example_is_one_line_and_exit_2(script, example, t
 
 
 def test_the_how_to_shows_the_example_as_it_is():
-    text = HOW_TO.read_text(encoding="utf-8")
+    text = TUTORIAL.read_text(encoding="utf-8")
     for name, language in (("pyproject.toml", "toml"), ("fmbench_cpu_autocast.py", "python"),
                            ("test_fmbench_cpu_autocast.py", "python")):  # fmt: skip
         assert f"```{language}\n{(EXAMPLE / name).read_text(encoding='utf-8')}```" in text, name

@@ -73,9 +73,10 @@ def save(made: Figure, folder: Path, name: str, formats: Sequence[str] = FORMATS
 
 
 def style(colour: int, turn: int = 0) -> dict[str, Any]:
-    """Return how a line is drawn: its colour and marker, and a line style that changes with every turn of them."""
-    look_of = {"color": COLOURS[colour % len(COLOURS)], "marker": MARKERS[colour % len(MARKERS)]}
-    return look_of | {"linestyle": STYLES[(turn + colour // len(COLOURS)) % len(STYLES)]}
+    """Return how a line is drawn: its colour, and a marker and a line style that change with every turn of these."""
+    again = colour // len(COLOURS)
+    look_of = {"color": COLOURS[colour % len(COLOURS)], "marker": MARKERS[(colour + again) % len(MARKERS)]}
+    return look_of | {"linestyle": STYLES[(turn + again) % len(STYLES)]}
 
 
 def draw_lines(axes: Axes, lines: Sequence[Line]) -> None:

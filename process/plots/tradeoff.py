@@ -133,10 +133,12 @@ def choice_speed(results: Sequence[Result], profile: str) -> Figure | str:
     if not members:
         return f"no choice is of {profile}"
     judged = any(result.row["choice"]["ndcg"] is not None for result in members)
-    figure, label = ("ndcg", "nDCG@10") if judged else ("overlap", "share of the top 10 that stays")
-    speed = at("choice.speed", "choice.interval")
+    kept = at("choice.ndcg_share", "choice.ndcg_share_interval") if judged else at("choice.overlap")
+    label = "share of nDCG@10 that is kept" if judged else "share of the top 10 that stays"
+    speed, times = at("choice.speed", "choice.interval"), "times as fast as the reference"
     return tradeoff(f"What to run, {profile}", members, [
-        Panel(speed, "times as fast as the reference", at(f"choice.{figure}"), label, ratio=True)
+        Panel(speed, times, at("choice.least_cosine"), "least cosine with the reference", ratio=True),
+        Panel(speed, times, kept, label, ratio=True),
     ], front=True)  # fmt: skip
 
 

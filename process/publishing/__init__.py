@@ -1,1 +1,1 @@
-"""`make results`: the page of the published runs."""
+"""What this project publishes: the page of its results (`make results`), and the reference in docs/."""

@@ -156,11 +156,12 @@ def page(folder: Path, runs: Sequence[Published], plots: Mapping[str, Plots]) ->
 def section(machine: str, runs: Sequence[Published], plots: Plots, said: Sequence[str]) -> str:
     """Return what is said of one machine: its records, its plots, and folded below them the details."""
     results = [result for run in runs for result in run.results]
-    parts = [f"## {plain(machine)}", f"{plain(machine_facts(results))}. {counts(runs)}."]
     details: list[str] = []
     prefix = "".join(letter for letter in machine[-8:] if letter.isalnum()) + "-"  # one list of notes on the page
     records = records_of(results)
     notes = {run.run: f"[^{prefix}{number}]" for number, run in enumerate(runs, start=1)}
+    said_of = f"{plain(machine_facts(results))}. {counts(runs)}. The logs: {' '.join(notes.values())}"
+    parts = [f"## {plain(machine)}", said_of]
     for (model, _), members in comparable(records).items():
         title = titled(model, members)
         speed = [(notes[run.run], [one for one in run.speed if one.row["model"] == model]) for run in runs]

@@ -4,7 +4,7 @@ import pytest
 
 from fmbench import lines
 from fmbench.process.plots import canvas
-from fmbench.process.plots.tradeoff import fidelity_speed, front_of, kept_speed, quality_speed
+from fmbench.process.plots.tradeoff import choice_speed, fidelity_speed, front_of, kept_speed, quality_speed
 from fmbench.process.reading.results import read_results
 from fmbench.process.reading.sources import find_sources
 
@@ -55,6 +55,25 @@ def test_variants_on_both_scales(results):
     ]  # fmt: skip
     assert bars(cosine)[2][0] == [pytest.approx([1.9, 0.99992]), pytest.approx([2.1, 0.99992])]
     assert len(made.legends[0].get_texts()) == 2  # the third could not be set up
+
+
+def test_every_candidate_has_a_place_and_what_it_keeps_has_its_interval():
+    found = list(read_results(find_sources([str(GOLDEN.parent / "golden-choice" / "format-1.log")]), print))
+    with canvas.look():
+        made = choice_speed(found, "bulk")
+    cosine, kept = made.axes
+    assert (cosine.get_ylabel(), kept.get_ylabel()) == (
+        "least cosine with the reference", "share of nDCG@10 that is kept",
+    )  # fmt: skip
+    judged = [one.row["choice"] for one in found if one.row["choice"]["profile"] == "bulk"]
+    ends = [one["ndcg_share_interval"] for one in judged if one["ndcg_share_interval"] and one["speed"]]
+    drawn = [[low[1], high[1]] for ((low, high),) in bars(kept) if low[0] == high[0]]
+    assert ends and drawn == [pytest.approx(one) for one in ends]
+
+
+def test_no_two_of_many_look_alike():
+    looks = [canvas.style(number) for number in range(49)]
+    assert len({(one["color"], one["marker"]) for one in looks}) == 49
 
 
 def test_what_no_result_has_is_no_panel():

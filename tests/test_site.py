@@ -1,0 +1,70 @@
+"""What strangers see: the README on the package index, and the documentation as a site."""
+
+import contextlib
+import re
+from pathlib import Path
+
+import pytest
+
+from .browser import browser, why_not
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+REPOSITORY = re.search(r"^repo_url: (.*)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE)[1]
+LINKS = re.findall(r"""(?:\]\(|src=")([^)\s"]+)""", README)
+
+# What is wider than its place, the page itself or something on it that has a bar for that.
+SCROLLING = """
+return [document.documentElement, ...document.querySelectorAll(".md-content *")]
+    .filter(one => one.clientWidth > 0 && one.scrollWidth > one.clientWidth + 1)
+    .filter(one => one === document.documentElement || ["auto", "scroll"].includes(getComputedStyle(one).overflowX))
+    .map(one => one.outerHTML.slice(0, 80));
+"""
+
+
+def test_the_readme_is_short():
+    assert README.count("\n") < 120
+
+
+@pytest.mark.parametrize("link", LINKS)
+def test_the_readme_leads_somewhere_from_the_package_index_too(link):
+    owner = REPOSITORY.removeprefix("https://github.com/")
+    place = re.fullmatch(
+        rf"https://(?:github\.com/{owner}/blob|raw\.githubusercontent\.com/{owner})/main/([^#]+)", link
+    )
+    assert place and (ROOT / place[1]).is_file()
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """The site, made as `make docs` makes it: strict, so that no link leads nowhere and no page is left out."""
+    pytest.importorskip("material")
+    from mkdocs.commands.build import build
+    from mkdocs.config import load_config
+
+    folder = tmp_path_factory.mktemp("made") / "site"
+    with contextlib.chdir(ROOT):
+        build(load_config("mkdocs.yml", site_dir=str(folder)))
+    return folder
+
+
+def test_the_site_needs_no_network_and_has_the_dashboard(site):
+    pages = {str(path.relative_to(site)): path.read_text() for path in site.rglob("*.html")}
+    assert 'src="page.html"' in pages["results/dashboard.html"]
+    assert "Content-Security-Policy" in pages["results/page.html"]
+    loads = r"""<(?:script|img|iframe|link rel="stylesheet")[^>]*(?:src|href)="http[^>]*"""
+    assert re.findall(loads, "".join(pages.values())) == []
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(bool(why_not()), reason=str(why_not()))
+@pytest.mark.parametrize("width", [400, 1280])
+def test_nobody_scrolls_sideways(site, width):
+    with browser() as page:
+        page.execute_cdp_cmd(
+            "Emulation.setDeviceMetricsOverride",
+            {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500},
+        )
+        for path in sorted(set(site.rglob("*.html")) - {site / "404.html", site / "results" / "page.html"}):
+            page.get(f"file://{path}")
+            assert page.execute_script(SCROLLING) == [], path.name
