@@ -9,7 +9,7 @@ CLASS  ?= RobertaModel
 REPS   ?= 10
 MEASURED ?= build/measured
 
-.PHONY: help run test lint format types parity bench trials measure results clean
+.PHONY: help run test lint format types parity bench trials installs measure results clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -56,6 +56,9 @@ bench: $(VENV)/.test ## measure fmbench itself (docs/benchmarks.md)
 
 trials: $(VENV)/.test ## try what docs/reliability.md promises, and count (half an hour)
 	$(BIN)/python -m tests.trials
+
+installs: $(VENV)/.test ## install the wheel into empty environments and use it: PYTHONS="python3.12 python3.14"; OLDEST=--oldest
+	$(BIN)/python -m tests.install $(PYTHONS) $(OLDEST)
 
 measure: $(VENV)/.test ## measure what results/ publishes, on this machine (hours); SWEEP='--set batch_sizes=1' for a part
 	@STORE=$(MEASURED) THREADS=$${THREADS:-$$(nproc)} $(BIN)/fmbench sweep results/speed.yaml --trust-file $(SWEEP)
