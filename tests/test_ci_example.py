@@ -52,19 +52,6 @@ def test_a_pull_request_hears_what_became_slower_and_whether_the_choice_holds(pl
     assert code == 1, said
     more = ("--platforms", "cpu", "--budget", "10s", "--out", "choice.json")
     choose = [place / "new" / "env" / "bin" / "fmbench", "choose", "--model_name", "model", "--dataset", "data", *more]
-        "fmbench",
-        "choose",
-        "--model_name",
-        "model",
-        "--dataset",
-        "data",
-        "--platforms",
-        "cpu",
-        "--budget",
-        "10s",
-        "--out",
-        "choice.json",
-    ]
     subprocess.run(choose, cwd=place / "new", check=True)
     code, said = run(place, "Is the choice still right?")
     answer = json.loads((place / "new" / "choice.json").read_text())
