@@ -9,7 +9,7 @@ CLASS  ?= RobertaModel
 REPS   ?= 10
 MEASURED ?= build/measured
 
-.PHONY: help run test lint format types parity bench trials installs measure results clean
+.PHONY: help run test quick lint format types parity bench trials installs measure results clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -36,6 +36,9 @@ run: $(VENV)/.run ## set up, benchmark a random-weight granite on the CPU, print
 
 test: $(VENV)/.test ## run the tests
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+quick: $(VENV)/.test ## run the tests that take under ten seconds each
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow"
 
 lint: $(VENV)/.lint ## check style
 	$(BIN)/ruff format --check .
