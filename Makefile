@@ -9,7 +9,7 @@ CLASS  ?= RobertaModel
 REPS   ?= 10
 MEASURED ?= build/measured
 
-.PHONY: help run test lint format types parity bench trials measure docs results clean
+.PHONY: help run test quick lint format types parity bench trials installs measure docs results clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -46,6 +46,9 @@ run: $(VENV)/.run ## set up, measure a random-weight granite on the CPU, and say
 test: $(VENV)/.test ## run the tests
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
+quick: $(VENV)/.test ## run the tests that take under ten seconds each
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow"
+
 lint: $(VENV)/.lint ## check style
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -65,6 +68,9 @@ bench: $(VENV)/.test ## measure fmbench itself (docs/benchmarks.md)
 
 trials: $(VENV)/.test ## try what docs/reliability.md promises, and count (half an hour)
 	$(BIN)/python -m tests.trials
+
+installs: $(VENV)/.test ## install the wheel into empty environments and use it: PYTHONS="python3.12 python3.14"; OLDEST=--oldest
+	$(BIN)/python -m tests.install $(PYTHONS) $(OLDEST)
 
 measure: $(VENV)/.test ## measure what results/ publishes, on this machine (hours); SWEEP='--set batch_sizes=1' for a part
 	@STORE=$(MEASURED) THREADS=$${THREADS:-$$(nproc)} $(BIN)/fmbench sweep results/speed.yaml --trust-file $(SWEEP)

@@ -2,6 +2,6 @@
 
 from fmbench.torch_settings import quiet_imports
 
-__version__ = "0.1.0"
+__version__ = "0.2.0rc1"
 
 quiet_imports()

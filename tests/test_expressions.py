@@ -83,6 +83,8 @@ def test_torchao_is_imported_where_it_is_named(monkeypatch: pytest.MonkeyPatch) 
 
 def test_names_bound_inside_an_expression_are_no_unknown_names() -> None:
     expressions.check({"compile": {"f": Expression("(lambda a: [a + b for b in range(3)])(1)")}})
+    with pytest.raises(UsageError, match="'c'"):
+        expressions.check({"compile": {"f": Expression("(lambda a: [a + c for b in range(3)])(1)")}})
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,8 @@ def test_the_same_fingerprint_passes_in_parts(history: History) -> None:
     history.check_arguments([("model_name", "m"), ("reps", "99"), ("input_sizes", "8,16")])
     history.check_facts({"threads": 2, "packages": {"torch": "2.13"}, "load_average_start": 7.0})
     history.check_facts({"dtype": "float32", "model_digest": "new"})
+    with pytest.raises(UsageError, match="dtype: float32 then, float16 now"):
+        history.check_facts({"dtype": "float16", "model_digest": "new"})
 
 
 def test_what_is_given_as_it_is_by_default_is_not_given(history: History) -> None:
@@ -121,6 +123,9 @@ def test_a_run_without_a_result_binds_nobody(tmp_path: Path) -> None:
     path = tmp_path / "run.log"
     path.write_text('FMWORK LOG {"format": 1}\nFMWORK ENV {"threads": 7}\n')
     History(path).check_facts({"threads": 2})
+    path.write_text(LOG)
+    with pytest.raises(UsageError, match="threads: 2 then, 7 now"):
+        History(path).check_facts({"threads": 7})
 
 
 def test_what_is_no_log_is_left_alone(tmp_path: Path) -> None:

@@ -138,27 +138,6 @@ def test_search_writes_each_format(retrieve, tmp_path):
         assert [len(found) for found in run.values()] == [3] * 6
 
 
-def test_mined_negatives_read_back_as_qrels_without_a_judged_document(retrieve, tmp_path):
-    words = ("--search_topk", 4, "--merge_mined_qrels", "--output_dir", tmp_path / "out")
-    ran = retrieve("mine", *words, "--relative_margin", "0.01")
-    qrels = Qrels.load([tmp_path / "out" / "wings" / "mined_qrels.tsv"])
-    assert set(qrels.gains) <= {f"q{place}" for place in range(6)}
-    assert all(f"d{query[1:]}" not in found and len(found) <= 4 for query, found in qrels.gains.items())
-    assert ran.data("IRM")["mined"]["queries"] == len(qrels.gains)
-
-
-@pytest.mark.parametrize("words", [(), ("--no_annot_in_mined_hn",), ("--no_annot_in_mined_hn", "True")])
-def test_judged_documents_are_no_negatives_unless_that_is_asked_for(retrieve, tmp_path, words):
-    deep = ("--search_topk", 30, "--merge_mined_qrels", "--output_dir")
-    assert "may be among the negatives" not in retrieve("mine", *deep, tmp_path / "out", *words).notes
-    gains = Qrels.load([tmp_path / "out" / "wings" / "mined_qrels.tsv"]).gains
-    assert all(f"d{query[1:]}" not in found for query, found in gains.items())
-    said = retrieve("mine", *deep, tmp_path / "all", "--no_annot_in_mined_hn", "no").notes
-    assert "judged documents, relevant ones too, may be among the negatives" in said
-    every = Qrels.load([tmp_path / "all" / "wings" / "mined_qrels.tsv"]).gains
-    assert all(f"d{query[1:]}" in found for query, found in every.items())
-
-
 def test_the_scores_of_chosen_pairs_are_those_of_the_ranking(retrieve, tmp_path):
     pairs = tmp_path / "pairs.tsv"
     pairs.write_text("".join(f"q{place}\td{place + 1}\t1\n" for place in range(6)) + "q0\tnone\t1\n")
@@ -173,21 +152,6 @@ def test_the_scores_of_chosen_pairs_are_those_of_the_ranking(retrieve, tmp_path)
     assert found == {
         f"q{place}": {f"d{place + 1}": pytest.approx(run[f"q{place}"][f"d{place + 1}"])} for place in range(6)
     }
-
-
-def test_no_negative_is_nearer_than_the_margin_to_a_positive(retrieve, tmp_path):
-    def scores(words):
-        retrieve("mine", "--search_topk", 25, "--merge_mined_qrels", "--output_dir", *words)
-        return Qrels.load([words[0] / "wings" / "mined_qrels.tsv"]).gains
-
-    every = scores((tmp_path / "all",))
-    positive = retrieve("search", "--search_topk", 30, "--output_dir", tmp_path / "run")
-    assert positive.code == 0
-    known = read_run(tmp_path / "run" / "wings" / "run.trec")
-    far = scores((tmp_path / "far", "--absolute_margin", "0.2"))
-    assert sum(map(len, far.values())) < sum(map(len, every.values()))
-    for query, found in far.items():
-        assert max(found.values()) <= known[query][f"d{query[1:]}"] - 0.2 + 1e-6
 
 
 @pytest.mark.parametrize(
@@ -399,61 +363,6 @@ def test_titles_of_another_number_of_questions_are_refused(tmp_path, capsys):
     (tmp_path / "predicted").write_text("a\nb\n")
     assert main(["precision", *words[:-1], "1,5"]) == 2
     assert "beyond the retrieved depth of 1" in capsys.readouterr().err
-
-
-@pytest.fixture
-def counterarguments(tmp_path):
-    """A collection whose queries are documents of it, as in ArguAna: each one's own document ranks first."""
-    folder = write_collection(tmp_path / "argu")
-    texts = [json.loads(line) for line in (folder / "corpus.jsonl").read_text().splitlines()]
-    (folder / "queries.jsonl").write_text("".join(json.dumps(row) + "\n" for row in texts[:6]))
-    judged = "".join(f"d{place}\td{place + 6}\t1\n" for place in range(6))
-    (folder / "qrels" / "test.tsv").write_text(f"query-id\tcorpus-id\tscore\n{judged}")
-    return folder
-
-
-def test_a_query_that_is_a_document_does_not_find_itself(retrieve, counterarguments, tmp_path):
-    words = ("--dataset", counterarguments, "--ir_metrics_k_values", "5", "--run_format", "jsonl", "--k", "1,5")
-    runs = {}
-    for choice in ("yes", "no"):
-        ran = retrieve("evaluate", *words, "--ignore_identical_ids", choice, "--output_dir", tmp_path / choice)
-        assert ran.data("IRM")["ignore_identical_ids"] is ran.data("SEARCH")["ignore_identical_ids"]
-        assert ran.data("IRM")["ignore_identical_ids"] is (choice == "yes")
-        assert "warning: argu: queries with the id of a document: 6 ('d0', " in ran.notes
-        runs[choice] = read_run(tmp_path / choice / "argu" / "run.jsonl")
-    for query in runs["no"]:
-        with_own, others = list(runs["no"][query]), list(runs["yes"][query])
-        assert with_own[0] == query and others[:4] == with_own[1:] and len(others) == 5
-    default = retrieve("evaluate", *words)
-    assert default.data("IRM")["ignore_identical_ids"] is True
-
-
-@pytest.mark.parametrize(
-    ("text", "judged", "words", "message"),
-    [
-        (None, "d1", (), "6 of them with its text; they do not find it (--ignore_identical_ids yes, as in BEIR)\n"),
-        (None, "d0", (), "as in BEIR); judgements of a query's own id, which count as not found: 1\n"),
-        ("other", "d1", (), "0 of them with its text; they do not find it (--ignore_identical_ids yes, as in BEIR); "
-         "two unrelated series of ids? then --ignore_identical_ids no\n"),
-        (None, "d1", ("--ignore_identical_ids", "no"), "they may find it (--ignore_identical_ids no, unlike BEIR)\n"),
-    ],
-)  # fmt: skip
-def test_what_is_said_of_queries_that_are_documents(retrieve, counterarguments, text, judged, words, message):
-    if text is not None:
-        rows = "".join(json.dumps({"_id": f"d{place}", "text": text}) + "\n" for place in range(6))
-        (counterarguments / "queries.jsonl").write_text(rows)
-    with (counterarguments / "qrels" / "test.tsv").open("a") as qrels:
-        qrels.write(f"d0\t{judged}\t1\n")
-    ran = retrieve("evaluate", "--dataset", counterarguments, "--latency_queries", "0", *words)
-    assert message in ran.notes
-
-
-def test_a_query_is_not_mined_for_itself(retrieve, counterarguments, tmp_path):
-    words = ("--search_topk", 4, "--merge_mined_qrels", "--output_dir", tmp_path / "out")
-    ran = retrieve("mine", "--dataset", counterarguments, *words)
-    mined = Qrels.load([tmp_path / "out" / "argu" / "mined_qrels.tsv"]).gains
-    assert "; it is never a negative of theirs" in ran.notes
-    assert len(mined) == 6 and all(query not in found and len(found) == 4 for query, found in mined.items())
 
 
 def test_a_part_of_the_corpus_is_said_in_the_log(retrieve):

@@ -1,0 +1,33 @@
+# fmbench and the engines of a CPU:  docker build -t fmbench .
+#   docker run --rm -v "$PWD:/work" fmbench choose --model_name models/minilm --dataset data/scifact
+# For NVIDIA GPUs:                   docker build --target cuda -t fmbench:cuda .
+#   docker run --rm --gpus all -v "$PWD:/work" fmbench:cuda driver --platform cuda ...
+FROM python:3.13-slim-bookworm AS wheel
+WORKDIR /source
+COPY . .
+RUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheels .
+
+FROM python:3.13-slim-bookworm AS base
+# torch.compile builds C++ where it runs; Debian has one g++ a release
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends g++ \
+    && rm -rf /var/lib/apt/lists/* \
+    && useradd --create-home --uid 1000 bench
+COPY constraints.txt /constraints.txt
+COPY --from=wheel /wheels /wheels
+WORKDIR /work
+
+FROM base AS cuda
+RUN pip install --no-cache-dir --constraint /constraints.txt "$(echo /wheels/*.whl)[nvml,load,retrieval,serve]"
+USER 1000
+ENTRYPOINT ["fmbench"]
+
+# The last one is what is built where no target is named.
+FROM base AS cpu
+ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
+RUN pip install --no-cache-dir --constraint /constraints.txt --index-url "$TORCH_INDEX" torch \
+    && pip install --no-cache-dir --constraint /constraints.txt \
+    "$(echo /wheels/*.whl)[onnxruntime,openvino,int8,load,retrieval,serve]"
+USER 1000
+ENTRYPOINT ["fmbench"]
