@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from fmbench.configuration import Configuration, names
+from fmbench.configuration import WORDS, Configuration, names
 from fmbench.errors import UsageError, nearest
 from fmbench.facts import DIGEST, MODEL, differences, flat, short, unsaid
 
@@ -134,13 +134,18 @@ def side_of(
 
 
 def check_same(path: str, one: Mapping[str, Any], other: Mapping[str, Any], across: Collection[str]) -> None:
-    """Raise UsageError where two results of one side differ in what need not match the other side."""
-    for name in KEYS[:-1]:
-        if name in across and one[name] != other[name]:
-            said = " and ".join(map(str, (one[name] or FIRST, other[name] or FIRST)))
+    """Raise UsageError where two results of one side differ in what need not match the other side.
+
+    Versions may: what was measured again after an upgrade is newer.
+    """
+    facts = [row["environment"] or {} for row in (one, other)]
+    differing = {name: (one[name] or FIRST, other[name] or FIRST) for name in KEYS[:-1] if name in across}
+    differing |= {name: (facts[0].get(name), facts[1].get(name)) for name in WORDS[1:] if allowed(name, across)}
+    for name, pair in differing.items():
+        if pair[0] != pair[1]:
             raise UsageError(
-                f"{path}: holds several results of one shape ({name} {said}), and with --across {name} any of them "
-                "could be meant; leave that out, or give logs that hold one of them"
+                f"{path}: holds several results of one shape ({name} {pair[0]} and {pair[1]}), and with --across "
+                f"{','.join(across)} any of them could be meant; let no {name} differ, or give logs of one"
             )
 
 
