@@ -13,7 +13,7 @@ from fmbench.facts import DIGEST, MODEL, differences, flat, short, unsaid
 from ..reading.joined import joined
 from ..reading.row import Result
 from ..workload import workload_of
-from .runs import facts_of, runs_of, together
+from .runs import MEASURED, facts_of, runs_of, together
 from .speeds import speeds_of
 from .variant_names import FIRST, VariantNames
 
@@ -58,7 +58,9 @@ def is_timed(result: Result) -> bool:
     row = result.row
     if result.by_query or row["input"] is not None:
         return True
-    return row["batch"] is not None and not row.get("choice") and bool(result.durations or row["status"] != "OK")
+    return (
+        row["batch"] is not None and not row.get("choice") and bool(result.durations or row["status"] not in MEASURED)
+    )
 
 
 def sides_of(
