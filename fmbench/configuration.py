@@ -13,7 +13,7 @@ from typing import Any
 
 from fmbench.digest import digest_of_json
 from fmbench.errors import UsageError
-from fmbench.facts import CIRCUMSTANCES, DIGEST, MODEL, flat, short
+from fmbench.facts import CIRCUMSTANCES, DIGEST, MODEL, UNSEEN, flat, short
 from fmbench.machine import HOST, hardware_of, name_of
 from fmbench.markdown import harmless
 from fmbench.precision import spelled
@@ -78,8 +78,8 @@ class Configuration:
 
 
 def says_threads(name: str, value: Any) -> bool:
-    """Whether a variable says what the fact `threads` does, or is what the drivers set themselves."""
-    return THREADS.fullmatch(name) is not None or (name, value) == OWN
+    """Whether a variable says what the fact `threads` does, is what the drivers set themselves, or decides nothing."""
+    return THREADS.fullmatch(name) is not None or (name, value) == OWN or name.removeprefix("variables.") in UNSEEN
 
 
 def machine_of(environment: Mapping[str, Any]) -> str | None:

@@ -26,7 +26,8 @@ CIRCUMSTANCES = {
 }  # fmt: skip
 
 # Environment variables that decide a figure, by how their names begin, and of those the ones that change what is
-# computed; where things are cached, found or logged, and which of equal devices is seen, decides nothing.
+# computed; where things are cached, found or logged, and which of equal devices is seen, decides nothing, nor does what
+# scikit-learn sets for whoever imports it.
 ARITHMETIC = (
     "ATEN_", "BLIS_", "CUBLAS_", "CUDNN_", "DNNL_", "HIPBLASLT_",
     "HSA_OVERRIDE_GFX_VERSION", "MIOPEN_", "MKL_", "NVIDIA_TF32_OVERRIDE", "ONEDNN_", "OPENBLAS_",
@@ -39,7 +40,9 @@ PACE = (
 ELSEWHERE = re.compile(
     r"(?!HSA_OVERRIDE).*_(CACHE|CACHE_DIR|CACHE_PATH|DIR|HOME|LOGS|LOGS_FORMAT|LOGS_OUT|PATH|ROOT|TRACE|VERSION)"
 )
-UNSEEN = {"CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER"}
+UNSEEN = {
+    "CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "KMP_DUPLICATE_LIB_OK", "KMP_INIT_AT_FORK",
+}  # fmt: skip
 THREADS = re.compile(r".*_NUM_THREADS")
 FOLDERS = re.compile(r"(?<![^\s:,;=])[~/][^\s:,;]*/")
 

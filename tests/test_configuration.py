@@ -28,6 +28,7 @@ DO_NOT = [
     {"recipe": {"pooling": ["mean"]}}, {"precision": "float32"}, {"dtype": "torch.float32"}, {"precision": "f32"},
     {"options": ["--model:dtype@ torch.float32"]}, {"options": ["--torch.call:set_grad_enabled@ False"]},
     {"variables": {"KMP_BLOCKTIME": "1", "OMP_NUM_THREADS": "2"}},
+    {"variables": {"KMP_BLOCKTIME": "1", "KMP_DUPLICATE_LIB_OK": "True"}},  # as scikit-learn sets it
 ]  # fmt: skip
 
 

@@ -83,6 +83,7 @@ def test_a_part_tells_more_than_the_whole() -> None:
         ("TORCHINDUCTOR_CACHE_DIR", "/home/me/cache", None),
         ("TORCH_HOME", "/home/me", None),
         ("CUDA_VISIBLE_DEVICES", "1", None),
+        ("KMP_DUPLICATE_LIB_OK", "True", None),
         ("SOME_TOKEN", "secret", None),
     ],
 )

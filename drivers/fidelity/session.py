@@ -46,8 +46,11 @@ def fingerprint_of(context: Context) -> dict[str, Any]:
     """Return what decides a capture besides texts and probes."""
     late = context.encoder.late
     seeded = isinstance(late, SeededHead)
+    said = fingerprint(context.encoder)
+    if seeded:  # the head is this command's, and no part of how the model is used
+        said.pop("late_interaction", None)
     return {
-        **fingerprint(context.encoder),
+        **said,
         "head": late.head_key() if seeded else "checkpoint",
         "head_digest": head_digest(None if seeded else late),
         "tokens_per_batch": context.budget,

@@ -104,7 +104,8 @@ async def served(arguments: ServeArguments, platform: Backend, plan: EncoderPlan
     if plan is None:
         with timer() as exact:
             null = NullEngine(arguments.service_time, arguments.max_queue, exact)
-            said = {**software_facts(), **host.host_facts(), "platform": platform.name, **platform.facts()}
+            software = software_facts(tuple(platform.distributions))
+            said = {**software, **host.host_facts(), "platform": platform.name, **platform.facts()}
             said["serving"] = {"service_time": arguments.service_time}
             yield Served(
                 null, arguments.model_name, null.DIMENSION, arguments.role, arguments.max_inputs, said, platform.energy

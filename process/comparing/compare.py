@@ -97,7 +97,7 @@ def compare(argv: Sequence[str]) -> int:
         answers = [Answers(paths[0], path, answers_between(chosen[0], rows, arguments.threshold))
                    for path, rows in zip(paths[1:], chosen[1:], strict=True)]  # fmt: skip
     comparisons: list[Comparison] = []
-    if all(timed):
+    if all(timed) or not any(chosen):
         sides = sides_of(paths, timed, arguments.across, warn)
         comparisons = compare_sides(sides, checked(sides, arguments.across), arguments.threshold)
     for comparison in comparisons:
@@ -118,7 +118,7 @@ def check_kinds(paths: Sequence[str], chosen: Sequence[Sequence[Row]], timed: Se
         )
     for what, sides, others in (("choice", chosen, timed), ("shape and no ranking", timed, chosen)):
         without = [path for path, found in zip(paths, sides, strict=True) if not found]
-        if without and any(sides):
+        if without and any(sides) and any(chosen):
             said = f"{without[0]}: holds no {what}, and another one does"
             if not all(others):
                 raise UsageError(f"{said}; compare paths that hold the same")

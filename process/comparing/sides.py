@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from fmbench.configuration import Configuration, names
+from fmbench.configuration import WORDS, Configuration, names
 from fmbench.errors import UsageError, nearest
 from fmbench.facts import DIGEST, MODEL, differences, flat, short, unsaid
 
 from ..reading.joined import joined
 from ..reading.row import Result
 from ..workload import workload_of
-from .runs import facts_of, runs_of, together
+from .runs import MEASURED, facts_of, runs_of, together
 from .speeds import speeds_of
 from .variant_names import FIRST, VariantNames
 
@@ -58,7 +58,9 @@ def is_timed(result: Result) -> bool:
     row = result.row
     if result.by_query or row["input"] is not None:
         return True
-    return row["batch"] is not None and not row.get("choice") and bool(result.durations or row["status"] != "OK")
+    return (
+        row["batch"] is not None and not row.get("choice") and bool(result.durations or row["status"] not in MEASURED)
+    )
 
 
 def sides_of(
@@ -134,13 +136,18 @@ def side_of(
 
 
 def check_same(path: str, one: Mapping[str, Any], other: Mapping[str, Any], across: Collection[str]) -> None:
-    """Raise UsageError where two results of one side differ in what need not match the other side."""
-    for name in KEYS[:-1]:
-        if name in across and one[name] != other[name]:
-            said = " and ".join(map(str, (one[name] or FIRST, other[name] or FIRST)))
+    """Raise UsageError where two results of one side differ in what need not match the other side.
+
+    Versions may: what was measured again after an upgrade is newer.
+    """
+    facts = [row["environment"] or {} for row in (one, other)]
+    differing = {name: (one[name] or FIRST, other[name] or FIRST) for name in KEYS[:-1] if name in across}
+    differing |= {name: (facts[0].get(name), facts[1].get(name)) for name in WORDS[1:] if allowed(name, across)}
+    for name, pair in differing.items():
+        if pair[0] != pair[1]:
             raise UsageError(
-                f"{path}: holds several results of one shape ({name} {said}), and with --across {name} any of them "
-                "could be meant; leave that out, or give logs that hold one of them"
+                f"{path}: holds several results of one shape ({name} {pair[0]} and {pair[1]}), and with --across "
+                f"{','.join(across)} any of them could be meant; let no {name} differ, or give logs of one"
             )
 
 

@@ -35,7 +35,7 @@ PLOTS = "plots"
 BEGINNING = """\
 # Results
 
-Measured by this project on its own machines; nothing is copied from elsewhere. `make results` writes this page from the
+Measured by fmbench on the machines below; nothing is copied from elsewhere. `make results` writes this page from the
 logs below, which hold every repetition, and from the tables that commands printed beside them: do not edit it. `make
 measure` measures the speed, and `fmbench sweep results/quality.yaml` the quality, on your machine.
 

@@ -15,10 +15,8 @@ from ..store.store import Store
 from ..writing import output
 from ..writing.show import record_tables, tables_as_text
 from .kept import Kept, Run, lacking
-from .overview import cells_of, failures, runs_left, time_left, time_text
+from .overview import cells_of, failures, few, runs_left, time_left, time_text
 from .plan import Task
-
-SHOWN = 4
 
 
 def ignore(_: str) -> None:
@@ -59,8 +57,7 @@ class Keeper:
         note(f"{said}{f', {left}' if left else ''}")
         again = [task for task in tasks if task.changed]
         if changed := sorted({name for task in again for name in task.changed}):
-            shown = ", ".join(changed[:SHOWN]) + (", ..." if len(changed) > SHOWN else "")
-            what = f"the fingerprint under which {self.store.name} has them differs in {shown}"
+            what = f"the fingerprint under which {self.store.name} has them differs in {few(changed)}"
             note(f"{cells_of(again)} to run again: {what}")
 
     def keep(self, log: Path) -> None:

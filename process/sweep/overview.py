@@ -13,6 +13,7 @@ from .kept import Kept
 from .plan import Task
 
 MINUTE, HOUR = 60, 3600
+SHOWN = 4  # facts
 
 
 def time_text(seconds: float) -> str:
@@ -57,8 +58,14 @@ def state_of(task: Task, running: Collection[str] = ()) -> str:
     if task.cell.id in running:
         return "running"
     if task.left:
-        return "to run" if task.left == 1 else f"to run {task.left} times"
+        times = "" if task.left == 1 else f" {task.left} times"
+        return f"to run{times}{f' again: differs in {few(task.changed)}' if task.changed else ''}"
     return "failed" if task.failed else "done"
+
+
+def few(names: Sequence[str]) -> str:
+    """Return the first of some names."""
+    return ", ".join([*names[:SHOWN], *(["..."] if len(names) > SHOWN else [])])
 
 
 def plan_table(tasks: Sequence[Task], kept: Kept, running: Collection[str] = ()) -> str:

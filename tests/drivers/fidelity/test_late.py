@@ -57,6 +57,7 @@ def test_a_checkpoint_is_captured_as_it_says_with_no_flag(root, captured, fideli
     reader = ArtifactReader(captured("colbert"))
     fingerprint = reader.manifest.fingerprint
     assert fingerprint["head"] == "checkpoint" and fingerprint["late_interaction"]["markers"]["passage"] == "[unused1]"
+    assert "late_interaction" not in ArtifactReader(captured("tiny")).manifest.fingerprint  # the command made its head
     encoder = LateEncoder(EncoderPlan.of(text_arguments(root / "colbert"), late=True))
     rows = [json.loads(row) for row in (root / "wings" / "corpus.jsonl").read_text().splitlines()]
     asked = [json.loads(row) for row in (root / "wings" / "queries.jsonl").read_text().splitlines()]

@@ -87,6 +87,10 @@ def test_a_text_that_may_not_be_cut_is_refused(tiny_served):
     assert ask(f"{url}/embed", {"inputs": "wing " * 62, "truncate": False})[0] == 200
 
 
+def test_the_null_server_says_the_versions_that_a_sweep_asks_for(null):
+    assert "fmbench" in json.loads(ask(f"{null}/info")[2])["facts"]["packages"]  # those of its platform too
+
+
 def test_it_says_what_it_serves_and_what_it_did(tiny_served):
     folder, url = tiny_served
     assert json.loads(ask(f"{url}/v1/models")[2])["data"][0]["id"] == folder.name
