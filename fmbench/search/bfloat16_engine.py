@@ -148,10 +148,14 @@ def in_bfloat16(documents: Placed) -> Placed:
 
 def in_int8(vectors: Placed) -> Placed:
     """Return vectors (n, d) rounded to int8: each is divided into steps of its own, which are the state (n,)."""
-    step = vectors.data.abs().amax(dim=1).div_(STEPS).clamp_(min=SMALLEST)
-    data = (vectors.data / step[:, None]).round_()
-    lost = (vectors.data - data * step[:, None]).double().norm(dim=1).numpy()
-    return Placed(data.char(), vectors.lengths, 1.01 * lost + 4 * SINGLE * vectors.lengths, state=[step])
+    import torch
+
+    step = torch.linalg.vector_norm(vectors.data, math.inf, dim=1).div_(STEPS).clamp_(min=SMALLEST)
+    data = torch.empty(vectors.data.shape, dtype=torch.int8)  # before what is freed again, or holes stay between
+    exact = vectors.data / step[:, None]
+    data.copy_(whole := exact.round())
+    lost = torch.linalg.vector_norm(exact.sub_(whole), dim=1).mul_(step).double().numpy()
+    return Placed(data, vectors.lengths, 1.01 * lost + 4 * SINGLE * vectors.lengths, state=[step])
 
 
 def is_too_rough(found: Found, floor: np.ndarray, documents: int) -> bool:

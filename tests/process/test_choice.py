@@ -12,6 +12,7 @@ from .conftest import GOLDEN
 
 LOG = GOLDEN.parent / "golden-choice" / "format-1.log"
 TIED = LOG.with_name("absent-1.log")
+TASKS = LOG.with_name("tasks-1.log")
 SENTENCE = (
     "Run openvino bfloat16: 2.51 ± 0.03 times fp32 in bulk, nDCG@10 -0.0002 (-0.0015 to +0.0011), 99% kept: shown."
 )
@@ -281,3 +282,31 @@ def test_beside_choices_their_shapes_are_compared_too(tmp_path, capsys):
 def test_a_choice_is_compared_with_a_choice_alone(compared):
     code, said = compared(GOLDEN / "format-1.log")
     assert code == 2 and "holds no choice, and another one does" in said.err
+
+
+def test_what_is_kept_of_tasks_stands_in_the_sentence_and_the_table(shown, process):
+    rows = {row["variant"]: row["choice"] for row in process("--path", TASKS).rows if row["workload"] == "choice"}
+    won = rows["cpu bfloat16"]
+    assert (won["keep"], won["place"], won["worst_task"]) == ({"tasks": 0.99}, "winner", "cranfield pairs")
+    assert won["tasks_interval"][0] <= won["tasks_share"] <= won["tasks_interval"][1]
+    assert [one["vectors"] for one in won["compressed"]] == ["float32", "int8", "binary", "binary"]
+    assert rows["cpu float32"]["compressed"] is None
+    out = shown(TASKS)
+    assert "100.00% of the tasks' scores (99.91% to 100.06%, worst cranfield pairs 99.99%), 99% kept" in out
+    assert "tasks kept" in out and "worst task" in out
+    assert "Compressed vectors" in out and "binary, rescored 40" in out
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('"bytes_per_document": 48', '"bytes_per_document": 49', "CODE of binary has 49 bytes for 384 numbers"),
+        ('"tasks_share": 0.99', '"tasks_share": 0.95', "the interval of tasks_share does not hold it"),
+    ],
+)
+def test_what_a_choice_says_of_tasks_and_types_is_checked(process, tmp_path, old, new, said):
+    text = TASKS.read_text()
+    assert old in text and all(row["doubt"] is None for row in process("--path", TASKS).rows)
+    (tmp_path / "x.log").write_text(text.replace(old, new))
+    doubts = [row["doubt"] for row in process("--path", tmp_path / "x.log").rows if row["workload"] == "choice"]
+    assert all(said in doubt for doubt in doubts)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from fmbench.process.workloads.quality import score
 from fmbench.process.writing.show import main as show
 
 from .conftest import GOLDEN
@@ -36,3 +37,10 @@ def test_what_cannot_be_is_a_doubt(process, tmp_path, old, new, said):
     assert old in text
     (tmp_path / "x.log").write_text(text.replace(old, new, 1))
     assert any(said in (row["doubt"] or "") for row in process("--path", tmp_path / "x.log").rows)
+
+
+def test_scores_of_other_items_are_not_held_against_each_other(process, tmp_path):
+    text = LOG.with_name("digest-1.log").read_text()
+    (tmp_path / "x.log").write_text(text.replace('"digest": "', '"digest": "0', 1))
+    one, other = (process("--path", path).rows[0] for path in (LOG.with_name("digest-1.log"), tmp_path / "x.log"))
+    assert one["doubt"] is None and score(one).same != score(other).same and score(one).value == score(other).value
