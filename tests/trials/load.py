@@ -150,20 +150,12 @@ def limit(given: argparse.Namespace) -> bool:
     """Search the rate at which p99 is that of a utilisation of 0.6, several at once: each has a server of its own."""
     wanted = 0.6 / given.service
     bound = float(np.quantile(waits(np.random.default_rng(1).exponential(1 / wanted, 1_000_000).cumsum(), given), 0.99))
-    words = (
-        "--scenario",
-        "slo",
-        "--slo",
-        f"{bound + given.service}s",
-        "--duration",
-        f"{given.seconds}s",
-        "--sample",
-        1,
-    )
 
     def search(seed: int) -> dict[str, Any]:
         with null_server("--service_time", f"{given.service}s", "--max_queue", "100000") as url:
-            return load(url, *words, "--seed", seed)[1]["SLO"][0]
+            slo = bound + unhindered(url, wanted)
+            words = ("--slo", f"{slo}s", "--duration", f"{given.seconds}s", "--sample", 1, "--seed", seed)
+            return load(url, "--scenario", "slo", *words)[1]["SLO"][0]
 
     seeds = range(given.seed, given.seed + given.runs)
     with ThreadPoolExecutor(given.at_once) as pool:
