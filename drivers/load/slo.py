@@ -189,8 +189,8 @@ def line(limit: Limit, goal: Goal) -> dict[str, Any]:
         "interval": None if limit.interval is None else [round(end, 4) for end in limit.interval],
         "ended": limit.ended,
         "probes": [
-            {"rate": round(one.rate, 4), "requests": one.count, "late": one.late, "p99_ms": one.p99, "failed": round(one.failed, 6),
-             "keeps": one.keeps(goal), "sure": one.is_sure(goal)}
+            {"rate": round(one.rate, 4), "requests": one.count, "late": one.late, "p99_ms": one.p99,
+             "failed": round(one.failed, 6), "keeps": one.keeps(goal), "sure": one.is_sure(goal)}
             for one in limit.probes
         ],
     }  # fmt: skip
