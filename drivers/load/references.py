@@ -137,4 +137,7 @@ def reference_of(arguments: LoadArguments) -> Reference | None:
     if arguments.reference is None:
         return None
     kind = CaptureReference if (Path(arguments.reference) / FILE).is_file() else ModelReference
-    return kind(arguments.reference, arguments.role, arguments.dimensions)
+    try:
+        return kind(arguments.reference, arguments.role, arguments.dimensions)
+    except UsageError as error:
+        raise UsageError(f"--reference: {error}") from None
