@@ -116,6 +116,8 @@ class CaptureReference(Reference):
         self.dtype = str(self._reader.manifest.fingerprint.get("dtype"))
         self._artifact = self._reader.find(f"{PROBE}/{role}")
         self._places = {digest: place for place, digest in enumerate(self._reader.texts(role))}
+        if not self._places:
+            raise UsageError(f"{folder}: does not name the texts that it has as {role}; capture again")
 
     def expect(self, texts: Sequence[str]) -> None:
         """Raise UsageError where the capture lacks one of these texts."""
