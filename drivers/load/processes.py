@@ -95,5 +95,7 @@ def work(plan: Plan, sender: "Connection[object, object]", parent: int, start: A
 
     try:
         sender.send(send(plan, ready))
+    except KeyboardInterrupt:  # before it began
+        sender.send(Records())
     except Exception as error:
         sender.send(f"{type(error).__name__}: {error}")

@@ -116,6 +116,8 @@ class CaptureReference(Reference):
         self.dtype = str(self._reader.manifest.fingerprint.get("dtype"))
         self._artifact = self._reader.find(f"{PROBE}/{role}")
         self._places = {digest: place for place, digest in enumerate(self._reader.texts(role))}
+        if not self._places:
+            raise UsageError(f"{folder}: does not name the texts that it has as {role}; capture again")
 
     def expect(self, texts: Sequence[str]) -> None:
         """Raise UsageError where the capture lacks one of these texts."""
@@ -137,4 +139,7 @@ def reference_of(arguments: LoadArguments) -> Reference | None:
     if arguments.reference is None:
         return None
     kind = CaptureReference if (Path(arguments.reference) / FILE).is_file() else ModelReference
-    return kind(arguments.reference, arguments.role, arguments.dimensions)
+    try:
+        return kind(arguments.reference, arguments.role, arguments.dimensions)
+    except UsageError as error:
+        raise UsageError(f"--reference: {error}") from None

@@ -1,11 +1,14 @@
 """The largest rate that a service keeps an SLO at: bisection, and then probes on both sides of where it ends."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from fmbench.resampling import Z
+from fmbench.resampling import Z, effective_count, sides
+
+if TYPE_CHECKING:
+    import numpy as np
 
 FIRST = 0.6  # of what clients got that wait for their answers
 GROW, SHRINK = 1.3, 0.6
@@ -13,6 +16,8 @@ FEWEST, MOST = 8, 16  # probes
 NEAR = 0.15  # a share of the rate, within which p99 grows as exp(rate)
 KNOWN = 0.04  # half of the interval, as a share of the rate, that ends the search
 STEPS = (1.04, 0.96, 1.08, 0.92)  # around the estimate, in turn
+LATE = 0.01  # of the requests, where p99 is the SLO
+STEPS_OF_FIT, FARTHEST = 20, 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,16 +35,34 @@ class Goal:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """One open run: its rate a second, p99 in milliseconds with its interval, and the share that failed.
+    """One open run: its rate a second, how many requests it had, and how many of these were `late` or failed.
 
-    `p99` is None where it falls among requests that failed; `high` where the interval has no end.
+    These come together: their number varies `dispersion` times as much as independent ones would. And its p99 in
+    milliseconds with the interval, and the share that failed. `p99` is None where it falls among requests that failed;
+    `high` where the interval has no end.
     """
 
     rate: float
+    count: int
+    late: int
+    dispersion: float
     p99: float | None
     low: float | None
     high: float | None
     failed: float
+
+    @classmethod
+    def of(cls, rate: float, latencies: "np.ndarray", said: Mapping[str, Any], goal: Goal) -> "Probe":
+        """Return what the latencies of a run say, in milliseconds, and its LOAD line."""
+        import numpy as np
+
+        count, lost = said["requests"] + said["unsent"], said["failed"] + said["unsent"]
+        late = int(np.count_nonzero(latencies > goal.slo)) + said["unsent"]
+        dispersion = len(latencies) / effective_count(sides(latencies, goal.slo)) if len(latencies) else 1.0
+        low, high = said["intervals"].get("p99") or (None, None)
+        return cls(
+            rate, count, late, max(1.0, dispersion), said["latency_ms"].get("p99"), low, high, lost / max(1, count)
+        )
 
     def keeps(self, goal: Goal) -> bool:
         """Whether it kept the goal, by its own p99."""
@@ -111,38 +134,49 @@ def answer(probes: Sequence[Probe], goal: Goal) -> Limit:
 def crossing(probes: Sequence[Probe], goal: Goal) -> tuple[float, float] | None:
     """Return the rate at which p99 is the SLO, and half of its 95% interval; None where too little is known nearby.
 
-    The logarithm of p99 over the rate is a line nearby; where it meets the SLO is known as well as the line is
-    (inverse regression: Draper and Smith, 1998, section 3.2), and no better than the probes say of themselves.
+    There one request in a hundred is late. The logarithm of the share of late ones over the rate is a line nearby,
+    which is fitted to their counts (Poisson regression, with the dispersion that they show: McCullagh and Nelder, 1989,
+    section 6.2). A percentile of a short run is too low more often than not; a share is right on average.
     """
     import numpy as np
 
     kept, lost = bounds(probes, goal)
     centre = ((kept or 0.0) + (lost or 0.0)) / 2
-    near = [
-        one
-        for one in probes
-        if one.p99 is not None and abs(one.rate - centre) <= NEAR * centre and one.rate < goal.capacity
-    ]
-    if len({one.rate for one in near}) < 3:
+    near = [one for one in probes if abs(one.rate - centre) <= NEAR * centre and one.rate < goal.capacity]
+    if len({one.rate for one in near}) < 3 or not any(one.late for one in near):
         return None
-    rates, values = np.array([one.rate for one in near]), np.log([one.p99 or 0.0 for one in near])
-    slope, level = np.polyfit(rates, values, 1)
-    middle = float((math.log(goal.slo) - level) / slope) if slope > 0 else math.inf
+    if any(one.failed > goal.errors for one in near):  # it is failures, and no latency, that end what is kept
+        return None
+    rates, counts, late = np.array([(one.rate, one.count, one.late) for one in near], dtype=float).T
+    level, slope, expected, known = line_of(rates - rates.mean(), counts, late)
+    middle = float(rates.mean() + (math.log(LATE) - level) / slope) if slope > 0 else math.inf
     if not min(rates) * (1 - NEAR) <= middle <= min(max(rates) * (1 + NEAR), goal.capacity):
         return None
     free = len(near) - 2
-    spread = max(float(np.sum((values - level - slope * rates) ** 2)) / free, sum(map(doubt, near)) / len(near))
-    far = (middle - rates.mean()) ** 2 / float(np.sum((rates - rates.mean()) ** 2))
+    spread = max(
+        float(np.sum((late - expected) ** 2 / expected)) / free, sum(one.dispersion for one in near) / len(near)
+    )
+    far = np.array([1.0, middle - rates.mean()])
     student = Z + (Z**3 + Z) / (4 * free) + (5 * Z**5 + 16 * Z**3 + 3 * Z) / (96 * free**2)
-    return middle, student * math.sqrt(spread * (1 / len(near) + far)) / float(slope)
+    return middle, student * math.sqrt(spread * float(far @ known @ far)) / slope
 
 
-def doubt(probe: Probe) -> float:
-    """Return the variance of the logarithm of a probe's p99, as its own interval says it; 0 where it says nothing."""
-    if probe.p99 is None or probe.low is None:
-        return 0.0
-    halves = [math.log(probe.p99 / probe.low), math.log((probe.high or probe.p99) / probe.p99)]
-    return (max(halves) / Z) ** 2
+def line_of(
+    rates: "np.ndarray", counts: "np.ndarray", late: "np.ndarray"
+) -> "tuple[float, float, np.ndarray, np.ndarray]":
+    """Return level and slope of the logarithm of the share of late requests, the counts that these expect, and how well
+    both are known: their covariance, but for the dispersion.
+    """
+    import numpy as np
+
+    design = np.stack([np.ones_like(rates), rates], axis=1)
+    share = np.log((late + 0.5) / counts)
+    for _ in range(STEPS_OF_FIT):
+        expected = counts * np.exp(np.clip(share, -FARTHEST, 0))
+        known = np.linalg.pinv(design.T @ (expected[:, None] * design))
+        found = known @ design.T @ (expected * share + late - expected)
+        share = design @ found
+    return float(found[0]), float(found[1]), counts * np.exp(np.clip(share, -FARTHEST, 0)), known
 
 
 def line(limit: Limit, goal: Goal) -> dict[str, Any]:
@@ -155,8 +189,8 @@ def line(limit: Limit, goal: Goal) -> dict[str, Any]:
         "interval": None if limit.interval is None else [round(end, 4) for end in limit.interval],
         "ended": limit.ended,
         "probes": [
-            {"rate": round(one.rate, 4), "p99_ms": one.p99, "failed": round(one.failed, 6),
-             "keeps": one.keeps(goal), "sure": one.is_sure(goal)}
+            {"rate": round(one.rate, 4), "requests": one.count, "late": one.late, "p99_ms": one.p99,
+             "failed": round(one.failed, 6), "keeps": one.keeps(goal), "sure": one.is_sure(goal)}
             for one in limit.probes
         ],
     }  # fmt: skip

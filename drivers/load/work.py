@@ -11,7 +11,7 @@ from . import processes, slo
 from .answers import Answers, decode
 from .arguments import LoadArguments
 from .endpoint import Endpoint
-from .figures import request_lines, summary
+from .figures import Table, request_lines, summary
 from .metrics import Counted, counted, joules, means
 from .payload import Payload
 from .records import Records
@@ -20,7 +20,7 @@ from .schedule import OFFLINE, Setting, plan_of, settings, warm_up
 from .slo import Goal, Probe
 from .vectors import verdict
 
-PROBE_REQUESTS = 500  # of a probe at least: a p99 of fewer is of its last few
+PROBE_REQUESTS = 3000  # of a probe at least: of fewer too few are late to tell one rate from another
 
 
 @dataclass
@@ -44,12 +44,12 @@ class Work:
             for inputs in self.arguments.inputs_per_request:
                 self.find_limit(inputs)
         for setting in settings(self.arguments):
-            if self.one(setting)["ended"] == "gone":
+            if self.one(setting)[0]["ended"] == "gone":
                 break
         self.judge()
 
-    def one(self, setting: Setting, cold: bool = True) -> dict[str, Any]:
-        """Warm up where it is cold, send, print every request and what they say; return that. Raises what ended it."""
+    def one(self, setting: Setting, cold: bool = True) -> tuple[dict[str, Any], Records]:
+        """Warm up where it is cold, send, print every request and what they say; return both. Raises what ended it."""
         arguments, payload = self.arguments, self.payloads[setting.inputs]
         warm = self.warm(setting, payload) if cold else None
         plan = plan_of(arguments, setting, self.endpoint.url, payload)
@@ -65,7 +65,7 @@ class Work:
         said = self.tell(setting, records, {**found, "warmup": warm}, interrupted=interruption is not None)
         if interruption is not None:
             raise interruption
-        return said
+        return said, records
 
     def warm(self, setting: Setting, payload: Payload) -> dict[str, Any] | None:
         """Send for a while what is in no figure; return how much that was."""
@@ -113,17 +113,15 @@ class Work:
         """Find the largest rate that keeps the SLO, and say it."""
         arguments = self.arguments
         seconds = min(arguments.seconds, 5.0)
-        capacity = self.one(Setting("offline", inputs, concurrency=OFFLINE, seconds=seconds))
+        capacity, _ = self.one(Setting("offline", inputs, concurrency=OFFLINE, seconds=seconds))
         if capacity["ended"] == "gone" or not capacity["answered"]:
             return
 
         def probe(rate: float) -> Probe:
             seconds = max(arguments.seconds, PROBE_REQUESTS / rate)
             setting = Setting("open", inputs, rate=rate, arrivals=arguments.arrivals, seconds=seconds)
-            said = self.one(setting, cold=False)
-            low, high = said["intervals"].get("p99") or (None, None)
-            lost = said["failed"] + said["unsent"]
-            return Probe(rate, said["latency_ms"].get("p99"), low, high, lost / max(1, said["requests"]))
+            said, records = self.one(setting, cold=False)
+            return Probe.of(rate, Table(records).latencies, said, goal)
 
         goal = Goal((arguments.slo or 0.0) * 1e3, arguments.errors, capacity["requests_per_second"])
         limit = slo.search(probe, goal)

@@ -160,6 +160,7 @@ class Load(Workload):
         """Yield a row a run, and one a limit."""
         lines = run.lines_of(self.name)
         answers = {line.data["run"]: line.data for line in lines if line.kind == "VEC"}
+        late: dict[int, str] = {}  # by texts a request: what is wrong with a probe is wrong with the limit
         for line in lines:
             said = line.data
             row = self.row(run, metadata_id)
@@ -167,13 +168,16 @@ class Load(Workload):
             if line.kind == "LOAD":
                 requests = [one for one in lines if one.kind == "REQ" and one.data["run"] == said["run"]]
                 doubt = run.doubt or doubt_of(said, requests, answers.get(said["run"]))
+                if doubt and doubt.startswith("late"):
+                    late.setdefault(said["inputs_per_request"], doubt)
                 yield Result(
                     {**row, **run_row(said, answers.get(said["run"]), row), "doubt": doubt},
                     source,
                     [1000 * value for value in every(requests) if value < NEVER],
                 )
             elif line.kind == "SLO":
-                yield Result({**row, **limit_row(said)}, source)
+                doubt = run.doubt or late.get(said["inputs_per_request"])
+                yield Result({**row, **limit_row(said), "doubt": doubt}, source)
 
     def label(self, row: Row) -> str:
         """Return the scenario."""

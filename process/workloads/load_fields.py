@@ -99,6 +99,8 @@ ANSWERS = {
 VECTORS = Schema({"run": RUN, **ANSWERS})
 PROBE = Schema({
     "rate": schema.number("Requests a second.", needed=True),
+    "requests": schema.count("Requests that were due."),
+    "late": schema.count("Those that took longer than the SLO, or failed."),
     "p99_ms": schema.number("Its p99.", "milliseconds"),
     "failed": schema.number("Share of requests that failed."),
     "keeps": schema.truth("Whether it was within the SLO."),

@@ -42,6 +42,7 @@ def test_a_limit_is_a_row_of_its_own(process):
     tried = len(row["load"]["limit"]["probes"])
     assert [probe["load"]["scenario"] for probe in probes] == ["offline"] + ["open"] * tried
     assert (row["load"]["scenario"], row["variant"], row["itl"]) == ("slo", "p99 within 100 ms", None)
+    assert row["doubt"] == probes[1]["doubt"] and row["doubt"].startswith("late: the client itself")
     limit = row["load"]["limit"]
     assert limit["interval"][0] <= limit["rate"] <= limit["interval"][1] and limit["rate"] == row["thp"]
 

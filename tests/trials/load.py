@@ -98,15 +98,15 @@ def queue(given: argparse.Namespace) -> bool:
 
     The mean of n arrivals is within 5% of it, 95 times in 100, from 11,000 arrivals on at a utilisation of 0.5, 43,000
     at 0.7 and 390,000 at 0.9. Of fewer it differs by chance: these are, of many that could be drawn, those whose own
-    mean is nearest to the formula. What a request takes in an empty queue is no waiting.
+    mean is nearest to the formula. What a request takes that never waits, as many a second at constant distances, is no
+    waiting.
     """
     right = True
     with null_server("--service_time", f"{given.service}s", "--max_queue", "100000") as url:
-        _, found = load(url, "--scenario", "single", "--duration", "4s")
-        empty = float(np.mean(every(found, "latency_us"))) / 1e6
         for busy in given.busy:
             rate, formula = busy / given.service, busy / (2 * (1 - busy)) * given.service
             seed = min(range(SEEDS), key=lambda seed: abs(own_wait(arrivals(seed, rate, given), given) / formula - 1))
+            empty = unhindered(url, rate)
             words = ("--rate", rate, "--duration", f"{given.seconds}s", "--sample", 1, "--seed", seed)
             _, found = load(url, "--scenario", "open", *words)
             due = every(found, "due_us") / 1e6
@@ -116,6 +116,12 @@ def queue(given: argparse.Namespace) -> bool:
                 f"({waited / sample - 1:+.1%})")  # fmt: skip
             right = right and abs(waited / formula - 1) <= 0.05
     return right
+
+
+def unhindered(url: str, rate: float) -> float:
+    """Return the mean seconds of requests that never wait for each other, so many a second."""
+    _, found = load(url, "--scenario", "open", "--rate", rate, "--arrivals", "constant", "--duration", "10s")
+    return float(every(found, "latency_us").mean()) / 1e6
 
 
 def arrivals(seed: int, rate: float, given: argparse.Namespace) -> "np.ndarray":
@@ -144,20 +150,12 @@ def limit(given: argparse.Namespace) -> bool:
     """Search the rate at which p99 is that of a utilisation of 0.6, several at once: each has a server of its own."""
     wanted = 0.6 / given.service
     bound = float(np.quantile(waits(np.random.default_rng(1).exponential(1 / wanted, 1_000_000).cumsum(), given), 0.99))
-    words = (
-        "--scenario",
-        "slo",
-        "--slo",
-        f"{bound + given.service}s",
-        "--duration",
-        f"{given.seconds}s",
-        "--sample",
-        1,
-    )
 
     def search(seed: int) -> dict[str, Any]:
         with null_server("--service_time", f"{given.service}s", "--max_queue", "100000") as url:
-            return load(url, *words, "--seed", seed)[1]["SLO"][0]
+            slo = bound + unhindered(url, wanted)
+            words = ("--slo", f"{slo}s", "--duration", f"{given.seconds}s", "--sample", 1, "--seed", seed)
+            return load(url, "--scenario", "slo", *words)[1]["SLO"][0]
 
     seeds = range(given.seed, given.seed + given.runs)
     with ThreadPoolExecutor(given.at_once) as pool:

@@ -260,7 +260,7 @@ def test_another_service_is_one_line(load, handler, says):
         (("--url", "http://x", "--tokens", "8", "--rate", "5"), "--rate goes with --scenario open"),
         (("--url", "http://x", "--tokens", "8", "--scenario", "slo"), "needs --slo"),
         (("--url", "http://x", "--texts", "/nowhere"), "/nowhere: no such file"),
-        (("--url", "http://x", "--tokens", "8", "--reference", "/nowhere"), "/nowhere"),
+        (("--url", "http://x", "--tokens", "8", "--reference", "/nowhere"), "--reference: no model folder at /nowhere"),
         (("--serve", "--platform nope", "--tokens", "8"), "did not come up"),
     ],
 )

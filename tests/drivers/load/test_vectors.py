@@ -1,5 +1,8 @@
 """Whether wrong vectors are found, and named; the service is the real model, or a fake that spoils it."""
 
+import json
+import shutil
+
 import numpy as np
 import pytest
 
@@ -8,6 +11,7 @@ from fmbench.drivers.load.answers import Answers
 from fmbench.drivers.load.payload import Payload
 from fmbench.drivers.load.references import CaptureReference, ModelReference
 from fmbench.drivers.load.vectors import verdict
+from fmbench.errors import UsageError
 from tests.tiny_model import WORDS, write_model
 
 from .conftest import serving
@@ -147,3 +151,15 @@ def test_a_capture_of_other_texts_ends_before_anything_is_sent(load, null, captu
     (tmp_path / "texts.txt").write_text("".join(f"{text}\n" for text in TEXTS))
     code, found, err = load("--url", null, *words)
     assert (code, found["VEC"][0]["faults"]) == (1, {"wrong dimension": 9}), err  # the null server is no such model
+
+
+def test_a_capture_that_does_not_name_its_texts_is_refused(captured, tmp_path):
+    shutil.copytree(captured, tmp_path / "old")
+    manifest = json.loads((captured / "manifest.json").read_text())
+    (tmp_path / "old" / "manifest.json").write_text(json.dumps({**manifest, "named": None}))
+    with pytest.raises(UsageError, match="old: does not name the texts that it has as passage; capture again"):
+        CaptureReference(str(tmp_path / "old"), "passage", None)
+    (tmp_path / "old" / "manifest.json").write_text(json.dumps(manifest))
+    (tmp_path / "old" / "texts.tsv").write_text("passage\tsomething else\n")
+    with pytest.raises(UsageError, match=r"texts\.tsv: is damaged"):
+        CaptureReference(str(tmp_path / "old"), "passage", None)
