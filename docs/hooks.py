@@ -16,6 +16,10 @@ LINK = re.compile(r"(?<=\]\()(?![a-z]+:|#)([^)#\s]+)")
 HEAD = re.compile(r"<th[^>]*>(.*?)</th>", re.DOTALL)
 TABLE = re.compile(r"<table>.*?</table>", re.DOTALL)
 DASHBOARD = """\
+---
+hide: [navigation, toc]
+---
+
 # Dashboard of the results
 
 [In a window of its own](page.html). It is what `process --path results --dashboard FILE` writes.

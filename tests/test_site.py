@@ -68,3 +68,16 @@ def test_nobody_scrolls_sideways(site, width):
         for path in sorted(set(site.rglob("*.html")) - {site / "404.html", site / "results" / "page.html"}):
             page.get(f"file://{path}")
             assert page.execute_script(SCROLLING) == [], path.name
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(bool(why_not()), reason=str(why_not()))
+def test_the_search_finds_without_a_network(site):
+    from selenium.webdriver.support.wait import WebDriverWait
+
+    with browser() as page:
+        page.get(f"file://{site}/index.html?q=non-inferiority")
+        found = WebDriverWait(page, 30).until(
+            lambda page: page.find_elements("css selector", ".md-search-result__item a")
+        )
+        assert any("explanation/fidelity.html" in one.get_attribute("href") for one in found)
