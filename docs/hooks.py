@@ -1,4 +1,4 @@
-"""What `make docs` adds to docs/: published results with their dashboard, and links into the rest of the repository."""
+"""What `make docs` adds to docs/: published results with their dashboard, and what links lead to in the repository."""
 
 import contextlib
 import os
@@ -43,16 +43,18 @@ def on_files(files, config):
 
 
 def on_page_markdown(text, page, config, files):
-    """Let links lead where their targets are on the site, or else in the repository."""
+    """Let links lead where their targets are on the site; what they lead to in the rest of the repository comes along."""
     own = page.file.src_uri
     source = ROOT / own if own in PAGES else DOCS / own
 
     def target(found):
         path = Path(os.path.normpath(source.parent / found[1]))
         place = path.relative_to(DOCS if path.is_relative_to(DOCS) else ROOT)
-        if files.get_file_from_path(str(place)) is not None:
-            return os.path.relpath(place, Path(own).parent)
-        return f"{config.repo_url}/blob/main/{path.relative_to(ROOT)}" if path.exists() else found[1]
+        if files.get_file_from_path(str(place)) is None:
+            if not path.is_file():
+                return found[1]
+            files.append(File.generated(config, str(place), abs_src_path=str(path)))
+        return os.path.relpath(place, Path(own).parent)
 
     return LINK.sub(target, text).replace("<details>", '<details markdown="1">')
 

@@ -10,7 +10,6 @@ from .browser import browser, why_not
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-REPOSITORY = re.search(r"^repo_url: (.*)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE)[1]
 LINKS = re.findall(r"""(?:\]\(|src=")([^)\s"]+)""", README)
 
 # What is wider than its place, the page itself or something on it that has a bar for that.
@@ -27,12 +26,8 @@ def test_the_readme_is_short():
 
 
 @pytest.mark.parametrize("link", LINKS)
-def test_the_readme_leads_somewhere_from_the_package_index_too(link):
-    owner = REPOSITORY.removeprefix("https://github.com/")
-    place = re.fullmatch(
-        rf"https://(?:github\.com/{owner}/blob|raw\.githubusercontent\.com/{owner})/main/([^#]+)", link
-    )
-    assert place and (ROOT / place[1]).is_file()
+def test_the_readme_leads_somewhere(link):
+    assert (ROOT / link.partition("#")[0]).is_file()
 
 
 @pytest.fixture(scope="module")
