@@ -1,6 +1,7 @@
 """What `make docs` adds to docs/: published results with their dashboard, and what links lead to in the repository."""
 
 import contextlib
+import io
 import os
 import re
 from pathlib import Path
@@ -34,7 +35,7 @@ def on_files(files, config):
         files.append(File.generated(config, place, abs_src_path=str(ROOT / place)))
     page = Path(config.site_dir).parent / "dashboard.html"
     page.parent.mkdir(exist_ok=True)
-    with contextlib.chdir(ROOT):
+    with contextlib.chdir(ROOT), contextlib.redirect_stdout(io.StringIO()):
         if process(["--path", "results", "--dashboard", str(page)]) != 0:
             raise SystemExit("the dashboard of results/ could not be made")
     files.append(File.generated(config, "results/page.html", abs_src_path=str(page)))
@@ -43,7 +44,7 @@ def on_files(files, config):
 
 
 def on_page_markdown(text, page, config, files):
-    """Let links lead where their targets are on the site; what they lead to in the rest of the repository comes along."""
+    """Let links lead where their targets are on the site; what they lead to in the repository comes along."""
     own = page.file.src_uri
     source = ROOT / own if own in PAGES else DOCS / own
 
