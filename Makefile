@@ -35,12 +35,11 @@ $(VENV)/.docs: $(VENV)/.run
 run: $(VENV)/.run ## set up, measure a random-weight granite on the CPU, and say what that means
 	@mkdir -p build; \
 	$(BIN)/driver --platform cpu --model_class $(CLASS) --model_name $(MODEL) --weights random \
-	    --input_sizes 128,512 --batch_sizes 1 --reps $(REPS) --torch.call:set_grad_enabled@ False > build/run.log; \
+	    --input_sizes 128,512 --batch_sizes 1 --reps $(REPS) --torch.call:set_grad_enabled@ False 2>&1 > build/run.log; \
 	status=$$?; $(BIN)/process --path build/run.log --out build/run.json; \
-	$(BIN)/fmbench show build/run.log; echo; \
 	awk '$$2 == "RES" {said = said (said ? ", and " : "") $$9 " ms for a text of " $$7 " tokens"} END {if (said) \
-	    print "This CPU takes " said "; a figure is to be believed where its trust is stable."}' build/run.log; \
-	echo "JSON: build/run.json (process --path build/run.log prints it); the log with every repetition: build/run.log"; \
+	    print "$(MODEL) takes " said " on this CPU; a figure is to be believed where its trust is stable."}' build/run.log; \
+	echo "The log: build/run.log (fmbench show build/run.log); as JSON: build/run.json (process --path build/run.log)"; \
 	exit $$status
 
 test: $(VENV)/.test ## run the tests

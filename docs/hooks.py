@@ -1,6 +1,7 @@
-"""What `make docs` adds to docs/: published results with their dashboard, and links into the rest of the repository."""
+"""What `make docs` adds to docs/: published results with their dashboard, and what links lead to in the repository."""
 
 import contextlib
+import io
 import os
 import re
 from pathlib import Path
@@ -16,6 +17,10 @@ LINK = re.compile(r"(?<=\]\()(?![a-z]+:|#)([^)#\s]+)")
 HEAD = re.compile(r"<th[^>]*>(.*?)</th>", re.DOTALL)
 TABLE = re.compile(r"<table>.*?</table>", re.DOTALL)
 DASHBOARD = """\
+---
+hide: [navigation, toc]
+---
+
 # Dashboard of the results
 
 [In a window of its own](page.html). It is what `process --path results --dashboard FILE` writes.
@@ -30,7 +35,7 @@ def on_files(files, config):
         files.append(File.generated(config, place, abs_src_path=str(ROOT / place)))
     page = Path(config.site_dir).parent / "dashboard.html"
     page.parent.mkdir(exist_ok=True)
-    with contextlib.chdir(ROOT):
+    with contextlib.chdir(ROOT), contextlib.redirect_stdout(io.StringIO()):
         if process(["--path", "results", "--dashboard", str(page)]) != 0:
             raise SystemExit("the dashboard of results/ could not be made")
     files.append(File.generated(config, "results/page.html", abs_src_path=str(page)))
@@ -39,16 +44,18 @@ def on_files(files, config):
 
 
 def on_page_markdown(text, page, config, files):
-    """Let links lead where their targets are on the site, or else in the repository."""
+    """Let links lead where their targets are on the site; what they lead to in the repository comes along."""
     own = page.file.src_uri
     source = ROOT / own if own in PAGES else DOCS / own
 
     def target(found):
         path = Path(os.path.normpath(source.parent / found[1]))
         place = path.relative_to(DOCS if path.is_relative_to(DOCS) else ROOT)
-        if files.get_file_from_path(str(place)) is not None:
-            return os.path.relpath(place, Path(own).parent)
-        return f"{config.repo_url}/blob/main/{path.relative_to(ROOT)}" if path.exists() else found[1]
+        if files.get_file_from_path(str(place)) is None:
+            if not path.is_file():
+                return found[1]
+            files.append(File.generated(config, str(place), abs_src_path=str(path)))
+        return os.path.relpath(place, Path(own).parent)
 
     return LINK.sub(target, text).replace("<details>", '<details markdown="1">')
 

@@ -100,7 +100,7 @@ def commands() -> Iterator[Callable[[Sequence[str]], int]]:
 
 def command(parser: Parser) -> str:
     """Return a command's section: what it does, and its arguments by group."""
-    said = [f"## {parser.prog}", harmless(parser.description or "")]
+    said = [f"## {parser.prog}", escaped(parser.description or "")]
     if SUBOPTIONS in (parser.epilog or ""):
         said.append("It takes [sub-options](suboptions.md) too.")
     for group in parser._action_groups:

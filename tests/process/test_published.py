@@ -101,7 +101,8 @@ def test_throughput_is_batch_over_latency(published):
 
 def test_the_machine_is_described(published):
     text = (published[0] / "README.md").read_text()
-    assert "## vm-1a2b\n\nExample CPU 9000, 4 CPUs, 8 GiB. 2 runs, 13 shapes: 6 in doubt, 1 failed.\n" in text
+    assert "## vm-1a2b\n\nExample CPU 9000, 4 CPUs, 8 GiB. 2 runs, 13 shapes: 6 in doubt, 1 failed. The logs: " in text
+    assert " [^vm1a2b-1] [^vm1a2b-2]\n" in text
     assert "[eager](vm-1a2b/eager/driver.log.gz)" in text
     links = [line.rpartition("(")[2].removesuffix(")") for line in text.splitlines() if line.startswith("![")]
     assert len(links) == 2 and all((published[0] / link).is_file() for link in links)
