@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fmbench import secrets
+from fmbench import secrets, torch_settings
 
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 SCRIPTS = Path(sys.executable).parent
@@ -112,3 +112,16 @@ def script() -> Run:
         )
 
     return run
+
+
+@pytest.fixture(scope="session")
+def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder with driver, process and fmbench that need no time to start (tests/forks.py)."""
+    folder = tmp_path_factory.mktemp("forks")
+    command = [sys.executable, "-m", "tests.forks", str(folder)]
+    streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    variables = {**os.environ, "HF_HUB_OFFLINE": "1", "GOMP_SPINCOUNT": torch_settings.SPINS}
+    with subprocess.Popen(command, cwd=Path(__file__).parents[1], env=variables, **streams) as server:
+        assert server.stdout is not None and server.stdout.readline() == "ready\n"
+        yield folder
+        server.communicate()

@@ -1,9 +1,11 @@
 """The retrieval driver on several ranks: the same files as on one. Real processes over gloo on this machine."""
 
+import functools
 import os
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -21,10 +23,15 @@ def free_port() -> int:
         return found.getsockname()[1]
 
 
-def run(world: int, *words: object) -> list[subprocess.CompletedProcess]:
+@pytest.fixture
+def run(forks):
+    return functools.partial(run_ranks, forks / "fmbench")
+
+
+def run_ranks(program: Path, world: int, *words: object) -> list[subprocess.CompletedProcess]:
     """Run a task on so many ranks, and return how each ended."""
     port = str(free_port())
-    command = [sys.executable, "-m", "fmbench", "retrieve", *map(str, words), "--platform", "cpu", "--threads", "1"]
+    command = [program, "retrieve", *map(str, words), "--platform", "cpu", "--threads", "1"]
     started = []
     for rank in range(world):
         job = {"RANK": str(rank), "WORLD_SIZE": str(world), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
@@ -49,7 +56,7 @@ def data(tmp_path_factory):
 
 
 @pytest.mark.parametrize(("model", "world"), [("model", 2), ("model", 3), ("model", 5), ("late", 3)])
-def test_every_number_of_ranks_gives_the_same_files(data, model, world):
+def test_every_number_of_ranks_gives_the_same_files(data, run, model, world):
     def files(count: int) -> dict[str, bytes]:
         out = data / f"{model}{count}"
         if not out.exists():
@@ -108,7 +115,7 @@ def test_processes_that_cannot_be(data, monkeypatch, words, launched, said):
 
 
 @pytest.mark.parametrize("wrong", ["dataset", "gold"])
-def test_an_input_error_is_said_by_the_first_rank(data, wrong):
+def test_an_input_error_is_said_by_the_first_rank(data, run, wrong):
     (data / "gold").write_text("a\n")
     named = data / ("nowhere" if wrong == "dataset" else "wings")
     more = ("--k", 1, "--gold_data_path", data / "gold") if wrong == "gold" else ()
@@ -118,7 +125,7 @@ def test_an_input_error_is_said_by_the_first_rank(data, wrong):
     assert "fmbench retrieve: error" not in ended[1].stderr
 
 
-def test_mining_with_margins_on_ranks(data):
+def test_mining_with_margins_on_ranks(data, run):
     common = ("--model_name", data / "model", "--dataset", data / "wings", "--search_topk", 5)
     rules = ("--relative_margin", "0.01", "--merge_mined_qrels")
     found = []
