@@ -66,12 +66,9 @@ def test_what_may_differ_is_no_part_of_what_is_matched(store, capsys):
 def test_what_a_side_has_in_several_ways_is_not_made_one(store, capsys):
     base, new = store("base", *grid(1.0)), store("new", *grid(2.0))
     capsys.readouterr()
-    for across in ("all", "dtype"):
-        assert main([base, new, "--across", across]) == 2
-        err = capsys.readouterr().err
-        assert (
-            f"base: holds several results of one shape (dtype float32 and bfloat16), and with --across {across}" in err
-        )
+    assert main([base, new, "--across", "all"]) == 2
+    err = capsys.readouterr().err
+    assert "base: holds several results of one shape (dtype " in err and "with --across all any of them" in err
 
 
 def run(ratio, torch="2.12", fail=()):

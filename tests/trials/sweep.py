@@ -62,7 +62,7 @@ def said(store: Path) -> list[dict]:
 
 def entries(store: Path) -> list[Path]:
     """Return what a store says of each of its entries."""
-    return [*store.glob("*/*/environment.json")]
+    return [*store.glob("[!.]*/*/environment.json")]  # what is unfinished may be gone by then
 
 
 def kill(command: list[str], store: Path, cells: int, later: float) -> str:

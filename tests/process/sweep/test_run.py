@@ -91,7 +91,7 @@ def test_another_fingerprint_is_another_run(fake, sweep):
     facts = json.loads(entry.read_text())
     facts["environments"][0]["packages"] = {"torch": "1.0"}
     entry.write_bytes(encode(facts))
-    assert "cpu 1  0." in (out := sweep([1], "--dry-run")[0]) and "to run again: differs in packages\n" in out
+    assert "to run again: differs in packages." in sweep([1], "--dry-run")[0]
     _, err = sweep([1])
     assert "1 cell to run again: the fingerprint under which results has them differs in packages" in err
     assert len(kept()[1]) == 2
