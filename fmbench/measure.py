@@ -239,7 +239,7 @@ class TokenGenerator:
         import numpy as np
 
         sequence = np.random.SeedSequence([self._seed, input_size, batch_size])
-        self._random.manual_seed(int(sequence.generate_state(1, np.uint64)[0] >> 1))
+        self._random.manual_seed(int(sequence.generate_state(1, np.uint64)[0]) >> 1)
         self._shape = (batch_size, input_size)
 
     def batch(self) -> "Batch":

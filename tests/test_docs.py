@@ -107,11 +107,11 @@ def expected_exit(command):
     return 0 if all(usable(name) for name in PLATFORM.findall(command)) else 3
 
 
-def run_document(text, folder, extra_path=""):
+def run_document(text, folder, programs=Path(sys.executable).parent, extra_path=""):
     """Run a document's commands; return how many there were. Raises AssertionError that names the command."""
     environment = {name: value for name, value in os.environ.items() if name not in ("FMBENCH_DEBUG", "PYTHONPATH")}
     environment |= {
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
         "HF_HUB_OFFLINE": "1",  # no command may need a download
         "PYTHONPATH": extra_path,
     }
@@ -211,11 +211,11 @@ PREPARED = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
-def test_every_command_does_what_its_document_says(document, tmp_path, example_path):
+def test_every_command_does_what_its_document_says(document, tmp_path, example_path, forks):
     text = document.read_text(encoding="utf-8")
     PREPARED.get(name_of(document), lambda folder: None)(tmp_path)
     needed = dict.fromkeys(re.findall(r"pip install \./examples/([\w-]+)", text))
-    run_document(text, tmp_path, os.pathsep.join(map(example_path, needed)))
+    run_document(text, tmp_path, forks, os.pathsep.join(map(example_path, needed)))
 
 
 def test_there_are_commands_to_run():
