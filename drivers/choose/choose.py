@@ -69,7 +69,8 @@ def choose(arguments: ChooseArguments, stdout: TextIO | None = None) -> int:
     """
     subject = texts.read(arguments)
     planned, absent = candidates.plan(arguments, subject.calibration)
-    check_dimensions(arguments.compress, planned[0].plan().dimension)
+    if arguments.compress:
+        check_dimensions(arguments.compress, planned[0].plan().dimension)
     keep, cache = keep_of(arguments, subject), arguments.encoding_cache_dir or cached.root() / VECTORS
     progress = Progress()
     spin_briefly()

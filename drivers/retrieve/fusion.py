@@ -44,6 +44,8 @@ def fusion(argv: Sequence[str]) -> int:
     arguments = build_parser().parse_known(argv)
     if len(arguments.runs) < 2:
         raise UsageError("--runs: name two runs at least, as in --runs dense.trec,sparse.trec")
+    if len(set(arguments.runs)) < len(arguments.runs):
+        raise UsageError("--runs: one file is named twice; its ranks would count twice")
     if arguments.out is not None and arguments.out.suffix.removeprefix(".") not in KINDS:
         raise UsageError(f"--out {arguments.out}: end it in .trec, .tsv or .jsonl, which says its format")
     if arguments.out is not None and arguments.out.resolve() in [path.resolve() for path in arguments.runs]:

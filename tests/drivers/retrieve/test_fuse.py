@@ -48,3 +48,8 @@ def test_a_run_of_another_collection_is_refused(fuse, other, said):
 def test_a_run_is_not_written_over(fuse, tmp_path):
     code, said = fuse(WHOLE, WHOLE, "--out", f"{tmp_path}/x/../one.trec")
     assert code == 2 and "is one of --runs; name another file" in said
+
+
+def test_a_run_counts_once(collection, capfd):
+    assert main(["fuse", "--runs", "one.trec,one.trec", "--dataset", str(collection)]) == 2
+    assert "one file is named twice" in capfd.readouterr().err
