@@ -30,7 +30,7 @@ def test_queries_and_documents_that_are_missing_are_counted(fuse):
     code, said = fuse(WHOLE, {0: "d0", 1: "x1"})
     assert code == 0 and len(said.splitlines()) == 2
     assert "other.trec: queries of wings that it does not rank: 4 of 6" in said
-    assert "other.trec: documents that are not in the corpus of wings: 1 (x1)" in said
+    assert "other.trec: documents that are not in the corpus of wings: 1 ('x1')" in said
 
 
 @pytest.mark.parametrize(
