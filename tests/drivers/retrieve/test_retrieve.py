@@ -262,6 +262,7 @@ def test_titles_that_cannot_be_read_or_written_are_refused_before_encoding(retri
         (("--gold_data_path", tmp_path / "none"), "none: no such file"),
         (("--predictions_path", tmp_path / "none" / "p"), f"there is no folder {tmp_path / 'none'}"),
         (("--predictions_path", tmp_path), "is a folder"),
+        (("--gold_data_path", gold, "--predictions_path", gold), "is the file of --gold_data_path; name another"),
     ):
         ran = retrieve("evaluate", "--k", "1", *words, code=2)
         assert message in ran.notes and "FMWORK" not in ran.log
