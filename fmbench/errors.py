@@ -48,8 +48,12 @@ def folded(word: str) -> str:
 
 
 def first_line(error: BaseException, limit: int = 300) -> str:
-    """Return the first non-empty line of an error's text, or its type where it has none."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    """Return the first non-empty line of an error's text, or its type where it has none.
+
+    Of what the system refused it is the reason alone: whoever says it names the file.
+    """
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
     return lines[0][:limit] if lines else type(error).__name__
 
 

@@ -18,6 +18,7 @@ RESAMPLES = 2000
 BLOCK = 1_000_000  # values resampled at once
 MANY = 200_000  # repetitions; beyond, the binomial distribution is normal to 1e-6
 FEWEST = 16  # fewer values do not tell how they are correlated
+FEW = 20  # items; an interval of percentiles over fewer is too narrow
 BATCHES = 2**11
 Z = 1.959964  # of 95%
 FAR = 6.0  # standard errors: a ratio so far from 1 is no chance, whatever ranks can tell

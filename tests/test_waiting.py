@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from fmbench import facts, lines, torch_settings
+from fmbench.cli import main
 from tests.tiny_model import write_collection, write_model
 
 
@@ -64,3 +65,11 @@ def test_variants_on_different_platforms_spin_briefly(other: str, spins: str | N
     parsed = [lines.parse_line(line) for line in ran.stdout.splitlines()]
     (found,) = [line.data["variables"] for line in parsed if lines.is_json(line, "ENV") and "variables" in line.data]
     assert found.get("GOMP_SPINCOUNT") == spins
+
+
+@pytest.mark.parametrize(
+    "words", ["quality --tasks gone.yaml --model_name gone", "serve --model_name gone", "fidelity capture --out gone"]
+)
+def test_commands_that_compute_texts_spin_briefly(words: str, plain: None) -> None:
+    assert main([*words.split(), "--platform", "cpu"]) == 2
+    assert said() == {"GOMP_SPINCOUNT": torch_settings.SPINS}

@@ -13,6 +13,7 @@ from fmbench.checks import Checked
 from fmbench.command_line import CommandLine
 from fmbench.console import Progress, note, reserved_stdout, run_main, warn
 from fmbench.ending import allow
+from fmbench.search.compression import check_dimensions
 from fmbench.torch_settings import spin_briefly
 
 from . import candidates, texts
@@ -68,6 +69,8 @@ def choose(arguments: ChooseArguments, stdout: TextIO | None = None) -> int:
     """
     subject = texts.read(arguments)
     planned, absent = candidates.plan(arguments, subject.calibration)
+    if arguments.compress:
+        check_dimensions(arguments.compress, planned[0].plan().dimension)
     keep, cache = keep_of(arguments, subject), arguments.encoding_cache_dir or cached.root() / VECTORS
     progress = Progress()
     spin_briefly()

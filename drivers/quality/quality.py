@@ -13,6 +13,7 @@ from fmbench.encoder import Encoder, EncoderPlan
 from fmbench.errors import FmbenchError, PlatformError, one_line
 from fmbench.session import Session, facts_of, run_facts
 from fmbench.tasks import Named, TaskScore, prepare, read_named
+from fmbench.torch_settings import spin_briefly
 
 from .arguments import PROGRAM, QualityArguments, parse_arguments, variants
 
@@ -35,6 +36,7 @@ def check(argv: Sequence[str]) -> Checked:
 def run(argv: Sequence[str]) -> int:
     """Check all that can be checked quickly, then score every task with every variant."""
     arguments = parse_arguments(argv)
+    spin_briefly()  # before what scores imports torch
     tasks = read_named(arguments.tasks)
     every = variants(argv, arguments)
     plans = {name: EncoderPlan.of(one, one.recipe) for name, one in every.items()}
@@ -89,14 +91,14 @@ class Scoring:
 
     def _figures(self, name: str, found: TaskScore) -> dict[str, Any]:
         """Return what is said of a score, and of its change against the first variant's where that has one."""
-        from fmbench.tasks.scoring import RESAMPLES, change, interval
+        from fmbench.tasks.scoring import change, interval
 
         if found.result is not None and self.arguments.out_mteb is not None:
             write_result(found.result, self.arguments.out_mteb / name)
         seed, first = self.arguments.seed, self._first.get(found.task)
         said: dict[str, Any] = {"score": found.value, "interval": None, "texts": found.texts}
         if found.scored is not None:
-            said |= {"interval": interval(found.scored, seed), "resamples": RESAMPLES}
+            said["interval"], said["resamples"] = interval(found.scored, seed)
         if name == FIRST:
             self._first[found.task] = found
         elif first is not None:

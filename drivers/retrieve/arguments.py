@@ -210,7 +210,7 @@ def check(arguments: RetrieveArguments) -> None:
         raise UsageError("--gold_data_path: say where to look with --k 1,2,3,5,10")
     if arguments.predictions_path is not None and not arguments.k:
         raise UsageError("--predictions_path: titles are written with the curve that --k 1,2,3,5,10 asks for")
-    check_rescore(arguments.compress, arguments.rescore, arguments.depth)
+    check_rescore(arguments.compress, arguments.rescore, arguments.depth, " (--search_topk)")
     if arguments.task == "encode" and arguments.encoding_cache_dir is None:
         raise UsageError("encode keeps its vectors in --encoding_cache_dir DIR; name it")
     if arguments.special_docids is not None and arguments.output_dir is None:

@@ -56,6 +56,8 @@ def check_files(arguments: RetrieveArguments) -> None:
         return
     if path.is_dir():
         raise UsageError(f"--predictions_path {path}: is a folder; name a file in it")
+    if arguments.gold_data_path is not None and path.resolve() == arguments.gold_data_path.resolve():
+        raise UsageError(f"--predictions_path {path}: is the file of --gold_data_path; name another")
     if not path.resolve().parent.is_dir():
         raise UsageError(f"--predictions_path {path}: there is no folder {path.resolve().parent}; make it first")
 

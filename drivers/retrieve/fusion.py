@@ -1,15 +1,17 @@
 """`fmbench retrieve fuse`: one ranking of several runs, say of a dense and a sparse model, and how good it is."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from fmbench import lines, session
 from fmbench.collection import Dataset
+from fmbench.collection.files import some
+from fmbench.console import warn
 from fmbench.errors import UsageError
 from fmbench.parsing import Once, Parser, decimal, nonempty, paths, positive, sizes
-from fmbench.ranking.fusion import K, fuse
+from fmbench.ranking.fusion import K, Run, fuse
 from fmbench.ranking.measures import K_VALUES, evaluate
 from fmbench.search.runs import read_run, write_run
 
@@ -42,15 +44,18 @@ def fusion(argv: Sequence[str]) -> int:
     arguments = build_parser().parse_known(argv)
     if len(arguments.runs) < 2:
         raise UsageError("--runs: name two runs at least, as in --runs dense.trec,sparse.trec")
+    if len(set(arguments.runs)) < len(arguments.runs):
+        raise UsageError("--runs: one file is named twice; its ranks would count twice")
     if arguments.out is not None and arguments.out.suffix.removeprefix(".") not in KINDS:
         raise UsageError(f"--out {arguments.out}: end it in .trec, .tsv or .jsonl, which says its format")
+    if arguments.out is not None and arguments.out.resolve() in [path.resolve() for path in arguments.runs]:
+        raise UsageError(f"--out {arguments.out}: is one of --runs; name another file")
     dataset = Dataset.from_folder(arguments.dataset, arguments.split)
     if dataset.qrels is None:
         raise UsageError(f"{dataset.name}: has no folder qrels; without judgements nothing can be said of quality")
-    top = fuse([read_run(path) for path in arguments.runs], arguments.search_topk, arguments.rrf_k)
-    unknown = set(top.query_ids) - {query.id for query in dataset.queries}
-    if len(unknown) == len(top.query_ids):
-        raise UsageError(f"--runs: no query of these runs is one of {dataset.name}, split {arguments.split}")
+    runs = {path: read_run(path) for path in arguments.runs}
+    check_runs(runs, dataset)
+    top = fuse(list(runs.values()), arguments.search_topk, arguments.rrf_k)
     found = evaluate(top.run(), dataset.qrels, arguments.ir_metrics_k_values,
                      threshold=arguments.ir_metrics_relevance_threshold, depth=arguments.search_topk)  # fmt: skip
     with session.open("retrieve") as run:
@@ -64,6 +69,26 @@ def fusion(argv: Sequence[str]) -> int:
     if arguments.out is not None:
         write_run(arguments.out, top, arguments.out.suffix.removeprefix("."))
     return 0
+
+
+def check_runs(runs: Mapping[Path, Run], dataset: Dataset) -> None:
+    """Warn of queries that a run does not rank, and of documents that the corpus lacks.
+
+    Raises UsageError for a run that has no query, or no document, of the collection.
+    """
+    queries = {query.id for query in dataset.queries}
+    named = {path: {name for names in run.values() for name in names} for path, run in runs.items()}
+    unknown = set().union(*named.values()).difference(document.id for document in dataset.corpus)
+    for path, run in runs.items():
+        lost, strange = len(queries - run.keys()), sorted(named[path] & unknown)
+        if lost == len(queries):
+            raise UsageError(f"--runs {path}: none of its queries is one of {dataset.name}'s that are judged")
+        if len(strange) == len(named[path]):
+            raise UsageError(f"--runs {path}: none of its documents is in the corpus of {dataset.name}")
+        if lost:
+            warn(f"{path}: queries of {dataset.name} that it does not rank: {lost:,} of {len(queries):,}")
+        if strange:
+            warn(f"{path}: documents that are not in the corpus of {dataset.name}: {len(strange):,} ({some(strange)})")
 
 
 def build_parser() -> Parser:

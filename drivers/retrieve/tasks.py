@@ -23,6 +23,7 @@ from fmbench.ranking.mined_files import write_mined
 from fmbench.ranking.pages import as_pages, read_pages, titles_of, write_pages
 from fmbench.ranking.precision_curve import Curve, document_curve, page_curve
 from fmbench.search import TopK
+from fmbench.search.compression import check_dimensions
 from fmbench.torch_settings import spin_briefly
 
 from .arguments import RetrieveArguments, parse_arguments
@@ -94,6 +95,7 @@ def run_here(task: str, work: Work, argv: Sequence[str]) -> int:
         check_sparse(arguments, plan.folder.path)
     elif task != "encode":
         plan.similarity(arguments.similarity)
+    check_dimensions(arguments.compress, plan.dimension)
     check_files(arguments)
     with (
         output_folder(arguments, launch),

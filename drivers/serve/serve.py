@@ -14,8 +14,9 @@ from fmbench.console import note, reserved_stdout, run_main
 from fmbench.encoder import EncoderPlan
 from fmbench.ending import allow
 from fmbench.errors import UsageError, first_line
-from fmbench.facts import software_facts
+from fmbench.facts import software_facts, variables
 from fmbench.timer import timer
+from fmbench.torch_settings import spin_briefly
 
 from .arguments import PROGRAM, ServeArguments, parse
 
@@ -42,6 +43,7 @@ def serve(arguments: ServeArguments, wrap: Wrap = lambda served: served) -> int:
     except ImportError as error:
         raise UsageError(f"serving needs {error.name}: pip install 'fmbench[serve]'") from None
     del httptools, starlette
+    spin_briefly()
     platform = backend.find(arguments.platform)
     if platform.builds_model:
         plan = EncoderPlan.of(arguments, arguments.recipe)
@@ -120,7 +122,7 @@ async def served(arguments: ServeArguments, platform: Backend, plan: EncoderPlan
     running = asyncio.create_task(engine.run())
     note(f"{encoder.name} on {plan.platform.name}: batches of {budget} tokens, {arguments.max_wait * 1e3:g} ms at most")
     serving = {"max_wait": arguments.max_wait, "tokens_per_batch": budget, "role": arguments.role}
-    said = {**session.facts_of(encoder), **host.host_facts(), "serving": serving}
+    said = {**session.facts_of(encoder), **host.host_facts(), "variables": variables(), "serving": serving}
     try:
         yield Served(
             engine, encoder.name, encoder.dimension, arguments.role, arguments.max_inputs, said,

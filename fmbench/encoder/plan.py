@@ -18,6 +18,7 @@ from . import late_folder as late_folders
 from .folder import Folder
 from .recipe import POOLINGS, ROLES, Recipe, Role
 from .sparse import MODEL_CLASS as MASKED
+from .steps import Normalise
 
 if TYPE_CHECKING:
     from fmbench.search import Similarity
@@ -92,6 +93,15 @@ class EncoderPlan:
         """Which of the folder's prompts each role has; None for one of the command line, and for none."""
         ours = {role: self.said.prompt(role) is None and self.folder.recipe.prompt(role) for role in ROLES}
         return {role: folders.PROMPT_NAMES[role] if text else None for role, text in ours.items()}
+
+    @property
+    def dimension(self) -> int | None:
+        """How many numbers a vector has; None where the configuration does not tell."""
+        size, recipe = self.source.config.get("hidden_size"), self.said.over(self.folder.recipe)
+        dense = any(not isinstance(step, Normalise) for step in self.folder.steps)
+        if dense or self.folder.late or self.folder.sparse or not isinstance(size, int):
+            return None
+        return recipe.truncate_dim or size * len(recipe.pooling or ("mean",))
 
     def similarity(self, said: str | None) -> "Similarity":
         """Return what vectors are compared by: what the command line says, else the folder. Raises UsageError."""

@@ -64,17 +64,28 @@ def add_compression_arguments(parser: Parser, description: str | None = None) ->
 
 def compressions(text: str) -> tuple[Compression, ...]:
     """Read a comma list. Raises UsageError."""
-    return tuple(Compression.parse(one.strip()) for one in text.split(","))
+    found = tuple(Compression.parse(one.strip()) for one in text.split(","))
+    twice = next((one.name for one in found if found.count(one) > 1), None)
+    if twice is not None:
+        raise UsageError(f"--compress {text}: {twice} is named twice")
+    return found
 
 
-def check_rescore(compress: Sequence[Compression], rescore: int | None, depth: int) -> None:
+def check_dimensions(compress: Sequence[Compression], dimensions: int | None) -> None:
+    """Raise UsageError for more dimensions than vectors have, where that is known."""
+    if dimensions is not None:
+        for one in compress:
+            one.kept(dimensions)
+
+
+def check_rescore(compress: Sequence[Compression], rescore: int | None, depth: int, option: str = "") -> None:
     """Raise UsageError for a second ordering that nothing needs, or that is of fewer than are retrieved."""
     if rescore and not any(one.kind == "binary" for one in compress):
         raise UsageError("--rescore: binary vectors are ordered once more, and --compress names none; the other types "
                          "are compared with whole queries already")  # fmt: skip
     if rescore and rescore < depth:
-        raise UsageError(f"--rescore {rescore}: {depth} documents are retrieved a query; order at least as many once "
-                         "more")  # fmt: skip
+        raise UsageError(f"--rescore {rescore}: {depth} documents are retrieved a query{option}; order at least as "
+                         "many once more")  # fmt: skip
 
 
 class Codec:

@@ -4,7 +4,7 @@ import csv
 import json
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from fmbench.errors import UsageError, first_line, nearest
+from fmbench.resampling import FEW
 
 # Of each type, the columns that its items have.
 COLUMNS = {
@@ -44,6 +45,13 @@ class Task:
     def column(self, name: str) -> list[Any]:
         """Return the values of a column."""
         return [item[name] for item in self.items]
+
+    def texts(self) -> Iterator[str]:
+        """Yield every text that is encoded, those that are learned from too."""
+        for item in (*self.items, *self.train):
+            for name, value in item.items():
+                if name not in ("label", "score"):
+                    yield from value if name in LISTS else (value,)
 
 
 def read_tasks(path: Path) -> list[Task]:
@@ -136,9 +144,13 @@ def json_rows(text: str, path: Path) -> Iterable[tuple[int, Mapping[str, Any]]]:
 def item_of(row: Mapping[str, Any], kind: str, names: Mapping[str, str], where: str) -> Item:
     """Return an item by the names that its type has. Raises UsageError for what is missing, or of another form."""
     found = {}
+    if any(row.get(None, ())):  # type: ignore[call-overload]
+        raise UsageError(f"{where}: has more fields than the header; in a .csv, a text with a comma stands in quotes")
     for column in COLUMNS[kind]:
         name = str(names.get(column, column))
         value = row.get(name)
+        if value is None and name in row:
+            raise UsageError(f"{where}: {name} is missing")
         if value is None:
             known = [str(key) for key in row if key is not None]
             raise UsageError(f"{where}: no {name}{nearest(name, known)} (it has {', '.join(known)}; another name is "
@@ -196,3 +208,18 @@ def check_labels(task: Task, path: Path) -> None:
     unknown = sorted(set(task.column("label")) - set(learned))
     if unknown:
         raise UsageError(f"{path}: the labels {', '.join(unknown[:3])} are in no training example")
+
+
+def oddities(task: Task) -> list[str]:
+    """Return one line for everything about a task that the user should know."""
+    learned, empty = {item["text"] for item in task.train}, sum(not text.strip() for text in task.texts())
+    known = sum(item["text"] in learned for item in task.items) if learned else 0
+    found = []
+    if empty:
+        found.append(f"empty texts, encoded like others: {empty:,}")
+    if known:
+        found.append(f"texts that are in the training file too: {known:,} of {len(task.items):,}; their score says "
+                     "little of others")  # fmt: skip
+    if len(task.items) < FEW:
+        found.append(f"few items: {len(task.items)}; the interval of fewer than {FEW} is too narrow")
+    return found

@@ -1,15 +1,18 @@
 """What `--tasks` names, how good an encoder's vectors are for it, and what another configuration keeps of that."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import contextlib
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fmbench.console import Progress, warn
 from fmbench.digest import digest_of_json
-from fmbench.encoder import Encoder, Role
+from fmbench.encoder import CHUNK, Encoder, Role
 from fmbench.errors import FmbenchError, one_line
 
-from .local import Task, read_tasks
+from .local import Task, oddities, read_tasks
 
 if TYPE_CHECKING:
     import numpy as np
@@ -58,9 +61,13 @@ class LocalTask:
         """Return the score of an encoder's vectors. Raises what the encoder raises."""
         from .scoring import score_task
 
-        texts = Texts(encoder)
-        scored = score_task(self.task, texts.encode, encoder.similarity or "cosine", seed)
-        return TaskScore(self.name, scored.score, scored, texts.count)
+        texts = Texts(encoder, self.name, sum(1 for _ in self.task.texts()))
+        try:
+            with plain_warnings(self.name):
+                scored = score_task(self.task, texts.encode, encoder.similarity or "cosine", seed)
+                return TaskScore(self.name, scored.score, scored, texts.count)
+        finally:
+            texts.progress.clear()
 
 
 @dataclass(frozen=True)
@@ -91,18 +98,27 @@ class MtebTask:
 
 @dataclass
 class Texts:
-    """An encoder that counts what it is given. Texts of no role have the folder's default prompt, as MTEB has it."""
+    """An encoder that says how far it is. Texts of no role have the folder's default prompt, as MTEB has it."""
 
     encoder: Encoder
+    task: str
+    total: int
     count: int = 0
+    progress: Progress = field(default_factory=Progress)
 
     def encode(self, texts: Sequence[str], role: str | None) -> "np.ndarray":
         """Return one vector a text."""
-        self.count += len(texts)
-        if role is None:
-            return self.encoder.with_prompt(self.encoder.default_prompt).encode(texts)
+        import numpy as np
+
+        encoder = self.encoder.with_prompt(self.encoder.default_prompt) if role is None else self.encoder
         known: Role = "query" if role == "query" else "passage"
-        return self.encoder.encode(texts, known)
+        chunks = [texts[start : start + CHUNK] for start in range(0, len(texts), CHUNK)]
+        found = []
+        for vectors in encoder.encode_chunks(chunks, known):
+            found.append(vectors)
+            self.count += len(vectors)
+            self.progress.show(f"{self.task}: {self.count:,} of {self.total:,} texts")
+        return np.concatenate(found)
 
 
 Named = LocalTask | MtebTask
@@ -116,13 +132,27 @@ def read_named(said: str) -> list[Named]:
     return [MtebTask(name.strip()) for name in said.split(",")]
 
 
+@contextlib.contextmanager
+def plain_warnings(task: str) -> Iterator[None]:
+    """Say what libraries warn of in one line each, where they would show their source."""
+    with warnings.catch_warnings(record=True) as caught:
+        yield
+    for text in dict.fromkeys(one_line(one.message) for one in caught if isinstance(one.message, Warning)):
+        warn(f"{task}: {text}")
+
+
 def prepare(tasks: Sequence[Named]) -> None:
-    """Raise UsageError where the libraries that score are not installed, and for what is no task of MTEB's."""
+    """Warn of what is odd about tasks of files.
+
+    Raises UsageError where the libraries that score are not installed, and for what is no task of MTEB's.
+    """
     from fmbench.mteb import need_mteb
 
     need_mteb()  # scipy and scikit-learn come with it
     for task in tasks:
         task.facts()
+        for oddity in oddities(task.task) if isinstance(task, LocalTask) else ():
+            warn(f"{task.name}: {oddity}")
 
 
 @dataclass(frozen=True, slots=True)

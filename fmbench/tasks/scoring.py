@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from fmbench.errors import FmbenchError
 from fmbench.resampling import Interval, percentiles
 
 from .local import Task
@@ -47,7 +48,15 @@ def spearman(task: Task, encode: Encode, similarity: str, seed: int) -> Scored:
     from scipy.stats import spearmanr
 
     found, wanted = pair_similarities(task, encode, similarity), np.array(task.column("score"))
-    return Scored(len(wanted), lambda drawn: float(spearmanr(found[drawn], wanted[drawn]).statistic))
+    if is_alike(found):
+        raise FmbenchError("all pairs are equally similar; there is no order to agree with")
+
+    def of(drawn: np.ndarray) -> float:
+        if is_alike(found[drawn]) or is_alike(wanted[drawn]):
+            return np.nan
+        return float(spearmanr(found[drawn], wanted[drawn]).statistic)
+
+    return Scored(len(wanted), of)
 
 
 def average_precision(task: Task, encode: Encode, similarity: str, seed: int) -> Scored:
@@ -55,7 +64,11 @@ def average_precision(task: Task, encode: Encode, similarity: str, seed: int) ->
     from sklearn.metrics import average_precision_score
 
     found, wanted = pair_similarities(task, encode, similarity), np.array(task.column("label"))
-    return Scored(len(wanted), lambda drawn: float(average_precision_score(wanted[drawn], found[drawn])))
+
+    def of(drawn: np.ndarray) -> float:
+        return np.nan if is_alike(wanted[drawn]) else float(average_precision_score(wanted[drawn], found[drawn]))
+
+    return Scored(len(wanted), of)
 
 
 def classification(task: Task, encode: Encode, similarity: str, seed: int) -> Scored:
@@ -76,7 +89,11 @@ def clustering(task: Task, encode: Encode, similarity: str, seed: int) -> Scored
     labels = np.array(task.column("label"))
     model = KMeans(len(set(task.column("label"))), n_init=10, random_state=seed)
     found = model.fit_predict(encode(task.column("text"), None))
-    return Scored(len(labels), lambda drawn: float(v_measure_score(labels[drawn], found[drawn])))
+
+    def of(drawn: np.ndarray) -> float:
+        return np.nan if is_alike(labels[drawn]) else float(v_measure_score(labels[drawn], found[drawn]))
+
+    return Scored(len(labels), of)
 
 
 def reranking(task: Task, encode: Encode, similarity: str, seed: int) -> Scored:
@@ -122,6 +139,11 @@ def similarities(one: np.ndarray, other: np.ndarray, similarity: str) -> np.ndar
     return np.einsum("ij,ij->i", one, other)
 
 
+def is_alike(values: np.ndarray) -> bool:
+    """Whether all values are one: of such a resample there is no score."""
+    return bool((values == values[0]).all())
+
+
 def unit(vectors: np.ndarray) -> np.ndarray:
     """Return vectors of length one; those of length 0 stay."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -135,9 +157,13 @@ def draws(items: int, seed: int) -> Iterator[np.ndarray]:
         yield generator.integers(0, items, items)
 
 
-def interval(scored: Scored, seed: int) -> Interval | None:
-    """Return the 95% bootstrap interval of a score over items (Efron, 1979); None where resamples have none."""
-    return interval_of([scored.of(drawn) for drawn in draws(scored.items, seed)])
+def interval(scored: Scored, seed: int) -> tuple[Interval | None, int]:
+    """Return the 95% bootstrap interval of a score over items (Efron, 1979), and how many resamples have a score.
+
+    The interval is None where half of them have none.
+    """
+    values = [scored.of(drawn) for drawn in draws(scored.items, seed)]
+    return interval_of(values), int(np.isfinite(values).sum())
 
 
 def change(a: Scored, b: Scored, seed: int) -> tuple[float, Interval | None]:

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 from fmbench.consistency import holds
 from fmbench.digest import digest_of_json
 from fmbench.lines import JsonLine
+from fmbench.resampling import FEW
 
 from ..reading import schema
 from ..reading.row import Result
@@ -37,7 +38,7 @@ SHARED = {
     "digest": schema.text("Of the items, those that are learned from included; of MTEB's tasks, the revision of their "
                           "data."),
     "texts": schema.count("Texts encoded."),
-    "resamples": schema.count("Resamples of the items that the intervals are of."),
+    "resamples": schema.count("Resamples of the items that the interval is of: those that have a score, of 1000."),
     "seed": schema.count("Of resamples, and of what is learned."),
     "seconds": schema.seconds("Encoding and scoring."),
     "against": schema.text("The variant that the change is against."),
@@ -131,6 +132,11 @@ class Quality(Workload):
         return f"{data['variant']}, {data['task']}: {data['metric']} {four(data['score'])}"
 
 
+def few(items: int | None) -> str:
+    """Return a note where an interval is of few items."""
+    return "few items" if items is not None and items < FEW else ""
+
+
 def line_of(row: Row) -> list[str]:
     """Return the cells of a result."""
     said = row["quality"]
@@ -145,5 +151,5 @@ def line_of(row: Row) -> list[str]:
         signed(said.get("change")),
         " to ".join(map(signed, said.get("change_interval") or ())),
         text(said.get("items")),
-        "; ".join(filter(None, [error.get("message"), trust(row)])),
+        "; ".join(filter(None, [error.get("message"), few(said.get("items")), trust(row)])),
     ]

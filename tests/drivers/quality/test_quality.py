@@ -6,6 +6,7 @@ import pytest
 
 from fmbench import lines
 from fmbench.cli import main
+from fmbench.console import Progress
 from fmbench.tasks.scoring import METRICS
 from tests.text_models import add_modules, save_bert
 
@@ -111,7 +112,9 @@ def test_scores_are_those_of_mteb(quality, model, tasks):
         (("tasks.yaml", "type: sts", "type: stz"), "type stz: unknown; did you mean sts"),
         (("tasks.yaml", "name: pairs, ", "nam: pairs, "), "unknown key 'nam'; did you mean name"),
         (("tasks.yaml", "train: topics.csv", "columns: {}"), "train: name the file to learn from"),
-        (("tasks.yaml", "pairs.tsv", "gone.tsv"), "gone.tsv: "),
+        (("tasks.yaml", "pairs.tsv", "gone.tsv"), "gone.tsv: No such file or directory\n"),
+        (("pairs.tsv", "\t5\n", "\n"), "pairs.tsv, line 7: score is missing"),
+        (("topics.csv", ",y\n", ", more,y\n"), "topics.csv, line 3: has more fields than the header"),
         (("tasks.yaml", TASKS, "tasks: []"), "holds no task"),
         (("tasks.yaml", "name: same", "name: pairs"), "two tasks are called pairs"),
         (("pairs.tsv", "score\n", "scor\n"), "pairs.tsv, line 2: no score; did you mean scor"),
@@ -167,3 +170,44 @@ def test_what_the_first_configuration_could_not_score_nothing_is_held_against(qu
     assert code == 1 and "pairs: no room" in err
     assert [one.get("failure") for one in found] == ["no room", None, None]
     assert all("change" not in one for one in found)
+
+
+def test_what_is_odd_is_said(quality, tasks):
+    (tasks.parent / "tasks.yaml").write_text(
+        "{tasks: [{name: topics, type: classification, data: topics.csv, train: topics.csv},"
+        " {name: few, type: sts, data: few.tsv}]}"
+    )
+    rows = "air\tgas\t1\n\tlift\t2\njet\tjet air\t3\n"
+    (tasks.parent / "few.tsv").write_text(f"sentence1\tsentence2\tscore\n{rows}")
+    code, found, err = quality("--tasks", tasks)
+    assert code == 0
+    assert "topics: texts that are in the training file too: 24 of 24" in err
+    assert "few: empty texts, encoded like others: 1" in err and "few: few items: 3" in err
+    assert 0 < found[1]["resamples"] < found[0]["resamples"] == 1000  # three times one item has no order
+    assert "Warning" not in err and ".py:" not in err, err
+    (row,) = [line for line in err.splitlines() if "spearman" in line]
+    assert "few items" in row
+
+
+def test_what_has_no_order_has_no_score(quality, tasks):
+    (tasks.parent / "tasks.yaml").write_text("{name: same, type: sts, data: same.tsv}")
+    rows = "".join(f"{word}\t{word}\t{score}\n" for score, word in enumerate(["air"] * 3))
+    (tasks.parent / "same.tsv").write_text(f"sentence1\tsentence2\tscore\n{rows}")
+    code, found, err = quality("--tasks", tasks)
+    assert code == 1 and "same: all pairs are equally similar" in err
+    assert "interval" not in found[0] and "Warning" not in err
+
+
+def test_how_far_a_task_is_is_said(quality, tasks, monkeypatch):
+    monkeypatch.setattr(Progress, "is_due", True)
+    _, _, err = quality("--tasks", tasks)
+    assert "pairs: 24 of 48 texts" in err and "pairs: 48 of 48 texts" in err
+    assert "again: 30 of 30 texts" in err  # 6 queries with 4 candidates each
+
+
+def test_what_libraries_warn_of_is_one_line(quality, tasks):
+    (tasks.parent / "tasks.yaml").write_text("{name: groups, type: clustering, data: same.csv}")
+    (tasks.parent / "same.csv").write_text("text,label\n" + "air,x\nair,y\n" * 3)
+    _, _, err = quality("--tasks", tasks)
+    (said,) = [line for line in err.splitlines() if "distinct clusters" in line]
+    assert said.startswith("warning: groups: Number of distinct clusters") and ".py" not in err

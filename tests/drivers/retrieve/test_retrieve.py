@@ -262,6 +262,7 @@ def test_titles_that_cannot_be_read_or_written_are_refused_before_encoding(retri
         (("--gold_data_path", tmp_path / "none"), "none: no such file"),
         (("--predictions_path", tmp_path / "none" / "p"), f"there is no folder {tmp_path / 'none'}"),
         (("--predictions_path", tmp_path), "is a folder"),
+        (("--gold_data_path", gold, "--predictions_path", gold), "is the file of --gold_data_path; name another"),
     ):
         ran = retrieve("evaluate", "--k", "1", *words, code=2)
         assert message in ran.notes and "FMWORK" not in ran.log
@@ -375,3 +376,16 @@ def test_a_part_of_the_corpus_is_said_in_the_log(retrieve):
     )
     assert "compare them on this part alone" in ran.notes
     assert retrieve("evaluate", "--latency_queries", "0").data("IRM")["other_documents"] is None
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--compress", "int8@64"), "--compress int8@64: the vectors have 32 dimensions"),
+        (("--compress", "int8,int8"), "--compress int8,int8: int8 is named twice"),
+        (("--compress", "binary", "--rescore", "5"), "100 documents are retrieved a query (--search_topk)"),
+    ],
+)
+def test_compression_that_cannot_be_is_refused_before_texts_are_read(retrieve, collection, words, said):
+    (collection / "corpus.jsonl").write_text("no JSON")
+    assert said in retrieve("search", "--output_dir", collection / "runs", *words, code=2).notes
