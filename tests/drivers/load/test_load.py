@@ -158,7 +158,7 @@ def test_the_key_goes_to_the_service_and_nowhere_else(load, monkeypatch):
                 return 200, b'{"data": [{"id": "none"}]}'
             if self.path == "/info":
                 return 404, b""
-            return 200, json.dumps({"data": [{"index": 0, "embedding": [1.0, 0.0]}]}).encode()
+            return 200, json.dumps({"data": [{"index": 0, "embedding": [1.0, len(seen)]}]}).encode()
 
     monkeypatch.setenv("FMBENCH_API_KEY", "very-private-7")
     with stranger(Handler) as url:
