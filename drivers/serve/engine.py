@@ -51,7 +51,8 @@ class Engine(Protocol):
 class NullEngine:
     """Computes nothing: answers in the order of arrival, one request at a time, each after the same service time.
 
-    That is an M/D/1 queue where requests come at random. Vectors are unit vectors, the same for the same text, and others for others.
+    That is an M/D/1 queue where requests come at random. Vectors are one long, the same for the same
+    text, and others for others.
     """
 
     DIMENSION, PARTS = 384, 4  # a part is chosen by a byte of a text's checksum
