@@ -41,6 +41,10 @@ class FakeEngine:
             vectors[0, 0] = np.nan
         if self._given.longer:
             vectors *= 2
+        if self._given.zero:
+            vectors *= 0
+        if self._given.one:
+            vectors[:] = np.eye(1, vectors.shape[1])
         for place in range(len(vectors)):
             self._vectors += 1
             if self._given.corrupt and self._vectors % self._given.corrupt == 0:
@@ -53,7 +57,7 @@ def main():
     for name in ("corrupt", "nan", "die", "stall_at"):
         parser.add_argument(f"--{name}", type=int, default=0)
     parser.add_argument("--stall", type=float, default=0.0)
-    for name in ("swap", "longer"):
+    for name in ("swap", "longer", "zero", "one"):
         parser.add_argument(f"--{name}", action="store_true")
     place = sys.argv.index("--")
     given = parser.parse_args(sys.argv[1:place])

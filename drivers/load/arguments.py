@@ -16,6 +16,7 @@ from fmbench.parsing import Parser, adder, decimal, delay, duration, natural, no
 
 PROGRAM = "fmbench load"
 KEY = "FMBENCH_API_KEY"
+MOST_RATE = 20_000  # requests a second that no client process sends
 SCENARIOS = ("single", "closed", "open", "offline", "trace", "slo")
 EPILOG = f"""\
 scenarios:
@@ -162,7 +163,8 @@ def add_load(parser: Parser) -> None:
     add = adder(parser.add_argument_group("how it is sent"))
     add("--scenario", choices=SCENARIOS, help="default: closed")
     add("--concurrency", type=sizes, metavar="N,...", help="clients of a closed run; a run each (default: 8)")
-    add("--rate", type=rates, metavar="R,...", help="requests a second of an open run; a run each")
+    add("--rate", type=rates, metavar="R,...", help="requests a second of an open run; a run each (at most 20,000 "
+        "for each of --processes)")  # fmt: skip
     add("--arrivals", choices=("poisson", "constant"), help="of an open run (default: poisson)")
     add("--duration", type=duration, metavar="TIME", help="of a run (default: 10s)")
     add("--requests", type=positive, metavar="N", help="of a run, at most")
@@ -202,5 +204,10 @@ def check(arguments: LoadArguments) -> None:
     ):  # fmt: skip
         if option in given and arguments.scenario not in scenarios:
             raise UsageError(f"--{option} goes with --scenario {' or '.join(scenarios)}")
+    most = MOST_RATE * arguments.processes
+    if max(arguments.rate, default=0) > most:
+        raise UsageError(
+            f"--rate {max(arguments.rate):g}: --processes {arguments.processes} send {most:,} a second at most"
+        )
     if arguments.scenario in ("trace", "slo") and "requests" in given:
         raise UsageError(f"--requests does not go with --scenario {arguments.scenario}; --duration cuts a run")

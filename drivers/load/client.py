@@ -37,6 +37,8 @@ class Plan:
 
     url: str
     bodies: Sequence[bytes]
+    inputs: int  # texts of each body
+    count: Callable[[bytes], int]  # vectors in an answer
     start: float
     timeout: float
     sample: int
@@ -100,19 +102,15 @@ class Client:
             self.records.unsent = sum(1 for _ in numbers)
 
     async def _open(self, exact: Timer, due: Sequence[float]) -> None:
-        """Send every request when it is due, whatever has come back."""
-        running: set[asyncio.Task[None]] = set()
-        for place, offset in enumerate(due):
-            moment = self.plan.start + offset
-            await exact.until(moment)
-            if self.records.gone:
-                self.records.unsent = len(due) - place
-                break
-            task = asyncio.create_task(self._send(place, round(moment * 1e9)))
-            running.add(task)
-            task.add_done_callback(running.discard)
-        while running:
-            await asyncio.wait(set(running))
+        """Send every request when it is due, whatever has come back; those under way end with it where it is ended."""
+        async with asyncio.TaskGroup() as group:
+            for place, offset in enumerate(due):
+                moment = self.plan.start + offset
+                await exact.until(moment)
+                if self.records.gone:
+                    self.records.unsent = len(due) - place
+                    break
+                group.create_task(self._send(place, round(moment * 1e9)))
 
     async def _send(self, place: int, due: int) -> None:
         """Send one request, and keep its row."""
@@ -126,10 +124,13 @@ class Client:
                 first, status = time.monotonic_ns(), response.status
                 raw = await response.read()
             done = time.monotonic_ns()
-            if status == 200 and raw[:1] in b"{[" and raw[-1:].strip() in b"]}":
+            self._last, self._dead = time.monotonic(), 0
+            if readable := status == 200 and raw[:1] in b"{[" and raw[-1:].strip() in b"]}":
                 self._keep(number, body, raw, response.headers)
-            else:
+            if not readable or (count := plan.count(raw)) == 0:
                 failure = self._failed(status, said_in(raw))
+            elif count != plan.inputs:
+                failure = self._failed(status, f"{count} vectors for {plan.inputs} texts")
         except Exception as error:  # whatever it is, the request is counted
             done = time.monotonic_ns()
             failure = self._failed(0, name_of(error))
@@ -139,7 +140,6 @@ class Client:
 
     def _keep(self, number: int, body: int, raw: bytes, said: Any) -> None:
         """Keep an answer for later, by chance (reservoir sampling: Vitter, 1985), and the service's own times."""
-        self._last, self._dead = time.monotonic(), 0
         if "x-queue-time" in said:
             sums = self.records.server_ms
             for name in SPLIT:

@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import re
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
@@ -18,8 +19,12 @@ from .arguments import KEY, LoadArguments
 if TYPE_CHECKING:
     import numpy as np
 
+LOCKED = (401, 403)  # statuses that ask for a key
 PATIENCE = 10.0  # seconds for a question before the run
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # as requests go
+
+ROW_OF_TEI = re.compile(rb"\[(?=\s*[^\s\[\]{])")
+ROW_OF_OPENAI = re.compile(rb'"embedding"\s*:\s*(?:"[^"]|\[\s*[^\s\]])')
 
 
 class BadAnswerError(Exception):
@@ -50,6 +55,10 @@ class Endpoint:
         said = {"model": self.model, "input": list(texts), "encoding_format": self.encoding, **cut}
         return json.dumps(said).encode()
 
+    def count(self, raw: bytes) -> int:
+        """Return how many vectors an answer seems to hold, without decoding it."""
+        return len((ROW_OF_TEI if self.api == "tei" else ROW_OF_OPENAI).findall(raw))
+
     def vectors(self, raw: bytes) -> "tuple[np.ndarray, int | None]":
         """Return the vectors of an answer, float32 of shape (n, d), and its tokens. Raises BadAnswerError."""
         import numpy as np
@@ -75,8 +84,10 @@ class Endpoint:
 
 
 def headers() -> dict[str, str]:
-    """Return the headers of a request, the user's key among them."""
-    key = os.environ.get(KEY)
+    """Return the headers of a request, the user's key among them. Raises UsageError for one that no header can hold."""
+    key = os.environ.get(KEY, "")
+    if not (key.isascii() and key.isprintable()):
+        raise UsageError(f"{KEY}: holds what no header can: a line break, or a letter beyond ASCII")
     return {"Content-Type": "application/json", **({"Authorization": f"Bearer {key}"} if key else {})}
 
 
@@ -102,9 +113,14 @@ def place(url: str) -> str:
     return f"{found.scheme}://{found.netloc.rpartition('@')[2]}"
 
 
-def said_by(url: str) -> Any:
-    """Return what a service says under an address, or None where that is no JSON."""
-    status, raw = ask(url)
+def refusal(status: int, raw: bytes) -> str:
+    """Return what a service says where it does not answer."""
+    said = " ".join(raw[:300].decode("utf-8", "replace").split())
+    return f"was refused: {status} {said}" + (f"; set {KEY}" if status in LOCKED else "")
+
+
+def json_of(status: int, raw: bytes) -> Any:
+    """Return what a service says, or None where that is no JSON."""
     try:
         return json.loads(raw) if status == 200 else None
     except ValueError:
@@ -114,11 +130,15 @@ def said_by(url: str) -> Any:
 def find(arguments: LoadArguments, url: str) -> Endpoint:
     """Ask a service what it speaks and serves. Raises UsageError where that is not what the command line says."""
     base = url.removesuffix("/v1").removesuffix("/embeddings").removesuffix("/v1").removesuffix("/embed")
-    info, models = said_by(f"{base}/info"), said_by(f"{base}/v1/models")
+    answers = {route: ask(f"{base}{route}") for route in ("/info", "/v1/models")}
+    info, models = (json_of(*answer) for answer in answers.values())
     info = info if isinstance(info, dict) and "model_id" in info else {}
     listed = models.get("data") if isinstance(models, dict) else None
     names = [str(one["id"]) for one in listed or () if isinstance(one, dict) and "id" in one]
     if not info and not names:
+        for route, (status, raw) in answers.items():
+            if status in LOCKED:
+                raise UsageError(f"--url {place(base)}: {route} {refusal(status, raw)}")
         raise UsageError(
             f"--url {place(base)}: another service: it answers neither /info as TEI does nor /v1/models as OpenAI's API"
         )
@@ -139,9 +159,7 @@ def try_once(endpoint: Endpoint, body: bytes, inputs: int) -> int:
     """Ask for vectors once, and return their dimension. Raises UsageError."""
     status, raw = ask(endpoint.url, body)
     if status != 200:
-        said = " ".join(raw[:300].decode("utf-8", "replace").split())
-        hint = f"; set {KEY}" if status in (401, 403) else ""
-        raise UsageError(f"--url {place(endpoint.base)}: a first request was refused: {status} {said}{hint}")
+        raise UsageError(f"--url {place(endpoint.base)}: a first request {refusal(status, raw)}")
     try:
         vectors, _ = endpoint.vectors(raw)
     except BadAnswerError as error:

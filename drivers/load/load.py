@@ -42,6 +42,7 @@ def load(arguments: LoadArguments) -> int:
     texts = {inputs: payloads.read(arguments, inputs) for inputs in arguments.inputs_per_request}
     if reference is not None:
         reference.expect([text for requests, _ in texts.values() for request in requests for text in request])
+    endpoints.headers()  # before anything starts: a key that cannot be sent
     with service(arguments) as url:
         endpoint = endpoints.find(arguments, url)
         found = {inputs: payloads.written(endpoint, *one) for inputs, one in texts.items()}

@@ -1,9 +1,10 @@
 """Client processes: each sends its share, and hands over what it kept."""
 
+import contextlib
 import multiprocessing
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Barrier
@@ -48,13 +49,14 @@ def run(plan: Plan, count: int, tell: Callable[[float], None]) -> tuple[Records,
         start.value = time.monotonic() + HEAD_START
 
     barrier = context.Barrier(len(plans), agree, TO_START)
-    pipes, children = [], []
+    pipes: list[Connection[object, object]] = []
+    children = []
     for share in plans:
         receiver, sender = context.Pipe(duplex=False)
-        child = context.Process(target=work, args=(share, sender, os.getpid(), start, barrier), daemon=True)
+        child = context.Process(target=work, args=(share, sender, pipes, os.getpid(), start, barrier), daemon=True)
+        pipes.append(receiver)
         child.start()
         sender.close()
-        pipes.append(receiver)
         children.append(child)
     interruption: KeyboardInterrupt | None = None
     begun = time.monotonic()
@@ -84,18 +86,29 @@ def received(pipe: "Connection[object, object]") -> Records:
     raise FmbenchError(f"a client process failed: {found}")
 
 
-def work(plan: Plan, sender: "Connection[object, object]", parent: int, start: Any, barrier: Barrier) -> None:
+def work(
+    plan: Plan,
+    sender: "Connection[object, object]",
+    receivers: "Sequence[Connection[object, object]]",
+    parent: int,
+    start: Any,
+    barrier: Barrier,
+) -> None:
     """Send, in a process of its own, and hand over what was kept, or what went wrong."""
     if (bind := bound(parent)) is not None:
         bind()
+    for receiver in receivers:  # the parent's: while one is open here, nothing says that nobody reads
+        receiver.close()
 
     def ready() -> float:
         barrier.wait()
         return float(start.value)
 
     try:
-        sender.send(send(plan, ready))
+        found: Records | str = send(plan, ready)
     except KeyboardInterrupt:  # before it began
-        sender.send(Records())
+        found = Records()
     except Exception as error:
-        sender.send(f"{type(error).__name__}: {error}")
+        found = f"{type(error).__name__}: {error}"
+    with contextlib.suppress(BrokenPipeError):  # the parent is dead
+        sender.send(found)

@@ -7,6 +7,7 @@ from typing import Any
 
 from .arguments import LoadArguments
 from .client import Plan
+from .endpoint import Endpoint
 from .payload import Payload
 
 OFFLINE = 64  # clients
@@ -73,19 +74,19 @@ def due(arguments: LoadArguments, setting: Setting, payload: Payload) -> list[fl
     return drawn[drawn < setting.seconds][:count].tolist() or [0.0]
 
 
-def plan_of(arguments: LoadArguments, setting: Setting, url: str, payload: Payload) -> Plan:
+def plan_of(arguments: LoadArguments, setting: Setting, endpoint: Endpoint, payload: Payload) -> Plan:
     """Return the plan of a run."""
     return Plan(
-        url, payload.bodies, 0.0, arguments.timeout, max(1, arguments.sample // setting.inputs), arguments.seed,
-        due=due(arguments, setting, payload), concurrency=setting.concurrency or 1, seconds=setting.seconds,
-        requests=arguments.requests,
+        endpoint.url, payload.bodies, setting.inputs, endpoint.count, 0.0, arguments.timeout,
+        max(1, arguments.sample // setting.inputs), arguments.seed, due=due(arguments, setting, payload),
+        concurrency=setting.concurrency or 1, seconds=setting.seconds, requests=arguments.requests,
     )  # fmt: skip
 
 
-def warm_up(arguments: LoadArguments, setting: Setting, url: str, payload: Payload) -> Plan:
+def warm_up(arguments: LoadArguments, setting: Setting, endpoint: Endpoint, payload: Payload) -> Plan:
     """Return a closed plan that is in no figure; it begins in the middle of the payload."""
     clients = setting.concurrency or WARM
     return Plan(
-        url, payload.bodies, 0.0, arguments.timeout, 1, arguments.seed, concurrency=clients, seconds=arguments.warmup,
-        offset=len(payload.bodies) // 2,
+        endpoint.url, payload.bodies, setting.inputs, endpoint.count, 0.0, arguments.timeout, 1, arguments.seed,
+        concurrency=clients, seconds=arguments.warmup, offset=len(payload.bodies) // 2,
     )  # fmt: skip

@@ -1,5 +1,7 @@
 """Are they the right vectors? Answers of a run against each other and against the model's own vectors in float32."""
 
+import re
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 ONE = 1e-3  # of a length
+CUT = 128  # characters: no model cuts before them
 ASKED = 64  # wrong vectors that are looked at more closely
 
 
@@ -38,6 +41,8 @@ def verdict(answers: Answers, dimension: int, least: float, reference: Reference
         "normalised": bool(np.all(np.abs(norms - 1) < ONE)) if len(norms) else None,
         **repeated(rows, faults, least),
     }
+    if reference is None and (alike := shared(rows)):
+        faults["other text, same vector"] = alike
     if reference is not None and rows:
         said |= held_against(batches, reference, least, faults)
         if said["normalised"] is False and said["reference_normalised"]:
@@ -54,7 +59,24 @@ def shape_fault(vectors: "np.ndarray", count: int, dimension: int) -> str | None
         return "wrong count"
     if vectors.shape[1] != dimension:
         return "wrong dimension"
-    return None if np.isfinite(vectors).all() else "NaN"
+    if not np.isfinite(vectors).all():
+        return "NaN"
+    return None if vectors.any(axis=1).all() else "zero"
+
+
+def shared(rows: "Sequence[tuple[str, np.ndarray]]") -> int:
+    """Return how many texts have the vector, bit by bit, of a text before them that a model has to tell from them.
+
+    Models fold case and accents, and cut: texts that are then the same may share theirs.
+    """
+    first: dict[bytes, str] = {}
+    texts = {text: vector.tobytes() for text, vector in rows}
+    return sum(first.setdefault(vector, told_by(text)) != told_by(text) for text, vector in texts.items())
+
+
+def told_by(text: str) -> str:
+    """Return what of a text every model sees: its first letters and digits, folded."""
+    return re.sub(r"\W+", "", unicodedata.normalize("NFKD", text[:CUT]).casefold())
 
 
 def repeated(rows: "Sequence[tuple[str, np.ndarray]]", faults: dict[str, int], least: float) -> dict[str, Any]:

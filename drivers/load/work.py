@@ -23,6 +23,18 @@ from .vectors import verdict
 PROBE_REQUESTS = 3000  # of a probe at least: of fewer too few are late to tell one rate from another
 
 
+def why_failed(found: dict[str, Any], timeout: float) -> str:
+    """Return why a run was given up, or had no answer: how most of its requests failed."""
+    first = max(found["errors"], key=lambda one: one["count"], default={"status": None, "said": "nothing was sent"})
+    if first["status"]:
+        why = f"refused: {first['status']} {first['said']}"
+    elif first["said"] == "timeout":
+        why = f"no answer came within --timeout {timeout:g}s"
+    else:
+        why = f"nobody answers any more ({first['said']})"
+    return f"{why}; {found['answered']:,} of {found['requests']:,} requests were answered"
+
+
 @dataclass
 class Work:
     """All runs of a command line. `failed` says whether the service went away, or its vectors are not right."""
@@ -52,7 +64,7 @@ class Work:
         """Warm up where it is cold, send, print every request and what they say; return both. Raises what ended it."""
         arguments, payload = self.arguments, self.payloads[setting.inputs]
         warm = self.warm(setting, payload) if cold else None
-        plan = plan_of(arguments, setting, self.endpoint.url, payload)
+        plan = plan_of(arguments, setting, self.endpoint, payload)
         before = counted(self.endpoint.base)
         try:
             records, interruption = processes.run(
@@ -71,7 +83,7 @@ class Work:
         """Send for a while what is in no figure; return how much that was."""
         if not self.arguments.warmup:
             return None
-        plan = warm_up(self.arguments, setting, self.endpoint.url, payload)
+        plan = warm_up(self.arguments, setting, self.endpoint, payload)
         records, interruption = processes.run(plan, self.arguments.processes, lambda seconds: None)
         if interruption is not None:
             raise interruption
@@ -106,7 +118,7 @@ class Work:
         self.run.log.write(lines.JsonLine("LOAD", said))
         if not interrupted and (records.gone or not found["answered"]):
             self.failed = True
-            warn(f"{setting}: nobody answers any more; {found['answered']} requests were answered")
+            warn(f"{setting}: {why_failed(found, self.arguments.timeout)}")
         return said
 
     def find_limit(self, inputs: int) -> None:
@@ -138,4 +150,4 @@ class Work:
             if said["verdict"] == "wrong":
                 self.failed = True
                 faults = ", ".join(f"{count} {name}" for name, count in said["faults"].items())
-                warn(f"run {number}: wrong vectors: {faults} (of {said['vectors']:,} that were looked at)")
+                warn(f"run {number}: wrong vectors: {faults} (of {said['vectors']:,} in {said['answers']:,} answers)")

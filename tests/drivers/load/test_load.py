@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import os
 import signal
 import socketserver
 import ssl
@@ -10,12 +11,14 @@ import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler
+from pathlib import Path
 
 import pytest
 
 from fmbench import lines
 from fmbench.checks import check_command
 from fmbench.drivers.load import client, processes
+from fmbench.drivers.load.endpoint import Endpoint
 from fmbench.errors import UsageError
 
 from .conftest import NULL, ask, serving
@@ -49,7 +52,7 @@ def test_every_request_is_sent_once_and_stands_in_the_log_once(load, null, proce
 def test_a_run_starts_when_the_last_of_its_processes_is_ready(null, monkeypatch):
     begun, slow = time.monotonic(), 0.5
     monkeypatch.setattr(client.gc, "collect", lambda: time.sleep(slow))
-    plan = client.Plan(f"{null}/v1/embeddings", [b"{}"], 0.0, 30, 1, 0, due=[0.0, 0.01])
+    plan = client.Plan(f"{null}/v1/embeddings", [b"{}"], 1, lambda raw: 1, 0.0, 30, 1, 0, due=[0.0, 0.01])
     records, _ = processes.run(plan, 2, lambda seconds: None)
     assert len(records.table()) == 2 and records.start / 1e9 >= begun + slow
 
@@ -158,7 +161,7 @@ def test_the_key_goes_to_the_service_and_nowhere_else(load, monkeypatch):
                 return 200, b'{"data": [{"id": "none"}]}'
             if self.path == "/info":
                 return 404, b""
-            return 200, json.dumps({"data": [{"index": 0, "embedding": [1.0, 0.0]}]}).encode()
+            return 200, json.dumps({"data": [{"index": 0, "embedding": [1.0, len(seen)]}]}).encode()
 
     monkeypatch.setenv("FMBENCH_API_KEY", "very-private-7")
     with stranger(Handler) as url:
@@ -229,12 +232,110 @@ class Refuses(Stranger):
         return (200, b'{"data": [{"id": "none"}]}') if self.path == "/v1/models" else (401, b'{"error": "who?"}')
 
 
+class Locked(Stranger):
+    """Wants a key for whatever is asked."""
+
+    def answer(self):
+        return 401, b'{"error": "who?"}'
+
+
+class Answers(Stranger):
+    """Answers a first request, and then as `later` says."""
+
+    later = 200, b'{"error": {"message": "out of memory"}}'
+
+    def answer(self):
+        if self.path != "/v1/embeddings":
+            return 200, b'{"data": [{"id": "none"}]}'
+        self.server.asked = getattr(self.server, "asked", 0) + 1
+        if self.server.asked > 1:
+            return self.later
+        rows = [{"object": "embedding", "index": place, "embedding": [1.0, 2.0]} for place in range(2)]
+        return 200, json.dumps({"data": rows}).encode()
+
+
+class Fewer(Answers):
+    """Answers with a vector less."""
+
+    later = 200, b'{"data": [{"object": "embedding", "index": 0, "embedding": [1.0, 2.0]}]}'
+
+
+class Rejects(Answers):
+    """Takes no second request."""
+
+    later = 422, b'{"error": "too long"}'
+
+
+@pytest.mark.parametrize(
+    ("handler", "status", "says"),
+    [(Answers, 200, "out of memory"), (Fewer, 200, "1 vectors for 2 texts"), (Rejects, 422, "too long")],
+)
+def test_an_answer_without_its_vectors_is_a_failure(load, handler, status, says):
+    with stranger(handler) as url:
+        words = ("--inputs_per_request", 2, "--requests", 20, "--concurrency", 2)
+        code, found, err = load("--url", url, *SHORT, *words)
+    (said,) = found["LOAD"]
+    assert (code, said["answered"], said["texts_per_second"], said["ended"]) == (1, 0, 0, "done")
+    assert said["errors"] == [{"status": status, "said": says, "count": 20}]
+    assert f"refused: {status} {says}; 0 of 20 requests were answered" in err and "nobody" not in err
+
+
+@pytest.mark.parametrize("api", ["openai", "tei"])
+@pytest.mark.parametrize("encoding", ["base64", "float"])
+def test_vectors_are_counted_without_decoding(null, api, encoding):
+    endpoint = Endpoint(base=null, api=api, model="none", encoding=encoding)
+    for count in (1, 3):
+        raw = ask(endpoint.url, endpoint.body(["wing"] * count))[2]
+        assert endpoint.count(raw) == endpoint.count(json.dumps(json.loads(raw), indent=1).encode()) == count
+    assert endpoint.count(b'{"error": "embedding"}') == endpoint.count(b"[]") == 0
+
+
+@pytest.mark.parametrize("key", ["sek\nret", "sek\u20acret"])
+def test_a_key_that_no_header_holds_is_refused_and_not_shown(load, null, monkeypatch, key):
+    monkeypatch.setenv("FMBENCH_API_KEY", key)
+    code, found, err = load("--url", null, *SHORT)
+    assert (code, found, err.count("\n")) == (2, {}, 1) and "FMBENCH_API_KEY: holds" in err and "sek" not in err
+
+
+def test_what_ctrl_c_cuts_off_is_no_failure_of_the_service():
+    with serving(*NULL, "--service_time", "300ms") as (url, _):
+        words = ("--scenario", "open", "--rate", "40", "--duration", "60s")
+        command = [sys.executable, "-m", "fmbench", "load", "--url", url, "--model_name", "none", *SHORT, *words]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+            time.sleep(4)
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=30)
+    found = [line for row in out.splitlines() if (line := lines.parse_line(row))]
+    (said,) = (line.data for line in found if line.kind == "LOAD")
+    assert said["answered"] > 0 and (said["ended"], said["errors"]) == ("interrupted", []), err
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc")
+def test_no_client_process_outlives_one_that_is_killed(null):
+    words = ("--duration", "60s", "--concurrency", "4", "--processes", "2")
+    command = [sys.executable, "-m", "fmbench", "load", "--url", null, "--model_name", "none", *SHORT, *words]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        time.sleep(5)  # by then more is to be handed over than a pipe holds
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        process.kill()
+    assert len(children) == 2
+    for _ in range(100):
+        left = [child for child in children if Path(f"/proc/{child}").exists()]
+        if not left:
+            break
+        time.sleep(0.1)
+    for child in left:
+        os.kill(int(child), signal.SIGKILL)
+    assert left == []
+
+
 @pytest.mark.parametrize(
     ("handler", "says"),
     [
         (Stranger, "another service: it answers neither /info as TEI does nor /v1/models"),
         (Talks, "its answer holds no vectors"),
         (Refuses, "a first request was refused: 401"),
+        (Locked, '/info was refused: 401 {"error": "who?"}; set FMBENCH_API_KEY'),
     ],
 )
 def test_another_service_is_one_line(load, handler, says):
@@ -257,6 +358,7 @@ def test_another_service_is_one_line(load, handler, says):
         (("--url", "http://x", "--tokens", "uniform:9-3"), "--tokens uniform:9-3"),
         (("--url", "http://x", "--tokens", "8", "--scenario", "open"), "needs --rate"),
         (("--url", "http://x", "--tokens", "8", "--scenario", "open", "--rate", "0"), "not above zero"),
+        (("--url", "http://x", "--tokens", "8", "--scenario", "open", "--rate", "1e9"), "send 20,000 a second at most"),
         (("--url", "http://x", "--tokens", "8", "--rate", "5"), "--rate goes with --scenario open"),
         (("--url", "http://x", "--tokens", "8", "--scenario", "slo"), "needs --slo"),
         (("--url", "http://x", "--texts", "/nowhere"), "/nowhere: no such file"),

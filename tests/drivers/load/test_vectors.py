@@ -61,6 +61,7 @@ def test_noise_of_a_smaller_type_is_right(judged):
         (lambda vectors: vectors[:1], {"wrong count": 1}),
         (lambda vectors: vectors[:, :8], {"wrong dimension": 1}),
         (lambda vectors: vectors * np.nan, {"NaN": 1}),
+        (lambda vectors: vectors * 0, {"zero": 1}),
     ],
 )
 def test_a_fault_of_one_answer_is_named(judged, change, faults):
@@ -104,6 +105,29 @@ def test_without_a_reference_the_same_text_has_the_same_vector(judged):
     said = verdict(answers, 32, 0.99, None)
     assert (said["repeated"], said["repeated_equal"], said["repeated_least_cosine"]) == (2, 1, 0)
     assert (said["verdict"], said["faults"]) == ("wrong", {"same text, other vector": 1})
+
+
+@pytest.mark.parametrize(
+    ("texts", "faults"),
+    [
+        (("wing", "tail", "wing"), {"other text, same vector": 1}),
+        (("Wing, été", "wing ete"), {}),  # folded, and cut
+        (("long " * 40 + "a", "long " * 40 + "b"), {}),
+    ],
+)
+def test_without_a_reference_other_texts_have_other_vectors(texts, faults):
+    found = [(place, np.eye(1, 8, dtype=np.float32)) for place in range(len(texts))]
+    said = verdict(Answers(Payload([[text] for text in texts], []), found), 8, 0.99, None)
+    assert said["faults"] == faults
+
+
+@pytest.mark.parametrize(("fault", "name"), [("--zero", "zero"), ("--one", "other text, same vector")])
+def test_a_server_whose_vectors_say_nothing_is_found(load, fault, name):
+    words = ("--tokens", "16", "--warmup", "0", "--requests", "50")
+    with serving("--platform", "null", "--model_name", "none", faults=(fault,)) as (url, _):
+        code, found, err = load("--url", url, *words)
+    (said,) = found["VEC"]
+    assert (code, said["verdict"], list(said["faults"])) == (1, "wrong", [name]), err
 
 
 def test_one_vector_of_many_that_a_server_spoils_is_found(load, tiny_served, tmp_path):
