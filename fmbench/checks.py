@@ -29,7 +29,8 @@ class Checked:
 
     `model` returns the facts of model and data that can be told without running it; that reads their files. `more` are
     words that a command needs beside those that were typed, so that its log is its standard output. `resume` is the
-    option that names a log to go on with, where there is one. `inputs` are the files and folders that it reads and no
+    option that names a log to go on with, where there is one. With the words `again` it runs where an earlier run of it
+    left what it wrote. `inputs` are the files and folders that it reads and no
     such fact tells of; they may be yet to come.
     """
 
@@ -38,6 +39,7 @@ class Checked:
     model: Callable[[], Mapping[str, Any]] = dict
     more: tuple[str, ...] = ()
     resume: str | None = None
+    again: tuple[str, ...] = ()
     inputs: tuple[Path, ...] = ()
 
 

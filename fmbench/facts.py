@@ -143,7 +143,8 @@ def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, t
     What a fingerprint of an earlier version could not say is left out: `unsaid` names it.
     """
     left, right = flat(in_common(one, other)), flat(in_common(other, one))
-    keys = sorted(key for key in left.keys() | right.keys() if key.partition(".")[0] not in CIRCUMSTANCES)
+    told = (key for key in left.keys() | right.keys() if key.removeprefix("variables.") not in UNSEEN)
+    keys = sorted(key for key in told if key.partition(".")[0] not in CIRCUMSTANCES)
     return {key: (left.get(key), right.get(key)) for key in keys if left.get(key) != right.get(key)}
 
 

@@ -4,12 +4,16 @@ import re
 import shlex
 from collections.abc import Collection
 
-from fmbench.command_line import Argument, CommandLine, is_literal
+from fmbench.command_line import VALUES_OF_ANY_KIND, Argument, CommandLine, is_literal
 from fmbench.errors import UsageError
 from fmbench.secrets import MASK
 
 NAMED = re.compile(r"(torch|transformers|torchao)(\.[A-Za-z]\w*)*")  # names something and calls nothing
 SETTING = re.compile(r"(\w+\.)*(set|use)_\w+")  # a function of torch that changes a setting
+INSTALLS = "with"  # of `fidelity matrix`: what pip installs
+RELEASE = re.compile(
+    r"[A-Za-z][\w-]*(\[[\w,-]+\])?([=<>~!]=\d+(\.\d+)*((a|b|rc|\.post|\.dev)\d+)?(\+\w+)?)?"
+)  # no path, no URL
 RUN_CODE = ("trust_remote_code", "use_safetensors", "weights_only")
 
 
@@ -21,7 +25,9 @@ def is_data(argument: Argument, flags: Collection[str] = (), expressions: bool =
     value = argument.value or ""
     if MASK in value:
         return False
-    if argument.name == "vs":
+    if argument.name == INSTALLS:
+        return all(map(RELEASE.fullmatch, value.split()))
+    if argument.option in VALUES_OF_ANY_KIND:
         try:
             below = CommandLine.parse(shlex.split(value), flags)
         except (UsageError, ValueError):  # damaged

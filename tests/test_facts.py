@@ -94,6 +94,12 @@ def test_variables_that_decide_a_figure_are_facts(name: str, value: str, said: s
     assert facts.variables().get(name) == said
 
 
+def test_what_a_library_sets_for_itself_is_no_difference() -> None:
+    then = {"variables": {"KMP_INIT_AT_FORK": "FALSE", "KMP_BLOCKTIME": "1"}}
+    assert facts.differences(then, {"variables": {"KMP_BLOCKTIME": "1"}}) == {}
+    assert [*facts.differences(then, {"variables": {}})] == ["variables.KMP_BLOCKTIME"]
+
+
 def test_variables_that_cut_sums_among_threads_change_no_vector(monkeypatch) -> None:
     monkeypatch.setenv("MKL_NUM_THREADS", "2")
     monkeypatch.setenv("OMP_NUM_THREADS", "2")

@@ -83,6 +83,7 @@ class CaptureArguments(Arguments):
 
     recipe: Recipe
     out: Path | None = None
+    replace: bool = False
     texts: Path | None = None
     dataset: Path | None = None
     documents: int | None = None

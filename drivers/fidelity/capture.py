@@ -25,7 +25,7 @@ from .arguments import (
 from .probe import Probe, available, choose
 from .records import capture_line
 from .session import Session, opaque
-from .writer import ArtifactWriter, check_free
+from .writer import ArtifactWriter, check_free, discard
 
 PROGRAM = "fmbench fidelity capture"
 EPILOG = """\
@@ -51,7 +51,8 @@ def run(argv: Sequence[str]) -> int:
     """Check everything that can be checked quickly, then run the probes."""
     arguments = wanted_arguments(argv)
     probes = choose_probes(arguments)
-    check_free(folder_of(arguments))
+    if not arguments.replace:
+        check_free(folder_of(arguments))
     subject = arguments.subject()
     plan = EncoderPlan.of(arguments, arguments.recipe, late=True)
     probes = visible_probes(plan, probes, arguments.probes is not None)
@@ -66,7 +67,9 @@ def check(argv: Sequence[str]) -> Checked:
     arguments = wanted_arguments(argv)
     choose_probes(arguments)
     checked = check_encoder(arguments, arguments.recipe)
-    return replace(checked, model=lambda: {**checked.model(), "texts": arguments.subject().digest})
+    return replace(
+        checked, model=lambda: {**checked.model(), "texts": arguments.subject().digest}, again=("--replace",)
+    )
 
 
 def wanted_arguments(argv: Sequence[str]) -> CaptureArguments:
@@ -75,6 +78,7 @@ def wanted_arguments(argv: Sequence[str]) -> CaptureArguments:
     add_subject_arguments(parser)
     group = parser.add_argument_group("capture")
     group.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new folder")
+    group.add_argument("--replace", action="store_true", help="an earlier capture in the folder is deleted first")
     add_probes(group)
     return parse(parser, argv, check_subject)
 
@@ -110,6 +114,8 @@ def capture(session: Session, probes: Sequence[Probe], arguments: CaptureArgumen
 
     subject, name = session.context.subject, folder_of(arguments).resolve().name
     progress = Progress()
+    if arguments.replace and arguments.out is not None and arguments.out.exists():
+        discard(arguments.out)
     with ArtifactWriter(folder_of(arguments), manifest_of(session, probes, subject)) as writer, torch.no_grad():
         writer.name_texts(subject.passages, subject.queries)
         if subject.gains:

@@ -40,12 +40,13 @@ def run(argv: Sequence[str]) -> int:
     tasks = read_named(arguments.tasks)
     every = variants(argv, arguments)
     plans = {name: EncoderPlan.of(one, one.recipe) for name, one in every.items()}
+    shared = run_facts(arguments, (), TIMED)  # before scikit-learn is imported, which sets variables
     prepare(tasks)
     with session.open_with_tables("quality", arguments) as opened:
         opened.begin()
         opened.log.banner("RUNTIME")
         opened.log.write(lines.JsonLine("ENV", {
-            "task": "quality", **run_facts(arguments, (), TIMED),
+            "task": "quality", **shared,
             "variants": dict(zip(every, ("", *arguments.vs), strict=True)),
         }))  # fmt: skip
         scoring = Scoring(opened, arguments, tasks)

@@ -64,7 +64,8 @@ def check(task: str, argv: Sequence[str]) -> Checked:
     rules_of(arguments)
     datasets = open_datasets(arguments)
     checked = check_encoder(arguments, arguments.recipe, table=True)
-    return replace(checked, model=lambda: {**checked.model(), **data_facts(datasets)})
+    again = () if arguments.output_dir is None else ("--overwrite_output_dir",)
+    return replace(checked, model=lambda: {**checked.model(), **data_facts(datasets)}, again=again)
 
 
 check_encode, check_search, check_evaluate, check_mine = (

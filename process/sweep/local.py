@@ -55,7 +55,7 @@ class Running:
         self.stream = self.files.enter_context(self.log.open("ab"))
         more = [f"--device={self.device}"] if self.device is not None else []
         more += [f"--{self.task.ready.resume}={self.log}"] if self.resumes else []
-        words = [*PROGRAM, *self.task.cell.words, *self.task.ready.more, *more]
+        words = [*PROGRAM, *self.task.cell.words, *self.task.ready.more, *self.task.again, *more]
         self.process = self.files.enter_context(children.started(words, stderr=said))
 
     @property

@@ -22,7 +22,7 @@ class Task:
     """A cell, and what is to be done with it: `left` runs, or nothing where it is `refused`.
 
     `needs` is what one run takes, `runs` what the store has of it under today's fingerprint, of `wanted` (--repeat);
-    where it has others alone, `changed` are the facts that differ.
+    where it has others alone, `changed` are the facts that differ. `ever` are its runs under any fingerprint, and grow.
     """
 
     cell: Cell
@@ -33,6 +33,13 @@ class Task:
     refused: str | None = None
     left: int = 0
     changed: Sequence[str] = ()
+    ever: Sequence[Run] = ()
+
+    @property
+    def again(self) -> Sequence[str]:
+        """The words that it needs where a run of it has left what it wrote: a good one, so that nobody else did."""
+        left = any(run.whole for run in self.ever)
+        return [word for word in self.ready.again if left and word.removeprefix("--") not in self.cell.values]
 
     @property
     def ready(self) -> Checked:
@@ -74,7 +81,8 @@ def task_of(cell: Cell, kept: Kept, repeat: int, redo: Redo | None) -> Task:
     any_run, good = lacking(runs, repeat)
     left = {None: any_run, "failed": good, "all": repeat}[redo]
     needs = cell.needs or {checked.platform.resource: 1}
-    return Task(cell, checked, needs, runs, repeat, left=left, changed=() if runs else changed)
+    ever = kept.runs[cell.id]
+    return Task(cell, checked, needs, runs, repeat, left=left, changed=() if runs else changed, ever=ever)
 
 
 def check_log(cell: Cell, checked: Checked) -> None:

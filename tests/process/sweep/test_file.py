@@ -214,6 +214,9 @@ def test_what_a_file_cannot_mean_is_said_with_its_line(sweep, text, said):
         "torch.call:hub.load: evil/repository",
         "model:trust_remote_code: true",
         "vs: [--threads 1, '--torch.call:load weights.pt']",
+        """serve: --platform cpu --compile --model:dtype@ "os.mkdir('pwned')\"""",
+        "serve: --platform cpu --model:trust_remote_code=True",
+        "with: ./package",
     ],
 )
 def test_what_may_run_code_needs_trust(sweep, value):

@@ -237,6 +237,37 @@ def test_a_cell_runs_again_where_what_it_reads_was_written_anew(tmp_path, monkey
     assert ran("--set", "reps=11")[0] == ["compare"]
 
 
+NEW_FOLDER = """\
+import pathlib, sys, time
+made = pathlib.Path("a/made")
+if made.exists() and not {"--replace", "--overwrite_output_dir"} & {*sys.argv}:
+    sys.exit("fidelity: error: a: is not empty")
+made.parent.mkdir(exist_ok=True)
+made.touch()
+print('FMWORK LOG {"format": 1, "program": "fake", "driver": "embed"}')
+print('FMWORK ENV {"platform": "null"}')
+print(f"FMWORK RES {time.time():.9f} {time.time():.9f} none none 8 1 1.000 1000.0")
+"""
+
+
+@pytest.mark.parametrize(
+    ("run", "where"), [("fidelity capture", "texts: t, out: a"), ("retrieve mine", "dataset: d, output_dir: a")]
+)
+def test_what_an_earlier_run_of_a_cell_wrote_is_replaced_and_what_others_did_is_not(
+    tmp_path, monkeypatch, capsys, run, where
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(local, "PROGRAM", (*FAKE[:-1], "-c", NEW_FOLDER))
+    write_model(tmp_path / "model")
+    write_collection(tmp_path / "d")
+    Path("t").write_text("one\ntwo\n")
+    Path("grid.yaml").write_text(f"sweep: s\nrun: {run}\nwith: {{platform: cpu, model_name: model, {where}}}\n")
+    assert main(["grid.yaml", "--repeat", "2"]) == 0
+    assert main(["grid.yaml", "--redo", "all"]) == 0
+    assert main(["grid.yaml", "--set", "store=another", "--repeat", "2"]) == 1  # nothing tells whose folder that is
+    assert "a: is not empty" in capsys.readouterr().out
+
+
 def inputs(run, words):
     return sorted(map(str, check_command(run, shlex.split(words)).inputs))
 
