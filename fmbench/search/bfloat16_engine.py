@@ -25,6 +25,7 @@ ROUNDING = 2.0**-8  # relative error of rounding a float32 number to bfloat16
 STORING = 1.01 * ROUNDING  # the same, as a share of the rounded number
 FIRST = 2048  # documents that the first floors come from
 FEW = 32  # queries, up to which reading the documents takes longer than multiplying them
+TINY = 2.0**-63  # below it a square in float32 loses digits
 STEPS = 127  # of int8, on either side of 0
 TOO_ROUGH = 8  # candidates for each certain one, from where on their exact scores may cost more than other products:
 READ, MULTIPLIED = 12, 350  # they do where they are more than the share of documents read, and of pairs multiplied
@@ -70,7 +71,7 @@ class Bfloat16Engine(Engine):
         lost = vectors - tensor.float().numpy()
         near = Placed(tensor, lengths, np.sqrt(np.einsum("ij,ij->i", lost, lost)) * 1.01, STORING)
         placed = Placed.unchanged(tensor_of(vectors), lengths, [near])
-        near.state.extend([in_int8(placed)] if len(vectors) <= FEW else [])
+        near.state.extend([self._in_int8(placed)] if len(vectors) <= FEW else [])
         return placed
 
     def place_documents(self, vectors: np.ndarray, lengths: np.ndarray) -> Placed:
@@ -80,7 +81,7 @@ class Bfloat16Engine(Engine):
     def kept(self, documents: Placed) -> Placed:
         """Return the documents; as their state, the same ones in int8, where that pays."""
         dimensions = documents.data.shape[-1]
-        state = [in_int8(documents)] if int8_pays(dimensions, self.workers) else []
+        state = [self._in_int8(documents)] if int8_pays(dimensions, self.workers) else []
         return Placed.unchanged(documents.data, documents.lengths, state)
 
     def scan(self, queries: Placed, documents: Placed, k: int, floor: np.ndarray) -> tuple[Found, np.ndarray]:
@@ -130,6 +131,18 @@ class Bfloat16Engine(Engine):
         score = numbers.ravel()[found]
         return query, row, (score.astype(np.int32) << 16).view(np.float32) if bits else score
 
+    def _in_int8(self, vectors: Placed) -> Placed:
+        """Return vectors (n, d) rounded to int8: each is divided into steps of its own, which are the state (n,)."""
+        import torch
+
+        step = torch.linalg.vector_norm(vectors.data, math.inf, dim=1).div_(STEPS).clamp_(min=SMALLEST)
+        near = self._buffer(tuple(vectors.data.shape), torch.float32)
+        torch.div(vectors.data, step[:, None], out=near).round_()
+        data = near.char()
+        lost = torch.linalg.vector_norm(near.mul_(step[:, None]).sub_(vectors.data), dim=1).double().numpy()
+        unseen = near.shape[1] * TINY + 4 * SINGLE * vectors.lengths  # by float32
+        return Placed(data, vectors.lengths, 1.01 * lost + unseen, state=[step])
+
     def _buffer(self, shape: tuple[int, ...], dtype: "torch.dtype") -> "torch.Tensor":
         """Return memory that holds anything, and is the same at the next call: new memory costs a fifth more time."""
         import torch
@@ -144,18 +157,6 @@ class Bfloat16Engine(Engine):
 def in_bfloat16(documents: Placed) -> Placed:
     """Return documents (n, d) rounded to bfloat16."""
     return Placed(documents.data.bfloat16(), documents.lengths, documents.lengths * ROUNDING)
-
-
-def in_int8(vectors: Placed) -> Placed:
-    """Return vectors (n, d) rounded to int8: each is divided into steps of its own, which are the state (n,)."""
-    import torch
-
-    step = torch.linalg.vector_norm(vectors.data, math.inf, dim=1).div_(STEPS).clamp_(min=SMALLEST)
-    data = torch.empty(vectors.data.shape, dtype=torch.int8)  # before what is freed again, or holes stay between
-    exact = vectors.data / step[:, None]
-    data.copy_(whole := exact.round())
-    lost = torch.linalg.vector_norm(exact.sub_(whole), dim=1).mul_(step).double().numpy()
-    return Placed(data, vectors.lengths, 1.01 * lost + 4 * SINGLE * vectors.lengths, state=[step])
 
 
 def is_too_rough(found: Found, floor: np.ndarray, documents: int) -> bool:
