@@ -102,6 +102,23 @@ def test_what_failed_or_is_of_another_fingerprint_is_no_run_of_the_newest(tmp_pa
     assert "new: 3 results are of a shape that was measured again later" in printed.err
 
 
+def scored(task):
+    """A log of a task's score, whose configuration is that of `run`."""
+    said = {"task": task, "type": "sts", "metric": "spearman", "variant": "A", "score": 0.5, "texts": 4, "seed": 0}
+    kinds = ({"task": "quality", "platform": "cpu", "model": "m"}, {"variant": "A", "platform": "cpu", "model": "m"})
+    found = [lines.JsonLine("LOG", {"format": 1, "driver": "quality"}), *(lines.JsonLine("ENV", one) for one in kinds)]
+    return "".join(f"{line.format()}\n" for line in (*found, lines.JsonLine("QUA", said)))
+
+
+def test_what_is_not_compared_is_counted_and_missing_where_a_side_lacks_it(store, capsys):
+    base, new = store("base", run(1.0), scored("a"), scored("b")), store("new", run(1.0), scored("a"))
+    capsys.readouterr()
+    assert main([base, new, "--fail-on", "missing"]) == 1
+    err = capsys.readouterr().err
+    assert f"{new}: lacks results of {base}: 1 of quality\n" in err and "that are not compared: 1 of quality\n" in err
+    assert main([base, new]) == 0 and main([new, base, "--fail-on", "missing"]) == 0
+
+
 def ranking(values, torch="2.12", queries=None, threshold=1.0):
     queries = queries or [f"q{number}" for number in range(len(values))]
     found = Evaluation(tuple(queries), ("ndcg_cut_10", "map"), np.array([values, values]).T, threshold)
