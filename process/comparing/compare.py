@@ -21,6 +21,7 @@ from .answers import Answers, answers_between, as_text, chosen_among
 from .comparison import Comparison, compare_sides
 from .quality import QualityChange
 from .sides import Facts, Side, check_comparable, check_names, is_timed, sides_of, tell_unsaid
+from .uncompared import uncompared
 from .verdicts import THRESHOLD, Change
 
 PROGRAM = "fmbench compare"
@@ -59,8 +60,8 @@ what is compared:
 
 exit codes:
   0 done, 1 what --fail-on names, 2 the command line or a file is wrong, or the logs are not comparable
-  --fail-on regression: a shape regressed; missing: NEW lacks a shape of BASE, or was killed in the middle of one;
-  answer: of two choices, what BASE says to run is not what to run in NEW
+  --fail-on regression: a shape regressed; missing: NEW lacks a result of BASE, of any kind, or was killed in the
+  middle of one; answer: of two choices, what BASE says to run is not what to run in NEW
 
   Logs of `fmbench choose` are compared by their answers: is what to run the same, or as fast, does it keep enough, and
   is it as many times as fast as the reference? Facts may differ, and are named: that is what an upgrade changes.
@@ -102,11 +103,26 @@ def compare(argv: Sequence[str]) -> int:
         comparisons = compare_sides(sides, checked(sides, arguments.across), arguments.threshold)
     for comparison in comparisons:
         complain(comparison)
+    lacking = [tell_uncompared(paths, found, number, arguments.across, not comparisons)
+               for number in range(1, len(paths))]  # fmt: skip
     with output.opened(arguments.out) as stream:
         stream.write(drawn(answers, comparisons, arguments))
     changed = any(not one.holds for among in answers for one in among.answers)
     failed = any(FAILURES[name](comparison) for name in arguments.fail_on for comparison in comparisons)
+    failed |= any(lacking) and "missing" in arguments.fail_on
     return int(failed or (changed and "answer" in arguments.fail_on))
+
+
+def tell_uncompared(
+    paths: Sequence[str], found: Sequence[Sequence[Result]], number: int, across: Collection[str], timed: bool
+) -> bool:
+    """Warn of what is not compared, and return whether a path lacks any of it that the base has."""
+    lacking, both = uncompared(found[0], found[number], across, timed)
+    if lacking:
+        warn(f"{paths[number]}: lacks results of {paths[0]}: {lacking}")
+    if both:
+        warn(f"{paths[number]} and {paths[0]}: hold results that are not compared: {both}")
+    return bool(lacking)
 
 
 def check_kinds(paths: Sequence[str], chosen: Sequence[Sequence[Row]], timed: Sequence[Sequence[Result]]) -> None:

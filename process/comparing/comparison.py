@@ -17,15 +17,18 @@ class GeometricMean:
     """The geometric mean of ratios over shapes, with its interval."""
 
     def __init__(self) -> None:
-        self.count = 0
+        self.count, self._too_few = 0, False
         self._log = 0.0
         self._logs = np.zeros(RESAMPLES)
 
-    def add(self, ratio: float, samples: np.ndarray) -> None:
-        """Take in one shape: its ratio, and what resampling made of it."""
+    def add(self, ratio: float, samples: np.ndarray | None) -> None:
+        """Take in one shape: its ratio, and what resampling made of it; None where there was too little for that."""
         self.count += 1
         self._log += float(np.log(ratio))
-        self._logs += np.log(samples)
+        if samples is None:
+            self._too_few = True
+        else:
+            self._logs += np.log(samples)
 
     @property
     def value(self) -> float | None:
@@ -34,8 +37,8 @@ class GeometricMean:
 
     @property
     def interval(self) -> Interval | None:
-        """Its 95% interval."""
-        return percentiles(np.exp(self._logs / self.count)) if self.count else None
+        """Its 95% interval; None where a shape has none."""
+        return percentiles(np.exp(self._logs / self.count)) if self.count and not self._too_few else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +123,7 @@ def changes_between(base: Side, new: Side, places: tuple[int, int]) -> tuple[lis
         seeds = ((places[0], number), (places[1], number))
         change, samples = measure_change(key, base.results[key], new.results[key], seeds)
         changes.append(change)
-        if change.ratio is not None and samples is not None:
+        if change.ratio is not None:
             mean.add(change.ratio, samples)
     return changes, mean
 

@@ -78,9 +78,11 @@ def section(comparison: Comparison, threshold: float, style: Style) -> list[str]
         )
     if comparison.differing:
         notes.append(f"Facts that differ: {facts(comparison.differing)}.")
-    what = "shapes" if timed else "data sets"
-    for name, keys in (("base", comparison.only_base), ("new", comparison.only_new)):
-        if keys:
+    for name, every in (("base", comparison.only_base), ("new", comparison.only_new)):
+        for what, names in (("shapes", KEYS), ("data sets", QUALITY_KEYS)):
+            keys = [key for key in every if len(key) == len(names)]
+            if not keys:
+                continue
             notes.append(f"Only in {name}: {len(keys)} {what} ({shape(keys[0])}{', ...' if len(keys) > 1 else ''}).")
     tables = [style.draw(*rows_of(comparison))] if timed else []
     tables += [style.draw(*quality_rows(comparison))] if comparison.quality else []
@@ -105,9 +107,9 @@ def headline(comparison: Comparison) -> str:
 
 def mean_text(mean: GeometricMean) -> str:
     """Return a geometric mean with its interval."""
-    if mean.value is None or mean.interval is None:
+    if mean.value is None:
         return "unknown"
-    return f"{mean.value:.3f} ({interval_text(mean.interval)})"
+    return f"{mean.value:.3f} ({interval_text(mean.interval) if mean.interval else 'too few to tell'})"
 
 
 def interval_text(interval: Interval) -> str:

@@ -66,7 +66,10 @@ class Change:
 def measure_change(
     key: Key, base: Result, new: Result, seeds: tuple[Sequence[int], Sequence[int]]
 ) -> tuple[Change, np.ndarray | None]:
-    """Return how a shape changed, and the ratio's bootstrap; no verdict, which depends on the other shapes too."""
+    """Return how a shape changed, and the ratio's bootstrap, where there is enough for one.
+
+    No verdict, which depends on the other shapes too.
+    """
     several = bool(base.medians or new.medians)
     read = of_processes if several else of_repetitions
     kept = [np.asarray(read(result), dtype=float) for result in (base, new)]
@@ -84,6 +87,8 @@ def measure_change(
     p = mann_whitney_p(kept[0], kept[1], (wider[0], wider[1]))
     if max(wider) > 1:
         p = beyond_ranks(p, ratio, interval)
+    if too_few(change, 1):  # resampled, they would be no more than the ratios of single ones
+        return replace(change, ratio=ratio, p=p), None
     return replace(change, ratio=ratio, interval=interval, p=p), samples
 
 

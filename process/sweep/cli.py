@@ -86,7 +86,11 @@ def read(arguments: argparse.Namespace) -> "Sweep":
     from .document import Document
     from .matrix import read_sweep
 
-    found = read_sweep(Document(arguments.file), dict(arguments.set), arguments.trust_file)
+    given = dict(arguments.set)
+    for key in given:
+        if [name for name, _ in arguments.set].count(key) > 1:
+            raise UsageError(f"--set {key}: is given twice; give it once")
+    found = read_sweep(Document(arguments.file), given, arguments.trust_file)
     number, shares = arguments.shard
     return replace(found, cells=found.cells[number - 1 :: shares])
 
@@ -197,7 +201,9 @@ def shard(text: str) -> tuple[int, int]:
     """Read I/N: one of N shares, counted from 1."""
     number, sign, shares = text.partition("/")
     found = positive(number), positive(shares) if sign else 0
-    if not found[0] <= found[1]:
+    if sign and found[0] > found[1]:
+        raise argparse.ArgumentTypeError(f"{text!r}: {found[0]} is above {found[1]}, how many shares there are")
+    if not sign:
         raise argparse.ArgumentTypeError(f"{text!r} is no share such as 3/8, the third of eight")
     return found
 

@@ -83,7 +83,9 @@ def test_runs_of_a_shape_are_processes(store, capsys):
     (shape,) = told(printed.out)["shapes"]
     assert (shape["base"]["n"], shape["new"]["n"]) == (3, 3) and "last one counts" not in printed.err
     assert shape["base"]["itl"] == pytest.approx(11, rel=0.01) and shape["ratio"] == pytest.approx(2, rel=0.01)
-    assert shape["reason"] == "3 and 3 processes are too few to tell"
+    assert shape["reason"] == "3 and 3 processes are too few to tell" and shape["interval"] is None
+    assert main([base, new]) == 0
+    assert "; overall ratio 2.000 (too few to tell)" in capsys.readouterr().out
 
 
 def test_what_failed_or_is_of_another_fingerprint_is_no_run_of_the_newest(tmp_path, capsys):
@@ -97,6 +99,23 @@ def test_what_failed_or_is_of_another_fingerprint_is_no_run_of_the_newest(tmp_pa
     (shape,) = told(printed.out)["shapes"]
     assert shape["new"]["n"] == 3 and shape["ratio"] == pytest.approx(2.1, rel=1e-3)
     assert "new: 3 results are of a shape that was measured again later" in printed.err
+
+
+def scored(task):
+    """A log of a task's score, whose configuration is that of `run`."""
+    said = {"task": task, "type": "sts", "metric": "spearman", "variant": "A", "score": 0.5, "texts": 4, "seed": 0}
+    kinds = ({"task": "quality", "platform": "cpu", "model": "m"}, {"variant": "A", "platform": "cpu", "model": "m"})
+    found = [lines.JsonLine("LOG", {"format": 1, "driver": "quality"}), *(lines.JsonLine("ENV", one) for one in kinds)]
+    return "".join(f"{line.format()}\n" for line in (*found, lines.JsonLine("QUA", said)))
+
+
+def test_what_is_not_compared_is_counted_and_missing_where_a_side_lacks_it(store, capsys):
+    base, new = store("base", run(1.0), scored("a"), scored("b")), store("new", run(1.0), scored("a"))
+    capsys.readouterr()
+    assert main([base, new, "--fail-on", "missing"]) == 1
+    err = capsys.readouterr().err
+    assert f"{new}: lacks results of {base}: 1 of quality\n" in err and "that are not compared: 1 of quality\n" in err
+    assert main([base, new]) == 0 and main([new, base, "--fail-on", "missing"]) == 0
 
 
 def ranking(values, torch="2.12", queries=None, threshold=1.0):

@@ -155,6 +155,11 @@ def test_what_is_no_assignment_is_said_in_plain_words(sweep):
     assert "--set: 'reps' does not say what is set to what, as reps=10 does" in err and "***" not in err
 
 
+def test_what_is_set_twice_and_a_share_beyond_the_last_are_refused(sweep):
+    assert "--set reps: is given twice" in sweep([1], "--set", "reps=1", "--set", "reps=2", code=2)[1]
+    assert "'3/2': 3 is above 2" in sweep([1], "--shard", "3/2", code=2)[1]
+
+
 def test_what_a_machine_lacks_is_refused(sweep):
     Path("grid.yaml").write_text(f"sweep: s\nrun: driver\nneeds: {{spyre: 1}}\nwith: {{{WITH}, batch_sizes: 1}}\n")
     assert main(["grid.yaml"]) == 2
