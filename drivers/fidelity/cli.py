@@ -1,13 +1,10 @@
 """`fmbench fidelity COMMAND ...`: what a new torch, dtype, kernel or device does to a model's numbers and rankings."""
 
-from collections.abc import Sequence
-
 from fmbench.subcommands import Subcommand, Subcommands
-from fmbench.torch_settings import spin_briefly
 
 PACKAGE = "fmbench.drivers.fidelity"
 
-COMMANDS = Subcommands(
+main = Subcommands(
     "fmbench fidelity",
     "Is it still the same? What a new torch, dtype, kernel or device does to a model's numbers and rankings.",
     {
@@ -31,10 +28,4 @@ COMMANDS = Subcommands(
             f"{PACKAGE}.swap:main",
         ),
     },
-)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code."""
-    spin_briefly()
-    return COMMANDS.main(argv)
+).main
