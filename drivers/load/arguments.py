@@ -97,6 +97,14 @@ def rates(text: str) -> tuple[float, ...]:
     return found
 
 
+def cosine(text: str) -> float:
+    """Read a cosine that tells vectors apart."""
+    found = decimal(text)
+    if not 0 < found < 1:
+        raise argparse.ArgumentTypeError(f"{text} is no cosine between 0 and 1, such as 0.99")
+    return found
+
+
 def address(text: str) -> str:
     """Read the address of a service."""
     try:
@@ -125,7 +133,7 @@ def build_parser() -> Parser:
     add("--reference", type=nonempty, metavar="FOLDER", help="the model's folder: sampled answers are held against its "
         "vectors in float32, computed here afterwards; or a capture of these texts, by fmbench fidelity")  # fmt: skip
     add("--role", choices=("query", "passage"), help="whose prompt the service puts before a text (default: passage)")
-    add("--least_cosine", type=share, metavar="COSINE", help="below, a vector is another one (default: 0.99)")
+    add("--least_cosine", type=cosine, metavar="COSINE", help="below, a vector is another one (default: 0.99)")
     add("--sample", type=positive, metavar="N", help="vectors that are looked at, drawn over the whole run (default: "
         "5000)")  # fmt: skip
     parser.add_argument("--version", action="version", version=f"fmbench {__version__}")

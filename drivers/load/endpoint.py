@@ -47,6 +47,13 @@ class Endpoint:
         """The address of a request."""
         return f"{self.base}/embed" if self.api == "tei" else f"{self.base}/v1/embeddings"
 
+    @property
+    def dtype(self) -> str | None:
+        """What the service says that it computes in, as `fmbench serve` and TEI do."""
+        facts = self.info.get("facts")
+        said = {"dtype": self.info.get("model_dtype"), **(facts if isinstance(facts, dict) else {})}
+        return next((said[key] for key in ("precision", "dtype") if isinstance(said.get(key), str)), None)
+
     def body(self, texts: Sequence[str]) -> bytes:
         """Return the body of a request."""
         cut = {} if self.dimensions is None else {"dimensions": self.dimensions}

@@ -17,6 +17,9 @@ NEAR = 0.15  # a share of the rate, within which p99 grows as exp(rate)
 KNOWN = 0.04  # half of the interval, as a share of the rate, that ends the search
 STEPS = (1.04, 0.96, 1.08, 0.92)  # around the estimate, in turn
 LATE = 0.01  # of the requests, where p99 is the SLO
+LAG = 0.05  # of the SLO: a request that this client sent later than that says little of the service
+HELD_UP = 10  # requests that one which was sent late makes late, at most
+TRIES = 3  # of a rate that only this client's lateness missed
 STEPS_OF_FIT, FARTHEST = 20, 30
 
 
@@ -39,7 +42,7 @@ class Probe:
 
     These come together: their number varies `dispersion` times as much as independent ones would. And its p99 in
     milliseconds with the interval, and the share that failed. `p99` is None where it falls among requests that failed;
-    `high` where the interval has no end.
+    `high` where the interval has no end. `lagged` are those that this client itself sent late.
     """
 
     rate: float
@@ -50,10 +53,13 @@ class Probe:
     low: float | None
     high: float | None
     failed: float
+    lagged: int
 
     @classmethod
-    def of(cls, rate: float, latencies: "np.ndarray", said: Mapping[str, Any], goal: Goal) -> "Probe":
-        """Return what the latencies of a run say, in milliseconds, and its LOAD line."""
+    def of(
+        cls, rate: float, latencies: "np.ndarray", lag: "np.ndarray", said: Mapping[str, Any], goal: Goal
+    ) -> "Probe":
+        """Return what the latencies of a run and our own lateness say, in milliseconds, and its LOAD line."""
         import numpy as np
 
         count, lost = said["requests"] + said["unsent"], said["failed"] + said["unsent"]
@@ -61,8 +67,18 @@ class Probe:
         dispersion = len(latencies) / effective_count(sides(latencies, goal.slo)) if len(latencies) else 1.0
         low, high = said["intervals"].get("p99") or (None, None)
         return cls(
-            rate, count, late, max(1.0, dispersion), said["latency_ms"].get("p99"), low, high, lost / max(1, count)
-        )
+            rate, count, late, max(1.0, dispersion), said["latency_ms"].get("p99"), low, high, lost / max(1, count),
+            int(np.count_nonzero(lag > LAG * goal.slo)),
+        )  # fmt: skip
+
+    @property
+    def is_held_up(self) -> bool:
+        """Whether this client's own lateness may be all that made requests late."""
+        return self.lagged * HELD_UP >= max(self.late, LATE * self.count)
+
+    def is_spoiled(self, goal: Goal) -> bool:
+        """Whether it says nothing: this client may be why it did not keep the goal."""
+        return self.is_held_up and not self.keeps(goal) and self.failed <= goal.errors and self.rate < goal.capacity
 
     def keeps(self, goal: Goal) -> bool:
         """Whether it kept the goal, by its own p99."""
@@ -78,10 +94,14 @@ class Probe:
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """The answer: the rate, its 95% interval, whether the search was done or stopped, and what it is from."""
+    """The answer: the rate, its 95% interval, whether the search was done or stopped, and what it is from.
+
+    `bound` says that the rate is none but a bound, "at least" or "at most".
+    """
 
     rate: float | None
     interval: tuple[float, float] | None
+    bound: str | None
     ended: str
     probes: Sequence[Probe]
 
@@ -92,43 +112,60 @@ def search(probe: Callable[[float], Probe], goal: Goal) -> Limit:
     rate = FIRST * goal.capacity
     while len(probes) < MOST:
         probes.append(probe(rate))
+        if probes[-1].is_spoiled(goal):
+            if len(probes) >= TRIES and all(one.is_spoiled(goal) for one in probes[-TRIES:]):
+                break
+            continue
         kept, lost = bounds(probes, goal)
         if lost is None:
             rate = min(GROW * (kept or rate), goal.capacity)
         elif kept is None:
             rate = SHRINK * lost
             if rate < goal.capacity / 1000:
-                return Limit(None, None, "never", probes)
+                return Limit(None, None, None, "never", probes)
         elif (found := crossing(probes, goal)) is not None:
             middle, half = found
             if len(probes) >= FEWEST and half <= KNOWN * middle:
                 break
             rate = min(middle * STEPS[len(probes) % len(STEPS)], goal.capacity)
-        elif abs(lost - kept) <= KNOWN * kept:
+        elif is_known(probes, goal) and lost - kept <= KNOWN * kept:
             break
-        else:
-            rate = math.sqrt(kept * lost)
+        else:  # where they contradict each other, at other rates around
+            step = STEPS[len(probes) % len(STEPS)] if lost - kept <= KNOWN * kept else 1
+            rate = min(math.sqrt(kept * lost) * step, goal.capacity)
     return answer(probes, goal)
 
 
 def bounds(probes: Sequence[Probe], goal: Goal) -> tuple[float | None, float | None]:
     """Return the largest rate that kept a goal, and the least that did not."""
     kept = max((one.rate for one in probes if one.keeps(goal)), default=None)
-    return kept, min((one.rate for one in probes if not one.keeps(goal)), default=None)
+    lost = (one.rate for one in probes if not (one.keeps(goal) or one.is_spoiled(goal)))
+    return kept, min(lost, default=None)
+
+
+def is_known(probes: Sequence[Probe], goal: Goal) -> bool:
+    """Whether the limit is without doubt between the largest rate that kept a goal and the least that did not."""
+    kept, lost = bounds(probes, goal)
+    if kept is None or lost is None or kept >= lost:
+        return False
+    return all(one.is_sure(goal) for one in probes if one.rate in (kept, lost) and not one.is_spoiled(goal))
 
 
 def answer(probes: Sequence[Probe], goal: Goal) -> Limit:
     """Return what all probes say."""
-    ended = "known" if len(probes) < MOST else "probes"
+    ended = "late" if probes[-1].is_spoiled(goal) else "known" if len(probes) < MOST else "probes"
     kept, lost = bounds(probes, goal)
-    if kept is None or lost is None:
-        return Limit(None, None, "unknown", probes)
-    found = crossing(probes, goal)
-    if found is None:
-        low, high = sorted((kept, lost))
-        return Limit(kept, (low, high), ended, probes)
-    middle, half = found
-    return Limit(middle, (max(0.0, middle - half), middle + half), ended, probes)
+    if kept is None:
+        return Limit(lost, None, None if lost is None else "at most", ended, probes)
+    if (found := crossing(probes, goal)) is not None:
+        middle, half = found
+        return Limit(middle, (max(0.0, middle - half), middle + half), None, ended, probes)
+    if lost is not None and is_known(probes, goal):
+        return Limit(kept, (kept, lost), None, ended, probes)
+    below = max((one.rate for one in probes if one.keeps(goal) and one.rate < (lost or math.inf)), default=None)
+    if below is None:
+        return Limit(None, None, None, "unknown", probes)
+    return Limit(below, None, "at least", ended, probes)
 
 
 def crossing(probes: Sequence[Probe], goal: Goal) -> tuple[float, float] | None:
@@ -143,6 +180,7 @@ def crossing(probes: Sequence[Probe], goal: Goal) -> tuple[float, float] | None:
     kept, lost = bounds(probes, goal)
     centre = ((kept or 0.0) + (lost or 0.0)) / 2
     near = [one for one in probes if abs(one.rate - centre) <= NEAR * centre and one.rate < goal.capacity]
+    near = [one for one in near if not one.is_held_up]
     if len({one.rate for one in near}) < 3 or not any(one.late for one in near):
         return None
     if any(one.failed > goal.errors for one in near):  # it is failures, and no latency, that end what is kept
@@ -187,10 +225,12 @@ def line(limit: Limit, goal: Goal) -> dict[str, Any]:
         "capacity": round(goal.capacity, 4),
         "rate": None if limit.rate is None else round(limit.rate, 4),
         "interval": None if limit.interval is None else [round(end, 4) for end in limit.interval],
+        "bound": limit.bound,
         "ended": limit.ended,
         "probes": [
-            {"rate": round(one.rate, 4), "requests": one.count, "late": one.late, "p99_ms": one.p99,
-             "failed": round(one.failed, 6), "keeps": one.keeps(goal), "sure": one.is_sure(goal)}
+            {"rate": round(one.rate, 4), "requests": one.count, "late": one.late, "lagged": one.lagged,
+             "p99_ms": one.p99, "failed": round(one.failed, 6), "keeps": one.keeps(goal),
+             "sure": one.is_sure(goal) and not one.is_spoiled(goal)}
             for one in limit.probes
         ],
     }  # fmt: skip

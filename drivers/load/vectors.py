@@ -5,6 +5,8 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from fmbench.precision import spelled
+
 from .answers import Answers
 from .references import Reference
 
@@ -12,12 +14,15 @@ if TYPE_CHECKING:
     import numpy as np
 
 ONE = 1e-3  # of a length
+EXACT = ("float32", "bfloat16", "float16")
 CUT = 128  # characters: no model cuts before them
 ASKED = 64  # wrong vectors that are looked at more closely
 
 
-def verdict(answers: Answers, dimension: int, least: float, reference: Reference | None) -> dict[str, Any]:
-    """Return what a VEC line says of the answers of a run.
+def verdict(
+    answers: Answers, dimension: int, least: float, reference: Reference | None, dtype: str | None
+) -> dict[str, Any]:
+    """Return what a VEC line says of the answers of a run; `dtype` is what the service says that it computes in.
 
     `verdict` is `right`, `wrong`, or `consistent` where there is no reference and nothing contradicts itself.
     """
@@ -44,7 +49,7 @@ def verdict(answers: Answers, dimension: int, least: float, reference: Reference
     if reference is None and (alike := shared(rows)):
         faults["other text, same vector"] = alike
     if reference is not None and rows:
-        said |= held_against(batches, reference, least, faults)
+        said |= held_against(batches, reference, least, least_median(least, dtype), faults)
         if said["normalised"] is False and said["reference_normalised"]:
             faults["not normalised"] = int(np.sum(np.abs(norms - 1) >= ONE))
     right = "right" if reference is not None and rows else "consistent"
@@ -97,9 +102,16 @@ def repeated(rows: "Sequence[tuple[str, np.ndarray]]", faults: dict[str, int], l
 
 
 def held_against(
-    batches: "Sequence[Sequence[tuple[str, np.ndarray]]]", reference: Reference, least: float, faults: dict[str, int]
+    batches: "Sequence[Sequence[tuple[str, np.ndarray]]]",
+    reference: Reference,
+    least: float,
+    median: float | None,
+    faults: dict[str, int],
 ) -> dict[str, Any]:
-    """Return the cosines with the reference's vectors, and note what is wrong with those that are others."""
+    """Return the cosines with the reference's vectors, and note what is wrong with those that are others.
+
+    Below `least` a vector is another one; where most are below `median`, all are that are.
+    """
     import numpy as np
 
     known = reference.vectors([text for batch in batches for text, _ in batch])
@@ -109,6 +121,8 @@ def held_against(
         faults["wrong dimension"] = sum(map(len, batches))
         return {"reference_normalised": None}
     found = np.array([cosine(known[text], vector) for batch in batches for text, vector in batch])
+    shifted = median is not None and float(np.median(found)) < median
+    least = median if shifted and median is not None else least
     wrong = [
         (text, vector, batch)
         for batch in batches
@@ -116,7 +130,7 @@ def held_against(
         if cosine(known[text], vector) < least
     ]  # fmt: skip
     if wrong:
-        for name in reasons(wrong[:ASKED], reference, known, least):
+        for name in reasons(wrong[:ASKED], reference, known, least, shifted):
             faults[name] = faults.get(name, 0) + 1
         faults["wrong"] = len(wrong)
     return {
@@ -126,7 +140,17 @@ def held_against(
         "role": reference.role,
         "least_cosine": float(found.min()),
         "mean_cosine": float(found.mean()),
+        "median_cosine": float(np.median(found)),
+        "least_median": median,
     }
+
+
+def least_median(least: float, dtype: str | None) -> float | None:
+    """Return the cosine that most vectors of a service pass: ten times nearer to 1 than a single one has to be.
+
+    None for a service that says that it computes in a type whose noise is larger.
+    """
+    return 1 - (1 - least) / 10 if dtype is None or spelled(dtype) in EXACT else None
 
 
 def reasons(
@@ -134,18 +158,21 @@ def reasons(
     reference: Reference,
     known: "Mapping[str, np.ndarray]",
     least: float,
+    shifted: bool,
 ) -> Iterator[str]:
-    """Yield why a vector is another one: that of its neighbour, of another prompt or length; else it is corrupt.
+    """Yield why a vector is another one: that of its neighbour, of another prompt or length; else it is corrupt, or,
+    where most are, shifted.
 
-    A reference that does not know other prompts and lengths leaves open which of these it is.
+    A reference that does not know other prompts and lengths leaves open whether a single one is corrupt.
     """
     tries = list(reference.others([text for text, _, _ in wrong]))
     for text, vector, batch in wrong:
         others = {one for one, _ in batch if one != text}
         if any(cosine(known[one], vector) >= least for one in others):
             yield "wrong order"
-        elif tries:
-            yield next((name for name, tried in tries if cosine(tried[text], vector) >= least), "corrupt")
+        elif tries or shifted:
+            other = "shifted" if shifted else "corrupt"
+            yield next((name for name, tried in tries if cosine(tried[text], vector) >= least), other)
 
 
 def cosine(one: "np.ndarray", other: "np.ndarray") -> float:

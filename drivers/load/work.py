@@ -133,7 +133,7 @@ class Work:
             seconds = max(arguments.seconds, PROBE_REQUESTS / rate)
             setting = Setting("open", inputs, rate=rate, arrivals=arguments.arrivals, seconds=seconds)
             said, records = self.one(setting, cold=False)
-            return Probe.of(rate, Table(records).latencies, said, goal)
+            return Probe.of(rate, Table(records).latencies, Table(records).lag, said, goal)
 
         goal = Goal((arguments.slo or 0.0) * 1e3, arguments.errors, capacity["requests_per_second"])
         limit = slo.search(probe, goal)
@@ -145,7 +145,7 @@ class Work:
         for number, answers in self._answers.items():
             if not (answers.found or answers.faults):
                 continue
-            said = verdict(answers, self.dimension, arguments.least_cosine, self.reference)
+            said = verdict(answers, self.dimension, arguments.least_cosine, self.reference, self.endpoint.dtype)
             self.run.log.write(lines.JsonLine("VEC", {"run": number, **said}))
             if said["verdict"] == "wrong":
                 self.failed = True

@@ -12,7 +12,7 @@ from fmbench import backend, host, session
 from fmbench.backend import Backend
 from fmbench.console import note, reserved_stdout, run_main
 from fmbench.encoder import EncoderPlan
-from fmbench.ending import allow
+from fmbench.ending import allow, exit_code
 from fmbench.errors import UsageError, first_line
 from fmbench.facts import software_facts, variables
 from fmbench.timer import timer
@@ -74,12 +74,15 @@ def serve(arguments: ServeArguments, wrap: Wrap = lambda served: served) -> int:
             )  # fmt: skip
             await Server(config).serve([bound])
 
-    with (
-        listen(arguments) as bound,
-        reserved_stdout() as stdout,
-        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
-    ):
-        runner.run(run())
+    try:
+        with (
+            listen(arguments) as bound,
+            reserved_stdout() as stdout,
+            asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+        ):
+            runner.run(run())
+    except KeyboardInterrupt as asked:  # its usual end, of which there is nothing to say
+        return exit_code(asked)
     return 0
 
 

@@ -45,7 +45,8 @@ def read_results(
             continue
         if not found:
             warn(
-                f"{source.name}: no results; logs of `driver`, `retrieve`, `distill evaluate` and `fidelity` have some"
+                f"{source.name}: no results; logs of `driver`, `retrieve`, `distill evaluate`, `fidelity`, `choose`, "
+                "`quality` and `load` have some"
             )
 
 

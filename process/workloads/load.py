@@ -176,7 +176,8 @@ class Load(Workload):
                     [1000 * value for value in every(requests) if value < NEVER],
                 )
             elif line.kind == "SLO":
-                doubt = run.doubt or late.get(said["inputs_per_request"])
+                own = "late: the client itself was late in every run at a rate" if said.get("ended") == "late" else None
+                doubt = run.doubt or late.get(said["inputs_per_request"]) or own
                 yield Result({**row, **limit_row(said), "doubt": doubt}, source)
 
     def label(self, row: Row) -> str:
@@ -191,7 +192,8 @@ class Load(Workload):
     def news(self, kind: str, data: Row) -> str | None:
         """Return what a run was like."""
         if kind == "SLO":
-            return f"p99 within {data['slo_ms']:g} ms: up to {data.get('rate') or 0:.4g} requests a second"
+            rate = f"{data.get('bound') or 'up to'} {data.get('rate') or 0:.4g} requests a second"
+            return f"p99 within {data['slo_ms']:g} ms: {rate}"
         if kind == "VEC":
             return f"run {data['run']}: vectors {data['verdict']}"
         if kind != "LOAD":
@@ -228,7 +230,8 @@ def rate_text(said: Row) -> str:
         return "" if said["requests_per_second"] is None else significant(said["requests_per_second"])
     if limit["rate"] is None:
         return ""
-    return plus_minus(limit["rate"], *limit["interval"]) if limit["interval"] else significant(limit["rate"])
+    figure = plus_minus(limit["rate"], *limit["interval"]) if limit["interval"] else significant(limit["rate"])
+    return f"{limit['bound']} {figure}" if limit["bound"] else figure
 
 
 def vectors(said: Row) -> str:

@@ -89,6 +89,9 @@ ANSWERS = {
     "role": schema.text("Whose prompt the reference has before a text."),
     "least_cosine": schema.number("With the reference's vector of the same text."),
     "mean_cosine": schema.number("The mean of the same."),
+    "median_cosine": schema.number("The median of the same."),
+    "least_median": schema.number("The cosine below which the median is another prompt, length or pooling for all: ten "
+                                  "times nearer to 1 than `least`; null where the service computes in a smaller type."),
     "reference_normalised": schema.truth("Whether the reference's vectors are one long; of a capture unknown."),
     "normalised": schema.truth("Whether all vectors are one long."),
     "norms": schema.interval("The least and the greatest length of a vector."),
@@ -101,6 +104,7 @@ PROBE = Schema({
     "rate": schema.number("Requests a second.", needed=True),
     "requests": schema.count("Requests that were due."),
     "late": schema.count("Those that took longer than the SLO, or failed."),
+    "lagged": schema.count("Those that this client itself sent later than a twentieth of the SLO after they were due."),
     "p99_ms": schema.number("Its p99.", "milliseconds"),
     "failed": schema.number("Share of requests that failed."),
     "keeps": schema.truth("Whether it was within the SLO."),
@@ -111,9 +115,10 @@ LIMITS = {
     "errors": schema.number("The share of requests that may fail.", needed=True),
     "capacity": schema.number("Requests a second that 64 clients got, at which no rate keeps it."),
     "rate": schema.number("The largest rate a second that keeps both; null where none is known."),
-    "interval": schema.interval("Its 95% interval."),
-    "ended": schema.text("`known` (to 4%), `probes` (as many as there may be), `never` (it keeps at no rate) or "
-                         "`unknown`."),
+    "interval": schema.interval("Its 95% interval, or between which rates it is; none where it is a bound."),
+    "bound": schema.text("`at least` or `at most`, where the rate is no more than a bound."),
+    "ended": schema.text("`known` (to 4%), `probes` (as many as there may be), `never` (it keeps at no rate), `late` "
+                         "(this client itself was, three times at one rate) or `unknown`."),
     "probes": schema.parts("The runs that it is from.", PROBE),
 }  # fmt: skip
 LIMIT = Schema({"inputs_per_request": schema.count("Texts a request.", needed=True), **LIMITS})

@@ -149,6 +149,7 @@ def test_it_starts_what_it_measures_and_ends_it(load):
     env = {key: value for line in found["ENV"] for key, value in line.items()}
     assert (code, env["platform"], env["client"]["api"]) == (0, "null", "tei")
     assert found["LOAD"][0]["answered"] == 50 and "starts fmbench serve" in err
+    assert "interrupted" not in err
 
 
 def test_the_key_goes_to_the_service_and_nowhere_else(load, monkeypatch):
@@ -361,6 +362,7 @@ def test_another_service_is_one_line(load, handler, says):
         (("--url", "http://x", "--tokens", "8", "--scenario", "open", "--rate", "1e9"), "send 20,000 a second at most"),
         (("--url", "http://x", "--tokens", "8", "--rate", "5"), "--rate goes with --scenario open"),
         (("--url", "http://x", "--tokens", "8", "--scenario", "slo"), "needs --slo"),
+        (("--url", "http://x", "--tokens", "8", "--least_cosine", "2"), "2 is no cosine between 0 and 1"),
         (("--url", "http://x", "--texts", "/nowhere"), "/nowhere: no such file"),
         (("--url", "http://x", "--tokens", "8", "--reference", "/nowhere"), "--reference: no model folder at /nowhere"),
         (("--serve", "--platform nope", "--tokens", "8"), "did not come up"),

@@ -29,11 +29,11 @@ def judged(reference):
     """judged(change) -> the verdict on the reference's own vectors after a change, two texts a request."""
     own = reference.vectors(TEXTS)
 
-    def judge(change, against=reference, dimension=32):
+    def judge(change, against=reference, dimension=32, dtype=None):
         batches = [TEXTS[place : place + 2] for place in range(0, len(TEXTS), 2)]
         found = [(body, np.array([own[text] for text in texts])) for body, texts in enumerate(batches)]
         answers = Answers(Payload(batches, []), [(body, change(body, vectors)) for body, vectors in found])
-        return verdict(answers, dimension, 0.99, against)
+        return verdict(answers, dimension, 0.99, against, dtype)
 
     return judge
 
@@ -85,7 +85,7 @@ def test_a_service_that_is_set_up_otherwise_is_told_from_one_that_corrupts(judge
     served = dict(zip(TEXTS, other.encode(TEXTS, keys.get("role", "passage")), strict=True))
     batches = [[text] for text in long]
     answers = Answers(Payload(batches, []), [(place, served[text][None]) for place, (text,) in enumerate(batches)])
-    said = verdict(answers, 32, 0.99, reference)
+    said = verdict(answers, 32, 0.99, reference, None)
     assert said["faults"].get(name, 0) >= 1 and "corrupt" not in said["faults"], said
 
 
@@ -102,9 +102,23 @@ def test_without_a_reference_the_same_text_has_the_same_vector(judged):
     texts = [["wing"], ["wing"], ["wing"]]
     vector = np.eye(1, 32, dtype=np.float32)
     answers = Answers(Payload(texts, []), [(0, vector), (1, vector), (2, np.roll(vector, 1, axis=1))])
-    said = verdict(answers, 32, 0.99, None)
+    said = verdict(answers, 32, 0.99, None, None)
     assert (said["repeated"], said["repeated_equal"], said["repeated_least_cosine"]) == (2, 1, 0)
     assert (said["verdict"], said["faults"]) == ("wrong", {"same text, other vector": 1})
+
+
+def shift(_, vectors):
+    """Another direction in each of all vectors: cosines of 0.995."""
+    aside = vectors + 0.1 * np.eye(1, vectors.shape[1], dtype=np.float32)
+    return aside / np.linalg.norm(aside, axis=1, keepdims=True)
+
+
+def test_all_vectors_that_are_a_little_aside_are_shifted(judged, captured):
+    said = judged(shift)
+    assert said["least"] < said["least_cosine"] and said["median_cosine"] < said["least_median"] == 0.999
+    assert (said["verdict"], said["faults"]) == ("wrong", {"shifted": 12, "wrong": 12})
+    assert judged(shift, CaptureReference(str(captured), "passage", None))["faults"] == said["faults"]
+    assert judged(shift, dtype="int8")["verdict"] == judged(at(2, lambda one: shift(2, one)))["verdict"] == "right"
 
 
 @pytest.mark.parametrize(
@@ -117,7 +131,7 @@ def test_without_a_reference_the_same_text_has_the_same_vector(judged):
 )
 def test_without_a_reference_other_texts_have_other_vectors(texts, faults):
     found = [(place, np.eye(1, 8, dtype=np.float32)) for place in range(len(texts))]
-    said = verdict(Answers(Payload([[text] for text in texts], []), found), 8, 0.99, None)
+    said = verdict(Answers(Payload([[text] for text in texts], []), found), 8, 0.99, None, None)
     assert said["faults"] == faults
 
 
