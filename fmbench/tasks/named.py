@@ -58,14 +58,17 @@ class LocalTask:
         return {"task": self.name, "type": kind, "metric": METRICS[kind], "items": len(items), "digest": digest}
 
     def score(self, encoder: Encoder, seed: int) -> TaskScore:
-        """Return the score of an encoder's vectors. Raises what the encoder raises."""
+        """Return the score of an encoder's vectors. Raises what the encoder raises, and FmbenchError for no score."""
         from .scoring import score_task
 
         texts = Texts(encoder, self.name, sum(1 for _ in self.task.texts()))
         try:
             with plain_warnings(self.name):
                 scored = score_task(self.task, texts.encode, encoder.similarity or "cosine", seed)
-                return TaskScore(self.name, scored.score, scored, texts.count)
+                found = TaskScore(self.name, scored.score, scored, texts.count)
+        if not math.isfinite(found.value):
+            raise FmbenchError(f"the score of {scored.items} items is not defined")
+        return found
         finally:
             texts.progress.clear()
 
