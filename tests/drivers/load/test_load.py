@@ -2,7 +2,6 @@
 
 import datetime
 import json
-import os
 import signal
 import socketserver
 import ssl
@@ -11,7 +10,6 @@ import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler
-from pathlib import Path
 
 import pytest
 
@@ -296,38 +294,6 @@ def test_a_key_that_no_header_holds_is_refused_and_not_shown(load, null, monkeyp
     monkeypatch.setenv("FMBENCH_API_KEY", key)
     code, found, err = load("--url", null, *SHORT)
     assert (code, found, err.count("\n")) == (2, {}, 1) and "FMBENCH_API_KEY: holds" in err and "sek" not in err
-
-
-def test_what_ctrl_c_cuts_off_is_no_failure_of_the_service():
-    with serving(*NULL, "--service_time", "300ms") as (url, _):
-        words = ("--scenario", "open", "--rate", "40", "--duration", "60s")
-        command = [sys.executable, "-m", "fmbench", "load", "--url", url, "--model_name", "none", *SHORT, *words]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-            time.sleep(4)
-            process.send_signal(signal.SIGINT)
-            out, err = process.communicate(timeout=30)
-    found = [line for row in out.splitlines() if (line := lines.parse_line(row))]
-    (said,) = (line.data for line in found if line.kind == "LOAD")
-    assert said["answered"] > 0 and (said["ended"], said["errors"]) == ("interrupted", []), err
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="/proc")
-def test_no_client_process_outlives_one_that_is_killed(null):
-    words = ("--duration", "60s", "--concurrency", "4", "--processes", "2")
-    command = [sys.executable, "-m", "fmbench", "load", "--url", null, "--model_name", "none", *SHORT, *words]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        time.sleep(5)  # by then more is to be handed over than a pipe holds
-        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-        process.kill()
-    assert len(children) == 2
-    for _ in range(100):
-        left = [child for child in children if Path(f"/proc/{child}").exists()]
-        if not left:
-            break
-        time.sleep(0.1)
-    for child in left:
-        os.kill(int(child), signal.SIGKILL)
-    assert left == []
 
 
 @pytest.mark.parametrize(
