@@ -65,12 +65,11 @@ class LocalTask:
         try:
             with plain_warnings(self.name):
                 scored = score_task(self.task, texts.encode, encoder.similarity or "cosine", seed)
-                found = TaskScore(self.name, scored.score, scored, texts.count)
-        if not math.isfinite(found.value):
-            raise FmbenchError(f"the score of {scored.items} items is not defined")
-        return found
         finally:
             texts.progress.clear()
+        if not math.isfinite(scored.score):
+            raise FmbenchError(f"the score of {scored.items} items is not defined")
+        return TaskScore(self.name, scored.score, scored, texts.count)
 
 
 @dataclass(frozen=True)
