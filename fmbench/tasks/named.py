@@ -1,6 +1,7 @@
 """What `--tasks` names, how good an encoder's vectors are for it, and what another configuration keeps of that."""
 
 import contextlib
+import math
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
