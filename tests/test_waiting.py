@@ -67,9 +67,7 @@ def test_variants_on_different_platforms_spin_briefly(other: str, spins: str | N
     assert found.get("GOMP_SPINCOUNT") == spins
 
 
-@pytest.mark.parametrize(
-    "words", ["quality --tasks gone.yaml --model_name gone", "serve --model_name gone", "fidelity capture --out gone"]
-)
+@pytest.mark.parametrize("words", ["quality --tasks gone.yaml --model_name gone", "serve --model_name gone"])
 def test_commands_that_compute_texts_spin_briefly(words: str, plain: None) -> None:
     assert main([*words.split(), "--platform", "cpu"]) == 2
     assert said() == {"GOMP_SPINCOUNT": torch_settings.SPINS}

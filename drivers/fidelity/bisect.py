@@ -11,7 +11,6 @@ from fmbench.capture.reader import ArtifactReader
 from fmbench.console import run_main, warn
 from fmbench.encoder import Encoder, EncoderPlan
 from fmbench.errors import UsageError
-from fmbench.torch_settings import spin_briefly
 
 from . import index_bisect
 from .arguments import add_capture, add_subject_arguments, build_parser, check_subject, parse
@@ -162,7 +161,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(argv: Sequence[str]) -> int:
     """Substitute, and say what was found."""
-    spin_briefly()
     parser = build_parser(PROGRAM, "Name the first module whose output differs from a capture's, input alike.", EPILOG)
     add_capture(parser, "a", "folder of a capture with the probe `modules`, or with `index`")
     parser.add_argument("--index", action="store_true", help="the steps of building an index, not the modules")

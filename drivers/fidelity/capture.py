@@ -12,7 +12,6 @@ from fmbench.console import Progress, note, run_main, warn
 from fmbench.encoder import EncoderPlan
 from fmbench.errors import UsageError
 from fmbench.session import LogWriter
-from fmbench.torch_settings import spin_briefly
 
 from .arguments import (
     CaptureArguments,
@@ -50,7 +49,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(argv: Sequence[str]) -> int:
     """Check everything that can be checked quickly, then run the probes."""
-    spin_briefly()
     arguments = wanted_arguments(argv)
     probes = choose_probes(arguments)
     if not arguments.replace:

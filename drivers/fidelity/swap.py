@@ -11,7 +11,6 @@ from fmbench.encoder import EncoderPlan
 from fmbench.errors import UsageError
 from fmbench.facts import LATER
 from fmbench.session import LogWriter
-from fmbench.torch_settings import spin_briefly
 
 from . import plaid_search
 from .arguments import add_capture, add_subject_arguments, build_parser, check_subject, one, parse
@@ -48,7 +47,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(argv: Sequence[str]) -> int:
     """Search A's index, and say what drifted."""
-    spin_briefly()
     parser = build_parser(PROGRAM, "Search A's index with this code, and say what drifted: index or search.", EPILOG)
     add_capture(parser, "a", "folder of a capture with the probes `index` and `search`, or of a PLAID index")
     add_capture(parser, "b", "folder of the capture, or index, that this build made", nargs="?")

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 DRAIN = 30  # seconds in which what was accepted is answered
 BACKLOG = 2048
+KEEP_ALIVE = 75  # seconds that a client may pause: one that is held up finds its connection closed as it sends
 Wrap = Callable[["Served"], "Served"]
 
 
@@ -70,7 +71,8 @@ def serve(arguments: ServeArguments, wrap: Wrap = lambda served: served) -> int:
         async with served(arguments, platform, plan) as found:
             config = uvicorn.Config(
                 application(wrap(found)), http="httptools", lifespan="off", access_log=False, log_level="error",
-                timeout_graceful_shutdown=DRAIN, backlog=BACKLOG, server_header=False, date_header=False,
+                timeout_graceful_shutdown=DRAIN, timeout_keep_alive=KEEP_ALIVE, backlog=BACKLOG,
+                server_header=False, date_header=False,
             )  # fmt: skip
             await Server(config).serve([bound])
 

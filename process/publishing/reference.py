@@ -131,13 +131,13 @@ def escaped(text: str) -> str:
 def parser_of(run: Callable[[Sequence[str]], int]) -> Parser:
     """Return the parser of a command: the one whose help it prints, which is not printed."""
     found: list[Any] = []
-    printing = Parser.print_help
-    Parser.print_help = lambda self, file=None: found.append(self)  # type: ignore[method-assign]
+    printing = argparse.ArgumentParser.print_help
+    argparse.ArgumentParser.print_help = lambda self, file=None: found.append(self)  # type: ignore[method-assign]
     try:
         with suppress(SystemExit):
             run(["--help"])
     finally:
-        Parser.print_help = printing  # type: ignore[method-assign]
+        argparse.ArgumentParser.print_help = printing  # type: ignore[method-assign]
     return cast(Parser, found[0])
 
 

@@ -173,6 +173,19 @@ def test_a_short_text_alone_has_a_graph_of_its_own_length(small) -> None:
         )
 
 
+def test_a_model_of_few_positions_has_no_padded_rows() -> None:
+    torch.manual_seed(0)
+    few = transformers.BertModel(transformers.BertConfig(
+        vocab_size=200, hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=64,
+        max_position_embeddings=SHORT - 1,
+    )).eval()  # fmt: skip
+    _, forward = converted(few, *F32)
+    batch = tokens(1, SHORT - 1)
+    with torch.no_grad():
+        assert torch.allclose(forward(batch)[0], few(**batch)[0], atol=1e-4)
+    assert not next(iter(forward.graphs.values()))._requests
+
+
 def test_one_row_first_does_not_spare_the_other_graph_its_check(small, monkeypatch) -> None:
     """Two graphs compute, one of them not yet: a wrong one is found before it is used."""
     from fmbench.backends.openvino_convert import OpenvinoGraph

@@ -111,18 +111,3 @@ def test_one_thread_has_no_streams(load: Load, tiny_text_model: Path, platform: 
     encoder = load(tiny_text_model, platform=platform, threads=1, recipe=Recipe(tokens_per_batch=40))
     encoder.encode(TEXTS)
     assert encoder.platform.streams(100) == [] and encoder.platform.model_facts()[f"{platform}_streams"] == 1
-
-
-def test_one_text_alone_is_padded_within_the_models_positions(load: Load, tiny_text_model: Path) -> None:
-    pytest.importorskip("openvino")
-    plain = load(tiny_text_model)
-    for longest, expected in ((None, 32), (20, 20)):
-        encoder = load(
-            tiny_text_model, platform="openvino", recipe=Recipe(passage_max_length=longest, query_max_length=9)
-        )
-        (found,) = encoder.encode(["a text"])
-        assert encoder.timings.padded_tokens == expected > encoder.timings.tokens
-        (same,) = plain.encode(["a text"])
-        assert found @ same / np.linalg.norm(found) / np.linalg.norm(same) > 0.99
-        encoder.encode(["a text", "some"])
-        assert encoder.timings.padded_tokens < expected + 32
