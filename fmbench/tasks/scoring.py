@@ -17,6 +17,7 @@ from .local import Task
 
 RESAMPLES = 1000
 ITERATIONS = 1000  # of the logistic regression, at most
+DIGITS = 6  # of a similarity that float32 vectors hold: beyond them, equal texts would be ordered by rounding
 METRICS = {
     "sts": "spearman", "pair_classification": "average_precision", "classification": "accuracy",
     "clustering": "v_measure", "reranking": "mean_average_precision", "bitext": "accuracy",
@@ -132,11 +133,12 @@ def pair_similarities(task: Task, encode: Encode, similarity: str) -> np.ndarray
 
 
 def similarities(one: np.ndarray, other: np.ndarray, similarity: str) -> np.ndarray:
-    """Return the similarities (n,) of corresponding vectors, in float64."""
+    """Return the similarities (n,) of corresponding vectors, rounded to DIGITS: of 1, or of the longest product."""
     one, other = one.astype(np.float64), other.astype(np.float64)
     if similarity == "cosine":
         one, other = unit(one), unit(other)
-    return np.einsum("ij,ij->i", one, other)
+    longest = float((np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)).max(initial=0.0)) or 1.0
+    return np.round(np.einsum("ij,ij->i", one, other) / longest, DIGITS) * longest
 
 
 def is_alike(values: np.ndarray) -> bool:
