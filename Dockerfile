@@ -1,7 +1,7 @@
 # fmbench and the engines of a CPU:  docker build -t fmbench .
-#   docker run --rm -v "$PWD:/work" fmbench choose --model_name models/minilm --dataset data/scifact
+#   docker run --rm -v "$PWD:/data" fmbench choose --model_name models/minilm --dataset data/scifact
 # For NVIDIA GPUs:                   docker build --target cuda -t fmbench:cuda .
-#   docker run --rm --gpus all -v "$PWD:/work" fmbench:cuda driver --platform cuda ...
+#   docker run --rm --gpus all -v "$PWD:/data" fmbench:cuda driver --platform cuda ...
 FROM python:3.13-slim-bookworm AS wheel
 WORKDIR /source
 COPY . .
@@ -16,7 +16,7 @@ RUN apt-get update \
     && useradd --create-home --uid 1000 bench
 COPY constraints.txt /constraints.txt
 COPY --from=wheel /wheels /wheels
-WORKDIR /work
+WORKDIR /data
 
 FROM base AS cuda
 RUN pip install --no-cache-dir --constraint /constraints.txt "$(echo /wheels/*.whl)[nvml,load,retrieval,serve]"
@@ -25,8 +25,9 @@ ENTRYPOINT ["fmbench"]
 
 # The last one is what is built where no target is named.
 FROM base AS cpu
-ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
-RUN pip install --no-cache-dir --constraint /constraints.txt --index-url "$TORCH_INDEX" torch \
+# An index with torch's builds for CPUs, which are far smaller: --build-arg TORCH_INDEX=https://...
+ARG TORCH_INDEX=
+RUN pip install --no-cache-dir --constraint /constraints.txt ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} torch \
     && pip install --no-cache-dir --constraint /constraints.txt \
     "$(echo /wheels/*.whl)[onnxruntime,openvino,int8,load,retrieval,serve]"
 USER 1000
