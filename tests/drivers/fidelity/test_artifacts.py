@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
-from fmbench.capture.manifest import DTYPES, FILE, ArtifactError, narrower, parse_run
+from fmbench.capture.manifest import DTYPES, FILE, ArtifactError, parse_run
 from fmbench.capture.reader import ArtifactReader
 from fmbench.drivers.fidelity.writer import ArtifactWriter, check_free, discard
 from fmbench.errors import FmbenchError, UsageError
@@ -396,10 +396,3 @@ def test_a_ranking_of_another_hand_is_refused(lines, tmp_path):
 def test_a_ranking_out_of_order_is_refused(lines, tmp_path):
     with pytest.raises(ArtifactError, match="'q' is not in the order of its scores"):
         parse_run(tmp_path / "run.tsv", lines)
-
-
-def test_the_narrower_type_has_fewer_significant_bits():
-    assert narrower(DTYPES["float32"], DTYPES["bfloat16"]).name == "bfloat16"
-    assert narrower(DTYPES["bfloat16"], DTYPES["float16"]).name == "bfloat16"
-    assert narrower(DTYPES["int64"], DTYPES["float64"]).name == "float64"
-    assert not narrower(DTYPES["int64"], DTYPES["uint8"]).floating

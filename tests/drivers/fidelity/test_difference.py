@@ -250,3 +250,10 @@ def test_a_cosine_that_overflows_is_unknown():
     huge = torch.full((2, 2), 1e200, dtype=torch.float64)
     assert compare(huge, huge * 2).min_cosine is None
     assert compare(huge[0], huge[0] * 2).min_cosine is None
+
+
+def test_the_narrower_type_has_fewer_significant_bits():
+    assert narrower(DTYPES["float32"], DTYPES["bfloat16"]).name == "bfloat16"
+    assert narrower(DTYPES["bfloat16"], DTYPES["float16"]).name == "bfloat16"
+    assert narrower(DTYPES["int64"], DTYPES["float64"]).name == "float64"
+    assert not narrower(DTYPES["int64"], DTYPES["uint8"]).floating
