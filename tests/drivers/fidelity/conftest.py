@@ -1,9 +1,11 @@
 import pytest
 import torch
 
+from fmbench import cli, lines
 from fmbench.capture.manifest import Manifest
 from fmbench.capture.reader import ArtifactReader
 from fmbench.drivers.fidelity.writer import ArtifactWriter
+from tests.tiny_model import write_collection, write_model
 
 
 def manifest(**changes):
@@ -68,3 +70,53 @@ def sides(capture):
         return str(first.folder), str(second.folder)
 
     return write
+
+
+SMALL = (
+    "tokens,hidden,modules,bert,amp_bert,remove_dense,lse,pooled,normalised,batch,layer_norm,norm,exact,index,search,"
+    "train"
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Model, collection, and the captures `A` and `bf16` of it with every probe but the two large ones."""
+    root = tmp_path_factory.mktemp("captures")
+    write_model(root / "tiny")
+    write_collection(root / "wings")
+    return root
+
+
+@pytest.fixture
+def fidelity(folder, capfd, restore_torch):
+    """fidelity(command, words, ...) -> (exit code, stdout, stderr); the model is the tiny one, on one thread."""
+
+    def run(command, *words):
+        model = [] if command in ("probes", "compare") else ["--platform", "cpu", "--threads", "1"]
+        model += ["--model_name", folder / "tiny"] if model else []
+        code = cli.main(["fidelity", command, *map(str, [*words, *model])])
+        done = capfd.readouterr()
+        return code, done.out, done.err
+
+    return run
+
+
+@pytest.fixture
+def captured(folder, fidelity):
+    """captured(name, words, ...) -> the folder of a capture, made once."""
+
+    def run(name, *words, probes=SMALL):
+        if not (folder / name).exists():
+            code, _, err = fidelity(
+                "capture", "--dataset", folder / "wings", "--out", folder / name, "--probes", probes, *words
+            )
+            assert code == 0, err
+        return folder / name
+
+    return run
+
+
+def said(out, *kinds):
+    """What the FID lines of some kinds say."""
+    found = [line.data for text in out.splitlines() if lines.is_json(line := lines.parse_line(text), "FID")]
+    return [data for data in found if data["kind"] in kinds]
