@@ -7,7 +7,7 @@ from typing import Any
 from fmbench.stats import median
 
 from .rates import TYPES
-from .ways import BASE, PLAIN, WAYS, kind_of
+from .ways import BASE, OURS, PLAIN, kind_of
 
 Row = tuple[str, str, str]  # what, the target, the figure
 # One query with the same engine: ours, theirs.
@@ -52,7 +52,7 @@ class Measured:
 
     def best(self, ours: bool, times: Any, kind: str | None = None) -> str | None:
         """Return the fastest way of a type, ours or theirs (fastembed aside); None where none was there."""
-        found = [way for way in self.ways if (way in WAYS) == ours and kind in (None, kind_of(way))]
+        found = [way for way in self.ways if (way in OURS) == ours and kind in (None, kind_of(way))]
         return min((way for way in found if way != "their fastembed"), key=lambda way: median(times(way)), default=None)
 
 
@@ -108,7 +108,7 @@ def against(found: Measured) -> Iterator[Row]:
 def one_query(found: Measured) -> Iterator[Row]:
     """Yield the median of one query, text to vector, its stages, and its share of theirs."""
     for way in found.ways:
-        stages = found.stages(way) if way in WAYS else {}
+        stages = found.stages(way) if way in OURS else {}
         parts = [f"{name} {median(times) * 1e3:.2f}" for name, times in stages.items()]
         yield f"one query, {way}: p50", "", ", ".join([f"{median(found.alone(way)) * 1e3:.2f} ms", *parts])
     pairs = [(mine, theirs, "0.85") for mine, theirs in SAME.items()]

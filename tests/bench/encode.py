@@ -10,7 +10,8 @@ median over rounds, or over queries, of theirs / ours. `quality` is nDCG@10 on a
 
 Each round that is whole is kept in the folder, where the same command goes on: on the same machine, with the same
 versions and the same commit, and with as many threads and rounds as it is asked for. A number of rounds that are there
-already prints their rows at once. Threads spin as `fmbench retrieve` lets them (but in `make bench`).
+already prints their rows at once. Every way has a process of its own; threads of ours spin as `fmbench retrieve` lets
+them, theirs as by default.
 
 sentence-transformers' other engines and fastembed need older libraries, so an environment of their own:
     PEER_PYTHON=ENV/bin/python make bench    (ENV has sentence-transformers[onnx,openvino], datasets, fastembed)
@@ -29,15 +30,14 @@ from pathlib import Path
 from typing import Any
 
 from fmbench.cost import cost_of
-from fmbench.encoder import STAGES, Encoder
+from fmbench.encoder import Encoder
 from fmbench.host import load_average
-from fmbench.torch_settings import spin_briefly
 
 from . import rates
 from .comparison import Measured, Row, rows_of
 from .quality import quality
 from .rounds import Rounds
-from .ways import BASE, PLAIN, Peer, documents, encoders, queries, took
+from .ways import BASE, Way, documents, encoders, load, queries
 
 DOCUMENTS, ROUNDS, THREADS, QUERIES = 400, 5, (1, 2), 50
 
@@ -53,7 +53,7 @@ def measure(count: int, wanted: int, threads: int, kept: Rounds) -> Measured:
             texts, asked = documents(count), queries(QUERIES)
             ways = stack.enter_context(encoders(threads, kept.folder))
             cosines, products = warm_up(ways, texts, asked), rates.products(threads)
-            operations = operations_of(ways[PLAIN], texts)
+            operations = operations_of(load("cpu", ()), texts)
         for number in range(len(done), wanted):
             found = one_round(ways, texts, asked[number % ROUNDS :: ROUNDS])
             limits = {name: operations / rates.rate(product) for name, product in products.items()}
@@ -63,15 +63,15 @@ def measure(count: int, wanted: int, threads: int, kept: Rounds) -> Measured:
     return Measured(count, kept.of(threads)[:wanted])
 
 
-def warm_up(ways: dict[str, Any], texts: list[str], asked: list[str]) -> dict[str, float]:
+def warm_up(ways: dict[str, Way], texts: list[str], asked: list[str]) -> dict[str, float]:
     """Encode everything once; return the least cosine of each way's vectors with those of their torch."""
     vectors = {}
-    for way, encoder in ways.items():
-        vectors[way] = encoder.encode(texts)
+    for name, way in ways.items():
+        vectors[name] = way.encode(texts)
         for query in asked:
-            encoder.encode([query])
-        sys.stderr.write(f"{way}: ready\n")
-    return {way: float((found * vectors[BASE]).sum(axis=1).min()) for way, found in vectors.items()}
+            way.encode([query])
+        sys.stderr.write(f"{name}: ready\n")
+    return {name: float((found * vectors[BASE]).sum(axis=1).min()) for name, found in vectors.items()}
 
 
 def operations_of(encoder: Encoder, texts: list[str]) -> int:
@@ -80,23 +80,20 @@ def operations_of(encoder: Encoder, texts: list[str]) -> int:
     return sum(count * cost_of(encoder.module, length, 1).flops for length, count in lengths.items())
 
 
-def one_round(ways: dict[str, Any], texts: list[str], asked: list[str]) -> dict[str, Any]:
+def one_round(ways: dict[str, Way], texts: list[str], asked: list[str]) -> dict[str, Any]:
     """Return the seconds of each way: of all documents, and of each query alone; of ours the stages of both."""
     found: dict[str, Any] = {name: {} for name in ("bulk", "bulk_stages", "alone", "alone_stages")}
-    for way, encoder in ways.items():
-        found["bulk"][way], found["bulk_stages"][way] = timed(encoder, texts)
-        pairs = [timed(encoder, [query]) for query in asked]
-        found["alone"][way], found["alone_stages"][way] = map(list, zip(*pairs, strict=True))
+    for name, way in ways.items():
+        found["bulk"][name], found["bulk_stages"][name] = timed(way, texts)
+        pairs = [timed(way, [query]) for query in asked]
+        found["alone"][name], found["alone_stages"][name] = map(list, zip(*pairs, strict=True))
     return found
 
 
-def timed(encoder: Any, texts: list[str]) -> tuple[float, dict[str, float]]:
-    """Return the seconds that texts take, and those of each stage where the encoder is ours."""
-    if isinstance(encoder, Peer):
-        return took(encoder, texts), {}
-    before = dict(encoder.timings.seconds)
-    elapsed, after = took(encoder, texts), encoder.timings.seconds
-    return elapsed, {name: after[name] - before.get(name, 0.0) for name in ("tokenise", *STAGES) if name in after}
+def timed(way: Way, texts: list[str]) -> tuple[float, dict[str, float]]:
+    """Return the seconds that texts take in their process, and those of each stage where the encoder is ours."""
+    way.encode(texts)
+    return way.seconds, way.stages
 
 
 def rows(
@@ -127,5 +124,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    spin_briefly()
     main()

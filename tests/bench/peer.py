@@ -120,7 +120,7 @@ def main():
         asked = json.loads(line)
         start = time.perf_counter()
         vectors = encode(asked)
-        answers.write(json.dumps([time.perf_counter() - start, vectors.tolist()]) + "\n")
+        answers.write(json.dumps([time.perf_counter() - start, vectors.tolist(), {}]) + "\n")
         answers.flush()
 
 

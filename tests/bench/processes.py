@@ -16,7 +16,7 @@ from fmbench import lines
 from fmbench.encoder import CHUNK
 from fmbench.stats import median
 
-from .ways import CORPUS, DATA, WAYS, calibration, model_folder
+from .ways import CORPUS, DATA, OURS, calibration, model_folder
 
 PROCESSES, ROUNDS = 2, 3
 MEASURED = ("eager torch, fp32", "ONNX Runtime, int8", "OpenVINO, int8")
@@ -24,7 +24,7 @@ MEASURED = ("eager torch, fp32", "ONNX Runtime, int8", "OpenVINO, int8")
 
 def speed(way: str, processes: int, threads: int, folder: Path) -> float:
     """Return the documents a second of one run, the slowest process's clock for all."""
-    platform, _, options = WAYS[way]
+    platform, _, options = OURS[way]
     words = [one.replace("{calibration}", str(folder / "calibration.jsonl")) for one in options]
     with tempfile.TemporaryDirectory() as cache:
         command = [

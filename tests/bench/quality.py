@@ -12,7 +12,7 @@ from fmbench.ranking.paired import compare
 from fmbench.search import Block, search
 from fmbench.search.choice import default_engine
 
-from .ways import DATA, PLAIN, WAYS, calibration, load
+from .ways import DATA, OURS, PLAIN, calibration, load
 
 
 def quality(threads: int = 2) -> Iterator[tuple[str, str, str]]:
@@ -23,9 +23,9 @@ def quality(threads: int = 2) -> Iterator[tuple[str, str, str]]:
     dataset, judged = Dataset.from_folder(DATA, "test"), {}
     with tempfile.TemporaryDirectory() as folder:
         file = calibration(Path(folder))
-        for way in (PLAIN, *(name for name, one in WAYS.items() if one.kind == "int8")):
-            options = tuple(one.replace("{calibration}", str(file)) for one in WAYS[way].options)
-            judged[way] = judge(dataset, load(WAYS[way].platform, options, threads))
+        for way in (PLAIN, *(name for name, one in OURS.items() if one.kind == "int8")):
+            options = tuple(one.replace("{calibration}", str(file)) for one in OURS[way].options)
+            judged[way] = judge(dataset, load(OURS[way].platform, options, threads))
             mean = judged[way].means()["ndcg_cut_10"]
             found = compare(judged[PLAIN], judged[way])["ndcg_cut_10"]
             low, high = found.interval or (found.mean, found.mean)

@@ -22,14 +22,13 @@ from fmbench.quantisation import TEXTS
 from .peer import PEERS
 
 PEER = Path(__file__).with_name("peer.py")
-AS_STARTED = dict(os.environ)  # peers wait as they do by default, ours as fmbench.torch_settings.spin_briefly says
 DATA = Path(__file__).parents[2] / "../shared/data/scifact"
 CORPUS = DATA / "corpus.jsonl"
 F32 = "--compile:options:config@={'INFERENCE_PRECISION_HINT': 'f32'}"
 INT8 = "--platform:quantize=int8"
 
 
-class Way(NamedTuple):
+class SetUp(NamedTuple):
     """One of ours: a platform, the type that it computes in here, and its options."""
 
     platform: str
@@ -37,14 +36,14 @@ class Way(NamedTuple):
     options: tuple[str, ...] = ()
 
 
-WAYS = {
-    "eager torch, fp32": Way("cpu", "float32"),
-    "ONNX Runtime, fp32": Way("onnxruntime", "float32"),
-    "OpenVINO, fp32": Way("openvino", "float32", (F32,)),
-    "eager torch, bf16": Way("cpu", "bfloat16", ("--model:dtype=bfloat16",)),
-    "OpenVINO, its own precision": Way("openvino", "bfloat16"),
-    "ONNX Runtime, int8": Way("onnxruntime", "int8", (INT8,)),
-    "OpenVINO, int8": Way("openvino", "int8", (INT8, "--platform:calibration={calibration}")),
+OURS = {
+    "eager torch, fp32": SetUp("cpu", "float32"),
+    "ONNX Runtime, fp32": SetUp("onnxruntime", "float32"),
+    "OpenVINO, fp32": SetUp("openvino", "float32", (F32,)),
+    "eager torch, bf16": SetUp("cpu", "bfloat16", ("--model:dtype=bfloat16",)),
+    "OpenVINO, its own precision": SetUp("openvino", "bfloat16"),
+    "ONNX Runtime, int8": SetUp("onnxruntime", "int8", (INT8,)),
+    "OpenVINO, int8": SetUp("openvino", "int8", (INT8, "--platform:calibration={calibration}")),
 }
 PLAIN, BASE = "eager torch, fp32", "their torch"
 
@@ -101,16 +100,15 @@ def peer_python() -> str:
     return os.environ.get("PEER_PYTHON", sys.executable)
 
 
-class Peer:
-    """Somebody else's encoder, in a process of its own, with the seconds of its last answer."""
+class Way:
+    """An encoder in a process of its own, ours or somebody else's, with the seconds of its last answer."""
 
-    def __init__(self, name: str, threads: int, exports: Path, texts: Path) -> None:
-        words = [name, model_folder(), str(threads), exports, texts]
+    def __init__(self, *command: str | Path, stderr: int | None = None) -> None:
         self._process = subprocess.Popen(
-            [peer_python(), PEER, *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-            text=True, env=AS_STARTED,
-        )  # fmt: skip
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, text=True
+        )
         self.seconds = 0.0
+        self.stages: dict[str, float] = {}  # of ours
 
     def encode(self, texts: list[str]) -> np.ndarray:
         """Return the vectors. Raises EOFError where this engine does not start."""
@@ -121,7 +119,7 @@ class Peer:
         answer = self._process.stdout.readline()
         if not answer:
             raise EOFError
-        self.seconds, vectors = json.loads(answer)
+        self.seconds, vectors, self.stages = json.loads(answer)
         return np.array(vectors, dtype=np.float32)
 
     def close(self) -> None:
@@ -131,28 +129,23 @@ class Peer:
 
 
 @contextlib.contextmanager
-def encoders(threads: int, folder: Path) -> Iterator[dict[str, Any]]:
-    """Yield every way that starts: ours, and what else there is; `folder` keeps what peers export."""
-    file = calibration(folder)
-    found: dict[str, Any] = {}
+def encoders(threads: int, folder: Path) -> Iterator[dict[str, Way]]:
+    """Yield every way: ours, and of what else there is those that start; `folder` keeps what peers export."""
+    texts, number = calibration(folder), str(threads)
+    found: dict[str, Way] = {}
     with contextlib.ExitStack() as stack:
         for name in PEERS if "PEER_PYTHON" in os.environ else ("torch",):
-            peer = Peer(name, threads, folder, file)
-            stack.callback(peer.close)
+            way = Way(peer_python(), PEER, name, model_folder(), number, folder, texts, stderr=subprocess.DEVNULL)
+            stack.callback(way.close)
             with contextlib.suppress(EOFError):
-                peer.encode(["a text"])
-                found[f"their {name}"] = peer
-        for way, (platform, _, options) in WAYS.items():
-            found[way] = load(platform, tuple(one.replace("{calibration}", str(file)) for one in options), threads)
+                way.encode(["a text"])
+                found[f"their {name}"] = way
+        for name in OURS:
+            found[name] = Way(sys.executable, "-m", "tests.bench.ours", name, number, texts)
+            stack.callback(found[name].close)
         yield found
 
 
 def kind_of(way: str) -> str:
     """Return the type that a way computes in."""
-    return WAYS[way].kind if way in WAYS else PEERS[way.removeprefix("their ")]
-
-
-def took(encoder: Any, texts: list[str]) -> float:
-    """Return how long all texts take, without the way to another process."""
-    elapsed = seconds(encoder.encode, texts)
-    return encoder.seconds if isinstance(encoder, Peer) else elapsed
+    return OURS[way].kind if way in OURS else PEERS[way.removeprefix("their ")]
