@@ -5,7 +5,7 @@
 
 The documents are SciFact's, in ../shared/data beside the clone. Each way encodes all of them and each query once before
 it is timed: that is when a model is compiled, converted and rounded (int8 that learns takes the collection's last
-documents). All ways then take turns, documents and after them some queries alone, round after round. A ratio is the
+documents). All ways then take turns, documents and after them each query alone, round after round. A ratio is the
 median over rounds, or over queries, of theirs / ours. `quality` is nDCG@10 on all of SciFact, our int8 against fp32.
 
 Each round that is whole is kept in the folder, where the same command goes on: on the same machine, with the same
@@ -55,7 +55,7 @@ def measure(count: int, wanted: int, threads: int, kept: Rounds) -> Measured:
             cosines, products = warm_up(ways, texts, asked), rates.products(threads)
             operations = operations_of(load("cpu", ()), texts)
         for number in range(len(done), wanted):
-            found = one_round(ways, texts, asked[number % ROUNDS :: ROUNDS])
+            found = one_round(ways, texts, asked)
             limits = {name: operations / rates.rate(product) for name, product in products.items()}
             said = {"limits": limits, "operations": operations, "cosines": cosines, "load": load_average()}
             kept.add(threads, {**found, **said})
@@ -68,8 +68,7 @@ def warm_up(ways: dict[str, Way], texts: list[str], asked: list[str]) -> dict[st
     vectors = {}
     for name, way in ways.items():
         vectors[name] = way.encode(texts)
-        for query in asked:
-            way.encode([query])
+        way.timed_alone(asked)
         sys.stderr.write(f"{name}: ready\n")
     return {name: float((found * vectors[BASE]).sum(axis=1).min()) for name, found in vectors.items()}
 
@@ -84,16 +83,9 @@ def one_round(ways: dict[str, Way], texts: list[str], asked: list[str]) -> dict[
     """Return the seconds of each way: of all documents, and of each query alone; of ours the stages of both."""
     found: dict[str, Any] = {name: {} for name in ("bulk", "bulk_stages", "alone", "alone_stages")}
     for name, way in ways.items():
-        found["bulk"][name], found["bulk_stages"][name] = timed(way, texts)
-        pairs = [timed(way, [query]) for query in asked]
-        found["alone"][name], found["alone_stages"][name] = map(list, zip(*pairs, strict=True))
+        found["bulk"][name], found["bulk_stages"][name] = way.timed(texts)
+        found["alone"][name], found["alone_stages"][name] = way.timed_alone(asked)
     return found
-
-
-def timed(way: Way, texts: list[str]) -> tuple[float, dict[str, float]]:
-    """Return the seconds that texts take in their process, and those of each stage where the encoder is ours."""
-    way.encode(texts)
-    return way.seconds, way.stages
 
 
 def rows(

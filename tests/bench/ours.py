@@ -2,8 +2,8 @@
 
     python -m tests.bench.ours WAY THREADS TEXTS
 
-A line of JSON is a list of texts; the answer is [seconds, vectors, the seconds of each stage]. TEXTS is what int8 may
-learn from.
+A line of JSON is a list of calls, each a list of texts; the answer is [the seconds of each, those of the stages of
+each, the vectors of the last]. TEXTS is what int8 may learn from.
 """
 
 import json
@@ -16,6 +16,8 @@ from fmbench.encoder import STAGES
 from fmbench.torch_settings import spin_briefly
 
 from .ways import OURS, load
+
+NAMES = ("tokenise", *STAGES)
 
 
 def main() -> None:
@@ -30,12 +32,14 @@ def main() -> None:
     options = tuple(one.replace("{calibration}", str(Path(texts))) for one in OURS[way].options)
     encoder = load(OURS[way].platform, options, int(threads))
     for line in sys.stdin:
-        asked, before = json.loads(line), dict(encoder.timings.seconds)
-        start = time.perf_counter()
-        vectors = encoder.encode(asked)
-        elapsed, after = time.perf_counter() - start, encoder.timings.seconds
-        stages = {name: after[name] - before.get(name, 0.0) for name in ("tokenise", *STAGES) if name in after}
-        answers.write(json.dumps([elapsed, vectors.tolist(), stages]) + "\n")
+        seconds, stages, vectors = [], [], None
+        for asked in json.loads(line):
+            before, start = dict(encoder.timings.seconds), time.perf_counter()
+            vectors = encoder.encode(asked)
+            seconds.append(time.perf_counter() - start)
+            after = encoder.timings.seconds
+            stages.append({name: after[name] - before.get(name, 0.0) for name in NAMES if name in after})
+        answers.write(json.dumps([seconds, stages, vectors.tolist()]) + "\n")
         answers.flush()
 
 

@@ -117,10 +117,12 @@ def main():
     else:
         encode = sentence_transformer(name, folder, int(threads), Path(exports), Path(texts))
     for line in sys.stdin:
-        asked = json.loads(line)
-        start = time.perf_counter()
-        vectors = encode(asked)
-        answers.write(json.dumps([time.perf_counter() - start, vectors.tolist(), {}]) + "\n")
+        seconds, vectors = [], None
+        for asked in json.loads(line):
+            start = time.perf_counter()
+            vectors = encode(asked)
+            seconds.append(time.perf_counter() - start)
+        answers.write(json.dumps([seconds, [{}] * len(seconds), vectors.tolist()]) + "\n")
         answers.flush()
 
 

@@ -101,26 +101,36 @@ def peer_python() -> str:
 
 
 class Way:
-    """An encoder in a process of its own, ours or somebody else's, with the seconds of its last answer."""
+    """An encoder in a process of its own, ours or somebody else's."""
 
     def __init__(self, *command: str | Path, stderr: int | None = None) -> None:
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, text=True
         )
-        self.seconds = 0.0
-        self.stages: dict[str, float] = {}  # of ours
 
     def encode(self, texts: list[str]) -> np.ndarray:
         """Return the vectors. Raises EOFError where this engine does not start."""
+        return np.array(self._ask([texts])[2], dtype=np.float32)
+
+    def timed(self, texts: list[str]) -> tuple[float, dict[str, float]]:
+        """Return the seconds of all texts, and of ours those of the stages."""
+        (seconds,), (stages,), _ = self._ask([texts])
+        return seconds, stages
+
+    def timed_alone(self, texts: list[str]) -> tuple[list[float], list[dict[str, float]]]:
+        """Return the same of each text alone, one after the other."""
+        seconds, stages, _ = self._ask([[text] for text in texts])
+        return seconds, stages
+
+    def _ask(self, calls: list[list[str]]) -> Any:
         assert self._process.stdin and self._process.stdout
         with contextlib.suppress(BrokenPipeError):
-            self._process.stdin.write(json.dumps(texts) + "\n")
+            self._process.stdin.write(json.dumps(calls) + "\n")
             self._process.stdin.flush()
         answer = self._process.stdout.readline()
         if not answer:
             raise EOFError
-        self.seconds, vectors, self.stages = json.loads(answer)
-        return np.array(vectors, dtype=np.float32)
+        return json.loads(answer)
 
     def close(self) -> None:
         """End the process."""
