@@ -38,13 +38,36 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before the import, which else notes
 import onnxruntime
 
 MODEL = {file!r}  # copy its folder: this one is a cache, and may be deleted
-options = onnxruntime.SessionOptions()
-options.intra_op_num_threads = {threads}
-session = onnxruntime.InferenceSession(MODEL, options, providers=[{provider!r}])
+
+
+def session_of(threads):
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.add_session_config_entry("session.force_spinning_stop", "1")
+    return onnxruntime.InferenceSession(MODEL, options, providers=[{provider!r}])
+
+
+def infer(session, batch):
+    return session.run([{output!r}], {{one.name: batch[one.name] for one in session.get_inputs()}})[0]
+
+
+session = session_of({threads})
 
 
 def run(batch):
-    return session.run([{output!r}], {{one.name: batch[one.name] for one in session.get_inputs()}})[0]
+    return infer(session, batch)
+"""
+# For batches in bulk, where each thread has a stream.
+STREAMS = """
+
+from concurrent.futures import ThreadPoolExecutor
+
+streams = session_of({threads} // {count})
+
+
+def run_all(batches, finish):
+    with ThreadPoolExecutor({count}) as threads:
+        return list(threads.map(lambda batch: finish(infer(streams, batch), batch), batches))
 """
 
 
@@ -188,13 +211,14 @@ class OnnxConverter(Converter):
         """Whether a graph, which has run, computes with numbers of 8 bits or fewer."""
         return graph.rounded
 
-    def program(self, folder: Path, graph: OnnxGraph, names: tuple[str, ...]) -> str:
+    def program(self, folder: Path, graph: OnnxGraph, names: tuple[str, ...], streams: int) -> str:
         """Return the session with the same threads and provider."""
-        return PROGRAM.format(
+        return (PROGRAM + (STREAMS if streams > 1 else "")).format(
             file=str(self.published or folder / FILE),
             threads=graph.threads,
             provider=self._provider,
             output=graph.output,
+            count=streams,
         )
 
     def check_inputs(self) -> None:

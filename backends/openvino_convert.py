@@ -33,13 +33,24 @@ import openvino
 
 MODEL = {file!r}  # copy its folder: this one is a cache, and may be deleted
 graph = openvino.compile_model(MODEL, {device!r}, {config!r})
+request = graph.create_infer_request()
 
 
+def infer(request, arrays):  # CompiledModel's own call looks into each array in Python: it takes longer than a text
+    for place, array in enumerate(arrays):
+        request.set_input_tensor(place, openvino.Tensor(array, shared_memory=True))
+    request.start_async()
+    request.wait()
+    return request.get_output_tensor(0).data.copy()
+
+
+"""
+RUN = """\
 def run(batch):
-    return graph([batch[name] for name in {names!r}])[0]
+    return infer(request, [batch[name] for name in {names!r}])
 """
 # In place of `run`, where short texts alone have graphs of their own.
-SHORT_PROGRAM = """\
+SHORT_RUN = """\
 alone = {{}}  # a short text alone is quicker in a graph of its own length
 
 
@@ -47,13 +58,33 @@ def run(batch):
     arrays = [batch[name] for name in {names!r}]
     rows, length = arrays[0].shape
     if rows > 1 or length > {short}:
-        return graph(arrays)[0]
+        return infer(request, arrays)
     padded = length + -length % {step}
     if padded not in alone:
         model = openvino.Core().read_model(MODEL)
         model.reshape({{place: [1, padded] for place in range(len(arrays))}})
-        alone[padded] = openvino.compile_model(model, {device!r}, {config!r})
-    return alone[padded]([np.pad(one, ((0, 0), (0, padded - length))) for one in arrays])[0][:, :length]
+        alone[padded] = openvino.compile_model(model, {device!r}, {config!r}).create_infer_request()
+    return infer(alone[padded], [np.pad(one, ((0, 0), (0, padded - length))) for one in arrays])[:, :length]
+"""
+# For batches in bulk, where each thread has a stream.
+STREAMS = """
+
+streams = openvino.compile_model(MODEL, {device!r}, {{**{config!r}, "NUM_STREAMS": {count}}})
+
+
+def run_all(batches, finish):
+    found = {{}}
+
+    def keep(request, said):
+        place, batch = said
+        found[place] = finish(request.get_output_tensor(0).data.copy(), batch)
+
+    requests = openvino.AsyncInferQueue(streams, {count})
+    requests.set_callback(keep)
+    for place, batch in enumerate(batches):
+        requests.start_async([batch[name] for name in {names!r}], (place, batch))
+    requests.wait_all()
+    return [found[place] for place in sorted(found)]
 """
 
 
@@ -157,13 +188,18 @@ class OpenvinoConverter(Converter):
         config = {**threads, **self._config, **more}
         return openvino.compile_model(model, self._device, config), config
 
-    def program(self, folder: Path, graph: OpenvinoGraph, names: tuple[str, ...]) -> str:
+    def program(self, folder: Path, graph: OpenvinoGraph, names: tuple[str, ...], streams: int) -> str:
         """Return the compiled model on the same device with the same properties."""
-        said = {"file": str(folder / FILE), "device": self._device, "config": graph.config, "names": names}
-        whole = PROGRAM.format(**said)
-        if not self._short or "attention_mask" not in names:
-            return whole
-        return whole[: whole.index("\n\ndef")] + SHORT_PROGRAM.format(**said, short=SHORT, step=STEP)
+        parts = [PROGRAM, SHORT_RUN if self._short and "attention_mask" in names else RUN]
+        return "".join([*parts, *([STREAMS] if streams > 1 else [])]).format(
+            file=str(folder / FILE),
+            device=self._device,
+            config=graph.config,
+            names=names,
+            short=SHORT,
+            step=STEP,
+            count=streams,
+        )
 
     def quantise(self, exported: Path, folder: Path, texts: Sequence[Batch]) -> None:
         """Round weights, and with texts to learn from activations too, as NNCF does it for transformers."""

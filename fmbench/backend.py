@@ -250,6 +250,9 @@ class Backend(ABC):
     def program(self) -> str | None:
         """Return Python lines that define `run(batch)`: arrays by name in, hidden states (n, tokens, d) out.
 
+        And `run_all(batches, finish)`, for bulk: a list of what `finish` makes of the hidden states and the batch, of
+        each batch in order, several side by side where they ran so.
+
         Known once the model has run. None where torch's own model is what runs, or nothing of it is kept in files.
         """
         return None

@@ -27,6 +27,11 @@ from fmbench.quantisation import Quantisation
 LEAST_COSINE = 0.99  # of a token's vectors in the stack and in torch; bfloat16 stays above, a wrong graph far below
 LEAST_OF_MEANS = 0.8  # of the means of a row's vectors, where numbers were rounded to 8 bits or fewer
 MOST_STREAMS, LEAST_EACH = 8, 2  # with fewer batches a stream, threads wait in the end for longer than in a call
+ONE_BY_ONE = """
+
+def run_all(batches, finish):
+    return [finish(run(batch), batch) for batch in batches]
+"""
 LIBRARIES = {"torch", "transformers"}  # whose code a model's digest knows by their versions
 Batch = Mapping[str, Tensor]
 
@@ -90,10 +95,11 @@ class Converter(ABC):
         return []
 
     @abstractmethod
-    def program(self, folder: Path, graph: Any, names: tuple[str, ...]) -> str:
-        """Return Python lines that define `run(batch)` with the file of a folder, as `Backend.program` has it.
+    def program(self, folder: Path, graph: Any, names: tuple[str, ...], streams: int) -> str:
+        """Return Python lines that define `run` with the file of a folder, as `Backend.program` has it.
 
-        The graph is the opened one; `names` are those of its inputs.
+        And `run_all`, where several `streams` ran side by side. The graph is the opened one; `names` are those of its
+        inputs.
         """
 
     def rounds(self, graph: Any) -> bool:
@@ -176,7 +182,10 @@ class ConvertedModel:
     def program(self) -> str | None:
         """Return Python lines that run the graph in production; None before there is one, or where no file is kept."""
         names, folder = next(iter(self._folders.items()), ((), None))
-        return None if folder is None else self._converter.program(folder, self.graphs[names], names)
+        if folder is None:
+            return None
+        lines = self._converter.program(folder, self.graphs[names], names, self.stream_count)
+        return lines + (ONE_BY_ONE if self.stream_count == 1 else "")
 
     def _key(self, names: tuple[str, ...]) -> dict[str, Any] | None:
         """Return what decides the files of a graph; None for a model that nothing tells from all others."""

@@ -13,6 +13,7 @@ from fmbench.checks import Checked
 from fmbench.command_line import CommandLine
 from fmbench.console import Progress, note, reserved_stdout, run_main, warn
 from fmbench.ending import allow
+from fmbench.errors import FmbenchError
 from fmbench.search.compression import check_dimensions
 from fmbench.torch_settings import spin_briefly
 
@@ -63,9 +64,9 @@ def check(argv: Sequence[str]) -> Checked:
 
 
 def choose(arguments: ChooseArguments, stdout: TextIO | None = None) -> int:
-    """Race, judge and answer; return 1 where no candidate ran, or the answer of a check does not hold.
+    """Race, judge and answer; return 1 where the answer of a check does not hold.
 
-    What is logged goes to `stdout` too, where that is given.
+    Raises FmbenchError where no candidate ran. What is logged goes to `stdout` too, where that is given.
     """
     subject = texts.read(arguments)
     planned, absent = candidates.plan(arguments, subject.calibration)
@@ -91,7 +92,9 @@ def choose(arguments: ChooseArguments, stdout: TextIO | None = None) -> int:
             progress.clear()
         for one in chooser.failures:
             warn(one)
-        return answer(arguments, log) or int(not chooser.races_somebody)
+        if not chooser.races_somebody:
+            raise FmbenchError(f"no candidate beside {planned[0].name} ran")
+        return answer(arguments, log)
 
 
 def answer(arguments: ChooseArguments, log: ChoiceLog) -> int:

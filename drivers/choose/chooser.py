@@ -78,6 +78,8 @@ class Chooser:
             if not self._pending or self._budget.left <= 0:
                 break
             self._next_heat()
+        if not self.races_somebody:
+            return
         decided = all(race.known(heat) for race in self._races.values() for heat in range(self._heat + 1))
         self._judge.judge(cache)
         self.stand("final" if decided else "budget")

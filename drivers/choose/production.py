@@ -13,6 +13,7 @@ from .arguments import ModelCommand, model_parser
 POOLED = {"mean": "(hidden * mask).sum(axis=1) / mask.sum(axis=1)", "cls": "hidden[:, 0]"}
 UNIT = "vectors / np.linalg.norm(vectors, axis=1, keepdims=True)"
 TEXTS: dict[Role, str] = {"query": '["a question"]', "passage": '["a passage", "another one"]'}
+NAMES: dict[Role, str] = {"query": "queries", "passage": "passages"}
 NONE = "# No lines for other programs: {}; fmbench.encoder.Encoder runs it.\n"
 GRAPH = """\
 import numpy as np
@@ -20,14 +21,37 @@ from transformers import AutoTokenizer
 {run}
 
 tokenizer = AutoTokenizer.from_pretrained({folder!r})
+tokenizer.padding_side = "right"
 
 
-def encode(texts, prompt, longest):
+def tokens_of(texts, prompt, longest, **padding):
     texts = [prompt + text for text in texts]
-    batch = tokenizer(texts, padding=True, truncation=longest is not None, max_length=longest, return_tensors="np")
-    hidden, mask = run(batch), batch["attention_mask"][..., None]
+    return tokenizer(texts, truncation=longest is not None, max_length=longest, **padding)
+
+
+def pool(hidden, batch):
+    mask = batch["attention_mask"][..., None]
     vectors = {pooled}
 {further}    return vectors
+
+
+# One batch. Of a short text, fmbench.encoder makes tokens without what transformers does around the tokenizer.
+def encode(texts, prompt, longest):
+    batch = tokens_of(texts, prompt, longest, padding=True, return_tensors="np")
+    return pool(run(batch), batch)
+
+
+# In bulk: batches of texts that are about as long, of {tokens} tokens with padding.
+def encode_all(texts, prompt, longest):
+    rows, parts = tokens_of(texts, prompt, longest), [[]]
+    lengths = [len(row) for row in rows["input_ids"]]
+    for place in sorted(range(len(texts)), key=lengths.__getitem__):
+        if parts[-1] and (len(parts[-1]) + 1) * lengths[place] > {tokens}:
+            parts.append([])
+        parts[-1].append(place)
+    picked = ({{name: [rows[name][place] for place in part] for name in rows}} for part in parts)
+    vectors = run_all((tokenizer.pad(part, return_tensors="np") for part in picked), pool)
+    return np.concatenate(vectors)[np.argsort(np.concatenate(parts))]
 
 
 """
@@ -80,21 +104,19 @@ def graph_program(encoder: Encoder, run: str) -> str:
         further.append(f"vectors[:, :{recipe.truncate_dim}]")
     if recipe.normalise:
         further.append(UNIT)
+    settled = encoder.budget("passage")
     head = GRAPH.format(
         run=run,
         folder=folder_of(encoder),
         pooled=POOLED[pooling],
         further="".join(f"    vectors = {one}\n" for one in further),
+        tokens=settled.tokens if settled else encoder.platform.tokens_per_batch,
     )
-    if encoder.tokenizer.padding_side != "right":  # where the first token is
-        head = head.replace("return_tensors=", 'padding_side="right", return_tensors=')
     return head + "".join(
-        f"{name} = encode({TEXTS[role]}, {recipe.prompt(role) or ''!r}, {recipe.max_length(role)})\n"
-        for name, role in ROLES.items()
+        f"{name} = encode{'_all' * (role == 'passage')}({TEXTS[role]}, {recipe.prompt(role) or ''!r}, "
+        f"{recipe.max_length(role)})\n"
+        for role, name in NAMES.items()
     )
-
-
-ROLES: dict[str, Role] = {"queries": "query", "passages": "passage"}
 
 
 def torch_program(encoder: Encoder) -> str:
@@ -117,7 +139,7 @@ def torch_program(encoder: Encoder) -> str:
         f"model = SentenceTransformer({folder_of(encoder)!r}, {with_names(loaded)})",
         *([f"model[0].auto_model.compile({with_names(compiler)})"] if arguments.compile else []),
     ]
-    for name, role in ROLES.items():
+    for role, name in NAMES.items():
         asked = {"prompt": repr(recipe.prompt(role) or ""), "normalize_embeddings": str(bool(recipe.normalise))}
         longest = f"model.max_seq_length = {recipe.max_length(role)}"
         lines += [

@@ -85,8 +85,12 @@ class Lane:
     @property
     def nanoseconds_per_text(self) -> float:
         """The median of what counts."""
-        kept = stats.settled([turn.nanoseconds / turn.texts for turn in self.turns.values()])
-        return stats.median(kept)
+        return self.pace(len(self.turns))
+
+    def pace(self, turns: int) -> float:
+        """Return the median nanoseconds a text of so many first turns, of what counts of them."""
+        first = itertools.islice(self.turns.values(), turns)
+        return stats.median(stats.settled([turn.nanoseconds / turn.texts for turn in first]))
 
 
 @dataclass
@@ -134,6 +138,11 @@ class Race:
         """Return who is still in, whatever the heat, the fastest first."""
         lanes = [(lane, name) for (_, name), lane in self.lanes.items() if lane.turns and lane.left is None]
         return [name for _, name in sorted((lane.nanoseconds_per_text, name) for lane, name in lanes)]
+
+    def order(self, heat: int, rounds: int) -> list[str]:
+        """Return who has run so many rounds of a heat, the fastest of them first, whoever has left since."""
+        lanes = [(lane, name) for (own, name), lane in self.lanes.items() if own == heat and len(lane.turns) >= rounds]
+        return [name for _, name in sorted((lane.pace(rounds), name) for lane, name in lanes)]
 
     def is_whole(self, heat: int, number: int) -> bool:
         """Whether everybody who is still in has run a round."""

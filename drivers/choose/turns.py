@@ -1,5 +1,8 @@
 """The turns of a race: rounds on the same texts until the order is known, or the budget ends; and fewer threads."""
 
+import itertools
+import math
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
 SLACK = 0.2  # of the budget, that the least rounds may take beyond it where all of it went into set-ups
 SECONDS = {"online": 0.1, "bulk": 0.4}  # that a turn of the reference should take, at least
 TEXTS = {"online": (1, 16), "bulk": (32, 64)}  # of a turn, at least and at most: in bulk, enough batches for streams
-BESIDE = 2  # of the fastest, that are tried with fewer threads
+BESIDE = 2  # of the fastest, online of each platform, that are tried with fewer threads
 
 
 class Turns:
@@ -118,20 +121,30 @@ class Turns:
         waiting.clear()
 
     def _try_fewer_threads(self, race: Race, heat: int) -> None:
-        """Let the fastest race with fewer threads too, where half of what is left is enough to set that up."""
-        every, first = host.useful_threads() or 1, self._entrants.reference.name
-        counts = {every // 2, *((1,) if race.profile == "online" else ())} - {0, every}
-        names = [name for name in race.live(heat) if name != first and not FEWER.fullmatch(name)]
-        names.sort(key=lambda name: race.lanes[heat, name].nanoseconds_per_text)
-        for name in names[:BESIDE]:
-            base = self._entrants[name]
-            if base.planned.arguments is None or base.planned.arguments.threads is not None:
+        """Let the fastest race with fewer threads too, as far as half of what is left sets them up."""
+        every, least = host.useful_threads() or 1, self._budget.left / 2
+        counts = sorted({every // 2, *((1,) if race.profile == "online" else ())} - {0, every})
+        for base, count in itertools.product(self._fastest(race, heat), counts):
+            after = self._budget.left - self._entrants.costs.get(base.name, math.inf)  # of who has left by now
+            found = self._entrants.add_fewer(base, count) if after > least and self._entrants.fits() else None
+            if found is not None:
+                self._entrants.set_up(found)
+                if found.encoder is not None:
+                    race.enter(found.name, heat)
+
+    def _fastest(self, race: Race, heat: int) -> list[Entrant]:
+        """Return who is tried with fewer threads: who was fastest in the first rounds, online of each platform.
+
+        What an engine loses where its threads wait for each other while something else runs is more than what tells it
+        from another engine.
+        """
+        taken, found = Counter[str](), list[Entrant]()
+        for name in race.order(heat, LEAST):
+            arguments = self._entrants[name].planned.arguments
+            if name == race.reference or FEWER.fullmatch(name) or not arguments or arguments.threads is not None:
                 continue
-            for count in sorted(counts):
-                if self._entrants.costs[name] > self._budget.left / 2 or not self._entrants.fits():
-                    continue
-                found = self._entrants.add_fewer(base, count)
-                if found is not None:
-                    self._entrants.set_up(found)
-                    if found.encoder is not None:
-                        race.enter(found.name, heat)
+            group = arguments.platform if race.profile == "online" else ""
+            taken[group] += 1
+            if taken[group] <= BESIDE:
+                found.append(self._entrants[name])
+        return found

@@ -1,14 +1,19 @@
 """Who races: what a checkpoint's own type changes, and the former name of the command."""
 
+import itertools
 import shutil
 
 import pytest
 
+from fmbench.backend import Candidate
 from fmbench.backends import cpu
+from fmbench.command_line import CommandLine
 from fmbench.drivers.choose import candidates
 from fmbench.drivers.choose import choose as program
-from fmbench.drivers.choose.arguments import parse
+from fmbench.drivers.choose.arguments import parse, the_parser
 from fmbench.drivers.choose.entrant import Entrant
+from fmbench.drivers.choose.race import LEAST, Race, Turn
+from fmbench.drivers.choose.turns import Turns
 
 
 @pytest.fixture
@@ -39,6 +44,27 @@ def test_of_a_checkpoint_in_bfloat16_that_is_its_own_type_and_the_reference_is_w
     assert types == ["float32", "bfloat16"]
     found, _ = candidates.plan(parse([*words, str(wings / "tiny")]), None)
     assert all("own type" not in one.reason for one in found)
+
+
+@pytest.mark.parametrize(
+    ("profile", "expected"),
+    [("online", ["ort 1", "ort 2", "bf16", "eager"]), ("bulk", ["ort 1", "ort 2"])],
+)  # fmt: skip
+def test_on_each_platform_fewer_threads_are_tried_for_single_queries_and_in_bulk_for_the_fastest(
+    profile, expected, wings, restore_torch
+):
+    pytest.importorskip("onnxruntime")
+    base = candidates.base_of(CommandLine.parse(["--model_name", str(wings / "tiny")], the_parser().flags), "cpu")
+    made = {
+        "cpu float32": "", "ort 1": "--platform onnxruntime", "ort 2": "--platform onnxruntime --seed 1",
+        "ort 3": "--platform onnxruntime --seed 2", "bf16": "--model:dtype@ torch.bfloat16",
+        "eager": "--model:attn_implementation eager", "told": "--threads 1",
+    }  # fmt: skip
+    planned = [candidates.planned(base, "", Candidate(name, words, "r")) for name, words in made.items()]
+    race, entrants = Race(profile, "cpu float32"), {one.name: Entrant(one) for one in planned}
+    for number, (place, name) in itertools.product(range(LEAST), enumerate(entrants)):
+        race.take(Turn(profile, 0, number, name, 1, 10, 100 + place, 1.0, 1.0))
+    assert [one.name for one in Turns(entrants, {profile: race}, None, None)._fastest(race, 0)] == expected
 
 
 def test_the_former_name_says_so_and_asks_the_same(monkeypatch, capsys):

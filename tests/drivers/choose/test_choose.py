@@ -1,5 +1,7 @@
 """`fmbench choose` on a tiny model and a fake noisy platform, in this process."""
 
+import re
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -252,8 +254,34 @@ def test_those_that_were_set_up_before_are_set_up_first(choose, monkeypatch):
 
 
 def test_a_budget_for_nothing_says_what_would_do(choose):
-    code, _, _, err = choose(*NOISY, "--vs", FASTER, "--budget", "0.01s")
-    assert code == 2 and "give at least" in err.splitlines()[-1], err
+    code, written, _, err = choose(*NOISY, "--vs", FASTER, "--budget", "0.01s")
+    assert code == 2 and "--budget 0.01s: a round of 2 candidates takes " in err.splitlines()[-1], err
+    least = float(re.search(r"give at least (\d+)s", err)[1])
+    assert least > 0 and not of(written, "CHOICE")
+
+
+def test_where_no_candidate_can_be_set_up_there_is_no_answer_and_each_says_why(choose):
+    code, written, out, err = choose(*NOISY, "--vs", "--platform:noise nonsense", "--profile", "bulk")
+    assert (code, of(written, "TURN"), of(written, "CHOICE")) == (1, [], []), out + err
+    assert "nonsense" in of(written, "FID", verdict="unsupported")[0]["failure"]
+    assert "--platform:noise nonsense: ValueError" in err and "no candidate beside noisy float32 ran" in err
+
+
+def test_a_reference_that_does_not_fit_memory_is_one_line_before_it_is_loaded(choose, monkeypatch):
+    monkeypatch.setattr(backend.Backend, "free_bytes", lambda self: 1000)
+    code, written, out, err = choose(*RACE)
+    assert (code, written, out) == (2, [], "") and len(err.splitlines()) == 1
+    assert "noisy float32: its weights take 0.0 GB, and 0.0 GB are free; free memory, or choose on a larger" in err
+
+
+def test_without_judgements_the_ten_best_decide_and_no_share_of_ndcg_can(choose, wings, tmp_path):
+    data = shutil.copytree(wings / "wings", tmp_path / "unjudged", ignore=shutil.ignore_patterns("qrels"))
+    code, written, out, err = choose(*RACE, "--keep", "99%", data=("--dataset", data))
+    assert (code, written, out) == (2, [], "") and len(err.splitlines()) == 1
+    assert "--keep: unjudged has no judgements; say --keep_cosine" in err
+    code, written, _, err = choose(*RACE, "--profile", "bulk", data=("--dataset", data))
+    found = last(written, "bulk")
+    assert code == 0 and (found["keep"], found["winner"]) == ({"overlap": 0.98}, FASTER), err
 
 
 def test_where_set_ups_spent_the_budget_the_least_rounds_are_raced(choose, monkeypatch):

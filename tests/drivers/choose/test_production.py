@@ -15,6 +15,7 @@ from tests.text_models import add_modules, save_bert
 from tests.tiny_model import write_model
 
 QUESTIONS, PASSAGES = ["wing flow"], ["shock wave heat", "nozzle"]
+MANY = [" ".join(["shock", "wave", "heat", "flow", "jet"][: 1 + number % 5]) for number in range(40)]
 CASES = {
     "fp32": ("sentence_transformers", "--platform cpu --model:dtype@ torch.float32"),
     "bf16": ("sentence_transformers", "--platform cpu --model:dtype@ torch.bfloat16 --model:attn_implementation eager"),
@@ -40,8 +41,7 @@ def encoder(folder, tmp_path, monkeypatch, restore_torch):
         command = [
             "--model_name",
             str(model),
-            "--threads",
-            "1",
+            *([] if "--threads" in words else ["--threads", "1"]),
             "--input_sizes",
             "8",
             "--batch_sizes",
@@ -54,14 +54,21 @@ def encoder(folder, tmp_path, monkeypatch, restore_torch):
     return make
 
 
-def run(program):
-    """What the lines compute, of our texts."""
-    for printed, ours in (('["a question"]', QUESTIONS), ('["a passage", "another one"]', PASSAGES)):
+def run(program, passages=PASSAGES):
+    """The names that the lines define, of our texts."""
+    for printed, ours in (('["a question"]', QUESTIONS), ('["a passage", "another one"]', passages)):
         assert printed in program
         program = program.replace(printed, repr(ours))
     found = {}
     exec(compile(program, "production", "exec"), found)  # noqa: S102 (our own lines)
-    return [np.asarray(found[name], dtype=np.float64) for name in ("queries", "passages")]
+    return found
+
+
+def cosines(ours, theirs):
+    """Those of the rows of two arrays, whose shapes are the same."""
+    theirs = np.asarray(theirs, dtype=np.float64)
+    assert ours.shape == theirs.shape
+    return (ours * theirs).sum(axis=1) / (np.linalg.norm(ours, axis=1) * np.linalg.norm(theirs, axis=1))
 
 
 @pytest.mark.parametrize("recipe", [Recipe(), RECIPE], ids=["folder's recipe", "own recipe"])
@@ -71,12 +78,31 @@ def test_the_lines_give_the_same_vectors(name, recipe, encoder):
     if importlib.util.find_spec(package) is None:
         pytest.skip(f"{package} is not installed")
     made = encoder(words, recipe)
-    expected = [made.encode(QUESTIONS, "query"), made.encode(PASSAGES, "passage")]
-    for ours, theirs in zip(expected, run(program_of(made)), strict=True):
-        assert ours.shape == theirs.shape
-        lengths = np.linalg.norm(ours, axis=1) * np.linalg.norm(theirs, axis=1)
-        assert ((ours * theirs).sum(axis=1) / lengths).min() >= 0.9999
-        assert np.linalg.norm(theirs, axis=1) == pytest.approx(1, abs=0.01)
+    expected = {"queries": made.encode(QUESTIONS, "query"), "passages": made.encode(PASSAGES, "passage")}
+    found = run(program_of(made))
+    for vectors, ours in expected.items():
+        assert cosines(ours, found[vectors]).min() >= 0.9999
+        assert np.linalg.norm(found[vectors], axis=1) == pytest.approx(1, abs=0.01)
+
+
+@pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
+def test_in_bulk_the_lines_have_as_many_streams_and_as_large_batches(name, encoder):
+    package, words = CASES[name]
+    pytest.importorskip(package)
+    made = encoder(f"{words} --threads 2", Recipe(tokens_per_batch=24, pooling=("cls",), normalise=False))
+    expected = made.encode(MANY)
+    found = run(program_of(made), MANY)
+    assert cosines(expected, found["passages"]).min() >= 0.9999
+    sizes = []
+    found["run_all"] = lambda batches, finish: [
+        (sizes.append(batch["input_ids"].size), finish(found["run"](batch), batch))[1] for batch in batches
+    ]
+    assert cosines(expected, found["encode_all"](MANY, "", None)).min() >= 0.9999
+    assert len(sizes) == made.timings.batches and 12 < max(sizes) <= 24
+    if name == "openvino":
+        assert found["streams"].get_property("NUM_STREAMS") == 2
+    else:
+        assert found["streams"].get_session_options().intra_op_num_threads == 1
 
 
 def test_what_other_programs_cannot_do_is_said(encoder, tmp_path):

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from fmbench.drivers.choose.decision import ties
-from fmbench.drivers.choose.race import LOOKS, Race, Ratio, Turn, leaving_p
+from fmbench.drivers.choose.race import LEAVING, LOOKS, Race, Ratio, Turn, leaving_p
 
 SPREAD = 0.3  # of a turn, log-normal: a busy machine
 
@@ -89,6 +89,39 @@ def test_busy_periods_of_some_turns_in_a_row_let_no_equal_candidate_leave(turns)
                 found.take(Turn("online", 0, number, name, 1, 10, taken, 1.0, 1.0))
             gone += found.look(0, number + 1)
     assert not gone
+
+
+def stalled(seed, names, rounds=60):
+    """Who leaves of two, `b` the faster by 5%; a tenth of the turns of those named takes three times as long."""
+    found, draw = Race("online", "reference", seed=seed), random.Random(seed)
+    paces = {"reference": 2.0, "a": 1.0, "b": 0.95}
+    for name in paces:
+        found.enter(name)
+    gone = set()
+    for number in range(rounds):
+        for name in found.missing(0, number):
+            stall = 3 if name in names and draw.random() < 0.1 else 1
+            taken = int(1e6 * paces[name] * stall * draw.lognormvariate(0, 0.05))
+            found.take(Turn("online", 0, number, name, 1, 10, taken, 1.0, 1.0))
+        gone |= {name for name, _ in found.look(0, number + 1)}
+    return gone
+
+
+@pytest.mark.parametrize("names", [("reference", "a", "b"), ("b",)], ids=["all stall", "the better one alone"])
+def test_stalls_of_some_turns_throw_the_better_one_of_two_out_no_more_often_than_is_said(names):
+    left = sum("b" in stalled(seed, names) for seed in range(24))
+    assert left <= 24 * LEAVING
+
+
+def test_the_first_rounds_tell_who_was_fastest_whatever_came_later():
+    found, _ = race({"b": 0.5, "c": 0.7, "d": 0.9}, 10)
+    expected = found.order(0, 10)
+    assert expected == ["b", "c", "d", "reference"]
+    found.leave(0, "b", "slower, once it was busy")
+    for number in range(10, 40):
+        found.take(Turn("online", 0, number, "d", 1, 10, 1, 1.0, 1.0))
+    found.enter("e")
+    assert found.order(0, 10) == expected and found.finalists()[0] == "d"
 
 
 def test_the_looks_share_one_error():
