@@ -56,8 +56,9 @@ def test_on_each_platform_fewer_threads_are_tried_for_single_queries_and_in_bulk
     pytest.importorskip("onnxruntime")
     base = candidates.base_of(CommandLine.parse(["--model_name", str(wings / "tiny")], the_parser().flags), "cpu")
     made = {
-        "cpu float32": "", "ort 1": "--platform onnxruntime", "ort 2": "--platform onnxruntime --seed 1",
-        "ort 3": "--platform onnxruntime --seed 2", "bf16": "--model:dtype@ torch.bfloat16",
+        "cpu float32": "", "ort 1": "--platform onnxruntime",
+        "ort 2": "--platform onnxruntime --model:attn_implementation eager",
+        "ort 3": "--platform onnxruntime --model:attn_implementation sdpa", "bf16": "--model:dtype@ torch.bfloat16",
         "eager": "--model:attn_implementation eager", "told": "--threads 1",
     }  # fmt: skip
     planned = [candidates.planned(base, "", Candidate(name, words, "r")) for name, words in made.items()]
