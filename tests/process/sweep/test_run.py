@@ -218,6 +218,25 @@ def test_a_killed_cell_goes_on_unless_its_fingerprint_changed(sweep, edit, goes_
     assert kept("again") == {1: [(0, ["SIMULATED", "SIMULATED"])]} and not folder.exists()
 
 
+def test_a_full_disk_names_the_log_and_loses_nothing_that_was_done(fake, sweep, monkeypatch):
+    def full(self, cell):
+        found = own(self, cell)
+        if cell.values["batch_sizes"] == "2":
+            found.symlink_to("/dev/full")
+        return found
+
+    own = Workplace.log
+    with monkeypatch.context() as disk:
+        disk.setattr(Workplace, "log", full)
+        _, err = sweep([1, 2, 3], code=1)
+    said = (
+        r"error: grid.yaml.running/1-of-1/\w+-1.log: not written \(No space left on device\); batch_sizes 2: this run"
+    )
+    assert re.search(said, err) and list(kept()) == [1]
+    _, err = sweep([1, 2, 3])
+    assert err.count("done in") == 2 and list(kept()) == [1, 2, 3] and not Path("grid.yaml.running").exists()
+
+
 def test_a_sweep_that_runs_is_not_run_twice(fake, sweep):
     with Workplace.held(Path("grid.yaml"), (1, 1)) as place:
         (place.folder / "0-1.log").touch()
