@@ -84,7 +84,8 @@ include:
 - {{model_class: mine}}
 """
     _, err = sweep(text, "--dry-run", "--set", "platform=cpu", code=1)
-    assert re.findall(r"grid.yaml:(\d+): (.*?): refused", err) == [("6", "1"), ("11", "2, seeds 3")], err
+    found = re.findall(r"grid.yaml:(\d+): (.*?): refused", err)
+    assert found == [("12", "batch_sizes 1"), ("11", "batch_sizes 2, seeds 3")], err
 
 
 def test_a_failed_cell_has_a_time_and_a_share_without_cells_a_word(sweep, monkeypatch):
