@@ -93,18 +93,18 @@ def without_lost_inputs(tasks: Sequence[Task]) -> list[Task]:
     """Return tasks, refused where they read what is not there, and what only a cell that is refused would write."""
     found: list[Task] = []
     lost: dict[Path, Cell] = {}
+    coming: set[Path] = set()
     for task in tasks:
         read = {path.absolute() for path in task.checked.inputs} if task.checked and task.left else set()
         for path in sorted(one for one in read if not one.exists()):
-            if writer := next((lost[one] for one in (path, *path.parents) if one in lost), None):
+            if writer := next((lost[one] for one in (path, *path.parents) if one in lost.keys() - coming), None):
                 reason = f"{path.name}: is not there, and what would write it, in line {writer.line}, is refused"
                 task = replace(task, refused=reason, left=0)
         written = {Path(str(task.cell.values[name])).absolute() for name in WRITTEN if name in task.cell.values}
-        for path in written - read:
-            if task.refused:
-                lost[path] = task.cell
-            elif task.left:
-                lost.pop(path, None)
+        if task.refused:
+            lost.update(dict.fromkeys(written - read, task.cell))
+        elif task.left:
+            coming |= written
         found.append(task)
     return found
 

@@ -222,7 +222,7 @@ def test_a_full_disk_names_the_log_and_loses_nothing_that_was_done(fake, sweep, 
     def full(self):
         own(self)
         if self.task.cell.values["batch_sizes"] == "2":
-            self.stream = self.files.enter_context(open("/dev/full", "ab"))  # noqa: PTH123
+            self.stream = self.files.enter_context(open("/dev/full", "ab"))  # noqa: PTH123, SIM115
 
     own = local.Running.start
     with monkeypatch.context() as disk:
