@@ -30,8 +30,8 @@ class Checked:
     `model` returns the facts of model and data that can be told without running it; that reads their files. `more` are
     words that a command needs beside those that were typed, so that its log is its standard output. `resume` is the
     option that names a log to go on with, where there is one. With the words `again` it runs where an earlier run of it
-    left what it wrote. `inputs` are the files and folders that it reads and no
-    such fact tells of; they may be yet to come.
+    left what it wrote; without, `check_free` raises UsageError where anything is there. `inputs` are the files and
+    folders that it reads and no such fact tells of; they may be yet to come.
     """
 
     platform: Backend
@@ -40,6 +40,7 @@ class Checked:
     more: tuple[str, ...] = ()
     resume: str | None = None
     again: tuple[str, ...] = ()
+    check_free: Callable[[], object] = bool
     inputs: tuple[Path, ...] = ()
 
 

@@ -17,6 +17,7 @@ from fmbench import children, leftovers
 
 ASKS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 PATIENCE = 2.5  # seconds that the main thread has
+STEP = 0.05  # seconds: time is given in steps, since a process that was stopped has not had what a clock counts
 BY_SIGNAL = 128  # and the signal's number: the exit code
 
 
@@ -38,7 +39,7 @@ class Frame:
 
     def __init__(self) -> None:
         self._asked = False
-        self._until = 0.0
+        self._step = self._until = 0.0
         self._reader, self._writer = os.pipe()
         os.set_blocking(self._writer, False)
         # What is ignored stays so: nohup ignores SIGHUP, a shell's background job SIGINT.
@@ -58,8 +59,8 @@ class Frame:
         os.close(self._reader)
 
     def allow(self, seconds: float) -> None:
-        """Give the main thread more time, counted from now."""
-        self._until = max(self._until, time.monotonic() + seconds)
+        """Give the main thread more time, counted from now, or from when the program is asked to end."""
+        self._until = max(self._until, self._step + seconds)
 
     def _heed(self, number: int, _: FrameType | None) -> None:
         if not self._asked:
@@ -73,9 +74,10 @@ class Frame:
         if not byte:
             return
         self.allow(PATIENCE)
-        while (left := self._until - time.monotonic()) > 0:
-            if select.select([self._reader], [], [], left)[0] and not os.read(self._reader, 1):
+        while self._step < self._until:
+            if select.select([self._reader], [], [], STEP)[0] and not os.read(self._reader, 1):
                 return
+            self._step += STEP
         children.kill_all()
         leftovers.remove_own()
         with contextlib.suppress(OSError):  # the terminal is gone
@@ -108,6 +110,12 @@ def allow(seconds: float) -> None:
     """Give a program that was asked to end more time than usual."""
     if _outermost is not None:
         _outermost.allow(seconds)
+
+
+def pause(seconds: float) -> None:
+    """Leave that time to the other threads, in steps."""
+    for _ in range(round(seconds / STEP)):
+        time.sleep(STEP)
 
 
 def _forget() -> None:

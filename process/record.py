@@ -9,6 +9,7 @@ from typing import Any
 from fmbench.configuration import Configuration, names
 from fmbench.markdown import harmless
 
+from .reading.doubts import is_sound
 from .reading.joined import joined
 from .reading.row import Result
 from .workload import Column, Finding, Table, installed, workload_of
@@ -72,9 +73,9 @@ def columns() -> dict[str, Column]:
 
 
 def belongs(result: Result) -> bool:
-    """Whether a result is in a record: its log says what computed it, and does not contradict itself."""
+    """Whether a result is in a record: its log says what computed it, and is sound. Other doubts stand with it."""
     row = result.row
-    return row["configuration"] is not None and row["status"] != "ERR" and row["doubt"] is None
+    return row["configuration"] is not None and row["status"] != "ERR" and is_sound(row["doubt"])
 
 
 def records_of(results: Iterable[Result]) -> list[Record]:

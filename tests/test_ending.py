@@ -26,6 +26,12 @@ PROGRAM = HEAD + (
     "def lost():\n"
     "    try: time.sleep(30)\n"
     "    except KeyboardInterrupt: pass\n"
+    "def late():\n"
+    "    try: time.sleep(30)\n"
+    "    finally:\n"
+    "        print('cleaning', flush=True)\n"
+    "        time.sleep(0.4)\n"
+    "        print('clean', flush=True)\n"
     "def keep():\n"
     "    with temporary_folder(): hashlib.pbkdf2_hmac('sha256', b'', b'', 10**9)\n"
     "def body():\n"
@@ -59,6 +65,17 @@ def test_nothing_holds_the_end_up(body: str) -> None:
     process.terminate()
     _, said = process.communicate(timeout=30)
     assert process.returncode == 143 and said.startswith("interrupted; ended without waiting")
+
+
+def test_a_program_that_is_stopped_meanwhile_has_its_time_all_the_same() -> None:
+    process = started("from fmbench import ending; ending.PATIENCE = 1; late()")
+    process.terminate()
+    assert process.stdout.readline() == "cleaning\n"
+    process.send_signal(signal.SIGSTOP)
+    time.sleep(1.5)
+    process.send_signal(signal.SIGCONT)
+    out, said = process.communicate(timeout=30)
+    assert (process.returncode, out) == (143, "clean\n") and said.startswith("program: interrupted;")
 
 
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from fmbench import session
@@ -67,9 +68,9 @@ def check(argv: Sequence[str]) -> Checked:
     arguments = wanted_arguments(argv)
     choose_probes(arguments)
     checked = check_encoder(arguments, arguments.recipe)
-    return replace(
-        checked, model=lambda: {**checked.model(), "texts": arguments.subject().digest}, again=("--replace",)
-    )
+    free = bool if arguments.replace else partial(check_free, folder_of(arguments))
+    return replace(checked, model=lambda: {**checked.model(), "texts": arguments.subject().digest},
+                   again=("--replace",), check_free=free)  # fmt: skip
 
 
 def wanted_arguments(argv: Sequence[str]) -> CaptureArguments:

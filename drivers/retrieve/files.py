@@ -40,7 +40,20 @@ def check_output(arguments: RetrieveArguments, launch: Launch) -> None:
         return
     try:
         folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"--output_dir {folder}: {first_line(error)}") from None
+    check_empty(arguments)
+
+
+def check_empty(arguments: RetrieveArguments) -> None:
+    """Raise UsageError where the output folder holds something that nobody said may be written to."""
+    folder, there = arguments.output_dir, None
+    if folder is None:
+        return
+    try:
         there = next(folder.iterdir(), None)
+    except FileNotFoundError:
+        return
     except OSError as error:
         raise UsageError(f"--output_dir {folder}: {first_line(error)}") from None
     if there is not None and not arguments.overwrite_output_dir:

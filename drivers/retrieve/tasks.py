@@ -28,7 +28,7 @@ from fmbench.torch_settings import spin_briefly
 
 from .arguments import RetrieveArguments, parse_arguments
 from .data import check_all, open_datasets
-from .files import check_files, folder_of, output_folder, say_written, write_json, write_rankings
+from .files import check_empty, check_files, folder_of, output_folder, say_written, write_json, write_rankings
 from .late import LateSearched, check_late
 from .mining import Scores, mined_from, pair_scores, rules_of
 from .retrieval import Retrieval
@@ -65,7 +65,8 @@ def check(task: str, argv: Sequence[str]) -> Checked:
     datasets = open_datasets(arguments)
     checked = check_encoder(arguments, arguments.recipe, table=True)
     again = () if arguments.output_dir is None else ("--overwrite_output_dir",)
-    return replace(checked, model=lambda: {**checked.model(), **data_facts(datasets)}, again=again)
+    free = partial(check_empty, arguments)
+    return replace(checked, model=lambda: {**checked.model(), **data_facts(datasets)}, again=again, check_free=free)
 
 
 check_encode, check_search, check_evaluate, check_mine = (

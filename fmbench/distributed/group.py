@@ -130,12 +130,17 @@ class Group:
 
     def _run(self, call: Callable[[], Result]) -> Result:
         """Return the result of a collective call. Where it fails, somebody has died: the watch ends this process."""
+        if self._watch is not None:
+            self._watch.waits = True
         try:
             return call()
         except RuntimeError as error:
             if self._watch is not None:
                 self._watch.verdict()
             raise FmbenchError(f"rank {self.rank} has lost the others: {first_line(error)}") from None
+        finally:
+            if self._watch is not None:
+                self._watch.waits = False
 
     def barrier(self) -> None:
         """Wait for all ranks, for as long as they live."""

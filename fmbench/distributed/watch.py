@@ -22,6 +22,7 @@ PATIENCE = 30.0  # seconds without one, after which a rank is dead
 HURRIED = 5.0  # the same once a connection broke, or this rank was asked to end and others were not
 SOON = 1.0  # seconds in which a signal reaches all ranks, and one that lives beats
 GRACE = 2.0  # seconds in which the main thread may clean up: below `fmbench.ending.PATIENCE`
+RELEASE = 8.0  # seconds in which a rank that fails has ended, and lets go of those that wait for it
 
 
 @dataclass(frozen=True)
@@ -54,10 +55,12 @@ class Watch:
         self._awaited = False  # by the main thread, which then needs no interruption
         self._reported = False  # by this rank, of itself
         self._lost = False  # the store
+        self.waits = False  # the main thread, for another rank
         self._stopped = threading.Event()
         self._store.set(f"host/{rank}", socket.gethostname())
         self._main_host = socket.gethostname() if rank == 0 else self._store.get("host/0").decode()
-        self._beats = {other: (0, time.monotonic()) for other in (range(1, world_size) if rank == 0 else [0])}
+        self._own = 0  # beats, which are the clock: while all are stopped, or starved, nobody is silent
+        self._beats = dict.fromkeys(range(1, world_size) if rank == 0 else [0], (0, 0))
         self._thread = threading.Thread(target=self._run, daemon=True, name="fmbench-watch")
         self._thread.start()
 
@@ -78,7 +81,7 @@ class Watch:
     def _look(self) -> Failure | None:
         """Beat once, and return what has gone wrong."""
         try:
-            self._store.add(f"beat/{self.rank}", 1)
+            self._own = self._store.add(f"beat/{self.rank}", 1)
             if not self._store.check(["failure"]):
                 dead = self._without_beat()
                 if dead is None:
@@ -93,13 +96,12 @@ class Watch:
 
     def _without_beat(self) -> int | None:
         """Return the rank that has been silent for too long."""
-        now = time.monotonic()
         limit = min(HURRIED, self._patience) if self._store.add("hurry", 0) else self._patience
         for rank, (count, since) in self._beats.items():
             current = self._store.add(f"beat/{rank}", 0)
             if current != count:
-                self._beats[rank] = (current, now)
-            elif now - since > limit and not self._store.check([f"ended/{rank}"]):
+                self._beats[rank] = (current, self._own)
+            elif (self._own - since) * BEAT > limit and not self._store.check([f"ended/{rank}"]):
                 return rank
         return None
 
@@ -117,9 +119,13 @@ class Watch:
         if not self._lost:
             self._wait_until_told()
         self._said.set()
+        ending.allow(RELEASE + 2 * GRACE)
         if not self._awaited:
-            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)  # ends a wait, too
-        time.sleep(GRACE)
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)  # ends a wait, but gloo's
+        for _ in range(round(RELEASE / GRACE * 10)):
+            if self.waits:
+                ending.pause(GRACE / 10)
+        ending.pause(GRACE)
         os._exit(failure.code)
 
     def _wait_until_told(self, seconds: float = GRACE) -> None:

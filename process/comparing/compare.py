@@ -6,7 +6,6 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from fmbench.console import run_main, warn
-from fmbench.errors import UsageError
 from fmbench.parsing import Parser, words
 
 from ..reading.results import read_results
@@ -20,14 +19,14 @@ from . import report
 from .answers import Answers, answers_between, as_text, chosen_among
 from .comparison import Comparison, compare_sides
 from .quality import QualityChange
-from .sides import Facts, Side, check_comparable, check_names, is_timed, sides_of, tell_unsaid
+from .sides import Facts, NothingInCommonError, Side, check_comparable, check_names, is_timed, sides_of, tell_unsaid
 from .uncompared import uncompared
 from .verdicts import THRESHOLD, Change
 
 PROGRAM = "fmbench compare"
 FAILURES: Mapping[str, Callable[[Comparison], bool]] = {
     "regression": lambda comparison: comparison.count("regression") > 0,
-    "missing": lambda comparison: bool(comparison.only_base or comparison.unfinished),
+    "missing": lambda comparison: bool(comparison.missing or comparison.unfinished),
     "answer": lambda comparison: False,  # of choices
 }
 DRAW = {"table": report.as_table, "markdown": report.as_markdown, "json": report.as_json}
@@ -61,7 +60,8 @@ what is compared:
 exit codes:
   0 done, 1 what --fail-on names, 2 the command line or a file is wrong, or the logs are not comparable
   --fail-on regression: a shape regressed; missing: NEW lacks a result of BASE, of any kind, or was killed in the
-  middle of one; answer: of two choices, what BASE says to run is not what to run in NEW
+  middle of one (what failed in BASE is no result); answer: of two choices, what BASE says to run is not what to run
+  in NEW
 
   Logs of `fmbench choose` are compared by their answers: is what to run the same, or as fast, does it keep enough, and
   is it as many times as fast as the reference? Facts may differ, and are named: that is what an upgrade changes.
@@ -92,17 +92,23 @@ def compare(argv: Sequence[str]) -> int:
     found = [read(path) for path in paths]
     chosen = [chosen_among(results) for results in found]
     timed = [[one for one in results if is_timed(one)] for results in found]
-    check_kinds(paths, chosen, timed)
     answers: list[Answers] = []
-    if all(chosen):
-        answers = [Answers(paths[0], path, answers_between(chosen[0], rows, arguments.threshold))
-                   for path, rows in zip(paths[1:], chosen[1:], strict=True)]  # fmt: skip
     comparisons: list[Comparison] = []
-    if all(timed) or not any(chosen):
-        sides = sides_of(paths, timed, arguments.across, warn)
-        comparisons = compare_sides(sides, checked(sides, arguments.across), arguments.threshold)
-    for comparison in comparisons:
-        complain(comparison)
+    try:
+        check_kinds(paths, chosen, timed)
+        if all(chosen):
+            answers = [Answers(paths[0], path, answers_between(chosen[0], rows, arguments.threshold))
+                       for path, rows in zip(paths[1:], chosen[1:], strict=True)]  # fmt: skip
+        if all(timed) or not any(chosen):
+            sides = sides_of(paths, timed, arguments.across, warn)
+            comparisons = compare_sides(sides, checked(sides, arguments.across), arguments.threshold)
+        for comparison in comparisons:
+            complain(comparison)
+    except NothingInCommonError as error:
+        if "missing" not in arguments.fail_on or not is_missing(paths, found, comparisons, arguments.across):
+            raise
+        warn(str(error))
+        return 1
     lacking = [tell_uncompared(paths, found, number, arguments.across, not comparisons)
                for number in range(1, len(paths))]  # fmt: skip
     with output.opened(arguments.out) as stream:
@@ -111,6 +117,14 @@ def compare(argv: Sequence[str]) -> int:
     failed = any(FAILURES[name](comparison) for name in arguments.fail_on for comparison in comparisons)
     failed |= any(lacking) and "missing" in arguments.fail_on
     return int(failed or (changed and "answer" in arguments.fail_on))
+
+
+def is_missing(
+    paths: Sequence[str], found: Sequence[Sequence[Result]], comparisons: Sequence[Comparison], across: Collection[str]
+) -> bool:
+    """Warn of all that the first path has and others lack, though nothing could be compared; return whether any do."""
+    lacking = [tell_uncompared(paths, found, number, across, timed=True) for number in range(1, len(paths))]
+    return any(lacking) or any(FAILURES["missing"](comparison) for comparison in comparisons)
 
 
 def tell_uncompared(
@@ -128,7 +142,7 @@ def tell_uncompared(
 def check_kinds(paths: Sequence[str], chosen: Sequence[Sequence[Row]], timed: Sequence[Sequence[Result]]) -> None:
     """Raise UsageError where neither choices nor shapes and rankings are in every path; warn of what is in some."""
     if not any(chosen) and not any(timed):
-        raise UsageError(
+        raise NothingInCommonError(
             f"{paths[0]}: no shape could be compared (no repetitions, no metrics by query and no choice: compare the "
             "log itself, since its JSON has none; captures: `fmbench fidelity compare`, tasks: `fmbench quality --vs`)"
         )
@@ -137,7 +151,7 @@ def check_kinds(paths: Sequence[str], chosen: Sequence[Sequence[Row]], timed: Se
         if without and any(sides) and any(chosen):
             said = f"{without[0]}: holds no {what}, and another one does"
             if not all(others):
-                raise UsageError(f"{said}; compare paths that hold the same")
+                raise NothingInCommonError(f"{said}; compare paths that hold the same")
             warn(f"{said}: not compared")
 
 
@@ -170,16 +184,20 @@ def checked(sides: Sequence[Side], across: Collection[str]) -> list[Facts]:
 
 
 def complain(comparison: Comparison) -> None:
-    """Warn of shapes that are missing. Raises UsageError where nothing could be compared."""
+    """Warn of shapes that are missing. Raises NothingInCommonError where nothing could be compared."""
     every: list[Change | QualityChange] = [*comparison.changes, *comparison.quality]
     unknown = [change for change in every if change.verdict is None]
+    base, new = comparison.base.name, comparison.new.name
+    failed = len(comparison.only_base) - len(comparison.missing)
+    for count, what, of in (
+        (len(comparison.missing), "lacks", f"of {base}"),
+        (failed, "does not have", f"that failed in {base} already"),
+        (len(comparison.unfinished), "was killed in the middle of", f"of {base}"),
+    ):
+        if count:
+            warn(f"{new}: {what} {'1 shape' if count == 1 else f'{count} shapes'} {of}")
     if len(unknown) == len(every):
-        names = f"{comparison.base.name} and {comparison.new.name}"
-        raise UsageError(f"{names}: no shape could be compared ({unknown[0].reason})")
-    for keys, what in ((comparison.only_base, "lacks"), (comparison.unfinished, "was killed in the middle of")):
-        if keys:
-            shapes = "1 shape" if len(keys) == 1 else f"{len(keys)} shapes"
-            warn(f"{comparison.new.name}: {what} {shapes} of {comparison.base.name}")
+        raise NothingInCommonError(f"{base} and {new}: no shape could be compared ({unknown[0].reason})")
 
 
 def failures(text: str) -> tuple[str, ...]:

@@ -59,6 +59,11 @@ class Comparison:
         return [key for key in (*self.base.results, *self.base.quality) if not self.new.has(key)]
 
     @property
+    def missing(self) -> list[Key]:
+        """Those of them that the base has a result of: what failed there is nothing to lack."""
+        return [key for key in self.only_base if not self.base.failed(key)]
+
+    @property
     def only_new(self) -> list[Key]:
         """Shapes that only the new side has."""
         return [key for key in (*self.new.results, *self.new.quality) if not self.base.has(key)]

@@ -23,6 +23,12 @@ QUALITY_KEYS = ("model", "model_class", "dataset", "configuration")
 ALL = "all"
 
 Key = tuple[Any, ...]
+
+
+class NothingInCommonError(UsageError):
+    """Two paths have nothing in common that can be compared."""
+
+
 Facts = dict[str, tuple[Any, Any]]
 
 
@@ -46,6 +52,10 @@ class Side:
     def has(self, key: Key) -> bool:
         """Whether it has a shape or a data set."""
         return key in self.results or key in self.quality
+
+    def failed(self, key: Key) -> bool:
+        """Whether a shape has an error in place of a result."""
+        return key in self.results and self.results[key].row["status"] == "ERR"
 
     @property
     def every(self) -> Iterator[Result]:
@@ -155,7 +165,7 @@ def check_comparable(base: Side, new: Side, across: Collection[str]) -> Facts:
     """Return the facts that differ and may. Raises UsageError where others differ, or no shape is in both."""
     common = [*base.pairs(new)]
     if not common:
-        raise UsageError(
+        raise NothingInCommonError(
             f"{base.name} and {new.name}: no shape is in both (model, class, sizes and variant must match, and "
             "the configuration where a path holds several"
             f"{variants_of(base, new)}; --across model,model_class,variant lets the first, the second and the last "

@@ -1,11 +1,12 @@
 """What two paths hold that nothing here compares: loads, scores of tasks, captures. What one lacks is counted."""
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from types import MappingProxyType
 
 from ..reading.row import Result
 from ..workload import workload_of
-from .sides import is_timed, reduced
+from .sides import SHOWN, is_timed, reduced
 
 Kinds = dict[str, set[tuple[str, str, str]]]  # by workload: model, label and configuration
 
@@ -32,15 +33,24 @@ def uncompared(base: Sequence[Result], new: Sequence[Result], across: Collection
     """
     names = reduced([*base, *new], across)
     sides = [kinds_of(results, names, timed) for results in (base, new)]
-    lacking: Counter[str] = Counter()
+    lacking: dict[str, Counter[tuple[str, str]]] = {}
     both: Counter[str] = Counter()
     for workload in sides[0]:
         there, here = (Counter(thing[:2] for thing in side[workload]) for side in sides)
-        lacking[workload] = (there - here).total()
+        lacking[workload] = there - here
         both[workload] = (there & here).total() if workload != "choice" else 0
-    return said(lacking), said(both)
+    named = {workload: f" ({few(things)})" for workload, things in lacking.items()}
+    return said(Counter({workload: things.total() for workload, things in lacking.items()}), named), said(both)
 
 
-def said(counts: Counter[str]) -> str:
-    """Return counts as text."""
-    return ", ".join(f"{count} of {workload}" for workload, count in sorted(counts.items()) if count)
+def few(things: Iterable[tuple[str, str]]) -> str:
+    """Return the labels of the first of some things."""
+    labels = [label for _, label in things]
+    return "; ".join([*labels[:SHOWN], *(["..."] if len(labels) > SHOWN else [])])
+
+
+def said(counts: Counter[str], more: Mapping[str, str] = MappingProxyType({})) -> str:
+    """Return counts as text, with `more` of each workload."""
+    return ", ".join(
+        f"{count} of {workload}{more.get(workload, '')}" for workload, count in sorted(counts.items()) if count
+    )

@@ -13,9 +13,15 @@ from fmbench.summary import Summary
 from .run import Run
 from .shape import Shape
 
+UNSOUND = ("mixed", "lost", "contradicted", "damaged")
 DISAGREEMENT = 0.05  # a share: logs of old leave other repetitions out
 
 Said = Mapping[str, Any]
+
+
+def is_sound(doubt: str | None) -> bool:
+    """Whether a log can be believed of which a row is in doubt: another reason is of what was measured."""
+    return doubt is None or doubt.partition(":")[0] not in UNSOUND
 
 
 def shape_doubt(run: Run, shape: Shape, summary: Summary | None, found: Said | None) -> str | None:

@@ -38,9 +38,13 @@ class Cell:
     with_command: bool = False
 
     def line_of(self, message: str) -> int:
-        """Return the line that a message is about: that of the first argument that it names, where it names one."""
-        name = next((name for name in NAMED.findall(message) if name in self.values), "")
-        return self.lines.get((name, self.values.get(name, "")), self.line)
+        """Return the line that a message is about: that of the first argument, or of the value, that it names."""
+        named = [name for name in NAMED.findall(message) if name in self.values]
+        named += [
+            name for name, value in self.values.items() if message.startswith(f"{value}:") or f"{value!r}" in message
+        ]
+        lines = (self.lines.get((name, self.values[name])) for name in named)
+        return next(filter(None, lines), self.line)
 
     @cached_property
     def command(self) -> CommandLine:

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fmbench.console import run_main, warn
+from fmbench.console import note, run_main, warn
 from fmbench.errors import UsageError
 from fmbench.parsing import Parser, duration, nonempty, positive
 
@@ -75,6 +75,9 @@ def sweep(argv: Sequence[str]) -> int:
     if arguments.address is not None and arguments.on != RAY:
         parser.error("--address is that of a Ray cluster: it goes with --on ray")
     found = read(arguments)
+    if not found.cells:
+        note(f"--shard {'{}/{}'.format(*arguments.shard)}: {arguments.file} has fewer cells, and none for this share")
+        return 0
     if not asks_status and not arguments.dry_run:
         return run(found, arguments)
     refused = show_status(found, arguments)
@@ -115,7 +118,9 @@ def show_status(found: "Sweep", arguments: argparse.Namespace) -> bool:
     tasks, now = plan(found.cells, kept, arguments.repeat, arguments.redo), [*running(arguments.file)]
     with output.opened(None) as stream:
         stream.write(f"{plan_table(tasks, kept, now)}\n{counts(tasks, kept, now)}\n")
-    return any(task.refused for task in tasks)
+    refused = [task for task in tasks if task.refused and task.cell.id not in now]
+    tell_refused(refused, arguments.file)
+    return bool(refused)
 
 
 def run(found: "Sweep", arguments: argparse.Namespace) -> int:
@@ -174,6 +179,15 @@ def run_all(
 
 def begun(tasks: list["Task"], keeper: "Keeper", file: Path) -> list["Task"]:
     """Return tasks, after saying which are refused and what is left. Raises UsageError where none may run."""
+    tell_refused(tasks, file)
+    if tasks and all(task.refused for task in tasks):
+        raise UsageError(f"{file}: every cell is refused, as said above")
+    keeper.begin(tasks)
+    return tasks
+
+
+def tell_refused(tasks: Sequence["Task"], file: Path) -> None:
+    """Warn of cells that are refused: a line a reason, with that of the file."""
     refused: dict[str, list[Cell]] = {}
     for task in tasks:
         if task.refused:
@@ -181,10 +195,6 @@ def begun(tasks: list["Task"], keeper: "Keeper", file: Path) -> list["Task"]:
     for reason, (first, *others) in refused.items():
         more = f" and {len(others)} more" if others else ""
         warn(f"{file}:{first.line_of(reason)}: {first.name}{more}: refused: {reason}")
-    if tasks and all(task.refused for task in tasks):
-        raise UsageError(f"{file}: every cell is refused, as said above")
-    keeper.begin(tasks)
-    return tasks
 
 
 def assignment(text: str) -> tuple[str, str | bool]:

@@ -16,10 +16,11 @@ from typing import Any
 
 from fmbench.errors import FmbenchError, UsageError, first_line
 from fmbench.leftovers import temporary_folder
+from fmbench.whole_file import written
 
 from .cell import Cell
 from .kept import Kept
-from .local import AWAKE, LocalRunner
+from .local import AWAKE, LOST, LocalRunner
 from .plan import HOST, Redo, Task, task_of
 from .workplace import Workplace, discard
 
@@ -140,7 +141,8 @@ class RayRunner:
             for reference in done:
                 task = pending.pop(reference)
                 log = self.place.log(task.cell)
-                log.write_bytes(self.cluster.ray.get(reference))
+                with written(log, LOST.format(task.cell.name)):
+                    log.write_bytes(self.cluster.ray.get(reference))
                 self.keep(log)
                 discard(log)
             self.show([], list(pending.values()))

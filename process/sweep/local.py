@@ -18,6 +18,7 @@ from typing import IO
 from fmbench import children
 from fmbench.errors import UsageError
 from fmbench.identity import digest_of_input
+from fmbench.whole_file import written
 
 from .log import Ended, close_log
 from .plan import HOST, Task
@@ -25,6 +26,7 @@ from .workplace import Workplace, discard, said_beside
 
 PROGRAM = (sys.executable, "-c", "import sys; from fmbench.cli import main; sys.exit(main())")
 BLOCK = 2**16
+LOST = "{}: this run is lost; what was done before is kept, and the same command goes on"
 AWAKE = 1.0  # seconds between two looks at the time
 
 
@@ -82,8 +84,13 @@ class Running:
     def relay(self) -> bool:
         """Write what came into the log; return whether more may come."""
         found = os.read(self.pipe, BLOCK)
-        self.stream.write(found)
+        with self.written():
+            self.stream.write(found)
         return bool(found)
+
+    def written(self) -> contextlib.AbstractContextManager[None]:
+        """Raise what the system says of a failed write as what is lost by it."""
+        return written(self.log, LOST.format(self.task.cell.name))
 
     def end(self, late: bool) -> Ended:
         """Wait for the process, or end it where it is late, and return how it ended."""
@@ -91,7 +98,8 @@ class Running:
             with children.ended(self.process):
                 while self.relay():
                     pass
-        self.files.close()
+        with self.written():
+            self.files.close()
         code = None if late else self.process.returncode
         return Ended(self.start_time, self.seconds, code, self.allowed, self.inputs)
 
@@ -185,6 +193,7 @@ class LocalRunner:
             discard(one.log)
             self._waiting.insert(0, one.task)
             return
-        close_log(one.log, said_beside(one.log), one.task.cell, one.task.ready, self.sweep, ended)
+        with one.written():
+            close_log(one.log, said_beside(one.log), one.task.cell, one.task.ready, self.sweep, ended)
         self.keep(one.log)
         discard(one.log)

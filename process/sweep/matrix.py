@@ -258,7 +258,7 @@ def included(
                     raise UsageError(
                         f"{document.path}:{entry.line}: include: {entry}: {first} says {name} {cell[name]}"
                     )
-        return [(line, {**cell, **entry.values} if number in fitting else cell)
+        return [(entry.line, {**cell, **entry.values}) if number in fitting else (line, cell)
                 for number, (line, cell) in enumerate(found)]  # fmt: skip
     others = {name: values for name, values in axes.items() if name not in entry.values}
     rows = (dict(zip(others, values, strict=True)) for values in itertools.product(*others.values()))

@@ -53,10 +53,10 @@ def runs_left(tasks: Iterable[Task]) -> str:
 
 def state_of(task: Task, running: Collection[str] = ()) -> str:
     """Return what is the matter with a cell, in a word or a reason."""
-    if task.refused:
-        return f"refused: {task.refused}"
     if task.cell.id in running:
         return "running"
+    if task.refused:
+        return f"refused: {task.refused}"
     if task.left:
         times = "" if task.left == 1 else f" {task.left} times"
         return f"to run{times}{f' again: differs in {few(task.changed)}' if task.changed else ''}"
@@ -72,7 +72,8 @@ def plan_table(tasks: Sequence[Task], kept: Kept, running: Collection[str] = ())
     """Return a line a cell: its name, its command, what it needs, how long it should take, what is the matter."""
     rows = []
     for task in tasks:
-        seconds = kept.seconds(task.cell, task.platform)
+        failed = bool(task.runs) and not task.left and not task.runs[-1].whole
+        seconds = task.runs[-1].seconds if failed else kept.seconds(task.cell, task.platform)
         needs = ", ".join(f"{name} {count:g}" for name, count in task.needs.items())
         told = ["" if seconds is None else time_text(seconds), state_of(task, running)]
         rows.append(

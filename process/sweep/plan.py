@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
 from fmbench.backend import Backend
@@ -13,6 +14,7 @@ from fmbench.host import usable_cpus
 from .cell import Cell
 from .kept import Kept, Run, lacking
 
+WRITTEN = ("out", "output_dir", "teacher_dir")  # arguments that name what a command writes
 HOST = "cpu"  # the resource that all commands share
 Redo = Literal["failed", "all"]
 
@@ -67,7 +69,7 @@ def plan(cells: Sequence[Cell], kept: Kept, repeat: int, redo: Redo | None) -> l
         tasks.append(task_of(cell, kept, repeat, redo))
     progress.clear()
     here = resources(tasks)
-    return [bounded(task, here) for task in tasks]
+    return without_lost_inputs([bounded(task, here) for task in tasks])
 
 
 def task_of(cell: Cell, kept: Kept, repeat: int, redo: Redo | None) -> Task:
@@ -75,14 +77,36 @@ def task_of(cell: Cell, kept: Kept, repeat: int, redo: Redo | None) -> Task:
     try:
         checked = check_command(cell.run, cell.command.words)
         check_log(cell, checked)
+        runs, changed = kept.of_today(cell, checked)
+        any_run, good = lacking(runs, repeat)
+        left = {None: any_run, "failed": good, "all": repeat}[redo]
+        if left and not any(run.whole for run in kept.runs[cell.id]):
+            checked.check_free()
     except FmbenchError as error:
         return Task(cell, None, cell.needs, kept.runs.get(cell.id, ()), repeat, refused=str(error))
-    runs, changed = kept.of_today(cell, checked)
-    any_run, good = lacking(runs, repeat)
-    left = {None: any_run, "failed": good, "all": repeat}[redo]
     needs = cell.needs or {checked.platform.resource: 1}
     ever = kept.runs[cell.id]
     return Task(cell, checked, needs, runs, repeat, left=left, changed=() if runs else changed, ever=ever)
+
+
+def without_lost_inputs(tasks: Sequence[Task]) -> list[Task]:
+    """Return tasks, refused where they read what is not there, and what only a cell that is refused would write."""
+    found: list[Task] = []
+    lost: dict[Path, Cell] = {}
+    coming: set[Path] = set()
+    for task in tasks:
+        read = {path.absolute() for path in task.checked.inputs} if task.checked and task.left else set()
+        for path in sorted(one for one in read if not one.exists()):
+            if writer := next((lost[one] for one in (path, *path.parents) if one in lost.keys() - coming), None):
+                reason = f"{path.name}: is not there, and what would write it, in line {writer.line}, is refused"
+                task = replace(task, refused=reason, left=0)
+        written = {Path(str(task.cell.values[name])).absolute() for name in WRITTEN if name in task.cell.values}
+        if task.refused:
+            lost.update(dict.fromkeys(written - read, task.cell))
+        elif task.left:
+            coming |= written
+        found.append(task)
+    return found
 
 
 def check_log(cell: Cell, checked: Checked) -> None:

@@ -21,7 +21,7 @@ from .groups import group_table
 
 PROGRAM = "fmbench show"
 DETAIL = "--detail shows every row; a configuration's id is in the key `configuration` of `process`\n"
-OUTSIDE = "they are in doubt (`process` says why), or their log does not say what computed it"
+OUTSIDE = "their log contradicts itself (`process` says how), or does not say what computed it"
 UNKNOWN = "an unknown machine"
 LONGEST = 64  # letters of a log's path in a table
 

@@ -1,5 +1,6 @@
 """What the ranks of a test do. Each function is the whole program of one rank."""
 
+import contextlib
 import ctypes
 import json
 import os
@@ -256,10 +257,11 @@ def failing(folder):
 
 
 def first_refusing(folder):
-    """Rank 0 refuses what it is given, and leaves a temporary file for its finally."""
-    with Group() as group:
+    """Rank 0 refuses what it is given, and takes its time to end; the others wait with a file for their finally."""
+    with contextlib.ExitStack() as stack, Group() as group:
         group.barrier()
         if group.rank == 0:
+            stack.callback(time.sleep, 4)
             raise UsageError("--corpus: is empty")
         (folder / f"temporary-{group.rank}").write_text("")
         try:

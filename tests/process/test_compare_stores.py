@@ -114,8 +114,41 @@ def test_what_is_not_compared_is_counted_and_missing_where_a_side_lacks_it(store
     capsys.readouterr()
     assert main([base, new, "--fail-on", "missing"]) == 1
     err = capsys.readouterr().err
-    assert f"{new}: lacks results of {base}: 1 of quality\n" in err and "that are not compared: 1 of quality\n" in err
+    assert (
+        f"{new}: lacks results of {base}: 1 of quality (b, A)\n" in err
+        and "that are not compared: 1 of quality\n" in err
+    )
     assert main([base, new]) == 0 and main([new, base, "--fail-on", "missing"]) == 0
+
+
+def test_what_is_missing_is_said_where_nothing_else_can_be_compared(tmp_path, capsys):
+    def missing(one, other, *words):
+        paths = [tmp_path / "a.log", tmp_path / "b.log"]
+        for path, text in zip(paths, (one, other), strict=True):
+            path.write_text(text)
+        return main([*map(str, paths), *words]), capsys.readouterr().err
+
+    shape = log_text({16: noisy(seed=3)}, facts("float32"))
+    for one, other, named in (
+        (scored("a") + scored("b"), scored("a"), "1 of quality (b, A)"),
+        (run(1.0), shape, "1 of speed (8 / "),
+        (run(1.0), scored("a"), "1 of speed (8 / "),
+    ):
+        code, err = missing(one, other, "--fail-on", "missing")
+        assert (code, named in err) == (1, True), err
+        assert missing(one, other)[0] == 2
+    assert missing(scored("a"), scored("a") + scored("b"), "--fail-on", "missing")[0] == 2
+
+
+def test_what_failed_in_the_base_already_is_not_missing(tmp_path, capsys):
+    paths = [tmp_path / "a.log", tmp_path / "b.log"]
+    both = {8: noisy(seed=1), 16: noisy(seed=2)}
+    paths[0].write_text(log_text(both, facts("float32"), fail=(16,)))
+    paths[1].write_text(log_text({8: noisy(seed=1)}, facts("float32")))
+    assert main([*map(str, paths), "--fail-on", "missing"]) == 0
+    assert "does not have 1 shape that failed in" in capsys.readouterr().err
+    paths[0].write_text(log_text(both, facts("float32")))
+    assert main([*map(str, paths), "--fail-on", "missing"]) == 1
 
 
 def ranking(values, torch="2.12", queries=None, threshold=1.0):

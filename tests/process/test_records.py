@@ -1,6 +1,7 @@
 """Records: the results of one configuration joined over the logs of several drivers, and what to run."""
 
 import json
+import re
 
 import pytest
 
@@ -14,6 +15,7 @@ from fmbench.process.reading.sources import find_sources
 from fmbench.process.record import records_of
 from fmbench.process.writing.show import main as show
 
+from .conftest import GOLDEN
 from .log_lines import LOG
 
 FACTS = {"platform": "cpu", "threads": 2, "compile": False, "options": [], "model": "m", "dtype": "float32"}
@@ -104,6 +106,21 @@ def test_a_figure_that_its_row_doubts_is_in_doubt(records):
 
 def test_what_its_log_contradicts_is_in_no_record(records):
     assert records([line for line in speed(FACTS, _128_1=4) if " REP 5 " not in line]) == []
+
+
+@pytest.mark.parametrize(("more", "marked"), [({"steady": False}, True), ({"answered": 149}, False)])
+def test_a_load_in_doubt_is_marked_and_what_its_log_contradicts_is_left_out_and_counted(tmp_path, capsys, more, marked):
+    said = (GOLDEN.parent / "golden-load" / "format-1.log").read_text().splitlines()
+    kept = [line for line in said if not line.startswith(("FMWORK LOAD", "FMWORK REQ", "FMWORK VEC"))]
+    first = json.loads(next(line for line in said if line.startswith("FMWORK LOAD")).removeprefix("FMWORK LOAD "))
+    kept.append(lines.JsonLine("LOAD", {**first, **more}).format())
+    for name, text in (("load", kept), ("speed", speed(FACTS, _128_1=4))):
+        (tmp_path / f"{name}.log").write_text("\n".join([*text, ""]))
+    assert show([str(tmp_path / "load.log"), str(tmp_path / "speed.log")]) == 0
+    out = capsys.readouterr().out
+    p99 = f"{first['latency_ms']['p99']:.3g}"[:2]
+    assert (re.search(rf"{p99}[\d.]*( ±[\d.]+)?\*", out) is not None) is marked and ("* is in doubt" in out) is marked
+    assert ("1 results are in no line: their log contradicts itself" in out) is not marked
 
 
 def test_figures_of_other_shapes_are_not_held_against_each_other(records):

@@ -86,10 +86,14 @@ print(f"FMWORK RES {time.time():.9f} {time.time():.9f} none none 8 1 1.000 1000.
 
 
 @pytest.mark.parametrize(
-    ("run", "where"), [("fidelity capture", "texts: t, out: a"), ("retrieve mine", "dataset: d, output_dir: a")]
+    ("run", "where", "said"),
+    [
+        ("fidelity capture", "texts: t, out: a", "a: is not empty"),
+        ("retrieve mine", "dataset: d, output_dir: a", "--output_dir a: holds made already"),
+    ],
 )
 def test_what_an_earlier_run_of_a_cell_wrote_is_replaced_and_what_others_did_is_not(
-    tmp_path, monkeypatch, capsys, run, where
+    tmp_path, monkeypatch, capsys, run, where, said
 ):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(local, "PROGRAM", (*FAKE[:-1], "-c", NEW_FOLDER))
@@ -99,8 +103,8 @@ def test_what_an_earlier_run_of_a_cell_wrote_is_replaced_and_what_others_did_is_
     Path("grid.yaml").write_text(f"sweep: s\nrun: {run}\nwith: {{platform: cpu, model_name: model, {where}}}\n")
     assert main(["grid.yaml", "--repeat", "2"]) == 0
     assert main(["grid.yaml", "--redo", "all"]) == 0
-    assert main(["grid.yaml", "--set", "store=another", "--repeat", "2"]) == 1  # nothing tells whose folder that is
-    assert "a: is not empty" in capsys.readouterr().out
+    assert main(["grid.yaml", "--set", "store=another", "--repeat", "2"]) == 2  # nothing tells whose folder that is
+    assert said in capsys.readouterr().err
 
 
 def inputs(run, words):

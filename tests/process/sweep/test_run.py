@@ -218,6 +218,24 @@ def test_a_killed_cell_goes_on_unless_its_fingerprint_changed(sweep, edit, goes_
     assert kept("again") == {1: [(0, ["SIMULATED", "SIMULATED"])]} and not folder.exists()
 
 
+def test_a_full_disk_names_the_log_and_loses_nothing_that_was_done(fake, sweep, monkeypatch):
+    def full(self):
+        own(self)
+        if self.task.cell.values["batch_sizes"] == "2":
+            self.stream = self.files.enter_context(open("/dev/full", "ab"))  # noqa: PTH123, SIM115
+
+    own = local.Running.start
+    with monkeypatch.context() as disk:
+        disk.setattr(local.Running, "start", full)
+        _, err = sweep([1, 2, 3], code=1)
+    said = (
+        r"error: grid.yaml.running/1-of-1/\w+-1.log: not written \(No space left on device\); batch_sizes 2: this run"
+    )
+    assert re.search(said, err) and list(kept()) == [1], err
+    _, err = sweep([1, 2, 3])
+    assert err.count("done in") == 2 and sorted(kept()) == [1, 2, 3] and not Path("grid.yaml.running").exists()
+
+
 def test_a_sweep_that_runs_is_not_run_twice(fake, sweep):
     with Workplace.held(Path("grid.yaml"), (1, 1)) as place:
         (place.folder / "0-1.log").touch()
