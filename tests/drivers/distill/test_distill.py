@@ -317,7 +317,8 @@ def test_two_runs_do_not_train_into_one_folder(place, tmp_path, capsys):
     for folder, step in ((tmp_path, "align"), (place.work, "teacher")):
         option = "--teacher_dir" if step == "teacher" else "--output_dir"
         with one_writer(folder, option):
-            assert (align(place, folder) if step == "align" else run(place, step, *TEXTS, option, folder)) == 2
+            more = (folder, *STUDENTS["lookup"])
+            assert (align(place, *more) if step == "align" else run(place, step, *TEXTS, option, folder)) == 2
         assert f"{option} {folder}: another run writes to it (process" in capsys.readouterr().err
 
 

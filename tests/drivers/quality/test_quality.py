@@ -5,6 +5,7 @@ import json
 import pytest
 
 from fmbench import lines
+from fmbench.claim import one_writer
 from fmbench.cli import main
 from fmbench.console import Progress
 from fmbench.tasks.scoring import METRICS
@@ -89,34 +90,80 @@ def test_the_same_configuration_changes_nothing_and_another_is_held_against_it(q
     assert low < other["pairs"]["change"] < high
 
 
-def test_scores_are_those_of_mteb(quality, model, tasks):
-    """MTEB's evaluators on sentence-transformers' vectors of the same items."""
-    library = pytest.importorskip("sentence_transformers")
+@pytest.fixture
+def theirs(model):
+    """The same model in sentence-transformers."""
+    return pytest.importorskip("sentence_transformers").SentenceTransformer(str(model), device="cpu")
+
+
+def test_scores_of_pairs_are_those_of_scipy_and_scikit_learn(quality, theirs, tasks):
+    """On sentence-transformers' vectors of the same items, whatever kind of file these are in."""
     from scipy.stats import spearmanr
     from sklearn.metrics import average_precision_score
 
-    theirs = library.SentenceTransformer(str(model), device="cpu")
+    (tasks.parent / "pairs.csv").write_text(FILES["pairs.tsv"].replace("\t", ","))
+    keys = ("sentence1", "sentence2", "score")
+    rows = [json.dumps(dict(zip(keys, pair, strict=True))) for pair in PAIRS]
+    (tasks.parent / "pairs.jsonl").write_text("\n".join(rows))
+    more = "".join(f"  - {{name: {kind}, type: sts, data: pairs.{kind}}}\n" for kind in ("csv", "jsonl"))
+    tasks.write_text(TASKS + more)
     one, other = (theirs.encode([pair[side] for pair in PAIRS]) for side in (0, 1))
     products = theirs.similarity_pairwise(one, other).numpy()
     _, found, _ = quality("--tasks", tasks)
     scores = {line["task"]: line["score"] for line in found}
     wanted = [score for _, _, score in PAIRS]
     assert scores["pairs"] == pytest.approx(spearmanr(products, wanted).statistic, abs=1e-6)
+    assert scores["pairs"] == scores["csv"] == scores["jsonl"]
     labels = [int(score > 3) for score in wanted]
     assert scores["same"] == pytest.approx(average_precision_score(labels, products), abs=1e-6)
+
+
+def test_scores_of_labels_and_rankings_are_those_of_scikit_learn(quality, theirs, tasks):
+    from sklearn.cluster import KMeans
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.metrics import average_precision_score, v_measure_score
+
+    _, found, _ = quality("--tasks", tasks)
+    scores = {line["task"]: line["score"] for line in found}
+    labels, vectors = [label for _, label in LABELLED], theirs.encode([one for one, _ in LABELLED])
+    assert scores["topics"] == LogisticRegression(max_iter=1000, random_state=0).fit(vectors, labels).score(
+        vectors, labels
+    )
+    clusters = KMeans(2, n_init=10, random_state=0).fit_predict(vectors)
+    assert scores["groups"] == pytest.approx(v_measure_score(labels, clusters), abs=1e-9)
+    again = []
+    for row in map(json.loads, FILES["again.jsonl"].splitlines()):
+        texts = [*row["positive"], *row["negative"]]
+        products = theirs.similarity(theirs.encode([row["query"]]), theirs.encode(texts))[0].numpy().round(6)
+        again.append(average_precision_score([1, 0, 0, 0], products))
+    assert scores["again"] == pytest.approx(sum(again) / len(again), abs=1e-6)
+    one, other = (theirs.encode([f"{a}{more}" for a, _, _ in PAIRS[:8]]) for more in ("", " air"))
+    nearest = theirs.similarity(one, other).numpy().argmax(axis=1)
+    assert scores["other"] == (nearest == range(8)).mean()
 
 
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (("tasks.yaml", "type: sts", "type: stz"), "type stz: unknown; did you mean sts"),
-        (("tasks.yaml", "name: pairs, ", "nam: pairs, "), "unknown key 'nam'; did you mean name"),
+        (("tasks.yaml", "type: sts", "type: stz"), "tasks.yaml:3: type stz: unknown; did you mean sts"),
+        (("tasks.yaml", "name: pairs, ", "nam: pairs, "),
+         "tasks.yaml:3: an entry of tasks has an unknown key 'nam'; did you mean name"),
+        (("tasks.yaml", "type: sts, data: pairs.tsv", "type: sts"),
+         "tasks.yaml:3: an entry of tasks lacks the key 'data'"),
+        (("tasks.yaml", "name: pairs, ", "name: pairs, name: pair, "),
+         "tasks.yaml:3: the key 'name' stands here twice"),
+        (("tasks.yaml", "{name: pairs, ", "name: pairs, "),
+         "tasks.yaml:3: no YAML (mapping values are not allowed here)"),
+        (("tasks.yaml", "{name: again, type: reranking, data: again.jsonl}", "STSBenchmark"),
+         "tasks.yaml:7: STSBenchmark is "),
+        (("tasks.yaml", "data: pairs.tsv", "data: ."), ": is a folder; name a file in it"),
+        (("tasks.yaml", "train: topics.csv", "train: [topics.csv]"), "train is a list, and should be a text"),
         (("tasks.yaml", "train: topics.csv", "columns: {}"), "train: name the file to learn from"),
         (("tasks.yaml", "pairs.tsv", "gone.tsv"), "gone.tsv: No such file or directory\n"),
         (("pairs.tsv", "\t5\n", "\n"), "pairs.tsv, line 7: score is missing"),
         (("topics.csv", ",y\n", ", more,y\n"), "topics.csv, line 3: has more fields than the header"),
-        (("tasks.yaml", TASKS, "tasks: []"), "holds no task"),
-        (("tasks.yaml", "name: same", "name: pairs"), "two tasks are called pairs"),
+        (("tasks.yaml", TASKS, "tasks: []"), "tasks.yaml:1: tasks is empty"),
+        (("tasks.yaml", "name: same", "name: pairs"), "tasks.yaml:4: two tasks are called pairs"),
         (("pairs.tsv", "score\n", "scor\n"), "pairs.tsv, line 2: no score; did you mean scor"),
         (("pairs.tsv", FILES["pairs.tsv"], "sentence1\tsentence2\tscore\n"), "pairs.tsv: holds no item"),
         (("pairs.tsv", "\t5\n", "\tnan\n"), "score 'nan' is not a finite number"),
@@ -145,6 +192,28 @@ def test_all_scores_alike(quality, tasks):
 def test_a_name_that_no_task_has(quality):
     code, _, err = quality("--tasks", "STSBenchmrk")
     assert code == 2 and "--tasks STSBenchmrk: is no task of MTEB" in err
+
+
+def test_what_mteb_has_no_result_of_is_refused_and_none_is_written_over(quality, tasks, tmp_path):
+    code, _, err = quality("--tasks", tasks, "--out_mteb", tmp_path / "new")
+    assert code == 2 and len(err.splitlines()) == 1 and not (tmp_path / "new").exists()
+    assert "MTEB's result files are of its own tasks, which pairs, same, topics, groups, again, other are not" in err
+    (tmp_path / "out" / "A").mkdir(parents=True)
+    (tmp_path / "out" / "A" / "STSBenchmark.json").touch()
+    code, _, err = quality("--tasks", "SciFact,STSBenchmark", "--out_mteb", tmp_path / "out")
+    assert code == 2 and f"--out_mteb {tmp_path / 'out'}: holds A/STSBenchmark.json already" in err
+    with one_writer(tmp_path / "out", "--out_mteb"):
+        code, _, err = quality("--tasks", "SciFact", "--out_mteb", tmp_path / "out")
+    assert code == 2 and "another run writes to it" in err
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [("SciFact,STSBenchmark,SciFact", "SciFact is named twice"), ("SciFact,", "a name is empty")],
+)
+def test_names_that_no_result_tells_apart(quality, names, said):
+    code, _, err = quality("--tasks", names)
+    assert code == 2 and f"--tasks {names}: {said}" in err
 
 
 def test_a_task_of_pictures(quality):
