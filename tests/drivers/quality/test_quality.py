@@ -90,56 +90,21 @@ def test_the_same_configuration_changes_nothing_and_another_is_held_against_it(q
     assert low < other["pairs"]["change"] < high
 
 
-@pytest.fixture
-def theirs(model):
-    """The same model in sentence-transformers."""
-    return pytest.importorskip("sentence_transformers").SentenceTransformer(str(model), device="cpu")
-
-
-def test_scores_of_pairs_are_those_of_scipy_and_scikit_learn(quality, theirs, tasks):
-    """On sentence-transformers' vectors of the same items, whatever kind of file these are in."""
+def test_scores_are_those_of_mteb(quality, model, tasks):
+    """MTEB's evaluators on sentence-transformers' vectors of the same items."""
+    library = pytest.importorskip("sentence_transformers")
     from scipy.stats import spearmanr
     from sklearn.metrics import average_precision_score
 
-    (tasks.parent / "pairs.csv").write_text(FILES["pairs.tsv"].replace("\t", ","))
-    keys = ("sentence1", "sentence2", "score")
-    rows = [json.dumps(dict(zip(keys, pair, strict=True))) for pair in PAIRS]
-    (tasks.parent / "pairs.jsonl").write_text("\n".join(rows))
-    more = "".join(f"  - {{name: {kind}, type: sts, data: pairs.{kind}}}\n" for kind in ("csv", "jsonl"))
-    tasks.write_text(TASKS + more)
+    theirs = library.SentenceTransformer(str(model), device="cpu")
     one, other = (theirs.encode([pair[side] for pair in PAIRS]) for side in (0, 1))
     products = theirs.similarity_pairwise(one, other).numpy()
     _, found, _ = quality("--tasks", tasks)
     scores = {line["task"]: line["score"] for line in found}
     wanted = [score for _, _, score in PAIRS]
     assert scores["pairs"] == pytest.approx(spearmanr(products, wanted).statistic, abs=1e-6)
-    assert scores["pairs"] == scores["csv"] == scores["jsonl"]
     labels = [int(score > 3) for score in wanted]
     assert scores["same"] == pytest.approx(average_precision_score(labels, products), abs=1e-6)
-
-
-def test_scores_of_labels_and_rankings_are_those_of_scikit_learn(quality, theirs, tasks):
-    from sklearn.cluster import KMeans
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.metrics import average_precision_score, v_measure_score
-
-    _, found, _ = quality("--tasks", tasks)
-    scores = {line["task"]: line["score"] for line in found}
-    labels, vectors = [label for _, label in LABELLED], theirs.encode([one for one, _ in LABELLED])
-    assert scores["topics"] == LogisticRegression(max_iter=1000, random_state=0).fit(vectors, labels).score(
-        vectors, labels
-    )
-    clusters = KMeans(2, n_init=10, random_state=0).fit_predict(vectors)
-    assert scores["groups"] == pytest.approx(v_measure_score(labels, clusters), abs=1e-9)
-    again = []
-    for row in map(json.loads, FILES["again.jsonl"].splitlines()):
-        texts = [*row["positive"], *row["negative"]]
-        products = theirs.similarity(theirs.encode([row["query"]]), theirs.encode(texts))[0].numpy().round(6)
-        again.append(average_precision_score([1, 0, 0, 0], products))
-    assert scores["again"] == pytest.approx(sum(again) / len(again), abs=1e-6)
-    one, other = (theirs.encode([f"{a}{more}" for a, _, _ in PAIRS[:8]]) for more in ("", " air"))
-    nearest = theirs.similarity(one, other).numpy().argmax(axis=1)
-    assert scores["other"] == (nearest == range(8)).mean()
 
 
 @pytest.mark.parametrize(
