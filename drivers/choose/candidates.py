@@ -43,7 +43,7 @@ class Planned:
         """Return the checked command line. Raises UsageError and PlatformError."""
         if self.arguments is None:
             raise PlatformError(f"{self.name}: {self.why_not}")
-        return EncoderPlan.of(self.arguments, self.arguments.recipe)
+        return EncoderPlan.of(self.arguments, self.arguments.recipe, sparse=True)
 
 
 def plan(arguments: ChooseArguments, calibration: Path | None) -> tuple[list[Planned], list[str]]:
