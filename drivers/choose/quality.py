@@ -109,7 +109,7 @@ class Ranking:
         """Encode all texts into memory, zeros left out, and search exactly. Raises as `of` does."""
         queries = SparseVectors.encode(collection.queries, encoder, "query")
         passages = SparseVectors.encode(collection.corpus, encoder, "passage", progress)
-        searcher = SparseSearcher(queries.as_array(), queries.ids, DEPTH, ignore_identical_ids=True)
+        searcher = SparseSearcher(queries.matrix, queries.ids, DEPTH, ignore_identical_ids=True)
         for block in passages.blocks(rows_of(passages)):
             searcher.add(block.ids, block.vectors)
         top = searcher.finish()
@@ -209,10 +209,12 @@ def all_cosines(one: Ranking, other: Ranking) -> "np.ndarray":
     import numpy as np
 
     rows = rows_of(one.passages)
-    pairs = zip(one.passages.blocks(rows), other.passages.blocks(rows), strict=True)
-    return np.concatenate(
-        [cosines(one.queries.as_array(), other.queries.as_array()), *(cosines(a.vectors, b.vectors) for a, b in pairs)]
-    )
+    found = [
+        cosines(a.vectors, b.vectors)
+        for mine, theirs in ((one.queries, other.queries), (one.passages, other.passages))
+        for a, b in zip(mine.blocks(rows), theirs.blocks(rows), strict=True)
+    ]
+    return np.concatenate(found)
 
 
 def cosines(one: "np.ndarray", other: "np.ndarray") -> "np.ndarray":

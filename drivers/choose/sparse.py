@@ -3,14 +3,11 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from fmbench.embeddings import Block
 from fmbench.embeddings.store import Progress, Texts
 from fmbench.encoder import CHUNK, Encoder, Role
-
-if TYPE_CHECKING:
-    import numpy as np
 
 
 @dataclass(frozen=True)
@@ -45,8 +42,3 @@ class SparseVectors:
         """Yield all vectors, zeros and all, `rows` at a time."""
         for start in range(0, len(self.ids), rows):
             yield Block(self.ids[start : start + rows], self.matrix[start : start + rows].toarray())
-
-    def as_array(self) -> "np.ndarray":
-        """Return all vectors (n, words), zeros and all."""
-        found: np.ndarray = self.matrix.toarray()
-        return found
