@@ -50,7 +50,7 @@ class SparseSearcher:
 
 
 def rows_of(vectors: Any) -> Any:
-    """Return vectors (n, words), an array or a sparse matrix, as one in float64. Raises UsageError where scipy is not installed."""
+    """Return vectors (n, words), of NumPy or scipy, as a sparse matrix in float64. Raises UsageError without scipy."""
     try:
         from scipy.sparse import csr_array
     except ImportError:
