@@ -102,7 +102,7 @@ def own_type(command: CommandLine, base: CommandLine, platform: str) -> Iterator
     """Yield the model in the type that its checkpoint has, where that is not the reference's."""
     own = parse_model(command.with_(CommandLine.parse(["--platform", platform], ())))
     with quietly():
-        dtype = EncoderPlan.of(own, own.recipe).source.dtype
+        dtype = EncoderPlan.of(own, own.recipe, sparse=True).source.dtype
     if dtype not in (None, FLOAT32):
         reason = "the checkpoint's own type, which the reference is widened from"
         yield planned(base, "", Candidate(f"{platform} {dtype}", DTYPE.format(platform, dtype), reason))
