@@ -16,6 +16,7 @@ from typing import IO, TYPE_CHECKING, Any, TextIO
 
 from fmbench import __version__, facts, host, lines, placement, plugins, torch_settings
 from fmbench.backend import Backend
+from fmbench.claim import lock_handle
 from fmbench.console import note, reserved_stdout
 from fmbench.errors import UsageError, first_line
 from fmbench.history import FIRST_VARIANT, History, ignore
@@ -142,12 +143,9 @@ def claim(stream: IO[str], name: str) -> bool:
     try:
         if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
             return False
-        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise UsageError(f"{name}: another run writes to it; wait, or use a log of its own") from None
-    except OSError:  # no file at all, or a file system without locks
+    except OSError:  # no file at all
         return False
-    return True
+    return lock_handle(stream.fileno(), name, "wait, or use a log of its own")
 
 
 class LogWriter:

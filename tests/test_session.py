@@ -49,7 +49,8 @@ def test_a_second_driver_that_appends_is_refused(tmp_path: Path) -> None:
     finally:
         first.communicate()
     assert second.returncode == 2
-    assert second.stderr == "writer: error: standard output: another run writes to it; wait, or use a log of its own\n"
+    who = f"another run writes to it (process {first.pid}); wait, or use a log of its own"
+    assert second.stderr == f"writer: error: standard output: {who}\n"
     assert log.read_text().count("HERE") == 1
 
 

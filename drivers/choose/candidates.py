@@ -43,7 +43,7 @@ class Planned:
         """Return the checked command line. Raises UsageError and PlatformError."""
         if self.arguments is None:
             raise PlatformError(f"{self.name}: {self.why_not}")
-        return EncoderPlan.of(self.arguments, self.arguments.recipe)
+        return EncoderPlan.of(self.arguments, self.arguments.recipe, sparse=True)
 
 
 def plan(arguments: ChooseArguments, calibration: Path | None) -> tuple[list[Planned], list[str]]:
@@ -102,7 +102,7 @@ def own_type(command: CommandLine, base: CommandLine, platform: str) -> Iterator
     """Yield the model in the type that its checkpoint has, where that is not the reference's."""
     own = parse_model(command.with_(CommandLine.parse(["--platform", platform], ())))
     with quietly():
-        dtype = EncoderPlan.of(own, own.recipe).source.dtype
+        dtype = EncoderPlan.of(own, own.recipe, sparse=True).source.dtype
     if dtype not in (None, FLOAT32):
         reason = "the checkpoint's own type, which the reference is widened from"
         yield planned(base, "", Candidate(f"{platform} {dtype}", DTYPE.format(platform, dtype), reason))

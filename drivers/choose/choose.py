@@ -13,7 +13,7 @@ from fmbench.checks import Checked
 from fmbench.command_line import CommandLine
 from fmbench.console import Progress, note, reserved_stdout, run_main, warn
 from fmbench.ending import allow
-from fmbench.errors import FmbenchError
+from fmbench.errors import FmbenchError, UsageError
 from fmbench.search.compression import check_dimensions
 from fmbench.torch_settings import spin_briefly
 
@@ -70,8 +70,10 @@ def choose(arguments: ChooseArguments, stdout: TextIO | None = None) -> int:
     """
     subject = texts.read(arguments)
     planned, absent = candidates.plan(arguments, subject.calibration)
-    if arguments.compress:
-        check_dimensions(arguments.compress, planned[0].plan().dimension)
+    first = planned[0].plan()
+    if first.folder.sparse is not None:
+        check_sparse(arguments, first.folder.path)
+    check_dimensions(arguments.compress, first.dimension)
     keep, cache = keep_of(arguments, subject), arguments.encoding_cache_dir or cached.root() / VECTORS
     progress = Progress()
     spin_briefly()
@@ -105,6 +107,13 @@ def answer(arguments: ChooseArguments, log: ChoiceLog) -> int:
     if arguments.check is not None:
         failed |= log.tell("compare", "--fail-on", "answer", str(arguments.check))
     return failed
+
+
+def check_sparse(arguments: ChooseArguments, path: Path) -> None:
+    """Raise UsageError for what needs dense vectors. `path` is the model's folder."""
+    for name in ("compress", "tasks", "encoding_cache_dir"):
+        if getattr(arguments, name):
+            raise UsageError(f"--{name}: {path} is a sparse model, whose vectors have a number a word; leave it out")
 
 
 def keep_of(arguments: ChooseArguments, subject: texts.Subject) -> Keep:

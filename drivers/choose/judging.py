@@ -40,9 +40,11 @@ class Judge:
         finalists = (name for race in self.races.values() for name in race.finalists())
         names = list(dict.fromkeys((reference, *finalists)))
         seconds, passages = self._seconds(names), self.subject.collection.corpus.count()
+        sparse = self.entrants.reference.encoder is not None and self.entrants.reference.encoder.sparse
+        kept = "sparse vectors are not kept" if sparse else "vectors are kept, and Ctrl-C loses none"
         note(
             f"judging, on top of --budget: up to {len(names)} candidates encode {passages:,} passages, "
-            f"{said(sum(seconds.values()))} as they raced; vectors are kept, and Ctrl-C loses none"
+            f"{said(sum(seconds.values()))} as they raced; {kept}"
         )
         first: Ranking | None = None
         for place, name in enumerate(names):

@@ -85,6 +85,8 @@ def program_of(encoder: Encoder) -> str:
     run, recipe, platform = encoder.platform.program(), encoder.recipe, encoder.platform
     if recipe.include_prompt is False and (recipe.query_prompt or recipe.passage_prompt):
         return NONE.format("prompts are not pooled")
+    if encoder.sparse:
+        return NONE.format("the model is sparse")
     if run is not None:
         return graph_program(encoder, run)
     if platform.always_compiles or not platform.runs_torch:

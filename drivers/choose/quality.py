@@ -19,17 +19,20 @@ from fmbench.ranking.paired import compare
 from fmbench.resampling import Interval
 from fmbench.search import Block, Similarity, TopK, choose_engine, search
 from fmbench.search.compression import Compression
+from fmbench.search.sparse import SparseSearcher
 from fmbench.tasks import KeptTasks, TaskScore, compare_tasks
 
 from .arguments import DEPTH
+from .sparse import SparseVectors
 
 if TYPE_CHECKING:
     import numpy as np
 
 METRIC = f"ndcg_cut_{DEPTH}"
 LATENCY_QUERIES = 100  # that are timed one by one in an index of compressed vectors
-BLOCK = 65_536  # passages that are held against each other, or searched, at once
+NUMBERS = 25_000_000  # of passages that are held against each other, or searched, at once
 
+Vectors = Embeddings | SparseVectors
 Kept = Literal["shown", "not shown", "worse"]
 
 
@@ -72,8 +75,8 @@ class Ranking:
     `evaluation` is None without judgements. `tasks` are how good other tasks' vectors are, where there are any.
     """
 
-    queries: Embeddings
-    passages: Embeddings
+    queries: Vectors
+    passages: Vectors
     similarity: Similarity
     top: TopK
     evaluation: Evaluation | None
@@ -88,20 +91,36 @@ class Ranking:
         No document is found by the query that has its id. Raises what the encoder raises, UsageError for a vector
         with NaN or infinity among it.
         """
+        if encoder.sparse:
+            return cls.of_sparse(encoder, collection, progress)
         queries = open_or_encode(cache, collection.queries, encoder, "query", say=nothing)
         passages = open_or_encode(cache, collection.corpus, encoder, "passage", progress=progress, say=nothing)
         similarity = cast("Similarity", encoder.similarity or "cosine")
+        blocks = (Block(block.ids, block.vectors) for block in passages.blocks(rows_of(passages)))
         top = search(
-            queries.as_array(), queries.ids, (Block(block.ids, block.vectors) for block in passages.blocks(BLOCK)),
-            DEPTH, similarity, engine=choose_engine(encoder.platform, passages.dim), ignore_identical_ids=True,
+            queries.as_array(), queries.ids, blocks, DEPTH, similarity,
+            engine=choose_engine(encoder.platform, passages.dim), ignore_identical_ids=True,
         )  # fmt: skip
         judged = evaluate(top.run(), collection.qrels, [DEPTH]) if collection.qrels else None
         return cls(queries, passages, similarity, top, judged)
+
+    @classmethod
+    def of_sparse(cls, encoder: Encoder, collection: Collection, progress: Progress | None) -> "Ranking":
+        """Encode all texts into memory, zeros left out, and search exactly. Raises as `of` does."""
+        queries = SparseVectors.encode(collection.queries, encoder, "query")
+        passages = SparseVectors.encode(collection.corpus, encoder, "passage", progress)
+        searcher = SparseSearcher(queries.matrix, queries.ids, DEPTH, ignore_identical_ids=True)
+        for block in passages.blocks(rows_of(passages)):
+            searcher.add(block.ids, block.vectors)
+        top = searcher.finish()
+        judged = evaluate(top.run(), collection.qrels, [DEPTH]) if collection.qrels else None
+        return cls(queries, passages, "dot", top, judged)
 
     def compressed(
         self, compress: Sequence[Compression], rescore: int | None, qrels: Qrels | None
     ) -> list[dict[str, Any]]:
         """Return what these vectors keep in other types, the whole ones first, as CODE lines say it."""
+        assert isinstance(self.queries, Embeddings) and isinstance(self.passages, Embeddings)  # noqa: S101 (`choose`)
         search = CompressedSearch(
             queries=self.queries, documents=self.passages, reference=self.top, similarity=self.similarity, depth=DEPTH,
             ignore_identical_ids=True, latency_queries=LATENCY_QUERIES, group=Group(), clock=Clock(),
@@ -136,6 +155,11 @@ class Quality:
     tasks_interval: Interval | None = None
     worst_task: str | None = None
     worst_task_share: float | None = None
+
+
+def rows_of(vectors: Vectors) -> int:
+    """Return how many passages are looked at together."""
+    return max(1, NUMBERS // vectors.dim)
 
 
 def nothing(_: str) -> None:
@@ -184,10 +208,13 @@ def all_cosines(one: Ranking, other: Ranking) -> "np.ndarray":
     """Return the cosine of each text's two vectors, the queries' first."""
     import numpy as np
 
-    pairs = zip(one.passages.blocks(BLOCK), other.passages.blocks(BLOCK), strict=True)
-    return np.concatenate(
-        [cosines(one.queries.as_array(), other.queries.as_array()), *(cosines(a.vectors, b.vectors) for a, b in pairs)]
-    )
+    rows = rows_of(one.passages)
+    found = [
+        cosines(a.vectors, b.vectors)
+        for mine, theirs in ((one.queries, other.queries), (one.passages, other.passages))
+        for a, b in zip(mine.blocks(rows), theirs.blocks(rows), strict=True)
+    ]
+    return np.concatenate(found)
 
 
 def cosines(one: "np.ndarray", other: "np.ndarray") -> "np.ndarray":

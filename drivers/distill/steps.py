@@ -9,10 +9,11 @@ from typing import Any
 
 from fmbench import lines, session
 from fmbench.checks import Checked, check_encoder
+from fmbench.claim import one_writer
 from fmbench.distributed import Group
 from fmbench.distributed.environment import read_launch, said_once, with_device
 from fmbench.encoder import EncoderPlan, Recipe
-from fmbench.errors import UsageError, first_line
+from fmbench.errors import UsageError
 from fmbench.options import MODEL_CLASS, Arguments
 from fmbench.session import Session, platform_facts, run_facts
 from fmbench.torch_settings import spin_briefly
@@ -104,9 +105,9 @@ def run_here(step: str, target: str, argv: Sequence[str]) -> int:
         raise UsageError(f"--platform {plan.platform.name}: trains nothing; train on cpu or a GPU, evaluate here")
     if launch.world_size > 1 and step not in TRAINING:
         raise UsageError(f"{step} runs in one process; start it without torchrun")
-    for folder in (arguments.teacher_dir, arguments.output_dir):
-        make(folder)
+    folder = arguments.teacher_dir if step == "teacher" else arguments.output_dir
     with (
+        one_writer(folder if launch.rank == 0 else None, "--teacher_dir" if step == "teacher" else "--output_dir"),
         Group(launch, backend=None) as group,
         session.open("distill", arguments, leads=group.rank == 0) as opened,
     ):
@@ -132,13 +133,3 @@ def query_plan(folder: Path, arguments: DistillArguments) -> EncoderPlan:
         options=options,
     )  # fmt: skip
     return EncoderPlan.of(own, Recipe(passage_prompt=""), query_side=True)
-
-
-def make(folder: Path | None) -> None:
-    """Make a folder. Raises UsageError where that cannot be."""
-    if folder is None:
-        return
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"{folder}: cannot be made ({first_line(error)})") from None

@@ -1,6 +1,5 @@
 """Writing a capture: tensors grow on disk as they are computed, and the manifest comes last."""
 
-import fcntl
 import hashlib
 import json
 import os
@@ -13,6 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from fmbench.capture.manifest import DTYPES, FILE, QRELS, TEXTS, Artifact, DType, Manifest, digest_of_text, run_text
+from fmbench.claim import lock_handle
 from fmbench.collection.qrels import Gains, write_qrels
 from fmbench.errors import UsageError, first_line
 from fmbench.ranking.order import Run, depth_of
@@ -228,12 +228,10 @@ def lock(folder: Path) -> int:
         reason = error.strerror or first_line(error)
         raise UsageError(f"{folder}: cannot be used ({reason}); name a new folder") from None
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+        lock_handle(handle, str(folder), "name another folder")
+    except UsageError:
         os.close(handle)
-        raise UsageError(f"{folder}: another capture is being written there; name another folder") from None
-    except OSError:
-        pass
+        raise
     return handle
 
 

@@ -1,18 +1,19 @@
 """`fmbench quality`: encode the texts of tasks on a platform, and score the vectors."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from fmbench import lines, session
 from fmbench.checks import Checked, check_encoder
+from fmbench.claim import one_writer
 from fmbench.console import note, run_main, warn
 from fmbench.encoder import Encoder, EncoderPlan
-from fmbench.errors import FmbenchError, PlatformError, one_line
+from fmbench.errors import FmbenchError, PlatformError, UsageError, one_line
 from fmbench.session import Session, facts_of, run_facts
-from fmbench.tasks import Named, TaskScore, prepare, read_named
+from fmbench.tasks import LocalTask, Named, TaskScore, prepare, read_named
 from fmbench.torch_settings import spin_briefly
 
 from .arguments import PROGRAM, QualityArguments, parse_arguments, variants
@@ -39,6 +40,13 @@ def run(argv: Sequence[str]) -> int:
     spin_briefly()  # before what scores imports torch
     tasks = read_named(arguments.tasks)
     every = variants(argv, arguments)
+    with one_writer(arguments.out_mteb, "--out_mteb"):
+        check_results(arguments.out_mteb, every, tasks)
+        return score(arguments, every, tasks)
+
+
+def score(arguments: QualityArguments, every: Mapping[str, QualityArguments], tasks: Sequence[Named]) -> int:
+    """Score every task with every variant; return 1 where some could not be."""
     plans = {name: EncoderPlan.of(one, one.recipe) for name, one in every.items()}
     shared = run_facts(arguments, (), TIMED)  # before scikit-learn is imported, which sets variables
     prepare(tasks)
@@ -108,6 +116,17 @@ class Scoring:
                 difference, doubt = change(first.scored, found.scored, seed)
             said |= {"against": FIRST, "change": difference, "change_interval": doubt}
         return said
+
+
+def check_results(folder: Path | None, variants: Iterable[str], tasks: Sequence[Named]) -> None:
+    """Raise UsageError for tasks that MTEB's format has no results of, and where the folder has some already."""
+    own = [task.name for task in tasks if isinstance(task, LocalTask)]
+    if folder is not None and own:
+        raise UsageError(f"--out_mteb {folder}: MTEB's result files are of its own tasks, which {', '.join(own)} "
+                         f"{'is' if len(own) == 1 else 'are'} not; leave it out: the log has every score")  # fmt: skip
+    for name in (f"{variant}/{task.name}.json" for variant in variants for task in tasks):
+        if folder is not None and (folder / name).exists():
+            raise UsageError(f"--out_mteb {folder}: holds {name} already; name another folder")
 
 
 def write_result(result: Any, folder: Path) -> None:

@@ -6,10 +6,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from fmbench.claim import one_writer
 from fmbench.collection import Dataset, Qrels
 from fmbench.console import note
 from fmbench.distributed.environment import Launch
-from fmbench.errors import UsageError, first_line
+from fmbench.errors import UsageError
 from fmbench.search import TopK, write_run
 from fmbench.whole_file import whole_file
 
@@ -18,31 +19,15 @@ from .arguments import RetrieveArguments
 
 @contextlib.contextmanager
 def output_folder(arguments: RetrieveArguments, launch: Launch) -> Iterator[None]:
-    """Make the output folder as `check_output` does; where nothing came of it, it goes again."""
-    folder = arguments.output_dir
-    made = (
-        [] if folder is None or launch.rank > 0 else [path for path in (folder, *folder.parents) if not path.exists()]
-    )
-    try:
-        check_output(arguments, launch)
+    """Make the output folder now, before anything slow, and keep it from other runs; it goes where nothing came of it.
+
+    Raises UsageError where it cannot be made, another run writes to it, or it is not empty.
+    """
+    folder = arguments.output_dir if launch.rank == 0 else None
+    with one_writer(folder, "--output_dir"):
+        if folder is not None:
+            check_empty(arguments)
         yield
-    except BaseException:
-        with contextlib.suppress(OSError):  # a folder that holds something stays
-            for path in made:
-                path.rmdir()
-        raise
-
-
-def check_output(arguments: RetrieveArguments, launch: Launch) -> None:
-    """Make the output folder now, before anything slow. Raises UsageError where it cannot be, or is not empty."""
-    folder = arguments.output_dir
-    if folder is None or launch.rank > 0:
-        return
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"--output_dir {folder}: {first_line(error)}") from None
-    check_empty(arguments)
 
 
 def check_empty(arguments: RetrieveArguments) -> None:

@@ -72,7 +72,7 @@ def fusion(argv: Sequence[str]) -> int:
 
 
 def check_runs(runs: Mapping[Path, Run], dataset: Dataset) -> None:
-    """Warn of queries that a run does not rank, and of documents that the corpus lacks.
+    """Warn of queries that a run does not rank or ranks to another depth, and of documents that the corpus lacks.
 
     Raises UsageError for a run that has no query, or no document, of the collection.
     """
@@ -89,6 +89,11 @@ def check_runs(runs: Mapping[Path, Run], dataset: Dataset) -> None:
             warn(f"{path}: queries of {dataset.name} that it does not rank: {lost:,} of {len(queries):,}")
         if strange:
             warn(f"{path}: documents that are not in the corpus of {dataset.name}: {len(strange):,} ({some(strange)})")
+    uneven = sum(len({len(run[query]) for run in runs.values() if query in run}) > 1 for query in queries)
+    if uneven:
+        depths = ", ".join(f"{path} {max(map(len, run.values()))}" for path, run in runs.items())
+        warn(f"queries that the runs do not rank to one depth: {uneven:,} of {len(queries):,} (the deepest: {depths}); "
+             "a document below the end of the shorter one gets nothing from it")  # fmt: skip
 
 
 def build_parser() -> Parser:

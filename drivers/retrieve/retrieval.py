@@ -33,7 +33,6 @@ class Retrieval:
     log: LogWriter
     clock: Clock
     group: Group
-    sparse: bool = False  # whether vectors have a number a word
     _weights: list[float] | None = None
 
     @classmethod
@@ -50,7 +49,7 @@ class Retrieval:
         run.log.write(lines.Setup(seconds))
         if group.rank == 0:
             note_precision(plan.platform, encoder.facts)
-        found = cls(arguments, encoder, run.log, run.clock, group, plan.folder.sparse is not None)
+        found = cls(arguments, encoder, run.log, run.clock, group)
         run.log.write(lines.JsonLine("ENV", {**encoder.facts, **found.recipe_facts(), "prompts": plan.prompt_names}))
         return found
 

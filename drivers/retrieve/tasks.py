@@ -280,7 +280,7 @@ def searched(retrieval: Retrieval, dataset: Dataset) -> Searched:
     arguments = retrieval.arguments
     if isinstance(retrieval.encoder, LateEncoder):
         return LateSearched(retrieval, dataset)
-    if retrieval.sparse:
+    if retrieval.encoder.sparse:
         return SparseSearched(retrieval, dataset)
     again = arguments.special_docids is not None or bool(arguments.compress)  # the vectors are read more than once
     before = arguments.precompute_corpus_embs or arguments.encoding_cache_dir is not None or again

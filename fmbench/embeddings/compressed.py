@@ -97,13 +97,12 @@ class CompressedSearch:
         wanted = {name for ids in found.ids for name in ids}
         rows = {name: row for row, name in enumerate(self.documents.ids) if name in wanted}
         exact = ExactScores(codec.cut(self.queries.as_array()), "dot")
-        vectors = self.documents.as_array()
         hits = []
         for number, ids in enumerate(found.ids):
             own = [name for name in ids if name in rows]
-            codes = codec.encode(codec.cut(vectors[[rows[name] for name in own]]))
-            scores = exact.of(np.full(len(own), number), codec.decode(codes), np.arange(len(own)), 1)
             places = [rows[name] for name in own]
+            codes = codec.encode(codec.cut(self.documents.rows(places)))
+            scores = exact.of(np.full(len(own), number), codec.decode(codes), np.arange(len(own)), 1)
             hits.append(sorted(zip(scores.tolist(), own, places, strict=True), reverse=True))
         return TopK.of(found.query_ids, hits)
 
@@ -111,8 +110,7 @@ class CompressedSearch:
         """Return an index of all documents, where this rank has them and memory does."""
         if self.group.world_size > 1 or codec.bytes * len(self.documents) > INDEX_BYTES:
             return None
-        parts = [codec.encode(codec.cut(block.vectors)) for block in self.documents.blocks(ROWS)]
-        return codec.index(np.concatenate(parts))
+        return codec.index(codec.encode(codec.cut(block.vectors)) for block in self.documents.blocks(ROWS))
 
     def _facts(self, codec: Codec, rescore: int | None, found: TopK) -> dict[str, Any]:
         return {

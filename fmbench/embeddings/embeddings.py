@@ -59,6 +59,19 @@ class Embeddings:
         if ids:
             yield Block(ids, parts[0] if len(parts) == 1 else np.concatenate(parts))
 
+    def rows(self, places: Sequence[int]) -> "np.ndarray":
+        """Return the vectors (p, d) at places among all texts. Nothing else is read of the files."""
+        import numpy as np
+
+        wanted = np.array(places, dtype=np.int64)
+        ends = np.cumsum([len(shard.vectors) for shard in self.shards])
+        owners = np.searchsorted(ends, wanted, side="right")
+        found = np.empty((len(wanted), self.dim), self.dtype)
+        for owner in np.unique(owners):
+            vectors, mine = self.shards[owner].vectors, owners == owner
+            found[mine] = vectors[wanted[mine] - (ends[owner] - len(vectors))]
+        return found
+
     def as_array(self) -> "np.ndarray":
         """Return all vectors, (n, d): mapped from the file where it is one, else a copy in memory."""
         import numpy as np

@@ -43,8 +43,11 @@ class Encoder:
     """A model on a platform, and how texts become vectors there. May be called from several threads.
 
     `recipe` is how, nothing left open; `platform` and `facts` (of the model) are for the record; `similarity` is the
-    one that the folder publishes, cosine by default; `timings` adds up over all calls.
+    one that the folder publishes, cosine by default; `timings` adds up over all calls. `sparse`: whether a vector has a
+    number a word.
     """
+
+    sparse = False
 
     def __init__(self, plan: EncoderPlan) -> None:
         """Set the platform up and load the model. Raises UsageError and PlatformError."""
@@ -67,7 +70,7 @@ class Encoder:
         self.module: Any = loaded  # where the platform put it, before any compiler
         self.tokenizer = tokenizer
         self.name = model.published_name(arguments)
-        self.similarity = plan.folder.similarity
+        self.similarity, self.sparse = plan.folder.similarity, plan.folder.sparse is not None
         self.prompts = dict(plan.folder.prompts)  # all that the folder publishes, by name
         self.default_prompt = self.prompts.get(plan.folder.default_prompt or "", "")
         self.timings = Timings()

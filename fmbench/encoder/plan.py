@@ -120,8 +120,8 @@ class EncoderPlan:
 def as_masked(arguments: Arguments, said: Recipe, path: Path, usable: bool) -> Arguments:
     """Return the arguments with a sparse model's class. Raises UsageError where none will do, or for a pooling."""
     if not usable:
-        raise UsageError(f"{path}: is a sparse model, whose vectors have a number a word; `fmbench retrieve evaluate` "
-                         "and `search` take it")  # fmt: skip
+        raise UsageError(f"{path}: is a sparse model, whose vectors have a number a word; `fmbench choose`, "
+                         "`retrieve evaluate` and `retrieve search` take it")  # fmt: skip
     for name in ("pooling", "truncate_dim", "normalise"):
         if getattr(said, name) is not None:
             raise UsageError(f"{path}: is a sparse model, which says itself how vectors are made; leave the recipe out")

@@ -5,7 +5,7 @@ of float16, bfloat16 and int8 are those of faiss's scalar quantiser, those of bi
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -139,15 +139,20 @@ class Codec:
         kept = self.cut(queries)
         return signs(kept > 0) if self.compression.kind == "binary" else kept
 
-    def index(self, codes: np.ndarray) -> "FlatIndex":
-        """Return an index of documents' codes, all in memory."""
-        index = self._index()
+    def index(self, parts: Iterable[np.ndarray]) -> "FlatIndex":
+        """Return an index of documents' codes, all in memory once, but for those of binary, which are there twice."""
+        index, kept = self._index(), [np.empty((0, self.bytes), np.uint8)]
         if self._quantiser is not None:
             index.sq.trained, index.is_trained = self._quantiser.sq.trained, True
-            index.add_sa_codes(codes)
-        else:
-            index.add(codes if self.compression.kind == "binary" else self.decode(codes))
-        return FlatIndex(self, index, codes)
+        for codes in parts:
+            if self._quantiser is not None:
+                index.add_sa_codes(codes)
+            elif self.compression.kind == "binary":
+                index.add(codes)
+                kept.append(codes)  # which are rescored
+            else:
+                index.add(self.decode(codes))
+        return FlatIndex(self, index, np.concatenate(kept))
 
     def _index(self) -> Any:
         """Return an empty index of faiss."""
@@ -161,7 +166,10 @@ class Codec:
 
 
 class FlatIndex:
-    """Codes in memory, searched by brute force: what is timed. Equal scores come in faiss's order."""
+    """Codes in memory, searched by brute force: what is timed. Equal scores come in faiss's order.
+
+    `codes` are those of binary, which are rescored.
+    """
 
     def __init__(self, codec: Codec, index: Any, codes: np.ndarray) -> None:
         self._codec, self._index, self._codes = codec, index, codes
@@ -172,11 +180,11 @@ class FlatIndex:
 
         `rescore`: that many are found first, and their order is that of the products with the whole queries.
         """
-        kept, k = self._codec.cut(queries), min(k, len(self._codes))
+        kept, k = self._codec.cut(queries), min(k, self._index.ntotal)
         if self._codec.compression.kind != "binary":
             scores, rows = self._index.search(kept, k)
             return scores, rows
-        depth = min(max(k, rescore or 0), len(self._codes))
+        depth = min(max(k, rescore or 0), self._index.ntotal)
         distances, rows = self._index.search(self._codec.encode(kept), depth)
         if rescore is None:
             return self._codec.dimensions - 2 * distances.astype(np.float32), rows

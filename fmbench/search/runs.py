@@ -10,6 +10,7 @@ every id, and queries without results too.
 """
 
 import json
+import math
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -88,62 +89,96 @@ def rows(found: TopK) -> Iterator[tuple[str, str, int, str]]:
             yield query_id, name, rank, score
 
 
+Hit = tuple[str, int, float]  # a document, its rank and its score
+
+
 def read_run(path: Path) -> dict[str, list[str]]:
     """Return of each query its documents in the order of their ranks. The ending says the format.
 
-    Raises UsageError for an ending that is none of trec, tsv and jsonl, a line that is no such line, a rank that does
-    not follow the one before, and a document or a query that comes twice.
+    Raises UsageError, with file and line, for an ending that is none of trec, tsv and jsonl, a line that is no such
+    line, and for what `Ranking.take` refuses.
     """
     kind = path.suffix.removeprefix(".")
     if kind not in READERS:
         raise UsageError(f"{path}: a run ends in .trec, .tsv or .jsonl, which says its format")
-    found: dict[str, list[str]] = {}
+    found: dict[str, Ranking] = {}
     try:
         with path.open(encoding="utf-8") as stream:
             for number, line in enumerate(stream, start=1):
-                try:
-                    READERS[kind](line.rstrip("\n"), found)
-                except (ValueError, KeyError, TypeError) as error:
-                    raise UsageError(f"{path}, line {number}: is no line of a {kind} run: {error}") from None
+                read_line(line.rstrip("\n"), kind, f"{path}, line {number}", found)
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: {first_line(error)}") from None
     if not found:
         raise UsageError(f"{path}: holds no ranking")
-    for query, names in found.items():
-        if len(set(names)) != len(names):
-            twice = next(name for place, name in enumerate(names) if name in names[:place])
-            raise UsageError(f"{path}: query {query} has document {twice} twice")
-    return found
+    return {query: list(ranking.names) for query, ranking in found.items()}
 
 
-def read_trec(line: str, found: dict[str, list[str]]) -> None:
-    """Take over a line `qid Q0 docid rank score tag`."""
-    query, _, name, rank, _, _ = BLANKS.split(line.strip(" \t"))
-    take(query, name, int(rank), found)
+def read_line(line: str, kind: str, where: str, found: "dict[str, Ranking]") -> None:
+    """Take over one line of a run. Raises UsageError that begins with `where`."""
+    try:
+        query, hits = READERS[kind](line)
+    except (ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"{where}: is no line of a {kind} run: {error}") from None
+    if kind == "jsonl" and query in found:
+        raise UsageError(f"{where}: query {query} comes twice")
+    ranking = found.setdefault(query, Ranking())
+    try:
+        for hit in hits:
+            ranking.take(*hit)
+    except ValueError as error:
+        raise UsageError(f"{where}: query {query}: {error}") from None
 
 
-def read_tsv(line: str, found: dict[str, list[str]]) -> None:
-    """Take over a line `qid, pid, rank, score`."""
-    query, name, rank, _ = line.split("\t")
-    take(query, name, int(rank), found)
+class Ranking:
+    """The documents of one query, as they are taken."""
+
+    def __init__(self) -> None:
+        self.names: dict[str, None] = {}
+        self._next: int | None = None
+        self._score = math.inf
+
+    def take(self, name: str, rank: int, score: float) -> None:
+        """Take over the next hit; 0 or 1 is the first rank.
+
+        Raises ValueError for a document that comes twice, a rank that does not follow, a score that is no finite
+        number, and one that is above the rank before: programs that go by scores would read another ranking.
+        """
+        if name in self.names:
+            raise ValueError(f"document {name} comes twice")
+        if rank != self._next and (self.names or rank not in (0, 1)):
+            wanted = "0 or 1" if self._next is None else self._next
+            raise ValueError(f"rank {rank} where {wanted} is next")
+        if not math.isfinite(score):
+            raise ValueError(f"score {score} of document {name} is not a finite number")
+        if score > self._score:
+            raise ValueError(f"rank {rank} has score {score:g}, above {self._score:g} of the rank before; one of rank "
+                             "and score is wrong")  # fmt: skip
+        self.names[name] = None
+        self._next, self._score = rank + 1, score
 
 
-def read_json(line: str, found: dict[str, list[str]]) -> None:
-    """Take over an object `{"qid": ..., "docid": [...], "score": [...]}`."""
+def read_trec(line: str) -> tuple[str, list[Hit]]:
+    """Return the query of a line `qid Q0 docid rank score tag`, and its hit."""
+    query, _, name, rank, score, _ = BLANKS.split(line.strip(" \t"))
+    return query, [(name, int(rank), float(score))]
+
+
+def read_tsv(line: str) -> tuple[str, list[Hit]]:
+    """Return the query of a line `qid, pid, rank, score`, and its hit."""
+    query, name, rank, score = line.split("\t")
+    return query, [(name, int(rank), float(score))]
+
+
+def read_json(line: str) -> tuple[str, list[Hit]]:
+    """Return the query of an object `{"qid": ..., "docid": [...], "score": [...]}`, and its hits."""
     said = json.loads(line)
-    if said["qid"] in found:
-        raise ValueError(f"query {said['qid']} comes twice")
-    found[said["qid"]] = list(map(str, said["docid"]))
+    names, scores = said["docid"], said["score"]
+    if not isinstance(names, list) or not isinstance(scores, list) or len(names) != len(scores):
+        raise ValueError("docid and score are not two lists of one length")
+    pairs = zip(map(str, names), map(float, scores), strict=True)
+    return str(said["qid"]), [(name, rank, score) for rank, (name, score) in enumerate(pairs, 1)]
 
 
-def take(query: str, name: str, rank: int, found: dict[str, list[str]]) -> None:
-    """Take over a hit. Raises ValueError for a rank that does not follow; both 0 and 1 may be the first."""
-    names = found.setdefault(query, [])
-    if rank not in (len(names), len(names) + 1):
-        raise ValueError(f"rank {rank} after {len(names)} documents")
-    names.append(name)
-
-
-READERS: dict[str, Callable[[str, dict[str, list[str]]], None]] = {
+READERS: dict[str, Callable[[str], tuple[str, list[Hit]]]] = {
     "trec": read_trec, "tsv": read_tsv, "jsonl": read_json,
 }  # fmt: skip

@@ -17,8 +17,8 @@ class SparseSearcher:
     depends on nothing but the two vectors.
     """
 
-    def __init__(self, queries: np.ndarray, query_ids: Sequence[str], k: int, ignore_identical_ids: bool) -> None:
-        """Take the queries (m, words)."""
+    def __init__(self, queries: Any, query_ids: Sequence[str], k: int, ignore_identical_ids: bool) -> None:
+        """Take the queries (m, words), an array or a sparse matrix."""
         self._queries = rows_of(queries)
         self._query_ids, self._k, self._others = tuple(query_ids), k, ignore_identical_ids
         self._hits: list[list[Hit]] = [[] for _ in query_ids]
@@ -49,8 +49,8 @@ class SparseSearcher:
         return self.nonzeros / self._next if self._next else None
 
 
-def rows_of(vectors: np.ndarray) -> Any:
-    """Return vectors (n, words) as a sparse matrix in float64. Raises UsageError where scipy is not installed."""
+def rows_of(vectors: Any) -> Any:
+    """Return vectors (n, words), of NumPy or scipy, as a sparse matrix in float64. Raises UsageError without scipy."""
     try:
         from scipy.sparse import csr_array
     except ImportError:

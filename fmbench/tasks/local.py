@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from fmbench.document import Document, Schema
 from fmbench.errors import UsageError, first_line, nearest
 from fmbench.resampling import FEW
 
@@ -24,7 +25,16 @@ COLUMNS = {
     "bitext": ("sentence1", "sentence2"),
 }
 NUMBERS, LISTS = ("score",), ("positive", "negative")
-KEYS = ("name", "type", "data", "train", "columns")
+TEXT = {"type": "string"}
+TASK: Schema = {
+    "type": "object",
+    "properties": {
+        "name": TEXT, "type": TEXT, "data": TEXT, "train": TEXT,
+        "columns": {"type": "object", "additionalProperties": TEXT},
+    },
+    "required": ["type", "data"],
+}  # fmt: skip
+TASKS: Schema = {"type": "object", "properties": {"tasks": {"type": "array", "minItems": 1, "items": TASK}}}
 FILE = "task.yaml"  # of a folder that is a task
 SEPARATORS = {".tsv": "\t", ".csv": ","}
 KINDS = (*SEPARATORS, ".jsonl")
@@ -55,42 +65,39 @@ class Task:
 
 
 def read_tasks(path: Path) -> list[Task]:
-    """Return the tasks of a YAML file, or of a folder with a task.yaml. Raises UsageError."""
-    file = path / FILE if path.is_dir() else path
-    try:
-        said = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UsageError(f"--tasks {file}: {first_line(error)}") from None
-    entries = said.get("tasks") if isinstance(said, dict) and "tasks" in said else [said]
-    if not isinstance(entries, list) or not entries or not all(isinstance(one, dict) for one in entries):
-        raise UsageError(f"--tasks {file}: holds no task; write tasks: [{{name: ..., type: sts, data: pairs.tsv}}]")
-    tasks = [read_task(one, file) for one in entries]
-    twice = next((name for name, count in Counter(task.name for task in tasks).items() if count > 1), None)
-    if twice is not None:
-        raise UsageError(f"--tasks {file}: two tasks are called {twice}; a result says which by its name")
-    return tasks
+    """Return the tasks of a YAML file, or of a folder with a task.yaml. Raises UsageError with file and line."""
+    document = Document(path / FILE if path.is_dir() else path)
+    listed = document.at(document.root, "tasks")
+    for node in listed.value if isinstance(listed, yaml.SequenceNode) else ():
+        if isinstance(node, yaml.ScalarNode):
+            raise document.wrong(node, f"{node.value} is no task of a file; MTEB's own are named on the command line, "
+                                 "in a run for themselves: --tasks NAME,NAME")  # fmt: skip
+    document.check(document.root, TASKS if listed else TASK)
+    tasks: dict[str, Task] = {}
+    for node in listed.value if listed else [document.root]:
+        task = read_task(document, node)
+        if task.name in tasks:
+            raise document.wrong(node, f"two tasks are called {task.name}; a result says which by its name")
+        tasks[task.name] = task
+    return list(tasks.values())
 
 
-def read_task(said: Mapping[str, Any], file: Path) -> Task:
-    """Return one task. Raises UsageError that names the file and the key."""
-    for key in said:
-        if key not in KEYS:
-            raise UsageError(f"--tasks {file}: unknown key {key!r}{nearest(str(key), KEYS)} (known: {', '.join(KEYS)})")
-    kind, data = said.get("type"), said.get("data")
+def read_task(document: Document, node: yaml.MappingNode) -> Task:
+    """Return one task. Raises UsageError that names the file and the line."""
+    said = {key: below.value for key, below in document.below(node)}
+    kind, data, file = said["type"], said["data"], document.path
     if kind not in COLUMNS:
-        raise UsageError(f"--tasks {file}: type {kind}: unknown{nearest(str(kind), COLUMNS)} "
-                         f"(known: {', '.join(COLUMNS)}; a collection in BEIR's layout is evaluated by "
-                         "`fmbench retrieve evaluate`)")  # fmt: skip
-    if not isinstance(data, str):
-        raise UsageError(f"--tasks {file}: data: name the file of the items, as in data: pairs.tsv")
+        raise document.wrong(document.at(node, "type"), f"type {kind}: unknown{nearest(kind, COLUMNS)} (known: "
+                             f"{', '.join(COLUMNS)}; a collection in BEIR's layout is evaluated by `fmbench retrieve "
+                             "evaluate`)")  # fmt: skip
     if (kind == "classification") != ("train" in said):
         why = f"nothing is learned for {kind}; leave it out" if "train" in said else "name the file to learn from"
-        raise UsageError(f"--tasks {file}: train: {why}")
-    names = said.get("columns") or {}
-    if not isinstance(names, dict) or not set(names) <= set(COLUMNS[kind]):
-        raise UsageError(f"--tasks {file}: columns: {kind} has {', '.join(COLUMNS[kind])}; say which column of the "
-                         "file each one is")  # fmt: skip
-    name = str(said.get("name") or file.parent.name if file.name == FILE else said.get("name") or Path(data).stem)
+        raise document.wrong(node, f"train: {why}")
+    names = {key: below.value for key, below in document.below(document.at(node, "columns"))}
+    if not set(names) <= set(COLUMNS[kind]):
+        raise document.wrong(document.at(node, "columns"), f"columns: {kind} has {', '.join(COLUMNS[kind])}; say which "
+                             "column of the file each one is")  # fmt: skip
+    name = said.get("name") or (file.parent.name if file.name == FILE else Path(data).stem)
     files = [file.parent / said[key] for key in ("data", "train") if key in said]
     items = [read_items(path, kind, names) for path in files]
     task = Task(name, kind, items[0], items[1] if "train" in said else (), files)
@@ -100,6 +107,8 @@ def read_task(said: Mapping[str, Any], file: Path) -> Task:
 
 def read_items(path: Path, kind: str, names: Mapping[str, str]) -> list[Item]:
     """Return the items of a TSV, CSV or JSON lines file. Raises UsageError that names the file and the line."""
+    if path.is_dir():
+        raise UsageError(f"{path}: is a folder; name a file in it")
     if path.suffix not in KINDS:
         raise UsageError(f"{path}: items are read from {', '.join(KINDS)}")
     try:

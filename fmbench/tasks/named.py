@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from fmbench.console import Progress, warn
 from fmbench.digest import digest_of_json
 from fmbench.encoder import CHUNK, Encoder, Role
-from fmbench.errors import FmbenchError, one_line
+from fmbench.errors import FmbenchError, UsageError, one_line
 
 from .local import Task, oddities, read_tasks
 
@@ -128,11 +128,16 @@ Named = LocalTask | MtebTask
 
 
 def read_named(said: str) -> list[Named]:
-    """Return the tasks of a file or folder, else those of MTEB that are named. Raises UsageError for the files."""
+    """Return the tasks of a file or folder, else those of MTEB that are named. Raises UsageError."""
     path = Path(said)
     if path.suffix in (".yaml", ".yml") or "/" in said or path.is_dir():
         return [LocalTask(task) for task in read_tasks(path)]
-    return [MtebTask(name.strip()) for name in said.split(",")]
+    names = [name.strip() for name in said.split(",")]
+    twice = next((name for name in names if names.count(name) > 1 or not name), None)
+    if twice is not None:
+        why = f"{twice} is named twice" if twice else "a name is empty"
+        raise UsageError(f"--tasks {said}: {why}")
+    return [MtebTask(name) for name in names]
 
 
 @contextlib.contextmanager

@@ -86,7 +86,8 @@ def sweep(argv: Sequence[str]) -> int:
 
 def read(arguments: argparse.Namespace) -> "Sweep":
     """Return the sweep that a command line names: the share of its cells that --shard asks for."""
-    from .document import Document
+    from fmbench.document import Document
+
     from .matrix import read_sweep
 
     given = dict(arguments.set)
@@ -199,7 +200,7 @@ def tell_refused(tasks: Sequence["Task"], file: Path) -> None:
 
 def assignment(text: str) -> tuple[str, str | bool]:
     """Read KEY=VALUE; true and false are flags, as in the file."""
-    from .document import TRUTHS
+    from fmbench.document import TRUTHS
 
     key, sign, value = text.partition("=")
     if not key or not sign:

@@ -13,11 +13,11 @@ from dataclasses import dataclass, field, replace
 import yaml
 
 from fmbench.checks import check_of
+from fmbench.document import Document, line_of
 from fmbench.errors import UsageError, nearest
 from fmbench.trust import is_data
 
 from .cell import Cell, Value, Values, arguments_of, called, joined
-from .document import Document, line_of
 from .schema import FILE
 
 STORE = "results"

@@ -175,6 +175,8 @@ def test_the_vectors_are_mapped_and_read_a_block_at_a_time(tmp_path: Path, encod
         assert [name for block in blocks for name in block.ids] == found.ids
         assert np.array_equal(np.concatenate([block.vectors for block in blocks]), found.as_array())
     assert isinstance(next(found.blocks(100)).vectors, np.memmap)
+    places = [CHUNK + 1, 0, len(found) - 1, CHUNK - 1, CHUNK, 0]
+    assert np.array_equal(found.rows(places), found.as_array()[places]) and found.rows([]).shape == (0, DIMENSION)
     one = open_or_encode(tmp_path, Lines(CHUNK), encoder, "passage")
     assert isinstance(one.as_array(), np.memmap)
 

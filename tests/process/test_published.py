@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from fmbench.checks import check_command
+from fmbench.document import Document
 from fmbench.options import parse_arguments
 from fmbench.process.publishing import speed_table as published_table
 from fmbench.process.publishing.page import main
-from fmbench.process.sweep.document import Document
 from fmbench.process.sweep.matrix import read_sweep
 from fmbench.process.writing import view
 

@@ -35,9 +35,21 @@ def test_a_run_that_was_written_reads_back(tmp_path, kind):
         ("run.txt", "", "a run ends in .trec"),
         ("run.trec", "", "holds no ranking"),
         ("run.trec", "q Q0 a 1 0.5\n", "line 1: is no line of a trec run"),
-        ("run.trec", "q Q0 a 1 0.5 t\nq Q0 b 3 0.4 t\n", "line 2: is no line of a trec run: rank 3 after 1"),
-        ("run.tsv", "q\ta\t1\t0.5\nq\ta\t2\t0.4\n", "query q has document a twice"),
+        ("run.trec", "q Q0 a 1 0.5 t\nq Q0 b 3 0.4 t\n", "line 2: query q: rank 3 where 2 is next"),
+        ("run.trec", "q Q0 a 0 0.5 t\nq Q0 b 2 0.4 t\n", "line 2: query q: rank 2 where 1 is next"),
+        ("run.trec", "q Q0 a 1 0.5 t\nq Q0 b 1 0.4 t\n", "line 2: query q: rank 1 where 2 is next"),
+        ("run.trec", "q Q0 a 2 0.5 t\n", "line 1: query q: rank 2 where 0 or 1 is next"),
+        ("run.trec", "q Q0 a 1 0.4 t\nq Q0 b 2 0.5 t\n", "line 2: query q: rank 2 has score 0.5, above 0.4"),
+        ("run.trec", "q Q0 a 1 nan t\n", "line 1: query q: score nan of document a is not a finite number"),
+        ("run.trec", "q Q0 a 1 1e999 t\n", "score inf of document a is not a finite number"),
+        ("run.trec", "q Q0 a 1 high t\n", "line 1: is no line of a trec run"),
+        ("run.tsv", "q\ta\t1\t0.5\nq\ta\t2\t0.4\n", "line 2: query q: document a comes twice"),
+        ("run.tsv", "q\ta\t1\t0.5\nr\ta\t1\t0.5\nq\tb\t1\t0.5\n", "line 3: query q: rank 1 where 2 is next"),
         ("run.jsonl", '{"qid": "q"}\n', "is no line of a jsonl run: 'docid'"),
+        ("run.jsonl", '{"qid": "q", "docid": ["a"], "score": []}', "are not two lists of one length"),
+        ("run.jsonl", '{"qid": "q", "docid": "ab", "score": "21"}', "are not two lists of one length"),
+        ("run.jsonl", '{"qid": "q", "docid": ["a", "b"], "score": [1, 2]}', "rank 2 has score 2, above 1"),
+        ("run.jsonl", '{"qid": "q", "docid": [], "score": []}\n' * 2, "line 2: query q comes twice"),
         ("gone.trec", None, "No such file"),
     ],
 )
@@ -46,3 +58,8 @@ def test_what_is_no_run(tmp_path, name, text, said):
         (tmp_path / name).write_text(text)
     with pytest.raises(UsageError, match=said):
         read_run(tmp_path / name)
+
+
+def test_ranks_may_count_from_0_and_equal_scores_are_in_the_order_of_ranks(tmp_path):
+    (tmp_path / "run.trec").write_text("q Q0 b 0 0.5 t\nr Q0 x 1 2 t\nq Q0 a 1 0.5 t\n")
+    assert read_run(tmp_path / "run.trec") == {"q": ["b", "a"], "r": ["x"]}

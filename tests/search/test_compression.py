@@ -32,7 +32,7 @@ def test_the_index_finds_what_the_exact_search_of_the_codes_finds(name, unit):
     names = [str(number) for number in range(30)]
     exact = search(made.question(queries), names, blocks, 10, engine=default_engine(made.dimensions),
                    ignore_identical_ids=False)  # fmt: skip
-    scores, _ = made.index(codes).search(queries, 10)
+    scores, _ = made.index(np.array_split(codes, 3)).search(queries, 10)
     assert np.allclose(np.stack(exact.scores), scores, rtol=1e-5, atol=1e-5)
 
 
@@ -53,7 +53,7 @@ def test_int8_is_off_by_half_a_step_at_most():
 def test_rescoring_orders_what_the_signs_found_by_whole_queries():
     documents, queries = vectors(2000, 3), vectors(20, 4)
     made = codec("binary", documents)
-    index = made.index(made.encode(made.cut(documents)))
+    index = made.index([made.encode(made.cut(part)) for part in np.array_split(documents, 3)])
     scores, rows = index.search(queries, 5, rescore=50)
     _, candidates = index.search(queries, 50)
     wanted = np.where(documents > 0, 1.0, -1.0)

@@ -59,6 +59,7 @@ class FakeEncoder:
     encoded: list[str] = field(default_factory=list)
     dimension: int = DOCUMENTS
     similarity: str = "dot"
+    sparse: bool = False
     timings: Timings = field(default_factory=Timings)
 
     @property

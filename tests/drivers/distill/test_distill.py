@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+from fmbench.claim import one_writer
 from fmbench.drivers.distill import checkpoint
 from fmbench.drivers.distill.cli import main
 from tests.drivers.distill import tiny
@@ -310,6 +311,15 @@ def test_a_run_that_was_trained_is_not_trained_over(place, students, step, tmp_p
     assert run(place, step, *where, *words, "--output_dir", folder) == 2
     assert f"--output_dir {folder}: holds a training run; --resume goes on with it" in capsys.readouterr().err
     assert (folder / "checkpoint.safetensors").read_bytes() == before
+
+
+def test_two_runs_do_not_train_into_one_folder(place, tmp_path, capsys):
+    for folder, step in ((tmp_path, "align"), (place.work, "teacher")):
+        option = "--teacher_dir" if step == "teacher" else "--output_dir"
+        with one_writer(folder, option):
+            more = (folder, *STUDENTS["lookup"])
+            assert (align(place, *more) if step == "align" else run(place, step, *TEXTS, option, folder)) == 2
+        assert f"{option} {folder}: another run writes to it (process" in capsys.readouterr().err
 
 
 @pytest.mark.slow

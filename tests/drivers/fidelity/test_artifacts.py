@@ -351,7 +351,7 @@ def test_a_folder_takes_one_writer_at_a_time(tmp_path):
     with ArtifactWriter(tmp_path / "A", manifest()) as writer:
         writer.append("bert", "x", torch.zeros(2, 3))
         for refused in (lambda: ArtifactWriter(tmp_path / "A", manifest()), lambda: check_free(tmp_path / "A")):
-            with pytest.raises(UsageError, match="A: another capture is being written there; name another folder"):
+            with pytest.raises(UsageError, match=r"A: another run writes to it \(process \d+\); name another folder"):
                 refused()
     assert len(ArtifactReader(tmp_path / "A").manifest.artifacts) == 1
 
@@ -359,7 +359,7 @@ def test_a_folder_takes_one_writer_at_a_time(tmp_path):
 def test_discarding_a_capture_leaves_everything_else(tmp_path):
     with ArtifactWriter(tmp_path / "A", manifest()) as writer:
         writer.append("bert", "x", torch.zeros(2, 3))
-        with pytest.raises(UsageError, match="another capture is being written there"):
+        with pytest.raises(UsageError, match="another run writes to it"):
             discard(tmp_path / "A")
     (tmp_path / "A" / "notes").write_text("keep")
     discard(tmp_path / "A")

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from fmbench import lines
+from fmbench.claim import one_writer
 from fmbench.cli import main
 from fmbench.console import Progress
 from fmbench.tasks.scoring import METRICS
@@ -109,14 +110,25 @@ def test_scores_are_those_of_mteb(quality, model, tasks):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (("tasks.yaml", "type: sts", "type: stz"), "type stz: unknown; did you mean sts"),
-        (("tasks.yaml", "name: pairs, ", "nam: pairs, "), "unknown key 'nam'; did you mean name"),
+        (("tasks.yaml", "type: sts", "type: stz"), "tasks.yaml:3: type stz: unknown; did you mean sts"),
+        (("tasks.yaml", "name: pairs, ", "nam: pairs, "),
+         "tasks.yaml:3: an entry of tasks has an unknown key 'nam'; did you mean name"),
+        (("tasks.yaml", "type: sts, data: pairs.tsv", "type: sts"),
+         "tasks.yaml:3: an entry of tasks lacks the key 'data'"),
+        (("tasks.yaml", "name: pairs, ", "name: pairs, name: pair, "),
+         "tasks.yaml:3: the key 'name' stands here twice"),
+        (("tasks.yaml", "{name: pairs, ", "name: pairs, "),
+         "tasks.yaml:3: no YAML (mapping values are not allowed here)"),
+        (("tasks.yaml", "{name: again, type: reranking, data: again.jsonl}", "STSBenchmark"),
+         "tasks.yaml:7: STSBenchmark is "),
+        (("tasks.yaml", "data: pairs.tsv", "data: ."), ": is a folder; name a file in it"),
+        (("tasks.yaml", "train: topics.csv", "train: [topics.csv]"), "train is a list, and should be a text"),
         (("tasks.yaml", "train: topics.csv", "columns: {}"), "train: name the file to learn from"),
         (("tasks.yaml", "pairs.tsv", "gone.tsv"), "gone.tsv: No such file or directory\n"),
         (("pairs.tsv", "\t5\n", "\n"), "pairs.tsv, line 7: score is missing"),
         (("topics.csv", ",y\n", ", more,y\n"), "topics.csv, line 3: has more fields than the header"),
-        (("tasks.yaml", TASKS, "tasks: []"), "holds no task"),
-        (("tasks.yaml", "name: same", "name: pairs"), "two tasks are called pairs"),
+        (("tasks.yaml", TASKS, "tasks: []"), "tasks.yaml:1: tasks is empty"),
+        (("tasks.yaml", "name: same", "name: pairs"), "tasks.yaml:4: two tasks are called pairs"),
         (("pairs.tsv", "score\n", "scor\n"), "pairs.tsv, line 2: no score; did you mean scor"),
         (("pairs.tsv", FILES["pairs.tsv"], "sentence1\tsentence2\tscore\n"), "pairs.tsv: holds no item"),
         (("pairs.tsv", "\t5\n", "\tnan\n"), "score 'nan' is not a finite number"),
@@ -145,6 +157,28 @@ def test_all_scores_alike(quality, tasks):
 def test_a_name_that_no_task_has(quality):
     code, _, err = quality("--tasks", "STSBenchmrk")
     assert code == 2 and "--tasks STSBenchmrk: is no task of MTEB" in err
+
+
+def test_what_mteb_has_no_result_of_is_refused_and_none_is_written_over(quality, tasks, tmp_path):
+    code, _, err = quality("--tasks", tasks, "--out_mteb", tmp_path / "new")
+    assert code == 2 and len(err.splitlines()) == 1 and not (tmp_path / "new").exists()
+    assert "MTEB's result files are of its own tasks, which pairs, same, topics, groups, again, other are not" in err
+    (tmp_path / "out" / "A").mkdir(parents=True)
+    (tmp_path / "out" / "A" / "STSBenchmark.json").touch()
+    code, _, err = quality("--tasks", "SciFact,STSBenchmark", "--out_mteb", tmp_path / "out")
+    assert code == 2 and f"--out_mteb {tmp_path / 'out'}: holds A/STSBenchmark.json already" in err
+    with one_writer(tmp_path / "out", "--out_mteb"):
+        code, _, err = quality("--tasks", "SciFact", "--out_mteb", tmp_path / "out")
+    assert code == 2 and "another run writes to it" in err
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [("SciFact,STSBenchmark,SciFact", "SciFact is named twice"), ("SciFact,", "a name is empty")],
+)
+def test_names_that_no_result_tells_apart(quality, names, said):
+    code, _, err = quality("--tasks", names)
+    assert code == 2 and f"--tasks {names}: {said}" in err
 
 
 def test_a_task_of_pictures(quality):

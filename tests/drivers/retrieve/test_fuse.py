@@ -33,6 +33,19 @@ def test_queries_and_documents_that_are_missing_are_counted(fuse):
     assert "other.trec: documents that are not in the corpus of wings: 1 ('x1')" in said
 
 
+def test_runs_of_two_depths_are_warned_of(collection, tmp_path, capfd):
+    paths = [tmp_path / "one.trec", tmp_path / "deep.trec"]
+    for path, more in zip(paths, (0, 1), strict=True):
+        rows = [(q, n) for q in WHOLE for n in range(1, 2 + more * (q < 2))]
+        path.write_text("".join(f"q{q} Q0 d{(q + n) % 6} {n} {9 - n} t\n" for q, n in rows))
+    code, said = (
+        main(["fuse", "--runs", ",".join(map(str, paths)), "--dataset", str(collection)]),
+        capfd.readouterr().err,
+    )
+    assert code == 0 and len(said.splitlines()) == 1
+    assert f"do not rank to one depth: 2 of 6 (the deepest: {paths[0]} 1, {paths[1]} 2)" in said
+
+
 @pytest.mark.parametrize(
     ("other", "said"),
     [

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import shutil
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import sys
 import pytest
 
 from fmbench import lines
+from fmbench.claim import one_writer
 from fmbench.collection import Qrels
 from fmbench.drivers.retrieve.cli import main
 from tests.run_files import read_run
@@ -389,3 +391,11 @@ def test_a_part_of_the_corpus_is_said_in_the_log(retrieve):
 def test_compression_that_cannot_be_is_refused_before_texts_are_read(retrieve, collection, words, said):
     (collection / "corpus.jsonl").write_text("no JSON")
     assert said in retrieve("search", "--output_dir", collection / "runs", *words, code=2).notes
+
+
+@pytest.mark.parametrize("more", [(), ("--overwrite_output_dir",)])
+def test_two_runs_do_not_write_into_one_folder(retrieve, tmp_path, more):
+    with one_writer(tmp_path / "out", "--output_dir"):
+        said = retrieve("search", "--output_dir", tmp_path / "out", *more, code=2).notes
+    assert f"--output_dir {tmp_path / 'out'}: another run writes to it (process {os.getpid()})" in said
+    assert not list((tmp_path / "out").iterdir())

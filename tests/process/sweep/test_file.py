@@ -7,9 +7,9 @@ import pytest
 import yaml
 
 from fmbench.checks import check_command
+from fmbench.document import Document
 from fmbench.errors import UsageError
 from fmbench.process.sweep.cli import main
-from fmbench.process.sweep.document import Document
 from fmbench.process.sweep.matrix import read_sweep
 from fmbench.process.sweep.schema import FILE
 
