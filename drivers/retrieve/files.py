@@ -10,7 +10,7 @@ from fmbench.claim import one_writer
 from fmbench.collection import Dataset, Qrels
 from fmbench.console import note
 from fmbench.distributed.environment import Launch
-from fmbench.errors import UsageError
+from fmbench.errors import UsageError, first_line
 from fmbench.search import TopK, write_run
 from fmbench.whole_file import whole_file
 
