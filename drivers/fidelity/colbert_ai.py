@@ -159,7 +159,6 @@ def make(index: PlaidIndex, checkpoint: Path, subject: Subject, root: Path, with
             ColBERTConfig.load_from_checkpoint(str(checkpoint)),
             ColBERTConfig(**given, index_name=folder.name, checkpoint=str(checkpoint)),
         )
-        config.configure(bsize=64)  # as its Indexer does
         launcher = Launcher(encode, RunConfig(nranks=1, avoid_fork_if_possible=True, index_root=str(root)))
         launcher.launch_without_fork(config, list(subject.passages), [])
     return PlaidIndex(folder)
