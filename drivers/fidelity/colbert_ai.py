@@ -88,7 +88,9 @@ def bisect(arguments: CaptureArguments, run: Session) -> None:
 def checked(arguments: CaptureArguments, indexes: Sequence[PlaidIndex]) -> tuple[Path, Subject]:
     """Return the checkpoint and the texts. Raises UsageError before anything slow."""
     if importlib.util.find_spec("colbert") is None:
-        raise UsageError("colbert-ai, which searches PLAID indexes, is not installed: pip install 'fmbench[colbert]'")
+        raise UsageError(
+            "colbert-ai, which makes and searches PLAID indexes, is not installed: pip install 'fmbench[colbert]'"
+        )
     for index in indexes:
         index.files  # noqa: B018  raises for one that is not whole
     checkpoint = EncoderPlan.of(arguments, arguments.recipe, late=True).folder.first

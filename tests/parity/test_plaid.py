@@ -83,12 +83,22 @@ def test_a_swap_finds_what_the_searcher_finds_and_tells_index_from_search(built,
     for row in ranking.read_text().splitlines():
         query, document, _, score = row.split("\t")
         written[query][document] = float(score)
-    assert [list(written[query].items()) for query in queries] == [list(one.items()) for one in own["a"]]
+    assert [list(written[query]) for query in queries] == [list(one) for one in own["a"]]
+    assert all(written[query] == pytest.approx(one, abs=1e-5) for query, one in zip(queries, own["a"], strict=True))
     text = run_python("COLBERT", "-m", "fmbench", "fidelity", "swap", built.root / "a", built.root / "b", *words)
     parts = {line["part"]: line for line in said(text)}
     assert parts["search"]["verdict"] == "equal"
     for part in ("both", "index"):
         check(parts[part], own["a"], own["b"], [set(dataset.qrels.gains[query]) for query in queries])
+
+
+def test_a_bisection_tells_the_codec_from_the_embeddings(built, capfd):
+    words = ["--platform", "cpu", "--model_name", built.checkpoint, "--dataset", built.collection]
+    for name, first in (("a", None), ("b", "plaid/centroids.pt")):  # the same seed as this one's, and another
+        text = run_python("COLBERT", "-m", "fmbench", "fidelity", "bisect", built.root / name, *words)
+        nothing, codec = said(text)
+        assert (nothing["first"], nothing["cause"]) == (first, None)
+        assert (codec["first"], codec["cause"], codec["artifacts"]) == (None, "upstream", 5)
 
 
 def rename(found, ids):
