@@ -24,5 +24,5 @@ with Run().context(RunConfig(nranks=1, avoid_fork_if_possible=True, index_root=s
     config = ColBERTConfig(nbits=4, index_bsize=32)
     Indexer(checkpoint, config=config, verbose=0).index(folder.name, said["passages"])
     searcher = Searcher(folder.name, collection=said["passages"], verbose=0)
-    found = [searcher.search(query, k=11) for query in said["queries"]]
+    found = [searcher.search(query, k=10) for query in said["queries"]]
 Path(out).write_text(json.dumps([dict(zip(ids, scores, strict=True)) for ids, _, scores in found]))
