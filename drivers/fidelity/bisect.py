@@ -17,7 +17,7 @@ from .arguments import add_capture, add_subject_arguments, build_parser, check_s
 from .comparison import in_order, model_changes
 from .difference import Difference, Verdict, between
 from .layers import INPUTS, label, leaves, watch
-from .plaid import is_index
+from .plaid import PlaidIndex, is_index
 from .records import WHOLE, difference_record, fid, write_facts
 from .session import Session, fingerprint, opaque
 
@@ -175,7 +175,7 @@ def run(argv: Sequence[str]) -> int:
     if is_index(arguments.a):
         check_subject(arguments)
         with session.open_with_tables("fidelity", arguments) as opened:
-            colbert_ai.bisect(arguments, opened)
+            colbert_ai.bisect(PlaidIndex(arguments.a), arguments, opened)
         return 0
     reader = ArtifactReader(arguments.a)
     plan = EncoderPlan.of(arguments, arguments.recipe, late=True)

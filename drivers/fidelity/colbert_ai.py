@@ -62,26 +62,20 @@ def swap(arguments: CaptureArguments, run: Session) -> None:
     write_parts(run.log, LABEL, drifts, (names[0], names[1]))
 
 
-def bisect(arguments: CaptureArguments, run: Session) -> None:
+def bisect(index: PlaidIndex, arguments: CaptureArguments, run: Session) -> None:
     """Make index A again: with nothing of A, then with its codec, and say what differs then. Raises UsageError.
 
     The codec is what a sample of the embeddings decides: centroids, buckets and the average residual. Where codes and
     residuals are A's once it is put in, so are the embeddings, and the cause lies upstream: in the sampling, in
     k-means or in the quantiles. Else the embeddings differ, or how they are compressed: downstream.
     """
-    index = PlaidIndex(arguments.a) if arguments.a else None
-    if index is None:
-        raise UsageError("name the index A")
     checkpoint, subject = checked(arguments, [index])
     describe(run, arguments, subject, "bisect", {index.folder.name: index})
     for point in (NOTHING, "codec"):
         with tempfile.TemporaryDirectory() as folder:
-            made = make(index, checkpoint, subject, Path(folder), with_codec=point == "codec")
-            verdicts = {row.row.artifact.label: row.row.verdict for row in compare(index, made)}
-        if point != NOTHING:
-            verdicts = {
-                label: found for label, found in verdicts.items() if {*LATER} & {*label.split("/")[-1].split(".")}
-            }
+            made = make(index, checkpoint, subject, Path(folder), with_codec=point != NOTHING)
+            rows = [one for one in compare(index, made) if point == NOTHING or {*LATER} & {*one.file.split(".")}]
+        verdicts = {one.row.artifact.label: one.row.verdict for one in rows}
         run.log.write(substitution_line("plaid/index", point, verdicts, index.folder.name))
 
 
