@@ -110,7 +110,7 @@ def test_the_core_imports_the_cards_packages_only() -> None:
         "sentence_module.py": {"sentence_transformers"},  # by that library only, when it loads a folder of ours
         "sparse.py": {"scipy"},
         "mlflow.py": {"mlflow"},
-        "plaid_search.py": {"colbert"},
+        "colbert_ai.py": {"colbert"},
         "tensorboard.py": {"tensorboard"},
         "wandb.py": {"wandb"},
         "lexical.py": {"bm25s"},

@@ -12,11 +12,12 @@ from fmbench.console import run_main, warn
 from fmbench.encoder import Encoder, EncoderPlan
 from fmbench.errors import UsageError
 
-from . import index_bisect
+from . import colbert_ai, index_bisect
 from .arguments import add_capture, add_subject_arguments, build_parser, check_subject, parse
 from .comparison import in_order, model_changes
 from .difference import Difference, Verdict, between
 from .layers import INPUTS, label, leaves, watch
+from .plaid import PlaidIndex, is_index
 from .records import WHOLE, difference_record, fid, write_facts
 from .session import Session, fingerprint, opaque
 
@@ -144,6 +145,8 @@ how it works:
   With --index, A has the probe `index`: it is built again, once with nothing of A, then with A's embeddings (the probes
   `token_vectors` and `normalised`), its sample of them, and its centroids in place of this run's. Where all later parts
   are then equal, the cause lies upstream of what was put in, else downstream.
+  Or A is a PLAID index, which this environment's colbert-ai makes again (--model_name is its checkpoint), once with
+  nothing of A and once with A's codec: its centroids, buckets and average residual.
   The log goes to standard output, and what `fmbench show` makes of it to stderr.
 
 examples:
@@ -151,6 +154,7 @@ examples:
   (upgrade torch)
   fmbench fidelity bisect before --platform cpu --model_name models/minilm
   fmbench fidelity bisect before --index --platform cpu --model_name models/minilm --texts texts.txt
+  fmbench fidelity bisect index-2.4 --platform cpu --model_name models/colbert --dataset data/scifact
 """
 
 
@@ -162,12 +166,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run(argv: Sequence[str]) -> int:
     """Substitute, and say what was found."""
     parser = build_parser(PROGRAM, "Name the first module whose output differs from a capture's, input alike.", EPILOG)
-    add_capture(parser, "a", "folder of a capture with the probe `modules`, or with `index`")
+    add_capture(parser, "a", "folder of a capture with the probe `modules`, or with `index`, or of a PLAID index")
     parser.add_argument("--index", action="store_true", help="the steps of building an index, not the modules")
     add_subject_arguments(parser)
     arguments = parse(parser, argv)
     if arguments.a is None:
         raise UsageError("name the capture A")
+    if is_index(arguments.a):
+        check_subject(arguments)
+        with session.open_with_tables("fidelity", arguments) as opened:
+            colbert_ai.bisect(PlaidIndex(arguments.a), arguments, opened)
+        return 0
     reader = ArtifactReader(arguments.a)
     plan = EncoderPlan.of(arguments, arguments.recipe, late=True)
     if arguments.index:

@@ -3,12 +3,13 @@
 Where all later parts are then as in the capture, what made the difference lies upstream of what was put in.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from fmbench.capture.reader import ArtifactReader
 from fmbench.console import warn
 from fmbench.errors import UsageError
+from fmbench.lines import JsonLine
 from fmbench.session import LogWriter
 
 from .arguments import Subject
@@ -42,18 +43,21 @@ def bisect_index(context: Context, reader: ArtifactReader, log: LogWriter, name:
         stored = {part: reader.tensor(reader.find(f"{PROBE}/{kind}.{part}")) for part in NAMES}
         for point, parts in substituted(context, reader, kind, stored):
             later = BUILT[BUILT.index(point) + 1 :] if point in BUILT else BUILT
-            verdicts = {part: between(stored[part], parts[part]).verdict for part in later}
-            unequal = [part for part in later if verdicts[part] != "equal"]
-            first = unequal[0] if unequal else None
-            said = {
-                "artifacts": len(later),
-                "unequal": len(unequal),
-                "first": first and f"{PROBE}/{kind}.{first}",
-                "first_verdict": first and verdicts[first],
-                "cause": None if point == NOTHING else "downstream" if unequal else "upstream",
-            }
-            verdict = "different" if unequal else "equal"
-            log.write(fid("substitution", f"{PROBE}/{kind}: {point}", verdict, (name, None), said))
+            verdicts = {f"{PROBE}/{kind}.{part}": between(stored[part], parts[part]).verdict for part in later}
+            log.write(substitution_line(f"{PROBE}/{kind}", point, verdicts, name))
+
+
+def substitution_line(index: str, point: str, verdicts: Mapping[str, str], name: str) -> JsonLine:
+    """Return what the parts of an index are, in the order of making, where A's take the place of its own at a point."""
+    unequal = [part for part, verdict in verdicts.items() if verdict != "equal"]
+    said = {
+        "artifacts": len(verdicts),
+        "unequal": len(unequal),
+        "first": unequal[0] if unequal else None,
+        "first_verdict": verdicts[unequal[0]] if unequal else None,
+        "cause": None if point == NOTHING else "downstream" if unequal else "upstream",
+    }
+    return fid("substitution", f"{index}: {point}", "different" if unequal else "equal", (name, None), said)
 
 
 def substituted(

@@ -12,7 +12,7 @@ from fmbench.errors import UsageError
 from fmbench.facts import LATER
 from fmbench.session import LogWriter
 
-from . import plaid_search
+from . import colbert_ai
 from .arguments import add_capture, add_subject_arguments, build_parser, check_subject, one, parse
 from .comparison import check_comparable, model_changes
 from .drift import swap_drifts
@@ -58,7 +58,7 @@ def run(argv: Sequence[str]) -> int:
     arguments = parse(parser, argv, check_subject)
     if arguments.a is not None and is_index(arguments.a):
         with session.open_with_tables("fidelity", arguments) as opened:
-            plaid_search.swap(arguments, opened)
+            colbert_ai.swap(arguments, opened)
         return 0
     if arguments.a is None or arguments.b is None:
         raise UsageError("name the captures A and B")

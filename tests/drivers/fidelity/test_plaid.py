@@ -8,8 +8,6 @@ import torch
 
 from fmbench import cli, lines
 from fmbench.drivers.fidelity.plaid import PlaidIndex, is_index, place
-from tests.late_models import save_colbert
-from tests.tiny_model import write_collection
 
 DIM, BITS = 16, 4
 
@@ -167,41 +165,10 @@ def test_an_index_says_how_it_was_made_and_no_folder(index):
     assert found.facts()["checkpoint"] == "colbert" and found.facts()["num_partitions"] == 8
 
 
-def test_without_colbert_ai_a_swap_says_what_installs_it(index, tmp_path, capfd, monkeypatch):
+@pytest.mark.parametrize("command", [["swap", "--ranking", "a.tsv"], ["bisect", "--index"]], ids=lambda words: words[0])
+def test_without_colbert_ai_its_commands_say_what_installs_it(command, index, tmp_path, capfd, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name, *_: None)
-    code = cli.main(["fidelity", "swap", str(index), "--ranking", str(tmp_path / "a.tsv"), "--platform", "cpu",
-                     "--model_name", str(tmp_path), "--texts", str(index / "plan.json")])  # fmt: skip
+    code = cli.main(["fidelity", *command, str(index), "--platform", "cpu", "--model_name", str(tmp_path),
+                     "--texts", str(index / "plan.json")])  # fmt: skip
     err = capfd.readouterr().err
-    assert code == 2 and "colbert-ai, which searches PLAID indexes, is not installed: pip install" in err
-
-
-@pytest.mark.slow
-def test_colbert_ai_searches_its_indexes_and_both_tables_come_out(tmp_path, capfd):
-    pytest.importorskip("colbert", reason="colbert-ai is not installed: pip install 'fmbench[colbert]'")
-    from colbert import Indexer
-    from colbert.infra import ColBERTConfig, Run, RunConfig
-
-    checkpoint = str(save_colbert(tmp_path / "colbert", doc_maxlen=60))
-    write_collection(tmp_path / "wings", documents=200)
-    passages = [json.loads(row)["text"] for row in (tmp_path / "wings" / "corpus.jsonl").read_text().splitlines()]
-    for name, iterations in (("a", 4), ("b", 1)):
-        torch.manual_seed(0)
-        with Run().context(RunConfig(root=str(tmp_path), experiment="x", avoid_fork_if_possible=True)):
-            config = ColBERTConfig(nbits=4, kmeans_niters=iterations)
-            Indexer(checkpoint, config=config, verbose=0).index(name=name, collection=passages)
-    a, b = (tmp_path / "x" / "indexes" / name for name in "ab")
-    capfd.readouterr()
-    words = ["--platform", "cpu", "--model_name", checkpoint, "--dataset", str(tmp_path / "wings"),
-             "--ranking", str(tmp_path / "a.tsv")]  # fmt: skip
-    assert cli.main(["fidelity", "swap", str(a), *words]) == 0
-    assert len((tmp_path / "a.tsv").read_text().splitlines()) == 60
-    capfd.readouterr()
-    assert cli.main(["fidelity", "swap", str(a), str(b), *words]) == 0
-    printed = capfd.readouterr()
-    found = [line.data for line in map(lines.parse_line, printed.out.splitlines()) if lines.is_json(line, "FID")]
-    assert {line["part"]: line["verdict"] for line in found}["search"] == "equal"
-    assert {line["part"] for line in found} == {"both", "search", "index"}
-    both = next(line for line in found if line["part"] == "both")["metrics"]["MRR@10"]
-    assert both["increase"] + both["equal"] + both["decrease"] == 6
-    assert "queries, MRR@10" in printed.err
-    assert cli.main(["fidelity", "compare", str(a), str(b)]) == 0
+    assert code == 2 and "colbert-ai, which makes and searches PLAID indexes, is not installed: pip install" in err
