@@ -309,7 +309,7 @@ def test_where_set_ups_spent_the_budget_the_least_rounds_are_raced(choose, monke
         (["--model:dtype@", "torch.bfloat16"], "--vs '--model:dtype@ torch.bfloat16'"),
         (["--compile:backend", "inductor"], "the reference is float32 without a compiler"),
         (["--price", "0"], "--price 0: give what an hour"),
-        (["--tasks", "gone.yaml"], "--tasks gone.yaml: "),
+        (["--tasks", "gone.yaml"], "gone.yaml: cannot be read"),
         (["--tasks", "x.yaml", "--keep_cosine", "0.9"], "--tasks and --keep_cosine: name the one that decides"),
         (["--compress", "int9"], "--compress int9: unknown; did you mean int8"),
         (["--compress", "int8", "--rescore", "20"], "--rescore: binary vectors are ordered once more"),

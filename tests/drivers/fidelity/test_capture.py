@@ -52,15 +52,16 @@ class Interrupted(Probe):
 
 
 def test_what_is_interrupted_keeps_the_probes_that_ended(folder, captured, fidelity, monkeypatch):
+    reference = captured("A")
     monkeypatch.setattr(
         "fmbench.drivers.fidelity.capture.choose_probes",
         lambda arguments: [*choose(available()[0], ["tokens"]), Interrupted()],
     )
     code, out, err = fidelity("capture", "--dataset", folder / "wings", "--out", folder / "half")
     assert code == 130 and said(out, "capture")[-1]["verdict"] == "incomplete" and "partial: " in err
-    code, _, err = fidelity("compare", captured("A"), folder / "half")
+    code, _, err = fidelity("compare", reference, folder / "half")
     assert code == 2 and "the capture did not end; it holds tokens" in err
-    code, out, err = fidelity("compare", captured("A"), folder / "half", "--probes", "tokens")
+    code, out, err = fidelity("compare", reference, folder / "half", "--probes", "tokens")
     whole = said(out, "comparison")[-1]
     assert code == 0 and (whole["verdict"], whole["incomplete"]) == ("equal", ["half"]) and "partial: half" in err
 
