@@ -117,8 +117,8 @@ def read_line(line: str, kind: str, where: str, found: "dict[str, Ranking]") -> 
     """Take over one line of a run. Raises UsageError that begins with `where`."""
     try:
         query, hits = READERS[kind](line)
-    except (ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"{where}: is no line of a {kind} run: {error}") from None
+    except (ValueError, KeyError, TypeError):
+        raise UsageError(f"{where}: is no line of a {kind} run, which is {FORMS[kind]}") from None
     if kind == "jsonl" and query in found:
         raise UsageError(f"{where}: query {query} comes twice")
     ranking = found.setdefault(query, Ranking())
@@ -179,6 +179,10 @@ def read_json(line: str) -> tuple[str, list[Hit]]:
     return str(said["qid"]), [(name, rank, score) for rank, (name, score) in enumerate(pairs, 1)]
 
 
+FORMS = {
+    "trec": "qid Q0 docid rank score tag", "tsv": "qid, docid, rank and score with tabs between, and no header",
+    "jsonl": '{"qid": ..., "docid": [...], "score": [...]} with two lists of one length',
+}  # fmt: skip
 READERS: dict[str, Callable[[str], tuple[str, list[Hit]]]] = {
     "trec": read_trec, "tsv": read_tsv, "jsonl": read_json,
 }  # fmt: skip

@@ -40,8 +40,9 @@ class Scored:
 
 
 def score_task(task: Task, encode: Encode, similarity: str, seed: int) -> Scored:
-    """Return the score of a task's vectors. `similarity` is `dot` or `cosine`."""
-    return SCORERS[task.type](task, encode, similarity, seed)
+    """Return the score of a task's vectors, from -1 to 1. `similarity` is `dot` or `cosine`."""
+    found = SCORERS[task.type](task, encode, similarity, seed)
+    return Scored(found.items, lambda drawn: float(np.clip(found.of(drawn), -1, 1)))  # sums may round beyond
 
 
 def spearman(task: Task, encode: Encode, similarity: str, seed: int) -> Scored:

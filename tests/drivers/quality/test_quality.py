@@ -74,7 +74,7 @@ def test_every_type_has_a_score_with_its_interval(quality, tasks):
     assert code == 0 and [one["type"] for one in found] == list(METRICS)
     for one in found:
         low, high = one["interval"]
-        assert low <= one["score"] <= high and one["metric"] == METRICS[one["type"]]
+        assert -1 <= low <= one["score"] <= high <= 1 and one["metric"] == METRICS[one["type"]]
     assert "v_measure" in err and "95% interval" in err  # the table
 
 
