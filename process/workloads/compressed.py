@@ -30,7 +30,7 @@ def compressed_table(of: str, told: Sequence[Told]) -> Table | None:
     if not told:
         return None
     found = [line_of(result.row, name, said) for result, name, said in told]
-    cells = table_of((*CONFIGURATION, of, "vectors", *FIGURES), found, (of, "vectors"), RIGHT)
+    cells = table_of((*CONFIGURATION, of, "vectors", *FIGURES, "note"), found, (of, "vectors"), RIGHT)
     return Table(*cells, [result.source for result, _, _ in told], notes=[NOTE], title="Compressed vectors")
 
 
@@ -49,6 +49,7 @@ def line_of(row: Row, name: str, said: Mapping[str, Any]) -> list[str]:
         share(kept),
         number(said.get("queries_per_second")),
         number(latency.get("p50")),
+        text((row.get("retrieval") or row).get("speed_doubt")),
     ]
 
 

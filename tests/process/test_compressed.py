@@ -25,6 +25,7 @@ def test_show_has_a_table_of_types(capsys):
     assert show([str(LOG)]) == 0
     out = capsys.readouterr().out
     assert "Compressed vectors" in out and "binary, rescored 20" in out and "bytes a document" in out
+    assert out.partition("Compressed vectors")[2].count("contended: a load of 7.3 on 2 CPUs") == 5
 
 
 def test_the_picture_has_a_point_a_type(tmp_path):
