@@ -119,9 +119,8 @@ def ask(url: str, body: bytes | None = None) -> tuple[int, bytes]:
             return response.status, response.read()
     except urllib.error.HTTPError as error:
         with error:
-            return error.code, error.read() if error.code not in REDIRECTS else elsewhere(
-                error.headers["Location"]
-            ).encode()
+            moved = error.code in REDIRECTS
+            return error.code, elsewhere(error.headers["Location"]).encode() if moved else error.read()
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
         said = getattr(reason, "verify_message", None) or getattr(reason, "strerror", None) or first_line(error)

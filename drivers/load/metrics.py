@@ -16,7 +16,7 @@ PARTS = {
 }
 ROW = re.compile(r"^([\w:]+)_(sum|count)(?:\{[^}]*\})? ([0-9.eE+-]+)$", re.MULTILINE)
 JOULES = re.compile(r"^fmbench_joules_total ([0-9.eE+-]+)$", re.MULTILINE)
-GREATEST = 1e15  # anything counted
+GREATEST = 1e12  # anything counted
 Counted = Mapping[tuple[str, str], float]
 
 
