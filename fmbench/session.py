@@ -88,7 +88,7 @@ def open_with_tables(driver: str, arguments: Arguments | None = None) -> Iterato
         tempfile.TemporaryDirectory() as folder,
         (Path(folder) / "run.log").open("w", encoding="utf-8") as copy,
     ):
-        run = Session(LogWriter(stdout, copy), driver, arguments)
+        run = Session(LogWriter(stdout, copy, f"fmbench {driver}"), driver, arguments)
         try:
             yield run
         except KeyboardInterrupt:
@@ -148,12 +148,26 @@ def claim(stream: IO[str], name: str) -> bool:
     return lock_handle(stream.fileno(), name, "wait, or use a log of its own")
 
 
+class Renamed:
+    """Standard error, where a file that its user never had is called something else."""
+
+    def __init__(self, path: str, name: str) -> None:
+        self._stream, self._path, self._name = sys.stderr, path, name
+
+    def write(self, text: str) -> int:
+        """Write a text."""
+        return self._stream.write(text.replace(self._path, self._name))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
 class LogWriter:
     """Writes to one stream. Raises FmbenchError where it cannot be written to (a full disk)."""
 
-    def __init__(self, stream: TextIO, copy: TextIO | None = None) -> None:
-        """Take where it goes; a `copy` is for `tell`."""
-        self._stream, self._copy = stream, copy
+    def __init__(self, stream: TextIO, copy: TextIO | None = None, called: str | None = None) -> None:
+        """Take where it goes; a `copy` is for `tell`, and `called` something else where nobody knows its path."""
+        self._stream, self._copy, self._called = stream, copy, called
         self.outcomes: list[lines.JsonLine] = []  # what a person is told at the end
 
     def write(self, line: lines.Line) -> None:
@@ -191,8 +205,10 @@ class LogWriter:
         if self._copy is None:
             raise ValueError("the writer keeps no copy")
         found, _ = plugins.discover("fmbench.commands")
-        with contextlib.redirect_stdout(sys.stderr):
-            return int(found[command].load()([*words, str(self._copy.name)]))
+        path = str(self._copy.name)
+        stderr = Renamed(path, self._called or path)
+        with contextlib.redirect_stdout(stderr), contextlib.redirect_stderr(stderr):
+            return int(found[command].load()([*words, path]))
 
     def _put(self, text: str) -> None:
         """Write at once. Raises FmbenchError where there is no room: what was written before is a log still."""

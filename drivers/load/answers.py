@@ -2,7 +2,7 @@
 
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .endpoint import BadAnswerError, Endpoint
 from .payload import Payload
@@ -11,21 +11,27 @@ from .records import COLUMNS, Records
 if TYPE_CHECKING:
     import numpy as np
 
+MOST_TOKENS = 1_000_000_000  # of an answer
+
 
 @dataclass
 class Answers:
-    """`found` has (body, vectors of shape (n, d)) of each answer that could be read, `faults` why others could not."""
+    """`found` has (body, vectors of shape (n, d)) of each answer that could be read, `unread` the bodies of the others.
+
+    `odd` is a count of tokens that is none, as the service said it.
+    """
 
     payload: Payload
     found: "list[tuple[int, np.ndarray]]" = field(default_factory=list)
-    faults: list[str] = field(default_factory=list)
+    unread: list[int] = field(default_factory=list)
     seconds: float = 0.0
     counted: dict[int, int] = field(default_factory=dict)  # tokens by body
+    odd: Any = None
 
     @property
     def decode_ms(self) -> float | None:
         """Mean milliseconds that decoding an answer takes a client."""
-        count = len(self.found) + len(self.faults)
+        count = len(self.found) + len(self.unread)
         return round(self.seconds / count * 1e3, 6) if count else None
 
     def tokens(self, records: Records) -> int | None:
@@ -50,11 +56,13 @@ def decode(endpoint: Endpoint, payload: Payload, records: Records) -> Answers:
     for _, body, raw in sorted(records.sample):
         try:
             vectors, tokens = endpoint.vectors(raw)
-        except BadAnswerError as error:
-            answers.faults.append(str(error))
+        except BadAnswerError:
+            answers.unread.append(body)
             continue
         answers.found.append((body, vectors))
-        if tokens is not None:
+        if type(tokens) is int and 0 < tokens <= MOST_TOKENS:
             answers.counted[body] = tokens
+        elif tokens is not None:
+            answers.odd = tokens
     answers.seconds = time.perf_counter() - begun
     return answers

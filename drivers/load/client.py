@@ -17,11 +17,13 @@ import aiohttp
 from fmbench.ending import ASKS
 from fmbench.timer import Timer, timer
 
-from .endpoint import headers
+from .endpoint import REDIRECTS, elsewhere, headers
+from .metrics import number_in
 from .records import SPLIT, Records, index_of
 
 KEPT_BYTES = 200_000_000  # of sampled answers
 DEAD = 50  # failed connections on end, after which nobody is there any more
+LAST = 3  # failed connections on end, one of each client at least, at the end of a run
 SAID = 160  # characters of a body
 NUMBER = re.compile(r"\d{3,}")
 MOST_FAILURES = 50  # distinct ones
@@ -83,6 +85,7 @@ class Client:
                 self._last, begun = time.monotonic(), time.process_time()
                 try:
                     await (self._closed() if plan.due is None else self._open(exact, plan.due))
+                    self.records.gone |= self._dead >= max(LAST, plan.concurrency)
                 finally:
                     self.records.cpu = time.process_time() - begun
 
@@ -120,14 +123,18 @@ class Client:
         raw = b""
         sent = time.monotonic_ns()
         try:
-            async with self._session.post(plan.url, data=plan.bodies[body], trace_request_ctx=seen) as response:
+            async with self._session.post(
+                plan.url, data=plan.bodies[body], trace_request_ctx=seen, allow_redirects=False
+            ) as response:
                 first, status = time.monotonic_ns(), response.status
                 raw = await response.read()
             done = time.monotonic_ns()
             self._last, self._dead = time.monotonic(), 0
             if readable := status == 200 and raw[:1] in b"{[" and raw[-1:].strip() in b"]}":
                 self._keep(number, body, raw, response.headers)
-            if not readable or (count := plan.count(raw)) == 0:
+            if status in REDIRECTS:
+                failure = self._failed(status, elsewhere(response.headers.get("Location"))[:SAID])
+            elif not readable or (count := plan.count(raw)) == 0:
                 failure = self._failed(status, said_in(raw))
             elif count != plan.inputs:
                 failure = self._failed(status, f"{count} vectors for {plan.inputs} texts")
@@ -166,14 +173,6 @@ class Client:
         silent = time.monotonic() - self._last > self.plan.timeout
         if silent or self._dead >= DEAD + self.plan.concurrency:
             self.records.gone = True
-
-
-def number_in(text: str | None) -> float:
-    """Return the number that a header holds, 0 where it holds none."""
-    try:
-        return float(text or 0)
-    except ValueError:
-        return 0.0
 
 
 def numbers_for_ever() -> Iterator[int]:

@@ -21,10 +21,20 @@ if TYPE_CHECKING:
 
 LOCKED = (401, 403)  # statuses that ask for a key
 PATIENCE = 10.0  # seconds for a question before the run
-DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # as requests go
+REDIRECTS = range(300, 400)
 
 ROW_OF_TEI = re.compile(rb"\[(?=\s*[^\s\[\]{])")
 ROW_OF_OPENAI = re.compile(rb'"embedding"\s*:\s*(?:"[^"]|\[\s*[^\s\]])')
+
+
+class Stays(urllib.request.HTTPRedirectHandler):
+    """Follows no redirect: the key is for the host alone that the user named."""
+
+    def redirect_request(self, *_: Any) -> None:
+        """Return nothing that could be asked instead."""
+
+
+DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}), Stays)  # as requests go
 
 
 class BadAnswerError(Exception):
@@ -66,8 +76,11 @@ class Endpoint:
         """Return how many vectors an answer seems to hold, without decoding it."""
         return len((ROW_OF_TEI if self.api == "tei" else ROW_OF_OPENAI).findall(raw))
 
-    def vectors(self, raw: bytes) -> "tuple[np.ndarray, int | None]":
-        """Return the vectors of an answer, float32 of shape (n, d), and its tokens. Raises BadAnswerError."""
+    def vectors(self, raw: bytes) -> "tuple[np.ndarray, Any]":
+        """Return the vectors of an answer, float32 of shape (n, d), and what it says of its tokens.
+
+        Raises BadAnswerError.
+        """
         import numpy as np
 
         try:
@@ -82,12 +95,12 @@ class Endpoint:
                 for row in rows
             ]
             vectors = np.array(found, dtype=np.float32)
-            tokens = None if self.api == "tei" else (said.get("usage") or {}).get("prompt_tokens")
+            usage = None if self.api == "tei" else said.get("usage")
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise BadAnswerError(f"no vectors ({first_line(error)})") from None
         if vectors.ndim != 2:
             raise BadAnswerError("its vectors differ in length")
-        return vectors, tokens if isinstance(tokens, int) else None
+        return vectors, usage.get("prompt_tokens") if isinstance(usage, dict) else usage
 
 
 def headers() -> dict[str, str]:
@@ -106,7 +119,8 @@ def ask(url: str, body: bytes | None = None) -> tuple[int, bytes]:
             return response.status, response.read()
     except urllib.error.HTTPError as error:
         with error:
-            return error.code, error.read()
+            moved = error.code in REDIRECTS
+            return error.code, elsewhere(error.headers["Location"]).encode() if moved else error.read()
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
         said = getattr(reason, "verify_message", None) or getattr(reason, "strerror", None) or first_line(error)
@@ -118,6 +132,11 @@ def place(url: str) -> str:
     """Return an address as messages have it: without path, user and password."""
     found = urlsplit(url)
     return f"{found.scheme}://{found.netloc.rpartition('@')[2]}"
+
+
+def elsewhere(address: str | None) -> str:
+    """Return what messages say of an answer that sends its client elsewhere, to what its header Location says."""
+    return f"to {(address or 'nowhere').partition('?')[0]}; no redirect is followed: --url names the address itself"
 
 
 def refusal(status: int, raw: bytes) -> str:
@@ -144,7 +163,7 @@ def find(arguments: LoadArguments, url: str) -> Endpoint:
     names = [str(one["id"]) for one in listed or () if isinstance(one, dict) and "id" in one]
     if not info and not names:
         for route, (status, raw) in answers.items():
-            if status in LOCKED:
+            if status in (*LOCKED, *REDIRECTS):
                 raise UsageError(f"--url {place(base)}: {route} {refusal(status, raw)}")
         raise UsageError(
             f"--url {place(base)}: another service: it answers neither /info as TEI does nor /v1/models as OpenAI's API"

@@ -16,7 +16,17 @@ PARTS = {
 }
 ROW = re.compile(r"^([\w:]+)_(sum|count)(?:\{[^}]*\})? ([0-9.eE+-]+)$", re.MULTILINE)
 JOULES = re.compile(r"^fmbench_joules_total ([0-9.eE+-]+)$", re.MULTILINE)
+GREATEST = 1e12  # anything counted
 Counted = Mapping[tuple[str, str], float]
+
+
+def number_in(text: str | None) -> float:
+    """Return what was counted, 0 where a text holds no number or none that can be a count."""
+    try:
+        found = float(text or 0)
+    except ValueError:
+        return 0.0
+    return found if 0 <= found <= GREATEST else 0.0
 
 
 def counted(base: str) -> Counted:
@@ -29,9 +39,9 @@ def counted(base: str) -> Counted:
     found: dict[tuple[str, str], float] = {}
     for name, kind, value in ROW.findall(raw.decode("utf-8", "replace")) if status == 200 else ():
         if name in names:
-            found[names[name], kind] = found.get((names[name], kind), 0.0) + float(value)
+            found[names[name], kind] = found.get((names[name], kind), 0.0) + number_in(value)
     joules = JOULES.search(raw.decode("utf-8", "replace")) if status == 200 else None
-    return {**found, **({("joules", "sum"): float(joules[1])} if joules else {})}
+    return {**found, **({("joules", "sum"): number_in(joules[1])} if joules else {})}
 
 
 def joules(before: Counted, after: Counted) -> float | None:

@@ -17,6 +17,7 @@ from .arguments import LoadArguments
 from .endpoint import Endpoint
 
 MOST, LEAST = 10_000, 500  # distinct texts, and requests; then the first comes again
+PASSES = 2  # over the texts, each with other neighbours in a request
 SPECIAL = 2  # tokens that a tokenizer puts around a text
 LONGEST = 100_000  # tokens of a made-up text
 # Words that are one token each in the vocabularies of the field.
@@ -70,19 +71,32 @@ def made_up(length: int, draw: random.Random) -> str:
 
 
 def read(arguments: LoadArguments, inputs: int) -> tuple[list[list[str]], list[float] | None]:
-    """Return the texts of every request, and when each is due where a trace says so. Raises UsageError."""
+    """Return the texts of every request, and when each is due where a trace says so. Raises UsageError.
+
+    Where a request has several, all texts come a second time with other neighbours: a service that gives a text its
+    neighbour's vector then gives it two.
+    """
     draw = random.Random(arguments.seed)  # noqa: S311 (texts, no secret)
     if arguments.trace is not None:
         return trace(arguments.trace, inputs, draw)
+    count = max(LEAST, MOST // inputs)
     if arguments.tokens is not None:
         length = lengths_of(arguments.tokens)
-        count = max(LEAST, MOST // inputs)
-        return [[made_up(length(draw), draw) for _ in range(inputs)] for _ in range(count)], None
-    texts = given_texts(arguments)
-    draw.shuffle(texts)
-    count = min(max(LEAST, MOST // inputs), -(-len(texts) // inputs))
-    return [[texts[(start + place) % len(texts)] for place in range(inputs)]
-            for start in range(0, count * inputs, inputs)], None  # fmt: skip
+        texts = [made_up(length(draw), draw) for _ in range(count * inputs)]
+    else:
+        texts = given_texts(arguments)
+        draw.shuffle(texts)
+        texts = texts[: count * inputs]
+    requests = grouped(texts, inputs)
+    for _ in range(1, PASSES if inputs > 1 else 1):
+        draw.shuffle(texts)
+        requests += grouped(texts, inputs)
+    return requests, None
+
+
+def grouped(texts: Sequence[str], inputs: int) -> list[list[str]]:
+    """Return texts in requests; the last one is filled up with the first texts."""
+    return [[texts[(start + place) % len(texts)] for place in range(inputs)] for start in range(0, len(texts), inputs)]
 
 
 def given_texts(arguments: LoadArguments) -> list[str]:

@@ -2,7 +2,9 @@
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fmbench.precision import spelled
@@ -19,64 +21,81 @@ CUT = 128  # characters: no model cuts before them
 ASKED = 64  # wrong vectors that are looked at more closely
 
 
+@dataclass(frozen=True, slots=True)
+class Row:
+    """The vector of one text, and all texts of its request."""
+
+    text: str
+    vector: "np.ndarray"
+    texts: Sequence[str]
+
+
 def verdict(
     answers: Answers, dimension: int, least: float, reference: Reference | None, dtype: str | None
 ) -> dict[str, Any]:
     """Return what a VEC line says of the answers of a run; `dtype` is what the service says that it computes in.
 
-    `verdict` is `right`, `wrong`, or `consistent` where there is no reference and nothing contradicts itself.
+    `verdict` is `right`, `wrong`, or `consistent` where there is no reference and nothing contradicts itself. A vector
+    has one fault: the first that is found.
     """
     import numpy as np
 
-    faults: dict[str, int] = {"unreadable": len(answers.faults)} if answers.faults else {}
-    rows: list[tuple[str, np.ndarray]] = []
-    batches: list[list[tuple[str, np.ndarray]]] = []
-    for body, vectors in answers.found:
-        texts = answers.payload.texts[body]
-        if fault := shape_fault(vectors, len(texts), dimension):
-            faults[fault] = faults.get(fault, 0) + 1
-            continue
-        batches.append(list(zip(texts, vectors, strict=True)))
-        rows += batches[-1]
-    norms = np.array([np.linalg.norm(vector) for _, vector in rows])
+    faults = Counter[str]()
+    rows = list(usable(answers, dimension, faults))
+    norms = np.array([norm(row.vector) for row in rows])
+    again, unlike = repeated(rows, least)
     said: dict[str, Any] = {
-        "answers": len(answers.found) + len(answers.faults),
+        "answers": len(answers.found) + len(answers.unread),
+        "expected": len(rows) + faults.total(),
         "vectors": len(rows),
         "norms": [float(norms.min()), float(norms.max())] if len(norms) else None,
         "normalised": bool(np.all(np.abs(norms - 1) < ONE)) if len(norms) else None,
-        **repeated(rows, faults, least),
+        **again,
     }
-    if reference is None and (alike := shared(rows)):
-        faults["other text, same vector"] = alike
+    found: dict[int, str] = {}
     if reference is not None and rows:
-        said |= held_against(batches, reference, least, least_median(least, dtype), faults)
-        if said["normalised"] is False and said["reference_normalised"]:
-            faults["not normalised"] = int(np.sum(np.abs(norms - 1) >= ONE))
+        held, found = held_against(rows, reference, least, least_median(least, dtype))
+        said |= held
+    found = dict.fromkeys(unlike, "same text, other vector") | found
+    if reference is None:
+        found = dict.fromkeys(shared(rows), "other text, same vector") | found
+    elif rows and said["reference_normalised"]:
+        long = np.flatnonzero(np.abs(norms - 1) >= ONE).tolist()
+        found = dict.fromkeys(long, "not normalised") | found
+    faults.update(found.values())
     right = "right" if reference is not None and rows else "consistent"
-    return {**said, "least": least, "faults": faults, "verdict": "wrong" if faults or not rows else right}
+    return {**said, "least": least, "faults": dict(faults), "verdict": "wrong" if faults or not rows else right}
 
 
-def shape_fault(vectors: "np.ndarray", count: int, dimension: int) -> str | None:
-    """Return what is wrong with the vectors of an answer as a whole, or None."""
+def usable(answers: Answers, dimension: int, faults: dict[str, int]) -> Iterator[Row]:
+    """Yield the vectors that can be looked at, and count those that cannot, or did not come, by what is wrong."""
     import numpy as np
 
-    if len(vectors) != count:
-        return "wrong count"
-    if vectors.shape[1] != dimension:
-        return "wrong dimension"
-    if not np.isfinite(vectors).all():
-        return "NaN"
-    return None if vectors.any(axis=1).all() else "zero"
+    payload = answers.payload.texts
+    for body in answers.unread:
+        faults["unreadable"] += len(payload[body])
+    for body, vectors in answers.found:
+        texts = payload[body]
+        if len(vectors) != len(texts) or vectors.shape[1] != dimension:
+            faults["wrong count" if len(vectors) != len(texts) else "wrong dimension"] += len(texts)
+            continue
+        for text, vector in zip(texts, vectors, strict=True):
+            if not np.isfinite(vector).all() or not vector.any():
+                faults["zero" if np.isfinite(vector).all() else "NaN"] += 1
+            else:
+                yield Row(text, vector, texts)
 
 
-def shared(rows: "Sequence[tuple[str, np.ndarray]]") -> int:
-    """Return how many texts have the vector, bit by bit, of a text before them that a model has to tell from them.
+def shared(rows: Sequence[Row]) -> list[int]:
+    """Return which vectors are, bit by bit, that of a text before them that a model has to tell from theirs.
 
     Models fold case and accents, and cut: texts that are then the same may share theirs.
     """
     first: dict[bytes, str] = {}
-    texts = {text: vector.tobytes() for text, vector in rows}
-    return sum(first.setdefault(vector, told_by(text)) != told_by(text) for text, vector in texts.items())
+    told = [told_by(row.text) for row in rows]
+    return [
+        place for place, row in enumerate(rows) if first.setdefault(row.vector.tobytes(), told[place]) != told[place]
+    ]
 
 
 def told_by(text: str) -> str:
@@ -84,65 +103,55 @@ def told_by(text: str) -> str:
     return re.sub(r"\W+", "", unicodedata.normalize("NFKD", text[:CUT]).casefold())
 
 
-def repeated(rows: "Sequence[tuple[str, np.ndarray]]", faults: dict[str, int], least: float) -> dict[str, Any]:
-    """Return how alike the vectors of the same text are: how many came again, bitwise equal ones, the least cosine."""
+def repeated(rows: Sequence[Row], least: float) -> tuple[dict[str, Any], list[int]]:
+    """Return how alike the vectors of the same text are: how many came again, bitwise equal ones, the least cosine.
+
+    And which are unlike the first of their text.
+    """
     import numpy as np
 
     first: dict[str, np.ndarray] = {}
-    cosines: list[float] = []
+    cosines: dict[int, float] = {}
     equal = 0
-    for text, vector in rows:
-        if text in first:
-            cosines.append(cosine(first[text], vector))
-            equal += bool(np.array_equal(first[text], vector))
-        first.setdefault(text, vector)
-    if (unlike := sum(one < least for one in cosines)) > 0:
-        faults["same text, other vector"] = unlike
-    return {"repeated": len(cosines), "repeated_equal": equal, "repeated_least_cosine": min(cosines, default=None)}
+    for place, row in enumerate(rows):
+        if row.text in first:
+            cosines[place] = cosine(first[row.text], row.vector)
+            equal += bool(np.array_equal(first[row.text], row.vector))
+        first.setdefault(row.text, row.vector)
+    said = {"repeated": len(cosines), "repeated_equal": equal}
+    unlike = [place for place, one in cosines.items() if one < least]
+    return {**said, "repeated_least_cosine": min(cosines.values(), default=None)}, unlike
 
 
 def held_against(
-    batches: "Sequence[Sequence[tuple[str, np.ndarray]]]",
-    reference: Reference,
-    least: float,
-    median: float | None,
-    faults: dict[str, int],
-) -> dict[str, Any]:
-    """Return the cosines with the reference's vectors, and note what is wrong with those that are others.
+    rows: Sequence[Row], reference: Reference, least: float, median: float | None
+) -> tuple[dict[str, Any], dict[int, str]]:
+    """Return the cosines with the reference's vectors, and which vectors are others, and why.
 
     Below `least` a vector is another one; where most are below `median`, all are that are.
     """
     import numpy as np
 
-    known = reference.vectors([text for batch in batches for text, _ in batch])
-    width = batches[0][0][1].shape[0]
-    length = float(np.linalg.norm(known[batches[0][0][0]]))
-    if len(next(iter(known.values()))) != width:
-        faults["wrong dimension"] = sum(map(len, batches))
-        return {"reference_normalised": None}
-    found = np.array([cosine(known[text], vector) for batch in batches for text, vector in batch])
+    known = reference.vectors([row.text for row in rows])
+    own = known[rows[0].text]
+    if len(own) != len(rows[0].vector):
+        return {"reference_normalised": None}, dict.fromkeys(range(len(rows)), "wrong dimension")
+    found = np.array([cosine(known[row.text], row.vector) for row in rows])
     shifted = median is not None and float(np.median(found)) < median
     least = median if shifted and median is not None else least
-    wrong = [
-        (text, vector, batch)
-        for batch in batches
-        for text, vector in batch
-        if cosine(known[text], vector) < least
-    ]  # fmt: skip
-    if wrong:
-        for name in reasons(wrong[:ASKED], reference, known, least, shifted):
-            faults[name] = faults.get(name, 0) + 1
-        faults["wrong"] = len(wrong)
-    return {
+    wrong = np.flatnonzero(found < least).tolist()
+    names = reasons([rows[place] for place in wrong[:ASKED]], reference, known, least, shifted) if wrong else ()
+    said = {
         "reference": reference.name,
         "reference_dtype": reference.dtype,
-        "reference_normalised": bool(abs(length - 1) < ONE) if reference.as_long else None,
+        "reference_normalised": bool(abs(norm(own) - 1) < ONE) if reference.as_long else None,
         "role": reference.role,
         "least_cosine": float(found.min()),
         "mean_cosine": float(found.mean()),
         "median_cosine": float(np.median(found)),
         "least_median": median,
     }
+    return said, {**dict.fromkeys(wrong, "wrong"), **dict(zip(wrong, names, strict=False))}
 
 
 def least_median(least: float, dtype: str | None) -> float | None:
@@ -154,30 +163,33 @@ def least_median(least: float, dtype: str | None) -> float | None:
 
 
 def reasons(
-    wrong: "Sequence[tuple[str, np.ndarray, Sequence[tuple[str, np.ndarray]]]]",
-    reference: Reference,
-    known: "Mapping[str, np.ndarray]",
-    least: float,
-    shifted: bool,
+    wrong: Sequence[Row], reference: Reference, known: "Mapping[str, np.ndarray]", least: float, shifted: bool
 ) -> Iterator[str]:
     """Yield why a vector is another one: that of its neighbour, of another prompt or length; else it is corrupt, or,
     where most are, shifted.
 
-    A reference that does not know other prompts and lengths leaves open whether a single one is corrupt.
+    A reference that does not know other prompts and lengths leaves open whether a single one is corrupt: `wrong`.
     """
-    tries = list(reference.others([text for text, _, _ in wrong]))
-    for text, vector, batch in wrong:
-        others = {one for one, _ in batch if one != text}
-        if any(cosine(known[one], vector) >= least for one in others):
+    tries = list(reference.others([row.text for row in wrong]))
+    other = "shifted" if shifted else "corrupt" if tries else "wrong"
+    for row in wrong:
+        neighbours = {one for one in row.texts if one != row.text and one in known}
+        if any(cosine(known[one], row.vector) >= least for one in neighbours):
             yield "wrong order"
-        elif tries or shifted:
-            other = "shifted" if shifted else "corrupt"
-            yield next((name for name, tried in tries if cosine(tried[text], vector) >= least), other)
+        else:
+            yield next((name for name, tried in tries if cosine(tried[row.text], row.vector) >= least), other)
+
+
+def norm(vector: "np.ndarray") -> float:
+    """Return the length of a vector; in float32 that of a large one has none."""
+    import numpy as np
+
+    return float(np.linalg.norm(vector.astype(np.float64)))
 
 
 def cosine(one: "np.ndarray", other: "np.ndarray") -> float:
     """Return the cosine of two vectors, 0 where one has no length."""
     import numpy as np
 
-    length = float(np.linalg.norm(one)) * float(np.linalg.norm(other))
-    return float(one @ other) / length if length else 0.0
+    length = norm(one) * norm(other)
+    return float(one.astype(np.float64) @ other.astype(np.float64)) / length if length else 0.0

@@ -1,5 +1,6 @@
 """The runs of a command line: each is warmed up, sent, written to the log, and its answers are looked at in the end."""
 
+import itertools
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,7 +26,10 @@ PROBE_REQUESTS = 3000  # of a probe at least: of fewer too few are late to tell 
 
 def why_failed(found: dict[str, Any], timeout: float) -> str:
     """Return why a run was given up, or had no answer: how most of its requests failed."""
-    first = max(found["errors"], key=lambda one: one["count"], default={"status": None, "said": "nothing was sent"})
+    silent = [one for one in found["errors"] if one["status"] is None] if found["ended"] == "gone" else []
+    first = max(
+        silent or found["errors"], key=lambda one: one["count"], default={"status": None, "said": "nothing was sent"}
+    )
     if first["status"]:
         why = f"refused: {first['status']} {first['said']}"
     elif first["said"] == "timeout":
@@ -60,15 +64,18 @@ class Work:
                 break
         self.judge()
 
-    def one(self, setting: Setting, cold: bool = True) -> tuple[dict[str, Any], Records]:
-        """Warm up where it is cold, send, print every request and what they say; return both. Raises what ended it."""
+    def one(self, setting: Setting, cold: bool = True, name: str = "") -> tuple[dict[str, Any], Records]:
+        """Warm up where it is cold, send, print every request and what they say; return both. Raises what ended it.
+
+        `name` says which run it is while it lasts.
+        """
         arguments, payload = self.arguments, self.payloads[setting.inputs]
         warm = self.warm(setting, payload) if cold else None
         plan = plan_of(arguments, setting, self.endpoint, payload)
         before = counted(self.endpoint.base)
         try:
             records, interruption = processes.run(
-                plan, arguments.processes, lambda seconds: self._progress.show(f"{setting}: {max(0, seconds):.0f} s")
+                plan, arguments.processes, lambda seconds: self._progress.show(f"{name}{setting}: {seconds:.0f} s")
             )
         finally:
             self._progress.clear()
@@ -118,7 +125,7 @@ class Work:
         self.run.log.write(lines.JsonLine("LOAD", said))
         if not interrupted and (records.gone or not found["answered"]):
             self.failed = True
-            warn(f"{setting}: {why_failed(found, self.arguments.timeout)}")
+            warn(f"{setting}: {why_failed(said, self.arguments.timeout)}")
         return said
 
     def find_limit(self, inputs: int) -> None:
@@ -129,10 +136,13 @@ class Work:
         if capacity["ended"] == "gone" or not capacity["answered"]:
             return
 
+        numbers = itertools.count(1)
+
         def probe(rate: float) -> Probe:
             seconds = max(arguments.seconds, PROBE_REQUESTS / rate)
             setting = Setting("open", inputs, rate=rate, arrivals=arguments.arrivals, seconds=seconds)
-            said, records = self.one(setting, cold=False)
+            name = f"probe {next(numbers)} of {slo.MOST} at most, of about {seconds:.0f} s: "
+            said, records = self.one(setting, cold=False, name=name)
             return Probe.of(rate, Table(records).latencies, Table(records).lag, said, goal)
 
         goal = Goal((arguments.slo or 0.0) * 1e3, arguments.errors, capacity["requests_per_second"])
@@ -143,11 +153,16 @@ class Work:
         """Hold the answers of every run against each other and the reference, if there is one."""
         arguments = self.arguments
         for number, answers in self._answers.items():
-            if not (answers.found or answers.faults):
+            if not (answers.found or answers.unread):
                 continue
             said = verdict(answers, self.dimension, arguments.least_cosine, self.reference, self.endpoint.dtype)
             self.run.log.write(lines.JsonLine("VEC", {"run": number, **said}))
             if said["verdict"] == "wrong":
                 self.failed = True
                 faults = ", ".join(f"{count} {name}" for name, count in said["faults"].items())
-                warn(f"run {number}: wrong vectors: {faults} (of {said['vectors']:,} in {said['answers']:,} answers)")
+                warn(f"run {number}: wrong vectors: {faults} (of {said['expected']:,} in {said['answers']:,} answers)")
+        odd = next((answers.odd for answers in self._answers.values() if answers.odd is not None), None)
+        if odd is not None:
+            warn(
+                f"the service says {str(odd)[:40]!r} of a request's tokens, which is no count of tokens; it is left out"
+            )

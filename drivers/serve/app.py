@@ -117,9 +117,9 @@ class Routes:
             raise Refusal(404, f"the model {name!r} is not served here, only {self._served.name!r}")
         if form not in FORMATS:
             raise Refusal(400, f"encoding_format {form!r}: it is one of {', '.join(FORMATS)}")
-        texts = self._texts(body.get("input"), "input")
+        texts, dimensions = self._texts(body.get("input"), "input"), self._dimensions(body)
         answer = await self._answer(texts, self._served.role, cut=True)
-        vectors = self._cut(answer.vectors, body.get("dimensions"))
+        vectors = self._cut(answer.vectors, dimensions)
         form_of = in_base64 if form == "base64" else listed
         data = [
             {"object": "embedding", "index": place, "embedding": form_of(vector)}
@@ -135,9 +135,9 @@ class Routes:
         role = body.get("prompt_name") or self._served.role
         if role not in ROLES:
             raise Refusal(422, f"prompt_name {role!r}: it is one of {', '.join(ROLES)}")
-        texts = self._texts(body.get("inputs"), "inputs")
+        texts, dimensions = self._texts(body.get("inputs"), "inputs"), self._dimensions(body)
         answer = await self._answer(texts, cast("Role", role), cut=body.get("truncate") is not False)
-        vectors = self._cut(answer.vectors, body.get("dimensions"))
+        vectors = self._cut(answer.vectors, dimensions)
         return reply([listed(vector) for vector in vectors], headers=self._times(answer, start))
 
     async def models(self, _: Request) -> Response:
@@ -163,7 +163,7 @@ class Routes:
         if isinstance(texts, list) and any(type(one) in (int, list) for one in texts):
             raise Refusal(422, f"{key}: token ids are not taken, since the model's prompt stands before a text")
         if not isinstance(texts, list) or not texts or not all(isinstance(one, str) for one in texts):
-            raise Refusal(400 if texts == [] else 422, f"{key} is no text and no list of texts", "Empty")
+            raise Refusal(400 if found in (None, []) else 422, f"{key} is no text and no list of texts", "Empty")
         if len(texts) > self._served.inputs:
             raise Refusal(422, f"batch size {len(texts)} > maximum allowed batch size {self._served.inputs}")
         return texts
@@ -177,14 +177,18 @@ class Routes:
             most = self._served.engine.max_length
             raise Refusal(422, f"an input has more tokens than the {most} that are looked at") from None
 
-    def _cut(self, vectors: "np.ndarray", dimensions: Any) -> "np.ndarray":
+    def _dimensions(self, body: Mapping[str, Any]) -> int | None:
+        dimensions = body.get("dimensions")
+        if dimensions is None or (type(dimensions) is int and 1 <= dimensions <= self._served.dimension):
+            return dimensions
+        raise Refusal(422, f"dimensions {dimensions!r}: a whole number from 1 to {self._served.dimension}")
+
+    def _cut(self, vectors: "np.ndarray", dimensions: int | None) -> "np.ndarray":
         """Return the first dimensions of vectors (Matryoshka), one long again where all are."""
         import numpy as np
 
         if dimensions is None:
             return vectors
-        if type(dimensions) is not int or not 1 <= dimensions <= self._served.dimension:
-            raise Refusal(422, f"dimensions {dimensions!r}: a whole number from 1 to {self._served.dimension}")
         short = vectors[:, :dimensions]
         norms = np.linalg.norm(short, axis=1, keepdims=True) if self._served.normalises else np.float32(1)
         return short / np.maximum(norms, np.float32(1e-12))

@@ -219,7 +219,7 @@ def line_of(row: Row) -> list[str]:
         number(said["tokens_per_second"]),
         text(said["failed"]),
         vectors(said),
-        trust(row),
+        trust(row, f"{said['requests'] or 0:,} requests in {number(said['seconds']) or '0'} s"),
     ]  # fmt: skip
 
 

@@ -43,9 +43,13 @@ FIGURES = {
     "errors": schema.parts("How requests failed, by status and body.", FAILURE),
     "latency_ms": schema.numbers_by_name(
         "Percentiles over all requests, from when each was due to its last byte; one that failed never ended, and a "
-        "percentile that falls among such is missing.", "milliseconds",
+        "percentile that falls among such is missing. Between two requests it is interpolated linearly: of up to 101 "
+        "requests the p99 is from the slowest two.", "milliseconds",
     ),
-    "intervals": schema.intervals_by_name("Their 95% intervals, wider where neighbours are correlated."),
+    "intervals": schema.intervals_by_name(
+        "Their 95% intervals, wider where neighbours are correlated; none where it has no upper end, as of the p99 of "
+        "fewer than about 560 requests."
+    ),
     "max_ms": schema.number("The longest answer.", "milliseconds"),
     "requests_per_second": schema.number("Answered ones."),
     "texts_per_second": schema.number("Texts of answered requests."),
@@ -80,9 +84,12 @@ ANSWERS = {
         "itself; `wrong`.",
         "right", "consistent", "wrong",
     ),
-    "faults": schema.numbers_by_name("What was wrong, and how often.", needed=True),
+    "faults": schema.numbers_by_name("What was wrong, and with how many vectors.", needed=True),
     "answers": schema.count("Answers that were looked at, drawn over the run."),
-    "vectors": schema.count("Their vectors, but for those of answers that are wrong as a whole."),
+    "expected": schema.count("The vectors that these should have had: each stands once in `faults`, or is as it should "
+                             "be; earlier logs say of some faults how many answers have them."),
+    "vectors": schema.count("Those that could be looked at: they came, in the right number and dimension, and are no "
+                            "NaN and no zeros."),
     "least": schema.number("The cosine below which a vector is another one.", needed=True),
     "reference": schema.text("The model, or the capture, that the answers are held against."),
     "reference_dtype": schema.text("What the reference's vectors were computed in; earlier logs: float32."),

@@ -128,17 +128,17 @@ def latency(row: Row) -> str:
     return plus_minus(value, *interval) if interval else significant(value)
 
 
-def trust(row: Row) -> str:
-    """Return whether a result can be trusted, and why not."""
+def trust(row: Row, done: str | None = None) -> str:
+    """Return whether a result can be trusted, and why not; `done` says how far it came where it has no repetitions."""
     status, statistics = row["status"], row["statistics"] or {}
     if status == "ERR":
         error = row["error"] or {}
         return ": ".join(["failed", *(part for part in (text(error.get("type")), text(error.get("message"))) if part)])
     doubts = []
     if status == "PARTIAL":
-        doubts.append(
-            f"partial: {statistics.get('repetitions', 0)} of {statistics.get('requested') or '?'} repetitions"
-        )
+        if statistics:
+            done = f"{statistics.get('repetitions', 0)} of {statistics.get('requested') or '?'} repetitions"
+        doubts.append(f"partial: {done}" if done else "partial")
     if status == "SIMULATED":
         doubts.append("simulated: no hardware computed it")
     if statistics.get("stable") is False:

@@ -76,8 +76,9 @@ def test_a_run_that_cannot_be_is_in_doubt(changed, kind, more, doubt):
         assert printed.rows[1]["doubt"] is None
 
 
-def test_a_run_that_was_interrupted_is_partial_and_one_without_answers_failed(changed):
+def test_a_run_that_was_interrupted_is_partial_and_one_without_answers_failed(changed, script, tmp_path):
     assert changed("LOAD", ended="interrupted").rows[0]["status"] == "PARTIAL"
+    assert "partial: 150 requests in " in script("fmbench", "show", tmp_path / "run.log").stdout
     assert changed("LOAD", answered=0, failed=150, latency_ms={}, intervals={}).rows[0]["status"] == "ERR"
 
 

@@ -18,6 +18,7 @@ from fmbench.checks import check_command
 from fmbench.drivers.load import client, processes
 from fmbench.drivers.load.endpoint import Endpoint
 from fmbench.errors import UsageError
+from fmbench.process.workloads.load_fields import LOAD
 
 from .conftest import NULL, ask, serving
 
@@ -97,6 +98,15 @@ def test_a_server_that_dies_ends_the_run_with_what_it_had(load):
     assert {one["status"] for one in said["errors"]} == {None} and "nobody answers any more" in err
 
 
+@pytest.mark.parametrize(("requests", "ended"), [(312, "gone"), (301, "done")])
+def test_a_server_that_dies_near_the_end_ends_the_run_too(load, requests, ended):
+    with serving(*NULL, "--max_queue", "6", faults=("--die", 300)) as (url, _):
+        code, found, err = load("--url", url, *SHORT, "--concurrency", 4, "--requests", requests)
+    (said,) = found["LOAD"]
+    assert (code, said["ended"], said["requests"]) == (int(ended == "gone"), ended, requests), said
+    assert ("nobody answers any more" in err) == (ended == "gone")
+
+
 def test_a_time_out_is_a_failure(load):
     with serving(*NULL, "--service_time", "600ms") as (url, _):
         words = ("--scenario", "open", "--rate", 5, "--arrivals", "constant", "--duration", "1s", "--timeout", "1.5s")
@@ -169,6 +179,36 @@ def test_the_key_goes_to_the_service_and_nowhere_else(load, monkeypatch):
     assert "very-private" not in load.printed + err
 
 
+@pytest.mark.parametrize("place", ["/info and /v1/models", "/v1/embeddings", "/v1/embeddings, later", "/metrics"])
+@pytest.mark.parametrize("status", [302, 307, 308])
+def test_no_redirect_is_followed_and_no_other_host_sees_the_key(load, monkeypatch, place, status):
+    seen = []
+
+    class Other(Stranger):
+        def answer(self):
+            seen.append(self.headers.get("Authorization"))
+            return 200, b"{}"
+
+    class Handler(Answers):
+        later = 200, TWO
+
+        def answer(self):
+            found = super().answer()
+            later = getattr(self.server, "asked", 0) > 1
+            moved = self.path in place and (later or "later" not in place)
+            return (status, f"{other}{self.path}?sig=very-private-8") if moved else found
+
+    monkeypatch.setenv("FMBENCH_API_KEY", "very-private-7")
+    with stranger(Other) as other, stranger(Handler) as url:
+        code, found, err = load("--url", url, *SHORT, "--requests", 3, "--inputs_per_request", 2)
+    assert seen == [] and "very-private" not in load.printed + err
+    if place == "/metrics":
+        assert found["LOAD"][0]["answered"] == 3
+        return
+    assert f"{status} to {other}/" in err and "--url names the address" in err
+    assert code == (1 if "later" in place else 2) and bool(found) == ("later" in place)
+
+
 class Stranger(BaseHTTPRequestHandler):
     """Answers like no service of embeddings."""
 
@@ -181,6 +221,9 @@ class Stranger(BaseHTTPRequestHandler):
         self.rfile.read(int(self.headers.get("Content-Length") or 0))
         status, body = self.answer()
         self.send_response(status)
+        if isinstance(body, str):
+            self.send_header("Location", body)
+            body = b""
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -238,6 +281,9 @@ class Locked(Stranger):
         return 401, b'{"error": "who?"}'
 
 
+TWO = json.dumps({"data": [{"index": place, "embedding": [1.0, place]} for place in range(2)]}).encode()
+
+
 class Answers(Stranger):
     """Answers a first request, and then as `later` says."""
 
@@ -249,8 +295,7 @@ class Answers(Stranger):
         self.server.asked = getattr(self.server, "asked", 0) + 1
         if self.server.asked > 1:
             return self.later
-        rows = [{"object": "embedding", "index": place, "embedding": [1.0, 2.0]} for place in range(2)]
-        return 200, json.dumps({"data": rows}).encode()
+        return 200, TWO
 
 
 class Fewer(Answers):
@@ -277,6 +322,20 @@ def test_an_answer_without_its_vectors_is_a_failure(load, handler, status, says)
     assert (code, said["answered"], said["texts_per_second"], said["ended"]) == (1, 0, 0, "done")
     assert said["errors"] == [{"status": status, "said": says, "count": 20}]
     assert f"refused: {status} {says}; 0 of 20 requests were answered" in err and "nobody" not in err
+
+
+@pytest.mark.parametrize("usage", [{"prompt_tokens": -5}, {"prompt_tokens": True}, {"prompt_tokens": "9"}, "nine", [9]])
+def test_a_count_of_tokens_that_is_none_is_missing(load, usage):
+    class Miscounts(Answers):
+        later = 200, json.dumps({**json.loads(TWO), "usage": usage}).encode()
+
+    with stranger(Miscounts) as url:
+        _, found, err = load("--url", url, *SHORT, "--inputs_per_request", 2, "--requests", 9, "--concurrency", "1,2")
+    assert [(said["answered"], said["tokens"], said["tokens_per_second"]) for said in found["LOAD"]] == [
+        (9, None, None)
+    ] * 2
+    assert all("unreadable" not in said["faults"] for said in found["VEC"])
+    assert err.count("is no count of tokens") == 1 and not any(LOAD.refuse(dict(said)) for said in found["LOAD"])
 
 
 @pytest.mark.parametrize("api", ["openai", "tei"])

@@ -1,6 +1,6 @@
 """What a service counted itself, before and after a run."""
 
-from fmbench.drivers.load.metrics import counted, joules, means
+from fmbench.drivers.load.metrics import counted, joules, means, number_in
 
 from .conftest import ask
 
@@ -34,3 +34,9 @@ def test_our_own_server_is_read_as_well(null):
         ask(f"{null}/v1/embeddings", {"input": "a"})
     found = means(before, counted(null), 3)
     assert found.keys() == {"tokenization", "queue", "inference", "total"} and 0 < found["total"] < 1000
+
+
+def test_what_counts_nothing_is_nothing(monkeypatch):
+    assert [number_in(text) for text in (None, "nan", "inf", "-3", "1e+-", "1e300", "2.5")] == [0] * 6 + [2.5]
+    monkeypatch.setattr("fmbench.drivers.load.metrics.ask", lambda url: (200, b"te_request_duration_sum 1e+-\n"))
+    assert counted("http://x") == {("total", "sum"): 0.0}

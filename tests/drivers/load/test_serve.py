@@ -61,6 +61,9 @@ def test_requests_that_come_together_are_answered_as_if_alone(tiny_served):
         ("/v1/embeddings", b"x{", 400, "no JSON"),
         ("/v1/embeddings", [1], 400, "no JSON object"),
         ("/v1/embeddings", {"input": []}, 400, "input is no text"),
+        ("/v1/embeddings", {"model": "none"}, 400, "input is no text"),
+        ("/embed", {"inputs": []}, 400, "inputs is no text"),
+        ("/embed", {}, 400, "inputs is no text"),
         ("/v1/embeddings", {"input": [1, 2]}, 422, "token ids are not taken"),
         ("/v1/embeddings", {"input": "a", "model": "other"}, 404, "'other' is not served"),
         ("/v1/embeddings", {"input": "a", "encoding_format": "hex"}, 400, "float, base64"),
@@ -77,6 +80,13 @@ def test_what_is_refused_is_said_as_the_api_says_it(null, path, body, status, sa
     message = said["error"]["message"] if path.startswith("/v1") else said["error"]
     assert (found, says in message) == (status, True), said
     assert "type" in said["error"] if path.startswith("/v1") else "error_type" in said
+
+
+def test_what_no_answer_can_be_cut_to_is_refused_before_it_waits():
+    with serving(*NULL, "--max_queue", "1") as (url, _):
+        for path, key in (("/v1/embeddings", "input"), ("/embed", "inputs")):
+            full = {key: ["a", "b"]}  # more than may wait
+            assert [ask(f"{url}{path}", {**full, "dimensions": size})[0] for size in (1, 0, "x")] == [429, 422, 422]
 
 
 def test_a_text_that_may_not_be_cut_is_refused(tiny_served):

@@ -1,9 +1,17 @@
 """The search for the largest rate within an SLO, on a queue whose limit is known."""
 
+from array import array
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
+from fmbench.drivers.load import work
+from fmbench.drivers.load.arguments import parse
+from fmbench.drivers.load.endpoint import Endpoint
 from fmbench.drivers.load.figures import share_interval
+from fmbench.drivers.load.payload import Payload
+from fmbench.drivers.load.records import Records
 from fmbench.drivers.load.slo import Goal, Probe, search
 
 SERVICE, LIMIT = 0.001, 600.0  # seconds a request, and the rate at which p99 is the SLO
@@ -108,3 +116,23 @@ def test_the_interval_of_a_percentile_holds_it_as_often_as_it_says():
         low, high = share_interval(values, np.sort(values), 0.99)
         held += low <= truth <= high
     assert held >= 180
+
+
+def test_the_progress_says_which_probe_of_how_many_and_how_long(monkeypatch):
+    shown = []
+    row = (0, 0, 0, 0, 0, 0, 1_000_000, 1_000_000, 200, 0, 9)
+
+    def sent(plan, count, tell):
+        tell(3.0)
+        return Records(rows=array("q", row)), None
+
+    monkeypatch.setattr(work.processes, "run", sent)
+    monkeypatch.setattr(work, "counted", lambda base: {})
+    monkeypatch.setattr(work.Progress, "show", lambda self, text: shown.append(text))
+    words = ["--url", "http://x", "--model_name", "m", "--tokens", "8", "--scenario", "slo", "--slo", "1s"]
+    arguments = parse([*words, "--warmup", "0"])
+    run = SimpleNamespace(log=SimpleNamespace(write=lambda line: None))
+    endpoint = Endpoint(base="http://x", api="tei", model="m")
+    work.Work(arguments, endpoint, {1: Payload([["a"]], [b"{}"])}, 2, run, None).find_limit(1)
+    assert shown[0] == "offline 64 clients: 3 s"
+    assert shown[1] == "probe 1 of 16 at most, of about 10 s: open 600/s: 3 s" and shown[2].startswith("probe 2 of 16")
