@@ -17,7 +17,8 @@ GOOD = "shown"
 HEADER = ("profile", "base: run", "new: run", "times as fast, base", "new", "kept, base", "new", "answer", "why")
 NOTE = (
     "The answer holds where what to run is the same, or cannot be told from it, still keeps enough, and is as fast "
-    "beside the reference: its new 95% interval is not below the old one by more than {:g}%."
+    "beside the reference: its new 95% interval is not below the old one by more than {:g}%; and where the same "
+    "environment variables decide the figures."
 )
 SHOWN = 4
 
