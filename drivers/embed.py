@@ -23,6 +23,7 @@ from fmbench.session import LogWriter, Session, given, note_precision, platform_
 from fmbench.source import Source
 from fmbench.stopping import Rule
 from fmbench.torch_settings import CompilationWatch, Settings, spin_briefly
+from fmbench.variants import override
 
 from .bench import Bench
 from .isolate import CEILING_VARIABLE, CHILD_VARIABLE, measure_in_children, trace_path
@@ -44,9 +45,10 @@ def drive(argv: Sequence[str]) -> int:
     parser = build_parser(PROGRAM)
     command = recall(argv, parser)
     arguments = parse_arguments(command.words, PROGRAM)
+    others = (override(command, overrides, PROGRAM, lambda text: None) for overrides in arguments.vs)
+    if any(other.platform != arguments.platform for other in others):
+        spin_briefly()  # what one library's threads burn, another's would need; before platforms are checked
     plans = plan(command, arguments, PROGRAM, say=(lambda text: None) if CHILD_VARIABLE in os.environ else note)
-    if len({planned.platform.name for planned in plans}) > 1:
-        spin_briefly()  # what one library's threads burn, another's would need
     check_profile(arguments.profile, arguments.resume)
     history = History(arguments.resume) if arguments.resume else None
     if history is not None:

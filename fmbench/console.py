@@ -66,9 +66,9 @@ class Progress:
         """Whether it is time to say how far it is."""
         return time.monotonic() >= self._next
 
-    def show(self, text: str) -> None:
-        """Say how far it is, if it is time to."""
-        if self.is_due:
+    def show(self, text: str, at_once: bool = False) -> None:
+        """Say how far it is, if it is time to, or `at_once`: before what takes long, and says nothing."""
+        if at_once or self.is_due:
             self._next = time.monotonic() + self._every
             self._shown = self._terminal
             shown = one_line(visible(masked_message(text)))

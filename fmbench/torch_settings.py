@@ -180,13 +180,17 @@ SPINS = "1000"  # what libgomp itself takes where it has more threads than proce
 
 
 def spin_briefly() -> None:
-    """Let threads spin no longer than that, unless the environment says how. Call it before torch is imported.
+    """Let threads spin no longer than that, unless the environment says how.
 
     By default libgomp, which torch's wheels for Linux compute with, spins for milliseconds at the end of every parallel
     region. Where another program wants the processor, that burns the time in which the last thread would have finished.
+    Raises RuntimeError where torch is imported already, and has read the environment.
     """
-    if "torch" not in sys.modules and not any(name in os.environ for name in VARIABLES):
-        os.environ["GOMP_SPINCOUNT"] = SPINS
+    if any(name in os.environ for name in VARIABLES):
+        return
+    if "torch" in sys.modules:
+        raise RuntimeError(f"torch was imported before it is said how its threads wait: set GOMP_SPINCOUNT={SPINS}")
+    os.environ["GOMP_SPINCOUNT"] = SPINS
 
 
 # What libraries say while they are imported, on every machine and to no purpose; all else reaches the user.

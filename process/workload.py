@@ -14,7 +14,7 @@ from fmbench.configuration import Configuration
 from fmbench.console import warn
 from fmbench.errors import one_line
 from fmbench.facts import flat
-from fmbench.figures import plus_minus, significant
+from fmbench.figures import plus_minus, ratio_text, significant
 from fmbench.lines import CORE, POSITIONAL, JsonLine
 
 from .reading import schema
@@ -47,9 +47,19 @@ Plot = Callable[[Sequence[Result]], "Figure | str"]  # a picture, or why there i
 
 def plain_text(figure: "Finding") -> str:
     """Return a figure with half its interval, digits ending where doubt begins."""
+    return interval_text(figure, plus_minus)
+
+
+def times_text(figure: "Finding") -> str:
+    """Return a ratio so; with both ends of its interval, where that is lopsided."""
+    return interval_text(figure, ratio_text)
+
+
+def interval_text(figure: "Finding", between: Callable[[float, float, float], str]) -> str:
+    """Return a figure `between` the ends of its interval, or without one."""
     if figure.low is None or figure.high is None:
         return significant(figure.value)
-    return plus_minus(figure.value, figure.low, figure.high)
+    return between(figure.value, figure.low, figure.high)
 
 
 @dataclass(frozen=True, slots=True)

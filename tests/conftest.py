@@ -15,6 +15,7 @@ MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9d
 SCRIPTS = Path(sys.executable).parent
 
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+os.environ.setdefault("GOMP_SPINCOUNT", torch_settings.SPINS)  # programs that run in this process find torch imported
 
 
 @pytest.fixture(scope="session", autouse=True)

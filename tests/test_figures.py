@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from fmbench.figures import leading, plus_minus, significant
+from fmbench.figures import leading, plus_minus, ratio_text, significant
 
 
 @pytest.mark.parametrize(
@@ -106,3 +106,17 @@ def test_the_first_digit_of_a_power_of_ten(power: int) -> None:
 
 def test_the_first_digit_of_nothing() -> None:
     assert leading(0) == 0
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "high", "text"),
+    [
+        (2.0, 1.29, 7.14, "2.00 (1.29 to 7.14)"),
+        (2.911, 2.856, 2.926, "2.91 ± 0.04"),
+        (1.982, 1.95, 2.01, "1.98 ± 0.03"),
+        (2.0, 2.0, 2.0, "2.00"),
+        (2.0, 2.0, 3.0, "2.00 (2.00 to 3.00)"),
+    ],
+)
+def test_a_ratio_whose_interval_is_lopsided_has_its_ends(value: float, low: float, high: float, text: str) -> None:
+    assert ratio_text(value, low, high) == text

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
 
 import pytest
 
@@ -40,8 +41,11 @@ def test_a_short_spin_unless_the_environment_says_how(plain: None, monkeypatch: 
 
 def test_torch_has_read_the_environment_when_it_is_imported(plain: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch", torch_settings)
+    with pytest.raises(RuntimeError, match="set GOMP_SPINCOUNT=1000"):
+        torch_settings.spin_briefly()
+    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
     torch_settings.spin_briefly()
-    assert said() == {}
+    assert said() == {"OMP_WAIT_POLICY": "ACTIVE"}
 
 
 def test_a_run_from_the_shell_says_so(tmp_path) -> None:
@@ -65,6 +69,24 @@ def test_variants_on_different_platforms_spin_briefly(other: str, spins: str | N
     parsed = [lines.parse_line(line) for line in ran.stdout.splitlines()]
     (found,) = [line.data["variables"] for line in parsed if lines.is_json(line, "ENV") and "variables" in line.data]
     assert found.get("GOMP_SPINCOUNT") == spins
+
+
+def test_a_choice_and_its_check_spin_briefly_whatever_platforms_are_asked(tmp_path) -> None:
+    (tmp_path / "texts.txt").write_text("wing flow\nshock wave heat\nlayer pressure drag lift\nplate cone jet\n")
+    words = ["--model_name", write_model(tmp_path / "tiny"), "--texts", tmp_path / "texts.txt", "--profile", "bulk"]
+    words += ["--threads", "1", "--tokens_per_batch", "64", "--vs", "--model:attn_implementation eager"]
+    words += [word for name in ("openvino", "onnxruntime") if find_spec(name) for word in ("--without", name)]
+    words += ["--without", "cpu inductor"]
+    variables = {name: value for name, value in os.environ.items() if name not in torch_settings.VARIABLES}
+    for number, more in enumerate((["--out", tmp_path / "c.json"], ["--check", tmp_path / "c.json"])):
+        log = tmp_path / f"{number}.log"
+        command = [sys.executable, "-m", "fmbench", "choose", *(words if number == 0 else ()), *more, "--log", log]
+        command += ["--budget", "2s", "--encoding_cache_dir", tmp_path / "cache"]
+        ran = subprocess.run(command, env=variables, capture_output=True, text=True)
+        assert log.exists(), ran.stderr
+        parsed = [lines.parse_line(line) for line in log.read_text().splitlines()]
+        (found,) = [one.data["variables"] for one in parsed if lines.is_json(one, "ENV") and "variables" in one.data]
+        assert found["GOMP_SPINCOUNT"] == torch_settings.SPINS
 
 
 @pytest.mark.parametrize("words", ["quality --tasks gone.yaml --model_name gone", "serve --model_name gone"])

@@ -20,6 +20,7 @@ PROGRAM = "fmbench choose"
 PROFILES = ("online", "bulk")
 BOTH = "both"
 KEEP, BUDGET, LOG = 0.99, 600.0, Path("choice.log")
+SET_UPS = 0.6  # of the budget, after which nobody else is set up
 STDOUT = Path("-")
 DEPTH = 10  # documents that are retrieved a query
 OVERLAP = 0.98  # of the reference's ten best, where there are no judgements
@@ -150,8 +151,9 @@ def add_own(parser: Parser) -> None:
     add("--keep_cosine", type=share, metavar="COSINE", help="least cosine of any text's vector with the reference's, "
         f"instead of judgements (default without judgements: {OVERLAP:.0%}% of the ten best stay)")  # fmt: skip
     add("--budget", type=duration, metavar="TIME", help="setting up and racing take so long at most (default: "
-        f"{BUDGET / 60:.0f}m); judging comes on top, and says first how long it takes "
-        "(--documents makes it shorter)")  # fmt: skip
+        f"{BUDGET / 60:.0f}m). {SET_UPS:.0%}% of it sets candidates up, which takes longer on a busy machine: those "
+        "that are not tried are named, and the same command with a larger budget goes on. Judging comes on top, and "
+        "says first how long it takes (--documents makes it shorter)")  # fmt: skip
     add("--price", type=decimal, metavar="P", help="of an hour of this machine: gives the cost of a million tokens")
     add_compression_arguments(parser, "what the vectors of the one to run keep")
     add = adder(parser.add_argument_group("files"))
@@ -160,7 +162,7 @@ def add_own(parser: Parser) -> None:
     add("--out", type=Path, metavar="FILE", help=f"write the answer too: {', '.join(FORMATS)} (for a ticket, with "
         "pictures, for --check)")  # fmt: skip
     add("--check", type=Path, metavar="FILE.json", help="measure what an earlier choice said to run again, and the "
-        "reference: exit with 1 where the answer does not hold")  # fmt: skip
+        "reference (all that ran, where that is what it said): exit with 1 where the answer does not hold")  # fmt: skip
     add("--encoding_cache_dir", type=Path, metavar="DIR", help="keep the vectors here (default: in the user's cache)")
 
 

@@ -16,20 +16,23 @@ AGAIN = ("log", "out", "check", "budget", "platforms", "vs", "without")  # what 
 def restore(path: Path, command: CommandLine, flags: set[str]) -> tuple[CommandLine, list[Candidate], dict[str, int]]:
     """Return the command line of a choice, under the one that was typed, and whatever it said to run.
 
-    And the tokens a batch of each candidate: measured again, noise alone could make them others. Raises UsageError for
-    a file that holds no choice, and for one whose answer is the reference.
+    Where that is the reference, whoever ran: nothing may be faster. And the tokens a batch of each candidate: measured
+    again, noise alone could make them others. Raises UsageError for a file that holds no choice, or no answer.
     """
     rows = read(path)
     said = [lines.Arg.parse(text.removeprefix("FMWORK ARG ")) for text in rows[0]["opts"]]
     then = command_line([(one.key, one.value) for one in said if one.key not in AGAIN], flags)
-    winners = {
-        row["variant"]: Candidate(row["variant"], row["overrides"] or "", row["choice"]["reason"] or "")
-        for row in rows if row["choice"]["place"] == "winner" and row["variant"] != row["choice"]["reference"]
-    }  # fmt: skip
+    winners = {row["variant"] for row in rows if row["choice"]["place"] == "winner"}
     if not winners:
-        raise UsageError(f"--check {path}: it says to run the reference, or nothing; choose again without --check")
+        raise UsageError(f"--check {path}: it says to run nothing; choose again without --check")
+    reference = rows[0]["choice"]["reference"]
+    ran = {row["variant"] for row in rows if row["status"] != "ERR"} if reference in winners else winners
+    only = {
+        row["variant"]: Candidate(row["variant"], row["overrides"] or "", row["choice"]["reason"] or "")
+        for row in rows if row["variant"] in ran - {reference}
+    }  # fmt: skip
     batches = {row["variant"]: found for row in rows if (found := row["choice"].get("tokens_per_batch"))}
-    return then.with_(command.without(["check"])), list(winners.values()), batches
+    return then.with_(command.without(["check"])), list(only.values()), batches
 
 
 def read(path: Path) -> list[dict[str, Any]]:

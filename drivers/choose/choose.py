@@ -68,6 +68,7 @@ def choose(arguments: ChooseArguments, stdout: TextIO | None = None) -> int:
 
     Raises FmbenchError where no candidate ran. What is logged goes to `stdout` too, where that is given.
     """
+    spin_briefly()  # before platforms are asked whether they are usable: some ask torch
     subject = texts.read(arguments)
     planned, absent = candidates.plan(arguments, subject.calibration)
     first = planned[0].plan()
@@ -76,7 +77,6 @@ def choose(arguments: ChooseArguments, stdout: TextIO | None = None) -> int:
     check_dimensions(arguments.compress, first.dimension)
     keep, cache = keep_of(arguments, subject), arguments.encoding_cache_dir or cached.root() / VECTORS
     progress = Progress()
-    spin_briefly()
     with ChoiceLog.open(arguments, stdout) as log:
         chooser = Chooser(arguments, subject, keep, planned, absent, log, progress)
         try:
@@ -87,6 +87,8 @@ def choose(arguments: ChooseArguments, stdout: TextIO | None = None) -> int:
             progress.clear()
             if chooser.stand("standing"):
                 log.tell("show")
+            else:
+                note("no turn was taken yet, so there is no standing")
             if stdout is None:
                 note(f"every turn so far is in {log.path}; the same command goes on")
             raise

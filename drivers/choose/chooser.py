@@ -10,7 +10,7 @@ from fmbench.console import Progress, note
 from fmbench.embeddings.compressed import check_compression
 
 from . import decision, records
-from .arguments import ChooseArguments
+from .arguments import SET_UPS, ChooseArguments
 from .candidates import Planned
 from .entrants import FEWER, Budget, Entrants
 from .judging import Judge
@@ -19,8 +19,6 @@ from .quality import Keep
 from .race import Race, rounds_of
 from .texts import Subject
 from .turns import Turns
-
-SET_UPS = 0.6  # of the budget, after which nobody else is set up
 
 
 class Chooser:
@@ -78,6 +76,8 @@ class Chooser:
             if not self._pending or self._budget.left <= 0:
                 break
             self._next_heat()
+        for name in self._pending:
+            self._entrants[name].leave_out("--budget was spent before its heat")
         if not self.races_somebody:
             return
         decided = all(race.known(heat) for race in self._races.values() for heat in range(self._heat + 1))
@@ -130,8 +130,7 @@ class Chooser:
             if not self._entrants.fits():
                 break
             if left < (1 - SET_UPS) * self._budget.seconds and others:
-                one.why_not = f"not tried: {SET_UPS:.0%} of --budget was spent before its turn to be set up"
-                self._entrants.tell_failure(one)
+                one.leave_out(f"{SET_UPS:.0%} of --budget was spent before its turn to be set up")
                 continue
             self._entrants.set_up(one)
             for race in self._races.values() if one.encoder is not None else ():
@@ -146,10 +145,11 @@ class Chooser:
         needed = (budget - self._budget.left + waiting * mean) / SET_UPS
         if waiting and needed > budget and not self._told:
             self._told = True
+            wait = "1 more waits" if waiting == 1 else f"{waiting} more wait"
             note(
-                f"--budget {budget:g}s: setting up takes {mean:.0f} s a candidate so far, and {waiting} more wait: "
-                f"{SET_UPS:.0%} of the budget will not do for all. About {needed:.0f}s would; or leave some out, with "
-                "--platforms or --without"
+                f"--budget {budget:g}s: setting up takes {mean:.0f} s a candidate so far, and {wait}: {SET_UPS:.0%} "
+                f"of the budget will not do for all. --budget {needed:.0f}s would, now or later: the same log goes on. "
+                "Or leave some out, with --platforms or --without"
             )
 
     def _go_on(self) -> None:

@@ -19,6 +19,7 @@ class Known:
     overrides: str
     reason: str
     why_not: str | None = None
+    untried: bool = False
     memory_bytes: int | None = None
     tokens_per_batch: int | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
@@ -47,6 +48,12 @@ class Place:
     def speed(self) -> float:
         """How many times as fast as the reference."""
         return 1 / self.against.value if self.against else 0.0
+
+    @property
+    def interval(self) -> list[float] | None:
+        """The 95% interval of that, where there is one."""
+        found = self.against
+        return [1 / found.high, 1 / found.low] if found and found.has_interval else None
 
     @property
     def faithfulness(self) -> float:

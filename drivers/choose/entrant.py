@@ -34,10 +34,14 @@ class Encoded:
 
 @dataclass
 class Entrant:
-    """A candidate; `why_not` says what keeps it from running. `set_up` comes first."""
+    """A candidate; `why_not` says what keeps it from running. `set_up` comes first.
+
+    One that is `untried` could run, but for this budget: the log keeps nothing of that, and a larger one tries it.
+    """
 
     planned: Planned
     why_not: str | None = None
+    untried: bool = False
     encoder: Encoder | None = None
     facts: dict[str, Any] = field(default_factory=dict)
     phases: dict[str, float] = field(default_factory=dict)  # seconds of what is in no turn, since they were last told
@@ -142,6 +146,10 @@ class Entrant:
         self.why_not = kind + first_line(error)
         self.let_go()
 
+    def leave_out(self, reason: str) -> None:
+        """Keep that it is not tried, for lack of budget, and how that came."""
+        self.why_not, self.untried = f"not tried: {reason}", True
+
     def let_go(self) -> None:
         """Free the model."""
         self.encoder = None
@@ -171,10 +179,17 @@ class Stable:
         """Take one that was set up."""
         if entrant.encoder is None:
             raise ValueError(f"{entrant.name} is not set up")
-        if self._settings is not None:
-            self._settings.activate(0)  # what torch had is asked again
         self._places[entrant.name] = len(self._wishes)
         self._wishes.append((entrant.encoder.arguments.options, entrant.encoder.arguments.threads))
+        self.renew()
+
+    def renew(self) -> None:
+        """Make nobody's settings hold: setting one up, even in vain, changed those that did."""
+        import torch
+
+        if self._settings is not None:
+            self._settings.activate(0)  # what torch had is asked again
+        torch.set_num_threads(threads_at_start())
         self._settings = Settings(self._wishes)
 
     def activate(self, entrant: Entrant) -> None:

@@ -36,9 +36,11 @@ class Budget:
         """Seconds, below 0 where more was spent."""
         return self.seconds - self._log.spent - (self._clock.now() - self.start) / 1e9
 
-    def say(self, text: str) -> None:
+    def say(self, text: str, at_once: bool = False) -> None:
         """Show what goes on, and how much is left."""
-        self._progress.show(f"{text} ({max(0, self.left):.0f} s of the budget left)")
+        left = self.left
+        said = f"{left:.0f} s of the budget left" if left > 0 else f"{-left:.0f} s beyond the budget"
+        self._progress.show(f"{text} ({said})", at_once)
 
 
 class Entrants(Mapping[str, Entrant]):
@@ -131,12 +133,13 @@ class Entrants(Mapping[str, Entrant]):
 
     def set_up(self, entrant: Entrant) -> None:
         """Set an entrant up, and say what that took."""
-        self._budget.say(f"sets up {entrant.name}")
+        self._budget.say(f"sets up {entrant.name}", at_once=True)
         some = {"online": self.subject.queries, "bulk": self.subject.round("bulk", 0, MOST)}
         entrant.set_up({profile: some[profile] for profile in self._arguments.profiles})
         self.costs[entrant.name] = sum(entrant.phases.values())
         self.tell_phases(entrant)
         if entrant.encoder is None:
+            self._stable.renew()
             self.tell_failure(entrant)
             return
         self._stable.add(entrant)
@@ -175,7 +178,7 @@ class Entrants(Mapping[str, Entrant]):
         if entrant.facts and str(file) in planned.overrides and not copy.exists():
             write_whole(copy, file.read_bytes())
         return Known(
-            planned.name, renamed(planned.overrides, file, copy), planned.reason, entrant.why_not, entrant.memory_bytes,
-            entrant.tokens_per_batch, entrant.facts, entrant.brings, quality,
+            planned.name, renamed(planned.overrides, file, copy), planned.reason, entrant.why_not, entrant.untried,
+            entrant.memory_bytes, entrant.tokens_per_batch, entrant.facts, entrant.brings, quality,
             command and renamed(command, file, copy), entrant.program,
         )  # fmt: skip

@@ -103,9 +103,10 @@ class Judge:
             self.entrants.set_up(entrant)
         if entrant.encoder is not None:
             self.entrants.activate(entrant)
+            self.progress.show(f"judges {entrant.name} ({said(seconds + later)} left, all together)", at_once=True)
             try:
                 found = Ranking.of(entrant.encoder, self.subject.collection, cache, tell)
-                entrant.program = program_of(entrant.encoder)
+                entrant.program = program_of(entrant.encoder, entrant.facts["threads"])
                 return replace(found, tasks=[self._score(entrant, task) for task in self.subject.tasks])
             except Exception as error:  # as while it races
                 entrant.fail(error)

@@ -72,9 +72,10 @@ class ChoiceLog:
 
     def answers(self, profile: str, budget: float) -> bool:
         """Whether a profile has its answer, or all of it that a budget gives."""
-        found = self.choices.get(profile, {})
-        ended = found.get("status") == "budget" and found["budget_seconds"] >= budget
-        return ended or found.get("status") == "final"
+        found = self.choices.get(profile, {"status": "standing"})
+        if found["status"] == "final" and not any(one.get("untried") for one in found["candidates"]):
+            return True
+        return found["status"] != "standing" and found["budget_seconds"] >= budget
 
     def write(self, kind: str, data: Mapping[str, Any]) -> None:
         """Write a line of a kind."""

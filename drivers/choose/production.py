@@ -77,10 +77,10 @@ def command_of(arguments: ModelCommand | None, tokens: int | None, dataset: Path
     return f"fmbench retrieve evaluate {shlex.join(words)}"
 
 
-def program_of(encoder: Encoder) -> str:
+def program_of(encoder: Encoder, threads: int) -> str:
     """Return Python lines that compute a candidate's `queries` and `passages`, or a comment on why there are none.
 
-    The candidate has run, and its settings of torch hold.
+    The candidate has run, with so many threads of torch.
     """
     run, recipe, platform = encoder.platform.program(), encoder.recipe, encoder.platform
     if recipe.include_prompt is False and (recipe.query_prompt or recipe.passage_prompt):
@@ -91,7 +91,7 @@ def program_of(encoder: Encoder) -> str:
         return graph_program(encoder, run)
     if platform.always_compiles or not platform.runs_torch:
         return NONE.format(f"nothing that --platform {platform.name} made is kept in files")
-    return torch_program(encoder)
+    return torch_program(encoder, threads)
 
 
 def graph_program(encoder: Encoder, run: str) -> str:
@@ -121,10 +121,8 @@ def graph_program(encoder: Encoder, run: str) -> str:
     )
 
 
-def torch_program(encoder: Encoder) -> str:
+def torch_program(encoder: Encoder, threads: int) -> str:
     """Return the lines of sentence-transformers, which reads the same folder."""
-    import torch
-
     arguments, recipe = encoder.arguments, encoder.recipe
     said = getattr(arguments, "recipe", None)
     if said is not None and (said.pooling or said.normalise is False):
@@ -137,7 +135,7 @@ def torch_program(encoder: Encoder) -> str:
         *(f"import {name}" for name in ("transformers", "torchao") if f"{name}." in loaded["model_kwargs"]),
         "from sentence_transformers import SentenceTransformer",
         "",
-        f"torch.set_num_threads({torch.get_num_threads()})",
+        f"torch.set_num_threads({threads})",
         f"model = SentenceTransformer({folder_of(encoder)!r}, {with_names(loaded)})",
         *([f"model[0].auto_model.compile({with_names(compiler)})"] if arguments.compile else []),
     ]

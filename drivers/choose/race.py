@@ -295,8 +295,15 @@ class Ratio:
         return math.expm1(self.spread)
 
     @property
+    def has_interval(self) -> bool:
+        """Whether more than one round counts: of EARLY ones, the first is left out."""
+        return self.pair is None or self.pair.n > 1
+
+    @property
     def sure(self) -> bool:
         """Whether one is faster than the other beyond doubt: by the test, or the interval where no test can tell."""
+        if not self.has_interval:
+            return False
         if self.pair is None or self.pair.verdict is None:
             return not self.low <= 1 <= self.high
         return self.pair.verdict in ("faster", "slower")

@@ -44,7 +44,7 @@ def side(name: str, reference: str) -> dict[str, str]:
 def pairs(race: Race, found: Choice) -> Iterator[dict[str, Any]]:
     """Yield a PAIR line of each candidate that met the reference."""
     for place in found.places:
-        pair = place.against.pair if place.against else None
+        pair = place.against.pair if place.against and place.against.has_interval else None
         if pair is not None and place.known.name != race.reference:
             yield {
                 "a": race.reference, "b": place.known.name, "n": pair.n, "ratio": pair.ratio,
@@ -71,12 +71,13 @@ def choice(race: Race, found: Choice, known: Mapping[str, Known], arguments: Cho
 def about(one: Known) -> dict[str, Any]:
     """Return what is said of a candidate that took no turn too."""
     why_not = {"why_not": one.why_not} if one.why_not else {}
-    return {"name": one.name, "overrides": one.overrides, "reason": one.reason, **why_not}
+    untried = {"untried": True} if one.untried else {}
+    return {"name": one.name, "overrides": one.overrides, "reason": one.reason, **why_not, **untried}
 
 
 def row_of(profile: str, place: Place, price: float | None, front: bool) -> dict[str, Any]:
     """Return one candidate of a CHOICE line."""
-    one, lane, found = place.known, place.lane, place.against
+    one, lane = place.known, place.lane
     left = {"left_in_round": lane.left.round, "left_because": lane.left.because} if lane.left else {}
     seconds = lane.nanoseconds_per_text / 1e9
     texts, tokens = (sum(getattr(turn, key) for turn in lane.turns.values()) for key in ("texts", "tokens"))
@@ -85,7 +86,7 @@ def row_of(profile: str, place: Place, price: float | None, front: bool) -> dict
     beside = {"joules_per_million_tokens": joules, "cost_per_million_tokens": cost}
     judged = one.quality
     return {
-        **about(one), **left, "speed": place.speed, "interval": [1 / found.high, 1 / found.low] if found else None,
+        **about(one), **left, "speed": place.speed, "interval": place.interval,
         "rounds": len(lane.turns), **({"latency_ms": 1e3 * seconds} if profile == "online" else
                                       {"texts_per_second": 1 / seconds, "tokens_per_batch": one.tokens_per_batch}),
         "memory_bytes": one.memory_bytes, **{key: value for key, value in beside.items() if value is not None},

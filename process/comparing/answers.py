@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from fmbench.facts import differences, short
+from fmbench.facts import differences, said_of, short
 from fmbench.figures import span
 from fmbench.markdown import harmless, markdown, plain
 from fmbench.table import table
@@ -17,7 +17,8 @@ GOOD = "shown"
 HEADER = ("profile", "base: run", "new: run", "times as fast, base", "new", "kept, base", "new", "answer", "why")
 NOTE = (
     "The answer holds where what to run is the same, or cannot be told from it, still keeps enough, and is as fast "
-    "beside the reference: its new 95% interval is not below the old one by more than {:g}%."
+    "beside the reference: its new 95% interval is not below the old one by more than {:g}%; and where the same "
+    "environment variables decide the figures."
 )
 SHOWN = 4
 
@@ -75,11 +76,12 @@ def answer_between(profile: str, base: Mapping[str, Row], new: Mapping[str, Row]
     """Return what became of one profile's answer."""
     names = [winner_of(rows) for rows in (base, new)]
     old, now = base.get(names[0] or ""), new.get(names[0] or "")
+    differing = differences(old["environment"] or {}, now["environment"] or {}) if old and now else {}
     return Answer(
         profile, names[0], names[1],
         (speed_of(old), speed_of(now)), (kept_of(old), kept_of(now)),
-        reasons_between(old, now, names[1], threshold),
-        differences(old["environment"] or {}, now["environment"] or {}) if old and now else {},
+        [*reasons_between(old, now, names[1], threshold), *variables_among(differing)],
+        differing,
     )  # fmt: skip
 
 
@@ -105,6 +107,11 @@ def reasons_between(old: Row | None, now: Row | None, winner: str | None, thresh
     if found["place"] is None:
         reasons.append(f"run {winner}" if winner else "there is no answer")
     return [*reasons, *(["the race is not over"] if found["status"] == "standing" else [])]
+
+
+def variables_among(differing: Mapping[str, tuple[Any, Any]]) -> list[str]:
+    """Return the environment variables that differ, each of which decides a figure, as reasons."""
+    return [said_of(name, *pair) for name, pair in differing.items() if name.startswith("variables.")]
 
 
 def speed_of(row: Row | None) -> str:

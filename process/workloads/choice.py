@@ -10,7 +10,7 @@ from fmbench.lines import JsonLine
 from ..reading.row import Result
 from ..reading.run import Run
 from ..reading.schema import Schema
-from ..workload import Column, Finding, Gauge, Plot, Row, Table, Workload
+from ..workload import Column, Finding, Gauge, Plot, Row, Table, Workload, times_text
 from . import choice_answer
 from .choice_doubts import choice_doubt, turns_of
 from .choice_fields import CHOICE, FIGURES, OF_ALL, PROFILES, SECTION, TURN
@@ -37,6 +37,12 @@ def status(said: Mapping[str, Any], candidate: Mapping[str, Any], environment: M
     if candidate.get("why_not"):
         return "ERR"
     return "PARTIAL" if said["status"] == "standing" else "SIMULATED" if environment.get("simulated") else "OK"
+
+
+def error_of(candidate: Mapping[str, Any]) -> dict[str, str] | None:
+    """Return why a candidate has no figures, if it has none."""
+    kind = "budget" if candidate.get("untried") else "unsupported"
+    return {"type": kind, "message": candidate["why_not"]} if candidate.get("why_not") else None
 
 
 def same_race(row: Row) -> str:
@@ -73,7 +79,7 @@ class Choice(Workload):
     gauges: ClassVar[Sequence[Gauge]] = GAUGES
     labels: ClassVar[Mapping[str, str]] = {"profile": "choice.profile", "candidate": "variant"}
     columns: ClassVar[Sequence[Column]] = (
-        Column("speedup", "times the reference", speedup, apart=True),
+        Column("speedup", "times the reference", speedup, apart=True, text=times_text),
         Column("query_ms", "query ms", query_latency, less_is_better=True),
         Column("texts_per_second", "texts/s", bulk_rate),
     )
@@ -89,6 +95,8 @@ class Choice(Workload):
         for profile, said in choices.items():
             turns = turns_of(line.data for line in lines if line.kind == "TURN" and line.data["profile"] == profile)
             doubt = run.doubt or run.doubts.get(profile) or choice_doubt(said, turns)
+            untried = sum(bool(one.get("untried")) for one in said["candidates"])
+            raced = sum(bool(one.get("rounds")) for one in said["candidates"])
             for candidate in said["candidates"]:
                 name = candidate["name"]
                 row, failure = self.row(run, metadata_id, name), candidate.get("why_not")
@@ -99,10 +107,12 @@ class Choice(Workload):
                     "itl": None if failure else candidate.get("latency_ms"),
                     "thp": None if failure else candidate.get("texts_per_second"),
                     "status": status(said, candidate, row["environment"] or {}),
-                    "error": {"type": "unsupported", "message": failure} if failure else None,
+                    "error": error_of(candidate),
                     "choice": {
                         **{key: said.get(key) for key in OF_ALL},
                         "place": place_of(said, name),
+                        "raced": raced,
+                        "untried": untried,
                         "compressed": said.get("compressed") if name == said.get("winner") else None,
                         **{key: candidate.get(key) for key in FIGURES},
                     },

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from fmbench.facts import DIGEST, short
-from fmbench.figures import cosine_text, formatted, significant, span
+from fmbench.figures import cosine_text, formatted, ratio_text, significant, span
 
 from ..reading.row import Result
 from ..workload import Row, Table
@@ -87,6 +87,9 @@ def sentence(rows: Sequence[Row]) -> str:
         parts = [f"Run {chosen['variant']}, the reference, {where}: nothing that keeps as much is {faster}"]
     else:
         parts = [f"Run {chosen['variant']}: {times(chosen)} times {said['reference']} {where}, {quality(chosen)}"]
+    if said.get("untried"):
+        every = said["raced"] + said["untried"]
+        parts.append(f"of {said['raced']} of {every} candidates that can run here, as --budget allowed")
     if ties:
         are = "is" if len(ties) == 1 else "are"
         parts.append(f"{' and '.join(ties)} {are} as fast, as far as can be told, and not simpler")
@@ -106,8 +109,7 @@ def times(row: Row) -> str:
     value, interval = row["choice"]["speed"], row["choice"].get("interval")
     if value is None or interval is None:
         return significant(value) if value is not None else "?"
-    half = (interval[1] - interval[0]) / 2
-    return f"{significant(value, half)} ± {significant(half, half)}" if half else significant(value)
+    return ratio_text(value, *interval)
 
 
 def quality(row: Row) -> str:

@@ -55,7 +55,8 @@ FIGURES = {
 CANDIDATE = Schema({
     "name": schema.text("What it is called; ENV lines with this `variant` are its facts.", needed=True),
     "overrides": schema.text("What its command line has besides the one that was typed."),
-    "why_not": schema.text("Why it could not run here."),
+    "why_not": schema.text("Why it could not run here, or was not tried."),
+    "untried": schema.truth("Whether it could run, but for `--budget`: it was not set up."),
     "latency_ms": schema.number("Of `online`: the median from text to vector.", "milliseconds"),
     "texts_per_second": schema.number("Of `bulk`."),
     **FIGURES,
@@ -88,6 +89,8 @@ CHOICE = Schema({
 SECTION = Schema({
     **OF_ALL,
     "place": schema.text("`winner`, `tie` or null."),
+    "raced": schema.count("Candidates of the profile that took a turn, the reference among them."),
+    "untried": schema.count("Candidates that could run, and were not tried for lack of `--budget`."),
     "compressed": KEEPS,
     **FIGURES,
 }, "A candidate of a choice: `variant` names it, `itl` is its `latency_ms`, `thp` its `texts_per_second`.")  # fmt: skip

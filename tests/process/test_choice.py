@@ -253,6 +253,13 @@ def test_compare_says_that_an_answer_changed_and_why(change, reason, changed, co
     assert code == 1 and "the answer changed: online, bulk\n" in said.out and reason in said.out
 
 
+def test_an_answer_under_other_variables_does_not_hold(tmp_path, capsys):
+    (tmp_path / "after.log").write_text(TASKS.read_text().replace('"GOMP_SPINCOUNT": "1000", ', ""))
+    assert compare_main([str(TASKS), str(TASKS), "--fail-on", "answer"]) == 0
+    assert compare_main([str(TASKS), str(tmp_path / "after.log"), "--fail-on", "answer"]) == 1
+    assert "variables.GOMP_SPINCOUNT: 1000 then, None now" in capsys.readouterr().out
+
+
 def test_compare_says_that_an_answer_holds_after_an_upgrade(compared, tmp_path):
     (tmp_path / "after.log").write_text(LOG.read_text().replace('"torch": "2.13.0+cpu"', '"torch": "2.14.0+cpu"'))
     code, said = compared(tmp_path / "after.log", "--fail-on", "answer")

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
 from fmbench.backend import Candidate
 from fmbench.command_line import CommandLine
@@ -55,7 +56,15 @@ def was(path, interval):
 def row(variant="b", place="winner", **more):
     said = {"place": place, "reference": "a", "reason": "r", "tokens_per_batch": 77 if variant == "b" else None}
     opts = ["--keep 90%", "--model_name my%20model", "--platforms cpu", "--compile True", "--log x.log"]
-    return {"workload": "choice", "variant": variant, "overrides": "--threads 1", "opts": opts, "choice": said, **more}
+    return {
+        "workload": "choice",
+        "variant": variant,
+        "status": "OK",
+        "overrides": "--threads 1",
+        "opts": opts,
+        "choice": said,
+        **more,
+    }
 
 
 def restored(tmp_path, rows, *words):
@@ -72,12 +81,16 @@ def test_a_check_has_the_command_line_of_the_choice_under_its_own(tmp_path):
     assert (winner.name, winner.overrides, batches) == ("b", "--threads 1", {"b": 77})
 
 
+def test_where_the_answer_is_the_reference_all_that_ran_are_measured_again(tmp_path):
+    rows = [row("a"), row("b", None), row("c", None, status="ERR")]
+    assert [one.name for one in restored(tmp_path, rows)[1]] == ["b"]
+
+
 @pytest.mark.parametrize(
     ("rows", "said"),
     [
         ("no json", "cannot be read"), ("{}", "holds no choice"), ([{"workload": "speed"}], "holds no choice"),
-        ([{"x": 1}], "cannot be read"), ([row("a")], "says to run the reference, or nothing"),
-        ([row(place=None)], "says to run the reference, or nothing"),
+        ([{"x": 1}], "cannot be read"), ([row(place=None)], "says to run nothing"),
     ],
 )  # fmt: skip
 def test_a_file_that_is_no_answer_is_refused(rows, said, tmp_path):
@@ -123,3 +136,18 @@ def test_what_is_set_up_after_one_with_fewer_threads_has_its_own(wings, tiny_tex
         assert member.why_not is None
         seen[member.name] = member.facts["threads"]
     assert seen == {"cpu float32, 1 thread": 1, "cpu float32": 2}
+
+
+def test_setting_up_one_with_fewer_threads_leaves_the_others_theirs(wings, tiny_text_model, restore_torch, monkeypatch):
+    monkeypatch.setattr(entrant, "threads_at_start", lambda: 2)
+    base = base_of(CommandLine.parse(["--model_name", str(tiny_text_model)], the_parser().flags), "cpu")
+    one = planned(base, "", Candidate("cpu float32", "--platform cpu", "r"))
+    first, second = (entrant.Entrant(candidate) for candidate in (one, fewer_threads(one, base, 1)))
+    stable, found = entrant.Stable(), []
+    for member in (first, second):
+        member.set_up({"online": ["a text"]})
+        stable.add(member)
+        for active in (member, first):
+            stable.activate(active)
+            found.append(torch.get_num_threads())
+    assert found == [2, 2, 1, 2]

@@ -1,5 +1,6 @@
 """`fmbench choose` on a tiny model and a fake noisy platform, in this process."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -241,8 +242,38 @@ def test_how_long_judging_takes_and_what_the_budget_sets_up_is_said_before(choos
     monkeypatch.setattr(chooser, "SET_UPS", 1e-6)
     code, _, _, err = choose(*RACE, "--profile", "bulk")
     assert code == 0 and "judging, on top of --budget: up to " in err and "candidates encode 60 passages, " in err, err
-    assert "--budget 20s: setting up takes " in err and "and 1 more wait: " in err
+    assert "--budget 20s: setting up takes " in err and "and 1 more waits: " in err
     assert set_ups.is_known(candidates.Planned("x", "", "")) is False
+
+
+def test_what_the_budget_left_out_is_said_and_is_tried_where_the_same_log_goes_on(choose, monkeypatch, tmp_path):
+    kept, ticket, bulk = tmp_path / "choice.json", tmp_path / "choice.md", ("--profile", "bulk")
+    monkeypatch.setattr(chooser, "SET_UPS", 1e-6)
+    code, written, out, err = choose(*RACE, *bulk, "--out", kept)
+    assert code == 0 and "; of 2 of 3 candidates that can run here" in out and f"{WRONG}: not tried: " in err, err
+    assert not of(written, "FID", variant=WRONG) and not of(written, "TURN", variant=WRONG)
+    rows = {row["variant"]: row for row in json.loads(kept.read_text()) if row["workload"] == "choice"}
+    assert {(row["choice"]["raced"], row["choice"]["untried"]) for row in rows.values()} == {(2, 1)}
+    assert rows[WRONG]["error"]["type"] == "budget"
+    monkeypatch.setattr(chooser, "SET_UPS", 0.6)
+    taken = of(written, "TURN")
+    assert choose(*RACE, *bulk, "--out", ticket)[0] == 0 and "unsupported" not in ticket.read_text()  # as it was
+    code, written, out, err = choose(*RACE[:-1], "40s", *bulk)
+    assert code == 0 and of(written, "TURN")[: len(taken)] == taken and of(written, "TURN", variant=WRONG), err
+    assert "candidates that can run here" not in out and "not tried" not in out + err
+
+
+def test_before_the_first_turn_there_is_no_standing(choose, stop_at):
+    stop_at(0)
+    code, written, out, err = choose(*RACE)
+    assert (code, of(written, "CHOICE"), out) == (130, [], "") and "no turn was taken yet" in err
+
+
+def test_who_is_set_up_and_judged_is_said_when_that_begins(choose):
+    code, _, _, err = choose(*RACE, "--profile", "bulk")
+    said = [line for line in err.splitlines() if line.startswith(("sets up ", "judges "))]
+    names = ["sets up noisy float32 ", f"sets up {FASTER} ", f"sets up {WRONG} ", "judges noisy float32 "]
+    assert code == 0 and [name for name in names if not any(line.startswith(name) for line in said)] == [], err
 
 
 def test_those_that_were_set_up_before_are_set_up_first(choose, monkeypatch):

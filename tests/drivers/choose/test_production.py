@@ -79,7 +79,7 @@ def test_the_lines_give_the_same_vectors(name, recipe, encoder):
         pytest.skip(f"{package} is not installed")
     made = encoder(words, recipe)
     expected = {"queries": made.encode(QUESTIONS, "query"), "passages": made.encode(PASSAGES, "passage")}
-    found = run(program_of(made))
+    found = run(program_of(made, 1))
     for vectors, ours in expected.items():
         assert cosines(ours, found[vectors]).min() >= 0.9999
         assert np.linalg.norm(found[vectors], axis=1) == pytest.approx(1, abs=0.01)
@@ -91,7 +91,7 @@ def test_in_bulk_the_lines_have_as_many_streams_and_as_large_batches(name, encod
     pytest.importorskip(package)
     made = encoder(f"{words} --threads 2", Recipe(tokens_per_batch=24, pooling=("cls",), normalise=False))
     expected = made.encode(MANY)
-    found = run(program_of(made), MANY)
+    found = run(program_of(made, 1), MANY)
     assert cosines(expected, found["passages"]).min() >= 0.9999
     sizes = []
     found["run_all"] = lambda batches, finish: [
@@ -109,10 +109,10 @@ def test_what_other_programs_cannot_do_is_said(encoder, tmp_path):
     pytest.importorskip("onnxruntime")
     layered = encoder("--platform onnxruntime", model=add_modules(save_bert(tmp_path / "layered")))
     layered.encode(PASSAGES)
-    assert program_of(layered).startswith("# No lines for other programs: the model's folder has layers")
+    assert program_of(layered, 1).startswith("# No lines for other programs: the model's folder has layers")
     pooled = encoder("--platform onnxruntime", Recipe(pooling=("cls", "mean")))
     pooled.encode(PASSAGES)
-    assert "the pooling is cls,mean" in program_of(pooled)
+    assert "the pooling is cls,mean" in program_of(pooled, 1)
 
 
 def test_the_command_evaluates_the_data_set_with_the_candidate():

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from fmbench.drivers.choose.decision import ties
+from fmbench.drivers.choose.decision import Known, choose, ties
 from fmbench.drivers.choose.race import LEAVING, LOOKS, Race, Ratio, Turn, leaving_p
+from fmbench.drivers.choose.records import pairs
 
 SPREAD = 0.3  # of a turn, log-normal: a busy machine
 
@@ -48,6 +49,15 @@ def test_who_left_is_no_tie_and_few_rounds_are_told_by_their_intervals():
     found.lanes[0, "c"].turns = {number: replace(turn, nanoseconds=found.lanes[0, "b"].turns[number].nanoseconds)
                                  for number, turn in found.lanes[0, "c"].turns.items()}  # fmt: skip
     assert "c" in gone and not found.ratio("c", "b").apart and not ties(found, "b", "c")
+
+
+@pytest.mark.parametrize(("rounds", "told"), [(1, False), (2, False), (3, True)])
+def test_too_few_rounds_have_no_interval(rounds, told):
+    found, _ = race({"b": 0.1}, rounds)
+    choice = choose(found, {name: Known(name, "", "") for name in ("reference", "b")})
+    (place,) = [place for place in choice.places if place.known.name == "b"]
+    assert place.speed > 1 and (place.interval is not None, found.is_slower("reference", "b")) == (told, told)
+    assert len(list(pairs(found, choice))) == told
 
 
 def test_what_is_five_times_as_fast_is_no_tie_though_no_test_of_ranks_can_tell():
