@@ -11,7 +11,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from fmbench import host
-from fmbench.console import note
+from fmbench.console import note, warn
 from fmbench.errors import UsageError, first_line, nearest
 from fmbench.measure import Clock
 
@@ -184,12 +184,13 @@ def spin_briefly() -> None:
 
     By default libgomp, which torch's wheels for Linux compute with, spins for milliseconds at the end of every parallel
     region. Where another program wants the processor, that burns the time in which the last thread would have finished.
-    Raises RuntimeError where torch is imported already, and has read the environment.
+    Warns where torch is imported already, as by a plug-in, and has read the environment.
     """
     if any(name in os.environ for name in VARIABLES):
         return
     if "torch" in sys.modules:
-        raise RuntimeError(f"torch was imported before it is said how its threads wait: set GOMP_SPINCOUNT={SPINS}")
+        warn(f"torch was imported before it is said how long its threads spin: set GOMP_SPINCOUNT={SPINS}")
+        return
     os.environ["GOMP_SPINCOUNT"] = SPINS
 
 
