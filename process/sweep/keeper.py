@@ -59,6 +59,8 @@ class Keeper:
         if changed := sorted({name for task in again for name in task.changed}):
             what = f"the fingerprint under which {self.store.name} has them differs in {few(changed)}"
             note(f"{cells_of(again)} to run again: {what}")
+        if gone := [task for task in tasks if task.gone]:
+            note(f"{cells_of(gone)} to run again: the folder that another cell reads is gone")
 
     def keep(self, log: Path) -> None:
         """Put the log of a cell into the store; a log that is there already stays as it is."""

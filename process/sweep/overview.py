@@ -59,7 +59,8 @@ def state_of(task: Task, running: Collection[str] = ()) -> str:
         return f"refused: {task.refused}"
     if task.left:
         times = "" if task.left == 1 else f" {task.left} times"
-        return f"to run{times}{f' again: differs in {few(task.changed)}' if task.changed else ''}"
+        why = f" again: differs in {few(task.changed)}" if task.changed else " again: its folder is gone"
+        return f"to run{times}{why if task.changed or task.gone else ''}"
     return "failed" if task.failed else "done"
 
 
