@@ -1,5 +1,6 @@
 """What a sweep would do here and now: its cells, each checked by its own command, and held against the store."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -74,25 +75,26 @@ class Task:
         return self.checked.platform.name if self.checked else ""
 
 
-def plan(cells: Sequence[Cell], kept: Kept, repeat: int, redo: Redo | None) -> list[Task]:
-    """Return a task a cell, as it would run on this machine."""
+def plan(cells: Sequence[Cell], kept: Kept, repeat: int, redo: Redo | None, since: float = math.inf) -> list[Task]:
+    """Return a task a cell, as it would run on this machine; what ran `since` is no more to `redo`."""
     progress, tasks = Progress(), []
     for number, cell in enumerate(cells, start=1):
         progress.show(f"checking {number} of {len(cells)} cells")
-        tasks.append(task_of(cell, kept, repeat, redo))
+        tasks.append(task_of(cell, kept, repeat, redo, since))
     progress.clear()
     here = resources(tasks)
     return without_lost_inputs(with_lost_outputs([bounded(task, here) for task in tasks]))
 
 
-def task_of(cell: Cell, kept: Kept, repeat: int, redo: Redo | None) -> Task:
-    """Check a cell, and count what the store has of it: with `redo`, without what failed, or nothing at all."""
+def task_of(cell: Cell, kept: Kept, repeat: int, redo: Redo | None, since: float = math.inf) -> Task:
+    """Check a cell, and count what the store has of it: with `redo`, not what failed, or nothing, before `since`."""
     try:
         checked = check_command(cell.run, cell.command.words)
         check_log(cell, checked)
         runs, changed = kept.of_today(cell, checked)
         any_run, good = lacking(runs, repeat)
-        left = {None: any_run, "failed": good, "all": repeat}[redo]
+        new = [run.whole for run in runs if run.start >= since]
+        left = max(0, {None: any_run, "failed": good - new.count(False), "all": repeat - len(new)}[redo])
         if left and not any(run.whole for run in kept.runs[cell.id]):
             checked.check_free()
     except FmbenchError as error:
