@@ -113,13 +113,16 @@ def show_status(found: "Sweep", arguments: argparse.Namespace, running_one: bool
     Of a running sweep, it is what that was asked for that counts.
     """
     from ..writing import output
+    from .keeper import Keeper
     from .overview import counts, plan_table
     from .plan import plan
     from .workplace import asked, running
 
     now, told = running(arguments.file), {"repeat": arguments.repeat, "redo": arguments.redo}
     told |= asked(arguments.file) if running_one else {}
-    _, kept = opened(found)
+    store, kept = opened(found)
+    if not running_one:
+        Keeper(store, kept).check(arguments.report, arguments.file)
     tasks = plan(found.cells, kept, **told)
     with output.opened(None) as stream:
         stream.write(f"{plan_table(tasks, kept, now)}\n{counts(tasks, kept, now)}\n")
@@ -138,8 +141,6 @@ def run(found: "Sweep", arguments: argparse.Namespace) -> int:
 
 def run_held(found: "Sweep", arguments: argparse.Namespace, place: "Workplace") -> int:
     """Run what is left in a folder that nobody else holds."""
-    from ..reading.sources import Source
-    from ..writing import output
     from .cluster import Cluster, RayRunner
     from .keeper import Keeper
     from .local import LocalRunner
@@ -148,8 +149,7 @@ def run_held(found: "Sweep", arguments: argparse.Namespace, place: "Workplace") 
 
     store, kept = opened(found)
     keeper = Keeper(store, kept)
-    output.check_targets({"--report": arguments.report}, [Source(arguments.file)])
-    keeper.check(arguments.report)
+    keeper.check(arguments.report, arguments.file)
     for log in place.leftovers():
         keeper.keep(log)
         discard(log)

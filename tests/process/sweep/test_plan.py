@@ -100,3 +100,20 @@ def test_a_failed_cell_has_a_time_and_a_share_without_cells_a_word(sweep, monkey
     assert re.search(rf"{seconds:g} s +to run", out) and f"1 left; time left: about {seconds:g} s" in out
     out, err = sweep(text, "--shard", "5/8")
     assert out == "" and "--shard 5/8: grid.yaml has fewer cells" in err
+
+
+def test_where_nothing_can_be_written_is_told_before_anything_runs(sweep, tmp_path):
+    text = f"run: driver\nwith: {{{WITH}, batch_sizes: 1}}\n"
+    Path("file").touch()
+    for words, said in (
+        (["--set", "store=file/store"], "file"),
+        (["--report", "nowhere/x.html"], "--report nowhere/x.html: the folder does not exist"),
+        (["--report", "model"], "--report model: is a folder; name a file"),
+        (["--report", "grid.yaml"], "--report grid.yaml: is one of the files that are read"),
+    ):
+        for mode in ([], ["--dry-run"]):
+            with pytest.raises(AssertionError) as refused:
+                sweep(text, *words, *mode)
+            assert f"error: {said}" in str(refused.value) and "done in" not in str(refused.value)
+    sweep(text, "--dry-run", "--set", "store=new/store", "--report", "x.html")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["d", "file", "grid.yaml", "model", "t"]
