@@ -117,3 +117,20 @@ def test_where_nothing_can_be_written_is_told_before_anything_runs(sweep, tmp_pa
             assert f"error: {said}" in str(refused.value) and "done in" not in str(refused.value)
     sweep(text, "--dry-run", "--set", "store=new/store", "--report", "x.html")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["d", "file", "grid.yaml", "model", "t"]
+
+
+def test_the_service_that_a_load_starts_is_checked_as_serve_would(sweep):
+    text = """run: load
+with: {model_name: none, tokens: 16}
+matrix:
+  serve:
+  - --platform null
+  - --platform null --bogus 3
+  - --platform=null --model_name=none
+  - --model_name none
+"""
+    _, err = sweep(text, "--dry-run", code=1)
+    assert re.findall(r"grid.yaml:(\d+): .*: refused: --serve [^:]*: (.*) \(see", err) == [
+        ("7", "unknown argument '--bogus'; did you mean --host?"),
+        ("9", "the following arguments are required: --platform"),
+    ]
