@@ -337,7 +337,6 @@ def read(parser: Parser, argv: Sequence[str]) -> dict[str, Any]:
     """
     command = CommandLine.parse(argv, parser.flags)
     values = vars(parser.parse_known(command.fixed))
-    values.pop("_seen", None)
     options = parse_suboptions(command.suboptions, SETS)
     expressions.check(options)
     values["compile"] = "compile" in values or bool(options["compile"])

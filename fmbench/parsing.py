@@ -23,13 +23,21 @@ class Once(argparse.Action):
         """Store the value; argparse calls this."""
         seen = namespace.__dict__.setdefault("_seen", set())
         if self.dest in seen:
-            raise UsageError(f"{option_string}: given twice; give it once (several sizes are one comma list)")
+            several = " (several values are one comma list)" if "," in str(self.metavar) else ""
+            raise UsageError(f"{option_string}: given twice; give it once{several}")
         seen.add(self.dest)
         setattr(namespace, self.dest, True if self.nargs == 0 else values)
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose every complaint is one UsageError, with the nearest valid name."""
+    """An argument parser whose every complaint is one UsageError, with the nearest valid name.
+
+    An option that holds one value is given once: the last of two would win unseen.
+    """
+
+    def __init__(self, **words: Any) -> None:
+        super().__init__(**words)
+        self.register("action", None, Once)
 
     def error(self, message: str) -> NoReturn:
         """Raise instead of printing a usage block."""
@@ -69,6 +77,7 @@ class Parser(argparse.ArgumentParser):
             if option.startswith("--") and " " not in option and option not in known:
                 self.error(f"unknown argument {option!r}{nearest_argument(option, known)}")
         namespace, unknown = self.parse_known_args(list(argv))
+        namespace.__dict__.pop("_seen", None)
         if unknown:
             unquoted = any(word.startswith("--vs=--") and " " not in word for word in argv)
             hint = "; what --vs changes is one word, in quotes: --vs '--threads 1'" if unquoted else ""
@@ -169,14 +178,14 @@ def decimal(text: str) -> float:
 
 
 def adder(group: "argparse._ArgumentGroup") -> Callable[..., object]:
-    """Return a function that adds an argument which may be given once, and whose default the dataclass has."""
+    """Return a function that adds an argument whose default the dataclass has."""
 
     def add(name: str, **words: object) -> object:
-        return group.add_argument(name, action=Once, default=argparse.SUPPRESS, **words)  # type: ignore[arg-type]
+        return group.add_argument(name, default=argparse.SUPPRESS, **words)  # type: ignore[arg-type]
 
     return add
 
 
 def flag(group: "argparse._ArgumentGroup", name: str, help_text: str) -> None:
     """Add a flag that may be given once."""
-    group.add_argument(name, action=Once, nargs=0, default=argparse.SUPPRESS, help=help_text)
+    group.add_argument(name, nargs=0, default=argparse.SUPPRESS, help=help_text)

@@ -13,7 +13,7 @@ from typing import Any
 from fmbench.console import note, warn
 from fmbench.errors import UsageError, first_line
 from fmbench.markdown import harmless
-from fmbench.parsing import Once, Parser, nonempty
+from fmbench.parsing import Parser, nonempty
 from fmbench.table import table
 
 from .reading.results import read_results
@@ -129,8 +129,8 @@ def build_parser(program: str) -> Parser:
         prog=program, allow_abbrev=False, description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("logs", nargs="+", metavar="LOG", help="logs of `fmbench distill evaluate`")
-    parser.add_argument("--metric", action=Once, type=nonempty, default=METRIC, help=f"default: {METRIC}")
-    parser.add_argument("--plot", action=Once, type=Path, metavar="FILE", help="PNG or SVG, one a data set")
+    parser.add_argument("--metric", type=nonempty, default=METRIC, help=f"default: {METRIC}")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="PNG or SVG, one a data set")
     return parser
 
 

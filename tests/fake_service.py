@@ -12,8 +12,8 @@ import time
 import numpy as np
 
 from fmbench.console import run_main
-from fmbench.drivers.serve.arguments import parse
 from fmbench.drivers.serve.serve import serve
+from fmbench.serving import parse
 
 
 class FakeEngine:

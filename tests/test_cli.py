@@ -2,6 +2,8 @@ import pytest
 
 from fmbench import cli, doctor, facts, listing, plugins
 from fmbench.doctor import Finding
+from fmbench.errors import UsageError
+from fmbench.parsing import Parser
 from fmbench.source import catalogue
 
 COMMANDS = [name for name, plugin in plugins.discover(cli.GROUP)[0].items() if plugins.is_ours(plugin)]
@@ -35,6 +37,35 @@ def test_every_command_teaches(name: str, capsys) -> None:
         cli.main([name, "--help"])
     assert stopped.value.code == 0
     assert len(capsys.readouterr().out.splitlines()) >= 6
+
+
+def parsers_of(monkeypatch, capsys, *words: str) -> list[Parser]:
+    """The parser of a command, as its --help fills it, or those of the commands below it."""
+    with monkeypatch.context() as patch, pytest.raises(SystemExit):
+        patch.setattr(Parser, "print_help", lambda self: found.append(self))
+        found: list[Parser] = []
+        cli.main([*words, "--help"])
+    below = capsys.readouterr().out.partition("\ncommands:\n")[2].partition("\n\n")[0].splitlines()
+    return found or [one for line in below for one in parsers_of(monkeypatch, capsys, *words, line.split()[0])]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_no_command_drops_the_first_of_two_values(name: str, monkeypatch, capsys) -> None:
+    parsers = parsers_of(monkeypatch, capsys, name)
+    assert parsers
+    for parser in parsers:
+        for action in parser._actions:
+            action.type, action.choices, action.required = None, None, False
+            action.nargs = action.nargs if action.option_strings else "*"
+        for action in parser._actions:
+            if action.option_strings and action.nargs != 0:
+                argv = [f"{action.option_strings[-1]}=one", f"{action.option_strings[-1]}=two"]
+                try:
+                    found = getattr(parser.parse_known(argv), action.dest)
+                except UsageError as error:
+                    assert f"{action.option_strings[-1]}: given twice; give it once" in str(error)
+                else:
+                    assert "".join(map("".join, found)).endswith("onetwo"), (parser.prog, argv, found)
 
 
 def test_backends_are_listed_with_the_reason_and_the_fix(capsys) -> None:

@@ -15,7 +15,7 @@ from fmbench.digest import digest_of_json
 from fmbench.encoder import Recipe, add_encoder_arguments, take_recipe
 from fmbench.errors import UsageError
 from fmbench.options import SUBOPTION_HELP, Arguments, add_model_arguments, read
-from fmbench.parsing import Once, Parser, natural, nonempty, positive
+from fmbench.parsing import Parser, natural, nonempty, positive
 
 QUERIES = 32  # texts that are asked where there are no queries
 
@@ -174,8 +174,8 @@ def add_capture(parser: Parser, name: str, help_text: str, **words: Any) -> None
 
 
 def one(group: "argparse._ActionsContainer", name: str, **words: Any) -> None:
-    """Add an argument that may be given once, and whose default the dataclass has."""
-    group.add_argument(name, action=Once, default=argparse.SUPPRESS, **words)
+    """Add an argument whose default the dataclass has."""
+    group.add_argument(name, default=argparse.SUPPRESS, **words)
 
 
 def parse(parser: Parser, argv: Sequence[str], *checks: Callable[[CaptureArguments], None]) -> CaptureArguments:

@@ -189,7 +189,6 @@ def parse(argv: Sequence[str]) -> LoadArguments:
     parser = build_parser()
     command = CommandLine.parse(argv, parser.flags)
     values: dict[str, Any] = vars(parser.parse_known(command.words))
-    values.pop("_seen", None)
     arguments = LoadArguments(given=command.given, **values)
     check(arguments)
     return arguments

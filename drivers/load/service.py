@@ -1,7 +1,6 @@
 """A service that is started for a run, and ends with it: `fmbench serve` in a process of its own."""
 
 import contextlib
-import itertools
 import shlex
 import sys
 from collections.abc import Iterator
@@ -10,6 +9,7 @@ from fmbench import backend, children
 from fmbench.backend import Backend
 from fmbench.console import note
 from fmbench.errors import UsageError
+from fmbench.serving import parse
 
 from .arguments import LoadArguments
 
@@ -22,14 +22,21 @@ def words_of(serve: str) -> list[str]:
         raise UsageError(f"--serve {serve}: {error}") from None
 
 
+def served_words(serve: str, model: str) -> list[str]:
+    """Return the words of the server that is started: those of --serve, with the model where they name none."""
+    said = words_of(serve)
+    named = any(word.partition("=")[0] == "--model_name" for word in said)
+    return said if named else [*said, "--model_name", model]
+
+
 def platform_of(arguments: LoadArguments) -> Backend:
-    """Return the platform of the service that is started. Raises UsageError where none is."""
+    """Return the platform of the service that is started. Raises UsageError where none is, or it would not start."""
     if arguments.serve is None:
         raise UsageError("--url: a cell of a sweep starts its own service; name it with --serve '--platform cpu'")
-    named = [value for word, value in itertools.pairwise(words_of(arguments.serve)) if word == "--platform"]
-    if not named:
-        raise UsageError(f"--serve {arguments.serve}: name a platform, as in --serve '--platform cpu'")
-    platform = backend.find(named[-1])
+    try:
+        platform = backend.find(parse(served_words(arguments.serve, arguments.model_name)).platform)
+    except UsageError as error:
+        raise UsageError(f"--serve {arguments.serve}: {error}") from None
     platform.require()
     return platform
 
@@ -40,10 +47,9 @@ def service(arguments: LoadArguments) -> Iterator[str]:
     if arguments.serve is None:
         yield arguments.url or ""
         return
-    said = words_of(arguments.serve)
-    named = [] if "--model_name" in said else ["--model_name", arguments.model_name]
-    words = [sys.executable, "-m", "fmbench", "serve", *said, *named, "--port", "0"]
-    note(f"starts fmbench serve {shlex.join([*said, *named])}")
+    said = served_words(arguments.serve, arguments.model_name)
+    words = [sys.executable, "-m", "fmbench", "serve", *said, "--port", "0"]
+    note(f"starts fmbench serve {shlex.join(said)}")
     with children.started(words) as process:
         address = (process.stdout.readline() if process.stdout else "").strip()
         if not address:

@@ -10,7 +10,7 @@ from fmbench.collection import Dataset
 from fmbench.collection.files import some
 from fmbench.console import warn
 from fmbench.errors import UsageError
-from fmbench.parsing import Once, Parser, decimal, nonempty, paths, positive, sizes
+from fmbench.parsing import Parser, decimal, nonempty, paths, positive, sizes
 from fmbench.ranking.fusion import K, Run, fuse
 from fmbench.ranking.measures import K_VALUES, evaluate
 from fmbench.search.runs import read_run, write_run
@@ -104,5 +104,5 @@ def build_parser() -> Parser:
         epilog=EPILOG,
     )  # fmt: skip
     for name, options in ARGUMENTS.items():
-        parser.add_argument(f"--{name}", action=Once, **options)
+        parser.add_argument(f"--{name}", **options)
     return parser

@@ -7,7 +7,7 @@ from pathlib import Path
 from fmbench import lines, session
 from fmbench.console import warn
 from fmbench.errors import UsageError
-from fmbench.parsing import Once, Parser, sizes
+from fmbench.parsing import Parser, sizes
 from fmbench.ranking.pages import NONE, STEPS, normaliser, read_pages
 from fmbench.ranking.precision_curve import K_VALUES, page_curve
 
@@ -35,9 +35,9 @@ def precision(argv: Sequence[str]) -> int:
         epilog=EPILOG,
     )
     for name, text in (("gold_data_path", "titles of the relevant pages"), ("predictions_path", "retrieved titles")):
-        parser.add_argument(f"--{name}", action=Once, type=Path, required=True, metavar="FILE", help=text)
+        parser.add_argument(f"--{name}", type=Path, required=True, metavar="FILE", help=text)
     parser.add_argument(
-        "--k", action=Once, type=sizes, metavar="K,K,...", help="where to look (default: those of "
+        "--k", type=sizes, metavar="K,K,...", help="where to look (default: those of "
         f"{','.join(map(str, K_VALUES))} that the longest line of the predictions is deep enough for)",
     )  # fmt: skip
     add_normalisation(parser)
@@ -71,7 +71,6 @@ def add_normalisation(parser: argparse.ArgumentParser | argparse._ArgumentGroup)
     """Add how titles are compared."""
     parser.add_argument(
         "--title_normalisation",
-        action=Once,
         default=NONE,
         metavar="STEP,...",
         help=f"what makes two spellings one title: {', '.join(STEPS)} (default: none); the result says it",

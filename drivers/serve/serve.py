@@ -15,10 +15,9 @@ from fmbench.encoder import EncoderPlan
 from fmbench.ending import allow, exit_code
 from fmbench.errors import UsageError, first_line
 from fmbench.facts import software_facts, variables
+from fmbench.serving import PROGRAM, ServeArguments, parse
 from fmbench.timer import timer
 from fmbench.torch_settings import spin_briefly
-
-from .arguments import PROGRAM, ServeArguments, parse
 
 if TYPE_CHECKING:
     from .app import Served

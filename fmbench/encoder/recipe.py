@@ -5,7 +5,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from fmbench.parsing import Once, Parser, positive, sizes
+from fmbench.parsing import Parser, positive, sizes
 
 Role = Literal["query", "passage"]
 ROLES: tuple[Role, ...] = ("query", "passage")
@@ -54,33 +54,24 @@ def add_encoder_arguments(parser: Parser) -> None:
     group = parser.add_argument_group("how to encode (what is not given is as the model's folder publishes it)")
     group.add_argument(
         "--pooling",
-        action=Once,
         type=poolings,
         metavar="NAME",
         help=f"{', '.join(POOLINGS)}; a comma list joins several",
     )
-    group.add_argument(
-        "--normalize", action=Once, type=flag, metavar="yes|no", help="make all vectors one long, after truncating"
-    )
-    group.add_argument(
-        "--truncate_dim", action=Once, type=positive, metavar="N", help="keep the first dimensions only (Matryoshka)"
-    )
+    group.add_argument("--normalize", type=flag, metavar="yes|no", help="make all vectors one long, after truncating")
+    group.add_argument("--truncate_dim", type=positive, metavar="N", help="keep the first dimensions only (Matryoshka)")
     for role, other in (("query", "queries"), ("passage", "passages")):
-        group.add_argument(f"--{role}_prompt", action=Once, metavar="TEXT", help=f"what stands before {other}")
+        group.add_argument(f"--{role}_prompt", metavar="TEXT", help=f"what stands before {other}")
         group.add_argument(
-            f"--{role}_max_len", action=Once, type=positive, metavar="N", help=f"tokens of {other} that are looked at"
+            f"--{role}_max_len", type=positive, metavar="N", help=f"tokens of {other} that are looked at"
         )
+    group.add_argument("--include_prompt", type=flag, metavar="yes|no", help="whether the prompt's tokens are pooled")
     group.add_argument(
-        "--include_prompt", action=Once, type=flag, metavar="yes|no", help="whether the prompt's tokens are pooled"
-    )
-    group.add_argument(
-        "--tokens_per_batch", action=Once, type=budget, metavar="N|auto",
+        "--tokens_per_batch", type=budget, metavar="N|auto",
         help="tokens of a batch, padding included (default: the platform's); auto measures the fastest, "
         "once for texts like these, this configuration and this machine",
     )  # fmt: skip
-    group.add_argument(
-        "--lengths", action=Once, type=sizes, metavar="N,N,...", help="where shapes are fixed: the lengths to pad to"
-    )
+    group.add_argument("--lengths", type=sizes, metavar="N,N,...", help="where shapes are fixed: the lengths to pad to")
 
 
 def take_recipe(values: dict[str, Any]) -> Recipe:

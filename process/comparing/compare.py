@@ -12,7 +12,7 @@ from ..reading.results import read_results
 from ..reading.row import Result
 from ..reading.sources import Source, find_sources
 from ..store.entry import LOG
-from ..store.store import Store, is_url
+from ..store.store import MARKER, Store, is_url
 from ..workload import Row
 from ..writing import output
 from . import report
@@ -88,7 +88,7 @@ def compare(argv: Sequence[str]) -> int:
     arguments = build_parser().parse_known(argv)
     paths = (arguments.base, *arguments.new)
     local = [path for path in paths if not is_url(path)]
-    output.check_targets({"--out": arguments.out}, [source for path in local for source in find_sources([path])])
+    output.check_targets({"--out": arguments.out}, [source for path in local for source in sources_of(path)])
     found = [read(path) for path in paths]
     chosen = [chosen_among(results) for results in found]
     timed = [[one for one in results if is_timed(one)] for results in found]
@@ -163,10 +163,16 @@ def drawn(answers: Sequence[Answers], comparisons: Sequence[Comparison], argumen
     return "\n".join([*parts, *([DRAW[arguments.format](comparisons, arguments.threshold)] if comparisons else [])])
 
 
+def sources_of(path: str) -> list[Source]:
+    """Return the logs of a local path; of a store that holds nothing yet, none."""
+    empty = Path(path, MARKER).is_file() and not Store.existing(path).names()
+    return [] if empty else find_sources([path])
+
+
 def read(path: str) -> list[Result]:
     """Return the results of a log, a folder or a store with their repetitions; of a store at a URL, log by log."""
     if not is_url(path):
-        return list(read_results(find_sources([path]), warn))
+        return list(read_results(sources_of(path), warn))
     store = Store.existing(path)
     found: list[Result] = []
     for name in store.names():

@@ -91,9 +91,10 @@ class LocalPlace(Place):
     def workspace(self) -> Iterator[Path]:
         """Give an empty hidden folder, and clean up before where nobody else is at work.
 
-        The place is made where there is none; it goes again where nothing is put into it.
+        The place is made where there is none; it goes again, and so do the folders above it, where nothing is put
+        into it.
         """
-        new = not self.root.exists()
+        new = [path for path in (self.root, *self.root.parents) if not path.exists()]
         with self._shared(clean=True) as handle:
             folder = self.root / f"{TEMPORARY}{uuid.uuid4().hex}"
             with self._told(folder):
@@ -106,7 +107,8 @@ class LocalPlace(Place):
                 if new:
                     with contextlib.suppress(OSError):  # only who is alone may: others have their folder in it
                         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                        self.root.rmdir()
+                        for path in new:
+                            path.rmdir()
 
     def publish(self, prepared: Path, folder: str) -> bool:
         """Rename a workspace; False where a whole entry has its name already. Half an entry makes room."""

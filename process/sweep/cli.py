@@ -80,8 +80,7 @@ def sweep(argv: Sequence[str]) -> int:
         return 0
     if not asks_status and not arguments.dry_run:
         return run(found, arguments)
-    refused = show_status(found, arguments)
-    return int(refused and not asks_status)
+    return int(show_status(found, arguments, asks_status) and not asks_status)
 
 
 def read(arguments: argparse.Namespace) -> "Sweep":
@@ -108,15 +107,23 @@ def opened(found: "Sweep") -> tuple["Store", "Kept"]:
     return store, Kept.read(whole_entries(store, {cell.id for cell in found.cells}, warn))
 
 
-def show_status(found: "Sweep", arguments: argparse.Namespace) -> bool:
-    """Print a line a cell and how many are in which state, and return whether any is refused; nothing is run."""
+def show_status(found: "Sweep", arguments: argparse.Namespace, running_one: bool) -> bool:
+    """Print a line a cell and how many are in which state, and return whether any is refused; nothing is run.
+
+    Of a running sweep, it is what that was asked for that counts.
+    """
     from ..writing import output
+    from .keeper import Keeper
     from .overview import counts, plan_table
     from .plan import plan
-    from .workplace import running
+    from .workplace import asked, running
 
-    _, kept = opened(found)
-    tasks, now = plan(found.cells, kept, arguments.repeat, arguments.redo), [*running(arguments.file)]
+    now, told = running(arguments.file), {"repeat": arguments.repeat, "redo": arguments.redo}
+    told |= asked(arguments.file) if running_one else {}
+    store, kept = opened(found)
+    if not running_one:
+        Keeper(store, kept).check(arguments.report, arguments.file)
+    tasks = plan(found.cells, kept, **told)
     with output.opened(None) as stream:
         stream.write(f"{plan_table(tasks, kept, now)}\n{counts(tasks, kept, now)}\n")
     refused = [task for task in tasks if task.refused and task.cell.id not in now]
@@ -128,14 +135,12 @@ def run(found: "Sweep", arguments: argparse.Namespace) -> int:
     """Run what is left, and print the record table of all cells and what failed."""
     from .workplace import Workplace
 
-    with Workplace.held(arguments.file, arguments.shard) as place:
+    with Workplace.held(arguments.file, arguments.shard, arguments.repeat, arguments.redo) as place:
         return run_held(found, arguments, place)
 
 
 def run_held(found: "Sweep", arguments: argparse.Namespace, place: "Workplace") -> int:
     """Run what is left in a folder that nobody else holds."""
-    from ..reading.sources import Source
-    from ..writing import output
     from .cluster import Cluster, RayRunner
     from .keeper import Keeper
     from .local import LocalRunner
@@ -144,8 +149,7 @@ def run_held(found: "Sweep", arguments: argparse.Namespace, place: "Workplace") 
 
     store, kept = opened(found)
     keeper = Keeper(store, kept)
-    output.check_targets({"--report": arguments.report}, [Source(arguments.file)])
-    keeper.check(arguments.report)
+    keeper.check(arguments.report, arguments.file)
     for log in place.leftovers():
         keeper.keep(log)
         discard(log)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from fmbench.console import Progress, note, say, warn
 from fmbench.errors import UsageError
+from fmbench.whole_file import part_beside
 
 from ..dashboard.page import plotly_script, write_dashboard
 from ..reading.sources import Source
@@ -36,12 +37,19 @@ class Keeper:
     _done: int = 0
     _failed: int = 0
 
-    def check(self, page: Path | None) -> None:
-        """Raise FmbenchError where the store cannot be written, or no page can be made: before anything runs."""
+    def check(self, page: Path | None, file: Path) -> None:
+        """Raise FmbenchError where the store cannot be written, or no page can be made: before anything runs.
+
+        The page is not to take the place of the sweep `file`.
+        """
+        output.check_targets({"--report": page}, [Source(file)])
         if page is not None:
             plotly_script()
             if not page.absolute().parent.is_dir():
                 raise UsageError(f"--report {page}: the folder does not exist")
+            if page.is_file() or not page.exists():  # what is neither (a device) is written to as it stands
+                with part_beside(page):
+                    pass
         with self.store.place.workspace():
             pass
 
@@ -59,6 +67,8 @@ class Keeper:
         if changed := sorted({name for task in again for name in task.changed}):
             what = f"the fingerprint under which {self.store.name} has them differs in {few(changed)}"
             note(f"{cells_of(again)} to run again: {what}")
+        if gone := [task for task in tasks if task.gone]:
+            note(f"{cells_of(gone)} to run again: the folder that another cell reads is gone")
 
     def keep(self, log: Path) -> None:
         """Put the log of a cell into the store; a log that is there already stays as it is."""

@@ -24,6 +24,13 @@ def time_text(seconds: float) -> str:
     return f"{significant(seconds, digits=2)} s"
 
 
+def seconds_of(task: Task, kept: Kept) -> float | None:
+    """Return how long a run of a cell takes: of one that failed, and of which nothing else is known, the last one."""
+    failed = task.runs[-1].seconds if task.runs and not task.runs[-1].whole else None
+    usual = kept.seconds(task.cell, task.platform)
+    return failed if usual is None or (failed is not None and not task.left) else usual
+
+
 def time_left(tasks: Iterable[tuple[Task, int, float]], kept: Kept) -> str:
     """Return about how long tasks take, one after the other, as far as the store knows.
 
@@ -31,13 +38,16 @@ def time_left(tasks: Iterable[tuple[Task, int, float]], kept: Kept) -> str:
     """
     known, unknown = 0.0, 0
     for task, left, spent in tasks:
-        seconds = kept.seconds(task.cell, task.platform)
+        seconds = seconds_of(task, kept)
         known, unknown = (
             (known, unknown + left) if seconds is None else (known + max(0.0, left * seconds - spent), unknown)
         )
-    if unknown:
-        return f"at least {time_text(known)}, and {unknown} runs of which nothing is known" if known else ""
-    return f"about {time_text(known)}" if known else ""
+    if not known:
+        return ""
+    runs = "1 run" if unknown == 1 else f"{unknown} runs"
+    return (
+        f"at least {time_text(known)}, and {runs} of which nothing is known" if unknown else f"about {time_text(known)}"
+    )
 
 
 def cells_of(tasks: Sequence[Task]) -> str:
@@ -59,7 +69,8 @@ def state_of(task: Task, running: Collection[str] = ()) -> str:
         return f"refused: {task.refused}"
     if task.left:
         times = "" if task.left == 1 else f" {task.left} times"
-        return f"to run{times}{f' again: differs in {few(task.changed)}' if task.changed else ''}"
+        why = f" again: differs in {few(task.changed)}" if task.changed else " again: its folder is gone"
+        return f"to run{times}{why if task.changed or task.gone else ''}"
     return "failed" if task.failed else "done"
 
 
@@ -72,8 +83,7 @@ def plan_table(tasks: Sequence[Task], kept: Kept, running: Collection[str] = ())
     """Return a line a cell: its name, its command, what it needs, how long it should take, what is the matter."""
     rows = []
     for task in tasks:
-        failed = bool(task.runs) and not task.left and not task.runs[-1].whole
-        seconds = task.runs[-1].seconds if failed else kept.seconds(task.cell, task.platform)
+        seconds = seconds_of(task, kept)
         needs = ", ".join(f"{name} {count:g}" for name, count in task.needs.items())
         told = ["" if seconds is None else time_text(seconds), state_of(task, running)]
         rows.append(

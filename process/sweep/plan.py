@@ -1,5 +1,6 @@
 """What a sweep would do here and now: its cells, each checked by its own command, and held against the store."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,6 +26,7 @@ class Task:
 
     `needs` is what one run takes, `runs` what the store has of it under today's fingerprint, of `wanted` (--repeat);
     where it has others alone, `changed` are the facts that differ. `ever` are its runs under any fingerprint, and grow.
+    With `gone` it is done, but for what it wrote, which a cell that is to run reads.
     """
 
     cell: Cell
@@ -36,6 +38,7 @@ class Task:
     left: int = 0
     changed: Sequence[str] = ()
     ever: Sequence[Run] = ()
+    gone: bool = False
 
     @property
     def again(self) -> Sequence[str]:
@@ -56,30 +59,42 @@ class Task:
         return lacking(self.runs, self.wanted)[1] > self.left
 
     @property
+    def lacks(self) -> set[Path]:
+        """What it would read, were it to run, and is not there."""
+        return {path.absolute() for path in self.ready.inputs if not path.exists()} if self.left else set()
+
+    @property
+    def writes(self) -> set[Path]:
+        """The folders that it writes: those that it names, and does not read."""
+        named = {Path(str(self.cell.values[name])).absolute() for name in WRITTEN if name in self.cell.values}
+        return named - {path.absolute() for path in self.checked.inputs} if self.checked else named
+
+    @property
     def platform(self) -> str:
         """What it runs on."""
         return self.checked.platform.name if self.checked else ""
 
 
-def plan(cells: Sequence[Cell], kept: Kept, repeat: int, redo: Redo | None) -> list[Task]:
-    """Return a task a cell, as it would run on this machine."""
+def plan(cells: Sequence[Cell], kept: Kept, repeat: int, redo: Redo | None, since: float = math.inf) -> list[Task]:
+    """Return a task a cell, as it would run on this machine; what ran `since` is no more to `redo`."""
     progress, tasks = Progress(), []
     for number, cell in enumerate(cells, start=1):
         progress.show(f"checking {number} of {len(cells)} cells")
-        tasks.append(task_of(cell, kept, repeat, redo))
+        tasks.append(task_of(cell, kept, repeat, redo, since))
     progress.clear()
     here = resources(tasks)
-    return without_lost_inputs([bounded(task, here) for task in tasks])
+    return without_lost_inputs(with_lost_outputs([bounded(task, here) for task in tasks]))
 
 
-def task_of(cell: Cell, kept: Kept, repeat: int, redo: Redo | None) -> Task:
-    """Check a cell, and count what the store has of it: with `redo`, without what failed, or nothing at all."""
+def task_of(cell: Cell, kept: Kept, repeat: int, redo: Redo | None, since: float = math.inf) -> Task:
+    """Check a cell, and count what the store has of it: with `redo`, not what failed, or nothing, before `since`."""
     try:
         checked = check_command(cell.run, cell.command.words)
         check_log(cell, checked)
         runs, changed = kept.of_today(cell, checked)
         any_run, good = lacking(runs, repeat)
-        left = {None: any_run, "failed": good, "all": repeat}[redo]
+        new = [run.whole for run in runs if run.start >= since]
+        left = max(0, {None: any_run, "failed": good - new.count(False), "all": repeat - len(new)}[redo])
         if left and not any(run.whole for run in kept.runs[cell.id]):
             checked.check_free()
     except FmbenchError as error:
@@ -89,22 +104,33 @@ def task_of(cell: Cell, kept: Kept, repeat: int, redo: Redo | None) -> Task:
     return Task(cell, checked, needs, runs, repeat, left=left, changed=() if runs else changed, ever=ever)
 
 
+def with_lost_outputs(tasks: Sequence[Task]) -> list[Task]:
+    """Return tasks, those that are done to run again where a later one lacks what they wrote."""
+    found: list[Task] = []
+    lacking: set[Path] = set()
+    for task in reversed(tasks):
+        needed = any(task.writes & {path, *path.parents} for path in lacking)
+        if needed and not (task.left or task.refused or task.failed):
+            task = replace(task, left=1, gone=True)
+        lacking |= task.lacks
+        found.append(task)
+    return found[::-1]
+
+
 def without_lost_inputs(tasks: Sequence[Task]) -> list[Task]:
     """Return tasks, refused where they read what is not there, and what only a cell that is refused would write."""
     found: list[Task] = []
     lost: dict[Path, Cell] = {}
     coming: set[Path] = set()
     for task in tasks:
-        read = {path.absolute() for path in task.checked.inputs} if task.checked and task.left else set()
-        for path in sorted(one for one in read if not one.exists()):
+        for path in sorted(task.lacks):
             if writer := next((lost[one] for one in (path, *path.parents) if one in lost.keys() - coming), None):
                 reason = f"{path.name}: is not there, and what would write it, in line {writer.line}, is refused"
                 task = replace(task, refused=reason, left=0)
-        written = {Path(str(task.cell.values[name])).absolute() for name in WRITTEN if name in task.cell.values}
         if task.refused:
-            lost.update(dict.fromkeys(written - read, task.cell))
+            lost.update(dict.fromkeys(task.writes, task.cell))
         elif task.left:
-            coming |= written
+            coming |= task.writes
         found.append(task)
     return found
 

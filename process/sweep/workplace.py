@@ -6,17 +6,22 @@ is kept as PART where something was measured, and its cell goes on with it where
 
 import contextlib
 import fcntl
+import json
 import os
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from fmbench.errors import UsageError, first_line
+from fmbench.whole_file import write_whole
 
 from .cell import Cell
 from .log import is_closed
 
 PART = ".part"
+ASKED = "asked.json"
 MEASURED = b"\nFMWORK RES "
 
 
@@ -28,9 +33,12 @@ class Workplace:
 
     @classmethod
     @contextlib.contextmanager
-    def held(cls, file: Path, share: tuple[int, int]) -> Iterator["Workplace"]:
+    def held(
+        cls, file: Path, share: tuple[int, int], repeat: int = 1, redo: str | None = None
+    ) -> Iterator["Workplace"]:
         """Make the folder of a share of a file, and hold it; it goes with its last log.
 
+        What was asked for (--repeat, --redo) and when are there for `asked`.
         Raises UsageError where another sweep holds it, or it cannot be made.
         """
         folder = root_of(file) / "{}-of-{}".format(*share)
@@ -44,11 +52,14 @@ class Workplace:
             raise UsageError(f"{file}: another process runs it; `fmbench sweep status {file}` shows how far it is")
         place = cls(folder)
         try:
+            told = {"repeat": repeat, "redo": redo, "since": time.time()}
+            write_whole(folder / ASKED, json.dumps(told).encode())
             yield place
             for part in folder.glob(f"*{PART}"):  # of cells that the file no longer has
                 part.unlink()
         finally:
             list(place.leftovers())
+            (folder / ASKED).unlink(missing_ok=True)
             with contextlib.suppress(OSError):  # a log is left, or another share is at work
                 folder.rmdir()
                 folder.parent.rmdir()
@@ -102,14 +113,27 @@ def root_of(file: Path) -> Path:
     return file.with_name(f"{file.name}.running")
 
 
-def running(file: Path) -> Iterator[str]:
-    """Yield the id of each cell of a file that runs now."""
+def held_now(file: Path) -> Iterator[Path]:
+    """Yield the folder of each share of a file that a sweep holds."""
     for folder in sorted(root_of(file).glob("*-of-*")):
         with contextlib.suppress(FileNotFoundError):
             handle = os.open(folder, os.O_RDONLY)
             if is_held(handle):
-                yield from (id_of(path) for path in sorted(folder.glob("*.log")))
+                yield folder
             os.close(handle)
+
+
+def running(file: Path) -> list[str]:
+    """Return the id of each cell of a file that runs now."""
+    return [id_of(path) for folder in held_now(file) for path in sorted(folder.glob("*.log"))]
+
+
+def asked(file: Path) -> dict[str, Any]:
+    """Return the repeat, redo and since (seconds since the epoch) of the first sweep that runs a file; else nothing."""
+    for folder in held_now(file):
+        with contextlib.suppress(FileNotFoundError):  # it is about to write it, or has ended
+            return dict(json.loads((folder / ASKED).read_bytes()))
+    return {}
 
 
 def is_held(handle: int) -> bool:

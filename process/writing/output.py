@@ -30,10 +30,12 @@ def opened(target: Path | None) -> Iterator[TextIO]:
 
 
 def check_targets(targets: Mapping[str, Path | None], sources: Iterable[Source]) -> None:
-    """Raise UsageError for an output, named by its option, that would take the place of an input or of another."""
+    """Raise UsageError for an output, by its option, that is a folder, or takes the place of an input or of another."""
     inputs = {source.path.resolve() for source in sources if source.path is not None}
     options: dict[Path, str] = {}
     for option, target in targets.items():
+        if target is not None and target.is_dir():
+            raise UsageError(f"{option} {target}: is a folder; name a file")
         if target is None or (target.exists() and not target.is_file()):
             continue
         if target.resolve() in inputs:

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -69,6 +70,21 @@ def test_what_a_side_has_in_several_ways_is_not_made_one(store, capsys):
     assert main([base, new, "--across", "all"]) == 2
     err = capsys.readouterr().err
     assert "base: holds several results of one shape (dtype " in err and "with --across all any of them" in err
+
+
+def test_a_store_that_holds_nothing_lacks_everything(store, capsys):
+    base, new = store("base", *grid(1.0)), store("new", run(1.0))
+    assert results(["remove", results_in(new), "--store", new]) == 0
+    capsys.readouterr()
+    assert main([base, new, "--fail-on", "missing"]) == 1
+    assert f"{new}: lacks results of {base}: 2 of speed (" in capsys.readouterr().err
+    assert main([base, new]) == 2 and "no shape is in both" in capsys.readouterr().err
+    assert main([new, base, "--fail-on", "missing"]) == 2  # nothing to lack, and nothing to compare
+
+
+def results_in(store):
+    (path,) = Path(store).glob("*/*")
+    return path.relative_to(store).as_posix()
 
 
 def run(ratio, torch="2.12", fail=()):

@@ -402,7 +402,7 @@ def test_a_wrong_command_line_is_one_line(load, words, says):
 def test_a_cell_of_a_sweep_starts_its_service():
     words = ("--model_name", "m", "--tokens", "8")
     assert check_command("load", (*words, "--serve", "--threads 1 --platform null")).platform.name == "null"
-    for service, says in (("--url", "--serve"), ("--serve", "name a platform")):
+    for service, says in (("--url", "--serve"), ("--serve", "required: --platform")):
         with pytest.raises(UsageError, match=says):
             check_command("load", (*words, service, "http://x"))
 

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import shutil
 from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
@@ -75,8 +76,8 @@ def test_a_cell_runs_again_where_what_it_reads_was_written_anew(tmp_path, monkey
 NEW_FOLDER = """\
 import pathlib, sys, time
 made = pathlib.Path("a/made")
-if made.exists() and not {"--replace", "--overwrite_output_dir"} & {*sys.argv}:
-    sys.exit("fidelity: error: a: is not empty")
+if made.exists() == ("compare" not in sys.argv) and not {"--replace", "--overwrite_output_dir"} & {*sys.argv}:
+    sys.exit("fidelity: error: a: is not empty, or not there")
 made.parent.mkdir(exist_ok=True)
 made.touch()
 print('FMWORK LOG {"format": 1, "program": "fake", "driver": "embed"}')
@@ -105,6 +106,27 @@ def test_what_an_earlier_run_of_a_cell_wrote_is_replaced_and_what_others_did_is_
     assert main(["grid.yaml", "--redo", "all"]) == 0
     assert main(["grid.yaml", "--set", "store=another", "--repeat", "2"]) == 2  # nothing tells whose folder that is
     assert said in capsys.readouterr().err
+
+
+def test_what_a_cell_wrote_and_another_has_to_read_is_written_again(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(local, "PROGRAM", (*FAKE[:-1], "-c", NEW_FOLDER))
+    write_model(tmp_path / "model")
+    Path("t").write_text("one\ntwo\n")
+    capture = "{run: fidelity capture, with: {platform: cpu, model_name: model, texts: t, out: a}}"
+    Path("grid.yaml").write_text(f"sweep: s\nruns:\n- {capture}\n- run: fidelity compare t a\n")
+    assert main(["grid.yaml"]) == 0
+    shutil.rmtree("a")
+    Path("grid.yaml").write_text(f"sweep: s\nrun: fidelity capture\n{capture[len('{run: fidelity capture, ') : -1]}\n")
+    assert main(["grid.yaml", "--dry-run"]) == 0  # nobody reads it
+    assert "1 cell: 1 done" in capsys.readouterr().out
+    Path("grid.yaml").write_text(f"sweep: s\nruns:\n- {capture}\n- run: fidelity compare t a\n")
+    assert main(["grid.yaml", "--dry-run"]) == 0
+    found = capsys.readouterr().out
+    assert "to run again: its folder is gone\n" in found and "2 cells: 2 left" in found
+    assert main(["grid.yaml"]) == 0 and Path("a", "made").exists()
+    assert "1 cell to run again: the folder that another cell reads is gone\n" in capsys.readouterr().err
+    assert main(["grid.yaml", "--dry-run"]) == 0 and "2 cells: 2 done" in capsys.readouterr().out
 
 
 def inputs(run, words):

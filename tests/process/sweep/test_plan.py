@@ -96,5 +96,41 @@ def test_a_failed_cell_has_a_time_and_a_share_without_cells_a_word(sweep, monkey
     out, _ = sweep(text, "--dry-run")
     (seconds,) = map(float, re.findall(r"([\d.]+) s +failed", out))
     assert 0.2 <= seconds <= time.monotonic() - begun
+    out, _ = sweep(text, "--dry-run", "--redo", "failed")
+    assert re.search(rf"{seconds:g} s +to run", out) and f"1 left; time left: about {seconds:g} s" in out
     out, err = sweep(text, "--shard", "5/8")
     assert out == "" and "--shard 5/8: grid.yaml has fewer cells" in err
+
+
+def test_where_nothing_can_be_written_is_told_before_anything_runs(sweep, tmp_path):
+    text = f"run: driver\nwith: {{{WITH}, batch_sizes: 1}}\n"
+    Path("file").touch()
+    for words, said in (
+        (["--set", "store=file/store"], "file"),
+        (["--report", "nowhere/x.html"], "--report nowhere/x.html: the folder does not exist"),
+        (["--report", "model"], "--report model: is a folder; name a file"),
+        (["--report", "grid.yaml"], "--report grid.yaml: is one of the files that are read"),
+    ):
+        for mode in ([], ["--dry-run"]):
+            with pytest.raises(AssertionError) as refused:
+                sweep(text, *words, *mode)
+            assert f"error: {said}" in str(refused.value) and "done in" not in str(refused.value)
+    sweep(text, "--dry-run", "--set", "store=new/store", "--report", "x.html")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["d", "file", "grid.yaml", "model", "t"]
+
+
+def test_the_service_that_a_load_starts_is_checked_as_serve_would(sweep):
+    text = """run: load
+with: {model_name: none, tokens: 16}
+matrix:
+  serve:
+  - --platform null
+  - --platform null --bogus 3
+  - --platform=null --model_name=none
+  - --model_name none
+"""
+    _, err = sweep(text, "--dry-run", code=1)
+    assert re.findall(r"grid.yaml:(\d+): .*: refused: --serve [^:]*: (.*) \(see", err) == [
+        ("7", "unknown argument '--bogus'; did you mean --host?"),
+        ("9", "the following arguments are required: --platform"),
+    ]

@@ -258,6 +258,24 @@ def test_status_tells_what_runs(fake, sweep, capsys):
     )
 
 
+@pytest.mark.parametrize(
+    ("redo", "before", "after"),
+    [(None, "2 of 4", "1 of 4"), ("failed", "3 of 4", "2 of 4"), ("all", "4 of 4", "3 of 4")],
+)
+def test_status_counts_the_runs_that_the_running_sweep_wants(fake, sweep, capsys, redo, before, after):
+    sweep([1, 10], code=1)
+
+    def status():
+        assert main(["status", "grid.yaml"]) == 0
+        return capsys.readouterr().out
+
+    with Workplace.held(Path("grid.yaml"), (1, 1), repeat=2, redo=redo):
+        assert f"; {before} runs left" in status()
+        sweep([1, 10], "--redo", "all", "--shard", "2/2", code=1)
+        assert f"; {after} runs left" in status()
+    assert "runs left" not in status()
+
+
 class FakeGpu(NullBackend):
     """A device of which there are several."""
 

@@ -1,4 +1,4 @@
-"""The command line of `fmbench serve`."""
+"""The command line of `fmbench serve`, which `fmbench load --serve` checks too."""
 
 import argparse
 import re
