@@ -1,3 +1,5 @@
+import copy
+
 import pytest
 
 from fmbench import cli, doctor, facts, listing, plugins
@@ -53,7 +55,7 @@ def parsers_of(monkeypatch, capsys, *words: str) -> list[Parser]:
 def test_no_command_drops_the_first_of_two_values(name: str, monkeypatch, capsys) -> None:
     parsers = parsers_of(monkeypatch, capsys, name)
     assert parsers
-    for parser in parsers:
+    for parser in map(copy.deepcopy, parsers):  # commands keep theirs
         for action in parser._actions:
             action.type, action.choices, action.required = None, None, False
             action.nargs = action.nargs if action.option_strings else "*"

@@ -19,6 +19,7 @@ from fmbench.search.torch_engine import TorchEngine
 
 DOCUMENTS, DIMENSIONS, K = 211, 12, 9
 # How many of the twelve queries each rank has, by the number of ranks.
+CROWDED = 8  # seconds: so much later one rank may start than another where all jobs start at once
 QUERIES = {1: [12], 2: [12, 0], 3: [0, 5, 7], 5: [3, 0, 4, 5, 0]}
 
 
@@ -194,10 +195,10 @@ def guest(folder):
 
 def left_open(folder):
     """Nobody closes the group, and rank 0 is ready first."""
-    group = Group(patience=4)
+    group = Group(patience=CROWDED)
     group.barrier()
     if group.rank == 1:
-        time.sleep(6)
+        time.sleep(CROWDED + 2)
 
 
 def failing_outside(folder):
@@ -224,7 +225,7 @@ def killed(folder):
 
 def killed_unnoticed(folder):
     """One rank is killed while nobody waits for it."""
-    with Group(patience=4) as group:
+    with Group(patience=CROWDED) as group:
         group.barrier()
         if group.rank == VICTIM:
             os.kill(os.getpid(), signal.SIGKILL)
