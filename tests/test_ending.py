@@ -27,7 +27,9 @@ PROGRAM = HEAD + (
     "    try: time.sleep(30)\n"
     "    except KeyboardInterrupt: pass\n"
     "def late():\n"
-    "    try: time.sleep(30)\n"
+    "    try:\n"
+    "        print('waiting', flush=True)\n"
+    "        time.sleep(30)\n"
     "    finally:\n"
     "        print('cleaning', flush=True)\n"
     "        time.sleep(0.4)\n"
@@ -69,6 +71,7 @@ def test_nothing_holds_the_end_up(body: str) -> None:
 
 def test_a_program_that_is_stopped_meanwhile_has_its_time_all_the_same() -> None:
     process = started("from fmbench import ending; ending.PATIENCE = 1; late()")
+    assert process.stdout.readline() == "waiting\n"  # a signal before it tries to would end it without more
     process.terminate()
     assert process.stdout.readline() == "cleaning\n"
     process.send_signal(signal.SIGSTOP)

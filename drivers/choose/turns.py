@@ -82,7 +82,7 @@ class Turns:
             least = budget - left + (LEAST * len(self._races) - rounds) * seconds
             raise UsageError(
                 f"--budget {budget:g}s: a round of {len(race.live(heat))} candidates takes "
-                f"{seconds:.2g} s; give at least {least:.0f}s, or fewer candidates (what is measured is kept)"
+                f"{seconds:.2g} s; give at least {math.ceil(least)}s, or fewer candidates (what is measured is kept)"
             )
 
     def _round(self, race: Race, heat: int, number: int) -> None:
