@@ -3,7 +3,7 @@
 import contextlib
 import threading
 import time
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -128,11 +128,11 @@ class Compute:
             self._head, self._there = self._head.to(vectors.device), vectors.device
         return self._head(vectors)
 
-    def search_budget(self, tokens: Tokens, role: Role, key: Mapping[str, Any], timings: Timings) -> int:
+    def search_budget(self, tokens: Tokens, role: Role, key: Callable[[], Mapping[str, Any]], timings: Timings) -> int:
         """Return a role's token budget, found once by a short measured search on some texts, here or in a former run.
 
-        `key` says what decides it beside the lengths of texts. Fewer than two texts make one batch whatever the budget,
-        and settle none.
+        `key` returns what decides it beside the lengths of texts. Fewer than two texts make one batch whatever the
+        budget, and settle none: `key` is not called, so that a text alone takes no time for it.
         """
 
         def run(batch: Batch) -> None:
@@ -144,7 +144,7 @@ class Compute:
 
         if len(tokens.lengths) < 2:
             return self._platform.tokens_per_batch
-        whole = {**key, "texts": texts_like(tokens.lengths), "lengths": self._lengths}
+        whole = {**key(), "texts": texts_like(tokens.lengths), "lengths": self._lengths}
         with self._lock, self._inference():
             if role not in self.budgets:
                 with timings.phase("budget"):

@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from fmbench import host, model, torch_settings
@@ -122,11 +123,15 @@ class Encoder:
 
     def _search_budget(self, tokens: Tokens, role: Role) -> int:
         """Return a role's token budget, measured on these texts unless that was done on this machine before."""
+        return self._compute.search_budget(tokens, role, partial(self._budget_key, role), self.timings)
+
+    def _budget_key(self, role: Role) -> dict[str, Any]:
+        """Return what decides a role's budget, beside texts: that takes milliseconds."""
         import torch
 
         here = {**host.host_facts(), **self.platform.facts()}
         place = {"machine": hardware_of([here]), "usable": here["cpus_usable"], "threads": torch.get_num_threads()}
-        return self._compute.search_budget(tokens, role, {**self.key(role), **place}, self.timings)
+        return {**self.key(role), **place}
 
     def tokenise(self, texts: Sequence[str], role: Role = "passage") -> Tokens:
         """Return the tokens of texts, each after its role's prompt."""

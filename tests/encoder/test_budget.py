@@ -49,6 +49,12 @@ def test_a_budget_is_measured_once_for_texts_a_configuration_and_a_machine(
     assert "budget.json: not readable" in capsys.readouterr().err
 
 
+def test_a_text_alone_takes_no_time_for_a_budget(load: Load, tiny_text_model: Path, monkeypatch) -> None:
+    encoder = load(tiny_text_model, recipe=Recipe(tokens_per_batch="auto"))
+    monkeypatch.setattr("fmbench.host.host_facts", lambda: pytest.fail("this machine is looked at"))
+    assert encoder.encode(["one text"], "query").shape == (1, encoder.dimension)
+
+
 def rates(*passes: tuple[float, ...]) -> list[dict[int, float]]:
     return [dict(zip((256, 1024, 2048), one, strict=True)) for one in passes]
 
