@@ -1,6 +1,7 @@
 """The course of a choice: races in heats, quality, the answer. What was done before is taken up from the log."""
 
 import itertools
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -148,8 +149,8 @@ class Chooser:
             wait = "1 more waits" if waiting == 1 else f"{waiting} more wait"
             note(
                 f"--budget {budget:g}s: setting up takes {mean:.0f} s a candidate so far, and {wait}: {SET_UPS:.0%} "
-                f"of the budget will not do for all. --budget {needed:.0f}s would, now or later: the same log goes on. "
-                "Or leave some out, with --platforms or --without"
+                f"of the budget will not do for all. --budget {math.ceil(needed)}s would, now or later: the same log "
+                "goes on. Or leave some out, with --platforms or --without"
             )
 
     def _go_on(self) -> None:
