@@ -86,7 +86,7 @@ class Client:
                 self._last, begun = time.monotonic(), time.process_time()
                 try:
                     await (self._closed() if plan.due is None else self._open(exact, plan.due))
-                    if any(not status for status, _ in self.records.failures):
+                    if not self.records.gone and any(not status for status, _ in self.records.failures):
                         await asyncio.sleep(SETTLED)
                         await self._look()
                 finally:
@@ -176,7 +176,8 @@ class Client:
     async def _look(self) -> None:
         """Give up where nobody listens any more; a service that resets connections may only be busy."""
         self._dead = 0
-        self.records.gone = self.records.gone or not await listens(self.plan.url, self.plan.timeout)
+        if not await listens(self.plan.url, self.plan.timeout):
+            self.records.gone = True
 
 
 async def listens(url: str, timeout: float) -> bool:
