@@ -63,16 +63,12 @@ class VariantPlan:
         """Raise UsageError where a further variant's weights do not fit beside those that are loaded."""
         if self.source is None or self.index == 0:
             return
-        free = self.platform.free_bytes()
         try:
-            needed = model.weight_bytes(self.source, self.arguments)
+            lack = model.lack_of_memory(self.source, self.arguments, self.platform, " beside those of A")
         except Exception as error:
             raise UsageError(f"--vs {self.overrides!r}: {first_line(error)}") from error
-        if free is not None and needed > free:
-            raise UsageError(
-                f"--vs {self.overrides!r}: its weights take {needed / 1e9:.1f} GB beside those of A, and "
-                f"{free / 1e9:.1f} GB are free; compare two runs instead"
-            )
+        if lack is not None:
+            raise UsageError(f"--vs {self.overrides!r}: {lack}; compare two runs instead")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +103,7 @@ class Variant(VariantPlan):
         twin = next((other.label for other in earlier if self.computes_as(other)), None)
         if twin is not None:
             known = ", ".join(f"{key} {self.facts[key]}" for key in TELLING if self.facts.get(key) is not None)
-            named = f"{self.label} ({masked_text(self.overrides) or 'the same command'})"
+            named = f"{self.label} ({masked_text(self.overrides)})"
             note(f"{named} is the same configuration as {twin}: {known}")
         return dataclasses.replace(self, twin=twin)
 

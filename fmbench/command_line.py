@@ -227,6 +227,18 @@ class CommandLine:
         """Return the names that are given."""
         return {one.name for one in self.arguments}
 
+    def named(self, positions: Sequence[str]) -> Self:
+        """Return this command line with its words that belong to no option as values of these names, in order.
+
+        Those beyond the last name are its further values.
+        """
+        names = iter(positions)
+        found = (
+            one if one.option.startswith("-") else Argument(f"--{next(names, positions[-1])}", one.option)
+            for one in self.arguments
+        )
+        return dataclasses.replace(self, arguments=tuple(found))
+
     def with_(self, other: "CommandLine") -> Self:
         """Return this command line with another one's arguments in place of those that set the same."""
         kept = (one for one in self.arguments if not any(one.overlaps(theirs) for theirs in other.arguments))

@@ -1,6 +1,7 @@
 """Loading a model: pretrained weights, or random ones in the real architecture."""
 
 import inspect
+import math
 import re
 import sys
 from collections import Counter
@@ -8,7 +9,7 @@ from collections.abc import Container, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fmbench.backend import UNPADDED
+from fmbench.backend import UNPADDED, Backend
 from fmbench.console import note, warn
 from fmbench.digest import weights_files
 from fmbench.errors import UsageError, nearest, one_line
@@ -271,6 +272,18 @@ def weight_bytes(source: Source, arguments: Arguments) -> int:
     with torch.device("meta"):
         shell = build(import_class(arguments.model_class, source), source, without_loading(options))
     return sum(parameter.numel() for parameter in shell.parameters()) * (dtype or torch.float32).itemsize
+
+
+def lack_of_memory(source: Source, arguments: Arguments, platform: Backend, beside: str = "") -> str | None:
+    """Return why a model's weights alone do not fit the free memory, or None; `beside` says what else is there.
+
+    The options are evaluated. What is needed is rounded up, what is free down.
+    """
+    needed, free = weight_bytes(source, arguments), platform.free_bytes()
+    if free is None or needed <= free:
+        return None
+    least, most = math.ceil(needed / 1e8) / 10, math.floor(free / 1e8) / 10
+    return f"its weights take {least:.1f} GB{beside}, and {most:.1f} GB are free"
 
 
 def without_loading(options: dict[str, Any]) -> dict[str, Any]:

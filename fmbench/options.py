@@ -257,6 +257,7 @@ class ComparisonArguments:
         group.add_argument(
             "--vs",
             action="append",
+            type=nonempty,
             default=argparse.SUPPRESS,
             metavar="OVERRIDES",
             help="compare with the same command under these overrides, repetition by repetition: "
@@ -340,4 +341,4 @@ def read(parser: Parser, argv: Sequence[str]) -> dict[str, Any]:
     options = parse_suboptions(command.suboptions, SETS)
     expressions.check(options)
     values["compile"] = "compile" in values or bool(options["compile"])
-    return {**values, "options": options, "given": command.given}
+    return {**values, "options": options, "given": command.named(parser.positions).given}

@@ -32,12 +32,14 @@ class Once(argparse.Action):
 class Parser(argparse.ArgumentParser):
     """An argument parser whose every complaint is one UsageError, with the nearest valid name.
 
-    An option that holds one value is given once: the last of two would win unseen.
+    An option that holds one value is given once: the last of two would win unseen. A path is no empty text, which would
+    be the current folder.
     """
 
     def __init__(self, **words: Any) -> None:
         super().__init__(**words)
         self.register("action", None, Once)
+        self.register("type", Path, path)
 
     def error(self, message: str) -> NoReturn:
         """Raise instead of printing a usage block."""
@@ -47,6 +49,11 @@ class Parser(argparse.ArgumentParser):
     def flags(self) -> set[str]:
         """The options that take no value."""
         return {option for action in self._actions if action.nargs == 0 for option in action.option_strings}
+
+    @property
+    def positions(self) -> list[str]:
+        """The names of the arguments that are told by their place, in order."""
+        return [action.dest for action in self._actions if not action.option_strings]
 
     @property
     def defaults(self) -> set[tuple[str, str]]:
@@ -119,7 +126,10 @@ def sizes(text: str) -> tuple[int, ...]:
 
 def words(text: str) -> tuple[str, ...]:
     """Read a comma list of words, each once."""
-    return tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+    found = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+    if not found:
+        raise argparse.ArgumentTypeError("nothing is named")
+    return found
 
 
 def nonempty(text: str) -> str:
@@ -156,6 +166,11 @@ def duration(text: str) -> float:
 def delay(text: str) -> float:
     """Read a number of seconds that may be zero, as `duration` does: `0` or `5ms`."""
     return 0.0 if text == "0" else duration(text)
+
+
+def path(text: str) -> Path:
+    """Read a path."""
+    return Path(nonempty(text))
 
 
 def paths(text: str) -> tuple[Path, ...]:

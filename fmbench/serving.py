@@ -10,7 +10,7 @@ from fmbench.encoder import Recipe, Role, add_encoder_arguments, take_recipe
 from fmbench.encoder.recipe import AUTO
 from fmbench.errors import UsageError
 from fmbench.options import SUBOPTION_HELP, Arguments, add_model_arguments, read
-from fmbench.parsing import Parser, adder, delay, integer, positive
+from fmbench.parsing import Parser, adder, delay, integer, nonempty, positive
 
 PROGRAM = "fmbench serve"
 EPILOG = f"""\
@@ -59,7 +59,10 @@ def build_parser() -> Parser:
     add_model_arguments(parser)
     add_encoder_arguments(parser)
     add = adder(parser.add_argument_group("how to serve"))
-    add("--host", metavar="ADDRESS", help="where to listen (default: 127.0.0.1, which nobody else reaches)")
+    add(
+        "--host", type=nonempty, metavar="ADDRESS",
+        help="where to listen (default: 127.0.0.1, which nobody else reaches)",
+    )  # fmt: skip
     add("--port", type=port, metavar="N", help="default: 8080; 0 takes one that is free, and says which")
     add("--role", choices=("query", "passage"), help="whose prompt stands before a text (default: passage)")
     add("--max_wait", type=delay, metavar="TIME", help="the first of a batch waits for others so long at most, where "

@@ -214,7 +214,8 @@ def from_hub(arguments: Arguments) -> Source:
     where = {key: options[key] for key in ("revision", "cache_dir") if key in options}
     cached = huggingface_hub.try_to_load_from_cache(name, "config.json", **where)
     if not isinstance(cached, str):
-        probe_hub(name)
+        if why := why_no_hub():
+            raise UsageError(f"{no_model(name)}: {why}")
         try:
             cached = huggingface_hub.hf_hub_download(name, "config.json", token=options.get("token"), **where)
         except Exception as error:  # the hub's client has a dozen kinds; all mean that the model cannot be had
@@ -236,16 +237,17 @@ def snapshot(name: str, arguments: Arguments) -> Path:
         raise UsageError(f"{name}: not to be had from the hub ({type(error).__name__})") from None
 
 
-def probe_hub(name: str) -> None:
-    """Raise UsageError where the hub does not answer one quick request; its client would try for half a minute."""
+def why_no_hub() -> str | None:
+    """Return why the hub does not answer one quick request, or None; its client would try for half a minute."""
     from huggingface_hub import constants, get_session
 
     if constants.HF_HUB_OFFLINE:
-        raise UsageError(f"{no_model(name)}: HF_HUB_OFFLINE forbids to ask the hub")
+        return "HF_HUB_OFFLINE forbids to ask the hub"
     try:
         get_session().head(constants.ENDPOINT, timeout=PROBE_SECONDS)
     except Exception as error:  # requests or httpx, by version
-        raise UsageError(f"{no_model(name)}: {constants.ENDPOINT} does not answer ({first_line(error)})") from None
+        return f"{constants.ENDPOINT} does not answer ({first_line(error)})"
+    return None
 
 
 def no_model(name: str) -> str:

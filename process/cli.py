@@ -210,7 +210,7 @@ def build_parser() -> Parser:
     )
     parser.add_argument("--report_project", type=nonempty, metavar="NAME", help="the project there (default: fmbench)")
     parser.add_argument(
-        "--follow", metavar="LOG", help="show a run while it goes on: a row for what ends, the time left"
+        "--follow", type=nonempty, metavar="LOG", help="show a run while it goes on: a row for what ends, the time left"
     )
     parser.add_argument("--schema", action="store_true", help="print the JSON Schema of the list, and stop")
     parser.add_argument("--version", action="version", version=f"fmbench {__version__}")

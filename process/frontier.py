@@ -128,7 +128,7 @@ def build_parser(program: str) -> Parser:
     parser = Parser(
         prog=program, allow_abbrev=False, description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("logs", nargs="+", metavar="LOG", help="logs of `fmbench distill evaluate`")
+    parser.add_argument("logs", nargs="+", type=nonempty, metavar="LOG", help="logs of `fmbench distill evaluate`")
     parser.add_argument("--metric", type=nonempty, default=METRIC, help=f"default: {METRIC}")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="PNG or SVG, one a data set")
     return parser

@@ -1,3 +1,5 @@
+import argparse
+import contextlib
 import copy
 
 import pytest
@@ -68,6 +70,21 @@ def test_no_command_drops_the_first_of_two_values(name: str, monkeypatch, capsys
                     assert f"{action.option_strings[-1]}: given twice; give it once" in str(error)
                 else:
                     assert "".join(map("".join, found)).endswith("onetwo"), (parser.prog, argv, found)
+
+
+MEANT = {"query_prompt", "passage_prompt", "metadata_id"}  # an empty one says that there is none
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_no_command_takes_an_empty_value_for_something(name: str, monkeypatch, capsys) -> None:
+    taken = set()
+    for parser in parsers_of(monkeypatch, capsys, name):
+        for action in parser._actions:
+            if action.nargs != 0 and not action.choices:
+                with contextlib.suppress(argparse.ArgumentError, UsageError):
+                    parser._get_value(action, "")
+                    taken.add(action.dest)
+    assert taken <= MEANT
 
 
 def test_backends_are_listed_with_the_reason_and_the_fix(capsys) -> None:

@@ -3,7 +3,7 @@ from dataclasses import fields
 import pytest
 
 from fmbench.errors import UsageError
-from fmbench.options import SpeedArguments, parse_arguments
+from fmbench.options import SpeedArguments, add_model_arguments, parse_arguments, read
 from fmbench.parsing import Parser
 
 REQUIRED = {
@@ -51,6 +51,17 @@ def test_given_arguments_are_what_was_typed_sorted() -> None:
         ("seed", "3"),
         ("torch.call:set_grad_enabled@", "False"),
     )
+
+
+def test_words_that_belong_to_no_option_are_given_by_the_names_of_their_places() -> None:
+    parser = Parser(prog="x")
+    add_model_arguments(parser)
+    for name, count in (("a", None), ("more", "*")):
+        parser.add_argument(name, nargs=count)
+    typed = ["one", "two:2", "three", "--platform", "cpu", "--eval", "--model_name", "m"]
+    assert read(parser, typed)["given"] == (
+        ("a", "one"), ("eval", "True"), ("model_name", "m"), ("more", "two:2"), ("more", "three"), ("platform", "cpu"),
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("missing", [name for name in REQUIRED if name not in ("--model_class", "--reps")])

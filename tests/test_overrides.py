@@ -117,9 +117,6 @@ def test_quoted_values_survive(name: str) -> None:
     assert override(base, overrides).options["model"]["x"] == name
 
 
-def test_vs_takes_dashes_and_nothing() -> None:
-    base = BASE[:-2]
-    assert parse_arguments([*base, "--vs", "--model:dtype@ torch.bfloat16", "--vs", ""]).vs == (
-        "--model:dtype@ torch.bfloat16",
-        "",
-    )
+def test_vs_takes_dashes() -> None:
+    base = [*BASE[:-2], "--vs", "--model:dtype@ torch.bfloat16", "--vs", "--eval"]
+    assert parse_arguments(base).vs == ("--model:dtype@ torch.bfloat16", "--eval")

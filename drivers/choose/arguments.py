@@ -133,8 +133,8 @@ def add_own(parser: Parser) -> None:
         "on an easier search")  # fmt: skip
     add("--texts", type=Path, metavar="FILE", help="a text a line instead: vectors and rankings are compared, and "
         "nothing is judged")  # fmt: skip
-    add("--tasks", metavar="NAME,...|FILE|DIR", help="what must be kept is the scores of these tasks, as `fmbench "
-        "quality` has them, instead of nDCG@10")  # fmt: skip
+    add("--tasks", type=nonempty, metavar="NAME,...|FILE|DIR", help="what must be kept is the scores of these "
+        "tasks, as `fmbench quality` has them, instead of nDCG@10")  # fmt: skip
     group = parser.add_argument_group("candidates")
     add = adder(group)
     add("--platforms", type=words, metavar="NAME,...", help="which platforms propose (default: all that are usable)")
@@ -142,7 +142,9 @@ def add_own(parser: Parser) -> None:
         ("--vs", "OVERRIDES", "one more candidate, as what it changes: '--platform cpu --threads 1'"),
         ("--without", "NAME", "leave a candidate out, or all of a platform"),
     ):
-        group.add_argument(name, action="append", default=[], metavar=metavar, help=f"{text}; repeatable")
+        group.add_argument(
+            name, action="append", type=nonempty, default=[], metavar=metavar, help=f"{text}; repeatable"
+        )
     add = adder(parser.add_argument_group("choice"))
     add("--profile", choices=(*PROFILES, BOTH), help="what to choose for (default: both)")
     add("--query_tokens", type=positive, metavar="N", help="online: texts of so many tokens instead of the queries")

@@ -159,12 +159,9 @@ class Entrant:
 def check_memory(planned: Planned) -> None:
     """Raise UsageError where a model's weights alone do not fit memory."""
     plan = planned.plan()
-    needed, free = model.weight_bytes(plan.source, plan.arguments.evaluated()), plan.platform.free_bytes()
-    if free is not None and needed > free:
-        raise UsageError(
-            f"{planned.name}: its weights take {needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free; free memory, "
-            "or choose on a larger machine"
-        )
+    lack = model.lack_of_memory(plan.source, plan.arguments.evaluated(), plan.platform)
+    if lack is not None:
+        raise UsageError(f"{planned.name}: {lack}; free memory, or choose on a larger machine")
 
 
 class Stable:

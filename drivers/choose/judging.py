@@ -1,5 +1,6 @@
 """The last part of a choice: the finalists encode all texts, and are held against the reference, the fastest first."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -125,4 +126,4 @@ class Judge:
 
 def said(seconds: float) -> str:
     """Return how long something takes at most, as people say it."""
-    return f"{seconds:.0f} s at most" if seconds < 2 * MINUTE else f"{seconds / MINUTE:.0f} min at most"
+    return f"{math.ceil(seconds)} s at most" if seconds < 2 * MINUTE else f"{math.ceil(seconds / MINUTE)} min at most"

@@ -15,7 +15,7 @@ from fmbench.digest import digest_of_json
 from fmbench.encoder import Recipe, add_encoder_arguments, take_recipe
 from fmbench.errors import UsageError
 from fmbench.options import SUBOPTION_HELP, Arguments, add_model_arguments, read
-from fmbench.parsing import Parser, natural, nonempty, positive
+from fmbench.parsing import Parser, natural, nonempty, positive, words
 
 QUERIES = 32  # texts that are asked where there are no queries
 
@@ -114,14 +114,6 @@ class CaptureArguments(Arguments):
         return subject
 
 
-def names(text: str) -> tuple[str, ...]:
-    """Read a comma list of names."""
-    found = tuple(part.strip() for part in text.split(",") if part.strip())
-    if not found:
-        raise argparse.ArgumentTypeError("nothing is named")
-    return found
-
-
 def build_parser(program: str, description: str, epilog: str) -> Parser:
     """Return a parser of a model, set up as everywhere."""
     parser = Parser(
@@ -163,7 +155,7 @@ def add_subject_arguments(parser: Parser) -> None:
 def add_probes(group: "argparse._ActionsContainer") -> None:
     """Add what is captured."""
     one(
-        group, "--probes", type=names, metavar="NAME,...",
+        group, "--probes", type=words, metavar="NAME,...",
         help="default: all but `train` (`fmbench fidelity probes` lists them)",
     )  # fmt: skip
 

@@ -13,10 +13,9 @@ from fmbench.console import Progress, run_main, warn
 from fmbench.errors import UsageError
 from fmbench.facts import unsaid
 from fmbench.options import Arguments
-from fmbench.parsing import Parser
+from fmbench.parsing import Parser, words
 from fmbench.session import LogWriter
 
-from .arguments import names
 from .comparison import Comparison, Row, check_comparable, failures
 from .plaid import PlaidIndex, is_index
 from .plaid import write_comparison as write_index_comparison
@@ -159,7 +158,7 @@ def build_parser() -> Parser:
     parser.add_argument("a", metavar="A", type=Path, help="folder of a capture, or of a PLAID index")
     parser.add_argument("b", metavar="B", type=Path, help="folder of the capture, or index, that came after")
     parser.add_argument(
-        "--probes", type=names, metavar="NAME,...", help="compare these alone, where a capture lacks others"
+        "--probes", type=words, metavar="NAME,...", help="compare these alone, where a capture lacks others"
     )
     parser.add_argument("--atol", type=amount, metavar="NUMBER", help="absolute tolerance, for every type")
     parser.add_argument("--rtol", type=amount, metavar="NUMBER", help="tolerance relative to |b|, for every type")

@@ -5,7 +5,6 @@ import json
 import os
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 import sysconfig
@@ -20,6 +19,7 @@ from typing import Any
 
 from fmbench import children, facts, host
 from fmbench.capture.manifest import Manifest, read_manifest
+from fmbench.claim import one_writer
 from fmbench.collection.qrels import write_tsv
 from fmbench.digest import digest_of_json
 from fmbench.encoder import EncoderPlan
@@ -108,12 +108,18 @@ class Environment:
         return self.folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
     def make(self) -> None:
-        """Make it, or find it made. Raises InstallError, and UsageError where the folder cannot be written."""
-        if (self.folder / READY).is_file():
-            return
+        """Make it, or find it made.
+
+        Raises InstallError, and UsageError where another run makes it, or the folder cannot be written.
+        """
+        with one_writer(self.folder, "--environments"):
+            if not (self.folder / READY).is_file():
+                self.build()
+
+    def build(self) -> None:
+        """Make it anew."""
         try:
-            shutil.rmtree(self.folder, ignore_errors=True)  # one that was begun and not ended
-            venv.EnvBuilder(symlinks=os.name != "nt").create(self.folder)
+            venv.EnvBuilder(clear=True, symlinks=os.name != "nt").create(self.folder)  # one that was begun is cleared
             if not self.older:
                 layer(self.folder)
         except OSError as error:

@@ -15,7 +15,7 @@ from fmbench.command_line import CommandLine
 from fmbench.console import note, run_main, warn
 from fmbench.encoder import EncoderPlan
 from fmbench.errors import FmbenchError, UsageError, first_line
-from fmbench.parsing import Parser
+from fmbench.parsing import Parser, nonempty
 from fmbench.secrets import apart
 from fmbench.session import LogWriter
 from fmbench.whole_file import whole_file
@@ -254,14 +254,16 @@ def help_parser() -> Parser:
 
 def add_own(group: "argparse._ActionsContainer") -> None:
     """Add versions, where they come from, and where everything goes."""
-    group.add_argument("--with", action="append", metavar="REQ", help="a requirement, or several; repeatable, in order")
+    group.add_argument(
+        "--with", action="append", type=nonempty, metavar="REQ", help="a requirement, or several; repeatable, in order"
+    )
     group.add_argument("--out", type=Path, required=True, metavar="DIR", help="captures go below it")
     group.add_argument(
         "--environments", type=Path, default=Path("~/.cache/fmbench/environments"), metavar="DIR",
         help="where environments are kept (default: ~/.cache/fmbench/environments)",
     )  # fmt: skip
-    group.add_argument("--index-url", metavar="URL", help="where the installer looks")
-    group.add_argument("--find-links", metavar="DIR|URL", help="where else the installer looks")
+    group.add_argument("--index-url", type=nonempty, metavar="URL", help="where the installer looks")
+    group.add_argument("--find-links", type=nonempty, metavar="DIR|URL", help="where else the installer looks")
 
 
 def planned(own: argparse.Namespace, requirements: Sequence[str]) -> list[Column]:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 
@@ -22,8 +23,8 @@ from .metrics import number_in
 from .records import SPLIT, Records, index_of
 
 KEPT_BYTES = 200_000_000  # of sampled answers
-DEAD = 50  # failed connections on end, after which nobody is there any more
-LAST = 3  # failed connections on end, one of each client at least, at the end of a run
+DEAD = 50  # failed connections on end, after which the client looks whether anybody is there
+SETTLED = 0.2  # seconds: a program that ends closes its connections before its port
 SAID = 160  # characters of a body
 NUMBER = re.compile(r"\d{3,}")
 MOST_FAILURES = 50  # distinct ones
@@ -85,7 +86,9 @@ class Client:
                 self._last, begun = time.monotonic(), time.process_time()
                 try:
                     await (self._closed() if plan.due is None else self._open(exact, plan.due))
-                    self.records.gone |= self._dead >= max(LAST, plan.concurrency)
+                    if not self.records.gone and any(not status for status, _ in self.records.failures):
+                        await asyncio.sleep(SETTLED)
+                        await self._look()
                 finally:
                     self.records.cpu = time.process_time() - begun
 
@@ -141,7 +144,10 @@ class Client:
         except Exception as error:  # whatever it is, the request is counted
             done = time.monotonic_ns()
             failure = self._failed(0, name_of(error))
-            self._note_dead(error)
+            self._dead += isinstance(error, (aiohttp.ClientConnectionError, ConnectionError))
+            self.records.gone |= time.monotonic() - self._last > plan.timeout
+            if self._dead >= DEAD + plan.concurrency:
+                await self._look()
         row = (number, body, due, sent, seen[0], seen[1], first, done, status, failure, len(raw))
         self.records.rows.extend(row)
 
@@ -167,12 +173,24 @@ class Client:
             said = "others"
         return 1 + index_of((status, said), known)
 
-    def _note_dead(self, error: BaseException) -> None:
-        """Give up where nobody is there any more: no answer within the time-out, or no connection again and again."""
-        self._dead += isinstance(error, (aiohttp.ClientConnectionError, ConnectionError))
-        silent = time.monotonic() - self._last > self.plan.timeout
-        if silent or self._dead >= DEAD + self.plan.concurrency:
+    async def _look(self) -> None:
+        """Give up where nobody listens any more; a service that resets connections may only be busy."""
+        self._dead = 0
+        if not await listens(self.plan.url, self.plan.timeout):
             self.records.gone = True
+
+
+async def listens(url: str, timeout: float) -> bool:
+    """Return whether a connection to an address is taken within so many seconds."""
+    place = urlsplit(url)
+    port = place.port or {"http": 80, "https": 443}[place.scheme]
+    try:
+        async with asyncio.timeout(timeout):
+            _, writer = await asyncio.open_connection(place.hostname, port)
+    except OSError:  # a time-out too
+        return False
+    writer.close()
+    return True
 
 
 def numbers_for_ever() -> Iterator[int]:

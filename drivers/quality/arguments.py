@@ -9,7 +9,7 @@ from fmbench import __version__
 from fmbench.command_line import CommandLine
 from fmbench.encoder import Recipe, add_encoder_arguments, take_recipe
 from fmbench.options import SUBOPTION_HELP, Arguments, add_model_arguments, read
-from fmbench.parsing import Parser, adder
+from fmbench.parsing import Parser, adder, nonempty
 from fmbench.variants import merged
 
 PROGRAM = "fmbench quality"
@@ -58,9 +58,9 @@ def build_parser() -> Parser:
     add_model_arguments(parser)
     add_encoder_arguments(parser)
     group = parser.add_argument_group("quality")
-    adder(group)("--tasks", required=True, metavar="NAME,...|FILE|DIR", help="what to score")
-    group.add_argument("--vs", action="append", metavar="OVERRIDES", help="another configuration of the same model, as "
-                       "changes to this command line in quotes; may be given several times")  # fmt: skip
+    adder(group)("--tasks", type=nonempty, required=True, metavar="NAME,...|FILE|DIR", help="what to score")
+    group.add_argument("--vs", action="append", type=nonempty, metavar="OVERRIDES", help="another configuration of the "
+                       "same model, as changes to this command line in quotes; may be given several times")  # fmt: skip
     adder(group)("--out_mteb", type=Path, metavar="DIR", help="write MTEB's own result files of its tasks here")
     parser.add_argument("--version", action="version", version=f"fmbench {__version__}")
     return parser

@@ -18,7 +18,9 @@ from fmbench.search.runs import read_run, write_run
 KINDS = ("trec", "tsv", "jsonl")
 EPILOG = """\
   The sum of 1 / (k + rank) over the runs is the score of a document (Cormack, Clarke and Buettcher, 2009): scores of
-  different models need not be comparable. Runs are files that `fmbench retrieve search` and `evaluate` write.
+  different models need not be comparable. Runs are files that `fmbench retrieve search` and `evaluate` write; their
+  ranks count, their scores only have to fall with them. Sums are added in float64 and held in float32, as a run file
+  has them; equal ones are ordered by document id, the last first, as everywhere here and in trec_eval.
 
 example:
   fmbench retrieve fuse --runs dense/scifact/run.trec,sparse/scifact/run.trec --dataset data/scifact --out hybrid.trec

@@ -7,7 +7,7 @@ from pathlib import Path
 from fmbench import lines, session
 from fmbench.console import warn
 from fmbench.errors import UsageError
-from fmbench.parsing import Parser, sizes
+from fmbench.parsing import Parser, nonempty, sizes
 from fmbench.ranking.pages import NONE, STEPS, normaliser, read_pages
 from fmbench.ranking.precision_curve import K_VALUES, page_curve
 
@@ -71,6 +71,7 @@ def add_normalisation(parser: argparse.ArgumentParser | argparse._ArgumentGroup)
     """Add how titles are compared."""
     parser.add_argument(
         "--title_normalisation",
+        type=nonempty,
         default=NONE,
         metavar="STEP,...",
         help=f"what makes two spellings one title: {', '.join(STEPS)} (default: none); the result says it",

@@ -71,11 +71,15 @@ def fetched(path: Path) -> Path:
         raise UsageError(f"{address}: names no file; write hf://datasets/ORG/NAME/FILE")
     import huggingface_hub
 
-    kind = "dataset" if found["datasets"] else "model"
+    from fmbench.source import why_no_hub
+
+    kind, silent = "dataset" if found["datasets"] else "model", why_no_hub()
     try:
-        copy = huggingface_hub.hf_hub_download(found["name"], found["file"], repo_type=kind, revision=found["revision"])
+        copy = huggingface_hub.hf_hub_download(
+            found["name"], found["file"], repo_type=kind, revision=found["revision"], local_files_only=bool(silent)
+        )
     except Exception as error:  # the hub's client has a dozen kinds
-        raise UsageError(f"{address}: not to be had from the hub ({type(error).__name__})") from None
+        raise UsageError(f"{address}: not to be had from the hub ({silent or type(error).__name__})") from None
     return Path(copy)
 
 

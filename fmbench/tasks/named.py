@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fmbench.console import Progress, warn
+from fmbench.console import Progress, note, warn
 from fmbench.digest import digest_of_json
 from fmbench.encoder import CHUNK, Encoder, Role
 from fmbench.errors import FmbenchError, UsageError, one_line
+from fmbench.source import why_no_hub
 
 from .local import Task, oddities, read_tasks
 
@@ -92,10 +93,14 @@ class MtebTask:
         """Return the score of an encoder's vectors. Raises FmbenchError for whatever MTEB raises."""
         from fmbench.mteb import MtebModel, find_task
 
+        silent = why_no_hub()
+        if silent is not None:
+            note(f"{self.name}: {silent}; MTEB looks for a copy kept here, which may take it minutes")
         try:
             result = MtebModel(encoder).result(find_task(self.name))  # a new one: MTEB's draw other examples again
         except Exception as error:  # a task downloads, and may raise anything
-            raise FmbenchError(f"{one_line(error)} (MTEB's tasks come from the hub)") from error
+            why = f"{silent}, and tasks of your own files need no hub" if silent else "MTEB's tasks come from the hub"
+            raise FmbenchError(f"{why}: {one_line(error)}") from error
         return TaskScore(self.name, float(result.get_score()), result=result)
 
 

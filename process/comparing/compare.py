@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from fmbench.console import run_main, warn
-from fmbench.parsing import Parser, words
+from fmbench.parsing import Parser, nonempty, words
 
 from ..reading.results import read_results
 from ..reading.row import Result
@@ -224,9 +224,10 @@ def build_parser() -> Parser:
         epilog=EPILOG,
     )
     parser.add_argument(
-        "base", metavar="BASE", help="log to compare with, or a folder of logs, or a store, at a URL too"
-    )
-    parser.add_argument("new", nargs="+", metavar="NEW", help="log to judge; several make a matrix")
+        "base", type=nonempty, metavar="BASE",
+        help="log to compare with, or a folder of logs, or a store, at a URL too",
+    )  # fmt: skip
+    parser.add_argument("new", nargs="+", type=nonempty, metavar="NEW", help="log to judge; several make a matrix")
     parser.add_argument(
         "--threshold", type=threshold, default=THRESHOLD, metavar="SHARE", help="what is no concern (default: 3%%)"
     )

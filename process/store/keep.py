@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from fmbench.console import Progress, note, warn
 from fmbench.errors import FmbenchError, UsageError
-from fmbench.options import nonempty
+from fmbench.parsing import nonempty
 
 from ..reading.sources import find_sources
 from ..writing.view import harmless
@@ -59,7 +59,7 @@ examples:
 def add_logs(argv: Sequence[str]) -> int:
     """Add logs, and print the name of the entry of each."""
     parser = parser_of("add", "Keep logs with their results.", ADD)
-    parser.add_argument("logs", nargs="+", metavar="LOG", help="log, gzip or not, folder of logs, or -")
+    parser.add_argument("logs", nargs="+", type=nonempty, metavar="LOG", help="log, gzip or not, folder of logs, or -")
     arguments = parser.parse_known(argv)
     sources = find_sources(arguments.logs)
     store = Store.ready(arguments.store)
@@ -93,7 +93,7 @@ def shown(progress: Progress, before: str) -> Warn:
 def check(argv: Sequence[str]) -> int:
     """Print what is wrong with a store, a line each; return 1 where something is."""
     parser = parser_of("check", "Check that a store is what it was.", CHECK)
-    parser.add_argument("entries", nargs="*", metavar="ENTRY", help=ENTRIES)
+    parser.add_argument("entries", nargs="*", type=nonempty, metavar="ENTRY", help=ENTRIES)
     arguments = parser.parse_known(argv)
     store = Store.existing(arguments.store)
     names, progress = store.choose(arguments.entries), Progress()

@@ -6,12 +6,12 @@ from pathlib import Path
 
 from fmbench.console import note, warn
 from fmbench.errors import UsageError
-from fmbench.options import nonempty
+from fmbench.parsing import nonempty, words
 from fmbench.table import table
 
 from ..writing import formats, output
 from ..writing.columns import text_of
-from ..writing.show import keys, tables_as_text
+from ..writing.show import tables_as_text
 from ..writing.view import harmless
 from . import answers
 from .arguments import ENTRIES, parser_of
@@ -67,7 +67,7 @@ examples:
 def list_entries(argv: Sequence[str]) -> int:
     """Print a row an entry."""
     parser = parser_of("list", "List the entries of a store.", LIST)
-    parser.add_argument("entries", nargs="*", metavar="ENTRY", help=ENTRIES)
+    parser.add_argument("entries", nargs="*", type=nonempty, metavar="ENTRY", help=ENTRIES)
     parser.add_argument("--format", choices=["table", "json"], default="table", help="how to say it (default: table)")
     arguments = parser.parse_known(argv)
     store = Store.existing(arguments.store)
@@ -89,9 +89,9 @@ def said(value: object) -> str:
 def show_entries(argv: Sequence[str]) -> int:
     """Print the results of entries as a table."""
     parser = parser_of("show", "Print the results of entries as a table.", SHOW)
-    parser.add_argument("entries", nargs="*", metavar="ENTRY", help=ENTRIES)
+    parser.add_argument("entries", nargs="*", type=nonempty, metavar="ENTRY", help=ENTRIES)
     parser.add_argument(
-        "--by", type=keys, action="extend", metavar="KEY,KEY", help="medians a group instead of a row a shape"
+        "--by", type=words, action="extend", metavar="KEY,KEY", help="medians a group instead of a row a shape"
     )
     arguments = parser.parse_known(argv)
     store = Store.existing(arguments.store)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from fmbench.console import run_main, warn
 from fmbench.markdown import harmless, visible
-from fmbench.parsing import Parser
+from fmbench.parsing import Parser, nonempty, words
 from fmbench.table import table
 
 from ..advice import advice_of
@@ -94,20 +94,14 @@ def build_parser() -> Parser:
         description="Print results as a table.",
         epilog=EPILOG,
     )
-    parser.add_argument("paths", nargs="+", metavar="PATH", help="log, results in JSON, folder of them, or -")
+    parser.add_argument(
+        "paths", nargs="+", type=nonempty, metavar="PATH", help="log, results in JSON, folder of them, or -"
+    )
     parser.add_argument("--detail", action="store_true", help="below the records, every row that they are of")
     parser.add_argument(
-        "--by", type=keys, action="extend", metavar="KEY,KEY", help="medians a group instead of a row a shape"
+        "--by", type=words, action="extend", metavar="KEY,KEY", help="medians a group instead of a row a shape"
     )
     return parser
-
-
-def keys(text: str) -> list[str]:
-    """Read a comma list of keys."""
-    found = [part.strip() for part in text.split(",") if part.strip()]
-    if not found:
-        raise argparse.ArgumentTypeError("no key is named")
-    return list(dict.fromkeys(found))
 
 
 def record_tables(results: Sequence[Result]) -> str:

@@ -211,9 +211,13 @@ def test_the_real_collections():
     assert set(cranfield.qrels.gains["1"].values()) == {1.0, 2.0, 3.0, 4.0}
 
 
-def test_files_of_the_hub_are_taken_from_its_cache(folder, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("offline", "why"), [(True, "HF_HUB_OFFLINE forbids"), (False, "http://127.0.0.1:9 does not answer")]
+)
+def test_files_of_the_hub_are_taken_from_its_cache(folder, tmp_path, monkeypatch, offline, why):
     """The real client, which finds what it would have fetched."""
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", offline)
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")  # the discard port: refused at once
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
     kept = tmp_path / "hub" / "datasets--org--set" / "snapshots" / ("a" * 40)
     shutil.copytree(folder, kept)
@@ -229,7 +233,7 @@ def test_files_of_the_hub_are_taken_from_its_cache(folder, tmp_path, monkeypatch
 
     (found,) = opened("--qrels", f"{address}/qrels/test.tsv")
     assert (found.name, ids(found.queries)) == ("set", ["1", "2"])
-    with pytest.raises(UsageError, match=r"hf://datasets/org/set/none.tsv: not to be had from the hub \(\w+\)"):
+    with pytest.raises(UsageError, match=rf"hf://datasets/org/set/none.tsv: not to be had from the hub \({why}"):
         opened("--qrels", f"{address}/none.tsv")
     with pytest.raises(UsageError, match="hf://datasets/org: names no file"):
         opened("--qrels", "hf://datasets/org")

@@ -41,7 +41,7 @@ def test_a_comparison_on_the_real_part(drive, tiny: list[str]) -> None:
 
 def test_variants_that_are_the_same_configuration_are_said_to_be(drive, tiny: list[str]) -> None:
     others = {
-        "": "A", "--model:dtype@ torch.float32": "A", "--model_class AutoModel": "A",
+        "--platform cpu": "A", "--model:dtype@ torch.float32": "A", "--model_class AutoModel": "A",
         "--model:attn_implementation eager": None, "--torch.set:backends.mkldnn.enabled@ False": None,
         "--model:attn_implementation eager --model:dtype float32": "E", "--model:num_hidden_layers@ 1": None,
     }  # fmt: skip
@@ -50,7 +50,7 @@ def test_variants_that_are_the_same_configuration_are_said_to_be(drive, tiny: li
     assert {pair["overrides"]: pair.get("same_as") for pair in pairs} == others
     notes = [line for line in said.splitlines() if "is the same configuration as" in line and line.startswith("note: ")]
     assert len(notes) == 4 and all("dtype float32" in line for line in notes)
-    assert "note: B (the same command) is the same configuration as A: platform cpu" in said
+    assert "note: B (--platform cpu) is the same configuration as A: platform cpu" in said
     (row,) = [line for line in said.splitlines() if " C (float32) " in line]
     assert "the same configuration as A" in row
 
@@ -90,9 +90,9 @@ def test_variants_that_do_not_fit_together_are_refused_first(drive, tiny: list[s
     from fmbench.backends.cpu import CpuBackend
 
     monkeypatch.setattr(CpuBackend, "free_bytes", lambda self: 1000)
-    code, lines, said = drive("--platform", "cpu", *tiny, *SMALL, "--vs", "")
+    code, lines, said = drive("--platform", "cpu", *tiny, *SMALL, "--vs", "--platform cpu")
     assert code == 2 and not of(Rep, lines)
-    assert "its weights take 0.0 GB beside those of A" in said
+    assert "its weights take 0.1 GB beside those of A" in said
 
 
 def test_ceilings_and_where_a_shape_stands(drive, tiny: list[str]) -> None:
@@ -318,8 +318,8 @@ def test_isolated_shapes_share_one_ceiling_and_trace_into_files_of_their_own(scr
 
 
 def test_too_few_pairs_do_not_tell(drive, tiny: list[str]) -> None:
-    argv = ["--platform", "cpu", *tiny, "--input_sizes", "8", "--batch_sizes", "1", "--reps", "6", "--vs", ""]
-    _, lines, said = drive(*argv)
+    sizes = ("--input_sizes", "8", "--batch_sizes", "1", "--reps", "6")
+    _, lines, said = drive("--platform", "cpu", *tiny, *sizes, "--vs", "--platform cpu")
     (pair,) = of("PAIR", lines)
     assert pair.data["verdict"] is None and pair.data["reason"] == "too few pairs to tell: 5, and 8 is the least"
     assert "too few pairs to tell" in said

@@ -48,7 +48,7 @@ def log_of(tmp_path: Path) -> Callable[..., Path]:
     [
         [],
         ["--compile", "--eval", "--ceiling"],
-        ["--vs", "--model:dtype@ torch.bfloat16", "--vs", "", "--vs", "--model_name 'a b'"],
+        ["--vs", "--model:dtype@ torch.bfloat16", "--vs", "--platform null", "--vs", "--model_name 'a b'"],
         ["--model:dtype@", "torch.bfloat16", "--model:x=--y", "--model:empty", "", "--model:flag", "True"],
         ["--model:\"a:b c\"@", "{'k': [1, 'zwei é']}", "--model_root", " /with\n blanks "],
         ["--torch.call:set_grad_enabled@", "False", "--torch.set:backends.mkldnn.enabled@", "True"],
@@ -75,7 +75,7 @@ def test_sizes_and_repetitions_may_be_others(log_of) -> None:
         (["--model_name", "other"], "model_name: my model then, other now"),
         (["--compile"], "compile: None then, True now"),
         (["--model:x", "2"], "model:x: None then, 2 now"),
-        (["--vs", ""], "vs: None then, '' now"),
+        (["--vs", "--eval"], "vs: None then, --eval now"),
     ],
 )
 def test_what_is_typed_has_to_agree(log_of, typed: list[str], said: str) -> None:
@@ -165,9 +165,9 @@ def test_a_comparison_goes_on_with_whole_shapes(drive, tmp_path: Path, behind: s
 
 def test_a_comparison_with_another_variant_is_refused(drive, tmp_path: Path) -> None:
     path = tmp_path / "run.log"
-    assert drive(*NULL, "--vs", "", "--resume", path)[0] == 0
+    assert drive(*NULL, "--vs", "--platform null", "--resume", path)[0] == 0
     code, _, said = drive(*NULL, "--vs", "--platform:noise 0.1", "--resume", path)
-    assert code == 2 and "vs: '' then, --platform:noise 0.1 now" in said
+    assert code == 2 and "vs: --platform null then, --platform:noise 0.1 now" in said
 
 
 def test_a_comparison_in_processes_of_their_own(drive, tmp_path: Path) -> None:

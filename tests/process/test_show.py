@@ -243,7 +243,7 @@ def test_any_column_is_a_key(key, show, golden):
 
 @pytest.mark.parametrize(
     ("key", "words"),
-    [("platfrom", "did you mean platform"), ("reason", "which one: energy.reason, memory.reason"), (",", "no key")],
+    [("platfrom", "did you mean platform"), ("reason", "which one: energy.reason, memory.reason"), (",", "is named")],
 )
 def test_a_key_that_is_none(key, words, show, golden):
     (line,) = show(golden, "--by", key, code=2)

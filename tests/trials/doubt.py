@@ -40,7 +40,7 @@ def measure(model: Path, reps: int, seed: int, threads: int) -> Iterator[tuple[S
     """Yield, a run each, the durations of A and of B, which is A again, and the line that compares them."""
     words = ["--platform", "cpu", "--model_class", "BertModel", "--model_name", str(model), "--threads", str(threads)]
     words += ["--input_sizes", ",".join(map(str, SHAPES)), "--batch_sizes", "1", "--reps", str(reps)]
-    words += ["--seed", str(seed), "--torch.call:set_grad_enabled@", "False", "--vs", ""]
+    words += ["--seed", str(seed), "--torch.call:set_grad_enabled@", "False", "--vs", "--platform cpu"]
     done = subprocess.run(
         [sys.executable, "-c", DRIVER, *words], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True
     )

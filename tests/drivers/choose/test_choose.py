@@ -7,12 +7,14 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from fmbench import backend, lines
 from fmbench.checks import check_command
 from fmbench.drivers.choose import candidates, chooser, set_ups, turns
+from fmbench.drivers.choose.chooser import Chooser
 from fmbench.drivers.choose.entrant import Entrant
 from fmbench.drivers.choose.entrants import Entrants
 from fmbench.ending import Terminated
@@ -263,6 +265,16 @@ def test_what_the_budget_left_out_is_said_and_is_tried_where_the_same_log_goes_o
     assert "candidates that can run here" not in out and "not tried" not in out + err
 
 
+def test_the_budget_that_would_do_is_not_rounded_down(capsys):
+    costs = {"reference": 9.0, "one": 12.0}
+    running = SimpleNamespace(
+        _entrants=SimpleNamespace(reference=SimpleNamespace(name="reference"), costs=costs), _told=False,
+        _budget=SimpleNamespace(seconds=20, left=19.8), _pending=["other"],
+    )  # fmt: skip
+    Chooser._tell_of_budget(running)
+    assert "--budget 21s would" in capsys.readouterr().err  # (20 - 19.8 + 12) / 0.6 = 20.3
+
+
 def test_before_the_first_turn_there_is_no_standing(choose, stop_at):
     stop_at(0)
     code, written, out, err = choose(*RACE)
@@ -302,7 +314,7 @@ def test_a_reference_that_does_not_fit_memory_is_one_line_before_it_is_loaded(ch
     monkeypatch.setattr(backend.Backend, "free_bytes", lambda self: 1000)
     code, written, out, err = choose(*RACE)
     assert (code, written, out) == (2, [], "") and len(err.splitlines()) == 1
-    assert "noisy float32: its weights take 0.0 GB, and 0.0 GB are free; free memory, or choose on a larger" in err
+    assert "noisy float32: its weights take 0.1 GB, and 0.0 GB are free; free memory, or choose on a larger" in err
 
 
 def test_without_judgements_the_ten_best_decide_and_no_share_of_ndcg_can(choose, wings, tmp_path):

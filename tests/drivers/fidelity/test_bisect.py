@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from fmbench import cli
+from fmbench import cli, lines
 from fmbench.backends.cpu import CpuBackend
 from fmbench.capture.reader import ArtifactReader
 from fmbench.drivers.fidelity.arguments import CaptureArguments
@@ -48,6 +48,22 @@ def test_bisecting_the_same_build_finds_nothing(captured, fidelity):
     code, out, err = fidelity("bisect", captured("A"))
     assert code == 0 and "calls of modules give what they gave in A, bit for bit." in err
     assert [row["verdict"] for row in said(out, "comparison")] == ["incomplete", "equal"] and not said(out, "call")
+
+
+TEXTS = ("--dataset", "wings")
+
+
+@pytest.mark.parametrize(
+    ("command", "places", "more"), [("bisect", "a", ()), ("bisect", "a", ("--index", *TEXTS)), ("swap", "ab", TEXTS)]
+)
+def test_folders_stand_in_the_log_as_what_they_are(captured, fidelity, folder, monkeypatch, command, places, more):
+    capture = captured("A")
+    monkeypatch.chdir(folder)
+    code, out, err = fidelity(command, *[capture] * len(places), *more)
+    assert code == 0, err
+    found = [line for row in out.splitlines() if isinstance(line := lines.parse_line(row), lines.Arg)]
+    assert [one.key for one in found if one.value == str(capture)] == [*places]
+    assert {one.key for one in found if one.value == "True"} == ({"index"} if "--index" in more else set())
 
 
 def test_bisecting_names_every_leaf_module_that_was_changed(captured, encoder):

@@ -7,11 +7,13 @@ import pytest
 
 from fmbench import cli, lines
 from fmbench.capture.reader import ArtifactReader
+from fmbench.claim import one_writer
 from fmbench.drivers.fidelity.environments import Environment, InstallError, reason_of
 from fmbench.ending import Terminated
 from fmbench.errors import UsageError
 from tests.tiny_model import write_collection, write_model
 
+MAKE = Environment.make
 CODE = """
 import torch
 from fmbench.drivers.fidelity.probe import Probe
@@ -232,6 +234,28 @@ def test_help_teaches(capsys):
     for name in ("--texts", "--dataset", "--documents", "--split", "--colbert", "--probes"):
         assert f"\n  {name} " in printed
     assert "exit codes:" in printed
+
+
+def test_an_environment_that_another_run_makes_is_not_made_over(matrix, tmp_path, monkeypatch):
+    monkeypatch.setattr(Environment, "make", MAKE)
+    environment = Environment("a==1", (), tmp_path / "environments")
+    with one_writer(environment.folder, "--environments"):
+        code, _, err = matrix("--environments", str(environment.cache))
+        assert code == 2 and f"--environments {environment.folder}: another run writes to it (process " in err
+        assert list(environment.folder.iterdir()) == []
+
+
+def test_an_environment_that_is_made_is_kept_and_half_of_one_is_not(tmp_path, monkeypatch):
+    monkeypatch.setattr(Environment, "install", lambda environment: None)
+    environment = Environment("a==1", (), tmp_path / "environments")
+    rest = environment.folder / "bin" / "rest"
+    rest.parent.mkdir(parents=True)
+    rest.touch()
+    environment.make()
+    assert environment.python.exists() and not rest.exists()
+    rest.touch()
+    environment.make()
+    assert rest.exists()
 
 
 def test_environments_are_told_apart_by_what_is_installed_and_from_where(tmp_path):

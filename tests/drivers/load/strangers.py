@@ -96,6 +96,18 @@ class Answers(Stranger):
         return 200, TWO
 
 
+class HangsUp(Answers):
+    """Answers six requests, closes the connection of any other without a word, and goes on listening."""
+
+    later = 200, TWO
+
+    def answer(self):
+        found = super().answer()
+        if self.path == "/v1/embeddings" and self.server.asked > 6:
+            raise ConnectionAbortedError
+        return found
+
+
 class Fewer(Answers):
     """Answers with a vector less."""
 

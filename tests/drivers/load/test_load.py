@@ -17,7 +17,7 @@ from fmbench.errors import UsageError
 from fmbench.process.workloads.load_fields import LOAD
 
 from .conftest import NULL, ask, serving
-from .strangers import TWO, Answers, Fewer, Locked, Refuses, Rejects, Stranger, Talks, stranger
+from .strangers import TWO, Answers, Fewer, HangsUp, Locked, Refuses, Rejects, Stranger, Talks, stranger
 
 SHORT = ("--tokens", "16", "--warmup", "0")
 
@@ -95,13 +95,24 @@ def test_a_server_that_dies_ends_the_run_with_what_it_had(load):
     assert {one["status"] for one in said["errors"]} == {None} and "nobody answers any more" in err
 
 
-@pytest.mark.parametrize(("requests", "ended"), [(312, "gone"), (301, "done")])
+@pytest.mark.parametrize(("requests", "ended"), [(312, "gone"), (299, "gone"), (298, "done")])
 def test_a_server_that_dies_near_the_end_ends_the_run_too(load, requests, ended):
     with serving(*NULL, "--max_queue", "6", faults=("--die", 300)) as (url, _):
         code, found, err = load("--url", url, *SHORT, "--concurrency", 4, "--requests", requests)
     (said,) = found["LOAD"]
     assert (code, said["ended"], said["requests"]) == (int(ended == "gone"), ended, requests), said
     assert ("nobody answers any more" in err) == (ended == "gone")
+
+
+@pytest.mark.parametrize("words", [(), ("--scenario", "open", "--rate", 100, "--arrivals", "constant")])
+def test_a_service_that_hangs_up_and_still_listens_did_not_go_away(load, words, monkeypatch):
+    monkeypatch.setattr(client, "DEAD", 10)
+    with stranger(HangsUp) as url:
+        _, found, err = load("--url", url, *SHORT, "--requests", 30, "--inputs_per_request", 2, *words)
+    (said,) = found["LOAD"]
+    assert (said["ended"], said["requests"]) == ("done", 30) and said["answered"] >= 5 and said["failed"] >= 20, err
+    assert "nobody answers" not in err
+    assert {one["status"] for one in said["errors"]} == {None}
 
 
 def test_a_time_out_is_a_failure(load):

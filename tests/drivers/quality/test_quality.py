@@ -181,6 +181,19 @@ def test_names_that_no_result_tells_apart(quality, names, said):
     assert code == 2 and f"--tasks {names}: {said}" in err
 
 
+def test_a_hub_that_does_not_answer_is_said_at_once_and_in_the_end(quality, monkeypatch):
+    def tries(model, task):
+        raise ConnectionError("six\nlines")
+
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")  # refused at once
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setattr("fmbench.mteb.MtebModel.result", tries)
+    code, _, err = quality("--tasks", "STSBenchmark")
+    first, last = (row for row in err.splitlines() if "STSBenchmark: http://127.0.0.1:9 does not answer" in row)
+    assert code == 1 and "MTEB looks for a copy kept here" in first
+    assert last.startswith("warning: ") and last.endswith("your own files need no hub: six lines")
+
+
 def test_a_task_of_pictures(quality):
     code, _, err = quality("--tasks", "CIFAR10Clustering")
     assert code == 2 and "is of image; this encoder takes text alone" in err
