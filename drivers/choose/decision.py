@@ -55,14 +55,6 @@ class Place:
         found = self.against
         return [1 / found.high, 1 / found.low] if found and found.has_interval else None
 
-    @property
-    def faithfulness(self) -> float:
-        """What the front is drawn by: what is kept of tasks, else nDCG, else the mean cosine."""
-        found = self.known.quality
-        if found is None:
-            return 1 - self.lane.loss
-        return next(one for one in (found.tasks_share, found.ndcg, found.mean_cosine) if one is not None)
-
 
 @dataclass(frozen=True)
 class Choice:

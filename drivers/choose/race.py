@@ -74,6 +74,10 @@ class Lane:
         known = [turn.mean_cosine for turn in self.turns.values() if turn.mean_cosine is not None]
         return 1 - sum(known) / len(known) if known else 0.0
 
+    def as_faithful(self, other: "Lane") -> bool:
+        """Whether it is at least as faithful as another, as far as the turns say."""
+        return self.loss <= TWICE * other.loss + ROUNDING
+
     @property
     def joules_per_token(self) -> float | None:
         """What the turns took whose energy was counted, where they were long enough for a counter in all."""
@@ -183,15 +187,11 @@ class Race:
         enough = leaving_p(number)
         for other in self.live(heat) if enough else ():
             turns = self.durations(heat, other, name)
-            if other != name and turns[0] and self._as_faithful(heat, other, name):
+            if other != name and turns[0] and self.lanes[heat, other].as_faithful(lane):
                 pair = Pair.of(*turns)
                 if pair.verdict == "slower" and pair.interval[0] > SLOWER and pair.p < enough:
                     return f"{pair.ratio:.2f} times as slow as {other}, which is as faithful"
         return None
-
-    def _as_faithful(self, heat: int, one: str, other: str) -> bool:
-        """Whether one candidate is at least as faithful as another, as far as the turns say."""
-        return self.lanes[heat, one].loss <= TWICE * self.lanes[heat, other].loss + ROUNDING
 
     def ratio(self, name: str, other: str) -> "Ratio | None":
         """Return how many times as long a candidate takes as another; through the reference where they never met."""

@@ -98,13 +98,12 @@ def row_of(profile: str, place: Place, price: float | None, front: bool) -> dict
 
 
 def on_front(places: Sequence[Place]) -> set[str]:
-    """Return who is not both slower and less faithful than another."""
+    """Return whom no other beats: none that is at least as faithful is faster.
+
+    All have cosines of their turns, few are judged; and differences of nDCG among those are mostly chance.
+    """
     return {
         place.known.name
         for place in places
-        if not any(
-            (other.speed >= place.speed and other.faithfulness > place.faithfulness)
-            or (other.speed > place.speed and other.faithfulness >= place.faithfulness)
-            for other in places
-        )
+        if not any(other.speed > place.speed and other.lane.as_faithful(place.lane) for other in places)
     }

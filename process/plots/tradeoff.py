@@ -137,7 +137,7 @@ def choice_speed(results: Sequence[Result], profile: str) -> Figure | str:
     label = "share of nDCG@10 that is kept" if judged else "share of the top 10 that stays"
     speed, times = at("choice.speed", "choice.interval"), "times as fast as the reference"
     return tradeoff(f"What to run, {profile}", members, [
-        Panel(speed, times, at("choice.least_cosine"), "least cosine with the reference", ratio=True),
+        Panel(speed, times, at("choice.mean_cosine"), "mean cosine with the reference", ratio=True),
         Panel(speed, times, kept, label, ratio=True),
     ], front=True)  # fmt: skip
 

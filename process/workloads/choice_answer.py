@@ -20,7 +20,7 @@ NOTE = (
     "Overlap: share of the reference's ten documents that are still among the ten. Change: of nDCG@10, paired over "
     "queries. Tasks kept: of the reference's scores, mean over tasks, on the same resamples of their items. "
     "Kept: shown where all of the 95% interval is above what must be kept, worse where all of it is below; "
-    "not shown says that there were too few queries to tell. front: no candidate is both faster and better."
+    "not shown says that there were too few queries to tell. front: no candidate that is as faithful is faster."
 )
 BUSY = (
     "Beside other work ({}): the ratios hold for that. Candidates whose threads wait for each other lose the most by "

@@ -48,7 +48,7 @@ FIGURES = {
         "below), `not shown`; null where nobody measured it."
     ),
     "packages": schema.count("Packages that it needs besides torch and transformers."),
-    "front": schema.truth("Whether no other candidate is both faster and better."),
+    "front": schema.truth("Whether no other candidate that is as faithful, by the cosines of turns, is faster."),
     "command": schema.text("The command line that runs it on the data set."),
     "program": schema.text("Python lines that give its vectors without fmbench, or a comment on why there are none."),
 }  # fmt: skip

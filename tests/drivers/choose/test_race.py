@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from fmbench.drivers.choose.decision import Known, choose, ties
+from fmbench.drivers.choose.quality import Quality
 from fmbench.drivers.choose.race import LEAVING, LOOKS, Race, Ratio, Turn, leaving_p
-from fmbench.drivers.choose.records import pairs
+from fmbench.drivers.choose.records import on_front, pairs
 
 SPREAD = 0.3  # of a turn, log-normal: a busy machine
 
@@ -137,3 +138,14 @@ def test_the_first_rounds_tell_who_was_fastest_whatever_came_later():
 def test_the_looks_share_one_error():
     assert leaving_p(3) == 0
     assert sum(leaving_p(number) for number in LOOKS) < 0.01 < 1.1 * sum(leaving_p(number) for number in LOOKS)
+
+
+def test_whom_one_that_is_as_faithful_beats_is_not_on_the_front_whoever_is_judged():
+    found, _ = race({"rounded": 0.2, "wrong": 0.1, "slow": 0.5}, 3)
+    for name, mean in (("wrong", 0.9), ("rounded", 0.995), ("slow", 0.9949)):
+        lane = found.lanes[0, name]
+        lane.turns = {number: replace(turn, mean_cosine=mean) for number, turn in lane.turns.items()}
+    known = {name: Known(name, "", "") for name in ("reference", "rounded", "wrong", "slow")}
+    judged = replace(known["rounded"], quality=Quality(0.99, 0.995, 1.0, "shown", ndcg=0.78))
+    for one in (known, {**known, "rounded": judged}):  # nDCG and cosines are not of one scale
+        assert on_front(choose(found, one).places) == {"wrong", "rounded", "reference"}
