@@ -94,10 +94,10 @@ def asked_of(file: Path) -> dict[str, Any]:
 def read(arguments: argparse.Namespace, running: Mapping[str, Any] | None) -> "Sweep":
     """Return the sweep that a command line names: the share of its cells that --shard asks for.
 
-    What a `running` one was told to --set counts where the command line says nothing.
+    What a `running` one was told to --set counts where the command line says nothing; secrets are not kept.
     """
     from fmbench.document import Document
-    from fmbench.secrets import masked_tree, sealed
+    from fmbench.secrets import MASK, masked_tree, sealed
 
     from .matrix import read_sweep
 
@@ -105,9 +105,11 @@ def read(arguments: argparse.Namespace, running: Mapping[str, Any] | None) -> "S
     for key in given:
         if [name for name, _ in arguments.set].count(key) > 1:
             raise UsageError(f"--set {key}: is given twice; give it once")
-    if running is not None and given and masked_tree(given, sealed) != running:
-        note(f"{arguments.file}: this is of the --set given here; what runs now has {as_set(running)}")
-    found = read_sweep(Document(arguments.file), given or running or {}, arguments.trust_file)
+    if running and not given and MASK not in str(running):
+        given = dict(running)
+    elif running is not None and running != (here := masked_tree(given, sealed)):
+        note(f"{arguments.file}: what runs now has {as_set(running)}, and this is of {as_set(here)}: give it the same")
+    found = read_sweep(Document(arguments.file), given, arguments.trust_file)
     number, shares = arguments.shard
     return replace(found, cells=found.cells[number - 1 :: shares])
 
@@ -115,7 +117,7 @@ def read(arguments: argparse.Namespace, running: Mapping[str, Any] | None) -> "S
 def as_set(values: Mapping[str, Any]) -> str:
     """Return values as --set takes them."""
     said = {name: str(value).lower() if isinstance(value, bool) else value for name, value in values.items()}
-    return " ".join(f"--set {name}={value}" for name, value in said.items()) or "none"
+    return " ".join(f"--set {name}={value}" for name, value in said.items()) or "no --set"
 
 
 def opened(found: "Sweep", file: Path) -> tuple["Store", "Kept"]:

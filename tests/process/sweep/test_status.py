@@ -6,7 +6,6 @@ import pytest
 
 from fmbench.process.sweep import beside, local
 from fmbench.process.sweep.cli import main
-from fmbench.process.sweep.workplace import Workplace
 
 from .test_run import FAKE, WITH
 
@@ -28,27 +27,32 @@ def said(tmp_path, monkeypatch, capsys):
     return run
 
 
-def test_status_is_of_the_store_and_the_values_that_the_running_sweep_was_told(said, monkeypatch):
-    words = ("--set", "store=other", "--set", "reps=20", "--set", f"model:token={SECRET}")
+def while_running(said, monkeypatch, words, *asked):
+    """Run a sweep of these words, and return what its workplace holds, and what each status said meanwhile."""
     seen = []
 
     def look(self, running, waiting):
         if not seen and running:
-            (asked,) = Path("grid.yaml.running").glob("*/asked.json")
-            seen.extend((asked.read_text(), *said("status", "grid.yaml"), *said("status", "grid.yaml", *words[:2])))
+            (file,) = Path("grid.yaml.running").glob("*/asked.json")
+            seen.extend([file.read_text(), *(said("status", "grid.yaml", *more) for more in asked)])
 
     with monkeypatch.context() as runner:
         runner.setattr("fmbench.process.sweep.keeper.Keeper.show", look)
         said("grid.yaml", *words)
-    asked, out, err, _, others = seen
-    assert "1 cell: 1 running" in out and "note" not in err and SECRET not in asked
-    assert (
-        "grid.yaml: this is of the --set given here; what runs now has --set store=other --set reps=20 --set" in others
-    )
+    return seen
+
+
+def test_status_is_of_the_store_and_the_values_that_the_running_sweep_was_told(said, monkeypatch):
+    words = ("--set", "store=other", "--set", "reps=20")
+    _, (out, err), (_, others) = while_running(said, monkeypatch, words, (), words[:2])
+    assert "1 cell: 1 running" in out and "what runs now" not in err
+    has = "grid.yaml: what runs now has --set store=other --set reps=20"
+    assert f"{has}, and this is of --set store=other: give it the same" in others
     assert "1 cell: 1 left" in said("status", "grid.yaml")[0]  # none runs
-    with Workplace.held(Path("grid.yaml"), (1, 1), set={}):
-        assert "what runs now has none" in said("status", "grid.yaml", *words)[1]
-        assert "1 cell: 1 left" in said("status", "grid.yaml")[0]
+    secret = ("--set", f"model:token={SECRET}")
+    kept, (_, alone), (out, same) = while_running(said, monkeypatch, secret, (), secret)
+    assert SECRET not in kept and "and this is of no --set: give it the same" in alone
+    assert "1 cell: 1 running" in out and "what runs now" not in same
 
 
 def test_another_sweep_on_this_machine_is_told(said):
