@@ -74,7 +74,11 @@ def sweep(argv: Sequence[str]) -> int:
         parser.error("name the sweep file")
     if arguments.address is not None and arguments.on != RAY:
         parser.error("--address is that of a Ray cluster: it goes with --on ray")
-    told = asked_of(arguments.file) if asks_status else None
+    told = None
+    if asks_status:
+        from .workplace import asked
+
+        told = asked(arguments.file)
     found = read(arguments, told.pop("set", None) if told else None)
     if not found.cells:
         note(f"--shard {'{}/{}'.format(*arguments.shard)}: {arguments.file} has fewer cells, and none for this share")
@@ -82,13 +86,6 @@ def sweep(argv: Sequence[str]) -> int:
     if not asks_status and not arguments.dry_run:
         return run(found, arguments)
     return int(show_status(found, arguments, told) and not asks_status)
-
-
-def asked_of(file: Path) -> dict[str, Any]:
-    """Return what a sweep that runs was told, which is what counts then; else nothing."""
-    from .workplace import asked
-
-    return asked(file)
 
 
 def read(arguments: argparse.Namespace, running: Mapping[str, Any] | None) -> "Sweep":

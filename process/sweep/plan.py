@@ -167,7 +167,7 @@ def with_lost_outputs(tasks: Sequence[Task]) -> list[Task]:
     read: set[Path] = set()
     for task in reversed(tasks):
         if task.done and not task.failed and task.writes & read:
-            if task.outputs.is_free or task.outputs.is_cut:
+            if task.outputs.is_free or (task.other and task.outputs.is_cut):
                 task = replace(task, left=1, gone=True)
             elif task.other:
                 task = replace(task, refused=task.other)

@@ -98,6 +98,13 @@ def test_what_a_hand_put_there_is_never_replaced(sweep, cell, words):
     assert sweep([cell], *words)[1].count("done in") == 1
 
 
+def test_what_a_hand_puts_there_while_the_sweep_runs_is_not_replaced_either(sweep, monkeypatch):
+    sweep([CAPTURE])
+    monkeypatch.setattr("fmbench.process.sweep.keeper.Keeper.begin", lambda self, tasks: put())
+    out, _ = sweep([CAPTURE], "--redo", "all", code=1)
+    assert "Failed: a: is not empty" in out and Path("a", "made").read_text() == "by hand"
+
+
 def test_a_copy_of_what_it_wrote_is_its_own(sweep):
     sweep([CAPTURE])
     first = Path("a", "made").read_text()
