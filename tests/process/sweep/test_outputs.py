@@ -15,6 +15,7 @@ from fmbench.errors import UsageError
 from fmbench.process.store.entry import encode
 from fmbench.process.sweep import local
 from fmbench.process.sweep.cli import main
+from fmbench.process.sweep.keeper import Keeper
 
 from ...tiny_model import write_collection, write_model
 from .test_run import FAKE
@@ -100,7 +101,8 @@ def test_what_a_hand_put_there_is_never_replaced(sweep, cell, words):
 
 def test_what_a_hand_puts_there_while_the_sweep_runs_is_not_replaced_either(sweep, monkeypatch):
     sweep([CAPTURE])
-    monkeypatch.setattr("fmbench.process.sweep.keeper.Keeper.begin", lambda self, tasks: put())
+    begin = Keeper.begin
+    monkeypatch.setattr(Keeper, "begin", lambda self, tasks: (begin(self, tasks), put()))
     out, _ = sweep([CAPTURE], "--redo", "all", code=1)
     assert "Failed: a: is not empty" in out and Path("a", "made").read_text() == "by hand"
 
