@@ -8,7 +8,7 @@ from pathlib import Path
 from fmbench.cached import root
 from fmbench.console import note
 from fmbench.errors import UsageError
-from fmbench.leftovers import clean
+from fmbench.leftovers import remove_abandoned
 from fmbench.whole_file import part_beside
 
 
@@ -26,9 +26,9 @@ def announced(file: Path) -> Iterator[None]:
 
 def note_others(own: Path | None = None, file: Path | None = None) -> None:
     """Note which sweeps run on this machine now, but for that which holds a file, and those of a sweep file."""
-    clean(place())
     for path in sorted(place().glob(".*.part")):
-        with contextlib.suppress(OSError):  # it has just ended
+        remove_abandoned(path)  # of a sweep that was killed
+        with contextlib.suppress(OSError):  # it is gone
             said = path.read_text(encoding="utf-8")
             if path != own and said not in ("", str(file and file.absolute())):
                 note(f"another sweep runs on this machine now: {said}; the figures of both may be disturbed")

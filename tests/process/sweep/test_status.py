@@ -56,6 +56,8 @@ def test_status_is_of_the_store_and_the_values_that_the_running_sweep_was_told(s
 
 
 def test_another_sweep_on_this_machine_is_told(said):
+    beside.place().mkdir(parents=True, exist_ok=True)
+    (beside.place() / f".{'0' * 32}.part").write_text("of a sweep that was killed")
     note = "another sweep runs on this machine now: "
     with beside.announced(Path("first.yaml")):
         for words in (["grid.yaml"], ["status", "grid.yaml"]):
