@@ -25,7 +25,7 @@ def announced(file: Path) -> Iterator[None]:
 
 
 def note_others(own: Path | None = None, file: Path | None = None) -> None:
-    """Note which sweeps run on this machine now, but for that which holds a file, and those of a sweep file."""
+    """Note which sweeps run on this machine now, but for the one that holds `own`, and those of a sweep `file`."""
     for path in sorted(place().glob(".*.part")):
         remove_abandoned(path)  # of a sweep that was killed
         with contextlib.suppress(OSError):  # it is gone
