@@ -25,16 +25,7 @@ from .query_encoder import load
 from .steps import Run
 from .tasks import Contrast, FrozenPassages, TrainedPassages
 from .texts import folded, held_out
-from .train import (
-    DOCUMENT,
-    check_output,
-    document_folder,
-    document_prompt,
-    finish,
-    place,
-    set_up,
-    train,
-)
+from .train import DOCUMENT, document_folder, document_prompt, finish, place, set_up, train
 from .write import save_student
 
 
@@ -53,7 +44,6 @@ class Pairs:
 def contrast(run: Run) -> None:
     """Train a student on with hard negatives, and write it and its pair."""
     arguments, plan = run.arguments, run.plan
-    check_output(arguments)
     datasets = named_datasets(arguments, judged=False)
     if len(datasets) != 1:
         raise UsageError("--dataset: contrast trains on one data set")

@@ -21,6 +21,7 @@ from fmbench.torch_settings import spin_briefly
 from .arguments import DistillArguments, parse_arguments
 
 TRAINING = ("align", "contrast")
+CHECKPOINT = "checkpoint.safetensors"
 TIMED = "query to vector, tokenisation included, right after another query"
 
 
@@ -77,12 +78,22 @@ def check(step: str, argv: Sequence[str]) -> Checked:
     read = [*arguments.files, *arguments.held_out_queries, *arguments.negatives, *arguments.query_model]
     read += [arguments.student_model] if arguments.student_model else []
     read += [arguments.teacher_dir] if arguments.teacher_dir and step != "teacher" else []
-    return dataclasses.replace(check_encoder(arguments, arguments.recipe), inputs=(*read,))
+    checked = check_encoder(arguments, arguments.recipe)
+    return dataclasses.replace(checked, inputs=(*read,), check_free=partial(check_output, step, arguments))
 
 
 check_teacher, check_align, check_contrast, check_evaluate = (
     partial(check, step) for step in ("teacher", "align", "contrast", "evaluate")
 )
+
+
+def check_output(step: str, arguments: DistillArguments) -> None:
+    """Raise UsageError where the output folder holds a training run that nobody asked to go on with."""
+    folder = arguments.output_dir or Path()
+    if step in TRAINING and (folder / CHECKPOINT).is_file() and not arguments.resume:
+        raise UsageError(
+            f"--output_dir {folder}: holds a training run; --resume goes on with it, or name another folder"
+        )
 
 
 def run(step: str, target: str, argv: Sequence[str]) -> int:
@@ -103,6 +114,7 @@ def run_here(step: str, target: str, argv: Sequence[str]) -> int:
     students = [query_plan(folder, arguments) for folder in named]
     if not plan.platform.runs_torch and step in TRAINING:
         raise UsageError(f"--platform {plan.platform.name}: trains nothing; train on cpu or a GPU, evaluate here")
+    check_output(step, arguments)
     if launch.world_size > 1 and step not in TRAINING:
         raise UsageError(f"{step} runs in one process; start it without torchrun")
     folder = arguments.teacher_dir if step == "teacher" else arguments.output_dir

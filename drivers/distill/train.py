@@ -21,7 +21,7 @@ from .steps import Run
 from .students import Design, build, size
 from .tasks import Alignment
 from .teacher import read_teacher
-from .training import CHECKPOINT, Plan, Task, Training
+from .training import Plan, Task, Training
 from .write import save_pair, save_student
 
 QUERY, PAIR, DOCUMENT = "query", "pair", "document"  # below --output_dir
@@ -30,7 +30,6 @@ QUERY, PAIR, DOCUMENT = "query", "pair", "document"  # below --output_dir
 def align(run: Run) -> None:
     """Train a student on the teacher's vectors, and write it and its pair."""
     arguments, plan = run.arguments, run.plan
-    check_output(arguments)
     set_up(run)
     model = identify(plan.source, arguments.evaluated(), plan.folder.path)
     teacher = read_teacher(arguments.teacher_dir or Path(), model)
@@ -84,15 +83,6 @@ def student_facts(wanted: Design) -> dict[str, Any]:
     """Return what tells a student from others, as JSON values: its sizes, and what it begins with, wherever it lies."""
     model = digest_of_folder(wanted.model) if wanted.model else None
     return {**asdict(wanted), "layers": list(wanted.layers), "model": model}
-
-
-def check_output(arguments: DistillArguments) -> None:
-    """Raise UsageError where the output folder holds a training run that nobody asked to go on with."""
-    folder = arguments.output_dir or Path()
-    if (folder / CHECKPOINT).is_file() and not arguments.resume:
-        raise UsageError(
-            f"--output_dir {folder}: holds a training run; --resume goes on with it, or name another folder"
-        )
 
 
 def set_up(run: Run) -> None:

@@ -16,9 +16,10 @@ from fmbench.distributed import Group
 from fmbench.errors import FmbenchError, UsageError
 
 from . import checkpoint
+from .steps import CHECKPOINT
 
 POOL = 32  # batches that are sorted by length together: little padding, and still mixed
-CHECKPOINT, BEST = "checkpoint.safetensors", "best.safetensors"
+BEST = "best.safetensors"
 Report = Callable[[dict[str, Any]], None]  # takes what one line says of the run
 
 

@@ -26,7 +26,7 @@ from .arguments import (
 from .probe import Probe, available, choose
 from .records import capture_line
 from .session import Session, opaque
-from .writer import ArtifactWriter, check_free, discard
+from .writer import ArtifactWriter, check_free, check_own, discard
 
 PROGRAM = "fmbench fidelity capture"
 EPILOG = """\
@@ -52,8 +52,7 @@ def run(argv: Sequence[str]) -> int:
     """Check everything that can be checked quickly, then run the probes."""
     arguments = wanted_arguments(argv)
     probes = choose_probes(arguments)
-    if not arguments.replace:
-        check_free(folder_of(arguments))
+    check_folder(arguments)
     subject = arguments.subject()
     plan = EncoderPlan.of(arguments, arguments.recipe, late=True)
     probes = visible_probes(plan, probes, arguments.probes is not None)
@@ -68,9 +67,8 @@ def check(argv: Sequence[str]) -> Checked:
     arguments = wanted_arguments(argv)
     choose_probes(arguments)
     checked = check_encoder(arguments, arguments.recipe)
-    free = bool if arguments.replace else partial(check_free, folder_of(arguments))
     return replace(checked, model=lambda: {**checked.model(), "texts": arguments.subject().digest},
-                   again=("--replace",), check_free=free)  # fmt: skip
+                   again=("--replace",), check_free=partial(check_folder, arguments))  # fmt: skip
 
 
 def wanted_arguments(argv: Sequence[str]) -> CaptureArguments:
@@ -133,6 +131,11 @@ def capture(session: Session, probes: Sequence[Probe], arguments: CaptureArgumen
         log.write(capture_line(name, writer.close()))
     progress.clear()
     note(f"captured {', '.join(probe.name for probe in probes)} in {arguments.out}")
+
+
+def check_folder(arguments: CaptureArguments) -> None:
+    """Raise UsageError where the folder holds what may not be replaced, before anything is computed or deleted."""
+    (check_own if arguments.replace else check_free)(folder_of(arguments))
 
 
 def folder_of(arguments: CaptureArguments) -> Path:

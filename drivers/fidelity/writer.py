@@ -217,6 +217,15 @@ def check_free(folder: Path) -> None:
         leftovers(folder)
 
 
+def check_own(folder: Path) -> None:
+    """Raise UsageError where a folder that is to be replaced holds anything but a capture, which would stay."""
+    if folder.exists():
+        os.close(lock(folder))
+        if others := sorted(path.name for path in folder.iterdir() if not is_ours(path.name)):
+            said = "which is no part of a capture; move it away, or name another folder"
+            raise UsageError(f"{folder}: holds {others[0]}, {said}")
+
+
 def lock(folder: Path) -> int:
     """Return a handle of the folder that holds its lock; a file system without locks is no obstacle.
 

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 def check(argv: Sequence[str]) -> Checked:
     """Return what a command line amounts to. Raises UsageError and PlatformError."""
     arguments = parse_arguments(argv)
-    items = [path for task in read_named(arguments.tasks) for path in task.files]
-    return replace(check_encoder(arguments, arguments.recipe), inputs=(Path(arguments.tasks), *items))
+    tasks = read_named(arguments.tasks)
+    items = [path for task in tasks for path in task.files]
+    free = partial(check_results, arguments.out_mteb, variants(argv, arguments), tasks)
+    return replace(check_encoder(arguments, arguments.recipe), inputs=(Path(arguments.tasks), *items), check_free=free)
 
 
 def run(argv: Sequence[str]) -> int:

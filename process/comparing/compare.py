@@ -58,7 +58,8 @@ what is compared:
   With more than one new log, each is compared with the first, and a matrix sets all against all.
 
 exit codes:
-  0 done, 1 what --fail-on names, 2 the command line or a file is wrong, or the logs are not comparable
+  0 done, 1 what --fail-on names, 2 the command line or a file is wrong, or the logs are not comparable (a BASE that
+  holds no results is comparable with nothing, and lacks nothing)
   --fail-on regression: a shape regressed; missing: NEW lacks a result of BASE, of any kind, or was killed in the
   middle of one (what failed in BASE is no result); answer: of two choices, what BASE says to run is not what to run
   in NEW
@@ -95,6 +96,8 @@ def compare(argv: Sequence[str]) -> int:
     answers: list[Answers] = []
     comparisons: list[Comparison] = []
     try:
+        if not found[0]:
+            raise NothingInCommonError(f"{paths[0]}: holds no results, so there is nothing to compare with")
         check_kinds(paths, chosen, timed)
         if all(chosen):
             answers = [Answers(paths[0], path, answers_between(chosen[0], rows, arguments.threshold))

@@ -79,6 +79,7 @@ CELL = Schema({
     "start": time("When its process started, in seconds since the epoch."),
     "seconds": seconds("From the start of its process to its end.", needed=True),
     "inputs": anything("Of what it read beside its model, where no other line tells: sha256 by file or folder."),
+    "outputs": anything("Where it ended well, of what it wrote: sha256 by file or folder, null for nothing."),
     "exit_code": whole("Its exit code; below zero for a signal that ended it. Null where its time was over."),
 }, "The last line of a log that `fmbench sweep` kept: which cell of which sweep it is of.")  # fmt: skip
 CORE: dict[str, Schema] = {

@@ -3,7 +3,7 @@
 import argparse
 import contextlib
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -74,18 +74,27 @@ def sweep(argv: Sequence[str]) -> int:
         parser.error("name the sweep file")
     if arguments.address is not None and arguments.on != RAY:
         parser.error("--address is that of a Ray cluster: it goes with --on ray")
-    found = read(arguments)
+    told = None
+    if asks_status:
+        from .workplace import asked
+
+        told = asked(arguments.file)
+    found = read(arguments, told.pop("set", None) if told else None)
     if not found.cells:
         note(f"--shard {'{}/{}'.format(*arguments.shard)}: {arguments.file} has fewer cells, and none for this share")
         return 0
     if not asks_status and not arguments.dry_run:
         return run(found, arguments)
-    return int(show_status(found, arguments, asks_status) and not asks_status)
+    return int(show_status(found, arguments, told) and not asks_status)
 
 
-def read(arguments: argparse.Namespace) -> "Sweep":
-    """Return the sweep that a command line names: the share of its cells that --shard asks for."""
+def read(arguments: argparse.Namespace, running: Mapping[str, Any] | None) -> "Sweep":
+    """Return the sweep that a command line names: the share of its cells that --shard asks for.
+
+    What a `running` one was told to --set counts where the command line says nothing; secrets are not kept.
+    """
     from fmbench.document import Document
+    from fmbench.secrets import MASK, masked_tree, sealed
 
     from .matrix import read_sweep
 
@@ -93,49 +102,69 @@ def read(arguments: argparse.Namespace) -> "Sweep":
     for key in given:
         if [name for name, _ in arguments.set].count(key) > 1:
             raise UsageError(f"--set {key}: is given twice; give it once")
+    if running and not given and MASK not in str(running):
+        given = dict(running)
+    elif running is not None and running != (here := masked_tree(given, sealed)):
+        note(f"{arguments.file}: what runs now has {as_set(running)}, and this is of {as_set(here)}: give it the same")
     found = read_sweep(Document(arguments.file), given, arguments.trust_file)
     number, shares = arguments.shard
     return replace(found, cells=found.cells[number - 1 :: shares])
 
 
-def opened(found: "Sweep") -> tuple["Store", "Kept"]:
+def as_set(values: Mapping[str, Any]) -> str:
+    """Return values as --set takes them."""
+    said = {name: str(value).lower() if isinstance(value, bool) else value for name, value in values.items()}
+    return " ".join(f"--set {name}={value}" for name, value in said.items()) or "no --set"
+
+
+def opened(found: "Sweep", file: Path) -> tuple["Store", "Kept"]:
     """Return the store, and what it has of cells."""
     from ..store.store import Store
     from .kept import Kept, whole_entries
+    from .workplace import cut
 
     store = Store.ready(found.store)
-    return store, Kept.read(whole_entries(store, {cell.id for cell in found.cells}, warn))
+    return store, Kept.read(whole_entries(store, {cell.id for cell in found.cells}, warn), cut(file))
 
 
-def show_status(found: "Sweep", arguments: argparse.Namespace, running_one: bool) -> bool:
+def show_status(found: "Sweep", arguments: argparse.Namespace, told: Mapping[str, Any] | None) -> bool:
     """Print a line a cell and how many are in which state, and return whether any is refused; nothing is run.
 
-    Of a running sweep, it is what that was asked for that counts.
+    Of a running sweep, what it was `told` counts; None for a dry run.
     """
     from ..writing import output
+    from .beside import note_others
     from .keeper import Keeper
     from .overview import counts, plan_table
     from .plan import plan
-    from .workplace import asked, running
+    from .workplace import running
 
-    now, told = running(arguments.file), {"repeat": arguments.repeat, "redo": arguments.redo}
-    told |= asked(arguments.file) if running_one else {}
-    store, kept = opened(found)
-    if not running_one:
+    now = running(arguments.file)
+    wanted: Any = {"repeat": arguments.repeat, "redo": arguments.redo, **(told or {})}
+    store, kept = opened(found, arguments.file)
+    if told is None:
         Keeper(store, kept).check(arguments.report, arguments.file)
-    tasks = plan(found.cells, kept, **told)
+    else:
+        note_others(file=arguments.file)
+    tasks = plan(found.cells, kept, **wanted)
     with output.opened(None) as stream:
         stream.write(f"{plan_table(tasks, kept, now)}\n{counts(tasks, kept, now)}\n")
     refused = [task for task in tasks if task.refused and task.cell.id not in now]
     tell_refused(refused, arguments.file)
+    tell_others(tasks)
     return bool(refused)
 
 
 def run(found: "Sweep", arguments: argparse.Namespace) -> int:
     """Run what is left, and print the record table of all cells and what failed."""
+    from fmbench.secrets import masked_tree, sealed
+
+    from .beside import announced
     from .workplace import Workplace
 
-    with Workplace.held(arguments.file, arguments.shard, arguments.repeat, arguments.redo) as place:
+    asked = {"repeat": arguments.repeat, "redo": arguments.redo, "set": masked_tree(dict(arguments.set), sealed)}
+    shown = announced(arguments.file) if arguments.on == LOCAL else contextlib.nullcontext()
+    with Workplace.held(arguments.file, arguments.shard, **asked) as place, shown:
         return run_held(found, arguments, place)
 
 
@@ -145,14 +174,13 @@ def run_held(found: "Sweep", arguments: argparse.Namespace, place: "Workplace") 
     from .keeper import Keeper
     from .local import LocalRunner
     from .plan import plan, resources
-    from .workplace import discard
 
-    store, kept = opened(found)
+    store, kept = opened(found, arguments.file)
     keeper = Keeper(store, kept)
     keeper.check(arguments.report, arguments.file)
     for log in place.leftovers():
         keeper.keep(log)
-        discard(log)
+        place.forget(log)
     told: Any = (arguments.cell_timeout, keeper.keep, keeper.show)
     lacking: Any = {"kept": kept, "repeat": arguments.repeat}
     if arguments.on == RAY:
@@ -173,7 +201,7 @@ def run_all(
 ) -> None:  # fmt: skip
     """Run tasks, and then those that others have given something new to read meanwhile; no cell comes back."""
     reading = [task.cell for task in tasks if task.checked and task.checked.inputs]
-    while left := [task for task in tasks if task.left]:
+    while left := [task for task in tasks if task.left and not task.stale]:
         runner.run(left)
         ran = {task.cell.id for task in left}
         reading = [cell for cell in reading if cell.id not in ran]
@@ -185,6 +213,7 @@ def run_all(
 def begun(tasks: list["Task"], keeper: "Keeper", file: Path) -> list["Task"]:
     """Return tasks, after saying which are refused and what is left. Raises UsageError where none may run."""
     tell_refused(tasks, file)
+    tell_others(tasks)
     if tasks and all(task.refused for task in tasks):
         raise UsageError(f"{file}: every cell is refused, as said above")
     keeper.begin(tasks)
@@ -200,6 +229,16 @@ def tell_refused(tasks: Sequence["Task"], file: Path) -> None:
     for reason, (first, *others) in refused.items():
         more = f" and {len(others)} more" if others else ""
         warn(f"{file}:{first.line_of(reason)}: {first.name}{more}: refused: {reason}")
+
+
+def tell_others(tasks: Sequence["Task"]) -> None:
+    """Note which cells are done, though what they wrote is not what stands there now."""
+    from .overview import cells_of, few
+
+    if found := [task for task in tasks if task.other and not task.refused]:
+        whose = "its folder holds" if len(found) == 1 else "their folders hold"
+        paths = few([str(path) for task in found for path in task.outputs.paths])
+        note(f"{cells_of(found)}: {whose} something else than this sweep wrote: {paths}")
 
 
 def assignment(text: str) -> tuple[str, str | bool]:

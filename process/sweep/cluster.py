@@ -22,7 +22,7 @@ from .cell import Cell
 from .kept import Kept
 from .local import AWAKE, LOST, LocalRunner
 from .plan import HOST, Redo, Task, task_of
-from .workplace import Workplace, discard
+from .workplace import Workplace
 
 PATIENCE = 10  # seconds for a cluster to answer
 LEAST = {HOST: 1.0}  # what a cell takes that says nothing
@@ -82,13 +82,13 @@ class Cluster:
         for key, members in groups.items():
             needs = dict(key)
             if self.has(needs):
-                tasks = self.ray.get(self.start(plan_there, needs, members, kept, repeat, redo))
+                tasks = self.ray.get(self.start(plan_there, needs, members, replace(kept, cut={}), repeat, redo))
             else:
                 reason = f"needs {', '.join(f'{name} {count:g}' for name, count in key)}, and no node has that"
                 tasks = [
                     Task(cell, None, needs, kept.runs.get(cell.id, ()), repeat, refused=reason) for cell in members
                 ]
-            found |= {task.cell.id: replace(task, needs=needs) for task in tasks}
+            found |= {task.cell.id: replace(task, needs=needs, ever=kept.runs.get(task.cell.id, ())) for task in tasks}
         return [found[cell.id] for cell in cells]
 
 
@@ -131,12 +131,14 @@ class RayRunner:
     show: Callable[[Sequence[tuple[Task, float]], Sequence[Task]], None]
 
     def run(self, tasks: Sequence[Task]) -> None:
-        """Run every task as often as it is left, and return when all are done."""
-        pending = {
-            self.cluster.start(run_there, task.needs, task, self.sweep, self.allowed): task
-            for task in tasks for _ in range(task.left)
-        }  # fmt: skip
-        while pending:
+        """Run every task as often as it is left, and return when all are done; what writes, one run after the other."""
+        waiting = [task for task in tasks for _ in range(task.left)]
+        pending: dict[Any, Task] = {}
+        while waiting or pending:
+            for task in [*waiting]:
+                if not task.writes or all(one.cell.id != task.cell.id for one in pending.values()):
+                    waiting.remove(task)
+                    pending[self.cluster.start(run_there, task.needs, task, self.sweep, self.allowed)] = task
             done, _ = self.cluster.ray.wait(list(pending), num_returns=1, timeout=AWAKE)
             for reference in done:
                 task = pending.pop(reference)
@@ -144,5 +146,5 @@ class RayRunner:
                 with written(log, LOST.format(task.cell.name)):
                     log.write_bytes(self.cluster.ray.get(reference))
                 self.keep(log)
-                discard(log)
-            self.show([], list(pending.values()))
+                self.place.forget(log)
+            self.show([], [*pending.values(), *waiting])

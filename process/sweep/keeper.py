@@ -33,7 +33,7 @@ class Keeper:
     _tasks: dict[str, Task] = field(default_factory=dict)
     _progress: Progress = field(default_factory=lambda: Progress(every=2.0, apart=60.0))
     _runs: dict[str, list[Run]] = field(default_factory=lambda: defaultdict(list))  # what this sweep added
-    _wanted: int = 0
+    _wanted: dict[str, int] = field(default_factory=dict)  # runs of each cell by this sweep
     _done: int = 0
     _failed: int = 0
 
@@ -56,7 +56,7 @@ class Keeper:
     def begin(self, tasks: Sequence[Task]) -> None:
         """Count these tasks too, and say what is to be done."""
         self._tasks |= {task.cell.id: task for task in tasks}
-        self._wanted += sum(task.left for task in tasks)
+        self._wanted |= {task.cell.id: len(self._runs[task.cell.id]) + task.left for task in tasks}
         done = sum(not (task.left or task.refused) for task in tasks)
         left = (
             time_left(((task, task.left, 0) for task in tasks), self.kept) if any(task.left for task in tasks) else ""
@@ -67,8 +67,12 @@ class Keeper:
         if changed := sorted({name for task in again for name in task.changed}):
             what = f"the fingerprint under which {self.store.name} has them differs in {few(changed)}"
             note(f"{cells_of(again)} to run again: {what}")
-        if gone := [task for task in tasks if task.gone]:
-            note(f"{cells_of(gone)} to run again: the folder that another cell reads is gone")
+        for why, those in (
+            ("the folder that another cell reads is gone", [task for task in tasks if task.gone]),
+            ("what it reads is to be written anew", [task for task in tasks if task.stale]),
+        ):
+            if those:
+                note(f"{cells_of(those)} to run again: {why}")
 
     def keep(self, log: Path) -> None:
         """Put the log of a cell into the store; a log that is there already stays as it is."""
@@ -95,7 +99,8 @@ class Keeper:
     @property
     def _counts(self) -> str:
         """How many runs are done, failed and left, those that run now among the latter."""
-        return f"{self._done} done, {self._failed} failed, {self._wanted - self._done - self._failed} left"
+        left = sum(self._wanted.values()) - self._done - self._failed
+        return f"{self._done} done, {self._failed} failed, {left} left"
 
     def _failures(self, task: Task) -> list[Run]:
         """Return the failed runs of a cell that has no good ones in their place."""

@@ -33,8 +33,8 @@ Facts = Mapping[str, Any]
 class Run:
     """One run of a cell that a store has: its entry, whether its command ended well, and the facts that it ran under.
 
-    `start` is in seconds since the epoch; the oldest of all where nothing says it. `inputs` are the digests of what it
-    read, by path.
+    `start` is in seconds since the epoch; the oldest of all where nothing says it. `inputs` and `outputs` are the
+    digests of what it read and wrote, by path; an earlier fmbench kept none of the latter.
     """
 
     entry: str
@@ -43,6 +43,7 @@ class Run:
     seconds: float
     environment: Facts
     inputs: Facts = field(default_factory=dict)
+    outputs: Facts = field(default_factory=dict)
 
     @property
     def read_others(self) -> list[str]:
@@ -58,21 +59,26 @@ class Run:
         packages = {name: one for found in environments for name, one in (found.get("packages") or {}).items()}
         first = environments[0] if environments else {}
         every = {**first, "packages": packages} if packages else first  # of all variants: an upgrade of any is one
-        return cls(entry.name, start_of(entry), whole, said["seconds"], every, said.get("inputs") or {})
+        read, wrote = (said.get(name) or {} for name in ("inputs", "outputs"))
+        return cls(entry.name, start_of(entry), whole, said["seconds"], every, read, wrote)
 
 
 @dataclass
 class Kept:
-    """The runs of cells in a store: by cell, the newest last, and the seconds of all by what they are of."""
+    """The runs of cells in a store: by cell, the newest last, and the seconds of all by what they are of.
+
+    `cut` is when cells were last seen that were writing when their sweep was killed, in seconds since the epoch.
+    """
 
     runs: dict[str, list[Run]] = field(default_factory=lambda: defaultdict(list))
+    cut: Mapping[str, float] = field(default_factory=dict)
     _seconds: dict[tuple[str, ...], list[float]] = field(default_factory=lambda: defaultdict(list))
     _medians: dict[tuple[str, ...], float] = field(default_factory=dict)
 
     @classmethod
-    def read(cls, entries: Iterable[Entry]) -> "Kept":
+    def read(cls, entries: Iterable[Entry], cut: Mapping[str, float]) -> "Kept":
         """Take in what a store has."""
-        kept = cls()
+        kept = cls(cut=cut)
         for entry in entries:
             if entry.facts["run"].get("cell"):
                 kept.add(entry)

@@ -17,10 +17,10 @@ from typing import IO
 
 from fmbench import children
 from fmbench.errors import UsageError
-from fmbench.identity import digest_of_input
 from fmbench.whole_file import written
 
 from .log import Ended, close_log
+from .outputs import digests
 from .plan import HOST, Task
 from .workplace import Workplace, discard, said_beside
 
@@ -51,13 +51,13 @@ class Running:
 
     def start(self) -> None:
         """Start the command; what it prints is its log, unless it goes on with that."""
-        self.inputs = {str(path): digest_of_input(path) for path in self.task.ready.inputs}
+        self.inputs, again = digests(self.task.ready.inputs), self.task.outputs.again
         self.start_time, self.started = time.time_ns(), time.monotonic()
         said = self.files.enter_context(said_beside(self.log).open("w", encoding="utf-8"))
         self.stream = self.files.enter_context(self.log.open("ab"))
         more = [f"--device={self.device}"] if self.device is not None else []
         more += [f"--{self.task.ready.resume}={self.log}"] if self.resumes else []
-        words = [*PROGRAM, *self.task.cell.words, *self.task.ready.more, *self.task.again, *more]
+        words = [*PROGRAM, *self.task.cell.words, *self.task.ready.more, *again, *more]
         self.process = self.files.enter_context(children.started(words, stderr=said))
 
     @property
@@ -101,7 +101,8 @@ class Running:
         with self.written():
             self.files.close()
         code = None if late else self.process.returncode
-        return Ended(self.start_time, self.seconds, code, self.allowed, self.inputs)
+        seconds, wrote = self.seconds, digests(self.task.outputs.paths if code == 0 else ())
+        return Ended(self.start_time, seconds, code, self.allowed, self.inputs, wrote)
 
 
 @dataclass
@@ -147,6 +148,7 @@ class LocalRunner:
         """Sleep until something was printed, and take note of what has ended."""
         more = {key.data.log: key.data.relay() for key, _ in selector.select(AWAKE)}
         for one in [*self._running]:
+            self.place.see(one.task.cell)
             if not more.get(one.log, True) or one.late:
                 selector.unregister(one.pipe)
                 self._finish(one, late=more.get(one.log, True))
@@ -180,6 +182,10 @@ class LocalRunner:
         resumes = task.ready.resume is not None and self.place.take_up(log)
         one = Running(task, log, self._devices(task), self.allowed, resumes)
         everything.enter_context(one.files)
+        if task.outputs.taken:
+            self.place.unmark(task.cell.id)
+        elif task.writes:
+            self.place.mark(task.cell)
         one.start()
         self._running.append(one)
         return one
@@ -196,4 +202,4 @@ class LocalRunner:
         with one.written():
             close_log(one.log, said_beside(one.log), one.task.cell, one.task.ready, self.sweep, ended)
         self.keep(one.log)
-        discard(one.log)
+        self.place.forget(one.log)

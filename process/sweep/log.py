@@ -24,7 +24,7 @@ TAIL = 2**14  # bytes of what a command said
 class Ended:
     """How a cell's process ended, that started then (ns since the epoch): after so many seconds, with an exit code.
 
-    That is None where its time was over. `inputs` are the digests of what it read, by path.
+    That is None where its time was over. `inputs` and `outputs` are the digests of what it read and wrote, by path.
     """
 
     start: int
@@ -32,6 +32,7 @@ class Ended:
     exit_code: int | None
     allowed: float | None = None
     inputs: Mapping[str, str | None] = field(default_factory=dict)
+    outputs: Mapping[str, str | None] = field(default_factory=dict)
 
     @property
     def failure(self) -> dict[str, Any] | None:
@@ -62,7 +63,7 @@ def close_log(log: Path, said: Path, cell: Cell, checked: Checked, sweep: str, e
         writer.write(lines.JsonLine("CELL", {
             "sweep": sweep, "id": cell.id, "run": cell.run, "exit_code": ended.exit_code,
             "start": lines.format_time(ended.start), "seconds": round(ended.seconds, 3),
-            **({"inputs": ended.inputs} if ended.inputs else {}),
+            **{name: found for name, found in (("inputs", ended.inputs), ("outputs", ended.outputs)) if found},
         }))  # fmt: skip
 
 

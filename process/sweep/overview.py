@@ -69,8 +69,12 @@ def state_of(task: Task, running: Collection[str] = ()) -> str:
         return f"refused: {task.refused}"
     if task.left:
         times = "" if task.left == 1 else f" {task.left} times"
-        why = f" again: differs in {few(task.changed)}" if task.changed else " again: its folder is gone"
-        return f"to run{times}{why if task.changed or task.gone else ''}"
+        reasons = {
+            f"differs in {few(task.changed)}": task.changed, "its folder is gone": task.gone,
+            "what it reads is written anew": task.stale,
+        }  # fmt: skip
+        why = next((reason for reason, holds in reasons.items() if holds), None)
+        return f"to run{times}{f' again: {why}' if why else ''}"
     return "failed" if task.failed else "done"
 
 

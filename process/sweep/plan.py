@@ -14,8 +14,8 @@ from fmbench.host import usable_cpus
 
 from .cell import Cell
 from .kept import Kept, Run, lacking
+from .outputs import Outputs, written_by
 
-WRITTEN = ("out", "output_dir", "teacher_dir")  # arguments that name what a command writes
 HOST = "cpu"  # the resource that all commands share
 Redo = Literal["failed", "all"]
 
@@ -26,7 +26,8 @@ class Task:
 
     `needs` is what one run takes, `runs` what the store has of it under today's fingerprint, of `wanted` (--repeat);
     where it has others alone, `changed` are the facts that differ. `ever` are its runs under any fingerprint, and grow.
-    With `gone` it is done, but for what it wrote, which a cell that is to run reads.
+    With `gone` it is done, but for what it wrote, which a cell that is to run reads; `stale`, but for what it reads,
+    which such a cell writes. `other` says why what stands where it writes is not its own. `cut` is as in Kept.
     """
 
     cell: Cell
@@ -39,12 +40,14 @@ class Task:
     changed: Sequence[str] = ()
     ever: Sequence[Run] = ()
     gone: bool = False
+    stale: bool = False
+    other: str | None = None
+    cut: float | None = None
 
     @property
-    def again(self) -> Sequence[str]:
-        """The words that it needs where a run of it has left what it wrote: a good one, so that nobody else did."""
-        left = any(run.whole for run in self.ever)
-        return [word for word in self.ready.again if left and word.removeprefix("--") not in self.cell.values]
+    def outputs(self) -> Outputs:
+        """What it writes, and what stands there now."""
+        return Outputs(self.cell, self.ready, self.ever, self.cut)
 
     @property
     def ready(self) -> Checked:
@@ -59,15 +62,25 @@ class Task:
         return lacking(self.runs, self.wanted)[1] > self.left
 
     @property
+    def done(self) -> bool:
+        """Whether nothing of it is to run, and nothing stands against that."""
+        return not (self.left or self.refused)
+
+    @property
+    def reads(self) -> set[Path]:
+        """The files and folders that it reads, and the folders that these are in."""
+        found = [path.absolute() for path in self.checked.inputs] if self.checked else ()
+        return {one for path in found for one in (path, *path.parents)}
+
+    @property
     def lacks(self) -> set[Path]:
         """What it would read, were it to run, and is not there."""
         return {path.absolute() for path in self.ready.inputs if not path.exists()} if self.left else set()
 
     @property
     def writes(self) -> set[Path]:
-        """The folders that it writes: those that it names, and does not read."""
-        named = {Path(str(self.cell.values[name])).absolute() for name in WRITTEN if name in self.cell.values}
-        return named - {path.absolute() for path in self.checked.inputs} if self.checked else named
+        """The files and folders that it writes."""
+        return {path.absolute() for path in written_by(self.cell, self.checked)}
 
     @property
     def platform(self) -> str:
@@ -83,7 +96,7 @@ def plan(cells: Sequence[Cell], kept: Kept, repeat: int, redo: Redo | None, sinc
         tasks.append(task_of(cell, kept, repeat, redo, since))
     progress.clear()
     here = resources(tasks)
-    return without_lost_inputs(with_lost_outputs([bounded(task, here) for task in tasks]))
+    return settled([bounded(task, here) for task in tasks])
 
 
 def task_of(cell: Cell, kept: Kept, repeat: int, redo: Redo | None, since: float = math.inf) -> Task:
@@ -95,40 +108,92 @@ def task_of(cell: Cell, kept: Kept, repeat: int, redo: Redo | None, since: float
         any_run, good = lacking(runs, repeat)
         new = [run.whole for run in runs if run.start >= since]
         left = max(0, {None: any_run, "failed": good - new.count(False), "all": repeat - len(new)}[redo])
-        if left and not any(run.whole for run in kept.runs[cell.id]):
-            checked.check_free()
     except FmbenchError as error:
         return Task(cell, None, cell.needs, kept.runs.get(cell.id, ()), repeat, refused=str(error))
     needs = cell.needs or {checked.platform.resource: 1}
-    ever = kept.runs[cell.id]
-    return Task(cell, checked, needs, runs, repeat, left=left, changed=() if runs else changed, ever=ever)
+    ever, changed = kept.runs[cell.id], [] if runs else changed
+    task = Task(cell, checked, needs, runs, repeat, left=left, changed=changed, ever=ever, cut=kept.cut.get(cell.id))
+    return guarded(task) if left else replace(task, other=task.outputs.other)
+
+
+def guarded(task: Task) -> Task:
+    """Return a task that is to run, refused where it may not write where it would."""
+    reason = task.outputs.taken
+    return replace(task, refused=reason, other=reason, left=0) if reason else task
+
+
+def settled(tasks: Sequence[Task]) -> list[Task]:
+    """Return tasks as they are to run beside each other: what one writes another may read."""
+    found = without_shared_outputs(tasks)
+    while (more := with_new_inputs(with_lost_outputs(found))) != found:
+        found = more
+    return without_lost_inputs(found)
+
+
+def without_shared_outputs(tasks: Sequence[Task]) -> list[Task]:
+    """Return tasks, refused where they would write what an earlier one writes, unless they say so themselves."""
+    found: list[Task] = []
+    writers: dict[Path, Cell] = {}
+    for task in tasks:
+        for path in task.outputs.paths if task.left and not task.outputs.replaces else ():
+            if writer := writers.get(path.absolute()):
+                reason = f"{path}: the cell of line {writer.line} writes there; name another"
+                task = replace(task, refused=reason, left=0)
+        for written in task.writes if not task.refused else ():
+            writers.setdefault(written, task.cell)
+        found.append(task)
+    return found
+
+
+def with_new_inputs(tasks: Sequence[Task]) -> list[Task]:
+    """Return tasks, those that are done to run again where an earlier one is to write what they read."""
+    found: list[Task] = []
+    coming: set[Path] = set()
+    for task in tasks:
+        if task.done and task.reads & coming:
+            task = guarded(replace(task, left=task.wanted, stale=True))
+        if task.left:
+            coming |= task.writes
+        found.append(task)
+    return found
 
 
 def with_lost_outputs(tasks: Sequence[Task]) -> list[Task]:
-    """Return tasks, those that are done to run again where a later one lacks what they wrote."""
+    """Return tasks, those that are done to run again where a later one is to read what is gone of what they wrote.
+
+    They are refused where something else is there now.
+    """
     found: list[Task] = []
-    lacking: set[Path] = set()
+    read: set[Path] = set()
     for task in reversed(tasks):
-        needed = any(task.writes & {path, *path.parents} for path in lacking)
-        if needed and not (task.left or task.refused or task.failed):
-            task = replace(task, left=1, gone=True)
-        lacking |= task.lacks
+        if task.done and not task.failed and task.writes & read:
+            if task.outputs.is_free or (task.other and task.outputs.is_cut):
+                task = replace(task, left=1, gone=True)
+            elif task.other:
+                task = replace(task, refused=task.other)
+        read |= task.reads if task.left else set()
         found.append(task)
     return found[::-1]
 
 
 def without_lost_inputs(tasks: Sequence[Task]) -> list[Task]:
-    """Return tasks, refused where they read what is not there, and what only a cell that is refused would write."""
+    """Return tasks, refused where only a cell that is refused would write what they read.
+
+    That is where it is not there, and where something else is.
+    """
     found: list[Task] = []
-    lost: dict[Path, Cell] = {}
+    refused: dict[Path, Task] = {}
     coming: set[Path] = set()
     for task in tasks:
-        for path in sorted(task.lacks):
-            if writer := next((lost[one] for one in (path, *path.parents) if one in lost.keys() - coming), None):
-                reason = f"{path.name}: is not there, and what would write it, in line {writer.line}, is refused"
-                task = replace(task, refused=reason, left=0)
+        for path in sorted(task.reads & refused.keys() - coming) if task.left else ():
+            writer = refused[path]
+            reason = writer.other
+            if lost := [one for one in sorted(task.lacks) if path in (one, *one.parents)]:
+                line = writer.cell.line
+                reason = f"{lost[0].name}: is not there, and what would write it, in line {line}, is refused"
+            task = replace(task, refused=reason, left=0) if reason else task
         if task.refused:
-            lost.update(dict.fromkeys(task.writes, task.cell))
+            refused.update(dict.fromkeys(task.writes, task))
         elif task.left:
             coming |= task.writes
         found.append(task)

@@ -1,13 +1,15 @@
 """Where the logs of cells are until a store has them: a folder beside the sweep file, held by one sweep at a time.
 
 A log whose sweep was killed is there still: one that its CELL line ends is done, any other is of a cell that is not. It
-is kept as PART where something was measured, and its cell goes on with it where its command can.
+is kept as PART where something was measured, and its cell goes on with it where its command can. A cell that writes a
+folder of its own is marked as WRITING until its log is kept, so that the next sweep knows whose that is.
 """
 
 import contextlib
 import fcntl
 import json
 import os
+import platform
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,6 +23,7 @@ from .cell import Cell
 from .log import is_closed
 
 PART = ".part"
+WRITING = ".writing"
 ASKED = "asked.json"
 MEASURED = b"\nFMWORK RES "
 
@@ -33,12 +36,10 @@ class Workplace:
 
     @classmethod
     @contextlib.contextmanager
-    def held(
-        cls, file: Path, share: tuple[int, int], repeat: int = 1, redo: str | None = None
-    ) -> Iterator["Workplace"]:
+    def held(cls, file: Path, share: tuple[int, int], **told: Any) -> Iterator["Workplace"]:
         """Make the folder of a share of a file, and hold it; it goes with its last log.
 
-        What was asked for (--repeat, --redo) and when are there for `asked`.
+        What its sweep was `told` (JSON values by name) and when are there for `asked`.
         Raises UsageError where another sweep holds it, or it cannot be made.
         """
         folder = root_of(file) / "{}-of-{}".format(*share)
@@ -52,11 +53,10 @@ class Workplace:
             raise UsageError(f"{file}: another process runs it; `fmbench sweep status {file}` shows how far it is")
         place = cls(folder)
         try:
-            told = {"repeat": repeat, "redo": redo, "since": time.time()}
-            write_whole(folder / ASKED, json.dumps(told).encode())
+            write_whole(folder / ASKED, json.dumps({**told, "since": time.time()}).encode())
             yield place
-            for part in folder.glob(f"*{PART}"):  # of cells that the file no longer has
-                part.unlink()
+            for left in (*folder.glob(f"*{PART}"), *folder.glob(f"*{WRITING}")):  # of cells that the file no longer has
+                left.unlink()
         finally:
             list(place.leftovers())
             (folder / ASKED).unlink(missing_ok=True)
@@ -75,6 +75,28 @@ class Workplace:
         with contextlib.suppress(FileNotFoundError):
             part_of(log).rename(log)
         return log.exists()
+
+    def mark(self, cell: Cell) -> None:
+        """Note that a run of a cell writes its own folder from now on."""
+        self._mark(cell).write_text(platform.node(), encoding="utf-8")
+
+    def see(self, cell: Cell) -> None:
+        """Note that such a run is at it still."""
+        with contextlib.suppress(FileNotFoundError):
+            os.utime(self._mark(cell))
+
+    def forget(self, log: Path) -> None:
+        """Delete the log of a run that the store has, and the marks of its cell."""
+        discard(log)
+        self.unmark(id_of(log))
+
+    def unmark(self, cell: str) -> None:
+        """Delete the marks of a cell, by its id, of whichever share."""
+        for mark in (self.folder / f"{cell}{WRITING}", *self.folder.parent.glob(f"*-of-*/{cell}{WRITING}")):
+            mark.unlink(missing_ok=True)
+
+    def _mark(self, cell: Cell) -> Path:
+        return self.folder / f"{cell.id}{WRITING}"
 
     def leftovers(self) -> Iterator[Path]:
         """Yield the whole logs that a sweep left which was killed; of the others, keep what was measured."""
@@ -128,8 +150,21 @@ def running(file: Path) -> list[str]:
     return [id_of(path) for folder in held_now(file) for path in sorted(folder.glob("*.log"))]
 
 
+def cut(file: Path) -> dict[str, float]:
+    """Return the id of each cell that was writing on this machine when its sweep was killed, and when it was last seen.
+
+    That is in seconds since the epoch; of a sweep that runs now, of those that write too.
+    """
+    found = {}
+    for mark in root_of(file).glob(f"*-of-*/*{WRITING}"):
+        with contextlib.suppress(FileNotFoundError):  # its run has ended
+            if mark.read_text(encoding="utf-8") == platform.node():
+                found[id_of(mark)] = mark.stat().st_mtime
+    return found
+
+
 def asked(file: Path) -> dict[str, Any]:
-    """Return the repeat, redo and since (seconds since the epoch) of the first sweep that runs a file; else nothing."""
+    """Return what the first sweep that runs a file was told, and since when (seconds since the epoch); else nothing."""
     for folder in held_now(file):
         with contextlib.suppress(FileNotFoundError):  # it is about to write it, or has ended
             return dict(json.loads((folder / ASKED).read_bytes()))

@@ -79,7 +79,9 @@ def test_a_store_that_holds_nothing_lacks_everything(store, capsys):
     assert main([base, new, "--fail-on", "missing"]) == 1
     assert f"{new}: lacks results of {base}: 2 of speed (" in capsys.readouterr().err
     assert main([base, new]) == 2 and "no shape is in both" in capsys.readouterr().err
-    assert main([new, base, "--fail-on", "missing"]) == 2  # nothing to lack, and nothing to compare
+    for words in ([], ["--fail-on", "missing"]):  # nothing to lack, and nothing to compare
+        assert main([new, base, *words]) == 2
+        assert f"{new}: holds no results, so there is nothing to compare with" in capsys.readouterr().err
 
 
 def results_in(store):

@@ -248,3 +248,13 @@ def test_layers_that_hand_on_the_tokens_first(rows):
         expected = xlnet(**inputs).last_hidden_state[inputs["attention_mask"].bool()]
     assert list(found) == ["embeddings", "layer.0", "layer.1", "last"]
     assert torch.equal(found["last"], expected) and torch.equal(found["layer.1"], expected)
+
+
+def test_a_capture_that_cannot_be_replaced_is_not_deleted(captured, fidelity, folder):
+    (captured("kept", probes="tokens") / "notes.txt").touch()
+    words = ("--dataset", folder / "wings", "--probes", "tokens", "--out", folder / "kept", "--replace")
+    code, _, err = fidelity("capture", *words)
+    assert code == 2 and f"{folder / 'kept'}: holds notes.txt, which is no part of a capture; move it away" in err
+    assert ArtifactReader(folder / "kept").manifest.complete
+    (folder / "kept" / "notes.txt").unlink()
+    assert fidelity("capture", *words)[0] == 0
