@@ -66,6 +66,9 @@ def check(argv: Sequence[str]) -> Checked:
     """Return what a command line amounts to. Raises UsageError and PlatformError."""
     arguments = wanted_arguments(argv)
     choose_probes(arguments)
+    source = arguments.texts or arguments.dataset
+    if source is None or not source.exists():
+        arguments.subject()  # which says so
     checked = check_encoder(arguments, arguments.recipe)
     return replace(checked, model=lambda: {**checked.model(), "texts": arguments.subject().digest},
                    again=("--replace",), check_free=partial(check_folder, arguments))  # fmt: skip

@@ -12,6 +12,7 @@ import pytest
 from fmbench import facts
 from fmbench.backends.null import NullBackend
 from fmbench.checks import Checked, check_command
+from fmbench.errors import UsageError
 from fmbench.process.sweep import local
 from fmbench.process.sweep.cli import main
 from fmbench.process.sweep.kept import Run, changes, differing
@@ -148,6 +149,15 @@ def test_what_a_command_reads_is_known_before_it_is_there(tmp_path, monkeypatch)
     assert inputs("distill align", f"{model} --teacher_dir t --student lookup --output_dir o") == ["t"]
     assert inputs("distill evaluate", f"{model} --dataset d --query_model q,r") == ["d", "q", "r"]
     assert inputs("load", "--serve '--platform cpu' --model_name model --texts t") == ["model", "t"]
+
+
+def test_a_capture_of_texts_that_are_not_there_is_refused_before_it_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_model(tmp_path / "model")
+    for source in ("--texts gone", "--dataset gone"):
+        words = shlex.split(f"--platform cpu --model_name model --out a {source}")
+        with pytest.raises(UsageError, match="gone"):
+            check_command("fidelity capture", words)
 
 
 @pytest.mark.parametrize(("version", "changed"), [(version("scipy"), []), ("0.1", ["packages.scipy"])])
