@@ -186,28 +186,32 @@ def run_held(found: "Sweep", arguments: argparse.Namespace, place: "Workplace") 
     if arguments.on == RAY:
         with contextlib.redirect_stdout(sys.stderr), Cluster.connected(arguments.address) as cluster:
             tasks = begun(cluster.plan(found.cells, redo=arguments.redo, **lacking), keeper, arguments.file)
-            again = partial(cluster.plan, redo=None, **lacking)
-            run_all(tasks, RayRunner(cluster, place, found.name, *told), keeper, again)
+            again = partial(cluster.plan, found.cells, redo=None, **lacking)
+            refused = run_all(tasks, RayRunner(cluster, place, found.name, *told), keeper, again)
     else:
         tasks = begun(plan(found.cells, redo=arguments.redo, **lacking), keeper, arguments.file)
-        again = partial(plan, redo=None, **lacking)
-        run_all(tasks, LocalRunner(place, found.name, resources(tasks), *told), keeper, again)
-    return int(keeper.report(arguments.report) or any(task.refused for task in tasks))
+        again = partial(plan, found.cells, redo=None, **lacking)
+        refused = run_all(tasks, LocalRunner(place, found.name, resources(tasks), *told), keeper, again)
+    tell_refused(refused, arguments.file)
+    return int(keeper.report(arguments.report) or any(task.refused for task in (*tasks, *refused)))
 
 
 def run_all(
-    tasks: list["Task"], runner: "LocalRunner | RayRunner", keeper: "Keeper",
-    plan: Callable[[Sequence["Cell"]], list["Task"]],
-) -> None:  # fmt: skip
-    """Run tasks, and then those that others have given something new to read meanwhile; no cell comes back."""
-    reading = [task.cell for task in tasks if task.checked and task.checked.inputs]
+    tasks: Sequence["Task"], runner: "LocalRunner | RayRunner", keeper: "Keeper", plan: Callable[[], list["Task"]]
+) -> list["Task"]:
+    """Run tasks, and then those that others have given something new to read meanwhile; no cell comes back.
+
+    Return which are refused by now, that were not: `plan` is asked for all cells, as what one may read depends on
+    others.
+    """
+    reading = {task.cell.id for task in tasks if task.checked and task.checked.inputs and not task.refused}
     while left := [task for task in tasks if task.left and not task.stale]:
         runner.run(left)
-        ran = {task.cell.id for task in left}
-        reading = [cell for cell in reading if cell.id not in ran]
-        tasks = plan(reading)
+        reading -= {task.cell.id for task in left}
+        tasks = [task for task in plan() if task.cell.id in reading] if reading else []
         if any(task.left for task in tasks):
             keeper.begin(tasks)
+    return [task for task in tasks if task.refused]
 
 
 def begun(tasks: list["Task"], keeper: "Keeper", file: Path) -> list["Task"]:

@@ -18,7 +18,7 @@ from fmbench.process.sweep.cli import main
 from fmbench.process.sweep.keeper import Keeper
 
 from ...tiny_model import write_collection, write_model
-from .test_run import FAKE
+from .test_run import FAKE, WITH
 
 # Writes a/made, unless something is there that no word says may be replaced; KILL ends the sweep before it has the log.
 WRITER = """\
@@ -154,6 +154,16 @@ def test_what_reads_a_folder_that_is_to_be_written_anew_is_to_run(sweep):
     assert err.count("done in") == 2 and "1 cell to run again: what it reads is to be written anew\n" in err
     assert "(2 done, 0 failed, 0 left)" in err
     assert "2 cells: 2 done" in sweep([CAPTURE, COMPARE], "--dry-run")[0]
+
+
+def test_a_cell_that_is_refused_is_not_run_when_others_have_ended(sweep):
+    cells = [CAPTURE, COMPARE, f"{{run: driver, with: {{{WITH}, batch_sizes: 1}}}}"]
+    sweep(cells[:2])
+    Path("a", "mine").touch()
+    Path("t").write_text("another\n")
+    assert "3 cells: 1 left, 2 refused" in sweep(cells, "--dry-run", code=1)[0]
+    _, err = sweep(cells, code=1)
+    assert err.count("FAILED in") + err.count("done in") == 1 and "(0 done, 1 failed, 0 left)" in err
 
 
 def test_one_folder_is_one_cells(sweep):
