@@ -11,7 +11,7 @@ from fmbench.console import Progress, note
 from fmbench.embeddings.compressed import check_compression
 
 from . import decision, records
-from .arguments import SET_UPS, ChooseArguments
+from .arguments import PROFILES, SET_UPS, ChooseArguments
 from .candidates import Planned
 from .entrants import FEWER, Budget, Entrants
 from .judging import Judge
@@ -91,12 +91,13 @@ class Chooser:
         known = self._entrants.known(self._judge.qualities)
         begun = {"start": lines.format_time(self._budget.start), "absent": self._absent}
         ran = [race for race in self._races.values() if any(lane.turns for lane in race.lanes.values())]
-        for race in ran:
-            found = decision.choose(race, known)
+        choices = {race.profile: decision.choose(race, known) for race in ran}
+        together = self._judge.together(*(choices[one].winner for one in PROFILES)) if len(ran) == len(PROFILES) else {}
+        for race, found in zip(ran, choices.values(), strict=True):
             for pair in records.pairs(race, found):
                 self._log.write("PAIR", pair)
             data = records.choice(race, found, known, self._arguments, self._keep, status)
-            self._log.write("CHOICE", {**begun, **data, **self._keeps(found.winner)})
+            self._log.write("CHOICE", {**begun, **data, **self._keeps(found.winner), **together})
         return bool(ran)
 
     def _keeps(self, winner: str | None) -> dict[str, Any]:

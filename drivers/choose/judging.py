@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from fmbench.console import Progress, note
 from fmbench.tasks import Named, TaskScore
@@ -60,6 +61,21 @@ class Judge:
             self.qualities[name] = replace(found, kept="shown") if found.least_cosine == 1 else found  # equal vectors
             ratio = bulk.ratio(name, reference) if bulk else None
             self.log.write("FID", records.fidelity(name, reference, self.qualities[name], ratio, passages))
+
+    def together(self, online: str | None, bulk: str | None) -> dict[str, Any]:
+        """Return what a CHOICE line says of one index for two winners: queries of the one, passages of the other.
+
+        Nothing where both are the same, or one is not judged. Sparse vectors, and tasks, say nothing of the two.
+        """
+        first, queries, passages = (
+            self.rankings.get(name or "") for name in (self.entrants.reference.name, online, bulk)
+        )
+        if online == bulk or first is None or queries is None or passages is None:
+            return {}
+        mixed = None if self.keep.measure == "tasks" else queries.among(passages, self.subject.collection.qrels)
+        found = quality(first, mixed, self.keep) if mixed else None
+        cosines = {name: getattr(found, name, None) for name in ("least_cosine", "mean_cosine")}
+        return {"together": {"queries": online, "passages": bulk, **cosines, **records.judged(found)}}
 
     def _seconds(self, names: "list[str]") -> dict[str, float]:
         """Return how long each takes to encode all passages at the pace of its turns, those in bulk if any."""

@@ -45,7 +45,7 @@ def encode(texts, prompt, longest):
 def encode_all(texts, prompt, longest):
     rows, parts = tokens_of(texts, prompt, longest), [[]]
     lengths = [len(row) for row in rows["input_ids"]]
-    for place in sorted(range(len(texts)), key=lengths.__getitem__):
+    for place in np.argsort(lengths, kind="stable").tolist():
         if parts[-1] and (len(parts[-1]) + 1) * lengths[place] > {tokens}:
             parts.append([])
         parts[-1].append(place)

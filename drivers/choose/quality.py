@@ -19,6 +19,7 @@ from fmbench.ranking.paired import compare
 from fmbench.resampling import Interval
 from fmbench.search import Block, Similarity, TopK, choose_engine, search
 from fmbench.search.compression import Compression
+from fmbench.search.engine import Engine
 from fmbench.search.sparse import SparseSearcher
 from fmbench.tasks import KeptTasks, TaskScore, compare_tasks
 
@@ -81,6 +82,7 @@ class Ranking:
     top: TopK
     evaluation: Evaluation | None
     tasks: Sequence[TaskScore] = ()
+    engine: Engine | None = None  # that searched; None for sparse vectors
 
     @classmethod
     def of(
@@ -96,13 +98,27 @@ class Ranking:
         queries = open_or_encode(cache, collection.queries, encoder, "query", say=nothing)
         passages = open_or_encode(cache, collection.corpus, encoder, "passage", progress=progress, say=nothing)
         similarity = cast("Similarity", encoder.similarity or "cosine")
+        engine = choose_engine(encoder.platform, passages.dim)
+        return cls.searched(queries, passages, similarity, engine, collection.qrels)
+
+    @classmethod
+    def searched(
+        cls, queries: Embeddings, passages: Embeddings, similarity: Similarity, engine: Engine, qrels: Qrels | None
+    ) -> "Ranking":
+        """Return what queries find among passages, exactly."""
         blocks = (Block(block.ids, block.vectors) for block in passages.blocks(rows_of(passages)))
         top = search(
-            queries.as_array(), queries.ids, blocks, DEPTH, similarity,
-            engine=choose_engine(encoder.platform, passages.dim), ignore_identical_ids=True,
-        )  # fmt: skip
-        judged = evaluate(top.run(), collection.qrels, [DEPTH]) if collection.qrels else None
-        return cls(queries, passages, similarity, top, judged)
+            queries.as_array(), queries.ids, blocks, DEPTH, similarity, engine=engine, ignore_identical_ids=True
+        )
+        judged = evaluate(top.run(), qrels, [DEPTH]) if qrels else None
+        return cls(queries, passages, similarity, top, judged, engine=engine)
+
+    def among(self, other: "Ranking", qrels: Qrels | None) -> "Ranking | None":
+        """Return what these queries find among another encoder's passages; None for sparse vectors."""
+        if self.engine is None or other.engine is None:
+            return None
+        assert isinstance(self.queries, Embeddings) and isinstance(other.passages, Embeddings)  # noqa: S101 (an engine)
+        return self.searched(self.queries, other.passages, self.similarity, self.engine, qrels)
 
     @classmethod
     def of_sparse(cls, encoder: Encoder, collection: Collection, progress: Progress | None) -> "Ranking":

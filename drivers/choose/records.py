@@ -84,17 +84,22 @@ def row_of(profile: str, place: Place, price: float | None, front: bool) -> dict
     cost = price / SECONDS * seconds * texts / tokens * 1e6 if price and tokens else None
     joules = None if lane.joules_per_token is None else 1e6 * lane.joules_per_token
     beside = {"joules_per_million_tokens": joules, "cost_per_million_tokens": cost}
-    judged = one.quality
+    quality = one.quality
     return {
         **about(one), **left, "speed": place.speed, "interval": place.interval,
         "rounds": len(lane.turns), **({"latency_ms": 1e3 * seconds} if profile == "online" else
                                       {"texts_per_second": 1 / seconds, "tokens_per_batch": one.tokens_per_batch}),
         "memory_bytes": one.memory_bytes, **{key: value for key, value in beside.items() if value is not None},
-        "least_cosine": judged.least_cosine if judged else lane.least_cosine,
-        "mean_cosine": judged.mean_cosine if judged else 1 - lane.loss,
-        **{key: getattr(judged, key, None) for key in JUDGED},
+        "least_cosine": quality.least_cosine if quality else lane.least_cosine,
+        "mean_cosine": quality.mean_cosine if quality else 1 - lane.loss,
+        **judged(quality),
         "packages": len(one.brings), "front": front, "command": one.command, "program": one.program,
     }  # fmt: skip
+
+
+def judged(found: Quality | None) -> dict[str, Any]:
+    """Return what is said of how good a candidate is; null where nobody measured it."""
+    return {key: getattr(found, key, None) for key in JUDGED}
 
 
 def on_front(places: Sequence[Place]) -> set[str]:

@@ -113,7 +113,8 @@ class Choice(Workload):
                         "place": place_of(said, name),
                         "raced": raced,
                         "untried": untried,
-                        "compressed": said.get("compressed") if name == said.get("winner") else None,
+                        **{key: said.get(key) if name == said.get("winner") else None
+                           for key in ("compressed", "together")},
                         **{key: candidate.get(key) for key in FIGURES},
                     },
                     "doubt": doubt,

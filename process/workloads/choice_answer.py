@@ -1,6 +1,6 @@
 """What to run: the sentence of each profile, its table, and what can be pasted. Nothing else decides these words."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from fmbench.facts import DIGEST, short
@@ -16,16 +16,22 @@ WHERE = {"online": "for one text at a time", "bulk": "in bulk"}
 KEEPS = {"ndcg": "{:g}% kept", "tasks": "{:g}% kept", "overlap": "{:g}% kept", "cosine": "{} kept"}
 NOTE = (
     "Times as fast: medians of turns on the same texts, which all candidates take one after the other, with the 95% "
-    "interval; who is surely slower leaves early. Cosine: of each text's vector with its vector in the reference. "
-    "Overlap: share of the reference's ten documents that are still among the ten. Change: of nDCG@10, paired over "
-    "queries. Tasks kept: of the reference's scores, mean over tasks, on the same resamples of their items. "
-    "Kept: shown where all of the 95% interval is above what must be kept, worse where all of it is below; "
-    "not shown says that there were too few queries to tell. front: no candidate that is as faithful is faster."
+    "interval; who is surely slower leaves early. Milliseconds and texts a second are medians of a candidate's own "
+    "turns, under the load of its rounds. Memory: what the process held more when it was set up. Cosine: of each "
+    "text's vector with its vector in the reference. Overlap: share of the reference's ten documents that are still "
+    "among the ten. Change: of nDCG@10, paired over queries. Tasks kept: of the reference's scores, mean over tasks, "
+    "on the same resamples of their items. Kept: shown where all of the 95% interval is above what must be kept, worse "
+    "where all of it is below; not shown says that there were too few queries to tell. front: no candidate that is as "
+    "faithful is faster."
 )
 BUSY = (
     "Beside other work ({}): the ratios hold for that. Candidates whose threads wait for each other lose the most by "
     "it, and who left may be the faster one on a quiet machine."
 )
+STATUS = {
+    "budget": "the budget ended before the order was known",
+    "standing": "this is the standing of a race that goes on with the same command",
+}
 PACKAGES = ("torch", "transformers", "sentence-transformers", "onnxruntime", "openvino", "nncf", "torchao")
 HEADER = (
     "candidate", "platform", "precision", "threads", "times as fast", "95% interval", "ms a text", "texts/s",
@@ -66,6 +72,8 @@ def table(results: Sequence[Result]) -> Table:
     if busy := speed_doubt(rows[0]["environment"] or {}, {}):
         notes.append(BUSY.format(busy))
     if chosen is not None:
+        why = rows[0]["choice"].get("why")
+        notes += [f"Why {chosen['variant']}: {why}."] if why else []
         notes.append(fingerprint(chosen))
         code = [part for part in (chosen["choice"]["command"], chosen["choice"]["program"]) if part]
     return build(sentence(rows), HEADER, results, line_of, RIGHT, notes, code)
@@ -78,30 +86,47 @@ def winner_of(rows: Iterable[Row]) -> Row | None:
 
 def sentence(rows: Sequence[Row]) -> str:
     """Return what to run in one profile, how fast and how good it is, and what is not known of that."""
+    return "; ".join([what_to_run(rows), *provisos(rows)]) + "."
+
+
+def what_to_run(rows: Sequence[Row]) -> str:
+    """Return the winner of one profile, how fast and how good it is."""
     said, chosen = rows[0]["choice"], winner_of(rows)
-    where, ties = WHERE[said["profile"]], [row["variant"] for row in rows if row["choice"]["place"] == "tie"]
+    where = WHERE[said["profile"]]
     if chosen is None:
-        parts = [f"Nothing to run {where}{'' if said['status'] == 'final' else ' yet'}"]
-    elif chosen["variant"] == said["reference"]:
-        faster = "surely faster" if ties else "faster"
-        parts = [f"Run {chosen['variant']}, the reference, {where}: nothing that keeps as much is {faster}"]
-    else:
-        parts = [f"Run {chosen['variant']}: {times(chosen)} times {said['reference']} {where}, {quality(chosen)}"]
+        return f"Nothing to run {where}{'' if said['status'] == 'final' else ' yet'}"
+    if chosen["variant"] == said["reference"]:
+        faster = "surely faster" if ties_of(rows) else "faster"
+        return f"Run {chosen['variant']}, the reference, {where}: nothing that keeps as much is {faster}"
+    kept = quality(chosen["choice"], said["keep"])
+    return f"Run {chosen['variant']}: {times(chosen)} times {said['reference']} {where}, {kept}"
+
+
+def ties_of(rows: Sequence[Row]) -> list[str]:
+    """Return who cannot be told from the winner."""
+    return [row["variant"] for row in rows if row["choice"]["place"] == "tie"]
+
+
+def provisos(rows: Sequence[Row]) -> Iterator[str]:
+    """Yield under which conditions a choice holds, and what it does not tell."""
+    said, chosen, ties = rows[0]["choice"], winner_of(rows), ties_of(rows)
+    both = (chosen["choice"].get("together") if chosen else None) if said["profile"] == "bulk" else None
+    if both:
+        yield f"queries of {both['queries']} in that index: {quality(both, said['keep'])}"
     if said.get("untried"):
         every = said["raced"] + said["untried"]
-        parts.append(f"of {said['raced']} of {every} candidates that can run here, as --budget allowed")
+        yield f"of {said['raced']} of {every} candidates that can run here, as --budget allowed"
     if ties:
         are = "is" if len(ties) == 1 else "are"
-        parts.append(f"{' and '.join(ties)} {are} as fast, as far as can be told, and not simpler")
+        yield f"{' and '.join(ties)} {are} as fast, as far as can be told, and not simpler"
     if chosen is None and said.get("why"):
-        parts.append(said["why"])
-    if said["status"] == "budget":
-        parts.append("the budget ended before the order was known")
-    if said["status"] == "standing":
-        parts.append("this is the standing of a race that goes on with the same command")
+        yield said["why"]
+    if said["status"] in STATUS:
+        yield STATUS[said["status"]]
+    if speed_doubt(rows[0]["environment"] or {}, {}):
+        yield "beside other work"
     if rows[0]["doubt"]:
-        parts.append(f"in doubt: {rows[0]['doubt']}")
-    return "; ".join(parts) + "."
+        yield f"in doubt: {rows[0]['doubt']}"
 
 
 def times(row: Row) -> str:
@@ -112,9 +137,9 @@ def times(row: Row) -> str:
     return ratio_text(value, *interval)
 
 
-def quality(row: Row) -> str:
-    """Return in words how good a candidate is, and the verdict on what must be kept."""
-    found, (measure, least) = row["choice"], next(iter(row["choice"]["keep"].items()))
+def quality(found: Row, keep: Row) -> str:
+    """Return in words how good something is, and the verdict on what must be kept."""
+    measure, least = next(iter(keep.items()))
     kept = KEEPS[measure].format(least if measure == "cosine" else 100 * least)
     value = {
         "ndcg": f"nDCG@10 {formatted(found.get('ndcg_change'), '+.4f')}",

@@ -78,6 +78,12 @@ OF_ALL = {
 }  # fmt: skip
 KEEPS = schema.parts("What the winner's vectors keep in other types, one of each, as CODE lines have it.",
                      COMPRESSED.without("dataset"))  # fmt: skip
+NAMES = [*FIGURES]
+TOGETHER = schema.part("One index for the winners of both profiles, where these differ.", Schema({
+    "queries": schema.text("Whose queries: the winner of `online`.", needed=True),
+    "passages": schema.text("Whose passages: the winner of `bulk`.", needed=True),
+    **{name: FIGURES[name] for name in NAMES[NAMES.index("least_cosine") : NAMES.index("kept") + 1]},
+}))  # fmt: skip
 CHOICE = Schema({
     **OF_ALL,
     "start": schema.time("Start of the run that says so: seconds since the epoch, nine decimals."),
@@ -85,6 +91,7 @@ CHOICE = Schema({
     "winner": schema.text("The one to run; null where none is known to be good enough."),
     "ties": schema.texts("What cannot be told from it in speed, and is not as simple."),
     "compressed": KEEPS,
+    "together": TOGETHER,
 })  # fmt: skip
 SECTION = Schema({
     **OF_ALL,
@@ -92,5 +99,6 @@ SECTION = Schema({
     "raced": schema.count("Candidates of the profile that took a turn, the reference among them."),
     "untried": schema.count("Candidates that could run, and were not tried for lack of `--budget`."),
     "compressed": KEEPS,
+    "together": TOGETHER,
     **FIGURES,
 }, "A candidate of a choice: `variant` names it, `itl` is its `latency_ms`, `thp` its `texts_per_second`.")  # fmt: skip

@@ -106,9 +106,16 @@ def of_cosine(data, candidates):
     data["keep"] = {"cosine": 0.999}
 
 
+def of_two(data, candidates):
+    both = {"queries": "openvino int8", "passages": data["winner"]}
+    data["together"] = {**both, "ndcg_change": -0.0042, "ndcg_interval": [-0.011, 0.002], "kept": "not shown"}
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
+        (of_two, SENTENCE[:-1] + "; queries of openvino int8 in that index: nDCG@10 -0.0042 (-0.0110 to +0.0020), "
+                 "99% kept: not shown."),
         (of_budget, SENTENCE[:-1] + "; the budget ended before the order was known."),
         (of_ties, SENTENCE[:-1] + "; bfloat16 is as fast, as far as can be told, and not simpler."),
         (of_nobody, "Nothing to run in bulk yet; nobody is shown to keep enough; this is the standing of a race that "

@@ -11,6 +11,7 @@ from fmbench.drivers.choose.arguments import parse_model
 from fmbench.drivers.choose.production import command_of, program_of
 from fmbench.encoder import Encoder, Recipe
 from fmbench.options import parse_arguments
+from fmbench.secrets import masked_text
 from tests.text_models import add_modules, save_bert
 from tests.tiny_model import write_model
 
@@ -59,6 +60,7 @@ def run(program, passages=PASSAGES):
     for printed, ours in (('["a question"]', QUESTIONS), ('["a passage", "another one"]', passages)):
         assert printed in program
         program = program.replace(printed, repr(ours))
+    assert masked_text(program) == program  # what a log would hide is no program any more
     found = {}
     exec(compile(program, "production", "exec"), found)  # noqa: S102 (our own lines)
     return found

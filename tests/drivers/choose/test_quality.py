@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass, field
 from math import log2
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from fmbench.backends.cpu import CpuBackend
 from fmbench.collection import Document, Qrels
+from fmbench.drivers.choose.judging import Judge
 from fmbench.drivers.choose.quality import Keep, Ranking, kept_of, quality
 from fmbench.encoder import Timings
 
@@ -150,6 +152,22 @@ def test_without_judgements_vectors_or_rankings_decide(keep, expected, ranking):
 )
 def test_the_whole_interval_decides(interval, expected):
     assert kept_of(KEEP, {"ndcg": interval}) == expected
+
+
+def test_queries_of_one_winner_are_judged_among_the_passages_of_the_other(ranking):
+    reference, _ = ranking()
+    swapped, _ = ranking({number: [(0, 1)] for number in range(QUERIES)})
+    names = SimpleNamespace(reference=SimpleNamespace(name="reference"))
+    judge = Judge(names, {}, SimpleNamespace(collection=FewJudged()), KEEP, None, None, 0)
+    judge.rankings = {"reference": reference, "rounded": swapped, "equal": reference}
+    found = judge.together("rounded", "equal")["together"]
+    assert (found["queries"], found["passages"], found["kept"]) == ("rounded", "equal", "worse")
+    assert found["ndcg"] == pytest.approx(1 / log2(3)) and found["least_cosine"] < 1
+    assert judge.together("equal", "rounded")["together"]["ndcg"] == 1  # whose documents are the same
+    for pair in (("rounded", "rounded"), ("rounded", None), ("nobody", "equal")):
+        assert judge.together(*pair) == {}
+    judge.keep = Keep("tasks", 0.99)
+    assert judge.together("rounded", "equal")["together"]["kept"] is None
 
 
 def test_texts_are_encoded_once(ranking):
