@@ -136,6 +136,7 @@ def test_a_busy_machine_is_said(shown, tmp_path):
     log.write_text(f'{LOG.read_text()}FMWORK ENV {{"load_average_end": 9.0}}\n')
     said = "Beside other work (contended: a load of 9.0 on 2 CPUs at the end): the ratios hold for that."
     assert said in shown(log) and said not in shown(LOG)
+    assert sentences(shown(log))[1] == f"{SENTENCE[:-1]}; beside other work."
 
 
 def test_a_reference_that_nothing_surely_beats_is_what_to_run(shown, process):
