@@ -1,6 +1,7 @@
 """The reference server: its routes, its refusals, its limits, and how it ends."""
 
 import base64
+import dataclasses
 import json
 import signal
 import threading
@@ -8,8 +9,11 @@ import threading
 import numpy as np
 import pytest
 
+from fmbench.drivers.serve.serve import listen
 from fmbench.encoder import Encoder
+from fmbench.errors import UsageError
 from fmbench.options import Arguments
+from fmbench.serving import parse
 
 from .conftest import NULL, ask, serving
 
@@ -131,6 +135,16 @@ def test_a_full_queue_answers_429_and_sigterm_lets_those_finish_that_were_accept
             thread.join()
         assert sorted(found) == [200, 200, 429]
         assert process.wait(20) == 143
+
+
+def test_a_port_is_taken_before_the_model_is_loaded():
+    arguments = parse([*NULL, "--port", "0"])
+    with listen(arguments) as first:
+        taken = dataclasses.replace(arguments, port=first.getsockname()[1])
+        with pytest.raises(UsageError, match="Address already in use; name another"), listen(taken):
+            pass
+    with listen(taken):
+        pass
 
 
 @pytest.mark.parametrize(
