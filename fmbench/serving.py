@@ -13,6 +13,7 @@ from fmbench.options import SUBOPTION_HELP, Arguments, add_model_arguments, read
 from fmbench.parsing import Parser, adder, delay, integer, nonempty, positive
 
 PROGRAM = "fmbench serve"
+LARGEST_BODY = 2_000_000  # bytes, as of TEI
 EPILOG = f"""\
 It is a reference: what the load generator is tested with, and a server for platforms that have none. It is no
 production server: one process, one model, no TLS, no keys.
@@ -21,6 +22,7 @@ routes:
   POST /v1/embeddings   as OpenAI's: float and base64, dimensions
   POST /embed           as text-embeddings-inference's: prompt_name query or passage, truncate, dimensions
   GET  /v1/models, /info, /health, /metrics
+A body of more than {LARGEST_BODY:,} bytes is 413, whatever --max_inputs allows.
 
 SIGTERM and Ctrl-C: no more is accepted, and what was accepted is answered.
 

@@ -33,8 +33,8 @@ percentiles it is one that never ended, and it is counted by its status and its 
 A key for the service comes from the variable {KEY}, never from the command line, and is in no log.
 
 exit codes:
-  0 measured, 1 the service went away, answered nothing, or its vectors are not the right ones, 2 the command line is
-  wrong, or nobody serves that model there
+  0 measured, however many requests failed, 1 the service went away, answered nothing, or its vectors are not the right
+  ones, 2 the command line is wrong, or nobody serves that model there
 
 examples:
   fmbench load --url http://127.0.0.1:8080 --model_name models/minilm --tokens 32 --concurrency 1,8 > load.log
@@ -159,10 +159,10 @@ def add_payload(parser: Parser) -> None:
     add("--dataset", type=Path, metavar="DIR", help="texts of a collection in BEIR's layout")
     add("--part", choices=("queries", "corpus"), help="which of its texts (default: queries)")
     add("--texts", type=Path, metavar="FILE", help="a text a line")
-    add("--tokens", type=nonempty, metavar="LENGTHS", help="made-up texts of so many tokens: 32, uniform:16-128 or "
-        "lognormal:MEDIAN,SIGMA")  # fmt: skip
-    add("--trace", type=Path, metavar="FILE", help='JSON lines such as {"time": 0.25, "tokens": 32}: when, in seconds, '
-        "and how long")  # fmt: skip
+    add("--tokens", type=nonempty, metavar="LENGTHS", help="made-up texts of so many tokens, two special ones among "
+        "them: 32, uniform:16-128 or lognormal:MEDIAN,SIGMA")  # fmt: skip
+    add("--trace", type=Path, metavar="FILE", help='JSON lines such as {"time": 0.25, "tokens": 32}: when, in seconds '
+        'from the first line\'s, and how long; or "text" instead of "tokens"')  # fmt: skip
     add("--inputs_per_request", type=sizes, metavar="N,...", help="texts a request (default: 1)")
 
 

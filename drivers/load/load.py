@@ -39,7 +39,7 @@ def load(arguments: LoadArguments) -> int:
     except ImportError as error:
         raise UsageError(f"sending needs {error.name}: pip install 'fmbench[load]'") from None
     reference = reference_of(arguments)
-    texts = {inputs: payloads.read(arguments, inputs) for inputs in arguments.inputs_per_request}
+    texts = payloads.read(arguments)
     if reference is not None:
         reference.expect([text for requests, _ in texts.values() for request in requests for text in request])
     endpoints.headers()  # before anything starts: a key that cannot be sent

@@ -1,15 +1,15 @@
 """What is sent: texts, and the bodies of requests, written before anything is timed."""
 
-import json
 import math
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from fmbench.collection import Dataset
-from fmbench.collection.files import full_lines_of
+from fmbench.collection.files import RowError, full_lines_of, lines_of
+from fmbench.collection.rows import json_object
+from fmbench.console import note
 from fmbench.digest import digest_of_json
 from fmbench.errors import UsageError
 
@@ -19,7 +19,7 @@ from .endpoint import Endpoint
 MOST, LEAST = 10_000, 500  # distinct texts, and requests; then the first comes again
 PASSES = 2  # over the texts, each with other neighbours in a request
 SPECIAL = 2  # tokens that a tokenizer puts around a text
-LONGEST = 100_000  # tokens of a made-up text
+SHORTEST, LONGEST = SPECIAL + 1, 100_000  # tokens of a made-up text
 # Words that are one token each in the vocabularies of the field.
 COMMON = """
 the of and to in is that for it as was with be by on not he his but at are this have from or had an they which one
@@ -30,6 +30,7 @@ each just those people how too little state good very make world still see own w
 life being under three never know same last another while us might great go year come since against
 """
 WORDS = COMMON.split()
+Requests = tuple[list[list[str]], list[float] | None]  # texts of each, and when it is due where a trace says so
 
 
 @dataclass(frozen=True)
@@ -52,26 +53,36 @@ def lengths_of(said: str) -> Callable[[random.Random], int]:
     try:
         if form == "uniform":
             low, high = map(int, rest.split("-"))
-            if 1 <= low <= high <= LONGEST:
+            if SHORTEST <= low <= high <= LONGEST:
                 return lambda draw: draw.randint(low, high)
         elif form == "lognormal":
             median, sigma = map(float, rest.split(","))
-            if 1 <= median <= LONGEST and 0 <= sigma <= 5:
-                return lambda draw: max(1, min(LONGEST, round(draw.lognormvariate(math.log(median), sigma))))
-        elif not rest and 1 <= int(form) <= LONGEST:
+            if SHORTEST <= median <= LONGEST and 0 <= sigma <= 5:
+                return lambda draw: max(SHORTEST, min(LONGEST, round(draw.lognormvariate(math.log(median), sigma))))
+        elif not rest and SHORTEST <= int(form) <= LONGEST:
             return lambda draw: int(form)
     except ValueError:
         pass
-    raise UsageError(f"--tokens {said}: write a number, uniform:16-128 or lognormal:MEDIAN,SIGMA (up to {LONGEST:,})")
+    raise UsageError(
+        f"--tokens {said}: write a number, uniform:16-128 or lognormal:MEDIAN,SIGMA (from {SHORTEST} tokens, "
+        f"of which a model's tokenizer adds {SPECIAL}, to {LONGEST:,})"
+    )
 
 
 def made_up(length: int, draw: random.Random) -> str:
     """Return a text of so many tokens, those counted that a tokenizer puts around it."""
-    return " ".join(draw.choices(WORDS, k=max(1, length - SPECIAL)))
+    return " ".join(draw.choices(WORDS, k=length - SPECIAL))
 
 
-def read(arguments: LoadArguments, inputs: int) -> tuple[list[list[str]], list[float] | None]:
-    """Return the texts of every request, and when each is due where a trace says so. Raises UsageError.
+def read(arguments: LoadArguments) -> dict[int, Requests]:
+    """Return the requests of each number of texts a request. Raises UsageError."""
+    made = arguments.tokens is not None or arguments.trace is not None
+    given = [] if made else given_texts(arguments)
+    return {inputs: requests_of(arguments, inputs, given) for inputs in arguments.inputs_per_request}
+
+
+def requests_of(arguments: LoadArguments, inputs: int, given: Sequence[str]) -> Requests:
+    """Return the texts of every request: made up, as a trace says, or the given ones. Raises UsageError.
 
     Where a request has several, all texts come a second time with other neighbours: a service that gives a text its
     neighbour's vector then gives it two.
@@ -84,7 +95,7 @@ def read(arguments: LoadArguments, inputs: int) -> tuple[list[list[str]], list[f
         length = lengths_of(arguments.tokens)
         texts = [made_up(length(draw), draw) for _ in range(count * inputs)]
     else:
-        texts = given_texts(arguments)
+        texts = list(given)
         draw.shuffle(texts)
         texts = texts[: count * inputs]
     requests = grouped(texts, inputs)
@@ -100,22 +111,28 @@ def grouped(texts: Sequence[str], inputs: int) -> list[list[str]]:
 
 
 def given_texts(arguments: LoadArguments) -> list[str]:
-    """Return the texts of a collection or a file. Raises UsageError where there are none."""
+    """Return the texts of a collection or a file, without blank ones. Raises UsageError where there are none."""
     if arguments.dataset is not None:
         dataset = Dataset.from_folder(arguments.dataset, None)
         source = dataset.corpus if arguments.part == "corpus" else dataset.queries
-        texts = [document.passage for document in source if document.passage.strip()]
+        found = [document.passage for document in source]
         name = f"--dataset {arguments.dataset}"
     else:
         path = arguments.texts or Path()
-        texts, name = [line.strip() for _, line in full_lines_of(path)], f"--texts {path}"
+        found, name = [line.strip() for _, line in lines_of(path)], f"--texts {path}"
+    texts = [text for text in found if text]
     if not texts:
         raise UsageError(f"{name}: holds no text")
+    if blank := len(found) - len(texts):
+        note(f"{name}: passes over {blank:,} blank of {len(found):,} texts")
     return texts
 
 
-def trace(path: Path, inputs: int, draw: random.Random) -> tuple[list[list[str]], list[float]]:
-    """Read a trace. Raises UsageError for a line that says no moment and no length, and where moments go back."""
+def trace(path: Path, inputs: int, draw: random.Random) -> Requests:
+    """Read a trace; its moments count from the first one.
+
+    Raises UsageError for a line that says no moment and no length, and where moments go back.
+    """
     texts: list[list[str]] = []
     due: list[float] = []
     for number, line in full_lines_of(path):
@@ -130,15 +147,21 @@ def trace(path: Path, inputs: int, draw: random.Random) -> tuple[list[list[str]]
 
 
 def moment(line: str, where: str) -> tuple[float, int, str | None]:
-    """Return the time, the tokens and the text that a line of a trace says. Raises UsageError."""
+    """Return the time, and the tokens or the text, that a line of a trace says. Raises UsageError."""
     try:
-        said: dict[str, Any] = json.loads(line)
-        time, tokens, text = float(said["time"]), int(said.get("tokens", 0)), said.get("text")
-        if math.isfinite(time) and (text is None or isinstance(text, str)) and (text or 1 <= tokens <= LONGEST):
-            return time, tokens, text
-    except (ValueError, KeyError, TypeError, AttributeError):
+        said = json_object(line)
+        time, tokens, text = float(said["time"]), said.get("tokens"), said.get("text")
+        made = type(tokens) is int and SHORTEST <= tokens <= LONGEST and text is None
+        if math.isfinite(time) and (made or (tokens is None and isinstance(text, str) and text.strip())):
+            return time, tokens or 0, text
+    except RowError as error:
+        raise UsageError(f"{where}: {error}") from None
+    except (ValueError, KeyError, TypeError, OverflowError):
         pass
-    raise UsageError(f'{where}: write {{"time": seconds, "tokens": count}}, or "text" instead of "tokens"')
+    raise UsageError(
+        f'{where}: write {{"time": seconds, "tokens": count}}, from {SHORTEST} to {LONGEST:,}, or "text" instead of '
+        '"tokens"'
+    )
 
 
 def written(endpoint: Endpoint, texts: Sequence[Sequence[str]], due: Sequence[float] | None) -> Payload:

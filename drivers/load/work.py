@@ -72,10 +72,13 @@ class Work:
         arguments, payload = self.arguments, self.payloads[setting.inputs]
         warm = self.warm(setting, payload) if cold else None
         plan = plan_of(arguments, setting, self.endpoint, payload)
+        ends = arguments.duration is not None or arguments.requests is None
+        lasts = plan.due[-1] if plan.due else setting.seconds if ends else None
+        of = "" if lasts is None else f" of {lasts:.0f}"
         before = counted(self.endpoint.base)
         try:
             records, interruption = processes.run(
-                plan, arguments.processes, lambda seconds: self._progress.show(f"{name}{setting}: {seconds:.0f} s")
+                plan, arguments.processes, lambda seconds: self._progress.show(f"{name}{setting}: {seconds:.0f}{of} s")
             )
         finally:
             self._progress.clear()
@@ -141,7 +144,7 @@ class Work:
         def probe(rate: float) -> Probe:
             seconds = max(arguments.seconds, PROBE_REQUESTS / rate)
             setting = Setting("open", inputs, rate=rate, arrivals=arguments.arrivals, seconds=seconds)
-            name = f"probe {next(numbers)} of {slo.MOST} at most, of about {seconds:.0f} s: "
+            name = f"probe {next(numbers)} of {slo.MOST} at most: "
             said, records = self.one(setting, cold=False, name=name)
             return Probe.of(rate, Table(records).latencies, Table(records).lag, said, goal)
 

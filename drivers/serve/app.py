@@ -14,6 +14,7 @@ from starlette.routing import Route
 
 from fmbench import __version__
 from fmbench.counters import Counter
+from fmbench.serving import LARGEST_BODY
 
 from .engine import Answer, Engine, OverloadedError, TooLongError
 from .metrics import Metrics
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
     from fmbench.encoder import Role
 
-LARGEST_BODY = 2_000_000  # bytes, as of TEI
 ROLES = ("query", "passage")
 FORMATS = ("float", "base64")
 
@@ -163,9 +163,14 @@ class Routes:
         if isinstance(texts, list) and any(type(one) in (int, list) for one in texts):
             raise Refusal(422, f"{key}: token ids are not taken, since the model's prompt stands before a text")
         if not isinstance(texts, list) or not texts or not all(isinstance(one, str) for one in texts):
-            raise Refusal(400 if found in (None, []) else 422, f"{key} is no text and no list of texts", "Empty")
+            status, kind = (400, "Empty") if found in (None, []) else (422, "Validation")
+            raise Refusal(status, f"{key} is no text and no list of texts", kind)
         if len(texts) > self._served.inputs:
             raise Refusal(422, f"batch size {len(texts)} > maximum allowed batch size {self._served.inputs}")
+        try:
+            "".join(texts).encode()
+        except UnicodeEncodeError:
+            raise Refusal(422, f"{key}: half of a surrogate pair, which is no character") from None
         return texts
 
     async def _answer(self, texts: list[str], role: "Role", cut: bool) -> Answer:

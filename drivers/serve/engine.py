@@ -28,7 +28,10 @@ class TooLongError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Vectors, float32 of shape (n, d), the tokens of all texts, and the seconds that each part took."""
+    """Vectors, float32 of shape (n, d), the tokens of all texts, and the seconds that each part took.
+
+    `queue` is whatever it waited for: to be tokenised, and to be computed.
+    """
 
     vectors: "np.ndarray"
     tokens: int
@@ -80,10 +83,10 @@ class NullEngine:
             await self._timer.until(self._free)
         finally:
             self.waiting -= len(texts)
-        sums = b"".join(zlib.crc32(text.encode("utf-8", "surrogatepass")).to_bytes(self.PARTS) for text in texts)
+        sums = b"".join(zlib.crc32(text.encode()).to_bytes(self.PARTS) for text in texts)
         vectors = self._parts[list(sums)].reshape(len(texts), self.DIMENSION)
         tokens = sum(len(text.split()) for text in texts)
-        return Answer(vectors, tokens, queue=begun - arrived, compute=self._service_time)
+        return Answer(vectors, tokens, queue=begun - arrived, compute=time.monotonic() - begun)
 
 
 @dataclass(slots=True)
@@ -141,22 +144,24 @@ class EncoderEngine:
         self.waiting += len(texts)
         loop, start = asyncio.get_running_loop(), time.monotonic()
         try:
-            tokens = await loop.run_in_executor(self._tokeniser, self._tokenise, texts, role, cut)
+            tokens, tokenise = await loop.run_in_executor(self._tokeniser, self._tokenise, texts, role, cut)
             job = Job(tokens, role, time.monotonic(), loop.create_future())
             self._queue.append(job)
             self._came.set()
             vectors, begun, ended = await job.future
         finally:
             self.waiting -= len(texts)
-        return Answer(vectors, job.size, job.arrived - start, begun - job.arrived, ended - begun)
+        return Answer(vectors, job.size, tokenise, begun - start - tokenise, ended - begun)
 
-    def _tokenise(self, texts: Sequence[str], role: "Role", cut: bool) -> "Tokens":
+    def _tokenise(self, texts: Sequence[str], role: "Role", cut: bool) -> "tuple[Tokens, float]":
+        """Return the tokens of texts, and the seconds that they took. Raises TooLongError."""
+        start = time.monotonic()
         tokens = self._encoder.tokenise(texts, role)
         longest = self._encoder.recipe.max_length(role)
         full = [text for text, length in zip(texts, tokens.lengths, strict=True) if length == longest]
         if full and not cut and max(self._whole[role](full).lengths) > (longest or 0):
             raise TooLongError
-        return tokens
+        return tokens, time.monotonic() - start
 
     async def run(self) -> None:
         """Make batches and compute them, for ever."""

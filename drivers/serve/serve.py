@@ -89,12 +89,16 @@ def serve(arguments: ServeArguments, wrap: Wrap = lambda served: served) -> int:
 
 @contextlib.contextmanager
 def listen(arguments: ServeArguments) -> Iterator[socket.socket]:
-    """Yield a socket that is bound before anything slow begins. Raises UsageError."""
+    """Yield a socket that listens before anything slow begins; who connects meanwhile waits. Raises UsageError.
+
+    Two that are bound alone may share a port on Linux, by SO_REUSEADDR: the second would learn it as it serves.
+    """
     family = socket.AF_INET6 if ":" in arguments.host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as bound:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             bound.bind((arguments.host.strip("[]"), arguments.port))
+            bound.listen(BACKLOG)
         except OSError as error:
             place = f"--host {arguments.host} --port {arguments.port}"
             raise UsageError(f"{place}: {error.strerror or first_line(error)}; name another") from None

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 ROUNDED = 128  # what sizes of vocabularies are rounded up to
 UNLIMITED = 10**9  # transformers says "no limit" with a far larger number
+LONG = 10_000  # characters of a text that takes milliseconds
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,8 @@ class Tokenizer:
         import numpy as np
 
         prompted = [self.prompt + text for text in texts]
-        if len(prompted) == 1:  # in this thread: to wake another one takes as long as the text
+        if len(prompted) == 1 and len(prompted[0]) < LONG:
+            # In this thread, which to wake another one takes as long as, and with Python's lock held.
             encoded = [self.rules.encode(prompted[0], add_special_tokens=self.special_tokens)]
         else:
             encoded = self.rules.encode_batch_fast(prompted, add_special_tokens=self.special_tokens)

@@ -153,7 +153,7 @@ def test_a_certificate_that_nobody_vouches_for_is_one_line(load, tmp_path):
 
 
 def test_a_trace_is_replayed(load, null, tmp_path):
-    rows = [{"time": 7.0, "tokens": 5}, {"time": 7.1, "text": "wing"}, {"time": 7.4, "tokens": 50}]
+    rows = [{"time": -0.1, "tokens": 5}, {"time": 0.0, "text": "wing"}, {"time": 0.3, "tokens": 50}]
     (tmp_path / "trace").write_text("".join(json.dumps(row) + "\n" for row in rows))
     _, found, _ = load("--url", null, "--scenario", "trace", "--trace", tmp_path / "trace", "--warmup", "0")
     (said,), (requests,) = found["LOAD"], found["REQ"]
@@ -287,7 +287,7 @@ def test_another_service_is_one_line(load, handler, says):
         (("--url", "http://x", "--serve", "--platform null", "--tokens", "8"), "one of the two"),
         (("--tokens", "8"), "--url"),
         (("--url", "http://x"), "name what is sent"),
-        (("--url", "http://x", "--tokens", "0"), "--tokens 0"),
+        (("--url", "http://x", "--tokens", "2"), "--tokens 2: write a number"),
         (("--url", "http://x", "--tokens", "uniform:9-3"), "--tokens uniform:9-3"),
         (("--url", "http://x", "--tokens", "8", "--scenario", "open"), "needs --rate"),
         (("--url", "http://x", "--tokens", "8", "--scenario", "open", "--rate", "0"), "not above zero"),
@@ -321,7 +321,17 @@ def test_a_model_that_is_not_served_is_named(load, null):
 
 @pytest.mark.parametrize(
     ("row", "says"),
-    [("{}", "line 1"), ('{"time": 1, "tokens": 5}\n{"time": 0, "tokens": 5}', "before that of the line above")],
+    [
+        ("{}", "line 1: write"),
+        ("[1]", "line 1: is a JSON array"),
+        ('{"time": 1, "tokens": 5}\n{"time": 0, "tokens": 5}', "before that of the line above"),
+        ('{"time": 1, "tokens": 2}', "from 3 to"),
+        ('{"time": 1, "tokens": 5.5}', "line 1: write"),
+        ('{"time": 1, "tokens": 5, "text": "wing"}', "line 1: write"),
+        ('{"time": 1, "text": " "}', "line 1: write"),
+        ('{"time": 1, "text": "\\ud800"}', "half of a surrogate pair"),
+        (f'{{"time": 1{"0" * 400}, "tokens": 5}}', "line 1: write"),
+    ],
 )
 def test_a_damaged_trace_names_its_line(load, null, tmp_path, row, says):
     (tmp_path / "trace").write_text(row)

@@ -1,15 +1,22 @@
 """The reference server: its routes, its refusals, its limits, and how it ends."""
 
+import asyncio
 import base64
+import dataclasses
 import json
 import signal
 import threading
+import time
 
 import numpy as np
 import pytest
 
+from fmbench.drivers.serve.engine import EncoderEngine
+from fmbench.drivers.serve.serve import listen
 from fmbench.encoder import Encoder
+from fmbench.errors import UsageError
 from fmbench.options import Arguments
+from fmbench.serving import parse
 
 from .conftest import NULL, ask, serving
 
@@ -71,6 +78,9 @@ def test_requests_that_come_together_are_answered_as_if_alone(tiny_served):
         ("/v1/embeddings", {"input": ["a"] * 257}, 422, "batch size 257 > maximum allowed batch size 256"),
         ("/v1/embeddings", {"input": "a" * 2_000_001}, 413, "2000000 bytes"),
         ("/embed", {"inputs": {"a": 1}}, 422, "inputs is no text"),
+        ("/embed", {"inputs": ["a", None]}, 422, "inputs is no text"),
+        ("/embed", {"inputs": ["a", "\ud800"]}, 422, "half of a surrogate pair"),
+        ("/v1/embeddings", {"input": "wing \udfff"}, 422, "half of a surrogate pair"),
         ("/embed", {"inputs": "a", "prompt_name": "web"}, 422, "prompt_name"),
     ],
 )
@@ -95,6 +105,33 @@ def test_a_text_that_may_not_be_cut_is_refused(tiny_served):
     assert ask(f"{url}/embed", {"inputs": long})[0] == 200
     assert ask(f"{url}/embed", {"inputs": long, "truncate": False})[0] == 422
     assert ask(f"{url}/embed", {"inputs": "wing " * 62, "truncate": False})[0] == 200
+
+
+def test_who_waits_for_the_tokenizer_is_in_the_queue(tiny_served, monkeypatch):
+    encoder = Encoder.load(Arguments(platform="cpu", model_name=str(tiny_served[0])))
+    quick = encoder.tokenise
+    monkeypatch.setattr(encoder, "tokenise", lambda texts, role: time.sleep(0.05) or quick(texts, role))
+
+    async def together():
+        engine = EncoderEngine(encoder, 0.0, 100, 1000)
+        running = asyncio.create_task(engine.run())
+        found = await asyncio.gather(*(engine.answer(["wing"], "passage", cut=True) for _ in range(8)))
+        running.cancel()
+        return found
+
+    *_, last = asyncio.run(together())
+    assert last.queue > last.tokenise > 0
+
+
+def test_a_long_text_lets_other_threads_run(tiny_served):
+    encoder = Encoder.load(Arguments(platform="cpu", model_name=str(tiny_served[0])))
+    text, turns = "wing " * 400_000, 0
+    thread = threading.Thread(target=encoder.tokenise, args=([text],))
+    thread.start()
+    while thread.is_alive():
+        time.sleep(0.001)
+        turns += 1
+    assert turns > 5
 
 
 def test_the_null_server_says_the_versions_that_a_sweep_asks_for(null):
@@ -131,6 +168,16 @@ def test_a_full_queue_answers_429_and_sigterm_lets_those_finish_that_were_accept
             thread.join()
         assert sorted(found) == [200, 200, 429]
         assert process.wait(20) == 143
+
+
+def test_a_port_is_taken_before_the_model_is_loaded():
+    arguments = parse([*NULL, "--port", "0"])
+    with listen(arguments) as first:
+        taken = dataclasses.replace(arguments, port=first.getsockname()[1])
+        with pytest.raises(UsageError, match="Address already in use; name another"), listen(taken):
+            pass
+    with listen(taken):
+        pass
 
 
 @pytest.mark.parametrize(

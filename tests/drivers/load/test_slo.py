@@ -134,5 +134,5 @@ def test_the_progress_says_which_probe_of_how_many_and_how_long(monkeypatch):
     run = SimpleNamespace(log=SimpleNamespace(write=lambda line: None))
     endpoint = Endpoint(base="http://x", api="tei", model="m")
     work.Work(arguments, endpoint, {1: Payload([["a"]], [b"{}"])}, 2, run, None).find_limit(1)
-    assert shown[0] == "offline 64 clients: 3 s"
-    assert shown[1] == "probe 1 of 16 at most, of about 10 s: open 600/s: 3 s" and shown[2].startswith("probe 2 of 16")
+    assert shown[0] == "offline 64 clients: 3 of 5 s"
+    assert shown[1] == "probe 1 of 16 at most: open 600/s: 3 of 10 s" and shown[2].startswith("probe 2 of 16")

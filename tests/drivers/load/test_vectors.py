@@ -168,13 +168,21 @@ def test_each_pass_over_the_texts_gives_them_other_neighbours(tmp_path):
     words = ["--url", "http://x", "--model_name", "m", "--inputs_per_request", "1,3"]
     for source in (["--texts", str(tmp_path / "texts.txt")], ["--tokens", "32"]):
         arguments = parse([*words, *source, "--seed", "7"])
-        alone, several = (read(arguments, inputs)[0] for inputs in (1, 3))
+        (alone, _), (several, _) = read(arguments).values()
         assert len({text for (text,) in alone}) == len(alone)
         first, second = several[: len(several) // 2], several[len(several) // 2 :]
         one, other = (sorted(text for request in part for text in request) for part in (first, second))
         assert one == other and len(set(one)) == 3 * len(first)
         neighbours = {frozenset(request) for request in first} & {frozenset(request) for request in second}
-        assert not neighbours and read(arguments, 3)[0] == several
+        assert not neighbours and read(arguments)[3][0] == several
+
+
+def test_blank_texts_are_passed_over_and_noted_once(tmp_path, capsys):
+    (tmp_path / "texts.txt").write_text("wing\n\n \nflow\n")
+    words = ["--url", "http://x", "--model_name", "m", "--inputs_per_request", "1,2"]
+    found = read(parse([*words, "--texts", str(tmp_path / "texts.txt")]))
+    assert {text for requests, _ in found.values() for request in requests for text in request} == {"wing", "flow"}
+    assert capsys.readouterr().err == f"note: --texts {tmp_path}/texts.txt: passes over 2 blank of 4 texts\n"
 
 
 def test_one_vector_of_many_that_a_server_spoils_is_found(load, tiny_served, tmp_path):
