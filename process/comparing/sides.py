@@ -20,7 +20,7 @@ from .variant_names import FIRST, VariantNames
 SHOWN = 4
 KEYS = ("model", "model_class", "input", "batch", "variant", "configuration")
 QUALITY_KEYS = ("model", "model_class", "dataset", "configuration")
-ALL = "all"
+ALL, SEED = "all", "seed"
 
 Key = tuple[Any, ...]
 
@@ -83,19 +83,31 @@ def sides_of(
     Facts that may differ `across` the sides are no part of a configuration then.
     """
     found = [list(joined(results)) for results in read]
-    several = any(len(ids) > 1 for results in found for ids in configurations_by_shape(results).values())
-    known = reduced(itertools.chain.from_iterable(found), across) if several else {}
-    return [side_of(path, results, across, warn, known) for path, results in zip(paths, found, strict=True)]
+    known = reduced(itertools.chain.from_iterable(found), across) if any(map(has_several, found)) else {}
+    seeded = not allowed(SEED, across) and any(has_several(results, seed_of) for results in found)
+    return [side_of(path, results, across, warn, known, seeded) for path, results in zip(paths, found, strict=True)]
 
 
-def configurations_by_shape(results: Iterable[Result]) -> dict[Key, set[str | None]]:
-    """Return the configurations that were measured of each shape, or judged of each data set."""
-    found: dict[Key, set[str | None]] = {}
+def has_several(results: Iterable[Result], of: Callable[[Result], Any] | None = None) -> bool:
+    """Whether a shape, or a data set, has several configurations, or of one configuration several values of another.
+
+    What failed tells nothing of the latter.
+    """
+    found: dict[Key, set[Any]] = {}
     for result in results:
         row = result.row
         what = result.by_query.dataset if result.by_query else (row["input"], row["batch"], row["overrides"])
-        found.setdefault((row["model"], row["model_class"], what), set()).add(row["configuration"])
-    return found
+        place, configuration = (row["model"], row["model_class"], what), row["configuration"]
+        if of is None:
+            found.setdefault(place, set()).add(configuration)
+        elif of(result) is not None:
+            found.setdefault((*place, configuration), set()).add(of(result))
+    return any(len(values) > 1 for values in found.values())
+
+
+def seed_of(result: Result) -> Any:
+    """Return the seed of a result."""
+    return facts_of(result).get(SEED)
 
 
 def reduced(results: Iterable[Result], across: Collection[str]) -> dict[str, str]:
@@ -116,19 +128,22 @@ def side_of(
     across: Collection[str],
     warn: Callable[[str], None],
     configurations: Mapping[str, str] = MappingProxyType({}),
+    seeded: bool = False,
 ) -> Side:
     """Return results as a side. Several runs of a shape are one result of so many processes.
 
     Of others that are of one shape (measured again in one log, failed, under another fingerprint), the last one counts.
-    `configurations` names those that tell shapes apart. Raises UsageError where several models or variants would be
-    one, since they may differ.
+    `configurations` names those that tell shapes apart; where they are `seeded`, so do their seeds. Raises UsageError
+    where several models or variants would be one, since they may differ.
     """
     shapes: dict[Key, list[Result]] = {}
     quality: dict[Key, list[Result]] = {}
     variants = VariantNames()
     for result in joined(results):
-        values = {**result.row, "variant": variants.name(result),
-                  "configuration": configurations.get(result.row["configuration"] or "")}  # fmt: skip
+        name = configurations.get(result.row["configuration"] or "")
+        if seeded:
+            name = ", ".join(filter(None, [name, f"seed {seed_of(result)}"]))
+        values = {**result.row, "variant": variants.name(result), "configuration": name}
         found, keys = (quality, QUALITY_KEYS) if result.by_query else (shapes, KEYS)
         values["dataset"] = result.by_query and result.by_query.dataset
         key = tuple(None if name in across else values[name] for name in keys)
@@ -152,7 +167,8 @@ def check_same(path: str, one: Mapping[str, Any], other: Mapping[str, Any], acro
     """
     facts = [row["environment"] or {} for row in (one, other)]
     differing = {name: (one[name] or FIRST, other[name] or FIRST) for name in KEYS[:-1] if name in across}
-    differing |= {name: (facts[0].get(name), facts[1].get(name)) for name in WORDS[1:] if allowed(name, across)}
+    others = [name for name in (*WORDS[1:], SEED) if allowed(name, across)]
+    differing |= {name: (facts[0].get(name), facts[1].get(name)) for name in others}
     for name, pair in differing.items():
         if pair[0] != pair[1]:
             raise UsageError(
@@ -173,7 +189,7 @@ def check_comparable(base: Side, new: Side, across: Collection[str]) -> Facts:
         )
     differing: Facts = {}
     for pair in common:
-        differing |= differences(*map(facts_of, pair))
+        differing |= differences(*said_by_both(pair))
     refused = {name: pair for name, pair in differing.items() if not allowed(name, across)}
     if refused:
         named = "; ".join(
@@ -186,6 +202,13 @@ def check_comparable(base: Side, new: Side, across: Collection[str]) -> Facts:
             f"if these may differ: --across {wanted}"
         )
     return differing
+
+
+def said_by_both(pair: Sequence[Result]) -> list[dict[str, Any]]:
+    """Return the fingerprints of two results; beside one that failed, as far as it came to say its own."""
+    found = [facts_of(result) for result in pair]
+    failed = [facts for facts, result in zip(found, pair, strict=True) if result.row["status"] == "ERR"]
+    return [{name: facts[name] for name in facts if all(name in other for other in failed)} for facts in found]
 
 
 def variants_of(base: Side, new: Side) -> str:
@@ -212,7 +235,7 @@ def tell_unsaid(base: Side, new: Side, warn: Callable[[str], None]) -> None:
     for one, other in ((base, new), (new, base)):
         left_out: dict[str, None] = {}
         for pair in one.pairs(other):
-            left_out |= dict.fromkeys(unsaid(*map(facts_of, pair)))
+            left_out |= dict.fromkeys(unsaid(*said_by_both(pair)))
         if left_out:
             warn(f"{one.name}: an earlier version wrote it, which did not say {', '.join(left_out)}: not compared")
 

@@ -84,6 +84,38 @@ def test_a_store_that_holds_nothing_lacks_everything(store, capsys):
         assert f"{new}: holds no results, so there is nothing to compare with" in capsys.readouterr().err
 
 
+def seeded(seed, ratio=1.0, size=8):
+    said = {**json.loads(facts("float32")), "seed": seed}
+    return log_text({size: noisy(ratio, seed=seed)}, json.dumps(said))
+
+
+def test_cells_of_several_seeds_are_cells_of_their_own(store, capsys):
+    both, first = store("both", seeded(0), seeded(1, 2.0)), store("first", seeded(0))
+    capsys.readouterr()
+    assert main([both, both, *JSON]) == 0
+    printed = capsys.readouterr()
+    assert sorted(one["configuration"] for one in told(printed.out)["shapes"]) == ["seed 0", "seed 1"]
+    assert "measured again" not in printed.err
+    assert main([both, first, "--fail-on", "missing"]) == 1
+    assert f"first: lacks 1 shape of {both}" in capsys.readouterr().err
+    assert main([first, both]) == 0
+    assert main([both, first, "--across", "seed"]) == 2  # which of the two
+    assert "holds several results of one shape (seed 1 and 0), and with --across seed any" in capsys.readouterr().err
+
+
+def test_a_cell_that_died_before_it_said_its_facts_leaves_the_others_comparable(store, capsys):
+    said = {**json.loads(facts("float32")), "seed": 0, "compile": False, "torch_settings": {"a": 1}}
+    whole = [log_text({size: noisy()}, json.dumps(said)) for size in (8, 16)]
+    died = log_text({16: noisy()}, '{"platform": "cpu", "cpu": "C", "packages": {"torch": "2.12"}}', fail=(16,))
+    base, new = store("base", *whole), store("new", whole[0], died)
+    capsys.readouterr()
+    assert main([base, new, *JSON]) == 0
+    printed = capsys.readouterr()
+    assert len(told(printed.out)["shapes"]) == 2 and "earlier version" not in printed.err
+    assert main([base, new, "--fail-on", "regression"]) == 1  # it fails now
+    assert main([new, base, "--fail-on", "regression,missing"]) == 0
+
+
 def results_in(store):
     (path,) = Path(store).glob("*/*")
     return path.relative_to(store).as_posix()
