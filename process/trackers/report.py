@@ -35,10 +35,7 @@ TRACKERS: dict[str, Tracker] = {
 def choose(names: Iterable[str]) -> list[Tracker]:
     """Return trackers by name. Raises UsageError for one that is unknown or not installed."""
     found = []
-    wanted = list(dict.fromkeys(names))
-    if not wanted:
-        raise UsageError(f"--report_to: names no tracker ({', '.join(TRACKERS)})")
-    for name in wanted:
+    for name in dict.fromkeys(names):
         if name not in TRACKERS:
             raise UsageError(f"--report_to {name}: no such tracker{nearest(name, TRACKERS)} ({', '.join(TRACKERS)})")
         if not TRACKERS[name].available():

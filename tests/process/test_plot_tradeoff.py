@@ -64,7 +64,7 @@ def test_every_candidate_has_a_place_and_what_it_keeps_has_its_interval():
         made = choice_speed(found, "bulk")
     cosine, kept = made.axes
     assert (cosine.get_ylabel(), kept.get_ylabel()) == (
-        "least cosine with the reference", "share of nDCG@10 that is kept",
+        "mean cosine with the reference", "share of nDCG@10 that is kept",
     )  # fmt: skip
     said = [one.row["choice"]["ndcg_share_interval"] for one in found if one.row["choice"]["profile"] == "bulk"]
     ends = [interval for interval in said if interval and interval[0] < interval[1]]  # of the reference nothing is open

@@ -308,7 +308,7 @@ def test_the_extras_are_those_of_the_trackers():
     ("words", "message"),
     [
         (["--report_to", "mlfow"], "--report_to mlfow: no such tracker; did you mean mlflow?"),
-        (["--report_to", ","], "--report_to: names no tracker"),
+        (["--report_to", ","], "argument --report_to: nothing is named"),
         (["--report_project", "x"], "--report_project is for trackers: name one with --report_to"),
     ],
 )

@@ -83,7 +83,7 @@ def test_csv_is_what_is_filtered_in_the_words_of_process(page, downloads, made, 
     page.find("#table button", "Download 12 rows as CSV").click()
     path = downloads / "fmbench.csv"
     deadline = time.monotonic() + 20
-    while not path.exists():
+    while not path.exists() or not path.stat().st_size:  # its name is taken before it is written
         assert time.monotonic() < deadline
         time.sleep(0.05)
     header, *found = csv.reader(io.StringIO(path.read_text(encoding="utf-8"), newline=""))
