@@ -110,17 +110,8 @@ def test_the_cpu_with_this_compiler_records_the_precision_too(minilm, capsys) ->
 
 def test_a_variant_that_shares_the_other_ones_graph_has_its_facts(minilm, capsys) -> None:
     model = ["--model_root", str(minilm.parent), "--model_name", "model"]
-    argv = [
-        *ARGV[:4],
-        *model,
-        *ARGV[6:],
-        *COMPILE,
-        "--torch.call:set_grad_enabled@",
-        "False",
-        "--vs",
-        "--platform openvino",
-    ]
-    assert main(argv) == 0
+    without = ["--torch.call:set_grad_enabled@", "False"]
+    assert main([*ARGV[:4], *model, *ARGV[6:], *COMPILE, *without, "--vs", "--platform openvino"]) == 0
     lines = [parse_line(line) for line in capsys.readouterr().out.splitlines()]
     late = [line.data["precision"] for line in lines if is_json(line, "ENV") and "precision" in line.data]
     assert len(late) == 2 and late[0] == late[1] in ("float32", "bfloat16", "float16")
