@@ -206,7 +206,11 @@ def run_all(
     """
     reading = {task.cell.id for task in tasks if task.checked and task.checked.inputs and not task.refused}
     while left := [task for task in tasks if task.left and not task.stale]:
-        runner.run(left)
+        try:
+            runner.run(left)
+        except KeyboardInterrupt:
+            keeper.tell_the_end()
+            raise
         reading -= {task.cell.id for task in left}
         tasks = [task for task in plan() if task.cell.id in reading] if reading else []
         if any(task.left for task in tasks):

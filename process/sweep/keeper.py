@@ -96,6 +96,11 @@ class Keeper:
         names = ", ".join(task.cell.name for task, _ in running)
         self._progress.show(f"{self._counts}{f' ({left})' if left else ''}{f'; running: {names}' if names else ''}")
 
+    def tell_the_end(self) -> None:
+        """Say how far a sweep came that was asked to end."""
+        self._progress.clear()
+        note(f"{self._counts}; what is done is in {self.store.name}, and the same command goes on")
+
     @property
     def _counts(self) -> str:
         """How many runs are done, failed and left, those that run now among the latter."""

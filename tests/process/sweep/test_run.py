@@ -324,6 +324,8 @@ def test_a_real_sweep_that_is_asked_to_end_leaves_nothing(tmp_path):
     process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=10)
     assert process.returncode == 143, err
+    said = f"1 done, 0 failed, 1 left; what is done is in {tmp_path / 'store'}, and the same command goes on\n"
+    assert said in err
     assert not logs.exists()
     assert list(kept(tmp_path / "store").values()) == [[(0, ["SIMULATED"])]]
     assert {one.name for one in tmp_path.iterdir()} == {"grid.yaml", "store"}
