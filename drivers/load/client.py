@@ -24,6 +24,7 @@ from .records import SPLIT, Records, index_of
 
 KEPT_BYTES = 200_000_000  # of sampled answers
 DEAD = 50  # failed connections on end, after which the client looks whether anybody is there
+SILENT = 2  # time-outs on end, in which nobody was answered, after which nobody is there
 SETTLED = 0.2  # seconds: a program that ends closes its connections before its port
 SAID = 160  # characters of a body
 NUMBER = re.compile(r"\d{3,}")
@@ -63,7 +64,7 @@ class Client:
         self.records = Records(start=round(plan.start * 1e9))
         self._draw = random.Random(plan.seed + plan.first)  # noqa: S311 (a sample, no secret)
         self._answered = self._dead = 0
-        self._last = time.monotonic()  # when something was answered, or the run began
+        self._waits: float | None = None  # since when requests have no answer
         self._room = plan.sample
 
     async def run(self) -> None:
@@ -83,7 +84,7 @@ class Client:
         ) as self._session:  # fmt: skip
             with timer() as exact:
                 await exact.until(plan.start)
-                self._last, begun = time.monotonic(), time.process_time()
+                begun = time.process_time()
                 try:
                     await (self._closed() if plan.due is None else self._open(exact, plan.due))
                     if not self.records.gone and any(not status for status, _ in self.records.failures):
@@ -98,9 +99,7 @@ class Client:
         numbers = iter(range(plan.requests)) if plan.requests is not None else numbers_for_ever()
 
         async def one() -> None:
-            for place in numbers:
-                if self.records.gone or time.monotonic() >= end:
-                    return
+            while not self.records.gone and time.monotonic() < end and (place := next(numbers, None)) is not None:
                 await self._send(place, time.monotonic_ns())
 
         await asyncio.gather(*(one() for _ in range(plan.concurrency)))
@@ -125,6 +124,7 @@ class Client:
         first = status = failure = 0
         raw = b""
         sent = time.monotonic_ns()
+        self._waits = self._waits or time.monotonic()
         try:
             async with self._session.post(
                 plan.url, data=plan.bodies[body], trace_request_ctx=seen, allow_redirects=False
@@ -132,7 +132,7 @@ class Client:
                 first, status = time.monotonic_ns(), response.status
                 raw = await response.read()
             done = time.monotonic_ns()
-            self._last, self._dead = time.monotonic(), 0
+            self._waits, self._dead = None, 0
             if readable := status == 200 and raw[:1] in b"{[" and raw[-1:].strip() in b"]}":
                 self._keep(number, body, raw, response.headers)
             if status in REDIRECTS:
@@ -145,7 +145,8 @@ class Client:
             done = time.monotonic_ns()
             failure = self._failed(0, name_of(error))
             self._dead += isinstance(error, (aiohttp.ClientConnectionError, ConnectionError))
-            self.records.gone |= time.monotonic() - self._last > plan.timeout
+            if isinstance(error, TimeoutError) and self._waits is not None:
+                self.records.gone |= time.monotonic() - self._waits >= SILENT * plan.timeout
             if self._dead >= DEAD + plan.concurrency:
                 await self._look()
         row = (number, body, due, sent, seen[0], seen[1], first, done, status, failure, len(raw))

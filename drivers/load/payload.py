@@ -16,6 +16,7 @@ from fmbench.errors import UsageError
 from .arguments import LoadArguments
 from .endpoint import Endpoint
 
+MOST_TOKENS = 5_000_000  # of made-up texts: some 30 MB
 MOST, LEAST = 10_000, 500  # distinct texts, and requests; then the first comes again
 PASSES = 2  # over the texts, each with other neighbours in a request
 SPECIAL = 2  # tokens that a tokenizer puts around a text
@@ -92,8 +93,8 @@ def requests_of(arguments: LoadArguments, inputs: int, given: Sequence[str]) -> 
         return trace(arguments.trace, inputs, draw)
     count = max(LEAST, MOST // inputs)
     if arguments.tokens is not None:
-        length = lengths_of(arguments.tokens)
-        texts = [made_up(length(draw), draw) for _ in range(count * inputs)]
+        count = min(count, arguments.requests or count)
+        texts = made_up_texts(lengths_of(arguments.tokens), count * inputs, inputs, draw)
     else:
         texts = list(given)
         draw.shuffle(texts)
@@ -103,6 +104,17 @@ def requests_of(arguments: LoadArguments, inputs: int, given: Sequence[str]) -> 
         draw.shuffle(texts)
         requests += grouped(texts, inputs)
     return requests, None
+
+
+def made_up_texts(length: Callable[[random.Random], int], count: int, least: int, draw: random.Random) -> list[str]:
+    """Return so many made-up texts, `least` at least; no more where they have MOST_TOKENS together."""
+    texts: list[str] = []
+    left = MOST_TOKENS
+    while len(texts) < count and (left > 0 or len(texts) < least):
+        tokens = length(draw)
+        texts.append(made_up(tokens, draw))
+        left -= tokens
+    return texts
 
 
 def grouped(texts: Sequence[str], inputs: int) -> list[list[str]]:

@@ -36,7 +36,8 @@ def why_failed(found: dict[str, Any], timeout: float) -> str:
         why = f"no answer came within --timeout {timeout:g}s"
     else:
         why = f"nobody answers any more ({first['said']})"
-    return f"{why}; {found['answered']:,} of {found['requests']:,} requests were answered"
+    asked = found["requests"] + (found.get("unsent") or 0)
+    return f"{why}; {found['answered']:,} of {asked:,} requests were answered"
 
 
 @dataclass

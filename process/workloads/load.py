@@ -59,6 +59,8 @@ def doubt_of(said: Row, requests: Sequence[JsonLine], answers: Row | None) -> st
         return f"contradicted: LOAD has {said['requests']} requests, and REQ {len(taken)}"
     if taken and "p50" in latency and differ(latency["p50"], stats.median(taken) / 1e3):
         return f"contradicted: LOAD says {latency['p50']} ms, and its REQ lines {stats.median(taken) / 1e3:.3f} ms"
+    if said["ended"] == "gone" and said["answered"]:
+        return f"gone: nobody answered any more, and {said.get('unsent') or 0} requests were not sent"
     late = (said.get("lag_ms") or {}).get("p99")
     if late is not None and late > LATE * latency.get("p50", float("inf")) and said["scenario"] in ("open", "trace"):
         return f"late: the client itself sent {late:.2g} ms late (p99), more than {LATE:.0%} of p50: too slow a machine"

@@ -4,6 +4,7 @@ import json
 import socketserver
 import ssl
 import threading
+import time
 from http.server import BaseHTTPRequestHandler
 
 
@@ -106,6 +107,24 @@ class HangsUp(Answers):
         if self.path == "/v1/embeddings" and self.server.asked > 6:
             raise ConnectionAbortedError
         return found
+
+
+class Stalls(Answers):
+    """Lets one request wait for 2 s, the fifth; a service that `ends` then any later one too."""
+
+    later, ends = (200, TWO), False
+
+    def answer(self):
+        found = super().answer()
+        if self.path == "/v1/embeddings" and (self.server.asked == 5 or (self.ends and self.server.asked > 5)):
+            time.sleep(2)
+        return found
+
+
+class Stops(Stalls):
+    """Answers nobody any more, and listens."""
+
+    ends = True
 
 
 class Fewer(Answers):

@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import random
 import signal
 import subprocess
 import sys
@@ -11,13 +12,14 @@ import pytest
 
 from fmbench import lines
 from fmbench.checks import check_command
-from fmbench.drivers.load import client, processes
+from fmbench.drivers.load import client, payload, processes
+from fmbench.drivers.load.arguments import LoadArguments
 from fmbench.drivers.load.endpoint import Endpoint
 from fmbench.errors import UsageError
 from fmbench.process.workloads.load_fields import LOAD
 
 from .conftest import NULL, ask, serving
-from .strangers import TWO, Answers, Fewer, HangsUp, Locked, Refuses, Rejects, Stranger, Talks, stranger
+from .strangers import TWO, Answers, Fewer, HangsUp, Locked, Refuses, Rejects, Stalls, Stops, Stranger, Talks, stranger
 
 SHORT = ("--tokens", "16", "--warmup", "0")
 
@@ -113,6 +115,28 @@ def test_a_service_that_hangs_up_and_still_listens_did_not_go_away(load, words, 
     assert (said["ended"], said["requests"]) == ("done", 30) and said["answered"] >= 5 and said["failed"] >= 20, err
     assert "nobody answers" not in err
     assert {one["status"] for one in said["errors"]} == {None}
+
+
+@pytest.mark.parametrize(("service", "ended", "failed"), [(Stalls, "done", 1), (Stops, "gone", 2)])
+def test_one_time_out_is_a_failure_and_a_service_that_answers_nobody_is_gone(load, service, ended, failed):
+    with stranger(service) as url:
+        words = ("--requests", 20, "--inputs_per_request", 2, "--scenario", "single", "--timeout", "0.5s")
+        _, found, err = load("--url", url, *SHORT, *words)
+    (said,) = found["LOAD"]
+    assert (said["ended"], said["failed"], " of 20 requests were answered" in err) == (
+        ended,
+        failed,
+        ended == "gone",
+    ), err
+    assert said["requests"] + said.get("unsent", 0) == 20
+
+
+def test_made_up_texts_are_no_more_than_are_sent_or_fit():
+    draw = random.Random(0)
+    assert len(payload.made_up_texts(lambda _: 5, 12, 3, draw)) == 12
+    assert len(payload.made_up_texts(lambda _: payload.MOST_TOKENS // 2, 12, 3, draw)) == 3
+    asked = LoadArguments(model_name="none", given=(), tokens="4000", requests=3)
+    assert len(payload.requests_of(asked, 1, ())[0]) == 3
 
 
 def test_a_time_out_is_a_failure(load):
