@@ -13,6 +13,7 @@ from .arguments import ModelCommand, model_parser
 POOLED = {"mean": "(hidden * mask).sum(axis=1) / mask.sum(axis=1)", "cls": "hidden[:, 0]"}
 UNIT = "vectors / np.linalg.norm(vectors, axis=1, keepdims=True)"
 TEXTS: dict[Role, str] = {"query": '["a question"]', "passage": '["a passage", "another one"]'}
+MANY = 64  # batches, with which every stream is used
 NAMES: dict[Role, str] = {"query": "queries", "passage": "passages"}
 NONE = "# No lines for other programs: {}; fmbench.encoder.Encoder runs it.\n"
 GRAPH = """\
@@ -82,7 +83,9 @@ def program_of(encoder: Encoder, threads: int) -> str:
 
     The candidate has run, with so many threads of torch.
     """
-    run, recipe, platform = encoder.platform.program(), encoder.recipe, encoder.platform
+    recipe, platform = encoder.recipe, encoder.platform
+    platform.streams(MANY)  # the lines of bulk have them, whether or not so much ran here
+    run = platform.program()
     if recipe.include_prompt is False and (recipe.query_prompt or recipe.passage_prompt):
         return NONE.format("prompts are not pooled")
     if encoder.sparse:

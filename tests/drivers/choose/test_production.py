@@ -91,8 +91,11 @@ def test_the_lines_give_the_same_vectors(name, recipe, encoder):
 def test_in_bulk_the_lines_have_as_many_streams_and_as_large_batches(name, encoder):
     package, words = CASES[name]
     pytest.importorskip(package)
-    made = encoder(f"{words} --threads 2", Recipe(tokens_per_batch=24, pooling=("cls",), normalise=False))
+    recipe = Recipe(tokens_per_batch=24, pooling=("cls",), normalise=False)
+    made, alone = (encoder(f"{words} --threads 2", recipe) for _ in range(2))
     expected = made.encode(MANY)
+    alone.encode(MANY[:1])  # as where the vectors are kept already
+    assert program_of(alone, 1) == program_of(made, 1)
     found = run(program_of(made, 1), MANY)
     assert cosines(expected, found["passages"]).min() >= 0.9999
     sizes = []
