@@ -118,7 +118,7 @@ class Chooser:
             for turn in group:
                 self._entrants.take_up(turn.variant)
                 race.take(turn)
-            self._turns.sizes[race.profile], self._heat = group[0].texts, max(self._heat, group[0].heat)
+            self._entrants.sizes[race.profile], self._heat = group[0].texts, max(self._heat, group[0].heat)
             if race.is_whole(group[0].heat, group[0].round):
                 race.look(group[0].heat, group[0].round + 1)
         self._entrants.take_up_set_ups()

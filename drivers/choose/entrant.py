@@ -1,7 +1,7 @@
 """One candidate that is set up: its model, its settings, and what encoding a few texts takes it."""
 
 import gc
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     import numpy as np
 
 FEW = 8  # texts that are enough to have run in bulk
+TEXTS = {"online": (1, 16), "bulk": (16, 2048)}  # of a turn, at least and at most
+SECONDS = 0.1  # that a turn of the reference should take online
+LONGEST = 1.5  # seconds of one in bulk, where the least texts take no longer
+USUAL, BATCHES = 64, 4  # texts of a turn in bulk, and the platform's own batches: enough for streams, and large ones
 WARM = 3.0  # seconds, in which online lengths of texts are met before the race
 ROLE: dict[str, Role] = {"online": "query", "bulk": "passage"}
 
@@ -64,8 +68,8 @@ class Entrant:
         torchao = {"torchao"} if "torchao" in self.planned.overrides else set()
         return frozenset({*platform.distributions, *quantizer, *torchao} - {"torch"})
 
-    def set_up(self, profiles: Mapping[str, Sequence[str]]) -> None:
-        """Load the model and run it once on some texts of each profile; what fails is why it cannot run.
+    def set_up(self, profiles: Sequence[str], texts: Callable[[str], Sequence[str]]) -> None:
+        """Load the model and run it once on the `texts` of each profile; what fails is why it cannot run.
 
         In bulk, the tokens a batch that are best are measured on all of them, where nothing says how many.
         """
@@ -80,8 +84,8 @@ class Entrant:
             budget = plan.said.tokens_per_batch or self.tokens_per_batch or ("auto" if "bulk" in profiles else None)
             self.encoder = Encoder(replace(plan, said=replace(plan.said, tokens_per_batch=budget)))
             self.phases["load"] = (clock.now() - start) / 1e9
-            for profile, texts in profiles.items():
-                self.warm_up(texts, profile)
+            for profile in profiles:
+                self.warm_up(texts(profile), profile)
             after = counters.host_resident()
         except Exception as error:  # a compiler, a platform, a type: whatever it is, the others go on
             self.fail(error)
@@ -111,6 +115,28 @@ class Entrant:
                     self.encoder.encode([text], role)
         timings.took("warm_up", (clock.now() - start) / 1e9 - timings.one_off)
         self._include(timings)
+
+    def turn(self, texts: Sequence[str], profile: str) -> int:
+        """Return how many texts make a turn, for all candidates, at this one's pace. Its model is loaded.
+
+        Online enough to be timed; in bulk enough for batches as the platform has them, as far as that is not too long.
+        """
+        if self.encoder is None:
+            raise ValueError(f"{self.name} is not set up")
+        (least, most), clock, timings = TEXTS[profile], Clock(), Timings()
+        some, budget = texts[:least], self.encoder.platform.tokens_per_batch
+        begun = clock.now()
+        for _ in range(2):  # the first one warms up
+            self.encoder.timings, start = Timings(), clock.now()
+            list(self.encoder.encode_chunks([some], ROLE[profile], budget))
+            seconds = max((clock.now() - start) / 1e9 - self.encoder.timings.one_off, 1e-9) / len(some)
+        tokens = max(1.0, self.encoder.timings.tokens / len(some))
+        timings.took("warm_up", (clock.now() - begun) / 1e9)
+        self._include(timings)
+        wanted = SECONDS / seconds
+        if profile == "bulk":
+            wanted = min(LONGEST / seconds, max(USUAL, BATCHES * budget / tokens))
+        return int(min(most, max(least, wanted)))
 
     def _include(self, timings: Timings) -> None:
         for name, seconds in timings.phases.items():

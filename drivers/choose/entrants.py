@@ -21,7 +21,6 @@ from .texts import Subject
 
 FEWER = re.compile(r"(.+), (\d+) threads?")  # what `fewer_threads` calls a candidate
 ROOM = 2  # times its weights, that a first model takes while it is loaded
-MOST = 64  # passages that are enough to find the best tokens a batch
 
 
 class Budget:
@@ -44,12 +43,15 @@ class Budget:
 
 
 class Entrants(Mapping[str, Entrant]):
-    """Every candidate by name, the reference first. `costs` are the seconds that setting up took in this run."""
+    """Every candidate by name, the reference first.
+
+    `costs` are the seconds that setting up took in this run; `sizes` are the texts of a turn, by profile.
+    """
 
     def __init__(
         self, arguments: ChooseArguments, subject: Subject, planned: Sequence[Planned], log: ChoiceLog, budget: Budget
     ) -> None:
-        self.subject, self.costs = subject, dict[str, float]()
+        self.subject, self.costs, self.sizes = subject, dict[str, float](), dict[str, int]()
         self._arguments, self._log, self._budget, self._stable = arguments, log, budget, Stable()
         self._by_name = {
             one.name: Entrant(one, one.why_not, tokens_per_batch=arguments.batches.get(one.name)) for one in planned
@@ -86,7 +88,7 @@ class Entrants(Mapping[str, Entrant]):
         """Take over a candidate with fewer threads, of which the log speaks."""
         found = FEWER.fullmatch(name)
         if found and name not in self and found[1] in self:
-            self.add_fewer(self[found[1]], int(found[2]))
+            self.fewer(self[found[1]], int(found[2]))
 
     def take_up_set_ups(self) -> None:
         """Take over what the log says of set-ups: who failed, and what was measured of the others."""
@@ -99,14 +101,19 @@ class Entrants(Mapping[str, Entrant]):
             self[name].memory_bytes, self[name].tokens_per_batch = found["memory_bytes"], found.get("tokens_per_batch")
             self[name].facts = self._log.facts.get(name, {})
 
-    def add_fewer(self, base: Entrant, threads: int) -> Entrant | None:
-        """Return a new candidate that has fewer threads than another; None where there is one of that name."""
+    def fewer(self, base: Entrant, threads: int) -> Entrant:
+        """Return the candidate that has fewer threads than another, a new one where there is none yet."""
         platform = self.reference.name.split()[0]
         planned = fewer_threads(base.planned, base_of(self._arguments.command, platform), threads)
-        if planned.name in self:
-            return None
         found = Entrant(planned, planned.why_not, tokens_per_batch=base.tokens_per_batch)
         return self._by_name.setdefault(planned.name, found)
+
+    def size(self, profile: str) -> int:
+        """Return how many texts make a turn; measured once, by the reference, which is loaded."""
+        if profile not in self.sizes:
+            self.activate(self.reference)
+            self.sizes[profile] = self.reference.turn(self.subject.texts(profile), profile)
+        return self.sizes[profile]
 
     def set_up_reference(self) -> None:
         """Set the reference up, and begin the log. Raises what it raises."""
@@ -134,8 +141,7 @@ class Entrants(Mapping[str, Entrant]):
     def set_up(self, entrant: Entrant) -> None:
         """Set an entrant up, and say what that took."""
         self._budget.say(f"sets up {entrant.name}", at_once=True)
-        some = {"online": self.subject.queries, "bulk": self.subject.round("bulk", 0, MOST)}
-        entrant.set_up({profile: some[profile] for profile in self._arguments.profiles})
+        entrant.set_up(self._arguments.profiles, self._met)
         self.costs[entrant.name] = sum(entrant.phases.values())
         self.tell_phases(entrant)
         if entrant.encoder is None:
@@ -147,6 +153,10 @@ class Entrants(Mapping[str, Entrant]):
         self._log.check(entrant.name, entrant.facts)
         if entrant.name not in self._log.facts:
             self._log.write("ENV", {"variant": entrant.name, **entrant.facts})
+
+    def _met(self, profile: str) -> Sequence[str]:
+        """Return the texts that candidates run before the race: in bulk those of a turn, for which budgets are best."""
+        return self.subject.queries if profile == "online" else self.subject.round(profile, 0, self.size(profile))
 
     def activate(self, entrant: Entrant) -> None:
         """Make an entrant's settings hold; it is set up."""

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from fmbench.command_line import command_line, split_key
 from fmbench.encoder import Encoder, Role
+from fmbench.encoder.compute import BULK
 from fmbench.encoder.steps import Normalise
 from fmbench.source import named_folder
 
@@ -13,8 +14,8 @@ from .arguments import ModelCommand, model_parser
 POOLED = {"mean": "(hidden * mask).sum(axis=1) / mask.sum(axis=1)", "cls": "hidden[:, 0]"}
 UNIT = "vectors / np.linalg.norm(vectors, axis=1, keepdims=True)"
 TEXTS: dict[Role, str] = {"query": '["a question"]', "passage": '["a passage", "another one"]'}
-MANY = 64  # batches, with which every stream is used
 NAMES: dict[Role, str] = {"query": "queries", "passage": "passages"}
+NUMPY = "import numpy as np\n"  # with which both what runs the graph and what is around it begin
 NONE = "# No lines for other programs: {}; fmbench.encoder.Encoder runs it.\n"
 GRAPH = """\
 import numpy as np
@@ -84,7 +85,7 @@ def program_of(encoder: Encoder, threads: int) -> str:
     The candidate has run, with so many threads of torch.
     """
     recipe, platform = encoder.recipe, encoder.platform
-    platform.streams(MANY)  # the lines of bulk have them, whether or not so much ran here
+    platform.streams(BULK)  # the lines of bulk have them, whether or not so much ran here
     run = platform.program()
     if recipe.include_prompt is False and (recipe.query_prompt or recipe.passage_prompt):
         return NONE.format("prompts are not pooled")
@@ -111,7 +112,7 @@ def graph_program(encoder: Encoder, run: str) -> str:
         further.append(UNIT)
     settled = encoder.budget("passage")
     head = GRAPH.format(
-        run=run,
+        run=run.removeprefix(NUMPY),
         folder=folder_of(encoder),
         pooled=POOLED[pooling],
         further="".join(f"    vectors = {one}\n" for one in further),

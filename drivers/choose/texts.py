@@ -66,9 +66,13 @@ class Subject:
         """Whether there are judgements."""
         return self.collection.qrels is not None
 
+    def texts(self, profile: str) -> Sequence[str]:
+        """Return what is encoded in a profile's race."""
+        return self.queries if profile == "online" else self.passages
+
     def round(self, profile: str, number: int, size: int) -> list[str]:
         """Return the texts of a round of a profile; after the last one comes the first."""
-        every = self.queries if profile == "online" else self.passages
+        every = self.texts(profile)
         return [every[place % len(every)] for place in range(number * size, (number + 1) * size)]
 
     def asking(self, length: int, encoder: Encoder) -> "Subject":

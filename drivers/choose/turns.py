@@ -20,17 +20,14 @@ if TYPE_CHECKING:
     import numpy as np
 
 SLACK = 0.2  # of the budget, that the least rounds may take beyond it where all of it went into set-ups
-SECONDS = {"online": 0.1, "bulk": 0.4}  # that a turn of the reference should take, at least
-TEXTS = {"online": (1, 16), "bulk": (32, 64)}  # of a turn, at least and at most: in bulk, enough batches for streams
 BESIDE = 2  # of the fastest, online of each platform, that are tried with fewer threads
 
 
 class Turns:
-    """Lets candidates take turns. `sizes` are the texts of a turn, by profile."""
+    """Lets candidates take turns."""
 
     def __init__(self, entrants: Entrants, races: Mapping[str, Race], log: ChoiceLog, budget: Budget) -> None:
         self._entrants, self._races, self._log, self._budget = entrants, races, log, budget
-        self.sizes: dict[str, int] = {}
 
     def race(self, race: Race, heat: int, until: float, fewer: bool) -> Iterator[None]:
         """Race until the order is known, or no more of the budget is left than that; with `fewer` threads too.
@@ -38,8 +35,6 @@ class Turns:
         Yields after every round, so that several races take turns: one that is spread over more time has fewer of its
         rounds in a time when the machine is otherwise, busy with something else or its CPUs further apart.
         """
-        if race.profile not in self.sizes:
-            self.sizes[race.profile] = self._size(race.profile)
         tried = False
         while len(race.live(heat)) > 1 and not (tried and race.known(heat)):
             number = race.next_round(heat)
@@ -67,14 +62,6 @@ class Turns:
             if entrant.name in race.live(heat):
                 race.leave(heat, entrant.name, f"failed: {entrant.why_not}")
 
-    def _size(self, profile: str) -> int:
-        """Return how many texts make a turn: enough for the reference to take long enough."""
-        least, most = TEXTS[profile]
-        self._entrants.activate(self._entrants.reference)
-        found = self._entrants.reference.encode(self._entrants.subject.round(profile, 0, least), profile)
-        seconds = found.nanoseconds / 1e9 / least if found else SECONDS[profile]
-        return int(min(most, max(least, SECONDS[profile] / max(seconds, 1e-9))))
-
     def _check_budget(self, race: Race, heat: int, seconds: float) -> None:
         """Raise UsageError where the budget ends before there is anything to say of a race."""
         rounds, budget, left = race.rounds(heat), self._budget.seconds, self._budget.left
@@ -87,7 +74,7 @@ class Turns:
 
     def _round(self, race: Race, heat: int, number: int) -> None:
         """Let everybody who has not yet take its turn on the texts of a round; turns are logged as they are known."""
-        texts = self._entrants.subject.round(race.profile, number, self.sizes[race.profile])
+        texts = self._entrants.subject.round(race.profile, number, self._entrants.size(race.profile))
         reference: np.ndarray | None = None
         waiting: list[tuple[Turn, np.ndarray]] = []
         names = race.missing(heat, number)
@@ -126,11 +113,14 @@ class Turns:
         counts = sorted({every // 2, *((1,) if race.profile == "online" else ())} - {0, every})
         for base, count in itertools.product(self._fastest(race, heat), counts):
             after = self._budget.left - self._entrants.costs.get(base.name, math.inf)  # of who has left by now
-            found = self._entrants.add_fewer(base, count) if after > least and self._entrants.fits() else None
-            if found is not None:
-                self._entrants.set_up(found)
-                if found.encoder is not None:
-                    race.enter(found.name, heat)
+            found = self._entrants.fewer(base, count)
+            if found.encoder is None and found.why_not is None:
+                if after > least and self._entrants.fits():
+                    self._entrants.set_up(found)
+                elif not any(other.lane(found.name) for other in self._races.values()):
+                    found.leave_out("half of what was left of --budget, or of memory, does not set it up")
+            if found.encoder is not None:
+                race.enter(found.name, heat)
 
     def _fastest(self, race: Race, heat: int) -> list[Entrant]:
         """Return who is tried with fewer threads: who was fastest in the first rounds, online of each platform.

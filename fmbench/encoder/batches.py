@@ -58,27 +58,32 @@ def buckets(step: int, longest: int, most: int) -> tuple[int, ...]:
 
 
 def measure_budgets(
-    lengths: "np.ndarray", run: Callable[[Batch], None], default: int, fixed: Sequence[int] | None = None
+    lengths: "np.ndarray",
+    run: Callable[[Sequence[Batch]], None],
+    default: int,
+    fixed: Sequence[int] | None = None,
+    at_once: int = 1,
 ) -> list[dict[int, float]]:
     """Return the tokens a second, padding not counted, of every budget that was tried, in each of several passes.
 
     Budgets double from `LEAST` on, until two in a row beyond the `default` are no better than the best before, until
-    the texts are too few to fill a batch, or until memory runs out. The first pass finds them; other work that comes
-    and goes meets all of them in the others. `run` computes a batch and returns when the device has finished.
+    the texts are too few for two batches each of what is computed `at_once`, or until memory runs out. The first pass
+    finds them; other work that comes and goes meets all of them in the others. `run` computes batches and returns when
+    the device has finished.
     """
-    middles: dict[int, Batch] = {}
+    middles: dict[int, list[Batch]] = {}
     first: dict[int, float] = {}
 
     def rate(budget: int) -> float:
-        batch = middles[budget]
-        return int(lengths[batch.positions].sum()) / seconds(run, batch)
+        tokens = sum(int(lengths[batch.positions].sum()) for batch in middles[budget])
+        return tokens / seconds(run, middles[budget])
 
     budget, worse = LEAST, 0
     while budget <= MOST and (worse < PATIENCE or budget <= default):
         every = list(batches(lengths, budget, fixed))
-        if first and len(every) == 1:
+        if first and len(every) < 2 * at_once:
             break
-        middles[budget] = every[(len(every) - 1) // 2]
+        middles[budget] = [every[(len(every) - 1) // 2]] * at_once
         try:
             run(middles[budget])  # does not count
             found = rate(budget)
@@ -92,10 +97,10 @@ def measure_budgets(
     return [first, *({budget: rate(budget) for budget in first} for _ in range(PASSES - 1))]
 
 
-def seconds(run: Callable[[Batch], None], batch: Batch) -> float:
-    """Return how long a batch takes."""
+def seconds(run: Callable[[Sequence[Batch]], None], some: Sequence[Batch]) -> float:
+    """Return how long some batches take together."""
     start = time.perf_counter()
-    run(batch)
+    run(some)
     return max(time.perf_counter() - start, 1e-9)
 
 

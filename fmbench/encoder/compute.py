@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 Pooled = tuple[Batch, "torch.Tensor"]
 MOST_LENGTHS = 8  # where every shape costs a compilation
+BULK = 64  # batches, with which everything that computes side by side has work
 
 
 def fixed_lengths(plan: EncoderPlan, limit: int | None, arguments: Arguments, recipe: Recipe) -> tuple[int, ...] | None:
@@ -135,22 +136,25 @@ class Compute:
         budget, and settle none: `key` is not called, so that a text alone takes no time for it.
         """
 
-        def run(batch: Batch) -> None:
+        def run(some: Sequence[Batch]) -> None:
             spent = Timings()
-            self._run(tokens, batch, 0, spent)
+            for _ in self._computed(tokens, some, 0, spent, BULK):
+                pass
             self._platform.synchronize()
             for name, seconds in spent.phases.items():
                 timings.took(name, seconds)
 
-        if len(tokens.lengths) < 2:
-            return self._platform.tokens_per_batch
-        whole = {**key(), "texts": texts_like(tokens.lengths), "lengths": self._lengths}
+        default, lengths = self._platform.tokens_per_batch, tokens.lengths
+        if len(lengths) < 2:
+            return default
         with self._lock, self._inference():
             if role not in self.budgets:
                 with timings.phase("budget"):
-                    default = self._platform.tokens_per_batch
+                    run([next(batches(lengths, default, self._lengths))])  # streams are of what has run
+                    count = max(1, len(self._platform.streams(BULK)))
+                    whole = {**key(), "texts": texts_like(lengths), "lengths": self._lengths, "at_once": count}
                     self.budgets[role] = measured_once(
-                        whole, default, lambda: measure_budgets(tokens.lengths, run, default, self._lengths)
+                        whole, default, lambda: measure_budgets(lengths, run, default, self._lengths, count)
                     )
                 self._platform.recover()
             return self.budgets[role].tokens

@@ -12,11 +12,17 @@ Kinds = dict[str, set[tuple[str, str, str]]]  # by workload: model, label and co
 
 
 def kinds_of(results: Sequence[Result], names: dict[str, str], timed: bool) -> Kinds:
-    """Return what was measured by workload, shapes and rankings where they are `timed`; of choices, the profiles."""
+    """Return what was measured by workload, shapes and rankings where they are `timed`; of choices, the profiles.
+
+    What else is in a choice's log is what it was decided by, of whoever came so far.
+    """
     found: Kinds = defaultdict(set)
+    decided = {result.source for result in results if result.row.get("choice")}
     for result in results:
         row = result.row
         choice = row.get("choice")
+        if result.source in decided and not choice:
+            continue
         if row["status"] == "ERR" or (is_timed(result) and not timed) or (choice and choice["place"] != "winner"):
             continue
         label = choice["profile"] if choice else workload_of(row).label(row)

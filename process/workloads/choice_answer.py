@@ -19,11 +19,11 @@ NOTE = (
     "interval; who is surely slower leaves early. Milliseconds and texts a second are medians of a candidate's own "
     "turns, under the load of its rounds. Memory: what the process held more when it was set up. Cosine: of each "
     "text's vector with its vector in the reference. Overlap: share of the reference's ten documents that are still "
-    "among the ten. Change: of nDCG@10, paired over queries. Tasks kept: of the reference's scores, mean over tasks, "
-    "on the same resamples of their items. Kept: shown where all of the 95% interval is above what must be kept, worse "
-    "where all of it is below; not shown says that there were too few queries to tell. front: no candidate that is as "
-    "faithful is faster."
+    "among the ten. Change: of nDCG@10, paired over queries. Kept: shown where all of the 95% interval is above what "
+    "must be kept, worse where all of it is below; not shown says that there were too few queries to tell; of a share "
+    "of nDCG@10, where its interval begins is said. front: no candidate that is as faithful is faster."
 )
+TASKS = "Tasks kept: of the reference's scores, mean over tasks, on the same resamples of their items."
 BUSY = (
     "Beside other work ({}): the ratios hold for that. Candidates whose threads wait for each other lose the most by "
     "it, and who left may be the faster one on a quiet machine."
@@ -67,6 +67,8 @@ def table(results: Sequence[Result]) -> Table:
     """Return the candidates of one profile, with what can be pasted of the one to run."""
     rows = [result.row for result in results]
     notes, code, chosen = [NOTE], [], winner_of(rows)
+    if "tasks" in (rows[0]["choice"].get("keep") or {}):
+        notes.append(TASKS)
     if absent := rows[0]["choice"]["absent"]:
         notes.append(f"Not usable here: {', '.join(absent)}; `fmbench backends` says why.")
     if busy := speed_doubt(rows[0]["environment"] or {}, {}):
@@ -154,6 +156,13 @@ def quality(found: Row, keep: Row) -> str:
     return f"{value}{interval}, {kept}: {found.get('kept') or 'not measured'}"
 
 
+def verdict(found: Row) -> str:
+    """Return whether enough is kept; of nDCG, from which share on its interval is, which decides that."""
+    if "ndcg" in (found.get("keep") or {}) and found.get("ndcg_share_interval"):
+        return f"{found['kept']}: from {found['ndcg_share_interval'][0]:.2%} on"
+    return text(found.get("kept"))
+
+
 def worst(found: Row) -> str:
     """Return the task that keeps least, and its share."""
     return f"{found['worst_task']} {found['worst_task_share']:.2%}" if found.get("worst_task") else ""
@@ -175,7 +184,7 @@ def line_of(row: Row) -> list[str]:
         formatted(found.get("overlap"), ".2%"), formatted(found.get("ndcg"), ".4f"),
         formatted(found.get("ndcg_change"), "+.4f"), span(found.get("ndcg_interval"), "+.4f"),
         formatted(found.get("tasks_share"), ".2%"), span(found.get("tasks_interval"), ".2%"), worst(found),
-        text(found.get("kept")), text(found.get("rounds")), "front" if found.get("front") else "", note(row),
+        verdict(found), text(found.get("rounds")), "front" if found.get("front") else "", note(row),
     ]  # fmt: skip
 
 

@@ -56,10 +56,10 @@ def clocked(monkeypatch: pytest.MonkeyPatch, rate, fails_from: int | None = None
     now = [0.0]
     monkeypatch.setattr("fmbench.encoder.batches.time.perf_counter", lambda: now[0])
 
-    def run(batch) -> None:
-        if fails_from is not None and batch.rows >= fails_from:
+    def run(some) -> None:
+        if fails_from is not None and some[0].rows >= fails_from:
             raise MemoryError
-        now[0] += batch.rows * batch.length / rate(batch.rows * batch.length)
+        now[0] += max(batch.rows * batch.length / rate(batch.rows * batch.length) for batch in some)  # side by side
 
     return run
 
@@ -86,3 +86,9 @@ def test_the_search_ends_where_memory_or_texts_do(monkeypatch: pytest.MonkeyPatc
     with pytest.raises(MemoryError):
         measure_budgets(lengths, clocked(monkeypatch, lambda tokens: tokens, fails_from=1), 1024)
     assert set(measure_budgets(np.full(2, 64), clocked(monkeypatch, lambda tokens: tokens), 1024)[0]) == {LEAST}
+
+
+def test_what_is_computed_at_once_is_measured_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = clocked(monkeypatch, lambda tokens: 100.0)
+    found = measure_budgets(np.full(64, 64), run, 1024, None, 2)  # of 4,096 tokens, 4 batches of 1,024
+    assert found == [pytest.approx({256: 200.0, 512: 200.0, 1024: 200.0})] * 4

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from fmbench.encoder import Recipe
+from fmbench.encoder.batches import measure_budgets
 from fmbench.encoder.threads import side_by_side
 from fmbench.encoder.timings import Timings
 
@@ -111,3 +112,23 @@ def test_one_thread_has_no_streams(load: Load, tiny_text_model: Path, platform: 
     encoder = load(tiny_text_model, platform=platform, threads=1, recipe=Recipe(tokens_per_batch=40))
     encoder.encode(TEXTS)
     assert encoder.platform.streams(100) == [] and encoder.platform.model_facts()[f"{platform}_streams"] == 1
+
+
+@pytest.mark.parametrize("platform", ["cpu", *ENGINES])
+def test_the_best_budget_is_of_batches_side_by_side_where_bulk_computes_so(
+    load: Load, tiny_text_model: Path, tmp_path: Path, monkeypatch, platform: str
+) -> None:
+    streams = 1 if platform == "cpu" else 2
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    seen = []
+
+    def once(lengths, run, default, fixed, at_once) -> list[dict[int, float]]:
+        seen.append(at_once)
+        return measure_budgets(lengths, run, default, fixed, at_once)[:1] * 4
+
+    monkeypatch.setattr("fmbench.encoder.compute.measure_budgets", once)
+    encoder = load(tiny_text_model, platform=platform, threads=2, recipe=Recipe(tokens_per_batch="auto"))
+    encoder.settle(TEXTS * 4, "passage")
+    assert seen == [streams] and encoder.timings.phases.keys() >= {"budget", *(("open",) if streams > 1 else ())}
+    if streams > 1:
+        assert encoder.platform.model_facts()[f"{platform}_streams"] == streams

@@ -4,6 +4,7 @@ from dataclasses import replace
 import pytest
 
 from fmbench import cli, lines
+from fmbench.drivers.choose import entrant
 from fmbench.drivers.choose.entrant import Entrant
 from tests.noisy import install
 from tests.tiny_model import write_collection, write_model
@@ -21,17 +22,21 @@ def wings(tmp_path_factory):
 
 @pytest.fixture
 def paced(monkeypatch):
-    """Turns take what `--platform:pace` says, milliseconds a text, with 2% noise: whatever else the machine does."""
+    """Turns take what `--platform:pace` says, milliseconds a text, with 2% noise: whatever else the machine does.
+
+    They are small.
+    """
     draw, real = random.Random(0), Entrant.encode
 
-    def encode(entrant, texts, profile):
-        found, pace = real(entrant, texts, profile), entrant.planned.arguments.literal("platform", "pace")
+    def encode(one, texts, profile):
+        found, pace = real(one, texts, profile), one.planned.arguments.literal("platform", "pace")
         if found is None or pace is None:
             return found
         taken = 1e6 * float(pace) * len(texts) * draw.lognormvariate(0, 0.02)
         return replace(found, nanoseconds=int(taken))
 
     monkeypatch.setattr(Entrant, "encode", encode)
+    monkeypatch.setitem(entrant.TEXTS, "bulk", (16, 32))
 
 
 @pytest.fixture

@@ -132,7 +132,7 @@ def test_what_is_set_up_after_one_with_fewer_threads_has_its_own(wings, tiny_tex
     seen = {}
     for candidate in (fewer_threads(one, base, 1), one):
         member = entrant.Entrant(candidate)
-        member.set_up({"online": ["a text"]})
+        member.set_up(["online"], lambda _: ["a text"])
         assert member.why_not is None
         seen[member.name] = member.facts["threads"]
     assert seen == {"cpu float32, 1 thread": 1, "cpu float32": 2}
@@ -145,7 +145,7 @@ def test_setting_up_one_with_fewer_threads_leaves_the_others_theirs(wings, tiny_
     first, second = (entrant.Entrant(candidate) for candidate in (one, fewer_threads(one, base, 1)))
     stable, found = entrant.Stable(), []
     for member in (first, second):
-        member.set_up({"online": ["a text"]})
+        member.set_up(["online"], lambda _: ["a text"])
         stable.add(member)
         for active in (member, first):
             stable.activate(active)

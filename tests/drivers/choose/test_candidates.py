@@ -2,6 +2,7 @@
 
 import itertools
 import shutil
+from types import SimpleNamespace
 
 import pytest
 
@@ -39,7 +40,7 @@ def test_of_a_checkpoint_in_bfloat16_that_is_its_own_type_and_the_reference_is_w
     assert len({one.name for one in found}) == len(found)
     types = []
     for one in map(Entrant, found[:2]):
-        one.set_up({"online": ["wing flow"]})
+        one.set_up(["online"], lambda _: ["wing flow"])
         types.append(one.facts["dtype"])
     assert types == ["float32", "bfloat16"]
     found, _ = candidates.plan(parse([*words, str(wings / "tiny")]), None)
@@ -68,9 +69,75 @@ def test_on_each_platform_fewer_threads_are_tried_for_single_queries_and_in_bulk
     assert [one.name for one in Turns(entrants, {profile: race}, None, None)._fastest(race, 0)] == expected
 
 
+class Members(dict):
+    """Entrants by name, of which new ones are set up unless nothing more fits."""
+
+    subject = None
+
+    def __init__(self, members, room):
+        super().__init__(members)
+        self.costs, self.room, self.set_up = (
+            dict.fromkeys(members, 1.0),
+            room,
+            lambda one: setattr(one, "encoder", "set up"),
+        )
+
+    def fits(self):
+        return self.room
+
+    def fewer(self, base, threads):
+        name = f"{base.name}, {threads} thread"
+        return self.setdefault(name, Entrant(base.planned.__class__(name, "", "")))
+
+
+@pytest.mark.parametrize("room", [True, False])
+def test_fewer_threads_race_in_both_profiles_or_a_row_says_why_not(room, wings, monkeypatch):
+    monkeypatch.setattr("fmbench.host.useful_threads", lambda: 2)
+    base = candidates.base_of(CommandLine.parse(["--model_name", str(wings / "tiny")], the_parser().flags), "cpu")
+    members = Members({name: Entrant(candidates.planned(base, "", Candidate(name, words, ""))) for name, words in
+                       {"cpu float32": "", "eager": "--model:attn_implementation eager"}.items()}, room)  # fmt: skip
+    races = {profile: Race(profile, "cpu float32") for profile in ("online", "bulk")}
+    for profile, number, name in itertools.product(races, range(LEAST), tuple(members)):
+        races[profile].take(Turn(profile, 0, number, name, 1, 10, 100, 1.0, 1.0))
+    turns = Turns(members, races, None, SimpleNamespace(left=100.0))
+    for race in races.values():
+        turns._try_fewer_threads(race, 0)
+        assert ("eager, 1 thread" in race.live(0)) is room
+    assert (members["eager, 1 thread"].why_not or "").startswith("not tried: ") is not room
+
+
 def test_the_former_name_says_so_and_asks_the_same(monkeypatch, capsys):
     seen = []
     monkeypatch.setattr(program, "run", lambda words: seen.append(words) or 0)
     assert program.ladder(["--platform", "cpu", "--model_name", "m", "--texts", "t"]) == 0
     assert seen == [["--platforms", "cpu", "--model_name", "m", "--texts", "t"]]
     assert "`fmbench fidelity ladder` is `fmbench choose` now" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "tokens", "budget", "expected"),
+    [
+        (10, 240, 1024, 64),  # the usual
+        (10, 10, 1024, 150),  # four batches have 409: they would take too long
+        (1, 10, 1024, 409),
+        (1, 240, 65_536, 1092),
+        (0.1, 10, 65_536, 2048),  # no more
+        (200, 240, 1024, 16),  # no fewer
+    ],
+)
+def test_a_turn_of_bulk_has_enough_texts_for_the_platforms_batches_unless_that_is_too_long(
+    milliseconds, tokens, budget, expected, wings, restore_torch, monkeypatch
+):
+    base = candidates.base_of(CommandLine.parse(["--model_name", str(wings / "tiny")], the_parser().flags), "cpu")
+    one = Entrant(candidates.planned(base, "", Candidate("cpu float32", "", "")))
+    now = [0]
+    monkeypatch.setattr("fmbench.drivers.choose.entrant.Clock", lambda: SimpleNamespace(now=lambda: now[0]))
+
+    def encode_chunks(chunks, role, given):
+        assert (role, given) == ("passage", budget)
+        now[0] += round(1e6 * milliseconds) * len(chunks[0])
+        one.encoder.timings.tokens += tokens * len(chunks[0])
+        return []
+
+    one.encoder = SimpleNamespace(platform=SimpleNamespace(tokens_per_batch=budget), encode_chunks=encode_chunks)
+    assert one.turn(["a text"] * 100, "bulk") == expected

@@ -290,7 +290,7 @@ def test_who_is_set_up_and_judged_is_said_when_that_begins(choose):
 
 def test_those_that_were_set_up_before_are_set_up_first(choose, monkeypatch):
     order, real = [], Entrant.set_up
-    monkeypatch.setattr(Entrant, "set_up", lambda self, texts: (order.append(self.name), real(self, texts))[1])
+    monkeypatch.setattr(Entrant, "set_up", lambda self, *given: (order.append(self.name), real(self, *given))[1])
     monkeypatch.setattr(set_ups, "is_known", lambda planned: planned.name == WRONG)
     assert choose(*RACE, "--profile", "bulk")[0] == 0
     assert order[:3] == ["noisy float32", WRONG, FASTER]
