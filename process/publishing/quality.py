@@ -8,7 +8,7 @@ from fmbench.markdown import markdown, plain
 
 from ..frontier import HEADER, METRIC, RIGHT, Point, frontier_rows
 from ..reading.row import Result
-from ..workload import by_workload
+from ..workload import Table, by_workload
 from .plots import ODD
 
 OWN = ("speed", "distillation")  # workloads whose sections are more than their tables
@@ -22,14 +22,32 @@ for queries: such a row shows what a student keeps on a corpus that was there be
 another corpus. The rows that learned from the other collection alone show that."""
 
 
-def workload_sections(results: Iterable[Result]) -> list[str]:
-    """Return the tables of each workload under its name, but of those that have sections of their own."""
+def workload_sections(results: Iterable[Result], notes: Mapping[str, str]) -> list[str]:
+    """Return the tables of each workload, a model under its name, but of those that have sections of their own.
+
+    `notes` are the footnotes of the logs.
+    """
     parts: list[str] = []
     for workload, members in by_workload(results):
-        if workload.name not in OWN:
-            tables = [markdown(one.header, one.lines, one.right) for one in workload.tables(members)]
-            parts.append("\n".join([f"### {workload.name.capitalize()}\n", *tables]).rstrip("\n"))
+        if workload.name in OWN:
+            continue
+        for model in dict.fromkeys(result.row["model"] for result in members):
+            own = [result for result in members if result.row["model"] == model]
+            logs = " ".join(dict.fromkeys(notes[result.source] for result in own))
+            tables = map(said, workload.tables(own))
+            parts.append("\n\n".join([f"### {short(model)}: {workload.name}", *tables, f"From {logs}"]))
     return parts
+
+
+def said(table: Table) -> str:
+    """Return a table between the sentence that it opens with and those that stand below it."""
+    cells = markdown(table.header, table.lines, table.right).rstrip("\n")
+    return "\n\n".join([*([f"**{plain(table.title)}**"] if table.title else []), cells, *map(plain, table.notes)])
+
+
+def short(model: str | None) -> str:
+    """Return a model's name without its folder."""
+    return (model or "unknown model").rpartition("/")[2]
 
 
 def student_sections(results: Iterable[Result], plots: Mapping[str, Path], folder: str) -> list[str]:

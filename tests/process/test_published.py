@@ -13,10 +13,12 @@ from fmbench.checks import check_command
 from fmbench.document import Document
 from fmbench.options import parse_arguments
 from fmbench.process.publishing import speed_table as published_table
+from fmbench.process.publishing.narrow import WIDEST, narrow
 from fmbench.process.publishing.page import main
 from fmbench.process.sweep.matrix import read_sweep
 from fmbench.process.writing import view
 
+from ..text_models import save_family
 from ..tiny_model import write_collection, write_model
 from .test_plots import log_text
 
@@ -121,6 +123,32 @@ def test_students_and_what_a_command_printed_are_on_the_page(tmp_path):
     assert "0 shapes: 0 in doubt" in text and "### Latency" not in text
 
 
+def test_a_choice_is_its_answer_its_pictures_and_below_them_its_evidence(tmp_path):
+    add(tmp_path, "choose", (ROOT / "tests/golden-choice/format-1.log").read_text())
+    assert main([str(tmp_path)]) == 0
+    text = (tmp_path / "README.md").read_text()
+    section, _, evidence = text.partition("<details><summary>all-MiniLM-L6-v2: choice</summary>")
+    answer = "Run openvino bfloat16: "
+    assert f"**{answer}" in section and f"**{answer}" in evidence.partition("| candidate |")[0]
+    drawn = [path.name for path in (tmp_path / "plots").iterdir()]
+    assert len(drawn) == 2 and all(f"(plots/{name})" in section for name in drawn)
+    assert "| front |" in evidence and "Measured with configuration" in evidence and "From [^vm1a2b-1]" in evidence
+    assert "import " not in evidence, "what can be pasted is one command away"
+    assert all(line.count(" | ") < WIDEST for line in text.splitlines() if line.startswith("| "))
+
+
+def test_a_wide_table_becomes_several_that_name_their_lines():
+    cells = [f"c{number}" for number in range(2 * WIDEST)]
+    rows = [["model", "type", *cells], ["---", "---", *["---:"] * len(cells)], ["m", "a \\| b", *cells]]
+    text = "".join(f"| {' | '.join(row)} |\n" for row in rows)
+    parts = [[line[2:-2].split(" | ") for line in part.splitlines()] for part in narrow(text).split("\n\n")]
+    assert all(
+        len(line) <= WIDEST and line[:2] == row[:2] for part in parts for line, row in zip(part, rows, strict=True)
+    )
+    assert [cell for part in parts for cell in part[2][2:]] == cells
+    assert narrow(narrow(text)) == narrow(text) and narrow("a | b\n") == "a | b\n"
+
+
 def test_no_run_is_a_page_too(tmp_path):
     assert main([str(tmp_path)]) == 0
     assert (tmp_path / "README.md").read_text().endswith("\nNone is published yet.\n")
@@ -206,4 +234,15 @@ def test_every_cell_of_quality_is_one_that_its_command_takes(tmp_path):
         write_collection(tmp_path / name)
     shutil.copy(tmp_path / "scifact/qrels/test.tsv", tmp_path / "scifact/qrels/train.tsv")
     found = cells("quality", MODEL=str(model), DATA=str(tmp_path), FOLDER=str(tmp_path / "work"))
-    assert [check_command(cell.run, cell.command.words).platform.name for cell in found] == ["cpu"] * 12
+    assert [check_command(cell.run, cell.command.words).platform.name for cell in found] == ["cpu"] * 11
+
+
+def test_every_cell_of_choice_is_one_that_its_command_takes(tmp_path):
+    """With the folders that the script makes, their tokenizer beside the published configurations."""
+    model, data = save_family(tmp_path / "model", "bert"), write_collection(tmp_path / "scifact")
+    subprocess.run([sys.executable, RESULTS / "models.py", model, data, tmp_path / "work"], check=True)
+    found = cells("choice", MODEL=str(model), DATA=str(data), FOLDER=str(tmp_path / "work"))
+    chosen = [check_command(cell.run, cell.command.words).arguments for cell in found if cell.run == "choose"]
+    assert [one.weights for one in chosen] == ["pretrained"] + ["random"] * 4
+    assert len({one.model_name for one in chosen}) == 5
+    assert [cell.run for cell in found if cell.run != "choose"] == ["load"] * 4

@@ -1,0 +1,35 @@
+"""Tables in Markdown that nobody has to scroll: a wide one becomes several, each with what names its lines."""
+
+import math
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+
+WIDEST = 9  # columns
+NAMES = 6  # of them, at most, that name a line
+SEPARATOR = " | "  # a bar within a cell has a backslash before it
+FIGURES = "---:"
+
+
+def narrow(text: str) -> str:
+    """Return a text in Markdown whose tables have WIDEST columns at most."""
+    parts: list[str] = []
+    for _, group in groupby(text.split("\n"), lambda line: line.startswith("| ")):
+        lines = list(group)
+        parts += tables([line[2:-2].split(SEPARATOR) for line in lines]) if is_wide(lines[0]) else lines
+    return "\n".join(parts)
+
+
+def is_wide(line: str) -> bool:
+    """Whether a line is of a table with more columns."""
+    return line.startswith("| ") and line.count(SEPARATOR) >= WIDEST
+
+
+def tables(lines: Sequence[list[str]]) -> Iterator[str]:
+    """Yield a table in as few as will do: what stands before its first figures is in each. The rule is line 1."""
+    rule = lines[1]
+    names = min(rule.index(FIGURES), NAMES) if FIGURES in rule else 1
+    rest = len(rule) - names
+    each = math.ceil(rest / math.ceil(rest / (WIDEST - names)))
+    for first in range(names, len(rule), each):
+        yield from [""] * (first > names)
+        yield from (f"| {SEPARATOR.join(line[:names] + line[first : first + each])} |" for line in lines)
