@@ -4,8 +4,8 @@ import math
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-WIDEST = 9  # columns
-NAMES = 6  # of them, at most, that name a line
+WIDEST = 8  # columns
+NAMES = 5  # of them, at most, that name a line
 SEPARATOR = " | "  # a bar within a cell has a backslash before it
 FIGURES = "---:"
 
@@ -25,11 +25,17 @@ def is_wide(line: str) -> bool:
 
 
 def tables(lines: Sequence[list[str]]) -> Iterator[str]:
-    """Yield a table in as few as will do: what stands before its first figures is in each. The rule is line 1."""
-    rule = lines[1]
-    names = min(rule.index(FIGURES), NAMES) if FIGURES in rule else 1
-    rest = len(rule) - names
-    each = math.ceil(rest / math.ceil(rest / (WIDEST - names)))
-    for first in range(names, len(rule), each):
+    """Yield a table in as few as will do: what names a line is in each."""
+    names, columns = naming(lines), len(lines[0])
+    each = math.ceil((columns - names) / math.ceil((columns - names) / (WIDEST - names)))
+    for first in range(names, columns, each):
         yield from [""] * (first > names)
         yield from (f"| {SEPARATOR.join(line[:names] + line[first : first + each])} |" for line in lines)
+
+
+def naming(lines: Sequence[list[str]]) -> int:
+    """Return how many columns name a line: those before the first figures, and more where lines are alike in these."""
+    rule = lines[1]
+    least = min(rule.index(FIGURES), NAMES) if FIGURES in rule else 1
+    enough = (count for count in range(least, NAMES + 1) if len({tuple(line[:count]) for line in lines}) == len(lines))
+    return next(enough, least)
