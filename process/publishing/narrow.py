@@ -8,6 +8,7 @@ WIDEST = 8  # columns
 NAMES = 5  # of them, at most, that name a line
 SEPARATOR = " | "  # a bar within a cell has a backslash before it
 FIGURES = "---:"
+INTERVAL = "95% interval"  # of the column before it
 
 
 def narrow(text: str) -> str:
@@ -25,12 +26,24 @@ def is_wide(line: str) -> bool:
 
 
 def tables(lines: Sequence[list[str]]) -> Iterator[str]:
-    """Yield a table in as few as will do: what names a line is in each."""
-    names, columns = naming(lines), len(lines[0])
-    each = math.ceil((columns - names) / math.ceil((columns - names) / (WIDEST - names)))
-    for first in range(names, columns, each):
+    """Yield a table in as few as will do: what names a line is in each, but where the line has nothing else there."""
+    names = naming(lines)
+    for first, last in parts(lines[0], names):
         yield from [""] * (first > names)
-        yield from (f"| {SEPARATOR.join(line[:names] + line[first : first + each])} |" for line in lines)
+        shown = (line for line in lines if any(line[first:last]) or not any(line[names:]))
+        yield from (f"| {SEPARATOR.join(line[:names] + line[first:last])} |" for line in shown)
+
+
+def parts(header: Sequence[str], names: int) -> Iterator[tuple[int, int]]:
+    """Yield the first column of each table and the one after its last; an interval stays beside what it is of."""
+    rest = len(header) - names
+    each, first = math.ceil(rest / math.ceil(rest / (WIDEST - names))), names
+    while first < len(header):
+        last = first + each
+        while last < len(header) and header[last] == INTERVAL:
+            last -= 1
+        yield first, last
+        first = last
 
 
 def naming(lines: Sequence[list[str]]) -> int:

@@ -137,16 +137,30 @@ def test_a_choice_is_its_answer_its_pictures_and_below_them_its_evidence(tmp_pat
     assert all(line.count(" | ") < WIDEST for line in text.splitlines() if line.startswith("| "))
 
 
+def divided(*lines):
+    """The cells of the tables that a table becomes."""
+    text = narrow("".join(f"| {' | '.join(line)} |\n" for line in lines))
+    assert narrow(text) == text
+    return [[line[2:-2].split(" | ") for line in part.splitlines()] for part in text.split("\n\n")]
+
+
 def test_a_wide_table_becomes_several_that_name_their_lines():
-    cells = [f"c{number}" for number in range(2 * WIDEST)]
-    rows = [["type", "input", *cells], ["---", "---:", *["---:"] * len(cells)], ["a \\| b", "1", *cells],
-            ["a \\| b", "2", *cells]]  # fmt: skip
-    text = "".join(f"| {' | '.join(row)} |\n" for row in rows)
-    parts = [[line[2:-2].split(" | ") for line in part.splitlines()] for part in narrow(text).split("\n\n")]
-    for part in parts:
-        assert [line[:2] for line in part] == [row[:2] for row in rows] and len(part[0]) <= WIDEST
-    assert [cell for part in parts for cell in part[3][2:]] == cells
-    assert narrow(narrow(text)) == narrow(text) and narrow("a | b\n") == "a | b\n"
+    cells, nothing = [f"c{number}" for number in range(2 * WIDEST)], [""] * (2 * WIDEST - 1)
+    rule = ["---", "---:", *["---:"] * len(cells)]
+    parts = divided(["type", "input", *cells], rule, ["a \\| b", "1", *cells], ["a \\| b", "2", *nothing, "failed"])
+    assert [cell for part in parts for cell in part[2][2:]] == cells
+    assert all(line[:2] == ["a \\| b", "1"] and len(line) <= WIDEST for line in (part[2] for part in parts))
+    assert [part[3:] for part in parts[:-1]] == [[]] * (len(parts) - 1) and parts[-1][3][-1] == "failed"
+    assert narrow("a | b\n") == "a | b\n"
+
+
+@pytest.mark.parametrize("place", range(2, 2 * WIDEST))
+def test_an_interval_stays_beside_what_it_is_of(place):
+    header = ["name", *(f"c{number}" for number in range(2 * WIDEST))]
+    header[place] = "95% interval"
+    parts = divided(header, ["---", *["---:"] * 2 * WIDEST], ["x"] * len(header))
+    assert [part[0] for part in parts if f"c{place - 2}" in part[0] and "95% interval" in part[0]]
+    assert max(len(part[0]) for part in parts) <= WIDEST
 
 
 def test_no_run_is_a_page_too(tmp_path):
