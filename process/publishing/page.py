@@ -24,7 +24,7 @@ from ..record import table_of as record_tables
 from ..writing import output
 from .narrow import narrow
 from .plots import write_machine_plots
-from .quality import reports, short, student_sections, workload_sections, write_student_plots
+from .quality import reports, student_sections, titled, workload_sections, write_student_plots
 from .speed_table import machine_facts, tables
 
 PROGRAM = "python -m fmbench.process.publishing.page"
@@ -169,7 +169,7 @@ def section(machine: str, runs: Sequence[Published], plots: Plots, said: Sequenc
     said_of = f"{plain(machine_facts(results))}. {counts(runs)}. The logs: {' '.join(notes.values())}"
     parts = [f"## {plain(machine)}", said_of]
     for (model, _), members in comparable(records).items():
-        title = titled(model, members)
+        title = titled(model, [one.configuration.facts for one in members])
         speed = [(notes[run.run], [one for one in run.speed if one.row["model"] == model]) for run in runs]
         parts += [f"### {plain(title)}", record_table(members), *advice_lines(members, results)]
         parts += [f"![{plain(path.stem)}]({PLOTS}/{path.name})" for path in plots.models.get(model, ())]
@@ -179,12 +179,6 @@ def section(machine: str, runs: Sequence[Published], plots: Plots, said: Sequenc
     details += [folded(*cut(text)) for text in [*workload_sections(results, logs), *said]]
     parts += [*student_sections(results, plots.students, PLOTS), *details]
     return "\n\n".join([*parts, *(f"{notes[run.run]}: [{plain(run.run)}]({link(run)})" for run in runs)]) + "\n"
-
-
-def titled(model: str, records: Sequence[Record]) -> str:
-    """Return what a model is called, and that its weights are random."""
-    random = all(one.configuration.facts.get("weights") == "random" for one in records)
-    return short(model) + (", random weights" if random else "")
 
 
 def advice_lines(records: Sequence[Record], results: Sequence[Result]) -> list[str]:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from fmbench.markdown import markdown, plain
 
@@ -35,7 +36,8 @@ def workload_sections(results: Iterable[Result], notes: Mapping[str, str]) -> li
             own = [result for result in members if result.row["model"] == model]
             logs = " ".join(dict.fromkeys(notes[result.source] for result in own))
             tables = map(said, workload.tables(own))
-            parts.append("\n\n".join([f"### {short(model)}: {workload.name}", *tables, f"From {logs}"]))
+            title = titled(model, [result.row["environment"] or {} for result in own])
+            parts.append("\n\n".join([f"### {title}: {workload.name}", *tables, f"From {logs}"]))
     return parts
 
 
@@ -45,9 +47,10 @@ def said(table: Table) -> str:
     return "\n\n".join([*([f"**{plain(table.title)}**"] if table.title else []), cells, *map(plain, table.notes)])
 
 
-def short(model: str | None) -> str:
-    """Return a model's name without its folder."""
-    return (model or "unknown model").rpartition("/")[2]
+def titled(model: str | None, facts: Iterable[Mapping[str, Any]]) -> str:
+    """Return what a model is called, and that its weights are random."""
+    weights = {one["weights"] for one in facts if one.get("weights")}
+    return (model or "unknown model").rpartition("/")[2] + (", random weights" if weights == {"random"} else "")
 
 
 def student_sections(results: Iterable[Result], plots: Mapping[str, Path], folder: str) -> list[str]:
