@@ -32,8 +32,8 @@ def workload_sections(results: Iterable[Result], notes: Mapping[str, str]) -> li
     for workload, members in by_workload(results):
         if workload.name in OWN:
             continue
-        for model in dict.fromkeys(result.row["model"] for result in members):
-            own = [result for result in members if result.row["model"] == model]
+        for model in dict.fromkeys(short(result.row["model"]) for result in members):
+            own = [result for result in members if short(result.row["model"]) == model]
             logs = " ".join(dict.fromkeys(notes[result.source] for result in own))
             tables = map(said, workload.tables(own))
             title = titled(model, [result.row["environment"] or {} for result in own])
@@ -50,7 +50,12 @@ def said(table: Table) -> str:
 def titled(model: str | None, facts: Iterable[Mapping[str, Any]]) -> str:
     """Return what a model is called, and that its weights are random."""
     weights = {one["weights"] for one in facts if one.get("weights")}
-    return (model or "unknown model").rpartition("/")[2] + (", random weights" if weights == {"random"} else "")
+    return short(model) + (", random weights" if weights == {"random"} else "")
+
+
+def short(model: str | None) -> str:
+    """Return a model's name without its folder: rows of a candidate that failed have it where others do not."""
+    return (model or "unknown model").rpartition("/")[2]
 
 
 def student_sections(results: Iterable[Result], plots: Mapping[str, Path], folder: str) -> list[str]:
