@@ -235,6 +235,8 @@ def build(model_class: Any, source: Source, options: dict[str, Any]) -> "torch.n
     check_options(config_options, base)
     try:
         built = transformers.AutoConfig.for_model(model_type, **{**config, **config_options})
+        if source.kind == "folder":
+            built.name_or_path = source.location  # as from_pretrained says where the tokenizer lies
         if hasattr(model_class, "from_config"):  # an Auto class
             built_model = model_class.from_config(built, **init_options, **{KEY: False})
             return encoder_part(built_model, model_class)[0]

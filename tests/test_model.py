@@ -31,6 +31,10 @@ def test_random_weights_are_seeded_and_in_evaluation_mode(tiny_root: Path) -> No
     assert load(arguments(tiny_root)).training is False
 
 
+def test_random_weights_say_where_their_tokenizer_lies(tiny_root: Path) -> None:
+    assert load(arguments(tiny_root)).name_or_path == str(tiny_root / "tiny")
+
+
 def test_an_auto_class_builds_what_the_configuration_says(tiny_root: Path) -> None:
     built = load(arguments(tiny_root, "--model:dtype", "torch.bfloat16", model_class="AutoModel"))
     assert type(built).__name__ == "BertModel"

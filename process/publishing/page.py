@@ -22,8 +22,9 @@ from ..reading.sources import Source
 from ..record import Record, comparable, records_of
 from ..record import table_of as record_tables
 from ..writing import output
-from .plots import stems, write_machine_plots
-from .quality import reports, student_sections, workload_sections, write_student_plots
+from .narrow import narrow
+from .plots import write_machine_plots
+from .quality import reports, student_sections, titled, workload_sections, write_student_plots
 from .speed_table import machine_facts, tables
 
 PROGRAM = "python -m fmbench.process.publishing.page"
@@ -37,14 +38,17 @@ BEGINNING = """\
 
 Measured by fmbench on the machines below; nothing is copied from elsewhere. `make results` writes this page from the
 logs below, which hold every repetition, and from the tables that commands printed beside them: do not edit it. `make
-measure` measures the speed, and `fmbench sweep results/quality.yaml` the quality, on your machine.
+measure` measures the speed, `fmbench sweep results/choice.yaml` what to run, and `results/quality.yaml` the quality, on
+your machine.
 
 """
 LEGEND = """\
 A line of a table is a configuration: a model as it was set up, with all that was measured of it. Figures in a column
 are of the same shape or data set: the median ± half the width of its 95 % interval, over repetitions, processes or
 queries. One with a \\* is in doubt ([trust a figure](../docs/how-to/trust-a-figure.md)); the details say why. Random
-weights have the architecture of the published ones, and a forward pass costs the same.
+weights have the architecture of the published ones, and a forward pass costs the same. Where such a model read texts,
+as for a choice, the tokenizer was that of all-MiniLM-L6-v2; its cosines say that a configuration computes what float32
+does with these weights, and nothing of how well it retrieves.
 
 Below float32 a vector depends a little on the texts that share its batch: commands that divide the texts differently
 differ by some ten-thousandths of nDCG in one precision, as bfloat16 and OpenVINO do here, and not at all in float32.
@@ -70,9 +74,9 @@ class Published:
 
 @dataclass(frozen=True, slots=True)
 class Plots:
-    """The plots of one machine: of the speed driver, and of students by data set."""
+    """The plots of one machine: by model, and of students by data set."""
 
-    speed: Sequence[Path]
+    models: Mapping[str, Sequence[Path]]
     students: Mapping[str, Path]
 
 
@@ -125,12 +129,14 @@ def write_plots(folder: Path, runs: Sequence[Published]) -> dict[str, Plots]:
         target.mkdir(exist_ok=True)
     made = {
         machine: Plots(
-            write_machine_plots(machine, [result for run in members for result in run.speed], target),
+            write_machine_plots(machine, results_of(members), target),
             write_student_plots(machine, results_of(members), target),
         )
         for machine, members in machines_of(runs).items()
     }
-    kept = {path for plots in made.values() for path in (*plots.speed, *plots.students.values())}
+    kept = {
+        path for plots in made.values() for paths in (*plots.models.values(), plots.students.values()) for path in paths
+    }
     for path in target.glob("*.png"):
         if path not in kept:
             path.unlink(missing_ok=True)
@@ -150,7 +156,7 @@ def page(folder: Path, runs: Sequence[Published], plots: Mapping[str, Plots]) ->
         section(machine, members, plots[machine], reports(folder / machine))
         for machine, members in machines_of(runs).items()
     ]
-    return BEGINNING + LEGEND + "\n".join(sections)
+    return narrow(BEGINNING + LEGEND + "\n".join(sections))
 
 
 def section(machine: str, runs: Sequence[Published], plots: Plots, said: Sequence[str]) -> str:
@@ -163,22 +169,16 @@ def section(machine: str, runs: Sequence[Published], plots: Plots, said: Sequenc
     said_of = f"{plain(machine_facts(results))}. {counts(runs)}. The logs: {' '.join(notes.values())}"
     parts = [f"## {plain(machine)}", said_of]
     for (model, _), members in comparable(records).items():
-        title = titled(model, members)
+        title = titled(model, [one.configuration.facts for one in members])
         speed = [(notes[run.run], [one for one in run.speed if one.row["model"] == model]) for run in runs]
         parts += [f"### {plain(title)}", record_table(members), *advice_lines(members, results)]
-        drawn = stems(machine, model) if any(own for _, own in speed) else set()
-        parts += [f"![{plain(path.stem)}]({PLOTS}/{path.name})" for path in plots.speed if path.stem in drawn]
+        parts += [f"![{plain(path.stem)}]({PLOTS}/{path.name})" for path in plots.models.get(model, ())]
         names = {one.configuration.id: one.name for one in members}
         details += [folded(f"{title}: {what}", text) for what, text in tables(speed, names).items()]
-    details += [folded(*cut(text)) for text in [*workload_sections(results), *said]]
+    logs = {str(run.path): notes[run.run] for run in runs}
+    details += [folded(*cut(text)) for text in [*workload_sections(results, logs), *said]]
     parts += [*student_sections(results, plots.students, PLOTS), *details]
     return "\n\n".join([*parts, *(f"{notes[run.run]}: [{plain(run.run)}]({link(run)})" for run in runs)]) + "\n"
-
-
-def titled(model: str, records: Sequence[Record]) -> str:
-    """Return what a model is called, and that its weights are random."""
-    random = all(one.configuration.facts.get("weights") == "random" for one in records)
-    return model.rpartition("/")[2] + (", random weights" if random else "")
 
 
 def advice_lines(records: Sequence[Record], results: Sequence[Result]) -> list[str]:

@@ -1,42 +1,46 @@
-"""The plots of the published results: how the settings of each model compare on a machine."""
+"""The plots of the published results: what to run of each model on a machine, and how its settings compare."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..plots.points import Point, points_of
 from ..reading.row import Result
+from ..workload import by_workload
 from ..writing.view import text
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 INPUT = 128  # tokens of the plot over batch sizes
 ODD = re.compile(r"[^\w.\-]+", re.ASCII)
 
 
-def write_machine_plots(machine: str, results: Sequence[Result], folder: Path) -> list[Path]:
+def write_machine_plots(machine: str, results: Sequence[Result], folder: Path) -> dict[str, list[Path]]:
     """Write the plots of a machine as PNG and return their paths, by model."""
     from ..plots import canvas
-    from ..plots.sweep import SWEEPS
 
-    found: list[Path] = []
+    found: dict[str, list[Path]] = {}
     with canvas.look():
         for model in sorted({text(result.row["model"]) for result in results}):
-            points, subtitle = points_of([result for result in results if text(result.row["model"]) == model])
-            for name, chosen in selections(points).items():
-                made = SWEEPS[name](chosen, subtitle)
-                if not isinstance(made, str):
-                    stem = stem_of(machine, model, name)
-                    found += canvas.save(made, folder, stem, ("png",))
+            for name, made in pictures([result for result in results if text(result.row["model"]) == model]):
+                stem = ODD.sub("-", f"{machine}-{model.rpartition('/')[2]}-{name}")
+                found.setdefault(model, []).extend(canvas.save(made, folder, stem, ("png",)))
     return found
 
 
-def stem_of(machine: str, model: str, name: str) -> str:
-    """Return the name of a plot's file, without its ending."""
-    return ODD.sub("-", f"{machine}-{model.rpartition('/')[2]}-{name}")
+def pictures(results: Sequence[Result]) -> "Iterator[tuple[str, Figure]]":
+    """Yield the pictures of a model that can be drawn, by name: of its choice, and of the speed of its settings."""
+    from ..plots.sweep import SWEEPS
 
-
-def stems(machine: str, model: str) -> set[str]:
-    """Return the names that the plots of a model on a machine may have."""
-    return {stem_of(machine, model, name) for name in ("throughput_over_batch", "latency_over_input")}
+    points, subtitle = points_of([result for result in results if result.row["workload"] == "speed"])
+    answers = ((one, members) for one, members in by_workload(results) if one.answers)
+    drawn = [
+        *((name, plot(members)) for workload, members in answers for name, plot in workload.plots().items()),
+        *((name, SWEEPS[name](chosen, subtitle)) for name, chosen in selections(points).items()),
+    ]
+    yield from ((name, made) for name, made in drawn if not isinstance(made, str))
 
 
 def selections(points: Sequence[Point]) -> dict[str, list[Point]]:

@@ -3,12 +3,13 @@
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from fmbench.markdown import markdown, plain
 
 from ..frontier import HEADER, METRIC, RIGHT, Point, frontier_rows
 from ..reading.row import Result
-from ..workload import by_workload
+from ..workload import Table, by_workload
 from .plots import ODD
 
 OWN = ("speed", "distillation")  # workloads whose sections are more than their tables
@@ -22,14 +23,39 @@ for queries: such a row shows what a student keeps on a corpus that was there be
 another corpus. The rows that learned from the other collection alone show that."""
 
 
-def workload_sections(results: Iterable[Result]) -> list[str]:
-    """Return the tables of each workload under its name, but of those that have sections of their own."""
+def workload_sections(results: Iterable[Result], notes: Mapping[str, str]) -> list[str]:
+    """Return the tables of each workload, a model under its name, but of those that have sections of their own.
+
+    `notes` are the footnotes of the logs.
+    """
     parts: list[str] = []
     for workload, members in by_workload(results):
-        if workload.name not in OWN:
-            tables = [markdown(one.header, one.lines, one.right) for one in workload.tables(members)]
-            parts.append("\n".join([f"### {workload.name.capitalize()}\n", *tables]).rstrip("\n"))
+        if workload.name in OWN:
+            continue
+        for model in dict.fromkeys(short(result.row["model"]) for result in members):
+            own = [result for result in members if short(result.row["model"]) == model]
+            logs = " ".join(dict.fromkeys(notes[result.source] for result in own))
+            tables = map(said, workload.tables(own))
+            title = titled(model, [result.row["environment"] or {} for result in own])
+            parts.append("\n\n".join([f"### {title}: {workload.name}", *tables, f"From {logs}"]))
     return parts
+
+
+def said(table: Table) -> str:
+    """Return a table between the sentence that it opens with and those that stand below it."""
+    cells = markdown(table.header, table.lines, table.right).rstrip("\n")
+    return "\n\n".join([*([f"**{plain(table.title)}**"] if table.title else []), cells, *map(plain, table.notes)])
+
+
+def titled(model: str | None, facts: Iterable[Mapping[str, Any]]) -> str:
+    """Return what a model is called, and that its weights are random."""
+    weights = {one["weights"] for one in facts if one.get("weights")}
+    return short(model) + (", random weights" if weights == {"random"} else "")
+
+
+def short(model: str | None) -> str:
+    """Return a model's name without its folder: rows of a candidate that failed have it where others do not."""
+    return (model or "unknown model").rpartition("/")[2]
 
 
 def student_sections(results: Iterable[Result], plots: Mapping[str, Path], folder: str) -> list[str]:

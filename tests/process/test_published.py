@@ -13,10 +13,12 @@ from fmbench.checks import check_command
 from fmbench.document import Document
 from fmbench.options import parse_arguments
 from fmbench.process.publishing import speed_table as published_table
+from fmbench.process.publishing.narrow import WIDEST, narrow
 from fmbench.process.publishing.page import main
 from fmbench.process.sweep.matrix import read_sweep
 from fmbench.process.writing import view
 
+from ..text_models import save_family
 from ..tiny_model import write_collection, write_model
 from .test_plots import log_text
 
@@ -121,6 +123,48 @@ def test_students_and_what_a_command_printed_are_on_the_page(tmp_path):
     assert "0 shapes: 0 in doubt" in text and "### Latency" not in text
 
 
+def test_a_choice_is_its_answer_its_pictures_and_below_them_its_evidence(tmp_path):
+    add(tmp_path, "choose", (ROOT / "tests/golden-choice/format-1.log").read_text())
+    assert main([str(tmp_path)]) == 0
+    text = (tmp_path / "README.md").read_text()
+    section, *evidence = text.split("<details><summary>all-MiniLM-L6-v2: choice</summary>")
+    assert len(evidence) == 1, "those that failed stand with the others"
+    evidence = evidence[0]
+    answer = "Run openvino bfloat16: "
+    assert f"**{answer}" in section and f"**{answer}" in evidence.partition("| candidate |")[0]
+    drawn = [path.name for path in (tmp_path / "plots").iterdir()]
+    assert len(drawn) == 2 and all(f"(plots/{name})" in section for name in drawn)
+    assert "| front |" in evidence and "Measured with configuration" in evidence and "From [^vm1a2b-1]" in evidence
+    assert "import " not in evidence, "what can be pasted is one command away"
+    assert all(line.count(" | ") < WIDEST for line in text.splitlines() if line.startswith("| "))
+
+
+def divided(*lines):
+    """The cells of the tables that a table becomes."""
+    text = narrow("".join(f"| {' | '.join(line)} |\n" for line in lines))
+    assert narrow(text) == text
+    return [[line[2:-2].split(" | ") for line in part.splitlines()] for part in text.split("\n\n")]
+
+
+def test_a_wide_table_becomes_several_that_name_their_lines():
+    cells, nothing = [f"c{number}" for number in range(2 * WIDEST)], [""] * (2 * WIDEST - 1)
+    rule = ["---", "---:", *["---:"] * len(cells)]
+    parts = divided(["type", "input", *cells], rule, ["a \\| b", "1", *cells], ["a \\| b", "2", *nothing, "failed"])
+    assert [cell for part in parts for cell in part[2][2:]] == cells
+    assert all(line[:2] == ["a \\| b", "1"] and len(line) <= WIDEST for line in (part[2] for part in parts))
+    assert [part[3:] for part in parts[:-1]] == [[]] * (len(parts) - 1) and parts[-1][3][-1] == "failed"
+    assert narrow("a | b\n") == "a | b\n"
+
+
+@pytest.mark.parametrize("place", range(2, 2 * WIDEST))
+def test_an_interval_stays_beside_what_it_is_of(place):
+    header = ["name", *(f"c{number}" for number in range(2 * WIDEST))]
+    header[place] = "95% interval"
+    parts = divided(header, ["---", *["---:"] * 2 * WIDEST], ["x"] * len(header))
+    assert [part[0] for part in parts if f"c{place - 2}" in part[0] and "95% interval" in part[0]]
+    assert max(len(part[0]) for part in parts) <= WIDEST
+
+
 def test_no_run_is_a_page_too(tmp_path):
     assert main([str(tmp_path)]) == 0
     assert (tmp_path / "README.md").read_text().endswith("\nNone is published yet.\n")
@@ -206,4 +250,15 @@ def test_every_cell_of_quality_is_one_that_its_command_takes(tmp_path):
         write_collection(tmp_path / name)
     shutil.copy(tmp_path / "scifact/qrels/test.tsv", tmp_path / "scifact/qrels/train.tsv")
     found = cells("quality", MODEL=str(model), DATA=str(tmp_path), FOLDER=str(tmp_path / "work"))
-    assert [check_command(cell.run, cell.command.words).platform.name for cell in found] == ["cpu"] * 12
+    assert [check_command(cell.run, cell.command.words).platform.name for cell in found] == ["cpu"] * 11
+
+
+def test_every_cell_of_choice_is_one_that_its_command_takes(tmp_path):
+    """With the folders that the script makes, their tokenizer beside the published configurations."""
+    model, data = save_family(tmp_path / "model", "bert"), write_collection(tmp_path / "scifact")
+    subprocess.run([sys.executable, RESULTS / "models.py", model, data, tmp_path / "work"], check=True)
+    found = cells("choice", MODEL=str(model), DATA=str(data), FOLDER=str(tmp_path / "work"))
+    chosen = [check_command(cell.run, cell.command.words).arguments for cell in found if cell.run == "choose"]
+    assert [one.weights for one in chosen] == ["pretrained"] + ["random"] * 4
+    assert len({one.model_name for one in chosen}) == 5
+    assert [cell.run for cell in found if cell.run != "choose"] == ["load"] * 4
