@@ -181,6 +181,7 @@ class NamedBackend(AcceleratorBackend):
     name = "accelerator"
     summary = "any other device that torch has: --platform:device_type NAME"
     options = ("device_type",)
+    needs_option = True
     synonyms = ("privateuse1", "privateuseone", "openreg", "custom", "device")
     install = "the vendor's package, which registers its device when torch is imported"
 

@@ -33,7 +33,7 @@ SPREAD = 0.2  # of the weights: wide enough that a token that is masked out matt
 LEAST_COSINE = 0.99  # of a token's vectors there and on the CPU: 16 bits stay above, a wrong graph far below
 VOCABULARY = 100
 FLAGS = ("single_shape", "builds_model", "yields", "always_compiles", "runs_torch", "inference_mode",
-         "in_subprocess", "numbered", "unpadded")  # fmt: skip
+         "in_subprocess", "numbered", "unpadded", "needs_option")  # fmt: skip
 COUNTS = ("length_step", "tokens_per_batch")
 TEXTS = ("distributions", "options", "synonyms")
 

@@ -109,7 +109,7 @@ def own_type(command: CommandLine, base: CommandLine, platform: str) -> Iterator
 
 
 def platforms(names: Iterable[str]) -> dict[str, type[Backend]]:
-    """Return the platforms that are named, or all that run a model, accelerators first. Raises UsageError."""
+    """Return the platforms that are named, or all that run a model unasked, accelerators first. Raises UsageError."""
     if names:
         every = plugins.discover(backend.GROUP)[0]
         for name in names:
@@ -122,7 +122,7 @@ def platforms(names: Iterable[str]) -> dict[str, type[Backend]]:
     for plugin in plugins.discover(backend.GROUP)[0].values():
         with contextlib.suppress(plugins.BrokenPluginError):  # `fmbench backends` names it
             cls = backend.load_class(plugin)
-            found |= {plugin.name: cls} if cls.builds_model else {}
+            found |= {plugin.name: cls} if cls.builds_model and not cls.needs_option else {}
     return dict(sorted(found.items(), key=lambda item: not item[1].numbered))
 
 

@@ -10,7 +10,7 @@ from fmbench.command_line import CommandLine, command_line
 from fmbench.errors import UsageError, first_line
 
 WORKLOAD = "choice"
-AGAIN = ("log", "out", "check", "budget", "platforms", "vs", "without")  # what a check has anew, or has no use for
+AGAIN = ("log", "out", "check", "budget", "vs", "without")  # what a check has anew, or has no use for
 
 
 def restore(path: Path, command: CommandLine, flags: set[str]) -> tuple[CommandLine, list[Candidate], dict[str, int]]:

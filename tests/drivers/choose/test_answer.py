@@ -77,7 +77,8 @@ def restored(tmp_path, rows, *words):
 def test_a_check_has_the_command_line_of_the_choice_under_its_own(tmp_path):
     rows = [row("a", None), row(), {**row(), "workload": "fidelity"}]
     command, (winner,), batches = restored(tmp_path, rows, "--keep", "95%", "--budget", "9s")
-    assert command.given == (("budget", "9s"), ("compile", "True"), ("keep", "95%"), ("model_name", "my model"))
+    assert command.given == (("budget", "9s"), ("compile", "True"), ("keep", "95%"), ("model_name", "my model"),
+                             ("platforms", "cpu"))  # fmt: skip
     assert (winner.name, winner.overrides, batches) == ("b", "--threads 1", {"b": 77})
 
 

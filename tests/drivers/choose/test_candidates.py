@@ -8,6 +8,7 @@ import pytest
 
 from fmbench.backend import Candidate
 from fmbench.backends import cpu
+from fmbench.backends.accelerator import NamedBackend
 from fmbench.command_line import CommandLine
 from fmbench.drivers.choose import candidates
 from fmbench.drivers.choose import choose as program
@@ -15,6 +16,7 @@ from fmbench.drivers.choose.arguments import parse, the_parser
 from fmbench.drivers.choose.entrant import Entrant
 from fmbench.drivers.choose.race import LEAST, Race, Turn
 from fmbench.drivers.choose.turns import Turns
+from fmbench.errors import UsageError
 
 
 @pytest.fixture
@@ -45,6 +47,16 @@ def test_of_a_checkpoint_in_bfloat16_that_is_its_own_type_and_the_reference_is_w
     assert types == ["float32", "bfloat16"]
     found, _ = candidates.plan(parse([*words, str(wings / "tiny")]), None)
     assert all("own type" not in one.reason for one in found)
+
+
+def test_a_device_that_an_option_must_name_races_only_where_its_platform_is_named(wings, monkeypatch):
+    """torch.accelerator has a device wherever CUDA has one."""
+    monkeypatch.setattr(NamedBackend, "choices", classmethod(lambda cls: ["cuda"]))
+    words = ["--dataset", str(wings / "wings"), "--model_name", str(wings / "tiny")]
+    found, absent = candidates.plan(parse(words), None)
+    assert "accelerator" not in {*absent, *(one.name.split()[0] for one in found)}
+    with pytest.raises(UsageError, match="device_type: say which; torch has cuda"):
+        candidates.plan(parse([*words, "--platforms", "accelerator"]), None)
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ def folders(tmp_path_factory):
     """A model and a collection, as the variables that a file may name them by."""
     folder = tmp_path_factory.mktemp("with")
     model, data = write_model(folder / "model"), write_collection(folder / "data")
+    (folder / "work").mkdir()
     return {"MODEL": str(model), "DATA": str(data), "WORK": str(folder / "work")}
 
 
@@ -44,7 +45,7 @@ def test_every_cell_for_an_accelerator_runs_on_a_cpu_too(folders):
     path = next(path for path in SWEEPS if path.stem == "accelerator")
     found = read_sweep(Document(path, {"PLATFORM": "cpu", **folders}), {}, trusted=True)
     assert {check_command(cell.run, cell.command.words).platform.name for cell in found.cells} == {"cpu"}
-    assert {cell.run.split(" ")[0] for cell in found.cells} == {"driver", "fidelity", "choose"}
+    assert {cell.run.split(" ")[0] for cell in found.cells} == {"driver", "fidelity", "retrieve", "choose"}
 
 
 KINDS = """\
