@@ -158,6 +158,7 @@ def new(cls, *words):
 """
 
 
+@pytest.mark.slow
 @python_device
 def test_npu_on_a_fake() -> None:
     out = run_on_fakes(NEW + """
@@ -171,6 +172,7 @@ check_backend(NpuBackend)
     assert out["free"] == 2**20
 
 
+@pytest.mark.slow
 @python_device
 def test_any_other_device_by_its_name() -> None:
     out = run_on_fakes(NEW + """
