@@ -195,6 +195,7 @@ check_backend(NamedBackend, "--platform:device_type", "npu")
     assert out["--platform:device_type foo"].startswith("--platform:device_type: foo is none of them")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("cls", "kind"), [("TpuBackend", "TPU"), ("NeuronBackend", "NEURON")])
 def test_xla_on_a_fake(cls: str, kind: str) -> None:
     out = run_on_fakes(f"from fmbench.backends.xla import {cls} as Backend\n" + NEW + """
