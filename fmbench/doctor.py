@@ -75,7 +75,7 @@ def release(version: str) -> tuple[int, ...]:
 
 
 def check_torch() -> Iterator[Finding]:
-    """Run one product, which a broken installation does not survive."""
+    """Run one product, which a broken installation does not survive, and look at the threads that it takes."""
     try:
         import torch
 
@@ -85,6 +85,7 @@ def check_torch() -> Iterator[Finding]:
         yield Finding("FAIL", f"torch does not work: {type(error).__name__}: {first_line(error)}")
         return
     yield Finding("ok" if works else "FAIL", f"torch computes ({torch.get_num_threads()} threads)")
+    yield from check_threads()
 
 
 def check_platforms() -> Iterator[Finding]:
@@ -169,7 +170,6 @@ CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
     check_libraries,
     check_torch,
     check_platforms,
-    check_threads,
     check_memory,
     check_quiet,
 )

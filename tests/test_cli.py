@@ -1,6 +1,7 @@
 import argparse
 import contextlib
 import copy
+import sys
 
 import pytest
 
@@ -120,6 +121,14 @@ def test_the_doctor_fails_where_a_library_is_missing(capsys, monkeypatch: pytest
     monkeypatch.setattr(facts, "package_version", lambda name: None if name == "numpy" else real(name))
     assert doctor.main([]) == 1
     assert "FAIL  numpy is missing: pip install 'numpy" in capsys.readouterr().out
+
+
+def test_the_doctor_says_the_rest_where_torch_is_missing(capsys, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    assert doctor.main([]) == 1
+    printed, err = capsys.readouterr()
+    assert "FAIL  torch does not work: ModuleNotFoundError" in printed and "load average" in printed
+    assert err == ""
 
 
 def test_the_doctor_warns_of_old_libraries(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ DRIVER = (sys.executable, "-m", "fmbench", "driver", "--platform", "null", "--mo
           "--model_name", "none", "--input_sizes", "64", "--batch_sizes", "1", "--reps", "5")  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not FULL.exists(), reason="no /dev/full")
 @pytest.mark.parametrize("command", [DRIVER, (sys.executable, "-m", "fmbench", "backends")])
 def test_a_full_disk_behind_standard_output_is_one_line(command):
@@ -28,6 +29,7 @@ def test_a_full_disk_behind_standard_output_is_one_line(command):
     ), done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not FULL.exists(), reason="no /dev/full")
 def test_a_full_disk_behind_standard_error_is_no_failure():
     with FULL.open("w") as full:

@@ -349,6 +349,7 @@ def test_a_right_document_passes(tmp_path):
     assert (tmp_path / "one.log").read_text().startswith("fmbench ")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(usable("hpu"), reason="this machine has a Gaudi")
 def test_a_platform_that_is_not_here_must_exit_with_3(tmp_path):
     assert run_document("- item\n\n  " + bash(f"{DRIVER} hpu --reps 3").replace("\n", "\n  "), tmp_path) == 1

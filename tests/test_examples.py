@@ -82,6 +82,7 @@ def platforms(listing):
 # The example
 
 
+@pytest.mark.slow
 def test_the_example_is_listed_with_its_distribution(script, example):
     listed = script("fmbench", "backends", env=example)
     assert listed.returncode == 0, listed.stderr
@@ -99,6 +100,7 @@ def test_the_example_is_unknown_where_it_is_not_installed(script, tiny_root):
     assert "--platform cpu-autocast: unknown" in run.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("more", "precision"), [((), "bfloat16"), (("--platform:dtype", "float16"), "float16")])
 def test_the_example_measures(script, example, tiny_root, more, precision):
     run = script("driver", *arguments("cpu-autocast", tiny_root, *more), env=example)
@@ -150,6 +152,7 @@ def test_the_how_to_shows_the_example_as_it_is():
         assert f"```{language}\n{(EXAMPLE / name).read_text(encoding='utf-8')}```" in text, name
 
 
+@pytest.mark.slow
 def test_the_example_passes_its_own_test(example):
     test = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", EXAMPLE / "test_fmbench_cpu_autocast.py"]
     done = subprocess.run(test, env={**os.environ, **example}, capture_output=True, text=True, cwd=EXAMPLE)
@@ -163,6 +166,7 @@ def test_the_example_is_short():
 # Other people's mistakes
 
 
+@pytest.mark.slow
 def test_a_broken_and_a_false_platform_are_warnings_and_all_others_are_listed(script, strangers, example):
     both = path_of(strangers["PYTHONPATH"], example["PYTHONPATH"])
     listed = script("fmbench", "backends", env=both)
@@ -181,6 +185,7 @@ def test_a_broken_and_a_false_platform_are_warnings_and_all_others_are_listed(sc
     assert "impostor" not in listed.stdout
 
 
+@pytest.mark.slow
 def test_our_platforms_work_beside_a_broken_and_a_false_one(script, strangers, tiny_root):
     run = script("driver", *arguments("cpu", tiny_root), env=strangers)
     assert run.returncode == 0, run.stderr

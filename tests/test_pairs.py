@@ -109,11 +109,13 @@ def test_resampling_in_blocks_changes_nothing(monkeypatch: pytest.MonkeyPatch) -
 # -- how often it is wrong
 
 
+@pytest.mark.slow
 def test_identical_variants_are_seldom_called_different() -> None:
     found = verdicts(seed=1, factor=1.0)
     assert TRIALS - found.count(NO_DIFFERENCE) <= 0.03 * TRIALS
 
 
+@pytest.mark.slow
 def test_three_percent_are_found() -> None:
     assert verdicts(seed=2, factor=1.03).count("slower") >= 0.9 * TRIALS
 

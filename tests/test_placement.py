@@ -85,6 +85,7 @@ except Exception as error:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems pin nothing")
 @pytest.mark.parametrize("platform", ["cpu", "onnxruntime", "openvino"])
 def test_every_thread_of_every_library_stays_there(tmp_path: Path, platform: str) -> None:

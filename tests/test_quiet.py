@@ -27,6 +27,7 @@ def test_only_the_messages_of_imports_are_kept_away(name: str, noise: str, caplo
     assert [record.message for record in caplog.records] == ["something else: x", noise]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("torchao") is None, reason="pip install 'fmbench[int8]'")
 def test_importing_the_libraries_is_silent() -> None:
     code = "import fmbench, torch, transformers, torchao.quantization"

@@ -75,6 +75,7 @@ def test_every_loader_refuses_by_itself(folder: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "ran").exists()
 
 
+@pytest.mark.slow
 def test_trusted_code_runs(folder: Path, tmp_path: Path) -> None:
     """The folder is one whose code would run: the other tests fail for nothing else."""
     source = Source("folder", str(folder), read_config(folder / "config.json"), trusted=True)

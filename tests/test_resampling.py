@@ -138,6 +138,7 @@ def test_a_ratio_of_two_busy_series_and_its_test_are_not_too_sure():
     assert missed[1] <= 24 and significant[1] <= 24
 
 
+@pytest.mark.slow
 def test_what_can_be_seen_is_seen_in_four_of_five_cases():
     """By hand: the error is ln(1.02 / 0.98) / 2 / 1.96 = 1.02%, and 2.576 + 0.842 of it are 3.5%."""
     assert detectable((0.98, 1.02), 0.01) == pytest.approx(0.0355, abs=1e-4)

@@ -68,6 +68,7 @@ COMMANDS = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_stdout_that_is_closed_or_full_is_one_line(command: str) -> None:
     closed = shell(f"{sys.executable} {command} >&-", cwd=ROOT)
@@ -79,6 +80,7 @@ def test_a_stdout_that_is_closed_or_full_is_one_line(command: str) -> None:
     assert "No space left on device" in said[0] and "FMBENCH_DEBUG" not in said[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS[:6])
 def test_a_reader_that_goes_away_is_no_error(command: str) -> None:
     gone = shell(f"{{ {sys.executable} {command}; echo $? >&2; }} | exec true", cwd=ROOT)

@@ -43,6 +43,7 @@ def site(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_the_site_needs_no_network_and_has_the_dashboard(site):
     pages = {str(path.relative_to(site)): path.read_text() for path in site.rglob("*.html")}
     assert 'src="page.html"' in pages["results/dashboard.html"]

@@ -50,6 +50,7 @@ def test_torch_has_read_the_environment_when_it_is_imported(
     assert said() == {"OMP_WAIT_POLICY": "ACTIVE"}
 
 
+@pytest.mark.slow
 def test_a_run_from_the_shell_says_so(tmp_path) -> None:
     words = ["--model_name", write_model(tmp_path / "tiny"), "--dataset", write_collection(tmp_path / "wings")]
     words += ["--encoding_cache_dir", tmp_path / "cache"]
@@ -61,6 +62,7 @@ def test_a_run_from_the_shell_says_so(tmp_path) -> None:
     assert found["GOMP_SPINCOUNT"] == torch_settings.SPINS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("other", "spins"), [("--platform null", torch_settings.SPINS), ("--threads 2", None)])
 def test_variants_on_different_platforms_spin_briefly(other: str, spins: str | None, tmp_path) -> None:
     words = ["--model_name", write_model(tmp_path / "tiny"), "--model_class", "BertModel", "--weights", "random"]
@@ -73,6 +75,7 @@ def test_variants_on_different_platforms_spin_briefly(other: str, spins: str | N
     assert found.get("GOMP_SPINCOUNT") == spins
 
 
+@pytest.mark.slow
 def test_a_choice_and_its_check_spin_briefly_whatever_platforms_are_asked(tmp_path) -> None:
     (tmp_path / "texts.txt").write_text("wing flow\nshock wave heat\nlayer pressure drag lift\nplate cone jet\n")
     words = ["--model_name", write_model(tmp_path / "tiny"), "--texts", tmp_path / "texts.txt", "--profile", "bulk"]

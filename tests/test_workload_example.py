@@ -51,6 +51,7 @@ def printed(script, env, *arguments):
     return ran.stdout
 
 
+@pytest.mark.slow
 def test_its_rows_are_printed_and_fit_the_published_schema(script, example, log):
     rows = json.loads(printed(script, example, "--path", log))
     jsonschema.validate(rows, json.loads(printed(script, example, "--schema")))
@@ -79,6 +80,7 @@ def test_its_figures_are_in_the_other_formats(script, example, log):
     assert gauges.count("\nfmbench_tokenised_tokens_per_second{") == 2 and 'length="32"' in gauges
 
 
+@pytest.mark.slow
 def test_it_is_shown_drawn_and_in_the_record_and_on_the_page(script, example, log, tmp_path):
     shown = script("fmbench", "show", log, env=example).stdout.splitlines()
     assert {"length", "tokens_per_second"} <= set(shown[0].split()) and len(shown) == 3

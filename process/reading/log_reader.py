@@ -177,8 +177,7 @@ class RunReader:
         self.run.format = line.data["format"]
         if self.run.format > lines.FORMAT_VERSION:
             raise UsageError(
-                f"the log has format {self.run.format}, and this fmbench reads formats up to {lines.FORMAT_VERSION}; "
-                "upgrade it: pip install --upgrade fmbench"
+                f"the log has format {self.run.format}, and this fmbench reads {lines.FORMAT_VERSION}; upgrade it"
             )
 
     def _arg(self, line: lines.Arg) -> None:

@@ -158,6 +158,7 @@ def new(cls, *words):
 """
 
 
+@pytest.mark.slow
 @python_device
 def test_npu_on_a_fake() -> None:
     out = run_on_fakes(NEW + """
@@ -171,6 +172,7 @@ check_backend(NpuBackend)
     assert out["free"] == 2**20
 
 
+@pytest.mark.slow
 @python_device
 def test_any_other_device_by_its_name() -> None:
     out = run_on_fakes(NEW + """
@@ -193,6 +195,7 @@ check_backend(NamedBackend, "--platform:device_type", "npu")
     assert out["--platform:device_type foo"].startswith("--platform:device_type: foo is none of them")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("cls", "kind"), [("TpuBackend", "TPU"), ("NeuronBackend", "NEURON")])
 def test_xla_on_a_fake(cls: str, kind: str) -> None:
     out = run_on_fakes(f"from fmbench.backends.xla import {cls} as Backend\n" + NEW + """

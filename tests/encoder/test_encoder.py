@@ -34,6 +34,7 @@ def tokenising_threads() -> list[str]:
     return [thread.name for thread in threading.enumerate() if thread.name.startswith("tokenise")]
 
 
+@pytest.mark.slow
 def test_the_vectors_of_sentence_transformers(load: Load, minilm: Path) -> None:
     """docs/benchmarks.md has the same for every text of SciFact."""
     library = pytest.importorskip("sentence_transformers")

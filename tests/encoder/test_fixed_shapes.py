@@ -64,6 +64,7 @@ def compiled(load: Load, tiny_text_model: Path):
     return make
 
 
+@pytest.mark.slow
 def test_few_shapes_and_the_same_vectors(compiled, load: Load, tiny_text_model: Path, monkeypatch) -> None:
     encoder = compiled()
     shapes = Shapes(encoder, monkeypatch)
@@ -79,6 +80,7 @@ def test_few_shapes_and_the_same_vectors(compiled, load: Load, tiny_text_model: 
     assert encoder.timings.phases["compile"] > 0 and "warm_up" not in encoder.timings.phases
 
 
+@pytest.mark.slow
 def test_more_shapes_than_dynamo_compiles_by_itself(compiled) -> None:
     """Beyond its limit Dynamo runs eagerly without a word, which here would be the slow path."""
     from fmbench.torch_settings import CompilationWatch
@@ -115,6 +117,7 @@ def test_a_length_is_enough_for_a_platform_of_one_shape(compiled, monkeypatch: p
     assert set(shapes.seen) == {(2, 64)}
 
 
+@pytest.mark.slow
 def test_openvino(load: Load, tiny_text_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("openvino", reason="pip install 'fmbench[openvino]'")
     precision = "--compile:options:config@={'INFERENCE_PRECISION_HINT': 'f32'}"
@@ -164,6 +167,7 @@ def test_cuda(load: Load, tiny_text_model: Path, words: tuple[str, ...]) -> None
     assert {"compile", "record"} <= encoder.timings.phases.keys() or not words
 
 
+@pytest.mark.slow
 def test_vectors_of_the_two_frontends_have_different_keys(load: Load, tiny_text_model: Path) -> None:
     pytest.importorskip("openvino", reason="pip install 'fmbench[openvino]'")
     precision = "--compile:options:config@={'INFERENCE_PRECISION_HINT': 'f32'}"
@@ -207,6 +211,7 @@ def on_spyre(folder: Path, code: str, *options: str) -> subprocess.CompletedProc
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_spyre_through_sendnn_compiles_one_shape(tiny_text_model: Path) -> None:
     """The fake refuses gradients, inference mode and dynamic shapes, as tests/fakes/README.md says."""
     code = """
@@ -218,6 +223,7 @@ def test_spyre_through_sendnn_compiles_one_shape(tiny_text_model: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     tuple(int(part) for part in importlib.metadata.version("torch").split(".")[:2]) < (2, 10),
     reason="the fake torch_spyre needs torch 2.10",

@@ -176,6 +176,7 @@ def test_a_configuration_says_what_it_can_mean(folder: Path, key: str, value: An
         read_config(folder / "config.json")
 
 
+@pytest.mark.slow
 def test_damaged_folders_are_refused_in_one_line_or_read(folder: Path) -> None:
     write_json(folder / "config_sentence_transformers.json", {"prompts": {"query": "q: "}, "truncate_dim": 2})
     counts = tried(folder, 600, read_folder)

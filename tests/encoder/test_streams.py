@@ -84,6 +84,7 @@ class Kept:
         self.given.append(positions)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("platform", ENGINES)
 def test_bulk_goes_through_streams_and_few_batches_do_not(load: Load, tiny_text_model: Path, platform: str) -> None:
     recipe = Recipe(tokens_per_batch=40)

@@ -133,6 +133,7 @@ def parsed(raw_lines):
     return json.dumps(found), complaints
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_any_junk_between_and_before_lines_changes_nothing(data):

@@ -74,6 +74,7 @@ def test_equal_sums_in_another_order_are_as_extreme():
     assert p_of(np.array([0.1, 0.2, 0.3])) == 2 / 8
 
 
+@pytest.mark.slow
 def test_one_in_twenty_differences_is_found_where_there_is_none():
     generator = np.random.default_rng(3)
     a, b = generator.beta(0.5, 0.5, (2, 60, 600))

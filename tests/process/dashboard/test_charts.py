@@ -42,6 +42,7 @@ def test_the_legend_hides_and_the_zoom_zooms_without_a_mouse(page):
     page.until(f"Math.abs({span} - {0.6 * before}) < 1e-6")
 
 
+@pytest.mark.slow
 def test_ten_thousand_shapes_stay_answerable(chromium, many_shapes):
     page = chromium.open(many_shapes)
     assert len(page.rows("table")) == 50

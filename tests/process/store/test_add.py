@@ -264,6 +264,7 @@ def test_the_files_of_a_store_hold_no_results(results, log, tmp_path, capsys):
     assert len(json.loads(capsys.readouterr().out)) == 1
 
 
+@pytest.mark.slow
 def test_the_log_of_a_driver_is_added_as_it_comes(tmp_path):
     command = (
         "driver --platform null --model_class none --model_name none --input_sizes 8,16 --batch_sizes 1,2 --reps 5 "

@@ -157,6 +157,7 @@ def at_once(count, words):
     return finished
 
 
+@pytest.mark.slow
 def test_different_logs_at_once_are_all_kept(results, log):
     for number in range(6):
         log(f"{number}.log", latency=2.0 + number)
@@ -183,6 +184,7 @@ def test_a_store_that_begins_while_it_is_listed_is_one(results, log, monkeypatch
     assert seen and len(results("list").out) == 3
 
 
+@pytest.mark.slow
 def test_the_same_log_at_once_is_kept_once(results, golden_log):
     finished = at_once(5, lambda number: ["add", str(golden_log)])
     assert len({out for out, _ in finished}) == 1

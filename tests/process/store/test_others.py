@@ -25,6 +25,7 @@ def two(results, log):
     return Store.existing("results"), sorted(names)
 
 
+@pytest.mark.slow
 def test_programs_that_add_and_list_at_once_all_do_what_they_should():
     assert dict(round_of(8, readers=4)) == {"programs": 12, "logs": 8}
 

@@ -21,6 +21,7 @@ from ...tiny_model import write_collection, write_model
 from .test_run import FAKE, WITH
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("run", ["retrieve evaluate", "fidelity capture --out new", "driver"])
 def test_other_weights_and_other_texts_are_noticed(tmp_path, run):
     model, data = write_model(tmp_path / "model"), write_collection(tmp_path / "data")

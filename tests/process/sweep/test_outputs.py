@@ -181,6 +181,7 @@ def kill(*words):
     assert found.returncode == -signal.SIGKILL, found.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cell", [CAPTURE, MINE])
 def test_the_same_command_goes_on_where_a_kill_left_what_it_wrote(sweep, cell):
     sweep([cell], "--dry-run")

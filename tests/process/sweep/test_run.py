@@ -199,6 +199,7 @@ def test_what_a_killed_sweep_left_is_kept_where_it_is_whole(fake, sweep, tmp_pat
     assert kept() == {1: [(0, ["OK"])]} and not folder.parent.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("edit", "goes_on"), [(("", ""), True), (('"python": "', '"python": "2'), False)])
 def test_a_killed_cell_goes_on_unless_its_fingerprint_changed(sweep, edit, goes_on):
     sizes = [[1, 2]]
@@ -310,6 +311,7 @@ def test_as_many_run_at_once_as_there_are_devices(fake, tmp_path):
     assert {devices[1], devices[2]} == {"0", "1"} and devices[4] is None and devices[5] is None and len(devices) == 6
 
 
+@pytest.mark.slow
 def test_a_real_sweep_that_is_asked_to_end_leaves_nothing(tmp_path):
     path = tmp_path / "grid.yaml"
     path.write_text(
