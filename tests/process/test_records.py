@@ -234,3 +234,12 @@ def test_three_drivers_say_the_same_of_one_set_up(tiny_text_model, tmp_path, cap
 def test_records_take_no_other_format(tmp_path, capsys):
     assert process(["--path", str(tmp_path), "--records", "--format", "csv"]) == 2
     assert "leave out --format" in capsys.readouterr().err
+
+
+def test_what_a_choice_says_is_said_whole_beside_the_records_of_each_machine():
+    sources = find_sources([str(GOLDEN.parent / "golden-choice" / "format-1.log")])
+    results = list(read_results(sources, pytest.fail))
+    found = records_of(results)
+    whole = advice_of(found, results)
+    assert whole.startswith("Run openvino bfloat16: ") and len(found) > 2
+    assert {advice_of([one], results) for one in found} == {whole}
