@@ -130,7 +130,7 @@ def test_the_former_name_says_so_and_asks_the_same(monkeypatch, capsys):
     ("milliseconds", "tokens", "budget", "expected"),
     [
         (10, 240, 1024, 64),  # the usual
-        (10, 10, 1024, 150),  # four batches have 409: they would take too long
+        (10, 10, 1024, 250),  # four batches have 409: they would take too long
         (1, 10, 1024, 409),
         (1, 240, 65_536, 1092),
         (0.1, 10, 65_536, 2048),  # no more
