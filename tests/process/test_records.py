@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +13,7 @@ from fmbench.process.advice import advice_of
 from fmbench.process.cli import main as process
 from fmbench.process.reading.results import read_results
 from fmbench.process.reading.sources import find_sources
-from fmbench.process.record import records_of
+from fmbench.process.record import comparable, records_of
 from fmbench.process.writing.show import main as show
 
 from .conftest import GOLDEN
@@ -234,3 +235,10 @@ def test_three_drivers_say_the_same_of_one_set_up(tiny_text_model, tmp_path, cap
 def test_records_take_no_other_format(tmp_path, capsys):
     assert process(["--path", str(tmp_path), "--records", "--format", "csv"]) == 2
     assert "leave out --format" in capsys.readouterr().err
+
+
+def test_a_gpu_and_its_host_that_one_choice_held_against_each_other_are_one_machine():
+    (path,) = (Path(__file__).parents[2] / "results").glob("nvidia-h200-*/*-choose-*/driver.log.gz")
+    records = records_of(read_results(find_sources([str(path)]), print))
+    assert {record.configuration.facts["platform"] for record in records} == {"cuda", "cpu", "onnxruntime"}
+    assert [machine for _, machine in comparable(records)] == ["nvidia-h200-85aa2d83"]
