@@ -57,13 +57,9 @@ def advice_of(records: Sequence[Record], results: Iterable[Result] = ()) -> str:
 
 
 def chosen_of(records: Sequence[Record], results: Iterable[Result]) -> str:
-    """Return what a choice among the configurations of some records says to run; nothing where there was none.
-
-    In its own words, whoever else it was among: a GPU's set-ups and the host's are records of two machines.
-    """
-    every, known = list(results), {record.configuration.id for record in records}
-    there = {(one.source, one.row["model"]) for one in every if one.row["configuration"] in known}
-    of_these = (one for one in every if (one.source, one.row["model"]) in there)
+    """Return what a choice among the configurations of some records says to run; nothing where there was none."""
+    known = {record.configuration.id for record in records}
+    of_these = (result for result in results if result.row["configuration"] in known)
     found = [(workload, members) for workload, members in by_workload(of_these) if workload.answers]
     return harmless(" ".join(table.title for workload, members in found for table in workload.tables(members)))
 

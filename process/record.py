@@ -27,13 +27,15 @@ Key = tuple[str, str]  # of a column; what it is of, where that is a column of i
 class Record:
     """What is known of one configuration.
 
-    `figures` are by column; `again` counts those that were measured anew later, where the newest counts. `front` says
-    that no other configuration of the model on that machine is both faster and better.
+    `machine` is that of the log, with all that ran there: a GPU and its host. `figures` are by column; `again` counts
+    those that were measured anew later, where the newest counts. `front` says that no other configuration of the model
+    on that machine is both faster and better.
     """
 
     configuration: Configuration
     name: str
     logs: list[str]
+    machine: str
     figures: dict[Key, Finding] = field(default_factory=dict)
     again: int = 0
     front: bool = False
@@ -81,6 +83,7 @@ def belongs(result: Result) -> bool:
 def records_of(results: Iterable[Result]) -> list[Record]:
     """Return a record a configuration, named among those of its model and machine, those of their front marked."""
     configurations: dict[str, Any] = {}
+    machines: dict[str, str] = {}
     logs: dict[str, dict[str, None]] = defaultdict(dict)
     found: dict[str, dict[str, list[Finding]]] = defaultdict(lambda: defaultdict(list))
     for result in joined(results):
@@ -89,11 +92,12 @@ def records_of(results: Iterable[Result]) -> list[Record]:
             continue
         if key not in configurations:
             configurations[key] = workload.configuration(result.row)
+            machines[key] = result.row["machine"] or configurations[key].facts.get("machine") or ""
         logs[key][result.source] = None
         for column in workload.columns:
             if (figure := column.read(result.row)) is not None:
                 found[key][column.key].append(placed(figure, result))
-    records = [Record(one, "", list(logs[key])) for key, one in configurations.items()]
+    records = [Record(one, "", list(logs[key]), machines[key]) for key, one in configurations.items()]
     for members in comparable(records).values():
         named = names([one.configuration for one in members])
         for key in columns():
@@ -118,8 +122,7 @@ def comparable(records: Iterable[Record]) -> dict[tuple[str, str], list[Record]]
     """Return the records of each model on each machine, by their names: others cannot be held against each other."""
     found: dict[tuple[str, str], list[Record]] = {}
     for record in records:
-        place = record.configuration.model or "unknown model", record.configuration.facts.get("machine") or ""
-        found.setdefault(place, []).append(record)
+        found.setdefault((record.configuration.model or "unknown model", record.machine), []).append(record)
     return found
 
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +13,7 @@ from fmbench.process.advice import advice_of
 from fmbench.process.cli import main as process
 from fmbench.process.reading.results import read_results
 from fmbench.process.reading.sources import find_sources
-from fmbench.process.record import records_of
+from fmbench.process.record import comparable, records_of
 from fmbench.process.writing.show import main as show
 
 from .conftest import GOLDEN
@@ -236,10 +237,8 @@ def test_records_take_no_other_format(tmp_path, capsys):
     assert "leave out --format" in capsys.readouterr().err
 
 
-def test_what_a_choice_says_is_said_whole_beside_the_records_of_each_machine():
-    sources = find_sources([str(GOLDEN.parent / "golden-choice" / "format-1.log")])
-    results = list(read_results(sources, pytest.fail))
-    found = records_of(results)
-    whole = advice_of(found, results)
-    assert whole.startswith("Run openvino bfloat16: ") and len(found) > 2
-    assert {advice_of([one], results) for one in found} == {whole}
+def test_a_gpu_and_its_host_that_one_choice_held_against_each_other_are_one_machine():
+    (path,) = (Path(__file__).parents[2] / "results").glob("nvidia-h200-*/*-choose-*/driver.log.gz")
+    records = records_of(read_results(find_sources([str(path)]), print))
+    assert {record.configuration.facts["platform"] for record in records} == {"cuda", "cpu", "onnxruntime"}
+    assert [machine for _, machine in comparable(records)] == ["nvidia-h200-85aa2d83"]
