@@ -111,12 +111,13 @@ class Bench:
         self.generator.start(block.shape.input_size, block.shape.batch_size)
         block.before(self.watch)
         try:
-            phases = platform.warm_up(block.variant.forward, platform.place(self.generator.batch()))
+            phases = [asdict(phase) for phase in
+                      platform.warm_up(block.variant.forward, platform.place(self.generator.batch()))]  # fmt: skip
         except Exception as error:  # whatever a vendor's library raises, the sweep goes on
             block.fail(error)
             return
         for phase in phases:
-            block.write(lines.JsonLine("PHASE", asdict(phase)))
+            block.write(lines.JsonLine("PHASE", phase))
 
     def repeat(self, active: Sequence[Block]) -> str | None:
         """Repeat until the rule is met and return what ended it, or None where a variant failed."""
@@ -190,7 +191,8 @@ class Bench:
         try:
             found = block.variant.platform.ask_facts("model_facts")
         except FmbenchError as error:
-            block.fail(error)
+            if block.failure is None:
+                block.fail(error)
             return
         if found:
             self.check(found, block.variant.label)

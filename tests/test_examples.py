@@ -13,6 +13,7 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
+from fmbench.facts import OWN
 from fmbench.testing import check_backend
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -211,6 +212,17 @@ def test_facts_of_fmbench_are_not_a_platform_s_to_say(script, tmp_path, tiny_roo
     )
 
 
+def test_what_setting_up_raises_names_the_platform_and_all_its_lines(script, tmp_path, tiny_root):
+    code = (
+        SHADOW.partition("    def facts")[0]
+        + "    def _setup(self, arguments):\n        raise OSError('ioctl\\nfailed')\n"
+    )
+    distribution(tmp_path, "acme-fmbench", "0.1", "shadow", code)
+    run = script("driver", *arguments("shadow", tiny_root), env=path_of(tmp_path))
+    said = "driver: error: --platform shadow (acme-fmbench 0.1): _setup(): OSError: ioctl failed"
+    assert (run.returncode, run.stderr.splitlines()[-1]) == (3, said)
+
+
 def test_a_platform_that_ends_the_process_blinds_no_list(script, tmp_path):
     distribution(tmp_path, "acme-fmbench", "0.1", "quits", QUITS)
     distribution(tmp_path, "acme-shadow", "0.1", "shadow", SHADOW)
@@ -242,7 +254,9 @@ def test_our_platforms_work_beside_a_broken_and_a_false_one(script, strangers, t
     run = script("driver", *arguments("cpu", tiny_root), env=strangers)
     assert run.returncode == 0, run.stderr
     assert len(bodies(run.stdout, "RES")) == 1
-    assert "cpu_capability" in environment(run.stdout), "the CPU platform is ours"
+    found = environment(run.stdout)
+    assert "cpu_capability" in found, "the CPU platform is ours"
+    assert {*found} - OWN == {"device", "cpu_capability", "mkl", "onednn"}
     assert "IMPOSTOR" not in run.stderr and "broken" not in run.stderr
 
 

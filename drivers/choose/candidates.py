@@ -128,17 +128,18 @@ def platforms(names: Iterable[str]) -> dict[str, type[Backend]]:
 
 def proposed(base: CommandLine, name: str, cls: type[Backend], calibration: Path | None) -> Iterator[Planned]:
     """Yield what one platform proposes; one that is not usable is a row that says why."""
+    if reason := cls.why_not():
+        yield Planned(
+            name, f"--platform {name}", cls.summary, None, f"{reason} ({cls.install})" if cls.install else reason
+        )
+        return
     words = ["--platform", name, *(["--platform:calibration", str(calibration)] if calibration else ())]
     asked = parse_model(base.with_(CommandLine.parse(words, ())))
-    reason = cls.why_not()
-    install = f" ({cls.install})" if reason and cls.install else ""
     try:
-        with plugins.blamed("candidates()"):
-            found = [] if reason else cls().candidates(asked)
-    except FmbenchError as error:
-        reason = str(error)
-    if reason:
-        yield Planned(name, f"--platform {name}", cls.summary, None, f"{reason}{install}")
+        with plugins.blamed(f"{cls.title()}: candidates()"):
+            found = cls().candidates(asked)
+    except plugins.BrokenPluginError as error:
+        yield Planned(name, f"--platform {name}", cls.summary, None, str(error))
         return
     for one in found or [Candidate("", "", "the one way to run there")]:
         overrides = f"--platform {name} {one.overrides}".strip()
