@@ -42,7 +42,7 @@ class Reading:
 
 @dataclass
 class Bench:
-    """Everything that the shapes of one run share."""
+    """Everything that the shapes of one run share. `check` refuses facts that are known late, of a variant."""
 
     variants: Sequence[Variant]
     generator: TokenGenerator
@@ -53,9 +53,7 @@ class Bench:
     watch: CompilationWatch | None = None
     ceilings: dict[str, Ceiling] = field(default_factory=dict)
     progress: Progress = field(default_factory=Progress)
-    check: Callable[[Mapping[str, Any], str], None] = field(
-        default=lambda found, variant: None
-    )  # of what is found late
+    check: Callable[[Mapping[str, Any], str], object] = field(default=lambda late_facts, variant: None)
     _warm: Reading | None = None  # after the first repetition of the shape
     _host_counted: bool = False
 

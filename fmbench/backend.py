@@ -12,7 +12,7 @@ from fmbench import placement, plugins
 from fmbench.command_line import Expression
 from fmbench.console import warn
 from fmbench.counters import NO_COUNTER, Counter, host_available
-from fmbench.errors import FmbenchError, PlatformError, UsageError, first_line, nearest
+from fmbench.errors import FmbenchError, PlatformError, UsageError, first_line, nearest, one_line
 from fmbench.facts import OWN
 from fmbench.measure import Phase
 from fmbench.options import Arguments
@@ -145,10 +145,11 @@ class Backend(ABC):
     def attempt(self, method: str) -> tuple[Any, str | None]:
         """Return what a method without arguments returns, or None and why it failed: a figure is lost, and no shape."""
         try:
-            with self._blamed(method):
-                return getattr(self, method)(), None
-        except FmbenchError as error:
-            return None, str(error)
+            return getattr(self, method)(), None
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            return None, f"{self.title()}: {method}(): {type(error).__name__}: {one_line(error)}"
 
     @classmethod
     def devices(cls) -> int:

@@ -118,14 +118,9 @@ async def served(arguments: ServeArguments, platform: Backend, plan: EncoderPlan
             said = {**software, **host.host_facts(), "platform": platform.name, **platform.ask_facts()}
             said["serving"] = {"service_time": arguments.service_time}
             yield Served(
-                null,
-                arguments.model_name,
-                null.DIMENSION,
-                arguments.role,
-                arguments.max_inputs,
-                said,
+                null, arguments.model_name, null.DIMENSION, arguments.role, arguments.max_inputs, said,
                 platform.read_energy,
-            )
+            )  # fmt: skip
         return
     from fmbench.encoder import Encoder
 
