@@ -9,8 +9,11 @@ import pytest
 from fmbench import counters
 from fmbench.backend import Backend
 from fmbench.backends.null import NullBackend
+from fmbench.command_line import CommandLine
 from fmbench.drivers.bench import Bench
+from fmbench.drivers.overview import overview
 from fmbench.drivers.variant import Variant
+from fmbench.lines import JsonLine
 from fmbench.measure import FakeClock, Phase, Shape, TokenGenerator, nothing
 from fmbench.options import Arguments, parse_arguments
 from fmbench.session import LogWriter
@@ -177,6 +180,14 @@ def test_a_platform_that_cannot_recover_ends_no_sweep(capsys) -> None:
     run.clock = FakeClock(range(100))
     assert run.run(Shape(16, 4)) is False and run.run(Shape(32, 4)) is True
     assert "recover(): RuntimeError: acme-smi" in capsys.readouterr().err
+
+
+def test_a_person_is_told_what_is_simulated() -> None:
+    run, _ = bench([10] * 4)
+    run.log.write(JsonLine("ENV", NullBackend().facts()))
+    run.run(Shape(16, 4))
+    told = overview(run.log.outcomes, CommandLine(()), "driver", run.log.simulated)
+    assert "simulated, no hardware computed it: the null backend computes nothing\n" in told
 
 
 def test_a_log_is_not_gone_on_with_in_another_precision() -> None:
