@@ -3,16 +3,16 @@
 import gzip
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fmbench import counters, lines
 from fmbench.cgroup import ControlGroups, Periods
 from fmbench.console import Progress, warn
 from fmbench.counters import Counter, handover
-from fmbench.errors import first_line
+from fmbench.errors import FmbenchError, first_line
 from fmbench.facts import discreet
 from fmbench.measure import Clock, Shape, Subject, SubjectError, TokenGenerator, repeat
 from fmbench.roofline import Ceiling
@@ -42,7 +42,7 @@ class Reading:
 
 @dataclass
 class Bench:
-    """Everything that the shapes of one run share."""
+    """Everything that the shapes of one run share. `check` refuses facts that are known late, of a variant."""
 
     variants: Sequence[Variant]
     generator: TokenGenerator
@@ -53,6 +53,7 @@ class Bench:
     watch: CompilationWatch | None = None
     ceilings: dict[str, Ceiling] = field(default_factory=dict)
     progress: Progress = field(default_factory=Progress)
+    check: Callable[[Mapping[str, Any], str], object] = field(default=lambda late_facts, variant: None)
     _warm: Reading | None = None  # after the first repetition of the shape
     _host_counted: bool = False
 
@@ -80,14 +81,14 @@ class Bench:
 
     def read(self) -> Reading:
         """Read the counters of the process and of A's device."""
-        energy, periods = self.variants[0].platform.energy(), ControlGroups().periods()
+        energy, periods = self.variants[0].platform.read_energy(), ControlGroups().periods()
         return Reading(energy, counters.preemptions(), periods, counters.waited())
 
     def measure(self, blocks: Sequence[Block]) -> str | None:
         """Run the one-off phases and the repetitions of a shape; return what ended it."""
         for block in blocks:
             block.open(self.rule)
-            block.variant.platform.reset_memory()
+            block.variant.platform.start_peak()
         for block in blocks:
             self.warm_up(block)
         shape = blocks[0].shape
@@ -97,7 +98,9 @@ class Bench:
             ended = self.repeat(active)
             for block in blocks:
                 if block.failure is not None:
-                    block.variant.platform.recover()
+                    _, fault = block.variant.platform.attempt("recover")
+                    if fault:
+                        warn(fault)
         return ended
 
     def warm_up(self, block: Block) -> None:
@@ -106,12 +109,13 @@ class Bench:
         self.generator.start(block.shape.input_size, block.shape.batch_size)
         block.before(self.watch)
         try:
-            phases = platform.warm_up(block.variant.forward, platform.place(self.generator.batch()))
+            phases = [asdict(phase) for phase in
+                      platform.warm_up(block.variant.forward, platform.place(self.generator.batch()))]  # fmt: skip
         except Exception as error:  # whatever a vendor's library raises, the sweep goes on
             block.fail(error)
             return
         for phase in phases:
-            block.write(lines.JsonLine("PHASE", asdict(phase)))
+            block.write(lines.JsonLine("PHASE", phase))
 
     def repeat(self, active: Sequence[Block]) -> str | None:
         """Repeat until the rule is met and return what ended it, or None where a variant failed."""
@@ -153,9 +157,8 @@ class Bench:
     def close(self, block: Block, ended: str | None, end: Reading) -> None:
         """Print what a shape gave, or why it failed."""
         variant = block.variant
-        late_facts = variant.platform.model_facts() if block.repetitions else {}
-        if late_facts:
-            self.log.write(lines.JsonLine("ENV", {**late_facts, **variant.marks}))
+        if block.repetitions:
+            self.state(block)
         if block.failure is not None:
             self.log.write(lines.JsonLine("ERR", {**asdict(block.shape), **variant.marks, **block.failure}))
             size = f"{block.shape.input_size} / {block.shape.batch_size}"
@@ -180,6 +183,18 @@ class Bench:
             self.log.write(report.ceiling_line(block, standing))
         between_cpus = None if counted else handover()
         self.log.write(report.statistics_line(block, measurement, summary, standing, between_cpus))
+
+    def state(self, block: Block) -> None:
+        """Print what only the run tells; where that fails, the shape does: nobody knows what its figures are of."""
+        try:
+            found = block.variant.platform.ask_facts("model_facts")
+        except FmbenchError as error:
+            if block.failure is None:
+                block.fail(error)
+            return
+        if found:
+            self.check(found, block.variant.label)
+            self.log.write(lines.JsonLine("ENV", {**found, **block.variant.marks}))
 
     def trace(self, shape: Shape, path: Path) -> None:
         """Write a profiler trace of one extra repetition of A."""

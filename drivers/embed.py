@@ -107,7 +107,8 @@ def measure_all(plans: Sequence[VariantPlan], shapes: Sequence[tuple[int, int]],
     settle_memory()
     arguments = variants[0].arguments
     rule = Rule(arguments.reps, arguments.precision, arguments.max_seconds)
-    bench = Bench(variants, generator, run.log, run.clock, rule, arguments.seed, watch_compilation(variants))
+    watch = watch_compilation(variants)
+    bench = Bench(variants, generator, run.log, run.clock, rule, arguments.seed, watch, check=run.check)
     if arguments.ceiling:
         bench.ceilings = measure_ceilings(run.log, variants)
     done = []
@@ -129,7 +130,7 @@ def settle_memory() -> None:
 
 def show_overview(log: LogWriter, command: CommandLine) -> None:
     """Tell a person what came out; a child of --isolate leaves that to its parent."""
-    text = overview(log.outcomes, command, PROGRAM).rstrip()
+    text = overview(log.outcomes, command, PROGRAM, log.simulated).rstrip()
     if text and CHILD_VARIABLE not in os.environ:
         say(text)
 

@@ -1,7 +1,7 @@
 """What a person is told at the end of a run: significant figures, doubts, and what would settle them."""
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fmbench import lines, variants
@@ -17,14 +17,22 @@ LEAST_REPS = 100
 ANSWERED = ("reps", "precision", "max_seconds", "resume")  # what the settling command says anew, or must not repeat
 
 
-def overview(outcomes: Sequence[lines.JsonLine], command: CommandLine, program: str) -> str:
-    """Return the table of a run, the comparisons, and the command that would settle what is unstable."""
+def overview(
+    outcomes: Sequence[lines.JsonLine], command: CommandLine, program: str, simulated: Mapping[str, str]
+) -> str:
+    """Return the table of a run, the comparisons, what is `simulated`, and the command that would settle the unstable.
+
+    `simulated` says why, a variant.
+    """
     if not outcomes:
         return ""
     text = variants_table(outcomes)
     for line in outcomes:
         if lines.is_json(line, "PROC"):
             text += agreement(line.data) + "\n"
+    several = any(line.data.get("variant") for line in outcomes)
+    for label, why in simulated.items():
+        text += f"simulated, no hardware computed {label if several else 'it'}: {why}\n"
     doubtful = [line.data for line in outcomes if lines.is_json(line, "STAT") and not line.data["stable"]]
     if any(str(data["reason"]).startswith("throttled") for data in doubtful):
         text += "a CPU quota decides these figures: raise it (`fmbench doctor` says how many threads it has use for)\n"

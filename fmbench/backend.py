@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib.util
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,7 +12,8 @@ from fmbench import placement, plugins
 from fmbench.command_line import Expression
 from fmbench.console import warn
 from fmbench.counters import NO_COUNTER, Counter, host_available
-from fmbench.errors import PlatformError, UsageError, first_line, nearest
+from fmbench.errors import FmbenchError, PlatformError, UsageError, first_line, nearest, one_line
+from fmbench.facts import OWN
 from fmbench.measure import Phase
 from fmbench.options import Arguments
 from fmbench.torch_settings import compile_options, graph_of, never_fall_back
@@ -74,6 +76,7 @@ class Backend(ABC):
     resource: ClassVar[str] = "cpu"  # what a cluster counts such devices by
     model: Model = None  # after `prepare`: the model as it is called
     _index: int = 0  # after `setup`: which of several devices
+    _no_peak: str | None = None  # why no peak began
     device: Any = None  # after `setup`: the torch.device of the platform, or None where tensors stay on the host
 
     @classmethod
@@ -110,7 +113,8 @@ class Backend(ABC):
         if attention == UNPADDED and not self.unpadded:
             raise UsageError(f"--model:attn_implementation {UNPADDED}: --platform {self.name} has no such kernel")
         self.require()
-        self._check(arguments)
+        with self._blamed("_check"):
+            self._check(arguments)
 
     @classmethod
     def require(cls) -> None:
@@ -126,9 +130,29 @@ class Backend(ABC):
         if importlib.util.find_spec("torch") is None:
             return "torch is not installed"
         try:
-            return cls.unavailable()
-        except Exception as error:
-            return f"{type(error).__name__}: {first_line(error)}"
+            with plugins.blamed("unavailable()"), contextlib.redirect_stdout(sys.stderr):
+                return cls.unavailable()
+        except FmbenchError as error:
+            return str(error)
+
+    @classmethod
+    def title(cls) -> str:
+        """Return what messages call the platform."""
+        return plugins.title_of(GROUP, "--platform", cls.name)
+
+    @classmethod
+    def _blamed(cls, method: str) -> contextlib.AbstractContextManager[None]:
+        """Run a method: what it raises becomes a PlatformError that names platform and method."""
+        return plugins.blamed(f"{cls.title()}: {method}()", PlatformError)
+
+    def attempt(self, method: str) -> tuple[Any, str | None]:
+        """Return what a method without arguments returns, or None and why it failed: a figure is lost, and no shape."""
+        try:
+            return getattr(self, method)(), None
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            return None, f"{self.title()}: {method}(): {type(error).__name__}: {one_line(error)}"
 
     @classmethod
     def devices(cls) -> int:
@@ -176,7 +200,8 @@ class Backend(ABC):
         if arguments.pin:
             placement.pin(arguments.threads)
         self._index = arguments.device or 0
-        self._setup(arguments)
+        with self._blamed("_setup"):
+            self._setup(arguments)
 
     def _setup(self, arguments: Arguments) -> None:
         """Do what this platform in particular needs before a model is loaded."""
@@ -238,9 +263,18 @@ class Backend(ABC):
     def facts(self) -> dict[str, Any]:
         """Return what identifies device, driver and vendor libraries, as JSON values. Callable after `setup`.
 
-        A key `simulated` says why the figures are not those of the hardware.
+        A key `simulated` says why the figures are not those of the hardware. What fmbench says itself, such as `cpu`
+        or `threads`, is refused (`fmbench.facts.OWN`).
         """
         return {}
+
+    def ask_facts(self, method: str = "facts") -> dict[str, Any]:
+        """Return `facts()`, or `model_facts()`. Raises PlatformError where it fails, or says what fmbench says."""
+        with self._blamed(method):
+            found = dict(getattr(self, method)())
+        if taken := sorted(OWN & found.keys()):
+            raise PlatformError(f"{self.title()}: {method}(): {', '.join(taken)}: fmbench says this; take other names")
+        return found
 
     def identity(self) -> dict[str, Any]:
         """Return what changes a vector beyond the options as typed: defaults, digests of files that they name."""
@@ -271,6 +305,17 @@ class Backend(ABC):
     def reset_memory(self) -> None:
         """Start a new peak."""
 
+    def start_peak(self) -> None:
+        """Call `reset_memory`; where that fails, `read_peak` says so."""
+        _, self._no_peak = self.attempt("reset_memory")
+
+    def read_peak(self) -> tuple[int | None, str | None]:
+        """Return the bytes of `memory()`; None where nobody counts, with the reason where that failed."""
+        found, fault = (None, self._no_peak) if self._no_peak else self.attempt("memory")
+        if found is not None and not isinstance(found, Memory):
+            return None, f"{self.title()}: memory() returns Memory or None, not {found!r}"
+        return None if found is None else found.peak, fault
+
     def free_bytes(self) -> int | None:
         """Return the bytes that a further model could take where this one lives, or None where nobody knows."""
         return host_available()
@@ -278,6 +323,13 @@ class Backend(ABC):
     def energy(self) -> Counter:
         """Return the device's own energy counter."""
         return NO_COUNTER
+
+    def read_energy(self) -> Counter:
+        """Return `energy()`; a reading that fails is none, with the reason."""
+        found, fault = self.attempt("energy")
+        if isinstance(found, Counter):
+            return found
+        return Counter(None, None, fault or f"{self.title()}: energy() returns a Counter, not {found!r}")
 
 
 def find(name: str) -> Backend:
@@ -293,7 +345,8 @@ def find(name: str) -> Backend:
         hint = nearest(name, found, synonyms=synonyms(found))
         raise UsageError(f"--platform {name}: unknown{hint} (known: {', '.join(found)})")
     try:
-        return load_class(found[name])()
+        with plugins.blamed(found[name].title):
+            return load_class(found[name])()
     except plugins.BrokenPluginError as error:
         raise PlatformError(f"--platform {name}: {error}") from error
 
@@ -319,5 +372,5 @@ def load_class(plugin: plugins.Plugin) -> type[Backend]:
     elif not hasattr(cls, "summary") or getattr(cls, "name", None) != plugin.name:
         fault = f"needs a summary and the name {plugin.name!r}, as its entry point says"
     if fault is not None:
-        raise plugins.BrokenPluginError(f"plug-in {plugin.name!r} of {plugin.distribution} {fault}")
+        raise plugins.BrokenPluginError(f"{plugin.title} {fault}")
     return cls

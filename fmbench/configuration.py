@@ -30,7 +30,7 @@ DERIVED = {
     MODEL, "model", "model_source", "parameters", "model_bytes", "weights_missing", "maximum_length", "published",
 }  # fmt: skip
 PROGRAM = {"fmbench", "fmbench_commit", "python", "system", "container", "virtual_machine", "memory_bytes"}
-LEFT_OUT = ((CIRCUMSTANCES | ASKED | DERIVED | PROGRAM) - {"precision"}) | {*HOST, "memory_limit_bytes"}
+LEFT_OUT = CIRCUMSTANCES | ASKED | DERIVED | PROGRAM | {*HOST, "memory_limit_bytes"}
 # Sub-options that a fact of its own shows, whoever said it.
 SHOWN_ELSEWHERE = re.compile(
     r"--(model:(torch_)?dtype|model:attn_implementation|torch\.call:(set_grad_enabled|set_num_threads"

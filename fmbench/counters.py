@@ -5,6 +5,7 @@ Energy is what a device's own counter says, or why it says nothing; never an est
 
 import contextlib
 import ctypes
+import math
 import os
 import resource
 import threading
@@ -102,11 +103,35 @@ LEAST_SECONDS = 0.5  # counters advance in steps of up to a tenth of a second; a
 
 @dataclass(frozen=True, slots=True)
 class Counter:
-    """One reading: joules since an arbitrary start, or the reason why there is none."""
+    """One reading: joules since an arbitrary start, or None and the reason; `source` names what counts.
+
+    Raises TypeError for joules that are no number.
+    """
 
     joules: float | None
     source: str | None
     reason: str | None
+
+    def __post_init__(self) -> None:
+        if self.joules is not None and not (isinstance(self.joules, (int, float)) and math.isfinite(self.joules)):
+            raise TypeError(f"Counter: joules is a number or None, not {self.joules!r}")
+
+    def since(self, start: "Counter") -> "Counter":
+        """Return the joules that were counted since a start, or None and the reason."""
+        if self.joules is None or start.joules is None:
+            return Counter(None, self.source, self.reason or start.reason)
+        spent = self.joules - start.joules
+        if spent < 0:
+            went = f"the counter went back, from {start.joules:g} to {self.joules:g} joules"
+            return Counter(None, self.source, went)
+        return Counter(spent, self.source, None)
+
+    def over(self, seconds: float) -> "Counter":
+        """Return the same, or None and the reason where a window is too short for joules that were counted in it."""
+        if self.joules is None or seconds >= LEAST_SECONDS:
+            return self
+        short = f"{seconds:.2f} s are too short for the counter; {LEAST_SECONDS} s is the least"
+        return Counter(None, self.source, short)
 
 
 NO_COUNTER = Counter(None, None, "the platform has no energy counter")
@@ -114,19 +139,13 @@ NO_COUNTER = Counter(None, None, "the platform has no energy counter")
 
 def energy_spent(before: Counter, after: Counter, seconds: float, sequences: int) -> dict[str, Any]:
     """Return what a window took: joules and joules a sequence, or null and the reason. For the ENERGY line."""
-    reason = after.reason or before.reason
-    joules = None
-    if before.joules is not None and after.joules is not None:
-        if seconds < LEAST_SECONDS:
-            reason = f"{seconds:.2f} s are too short for the counter; {LEAST_SECONDS} s is the least"
-        else:
-            joules = after.joules - before.joules
+    spent = after.since(before).over(seconds)
     return {
-        "joules": joules,
-        "joules_per_sequence": joules / sequences if joules is not None else None,
+        "joules": spent.joules,
+        "joules_per_sequence": None if spent.joules is None else spent.joules / sequences,
         "seconds": round(seconds, 6),
-        "source": after.source,
-        "reason": reason,
+        "source": spent.source,
+        "reason": spent.reason,
     }
 
 

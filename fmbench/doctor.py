@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from fmbench import __version__, backend, counters, facts, host, plugins, torch_settings
 from fmbench.cgroup import read
 from fmbench.console import run_main
-from fmbench.errors import first_line
+from fmbench.errors import FmbenchError, first_line
 from fmbench.markdown import harmless
 from fmbench.parsing import Parser
 from fmbench.secrets import masked_message
@@ -95,16 +95,20 @@ def check_platforms() -> Iterator[Finding]:
         yield Finding("warn", text)
     for plugin in found.values():
         try:
-            cls = backend.load_class(plugin)
-            reason = cls.why_not()
-        except plugins.BrokenPluginError as error:
+            with plugins.blamed(plugin.title):
+                yield from check_platform(backend.load_class(plugin))
+        except FmbenchError as error:
             yield Finding("warn", str(error))
-            continue
-        fast = [] if reason else cls.computes_fast()
-        usable = f": usable; fast here: {', '.join(fast)}" if fast else ": usable"
-        yield Finding("ok", f"--platform {plugin.name}" + (f": not here ({reason})" if reason else usable))
-        for disturbance in [] if reason else cls.disturbances():
-            yield Finding("warn", f"--platform {plugin.name}: {disturbance}")
+
+
+def check_platform(cls: type[backend.Backend]) -> Iterator[Finding]:
+    """Ask one platform whether it is usable, what is fast there, and what disturbs it."""
+    reason = cls.why_not()
+    fast = [] if reason else cls.computes_fast()
+    usable = f": usable; fast here: {', '.join(fast)}" if fast else ": usable"
+    yield Finding("ok", f"--platform {cls.name}" + (f": not here ({reason})" if reason else usable))
+    for disturbance in [] if reason else cls.disturbances():
+        yield Finding("warn", f"--platform {cls.name}: {disturbance}")
 
 
 def check_quiet() -> Iterator[Finding]:

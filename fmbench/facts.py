@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from fmbench import __version__
+from fmbench.precision import spelled
 from fmbench.secrets import masked, sealed
 
 PACKAGES = ("torch", "transformers", "numpy", "tokenizers", "safetensors")
@@ -20,10 +21,24 @@ PACKAGES = ("torch", "transformers", "numpy", "tokenizers", "safetensors")
 # These change from run to run on one machine; two runs that differ in nothing else may be compared.
 CIRCUMSTANCES = {
     "load_average_start", "load_average_end", "steal_seconds_start", "steal_seconds_end", "cpu_mhz_start",
-    "cpu_mhz_end", "clock_sm_mhz", "host", "user", "folder", "precision", "openvino_graphs", "openvino_threads",
+    "cpu_mhz_end", "clock_sm_mhz", "host", "user", "folder", "openvino_graphs", "openvino_threads",
     "openvino_pinning", "openvino_streams", "products", "least_cosine", "onnxruntime_nodes", "onnxruntime_threads",
     "onnxruntime_streams",
 }  # fmt: skip
+
+# What fmbench says itself of a run, of its machine and of its model: no platform may say it otherwise.
+OWN = frozenset((
+    "fmbench", "fmbench_commit", "python", "packages", "variables", "timed", "seed", "host", "user", "folder",
+    "system", "machine", "cpu", "cpu_stepping", "cpu_cores", "cpus", "cpus_usable", "cpu_quota", "cpu_governor",
+    "cpu_mhz_max", "numa_nodes", "numa_nodes_usable", "memory_bytes", "memory_limit_bytes", "container",
+    "virtual_machine", "load_average_start", "load_average_end", "steal_seconds_start", "steal_seconds_end",
+    "cpu_mhz_start", "cpu_mhz_end", "platform", "threads", "pinned_cpus", "gradients", "compile", "options",
+    "torch_settings", "model", "model_class", "model_source", "weights", "weights_missing", "model_digest",
+    "model_parts", "published", "parameters", "model_bytes", "dtype", "attention", "use_cache", "maximum_length",
+    "training", "variant", "task", "texts", "data", "recipe", "late_interaction", "head", "head_digest",
+    "tokens_per_batch", "query_models", "serving", "index", "passages", "queries", "captures", "similarity",
+    "dimension", "dimensions", "client", "prompts", "differing",
+))  # fmt: skip
 
 # Environment variables that decide a figure, by how their names begin, and of those the ones that change what is
 # computed; where things are cached, found or logged, and which of equal devices is seen, decides nothing, nor does what
@@ -140,9 +155,14 @@ def arithmetic_variables() -> dict[str, str]:
 def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
     """Return the facts of two fingerprints that differ, but for circumstances; nested ones as `packages.torch`.
 
-    What a fingerprint of an earlier version could not say is left out: `unsaid` names it.
+    What a fingerprint of an earlier version could not say is left out: `unsaid` names it. A precision that is null is
+    not known yet; where one side says none, it is the type of its weights.
     """
     left, right = flat(in_common(one, other)), flat(in_common(other, one))
+    if "precision" in left or "precision" in right:
+        computed = [side.pop("precision", side.get("dtype")) for side in (left, right)]
+        if None not in computed:
+            left["precision"], right["precision"] = (spelled(str(name)) for name in computed)
     told = (key for key in left.keys() | right.keys() if key.removeprefix("variables.") not in UNSEEN)
     keys = sorted(key for key in told if key.partition(".")[0] not in CIRCUMSTANCES)
     return {key: (left.get(key), right.get(key)) for key in keys if left.get(key) != right.get(key)}

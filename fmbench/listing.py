@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from fmbench import backend, plugins, source
 from fmbench.backend import Backend
 from fmbench.console import run_main, warn
-from fmbench.errors import one_line
+from fmbench.errors import FmbenchError
 from fmbench.facts import versions
 from fmbench.parsing import Parser
 from fmbench.table import table
@@ -45,12 +45,10 @@ def list_backends(argv: Sequence[str] | None) -> int:
     rows = []
     for plugin in found.values():
         try:
-            rows.append(describe(plugin, backend.load_class(plugin)))
-        except plugins.BrokenPluginError as error:
+            with plugins.blamed(plugin.title):
+                rows.append(describe(plugin, backend.load_class(plugin)))
+        except FmbenchError as error:
             warnings.append(str(error))
-            rows.append([plugin.name, "broken", plugin.distribution, "", "see the warning"])
-        except Exception as error:  # a stranger's class may raise anything; the others are listed all the same
-            warnings.append(f"plug-in {plugin.name!r} of {plugin.distribution}: {one_line(error)}")
             rows.append([plugin.name, "broken", plugin.distribution, "", "see the warning"])
     for text in warnings:
         warn(text)

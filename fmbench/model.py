@@ -281,7 +281,7 @@ def lack_of_memory(source: Source, arguments: Arguments, platform: Backend, besi
 
     The options are evaluated. What is needed is rounded up, what is free down.
     """
-    needed, free = weight_bytes(source, arguments), platform.free_bytes()
+    needed, (free, _) = weight_bytes(source, arguments), platform.attempt("free_bytes")
     if free is None or needed <= free:
         return None
     least, most = math.ceil(needed / 1e8) / 10, math.floor(free / 1e8) / 10

@@ -1,18 +1,31 @@
 """Finding plug-ins by name, through entry points. Listing imports none of them."""
 
+import contextlib
 import importlib.metadata
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
 
-from fmbench.errors import FmbenchError, first_line
+from fmbench.errors import FmbenchError, one_line
 
 OURS = "fmbench"
 
 
 class BrokenPluginError(FmbenchError):
-    """A plug-in that cannot be imported. Its text names the distribution that installed it."""
+    """A plug-in that fails. Its text names the distribution that installed it."""
+
+
+@contextlib.contextmanager
+def blamed(who: str, kind: type[FmbenchError] = BrokenPluginError) -> Iterator[None]:
+    """Run a stranger's code: what it raises becomes an error of a kind that names it, but for Ctrl-C and our errors."""
+    try:
+        yield
+    except (KeyboardInterrupt, GeneratorExit, FmbenchError):
+        raise
+    except BaseException as error:  # SystemExit, a panic of Rust: a stranger's code may raise anything
+        raise kind(f"{who}: {type(error).__name__}: {one_line(error)}") from error
 
 
 @dataclass(frozen=True)
@@ -32,15 +45,18 @@ class Plugin:
         found = self.entry_point.dist
         return f"{found.name} {found.version}" if found else "unknown distribution"
 
+    @property
+    def title(self) -> str:
+        """What messages call it."""
+        return f"plug-in {self.name!r} of {self.distribution}"
+
     def load(self) -> Any:
-        """Import the plug-in and return the object that its entry point names. Raises BrokenPluginError."""
-        try:
+        """Import the plug-in and return the object that its entry point names. Raises BrokenPluginError.
+
+        What a module prints as it is imported is no result, and goes to stderr.
+        """
+        with blamed(f"{self.title} cannot be imported"), contextlib.redirect_stdout(sys.stderr):
             return self.entry_point.load()
-        except (Exception, SystemExit) as error:  # a stranger's module may do anything; it must not stop the others
-            raise BrokenPluginError(
-                f"plug-in {self.name!r} of {self.distribution} cannot be imported: "
-                f"{type(error).__name__}: {first_line(error)}"
-            ) from error
 
 
 def discover(group: str) -> tuple[dict[str, Plugin], list[str]]:
@@ -62,11 +78,14 @@ def discovered(group: str, _: tuple[str, ...]) -> tuple[dict[str, Plugin], list[
     for plugin in found:
         first = plugins.setdefault(plugin.name, plugin)
         if first.entry_point.value != plugin.entry_point.value:
-            warnings.append(
-                f"plug-in {plugin.name!r} of {plugin.distribution} is ignored: "
-                f"{first.distribution} has that name already"
-            )
+            warnings.append(f"{plugin.title} is ignored: {first.distribution} has that name already")
     return plugins, warnings
+
+
+def title_of(group: str, option: str, name: str) -> str:
+    """Return what messages call the plug-in that an option names: `--platform acme (acme-fmbench 0.1)`, or ours."""
+    plugin = discover(group)[0].get(name)
+    return f"{option} {name}" if plugin is None or is_ours(plugin) else f"{option} {name} ({plugin.distribution})"
 
 
 def is_ours(plugin: Plugin) -> bool:

@@ -169,11 +169,11 @@ class LogWriter:
         """Take where it goes; a `copy` is for `tell`, and `called` something else where nobody knows its path."""
         self._stream, self._copy, self._called = stream, copy, called
         self.outcomes: list[lines.JsonLine] = []  # what a person is told at the end
+        self.simulated: dict[str, str] = {}  # of each variant whose figures are no hardware's: why
 
     def write(self, line: lines.Line) -> None:
         """Write one FMWORK line."""
-        if lines.is_json(line, *OUTCOMES):
-            self.outcomes.append(line)
+        self._heed(line)
         self._put(without_secrets(line).format() + "\n")
 
     def text(self, text: str) -> lines.Line | None:
@@ -184,10 +184,16 @@ class LogWriter:
         line = None
         if not text.startswith(REPETITION):
             line = lines.parse_whole(text.rstrip("\r\n"), text.endswith("\n"), True, ignore)
-        if lines.is_json(line, *OUTCOMES):
-            self.outcomes.append(line)
+        self._heed(line)
         self._put(text)
         return line
+
+    def _heed(self, line: lines.Line | None) -> None:
+        """Keep what a person is told at the end."""
+        if lines.is_json(line, *OUTCOMES):
+            self.outcomes.append(line)
+        elif lines.is_json(line, "ENV") and line.data.get("simulated"):
+            self.simulated[line.data.get("variant", FIRST_VARIANT)] = line.data["simulated"]
 
     def banner(self, *words: object) -> None:
         """Write a title between two rules."""
@@ -260,7 +266,7 @@ def platform_facts(platform: Backend, arguments: Arguments) -> dict[str, Any]:
         "compile": platform.compiles(arguments),
         "options": [f"--{name} {value}" for name, value in given(arguments) if ":" in name],
         "torch_settings": torch_settings.settings(),
-        **platform.facts(),
+        **platform.ask_facts(),
     }
     return found if arguments.disclose else facts.discreet(found)
 

@@ -12,14 +12,16 @@ import copy
 import dataclasses
 import functools
 import json
+import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from fmbench.backend import Backend, Candidate, Forward, Memory
 from fmbench.command_line import CommandLine
 from fmbench.counters import Counter
 from fmbench.errors import FmbenchError, PlatformError, UsageError, first_line
+from fmbench.facts import OWN
 from fmbench.measure import Phase
 from fmbench.options import SpeedArguments, build_parser, parse_arguments
 from fmbench.variants import override
@@ -31,10 +33,11 @@ CALLS, TRIES = 20, 3
 MANY = 1000  # batches in bulk
 SPREAD = 0.2  # of the weights: wide enough that a token that is masked out matters
 LEAST_COSINE = 0.99  # of a token's vectors there and on the CPU: 16 bits stay above, a wrong graph far below
+LENGTH = 0.005  # by which the lengths of those vectors may differ: what 16 bits do to them averages out
 VOCABULARY = 100
 FLAGS = ("single_shape", "builds_model", "yields", "always_compiles", "runs_torch", "inference_mode",
          "in_subprocess", "numbered", "unpadded", "needs_option")  # fmt: skip
-COUNTS = ("length_step", "tokens_per_batch")
+COUNTS = {"length_step": 1, "tokens_per_batch": 1, "short_text": 0}  # at least
 TEXTS = ("distributions", "options", "synonyms")
 
 
@@ -98,8 +101,9 @@ def check_class(cls: type[Backend]) -> None:
     held(not set(cls.name) & set(" :=@\"'"), f"name: {cls.name!r} cannot be written on a command line")
     for name in FLAGS:
         held(isinstance(getattr(cls, name), bool), f"{name}: is true or false")
-    for name in COUNTS:
-        held(is_count(getattr(cls, name)) and getattr(cls, name), f"{name}: is a whole number above 0")
+    for name, least in COUNTS.items():
+        value = getattr(cls, name)
+        held(is_count(value) and value >= least, f"{name}: is a whole number, at least {least}")
     for name in TEXTS:
         value = getattr(cls, name)
         held(isinstance(value, tuple) and is_texts(list(value)), f"{name}: is a tuple of texts")
@@ -186,6 +190,14 @@ def check_facts(platform: Any) -> None:
     found = platform.facts()
     held(is_json(found), "facts: returns a dictionary of JSON values")
     held(platform.facts() == found, "facts: are the same each time; what changes is no fact")
+    check_own(found, "facts")
+    simulated = found.get("simulated")
+    held("simulated" not in found or (isinstance(simulated, str) and simulated), "facts: simulated is why, as a text")
+
+
+def check_own(found: Mapping[str, Any], method: str) -> None:
+    """Check that facts leave alone what fmbench says itself."""
+    held(not OWN & found.keys(), f"{method}: fmbench says {', '.join(sorted(OWN & found.keys()))}; take other names")
 
 
 def check_shape(platform: Any, forward: Forward, reference: Any, shape: tuple[int, int]) -> None:
@@ -197,8 +209,8 @@ def check_shape(platform: Any, forward: Forward, reference: Any, shape: tuple[in
     held(same, "place: leaves the batch on the host as it was")
     held(placed.keys() == batch.keys(), "place: keeps every input")
     phases = platform.warm_up(forward, placed)
-    fine = isinstance(phases, list) and all(isinstance(one, Phase) and one.seconds >= 0 for one in phases)
-    held(fine, "warm_up: returns a list of Phase")
+    held(isinstance(phases, list) and all(map(is_phase, phases)), "warm_up: returns a list of Phase, each named by one "
+         "word, with its seconds")  # fmt: skip
     output = forward(platform.place(batch))
     platform.synchronize()
     platform.observe()
@@ -206,15 +218,20 @@ def check_shape(platform: Any, forward: Forward, reference: Any, shape: tuple[in
     if reference is None:
         return
     held(hasattr(output, "last_hidden_state"), "prepare: the output has last_hidden_state, which encoding reads")
-    expected = reference(**batch).last_hidden_state
-    held(close(host(output), expected, batch["attention_mask"].bool()), "prepare: computes what torch does on the CPU, "
-         "padding left out")  # fmt: skip
+    mask = batch["attention_mask"].bool()
+    held(close(host(output), reference(**batch).last_hidden_state, mask), "prepare: computes what torch does on the "
+         "CPU, padding left out")  # fmt: skip
+    other = tokens(shape, padded=True, seed=1)
+    held(close(read(platform, forward, other), reference(**other).last_hidden_state, mask), "prepare: computes each "
+         "batch of a shape, not the first one again")  # fmt: skip
     held(min(pending(platform, forward, batch) for _ in range(TRIES)) < 0.5, "synchronize: waits until all is done")
 
 
 def check_counters(platform: Any, before: Counter) -> None:
     """Check what is counted: memory, energy, free bytes; and the facts that only a run tells."""
-    held(is_json(platform.model_facts()), "model_facts: returns a dictionary of JSON values")
+    found = platform.model_facts()
+    held(is_json(found), "model_facts: returns a dictionary of JSON values")
+    check_own(found, "model_facts")
     memory, free, after = platform.memory(), platform.free_bytes(), platform.energy()
     held(memory is None or (isinstance(memory, Memory) and is_count(memory.peak)), "memory: returns Memory, or None")
     held(free is None or is_count(free), "free_bytes: returns bytes, or None")
@@ -256,11 +273,11 @@ def tiny_model(seed: int) -> Any:
     return BertModel(config).eval()
 
 
-def tokens(shape: tuple[int, int], padded: bool) -> dict[str, Any]:
+def tokens(shape: tuple[int, int], padded: bool, seed: int = 0) -> dict[str, Any]:
     """Return a batch on the host; where it is `padded`, so is the second half of its last row."""
     import torch
 
-    ids = torch.randint(VOCABULARY, shape, generator=torch.Generator().manual_seed(shape[1]))
+    ids = torch.randint(VOCABULARY, shape, generator=torch.Generator().manual_seed(shape[1] + seed))
     mask = torch.ones(shape, dtype=torch.int64)
     if padded:
         mask[-1, shape[1] // 2 :] = 0
@@ -280,13 +297,14 @@ def host(output: Any) -> Any:
 
 
 def close(found: Any, expected: Any, mask: Any = None) -> bool:
-    """Whether vectors have the same shape and direction, those of padding left out."""
+    """Whether vectors have the same shape, direction and length, those of padding left out."""
     import torch
 
     if found is None or found.shape != expected.shape:
         return found is expected
-    cosines = torch.cosine_similarity(found.float(), expected.float(), dim=-1)
-    return bool((cosines if mask is None else cosines[mask]).min() >= LEAST_COSINE)  # false for NaN
+    found, expected = (one.float() if mask is None else one.float()[mask] for one in (found, expected))
+    cosines, lengths = torch.cosine_similarity(found, expected, dim=-1), found.norm(dim=-1) / expected.norm(dim=-1)
+    return bool(cosines.min() >= LEAST_COSINE and (lengths - 1).abs().max() <= LENGTH)  # false for NaN
 
 
 def is_json(value: Any) -> bool:
@@ -300,6 +318,13 @@ def is_json(value: Any) -> bool:
 def is_texts(value: Any) -> bool:
     """Whether a value is a list of texts."""
     return isinstance(value, list) and all(isinstance(one, str) for one in value)
+
+
+def is_phase(value: Any) -> bool:
+    """Whether a value is a Phase whose name is one word, and whose seconds are a number, zero or above."""
+    if not isinstance(value, Phase) or not isinstance(value.name, str) or not isinstance(value.seconds, (int, float)):
+        return False
+    return value.name.split() == [value.name] and 0 <= value.seconds < math.inf
 
 
 def is_count(value: Any) -> bool:

@@ -100,20 +100,23 @@ def times(found: tuple[float, float, float], base: str = "A") -> str:
 def fastest(shapes: Iterable[Sequence[Pair]], reasons: Iterable[object] = ()) -> str:
     """Return one sentence on which variant is the fastest; nothing where no pair of variants could be judged.
 
-    `shapes` are the PAIR lines of each shape, `reasons` those of the doubts in it. A is the fastest where no variant
-    is faster beyond doubt.
+    `shapes` are the PAIR lines of each shape, `reasons` those of the doubts in it. A is the fastest where all variants
+    are slower beyond doubt.
     """
-    best = [winner for pairs in shapes if (winner := winner_of(pairs)) is not None]
-    if not best:
+    judged = [pairs for pairs in shapes if any(pair.get("verdict") for pair in pairs)]
+    if not judged:
         return ""
-    names = [name_of(pairs[0]) if pairs else "A" for pairs in best]
-    name = max(dict.fromkeys(names), key=names.count)
-    wins = [pairs for pairs, other in zip(best, names, strict=True) if other == name]
-    head = "fastest" if len(best) == 1 else f"fastest in {len(wins)} of {len(best)} shapes"
+    best = [winner_of(pairs) for pairs in judged]
+    names = [name_of(won[0]) if won else "" if alike(pairs) else "A" for won, pairs in zip(best, judged, strict=True)]
+    name = max(filter(None, dict.fromkeys(names)), key=names.count, default="")
+    wins = [won for won, other in zip(best, names, strict=True) if other == name]
+    head = "fastest" if name else "not told apart"
+    head += "" if len(best) == 1 else f" in {len(wins)} of {len(best)} shapes"
     if any(contended(reason) for reason in reasons):
         head += ", on a busy machine"
     if not wins[0]:
-        return f"{head}: A; no variant is faster"
+        others = dict.fromkeys(pair for pairs in judged for pair in alike(pairs)) if not name else ()
+        return f"{head}: {' and '.join(('A', *others))}; no variant is faster"
     speeds = sorted(found for pairs in wins if (found := speed(pairs[0])) is not None)
     if len(speeds) > 1:
         return f"{head}: {name}, {significant(speeds[0][0])} to {significant(speeds[-1][0])} times A"
@@ -122,13 +125,13 @@ def fastest(shapes: Iterable[Sequence[Pair]], reasons: Iterable[object] = ()) ->
     return f"{head}: {name}, {times(speeds[0])}{doubt}"
 
 
-def winner_of(pairs: Sequence[Pair]) -> list[Pair] | None:
-    """Return the fastest variant of a shape, then those whose intervals reach into its own; none of them: it is A.
+def alike(pairs: Sequence[Pair]) -> list[str]:
+    """Return which variants of a shape are not told apart from A."""
+    return [name_of(pair) for pair in pairs if speed(pair) and pair.get("verdict") not in ("faster", "slower")]
 
-    None where no variant was judged.
-    """
-    if not any(pair.get("verdict") for pair in pairs):
-        return None
+
+def winner_of(pairs: Sequence[Pair]) -> list[Pair]:
+    """Return the fastest variant of a shape, then those that may be as fast; none where none is faster than A."""
     found = [(speeds, pair) for pair in pairs if pair.get("verdict") == "faster" and (speeds := speed(pair))]
     found.sort(key=lambda item: -item[0][0])
     return [pair for speeds, pair in found if speeds[2] >= found[0][0][1]]

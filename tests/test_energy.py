@@ -22,6 +22,12 @@ def test_no_counter_is_null_and_the_reason() -> None:
     assert found["reason"] == "the platform has no energy counter"
 
 
+def test_a_counter_that_goes_back_is_null_and_the_reason() -> None:
+    found = energy_spent(Counter(1000.0, "x", None), Counter(0.0, "x", None), seconds=2.0, sequences=30)
+    assert (found["joules"], found["joules_per_sequence"]) == (None, None)
+    assert found["reason"] == "the counter went back, from 1000 to 0 joules"
+
+
 def test_a_window_too_short_for_the_counter_is_null() -> None:
     found = energy_spent(Counter(1.0, "rapl", None), Counter(2.0, "rapl", None), seconds=0.1, sequences=3)
     assert found["joules"] is None and "too short" in found["reason"]

@@ -3,12 +3,18 @@
 import importlib.metadata
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+from importlib.machinery import ModuleSpec
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import pytest
+
+from fmbench.facts import OWN
+from fmbench.testing import check_backend
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "examples"
@@ -152,6 +158,20 @@ def test_the_how_to_shows_the_example_as_it_is():
         assert f"```{language}\n{(EXAMPLE / name).read_text(encoding='utf-8')}```" in text, name
 
 
+def test_the_tutorial_s_card_keeps_the_contract(monkeypatch):
+    (code,) = re.findall(r"```python\n(import importlib.util\n\nfrom fmbench.backend import Backend, Memory.*?)```",
+                         TUTORIAL.read_text(encoding="utf-8"), re.DOTALL)  # fmt: skip
+    card = SimpleNamespace(
+        device="cpu", name="x", driver="1", wait=int, reset_peak=int, peak_bytes=int, millijoules=int
+    )
+    acme = ModuleType("acme")
+    acme.open, acme.__spec__ = lambda index: card, ModuleSpec("acme", None)
+    monkeypatch.setitem(sys.modules, "acme", acme)
+    made = {}
+    exec(code, made)  # noqa: S102 (ours)
+    check_backend(made["AcmeBackend"])
+
+
 @pytest.mark.slow
 def test_the_example_passes_its_own_test(example):
     test = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", EXAMPLE / "test_fmbench_cpu_autocast.py"]
@@ -165,6 +185,55 @@ def test_the_example_is_short():
 
 # Other people's mistakes
 
+SHADOW = """
+print("imported")
+from fmbench.backends.cpu import CpuBackend
+class SomeBackend(CpuBackend):
+    name = "shadow"
+    summary = "says what fmbench says"
+    def facts(self):
+        return {**super().facts(), "platform": "cuda", "threads": 64, "packages": {"torch": "99"}}
+"""
+QUITS = """
+from fmbench.backend import Backend
+class SomeBackend(Backend):
+    name = "quits"
+    summary = "ends the process"
+    @classmethod
+    def unavailable(cls):
+        raise SystemExit(9)
+"""
+
+
+def test_facts_of_fmbench_are_not_a_platform_s_to_say(script, tmp_path, tiny_root):
+    distribution(tmp_path, "acme-fmbench", "0.1", "shadow", SHADOW)
+    run = script("driver", *arguments("shadow", tiny_root), env=path_of(tmp_path))
+    assert run.returncode == 3 and not bodies(run.stdout, "RES") and "imported" not in run.stdout
+    assert run.stderr.splitlines()[-1] == (
+        "driver: error: --platform shadow (acme-fmbench 0.1): facts(): packages, platform, threads: fmbench says this; "
+        "take other names"
+    )
+
+
+def test_what_setting_up_raises_names_the_platform_and_all_its_lines(script, tmp_path, tiny_root):
+    code = (
+        SHADOW.partition("    def facts")[0]
+        + "    def _setup(self, arguments):\n        raise OSError('ioctl\\nfailed')\n"
+    )
+    distribution(tmp_path, "acme-fmbench", "0.1", "shadow", code)
+    run = script("driver", *arguments("shadow", tiny_root), env=path_of(tmp_path))
+    said = "driver: error: --platform shadow (acme-fmbench 0.1): _setup(): OSError: ioctl failed"
+    assert (run.returncode, run.stderr.splitlines()[-1]) == (3, said)
+
+
+def test_a_platform_that_ends_the_process_blinds_no_list(script, tmp_path):
+    distribution(tmp_path, "acme-fmbench", "0.1", "quits", QUITS)
+    distribution(tmp_path, "acme-shadow", "0.1", "shadow", SHADOW)
+    listed = script("fmbench", "backends", env=path_of(tmp_path))
+    rows = platforms(listed.stdout)
+    assert listed.returncode == 0 and {*OURS, "quits", "shadow"} == set(rows)
+    assert rows["quits"].split()[1] == "no" and "unavailable(): SystemExit: 9" in rows["quits"]
+
 
 @pytest.mark.slow
 def test_a_broken_and_a_false_platform_are_warnings_and_all_others_are_listed(script, strangers, example):
@@ -176,7 +245,7 @@ def test_a_broken_and_a_false_platform_are_warnings_and_all_others_are_listed(sc
     assert warnings[0].startswith(
         "warning: plug-in 'broken' of broken-vendor 1.2 cannot be imported: RuntimeError: no firmware"
     )
-    assert "second line" not in listed.stderr
+    assert warnings[0].endswith("no firmware second line")
     assert warnings[1].startswith("warning: plug-in 'cpu' of impostor 9.9 is ignored: fmbench ")
     rows = platforms(listed.stdout)
     assert sorted(rows) == sorted([*OURS, "cpu-autocast", "broken"])
@@ -190,7 +259,9 @@ def test_our_platforms_work_beside_a_broken_and_a_false_one(script, strangers, t
     run = script("driver", *arguments("cpu", tiny_root), env=strangers)
     assert run.returncode == 0, run.stderr
     assert len(bodies(run.stdout, "RES")) == 1
-    assert "cpu_capability" in environment(run.stdout), "the CPU platform is ours"
+    found = environment(run.stdout)
+    assert "cpu_capability" in found, "the CPU platform is ours"
+    assert {*found} - OWN == {"device", "cpu_capability", "mkl", "onednn"}
     assert "IMPOSTOR" not in run.stderr and "broken" not in run.stderr
 
 

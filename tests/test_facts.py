@@ -40,6 +40,13 @@ def test_differences_are_named_and_circumstances_are_none() -> None:
     assert facts.differences(one, one) == {}
 
 
+def test_the_precision_that_is_computed_in_is_a_difference() -> None:
+    plain, fast = {"dtype": "float32"}, {"dtype": "float32", "precision": "bfloat16"}
+    assert facts.differences(plain, fast) == {"precision": ("float32", "bfloat16")}
+    assert facts.differences({**plain, "precision": "bf16"}, fast) == {}  # as the first versions spelled it
+    assert facts.differences({**plain, "precision": None}, fast) == {} == facts.differences(plain, plain)
+
+
 NEW = {"model_digest": "d", "model_parts": {"weights": "w", "configuration": "c"}, "variables": {}}
 
 

@@ -80,6 +80,16 @@ def test_another_fingerprint_is_refused_by_name(history: History, facts: dict, s
         history.check_facts(facts)
 
 
+def test_another_precision_is_refused_however_late_it_is_known(tmp_path: Path) -> None:
+    path = tmp_path / "run.log"
+    path.write_text(LOG.replace('{"dtype": "float32"}', '{"dtype": "float32", "precision": "float32"}'))
+    history = History(path)
+    for facts in ({"dtype": "float32"}, {"precision": None}, {"precision": "float32"}):
+        history.check_facts(facts)
+    with pytest.raises(UsageError, match="precision: float32 then, bfloat16 now"):
+        history.check_facts({"precision": "bfloat16"})
+
+
 PARTS = {"weights": "w", "configuration": "c", "code": None, "tokenizer": "t", "modules": "m"}
 
 

@@ -55,9 +55,13 @@ def test_what_may_be_as_fast_is_named_too():
     assert variants.fastest([[c, b]]).endswith("(1.96 to 2.04); C (--compile) may be as fast")
 
 
-def test_a_is_the_fastest_where_no_variant_is_faster_beyond_doubt():
-    slow, same = pair("B", 2.0, [1.9, 2.1], "slower"), pair("C", 0.99, [0.97, 1.01], "no significant difference")
-    assert variants.fastest([[slow, same]]) == "fastest: A; no variant is faster"
+def test_a_is_the_fastest_where_every_variant_is_slower_beyond_doubt():
+    slow, same = pair("B", 2.0, [1.9, 2.1], "slower"), pair("C", 0.7, [0.4, 1.1], "no significant difference")
+    failed = pair("D", None, None, None, reason="D failed")
+    assert variants.fastest([[slow, failed]]) == "fastest: A; no variant is faster"
+    assert variants.fastest([[slow, same]]) == "not told apart: A and C (--threads 2); no variant is faster"
+    assert variants.fastest([[same], [slow]]) == "fastest in 1 of 2 shapes: A; no variant is faster"
+    assert variants.fastest([[same], [same]]).startswith("not told apart in 2 of 2 shapes: A and C (--threads 2); no")
 
 
 def test_over_several_shapes_the_wins_are_counted():

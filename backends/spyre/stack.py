@@ -125,7 +125,7 @@ class Stack(ABC):
             "device": self.device,
             "stack": self.name,
             self.package: self.version(),
-            "variables": self._variables,
+            "spyre_variables": self._variables,
             "defaults": self._ours,
         }
         reason = simulation(self._variables)

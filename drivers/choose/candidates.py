@@ -135,7 +135,13 @@ def proposed(base: CommandLine, name: str, cls: type[Backend], calibration: Path
         return
     words = ["--platform", name, *(["--platform:calibration", str(calibration)] if calibration else ())]
     asked = parse_model(base.with_(CommandLine.parse(words, ())))
-    for one in cls().candidates(asked) or [Candidate("", "", "the one way to run there")]:
+    try:
+        with plugins.blamed(f"{cls.title()}: candidates()"):
+            found = cls().candidates(asked)
+    except plugins.BrokenPluginError as error:
+        yield Planned(name, f"--platform {name}", cls.summary, None, str(error))
+        return
+    for one in found or [Candidate("", "", "the one way to run there")]:
         overrides = f"--platform {name} {one.overrides}".strip()
         yield planned(base, "", Candidate(f"{name} {one.name}".strip(), overrides, one.reason))
 

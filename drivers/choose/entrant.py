@@ -87,13 +87,13 @@ class Entrant:
             for profile in profiles:
                 self.warm_up(texts(profile), profile)
             after = counters.host_resident()
+            self.facts = {**facts_of(self.encoder), **self.encoder.platform.ask_facts("model_facts")}
         except Exception as error:  # a compiler, a platform, a type: whatever it is, the others go on
             self.fail(error)
             return
         self.memory_bytes = None if before is None or after is None else max(0, after - before)
         settled = self.encoder.budget("passage")
         self.tokens_per_batch = settled.tokens if settled else None
-        self.facts = {**facts_of(self.encoder), **self.encoder.platform.model_facts()}
 
     def warm_up(self, texts: Sequence[str], profile: str) -> None:
         """Encode texts without keeping what that takes in a turn; online, one of each length.
@@ -155,16 +155,15 @@ class Entrant:
         self.encoder.timings = timings
         parts = [[text] for text in texts] if profile == "online" else [texts]
         try:
-            before, start = self.encoder.platform.energy().joules, clock.now()
+            before, start = self.encoder.platform.read_energy(), clock.now()
             vectors = [self.encoder.encode(part, ROLE[profile]) for part in parts]
             taken = clock.now() - start - round(timings.one_off * 1e9)
-            after = self.encoder.platform.energy().joules
+            spent = self.encoder.platform.read_energy().since(before)
             self._include(timings)
         except Exception as error:  # compilers fail with some shape, in their own ways
             self.fail(error)
             return None
-        joules = None if before is None or after is None or timings.one_off else after - before
-        return Encoded(np.concatenate(vectors), timings.tokens, taken, joules)
+        return Encoded(np.concatenate(vectors), timings.tokens, taken, None if timings.one_off else spent.joules)
 
     def fail(self, error: Exception) -> None:
         """Keep why it cannot go on, and let its model go."""

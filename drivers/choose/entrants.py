@@ -80,7 +80,7 @@ class Entrants(Mapping[str, Entrant]):
     def fits(self) -> bool:
         """Whether one more model fits memory: the largest so far is what one takes."""
         encoder = self.reference.encoder
-        free = encoder.platform.free_bytes() if encoder else None
+        free = encoder.platform.attempt("free_bytes")[0] if encoder else None
         largest = max((one.memory_bytes or 0 for one in self.values()), default=0)
         return free is None or largest * ROOM < free
 

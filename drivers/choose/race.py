@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from fmbench import stats
-from fmbench.counters import LEAST_SECONDS
+from fmbench.counters import Counter
 from fmbench.pairs import Pair
 
 EQUAL = 0.02  # of a ratio: closer than that is a tie, and an order is known to that
@@ -78,13 +78,16 @@ class Lane:
         """Whether it is at least as faithful as another, as far as the turns say."""
         return self.loss <= TWICE * other.loss + ROUNDING
 
-    @property
-    def joules_per_token(self) -> float | None:
-        """What the turns took whose energy was counted, where they were long enough for a counter in all."""
+    def energy(self) -> dict[str, Any]:
+        """Return what a million tokens took in the turns whose energy was counted, or why that is not known."""
         counted = [turn for turn in self.turns.values() if turn.joules is not None]
         seconds, tokens = (sum(getattr(turn, key) for turn in counted) for key in ("nanoseconds", "tokens"))
-        enough = seconds >= LEAST_SECONDS * 1e9 and tokens > 0
-        return sum(turn.joules or 0 for turn in counted) / tokens if enough else None
+        if not tokens:
+            return {}
+        spent = Counter(sum(turn.joules or 0 for turn in counted), None, None).over(seconds / 1e9)
+        if spent.joules is None:
+            return {"joules_reason": spent.reason}
+        return {"joules_per_million_tokens": 1e6 * spent.joules / tokens}
 
     @property
     def nanoseconds_per_text(self) -> float:

@@ -82,14 +82,13 @@ def row_of(profile: str, place: Place, price: float | None, front: bool) -> dict
     seconds = lane.nanoseconds_per_text / 1e9
     texts, tokens = (sum(getattr(turn, key) for turn in lane.turns.values()) for key in ("texts", "tokens"))
     cost = price / SECONDS * seconds * texts / tokens * 1e6 if price and tokens else None
-    joules = None if lane.joules_per_token is None else 1e6 * lane.joules_per_token
-    beside = {"joules_per_million_tokens": joules, "cost_per_million_tokens": cost}
     quality = one.quality
     return {
         **about(one), **left, "speed": place.speed, "interval": place.interval,
         "rounds": len(lane.turns), **({"latency_ms": 1e3 * seconds} if profile == "online" else
                                       {"texts_per_second": 1 / seconds, "tokens_per_batch": one.tokens_per_batch}),
-        "memory_bytes": one.memory_bytes, **{key: value for key, value in beside.items() if value is not None},
+        "memory_bytes": one.memory_bytes, **lane.energy(),
+        **({} if cost is None else {"cost_per_million_tokens": cost}),
         "least_cosine": quality.least_cosine if quality else lane.least_cosine,
         "mean_cosine": quality.mean_cosine if quality else 1 - lane.loss,
         **judged(quality),

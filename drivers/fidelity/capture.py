@@ -23,7 +23,7 @@ from .arguments import (
     check_subject,
     parse,
 )
-from .probe import Probe, available, choose
+from .probe import Probe, available, choose, outputs
 from .records import capture_line
 from .session import Session, opaque
 from .writer import ArtifactWriter, check_free, check_own, discard
@@ -58,7 +58,7 @@ def run(argv: Sequence[str]) -> int:
     probes = visible_probes(plan, probes, arguments.probes is not None)
     with session.open_with_tables("fidelity", arguments) as run:
         capture(Session(arguments, plan, subject, run, "capture"), probes, arguments, run.log)
-        run.end(plan.platform.model_facts())
+        run.end(plan.platform.ask_facts("model_facts"))
     return 0
 
 
@@ -124,7 +124,7 @@ def capture(session: Session, probes: Sequence[Probe], arguments: CaptureArgumen
             writer.judge({query: dict(found) for query, found in subject.gains.items()})
         for probe in probes:
             torch.manual_seed(session.context.seed)
-            for artifact, output in probe.run(session.context):
+            for artifact, output in outputs(probe, session.context):
                 progress.show(f"{probe.name}/{artifact}")
                 if isinstance(output, Mapping):
                     writer.rank(probe.name, artifact, output)

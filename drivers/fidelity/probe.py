@@ -58,8 +58,16 @@ def load(plugin: plugins.Plugin) -> Probe:
     elif not hasattr(cls, "summary") or getattr(cls, "name", None) != plugin.name or "/" in plugin.name:
         fault = f"needs a summary and the name {plugin.name!r}, as its entry point says, without a slash"
     if fault is not None:
-        raise plugins.BrokenPluginError(f"plug-in {plugin.name!r} of {plugin.distribution} {fault}")
-    return cls()
+        raise plugins.BrokenPluginError(f"{plugin.title} {fault}")
+    with plugins.blamed(plugin.title):
+        probe: Probe = cls()
+        return probe
+
+
+def outputs(probe: Probe, context: "Context") -> "Iterator[Output]":
+    """Yield what a probe does. Raises BrokenPluginError, which names it, for whatever it raises."""
+    with plugins.blamed(plugins.title_of(GROUP, "--probes", probe.name)):
+        yield from probe.run(context)
 
 
 def available() -> tuple[dict[str, Probe], dict[str, plugins.Plugin], list[str]]:

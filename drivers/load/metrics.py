@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 
+from fmbench.counters import Counter
 from fmbench.errors import UsageError
 
 from .endpoint import ask
@@ -46,8 +47,8 @@ def counted(base: str) -> Counted:
 
 def joules(before: Counted, after: Counted) -> float | None:
     """Return what a run took, idle moments included, where `fmbench serve` counts it."""
-    start, end = before.get(("joules", "sum")), after.get(("joules", "sum"))
-    return None if start is None or end is None else end - start
+    start, end = (Counter(counted.get(("joules", "sum")), "service", None) for counted in (before, after))
+    return end.since(start).joules
 
 
 def means(before: Counted, after: Counted, answered: int) -> dict[str, float] | None:

@@ -110,7 +110,7 @@ class Retrieval:
             return None
         if self._weights is None:
             sample = [document.passage for document in islice(corpus, CHUNK)]
-            device = str(self.encoder.platform.facts())
+            device = str(self.encoder.platform.ask_facts())
             timings = self.encoder.timings
             with timings.phase("weights"):
                 self.encoder.timings = Timings()  # the trial is no encoding

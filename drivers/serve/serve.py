@@ -115,11 +115,12 @@ async def served(arguments: ServeArguments, platform: Backend, plan: EncoderPlan
         with timer() as exact:
             null = NullEngine(arguments.service_time, arguments.max_queue, exact)
             software = software_facts(tuple(platform.distributions))
-            said = {**software, **host.host_facts(), "platform": platform.name, **platform.facts()}
+            said = {**software, **host.host_facts(), "platform": platform.name, **platform.ask_facts()}
             said["serving"] = {"service_time": arguments.service_time}
             yield Served(
-                null, arguments.model_name, null.DIMENSION, arguments.role, arguments.max_inputs, said, platform.energy
-            )
+                null, arguments.model_name, null.DIMENSION, arguments.role, arguments.max_inputs, said,
+                platform.read_energy,
+            )  # fmt: skip
         return
     from fmbench.encoder import Encoder
 
@@ -134,7 +135,7 @@ async def served(arguments: ServeArguments, platform: Backend, plan: EncoderPlan
     try:
         yield Served(
             engine, encoder.name, encoder.dimension, arguments.role, arguments.max_inputs, said,
-            encoder.platform.energy,
+            encoder.platform.read_energy,
             encoder.recipe.normalise is not False,
         )  # fmt: skip
     finally:

@@ -129,7 +129,7 @@ class Encoder:
         """Return what decides a role's budget, beside texts: that takes milliseconds."""
         import torch
 
-        here = {**host.host_facts(), **self.platform.facts()}
+        here = {**host.host_facts(), **self.platform.ask_facts()}
         place = {"machine": hardware_of([here]), "usable": here["cpus_usable"], "threads": torch.get_num_threads()}
         return {**self.key(role), **place}
 

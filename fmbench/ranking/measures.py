@@ -47,8 +47,7 @@ def evaluate(
         raise UsageError("there are no judgements; metrics need qrels")
     queries = tuple(sorted(qrels.gains))
     rankings = {query: ordered(run[query]) for query in queries if query in run}
-    relevant = qrels.relevant(threshold)
-    values = binary(rankings, relevant, ks) | graded(rankings, qrels, ks)
+    values = binary(rankings, qrels, threshold, ks) | graded(rankings, qrels, ks)
     names = [f"{name}_{k}" for name in (NDCG, *BINARY.values()) for k in ks] + [R_PRECISION]
     return Evaluation(
         queries,
@@ -56,18 +55,19 @@ def evaluate(
         np.array([[values.get((query, name), 0.0) for name in names] for query in queries]),
         threshold,
         without_results=sum(not rankings.get(query) for query in queries),
-        without_relevant=sum(not found for found in relevant.values()),
+        without_relevant=sum(not found for found in qrels.relevant(threshold).values()),
         unjudged=sum(query not in qrels.gains for query in run),
         seed=seed,
     )
 
 
-def binary(rankings: Mapping[str, Sequence[str]], relevant: Mapping[str, set[str]], ks: Cutoffs) -> Values:
-    """Return the metrics that only ask whether a document is relevant."""
+def binary(rankings: Mapping[str, Sequence[str]], qrels: Qrels, threshold: float, ks: Cutoffs) -> Values:
+    """Return the metrics that only ask whether a document is relevant, or whether it is judged."""
     ir_measures = imported()
     names = {getattr(ir_measures, ours) @ k: f"{name}_{k}" for ours, name in BINARY.items() for k in ks}
     names[ir_measures.Rprec] = R_PRECISION
-    return calculated(names, {query: dict.fromkeys(found, 1) for query, found in relevant.items()}, rankings)
+    judged = {query: {one: int(gain >= threshold) for one, gain in own.items()} for query, own in qrels.gains.items()}
+    return calculated(names, judged, rankings)
 
 
 def graded(rankings: Mapping[str, Sequence[str]], qrels: Qrels, ks: Cutoffs) -> Values:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from fmbench import backend, cli, plugins
+from fmbench.facts import OWN
 from fmbench.markdown import harmless, markdown
 from fmbench.parsing import Parser
 from fmbench.subcommands import Subcommands
@@ -154,11 +155,17 @@ def platforms_of(name: str, form: str | None) -> str:
     )
 
 
+def names_of(name: str, form: str | None) -> str:
+    """Return the facts that are fmbench's own."""
+    return f"{', '.join(f'`{one}`' for one in sorted(OWN))}\n"
+
+
 PARTS: Mapping[str, Callable[[str, str | None], str]] = {
     "fields": fields_of,
     "keys": keys_of,
     "arguments": arguments_of,
     "platforms": platforms_of,
+    "names": names_of,
 }
 
 if __name__ == "__main__":

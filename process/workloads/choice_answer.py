@@ -197,6 +197,8 @@ def note(row: Row) -> str:
     parts = [said, "the reference" if row["variant"] == found["reference"] else None]
     if found.get("left_because"):
         parts.append(f"left in round {found['left_in_round']}: {found['left_because']}")
+    if found.get("joules_reason"):
+        parts.append(f"no energy: {found['joules_reason']}")
     return "; ".join(filter(None, [*parts, trust(row) if row["status"] == "SIMULATED" else None]))
 
 

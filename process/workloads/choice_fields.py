@@ -28,6 +28,7 @@ FIGURES = {
     "tokens_per_batch": schema.count("Tokens of a batch, padding included."),
     "memory_bytes": schema.count("What the process, or the device, held more for it.", "bytes"),
     "joules_per_million_tokens": schema.number("Energy, where the platform counts it.", "joules"),
+    "joules_reason": schema.text("Why that is left out although the platform counts."),
     "cost_per_million_tokens": schema.number("Of the `--price` of an hour, in its currency."),
     "least_cosine": schema.number("Least cosine of a text's vector with its vector in the reference."),
     "mean_cosine": schema.number("Mean cosine of the same."),

@@ -127,6 +127,11 @@ def without_mask(self, model, arguments):
     return lambda batch: forward({"input_ids": batch["input_ids"]})
 
 
+def stale(self, model, arguments):
+    forward, known = Backend.prepare(self, model, arguments), {}
+    return lambda batch: known.setdefault(tuple(batch["input_ids"].shape), forward(batch))
+
+
 def late(self, model, arguments):
     """Return a call that computes behind the caller's back, on a device that takes 2 ms for each."""
     forward, threads = Backend.prepare(self, model, arguments), []
@@ -183,7 +188,8 @@ BROKEN = {
     "summary: is one line": {"summary": "two\nlines"},
     "single_shape: is true or false": {"single_shape": "no"},
     "options: is a tuple of texts": {"options": "frontend"},
-    "length_step: is a whole number above 0": {"length_step": 0},
+    "length_step: is a whole number, at least 1": {"length_step": 0},
+    "short_text: is a whole number, at least 0": {"short_text": -3},
     "choices: returns a list": {"choices": classmethod(lambda cls: "CPU")},
     "fixed_shapes: is true or false": {"fixed_shapes": lambda self, arguments: None},
     "identity: returns a dictionary of JSON": {"identity": lambda self: {"file": torch.device("cpu")}},
@@ -200,24 +206,35 @@ BROKEN = {
     "candidates: a is refused: .*--thraeds": {"candidates": lambda self, arguments: [candidate("--thraeds 1")]},
     "facts: returns a dictionary of JSON": {"facts": lambda self: {"device": torch.device("cpu")}},
     "facts: are the same each time": {"facts": never_twice},
+    "^facts: fmbench says cpu, platform; take": {"facts": lambda self: {"platform": "cuda", "cpu": "x", "device": "y"}},
+    "simulated is why, as a text": {"facts": lambda self: {"simulated": True}},
+    "simulated is why": {"facts": lambda self: {"simulated": ""}},
     "computes_in: returns a name": {"computes_in": lambda self, dtype: "torch.bfloat16"},
     "place: leaves the batch": {"place": spoilt},
     "place: keeps every input": {"place": lambda self, batch: {"input_ids": batch["input_ids"]}},
     "warm_up: returns a list of Phase": {"warm_up": lambda self, forward, batch: None},
     "warm_up: returns": {"warm_up": lambda self, forward, batch: [Phase("deploy", -1.0)]},
+    "warm_up: .* named by one word": {"warm_up": lambda self, forward, batch: [Phase("deploy all", 1.0)]},
+    "warm_up: .* its seconds": {"warm_up": lambda self, forward, batch: [Phase("deploy", "1 s")]},
     "graph: is static": {"graph": lambda self: "frozen"},
     "the output has last_hidden_state": {"prepare": output(lambda found: found.last_hidden_state)},
     "computes what torch does": {"prepare": changed(lambda hidden: hidden.flip(-1))},
     "computes what torch does on the": {"prepare": changed(lambda hidden: hidden * float("nan"))},
     "computes what torch .* padding left out": {"prepare": without_mask},
+    "computes what torch does on": {"prepare": changed(lambda hidden: hidden * 1.01)},
+    "prepare: computes each batch of a shape": {"prepare": stale},
     "synchronize: waits": {"prepare": late},
     "streams: returns a list": {"streams": lambda self, batches: None},
     "streams: each computes": {"streams": lambda self, batches: [lambda batch: SimpleNamespace()]},
     "two of the class in one process": {"prepare": shared},
     "model_facts: returns": {"model_facts": lambda self: {1: "x"}},
+    "model_facts: fmbench says threads": {"model_facts": lambda self: {"threads": 64}},
     "memory: returns Memory": {"memory": lambda self: Memory(-1)},
     "free_bytes: returns bytes": {"free_bytes": lambda self: 1e9},
     "energy: returns a Counter": {"energy": lambda self: 12.0},
+    "energy: raises TypeError: Counter: joules is a number or None, not '12 J'": {
+        "energy": lambda self: Counter("12 J", "x", None)
+    },
     "energy: says why": {"energy": lambda self: Counter(None, None, None)},
     "energy: only grows": {"energy": falling},
 }

@@ -127,9 +127,9 @@ def test_sendnn_sees_its_environment_when_it_is_imported(sendnn_run):
 def test_sendnn_facts_say_what_was_in_force_and_what_of_it_was_ours(sendnn_run):
     facts = sendnn_run["facts"]
     assert facts["stack"] == "sendnn"
-    assert facts["variables"]["DTLOG_LEVEL"] == "debug"
-    assert facts["variables"]["FLEX_DEVICE"] == "PF"
-    assert facts["variables"]["COMPILATION_MODE"] == "offline"
+    assert facts["spyre_variables"]["DTLOG_LEVEL"] == "debug"
+    assert facts["spyre_variables"]["FLEX_DEVICE"] == "PF"
+    assert facts["spyre_variables"]["COMPILATION_MODE"] == "offline"
     assert "COMPILATION_MODE" in facts["defaults"]
     assert "DTLOG_LEVEL" not in facts["defaults"]
     assert "simulated" not in facts
@@ -289,7 +289,7 @@ def test_torch_spyre_counts_memory_and_says_what_it_is(device_run):
     assert device_run["memory"] > hidden_state
     facts = device_run["facts"]
     assert (facts["device"], facts["stack"], facts["device_count"]) == ("spyre:1", "torch_spyre", 2)
-    assert facts["variables"]["RANK"] == "0"
+    assert facts["spyre_variables"]["RANK"] == "0"
     assert "--compile" in device_run["stderr"]
 
 

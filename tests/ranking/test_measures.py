@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from fmbench.collection import Dataset, Qrels
 from fmbench.errors import UsageError
+from fmbench.ranking import measures
 from fmbench.ranking.measures import evaluate
 from fmbench.ranking.order import depth_of, ordered
 from fmbench.resampling import mean_intervals
@@ -41,6 +42,13 @@ def defined(scores, gains, k, threshold=1.0):
         f"success_{k}": float(found > 0),
         "Rprec": sum(hits[: len(relevant)]) / len(relevant) if relevant else 0,
     }
+
+
+def test_a_further_measure_knows_what_is_judged_and_not_relevant(monkeypatch):
+    monkeypatch.setitem(measures.BINARY, "Judged", "judged")
+    judged = Qrels({"q": {"a": 1.0, "b": 0.0, "c": -1.0}})
+    found = measures.evaluate({"q": {"a": 5.0, "b": 4.0, "c": 3.0, "x": 2.0, "y": 1.0}}, judged, (3, 5)).by_query()
+    assert (found["q"]["judged_3"], found["q"]["judged_5"]) == (1.0, 0.6)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 
 from fmbench.drivers.choose.decision import Known, choose, ties
 from fmbench.drivers.choose.quality import Quality
-from fmbench.drivers.choose.race import LEAVING, LOOKS, Race, Ratio, Turn, leaving_p
+from fmbench.drivers.choose.race import LEAVING, LOOKS, Lane, Race, Ratio, Turn, leaving_p
 from fmbench.drivers.choose.records import on_front, pairs
 
 SPREAD = 0.3  # of a turn, log-normal: a busy machine
@@ -149,3 +149,12 @@ def test_whom_one_that_is_as_faithful_beats_is_not_on_the_front_whoever_is_judge
     judged = replace(known["rounded"], quality=Quality(0.99, 0.995, 1.0, "shown", ndcg=0.78))
     for one in (known, {**known, "rounded": judged}):  # nDCG and cosines are not of one scale
         assert on_front(choose(found, one).places) == {"wrong", "rounded", "reference"}
+
+
+def test_energy_is_of_the_turns_that_were_counted_or_a_reason():
+    def spent(nanoseconds, joules):
+        return Lane(0, turns={0: Turn("online", 0, 0, "x", 1, 10, nanoseconds, joules=joules)}).energy()
+
+    assert spent(600_000_000, 2.0) == {"joules_per_million_tokens": 200_000.0}
+    assert spent(150_000_000, 2.0) == {"joules_reason": "0.15 s are too short for the counter; 0.5 s is the least"}
+    assert spent(600_000_000, None) == {}

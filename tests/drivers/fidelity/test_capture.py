@@ -160,11 +160,20 @@ class Third(Probe):
         yield "sum", torch.tensor([len(context.texts("passage"))])
 
 
+class Failing(Third):
+    name = "failing"
+
+    def run(self, context):
+        yield from super().run(context)
+        raise SystemExit("half\nway")
+
+
 def test_a_third_party_adds_a_probe_and_a_broken_one_is_a_warning(fidelity, folder, monkeypatch, tmp_path):
     discover = plugins.discover
     make = plugins.importlib.metadata.EntryPoint
     entries = {
         "third": make("third", f"{__name__}:Third", GROUP), "broken": make("broken", "no.such.module:X", GROUP),
+        "failing": make("failing", f"{__name__}:Failing", GROUP),
     }  # fmt: skip
     ours = {name: plugins.Plugin(entry) for name, entry in entries.items()}
 
@@ -180,6 +189,8 @@ def test_a_third_party_adds_a_probe_and_a_broken_one_is_a_warning(fidelity, fold
     assert code == 0, err
     reader = ArtifactReader(tmp_path / "T")
     assert reader.tensor(reader.find("third/sum")).item() == 7
+    code, _, err = fidelity("capture", *words[:5], "third,failing", "--out", tmp_path / "F")
+    assert code == 1 and "--probes failing (unknown distribution): SystemExit: half way" in err
 
 
 # Swapping

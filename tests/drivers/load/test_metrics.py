@@ -26,6 +26,7 @@ def test_the_energy_of_a_run_is_the_difference(monkeypatch):
     monkeypatch.setattr("fmbench.drivers.load.metrics.ask", lambda url: (200, next(texts).encode()))
     before, after, without = (counted("http://x") for _ in range(3))
     assert (joules(before, after), joules(before, without)) == (30.0, None)
+    assert joules(after, before) is None  # the service was started again
 
 
 def test_our_own_server_is_read_as_well(null):
