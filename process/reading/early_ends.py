@@ -1,0 +1,57 @@
+"""Runs that ended before their model was set up: what they did not come to say, the same command said elsewhere."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from fmbench.facts import differences
+
+from ..workload import workload_of
+from .row import Result, precision
+
+SAME = ("model", "model_class")  # beside the facts
+Row = Mapping[str, Any]
+
+
+def recognised(results: Iterable[Result], among: Iterable[Result] | None = None) -> list[Result]:
+    """Return results, those of runs that ended so early under the configuration that their command has `among` others.
+
+    That is on the same machine. What such a run did say itself (versions, variables) stays: only the rest is taken,
+    from the run that has most of it in common, the newest of several. By default these are the results themselves.
+    """
+    found = list(results)
+    whole: dict[Any, list[Row]] = {}
+    for row in (result.row for result in (found if among is None else among) if is_set_up(result.row)):
+        for key in commands_of(row):
+            told = whole.setdefault(key, [])
+            told += [row] if not told or told[-1]["environment"] != row["environment"] else []
+    return [result if is_set_up(result.row) else completed(result, whole) for result in found]
+
+
+def is_set_up(row: Row) -> bool:
+    """Whether the log of a row came to the facts of its model: the number of threads is one of any."""
+    return "threads" in (row["environment"] or {})
+
+
+def commands_of(row: Row) -> Iterator[tuple[Any, ...]]:
+    """Yield what tells the command of a row, and its machine: by its cell, and by its arguments."""
+    if row.get("cell"):
+        yield row["machine"], row["variant"], row["cell"]["id"]
+    yield row["machine"], row["variant"], *sorted(row["opts"])
+
+
+def completed(result: Result, whole: Mapping[Any, Sequence[Row]]) -> Result:
+    """Return a result with what the same command says of its configuration, as far as anything does."""
+    own = result.row["environment"] or {}
+    others = next((whole[key] for key in commands_of(result.row) if key in whole), [])
+    if not own or not others:
+        return result
+    nearest = min(reversed(others), key=lambda row: len(differences(*in_both(own, row["environment"]))))
+    facts = {**nearest["environment"], **own}
+    row = {**result.row, **{key: nearest[key] for key in SAME}, "environment": facts, "precision": precision(facts)}
+    configuration = workload_of(row).configuration(row)
+    return Result({**row, "configuration": configuration and configuration.id}, result.source, line=result.line)
+
+
+def in_both(one: Row, other: Row) -> list[dict[str, Any]]:
+    """Return two fingerprints as far as both go."""
+    return [{name: facts[name] for name in one if name in other} for facts in (one, other)]
