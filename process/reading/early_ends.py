@@ -1,6 +1,7 @@
 """Runs that ended before their model was set up: what they did not come to say, the same command said elsewhere."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from fmbench.facts import differences
@@ -24,12 +25,17 @@ def recognised(results: Iterable[Result], among: Iterable[Result] | None = None)
         for key in commands_of(row):
             told = whole.setdefault(key, [])
             told += [row] if not told or told[-1]["environment"] != row["environment"] else []
-    return [result if is_set_up(result.row) else completed(result, whole) for result in found]
+    return [completed(result, whole) if ended_early(result.row) else result for result in found]
 
 
 def is_set_up(row: Row) -> bool:
     """Whether the log of a row came to the facts of its model: the number of threads is one of any."""
     return "threads" in (row["environment"] or {})
+
+
+def ended_early(row: Row) -> bool:
+    """Whether a row is of a run that ended before that."""
+    return row["status"] in ("ERR", "PARTIAL") and not is_set_up(row)
 
 
 def commands_of(row: Row) -> Iterator[tuple[Any, ...]]:
@@ -49,7 +55,7 @@ def completed(result: Result, whole: Mapping[Any, Sequence[Row]]) -> Result:
     facts = {**nearest["environment"], **own}
     row = {**result.row, **{key: nearest[key] for key in SAME}, "environment": facts, "precision": precision(facts)}
     configuration = workload_of(row).configuration(row)
-    return Result({**row, "configuration": configuration and configuration.id}, result.source, line=result.line)
+    return replace(result, row={**row, "configuration": configuration and configuration.id})
 
 
 def in_both(one: Row, other: Row) -> list[dict[str, Any]]:

@@ -194,6 +194,7 @@ def run_held(found: "Sweep", arguments: argparse.Namespace, place: "Workplace") 
         again = partial(plan, found.cells, redo=None, **lacking)
         refused = run_all(tasks, LocalRunner(place, found.name, resources(tasks), *told), keeper, again)
     tell_refused(refused, arguments.file)
+    keeper.note_refused(refused, found.name)
     return int(keeper.report(arguments.report, arguments.shard) or any(task.refused for task in (*tasks, *refused)))
 
 
