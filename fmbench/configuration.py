@@ -31,18 +31,11 @@ DERIVED = {
 }  # fmt: skip
 PROGRAM = {"fmbench", "fmbench_commit", "python", "system", "container", "virtual_machine", "memory_bytes"}
 LEFT_OUT = ((CIRCUMSTANCES | ASKED | DERIVED | PROGRAM) - {"precision"}) | {*HOST, "memory_limit_bytes"}
-# Sub-options that a fact shows, whoever said it: by that fact. A run that ended before it had one shows nothing.
-SHOWN_BY = {
-    re.compile(rf"--({options})@?( |$)"): fact
-    for fact, options in {
-        "dtype": r"model:(torch_)?dtype",
-        "attention": r"model:attn_implementation",
-        "gradients": r"torch\.call:set_grad_enabled",
-        "threads": r"torch\.call:set_num_threads",
-        "torch_settings": r"torch\.call:(set_float32_matmul_precision|set_default_dtype|use_deterministic_algorithms)",
-    }.items()
-}
-# Arguments that a run shows by its facts as soon as its model is set up, `threads` among them.
+# Sub-options that a fact of its own shows, whoever said it, once a model is set up; and arguments that facts show then.
+SHOWN_ELSEWHERE = re.compile(
+    r"--(model:(torch_)?dtype|model:attn_implementation|torch\.call:(set_grad_enabled|set_num_threads"
+    r"|set_float32_matmul_precision|set_default_dtype|use_deterministic_algorithms))@?( |$)"
+)
 SET_UP = re.compile(r"--(threads|pin|compile|weights|device|model_class)( |$)")
 THREADS = re.compile(r"variables\..*_NUM_THREADS")  # what came of them is the fact `threads`
 OWN = ("variables.GOMP_SPINCOUNT", SPINS)
@@ -69,7 +62,8 @@ class Configuration:
         kept.pop("options", None)
         options = environment.get("options", said)
         if isinstance(options, Sequence):
-            kept["options"] = sorted(str(one) for one in options if not is_shown(str(one), environment))
+            shown = is_set_up(environment)
+            kept["options"] = sorted(str(one) for one in options if not (shown and SHOWN_ELSEWHERE.match(str(one))))
         name = environment.get("model") or model
         if kept.get(DIGEST) is None:
             kept["model"] = name
@@ -86,16 +80,14 @@ class Configuration:
         return f"c-{digest_of_json(self.facts)[:DIGITS]}"
 
 
-def is_shown(option: str, facts: Mapping[str, Any]) -> bool:
-    """Whether a fact of a run shows a sub-option."""
-    return any(fact in facts and pattern.match(option) for pattern, fact in SHOWN_BY.items())
+def is_set_up(facts: Mapping[str, Any]) -> bool:
+    """Whether a run came to say what its model computes in and with; what ended before has its command line alone."""
+    return "threads" in facts or "dtype" in facts
 
 
 def options_of(arguments: Iterable[str], facts: Mapping[str, Any]) -> list[str]:
-    """Return the arguments of a command line that are of a configuration: sub-options; where a run ended before its
-    model was set up, what it was to be set up with too.
-    """
-    return [text for text in arguments if ":" in text or ("threads" not in facts and SET_UP.match(text))]
+    """Return the arguments of a command line that are of a configuration, and that no fact says."""
+    return [text for text in arguments if ":" in text or (SET_UP.match(text) and not is_set_up(facts))]
 
 
 def says_threads(name: str, value: Any) -> bool:

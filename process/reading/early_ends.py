@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from fmbench.configuration import is_set_up
 from fmbench.facts import differences
 
 from ..workload import workload_of
@@ -21,21 +22,16 @@ def recognised(results: Iterable[Result], among: Iterable[Result] | None = None)
     """
     found = list(results)
     whole: dict[Any, list[Row]] = {}
-    for row in (result.row for result in (found if among is None else among) if is_set_up(result.row)):
-        for key in commands_of(row):
+    for row in (result.row for result in (found if among is None else among)):
+        for key in commands_of(row) if is_set_up(row["environment"] or {}) else ():
             told = whole.setdefault(key, [])
             told += [row] if not told or told[-1]["environment"] != row["environment"] else []
     return [completed(result, whole) if ended_early(result.row) else result for result in found]
 
 
-def is_set_up(row: Row) -> bool:
-    """Whether the log of a row came to the facts of its model: the number of threads is one of any."""
-    return "threads" in (row["environment"] or {})
-
-
 def ended_early(row: Row) -> bool:
-    """Whether a row is of a run that ended before that."""
-    return row["status"] in ("ERR", "PARTIAL") and not is_set_up(row)
+    """Whether a row is of a run that ended before its model was set up."""
+    return row["status"] in ("ERR", "PARTIAL") and not is_set_up(row["environment"] or {})
 
 
 def commands_of(row: Row) -> Iterator[tuple[Any, ...]]:
