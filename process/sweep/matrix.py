@@ -149,14 +149,15 @@ def untelling(cells: Sequence[Cell]) -> set[str]:
     That is what all have, and of what a block has once for all of its own, as much as leaves each cell a name of its
     own: what few cells have goes first, what people look for last.
     """
-    values: dict[tuple[int, str], set[Value]] = {}
+    values: dict[tuple[int, str], list[Value]] = {}
     for cell in cells:
         for name, value in cell.varying.items():
-            values.setdefault((id(cell.lines), name), set()).add(value)
-    times = Counter(name for cell in cells for name in cell.varying)
-    once = [name for name in times if all(len(found) == 1 for (_, key), found in values.items() if key == name)]
+            values.setdefault((id(cell.lines), name), []).append(value)
+    sizes = Counter(id(cell.lines) for cell in cells)
+    several = {name for (block, name), found in values.items() if len({*found}) > 1 or len(found) < sizes[block]}
+    times = Counter(name for cell in cells for name in cell.varying if name not in several)
     left_out: set[str] = set()
-    for name in sorted(once, key=lambda one: (one in FIRST, times[one])):
+    for name in sorted(times, key=lambda one: (one in FIRST, times[one])):
         without = {*left_out, name}
         kinds = {frozenset((key, value) for key, value in cell.varying.items() if key not in without) for cell in cells}
         if len(kinds) == len(cells) and (frozenset() not in kinds or len(cells) == 1):

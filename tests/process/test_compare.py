@@ -377,7 +377,7 @@ def test_what_could_not_have_been_seen_is_said(compare):
 # -- what ended before its model was set up
 
 
-@pytest.mark.parametrize("known", ["{}", '{"device": "d0", "packages": {"torch": "2.13"}, "platform": "cpu"}'])
+@pytest.mark.parametrize("known", ["{}", '{"packages": {"torch": "2.13"}, "platform": "cpu"}'])
 @pytest.mark.parametrize("others", [False, True])
 def test_a_run_that_was_killed_before_its_model_was_set_up_is_a_regression(compare, known, others):
     def logs(dtype):
