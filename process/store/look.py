@@ -11,7 +11,7 @@ from fmbench.table import table
 
 from ..writing import formats, output
 from ..writing.columns import text_of
-from ..writing.show import tables_as_text
+from ..writing.show import failed_text, tables_as_text
 from ..writing.view import harmless
 from . import answers
 from .arguments import ENTRIES, parser_of
@@ -97,7 +97,8 @@ def show_entries(argv: Sequence[str]) -> int:
     )
     arguments = parser.parse_known(argv)
     store = Store.existing(arguments.store)
-    text = tables_as_text(store.results(store.choose(arguments.entries), warn), arguments.by, origin="entry")
+    found = list(store.results(store.choose(arguments.entries), warn))
+    text = tables_as_text(found, arguments.by, origin="entry") + ("" if arguments.by else failed_text(found))
     with output.opened(None) as stream:
         stream.write(text)
     return 0

@@ -188,10 +188,10 @@ class Store:
     def _results(self, name: str, written: object, warn: Warn) -> Iterator[Result]:
         with self.place.file(f"{name}/{RESULTS}") as path:
             source = Source(path, f"{self.name}/{name}/{RESULTS}")
-            if written is not None and digest_of(path) != written:
-                warn(f"{source.name}: was changed since it was written; `fmbench results check` says more")
             for row in read_saved(source.lines(warn), source.name, warn):
                 yield Result({**row, "machine": name.partition("/")[0]}, name)
+            if written is not None and digest_of(path) != written:
+                warn(f"{source.name}: was changed since it was written; `fmbench results check` says more")
 
 
 def marker() -> str:

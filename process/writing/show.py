@@ -88,7 +88,7 @@ def overview(results: Sequence[Result], detail: bool) -> str:
     return "\n".join(filter(None, [tables_as_text(chosen) if chosen else "", joined]))
 
 
-def failed_text(results: Sequence[Result], hint: str) -> str:
+def failed_text(results: Sequence[Result], hint: str = "") -> str:
     """Return a line on how many results failed, and on how many of these a newer run stands for; none for none."""
     every, failed = ([one for one in found if is_failure(one)] for found in (results, standing(results)))
     kinds = Counter((result.row["error"] or {}).get("type") or "unknown" for result in failed)
