@@ -65,14 +65,13 @@ def measure_in_children(
 def report_signal(log: LogWriter, shape: tuple[int, int], marks: Sequence[dict[str, str]], number: int) -> None:
     """Print the rows of a shape whose process was killed: one for each variant that was not done."""
     name = signal.Signals(number).name
-    message = f"the child process was killed by {name}"
-    hint = "; out of memory, most likely" if name == "SIGKILL" else ""
+    message = f"the child process was {children.killed_by(number)}"
     for mark in marks:
         log.write(lines.JsonLine("ERR", {
-            "input_size": shape[0], "batch_size": shape[1], **mark, "type": "Killed", "message": message + hint,
+            "input_size": shape[0], "batch_size": shape[1], **mark, "type": "Killed", "message": message,
             "signal": name, "out_of_memory": None, "where": None,
         }))  # fmt: skip
-    warn(f"{shape[0]} / {shape[1]} failed: {message}{hint}")
+    warn(f"{shape[0]} / {shape[1]} failed: {message}")
 
 
 @dataclass

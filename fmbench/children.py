@@ -89,3 +89,9 @@ def bound(parent: int) -> Callable[[], None] | None:
             os._exit(1)
 
     return bind
+
+
+def killed_by(number: int) -> str:
+    """Return how a message says which signal ended a process: nobody knows who sent it."""
+    hint = ", which a system sends where memory runs out" if number == signal.SIGKILL else ""
+    return f"killed by signal {number} ({signal.Signals(number).name}){hint}"

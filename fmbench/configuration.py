@@ -31,11 +31,12 @@ DERIVED = {
 }  # fmt: skip
 PROGRAM = {"fmbench", "fmbench_commit", "python", "system", "container", "virtual_machine", "memory_bytes"}
 LEFT_OUT = CIRCUMSTANCES | ASKED | DERIVED | PROGRAM | {*HOST, "memory_limit_bytes"}
-# Sub-options that a fact of its own shows, whoever said it.
+# Sub-options that a fact of its own shows, whoever said it, once a model is set up; and arguments that facts show then.
 SHOWN_ELSEWHERE = re.compile(
     r"--(model:(torch_)?dtype|model:attn_implementation|torch\.call:(set_grad_enabled|set_num_threads"
     r"|set_float32_matmul_precision|set_default_dtype|use_deterministic_algorithms))@?( |$)"
 )
+SET_UP = re.compile(r"--(threads|pin|compile|weights|device|model_class)( |$)")
 THREADS = re.compile(r"variables\..*_NUM_THREADS")  # what came of them is the fact `threads`
 OWN = ("variables.GOMP_SPINCOUNT", SPINS)
 COMPILER = re.compile(r"--compile:backend@? ")
@@ -53,14 +54,16 @@ class Configuration:
     def of(cls, environment: Mapping[str, Any], model: str | None = None, said: Sequence[str] = ()) -> "Configuration":
         """Return the configuration that the facts of a run, or of one of its variants, describe.
 
-        For logs of earlier versions: `model` is its name where the facts have none, and `said` are the sub-options of
-        the command line, a variant's overrides among them, where the facts have no options.
+        For logs of earlier versions, and of runs that ended before their model was set up: `model` is its name where
+        the facts have none, and `said` is the command line, a variant's overrides behind it, where these have no
+        options.
         """
         kept = {name: value for name, value in environment.items() if name not in LEFT_OUT and value not in UNSET}
         kept.pop("options", None)
         options = environment.get("options", said)
         if isinstance(options, Sequence):
-            kept["options"] = sorted(str(one) for one in options if not SHOWN_ELSEWHERE.match(str(one)))
+            shown = is_set_up(environment)
+            kept["options"] = sorted(str(one) for one in options if not (shown and SHOWN_ELSEWHERE.match(str(one))))
         name = environment.get("model") or model
         if kept.get(DIGEST) is None:
             kept["model"] = name
@@ -75,6 +78,16 @@ class Configuration:
     def id(self) -> str:
         """A short name that is the same in every log of this configuration: `c-7f3a91`."""
         return f"c-{digest_of_json(self.facts)[:DIGITS]}"
+
+
+def is_set_up(facts: Mapping[str, Any]) -> bool:
+    """Whether a run came to say what its model computes in and with; what ended before has its command line alone."""
+    return "threads" in facts or "dtype" in facts
+
+
+def options_of(arguments: Iterable[str], facts: Mapping[str, Any]) -> list[str]:
+    """Return the arguments of a command line that are of a configuration, and that no fact says."""
+    return [text for text in arguments if ":" in text or (SET_UP.match(text) and not is_set_up(facts))]
 
 
 def says_threads(name: str, value: Any) -> bool:

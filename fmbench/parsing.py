@@ -40,6 +40,7 @@ class Parser(argparse.ArgumentParser):
         super().__init__(**words)
         self.register("action", None, Once)
         self.register("type", Path, path)
+        self._negative_number_matcher = re.compile(r"-\.?\d")  # what begins so is a value, such as -1/3
 
     def error(self, message: str) -> NoReturn:
         """Raise instead of printing a usage block."""

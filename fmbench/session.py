@@ -44,12 +44,10 @@ class Session:
 
     def begin(self) -> None:
         """Print what every log begins with: the LOG line, and the arguments as typed, secrets sealed."""
-        self.log.write(head(self._driver))
         if self._arguments is None:  # a command without a model
+            self.log.write(head(self._driver))
             return
-        self.log.banner("ARGS")
-        for name, value in given(self._arguments):
-            self.log.write(lines.Arg(name, value))
+        write_head(self.log, self._driver, given(self._arguments))
         if self._arguments.options["compile"] and ("compile", "True") not in self._arguments.given:
             note("a --compile: option was given, so --compile is on")
 
@@ -240,6 +238,14 @@ def head(driver: str) -> lines.JsonLine:
     return lines.JsonLine(
         "LOG", {"format": lines.FORMAT_VERSION, "program": f"fmbench {__version__}", "driver": driver}
     )
+
+
+def write_head(log: LogWriter, driver: str, typed: Iterable[tuple[str, str]]) -> None:
+    """Write the line that a log begins with, and the arguments as typed, secrets sealed."""
+    log.write(head(driver))
+    log.banner("ARGS")
+    for name, value in typed:
+        log.write(lines.Arg(name, value))
 
 
 def given(arguments: Arguments) -> list[tuple[str, str]]:

@@ -21,7 +21,8 @@ def advice_of(records: Sequence[Record], results: Iterable[Result] = ()) -> str:
     Where somebody chose among these very configurations (among the `results`), that is what is said, in its own words.
     The reference is what runs eagerly in float32. As good is what loses at most KEPT of nDCG@10, by the paired change
     where there is one (whose interval must reach zero); where nothing was judged, a least cosine of LEAST_COSINE.
-    Faster is what is so beyond doubt.
+    Faster is what is so beyond doubt; of a figure without an interval that is in doubt (a data set, encoded once on a
+    busy machine), nobody knows, as `fmbench compare` says too.
     """
     if chosen := chosen_of(records, results):
         return chosen
@@ -47,12 +48,19 @@ def advice_of(records: Sequence[Record], results: Iterable[Result] = ()) -> str:
         speedup = ratio(one.figures[speed], reference.figures[speed], less)
         return f"{one.name} ({one.configuration.id}), {speedup} times as fast as {reference.name}{doubt}"
 
+    untold = [
+        one for one in there[: there.index(reference)] if cannot_tell(one.figures[speed], reference.figures[speed])
+    ]
+    unknown = [one for one in untold if kept(one, reference) or not judged_at_all(one)]
     if best is reference:
-        said = f"what to run: {best.name}" + ("" if faster else "; none that is as good is faster")
+        doubt = ", in doubt" if any(one.figures[speed].doubt for one in there) else ""
+        said = f"what to run: {best.name}" + ("" if faster or unknown else f"; none that is as good is faster{doubt}")
     else:
         said = f"what to run: {times(best)}; {quality(best, reference)}"
     if faster:
         said += f"; faster, but nobody measured how good: {times(faster[0])}"
+    if unknown:
+        said += f"; nobody knows whether it is faster: {times(unknown[0])}"
     return harmless(f"{said} ({heading})")
 
 
@@ -64,8 +72,15 @@ def chosen_of(records: Sequence[Record], results: Iterable[Result]) -> str:
     return harmless(" ".join(table.title for workload, members in found for table in workload.tables(members)))
 
 
+def cannot_tell(one: Finding, other: Finding) -> bool:
+    """Whether two figures cannot be held against each other: one is in doubt, and no interval says how far."""
+    return any(figure.doubt and figure.low is None for figure in (one, other))
+
+
 def is_faster(one: Finding, reference: Finding, less_is_better: bool) -> bool:
     """Whether a figure is better beyond doubt: the intervals of both leave 1 out; without any, by LEAST_GAIN."""
+    if cannot_tell(one, reference):
+        return False
     fast, slow = (reference, one) if less_is_better else (one, reference)
     if None in (fast.low, slow.high):
         return fast.value > (1 + LEAST_GAIN) * slow.value

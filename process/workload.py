@@ -10,7 +10,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from fmbench import plugins
-from fmbench.configuration import Configuration
+from fmbench.configuration import Configuration, options_of
 from fmbench.console import warn
 from fmbench.errors import one_line
 from fmbench.facts import flat
@@ -186,7 +186,7 @@ class Workload(ABC):
     def configuration(self, row: Row) -> Configuration | None:
         """Return what a row is of; None where its log does not say what computed it."""
         facts = row["environment"] or {}
-        said = [*(text for text in row["opts"] if ":" in text), *filter(None, [row["overrides"]])]
+        said = [*options_of(row["opts"], facts), *filter(None, [row["overrides"]])]
         return Configuration.of(facts, row["model"], said) if facts.get("platform") else None
 
     def plots(self) -> Mapping[str, Plot]:

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from fmbench.configuration import Configuration, names
+from fmbench.configuration import Configuration, names, options_of
 
 FACTS = {
     "fmbench": "0.1.0", "fmbench_commit": "abc", "python": "3.11.7", "packages": {"torch": "2.13.0", "numpy": "2.4"},
@@ -85,3 +85,17 @@ def test_no_two_names_are_alike():
 
 def test_alone_a_configuration_is_its_platform_and_precision():
     assert list(names([of()]).values()) == ["cpu, float32"]
+
+
+EARLY = {name: FACTS[name] for name in ("platform", "cpu", "packages")}  # before a model is set up
+
+
+@pytest.mark.parametrize("said", [
+    ("--model:dtype float32", "--model:dtype@ torch.bfloat16"), ("--threads 1", "--threads 2"), ("--compile", "--pin"),
+    ("--model:attn_implementation eager", "--model:attn_implementation sdpa"), ("--weights random", "--device 1"),
+    ("--torch.call:set_grad_enabled@ False", "--torch.call:set_num_threads 2"),
+    ("--torch.call:set_default_dtype@ torch.float64", "--torch.call:set_float32_matmul_precision high"),
+], ids=str)  # fmt: skip
+def test_what_no_fact_shows_the_command_line_does(said):
+    one, other = (Configuration.of(EARLY, said=options_of([text, "--reps 9"], EARLY)).id for text in said)
+    assert len({one, other, Configuration.of(EARLY, said=options_of(["--reps 9"], EARLY)).id}) == 3

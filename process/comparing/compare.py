@@ -1,6 +1,7 @@
 """`fmbench compare`: is the new one slower, and how sure is that?"""
 
 import argparse
+import itertools
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 from fmbench.console import run_main, warn
 from fmbench.parsing import Parser, nonempty, words
 
+from ..reading.early_ends import recognised
 from ..reading.results import read_results
 from ..reading.row import Result
 from ..reading.sources import Source, find_sources
@@ -90,7 +92,8 @@ def compare(argv: Sequence[str]) -> int:
     paths = (arguments.base, *arguments.new)
     local = [path for path in paths if not is_url(path)]
     output.check_targets({"--out": arguments.out}, [source for path in local for source in sources_of(path)])
-    found = [read(path) for path in paths]
+    read_all = [read(path) for path in paths]
+    found = [recognised(results, itertools.chain.from_iterable(read_all)) for results in read_all]
     chosen = [chosen_among(results) for results in found]
     timed = [[one for one in results if is_timed(one)] for results in found]
     answers: list[Answers] = []

@@ -122,13 +122,18 @@ def speed_change(key: Key, base: Result, new: Result, seeds: tuple[Sequence[int]
 
 
 def changes_between(base: Side, new: Side, places: tuple[int, int]) -> tuple[list[Change], GeometricMean]:
-    """Return the changes of the shapes in both, in the order of the base, without verdicts; and their mean."""
+    """Return the changes of the shapes in both, in the order of the base, without verdicts; and their mean.
+
+    What a platform only simulates is in the mean where nothing else is compared.
+    """
     changes, mean = [], GeometricMean()
-    for number, key in enumerate(key for key in base.results if key in new.results):
+    both = [key for key in base.results if key in new.results]
+    real = {key for key in both if base.results[key].row["status"] != "SIMULATED"}
+    for number, key in enumerate(both):
         seeds = ((places[0], number), (places[1], number))
         change, samples = measure_change(key, base.results[key], new.results[key], seeds)
         changes.append(change)
-        if change.ratio is not None:
+        if change.ratio is not None and (key in real or not real):
             mean.add(change.ratio, samples)
     return changes, mean
 

@@ -102,7 +102,8 @@ def headline(comparison: Comparison) -> str:
     unknown = comparison.count(None)
     parts += [f"{unknown} not compared"] if unknown else []
     timed = f"; overall ratio {mean_text(comparison.overall)}" if comparison.changes or not comparison.quality else ""
-    return f"{', '.join(parts)}{timed}"
+    left_out = sum(change.ratio is not None for change in comparison.changes) - comparison.overall.count
+    return f"{', '.join(parts)}{timed}{f', without {left_out} simulated' if left_out else ''}"
 
 
 def mean_text(mean: GeometricMean) -> str:

@@ -81,7 +81,9 @@ CELL = Schema({
     "inputs": anything("Of what it read beside its model, where no other line tells: sha256 by file or folder."),
     "outputs": anything("Where it ended well, of what it wrote: sha256 by file or folder, null for nothing."),
     "exit_code": whole("Its exit code; below zero for a signal that ended it. Null where its time was over."),
+    "refused": truth("Whether it was not run at all: the ERR line says why."),
 }, "The last line of a log that `fmbench sweep` kept: which cell of which sweep it is of.")  # fmt: skip
+CELL_FILES = ("inputs", "outputs")  # of these, nothing is in a row
 CORE: dict[str, Schema] = {
     "ENV": Schema({"variant": PLACE["variant"], **FACTS.fields}),
     "PHASE": Schema({**PHASE.fields, **PLACE}),
@@ -163,6 +165,8 @@ ROW: dict[str, Field | None] = {
         "compiler, options, threads, library versions and machine. The same in the logs of every driver. Null where "
         "the log does not say what computed it."
     ),
+    "cell": part("Which cell of which sweep the run was, and how it ended. Null outside of a sweep.",
+                 CELL.without(*CELL_FILES)),
 }  # fmt: skip
 
 

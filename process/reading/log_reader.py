@@ -11,7 +11,7 @@ from fmbench.lines import LineError
 from fmbench.repetitions import WHOLE, parse_repetitions
 
 from ..workload import installed
-from .fields import CORE, place_of, without_place
+from .fields import CELL_FILES, CORE, place_of, without_place
 from .run import Run
 from .schema import is_seconds
 from .shape import Shape
@@ -67,6 +67,7 @@ class RunReader:
             "REP": self._rep,
             "RES": self._res,
             "ERR": self._err,
+            "CELL": self._cell,
         }
 
     @property
@@ -214,3 +215,6 @@ class RunReader:
     def _err(self, line: lines.JsonLine) -> None:
         shape = self.run.shapes.end(place_of(line.data), line.kind, self.run.line)
         shape.failure = without_place(line.data)
+
+    def _cell(self, line: lines.JsonLine) -> None:
+        self.run.cell = {key: value for key, value in line.data.items() if key not in CELL_FILES}

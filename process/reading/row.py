@@ -50,7 +50,7 @@ class Result:
 def row_of(run: Run, metadata_id: str | None, variant: str | None = None) -> dict[str, Any]:
     """Return what any row of a run says. What was measured is the workload's to add."""
     environment = plainly_spelled(run.environment_of(variant))
-    facts = environment if variant is not None else {}  # else the command line says what was measured
+    facts = environment if variant is not None else {}  # else the command line says what was measured, if it does
     return {
         **dict.fromkeys(ROW),
         "metadata_id": metadata_id,
@@ -60,7 +60,9 @@ def row_of(run: Run, metadata_id: str | None, variant: str | None = None) -> dic
         "tp": 1,
         "opts": run.options,
         "setup": run.setup_of(variant),
-        "model_class": text_or_none(facts.get("model_class", run.arguments.get("model_class"))),
+        "model_class": text_or_none(
+            facts.get("model_class", run.arguments.get("model_class", environment.get("model_class")))
+        ),
         "status": "SIMULATED" if environment.get("simulated") else "OK",
         "environment": environment or None,
         "schema": SCHEMA_VERSION,
@@ -69,6 +71,7 @@ def row_of(run: Run, metadata_id: str | None, variant: str | None = None) -> dic
         "doubt": run.doubt,
         "machine": machine([run.environment_of(variant) for variant in run.environments]),
         "overrides": run.overrides.get(variant),
+        "cell": run.cell,
     }
 
 

@@ -33,6 +33,7 @@ class Run:
     announces: bool = False  # it has a CASE line
     doubt: str | None = None  # why nothing of it is to be believed
     doubts: dict[str, str] = field(default_factory=dict)  # the same of a data set, or of what else a workload names
+    cell: dict[str, Any] | None = None  # of a sweep
     starts: dict[str, int] = field(default_factory=dict)  # the first line of each
 
     def raise_doubt(self, reason: str) -> None:

@@ -20,7 +20,8 @@ from fmbench.walk import files_below
 GZIP_MAGIC = b"\x1f\x8b"
 # What a folder is searched for: logs, and where it has none, results.
 PATTERNS = (("*.log", "*.log.gz"), ("*.json", "*.jsonl", "*.json.gz", "*.jsonl.gz"))
-OF_A_STORE = ("store.json", "environment.json")  # these hold no results
+ENTRY, LOG = "environment.json", "driver.log.gz"  # of a store
+OF_A_STORE = ("store.json", ENTRY)  # these hold no results
 WARNINGS_PER_LOG = 20
 LONGEST = 2**24  # bytes of a line
 BLOCK = 2**20  # bytes of whole lines
@@ -74,7 +75,7 @@ class Source:
     @contextlib.contextmanager
     def _reading(self, warn: Callable[[str], None]) -> Iterator[io.BufferedReader]:
         if self.found and self.path is not None and not os.path.lexists(self.path):
-            warn(f"{self.name}: was deleted after it was found; it is left out")
+            warn(f"{self.name}: is gone, and left out")
             yield io.BufferedReader(io.BytesIO())
             return
         begun = False
@@ -156,13 +157,14 @@ def logs_below(folder: Path, option: str) -> list[Source]:
     What is hidden, or below a hidden folder, is not looked at: a store keeps what is not whole yet in such folders.
     """
     try:
-        files = [path for path in files_below(folder) if path.name not in OF_A_STORE]
+        every = list(files_below(folder))
     except OSError as error:
         raise UsageError(f"{option}{error.filename}: cannot be read ({error.strerror})") from None
+    files = [path for path in every if path.name not in OF_A_STORE]
     for patterns in PATTERNS:
-        found = [path for path in files if any(path.match(pattern) for pattern in patterns)]
-        if found:
-            return [Source(path, found=True) for path in sorted(found)]
+        if found := {path for path in files if any(path.match(pattern) for pattern in patterns)}:
+            lost = {path.with_name(LOG) for path in every if path.name == ENTRY} if patterns == PATTERNS[0] else set()
+            return [Source(path, found=True) for path in sorted(found | lost)]  # what is lost says so when it is read
     raise UsageError(f"{option}{folder}: the folder holds no {' or '.join(PATTERNS[0])}; name a file")
 
 

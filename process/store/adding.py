@@ -21,7 +21,7 @@ from ..reading.row import Result
 from ..reading.saved import is_saved
 from ..reading.sources import Source
 from ..writing import formats
-from .entry import COMMIT, FILES, FORMAT, LOG, RESULTS, SHORT, Facts, encode
+from .entry import COMMIT, FILES, FORMAT, LOG, RESULTS, SHORT, Facts, digest_of, encode
 from .store import Store, Warn
 
 NOBODY = "log"  # what a log is called that does not say which driver wrote it
@@ -173,9 +173,3 @@ def moment(seconds: float | None) -> datetime | None:
         return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
     except (ValueError, OverflowError, OSError):
         return None
-
-
-def digest_of(path: Path) -> dict[str, Any]:
-    """Return the digest and the size of a file."""
-    with path.open("rb") as stream:
-        return {"sha256": hashlib.file_digest(stream, "sha256").hexdigest(), "bytes": path.stat().st_size}

@@ -9,8 +9,7 @@ from fmbench.errors import UsageError
 from ..reading.results import read_source
 from ..reading.saved import read_saved
 from ..reading.sources import Source
-from .adding import digest_of
-from .entry import COMMIT, LOG, RESULTS, SHORT, Facts, checked, parse, seal_of
+from .entry import COMMIT, LOG, RESULTS, SHORT, Facts, checked, digest_of, parse, seal_of
 from .store import Store
 
 

@@ -1,7 +1,9 @@
 """One entry of a store: which files it has, and what its environment.json says."""
 
+import hashlib
 import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from fmbench.digest import digest_of_json
@@ -88,3 +90,9 @@ def checked(facts: Facts, name: str) -> Facts:
     except ValueError as error:
         raise UsageError(f"{name}/{COMMIT}: {error}") from None
     return facts
+
+
+def digest_of(path: Path) -> dict[str, Any]:
+    """Return the digest and the size of a file."""
+    with path.open("rb") as stream:
+        return {"sha256": hashlib.file_digest(stream, "sha256").hexdigest(), "bytes": path.stat().st_size}

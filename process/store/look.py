@@ -11,7 +11,7 @@ from fmbench.table import table
 
 from ..writing import formats, output
 from ..writing.columns import text_of
-from ..writing.show import tables_as_text
+from ..writing.show import failed_text, tables_as_text
 from ..writing.view import harmless
 from . import answers
 from .arguments import ENTRIES, parser_of
@@ -41,8 +41,9 @@ tables:
   results   a row a shape: machine, run, and the columns of `process --format csv`. Names with dots go in quotes:
             "statistics.p50". Facts of runs have short names too: threads is "environment.threads", as in
             `show --by threads`. DESCRIBE results lists them all.
-  runs      a row an entry: machine, run, started, driver, models, platforms, results, failed, log_bytes, log_sha256,
-            fmbench (the version that added it)
+  runs      a row an entry: machine, run, started, driver, models, platforms, results, failed, repaired (failed, and a
+            newer run of the same cell stands for it), cell (of a sweep), exit_code (null: it took too long, or was
+            refused), log_bytes, log_sha256, fmbench (the version that added it)
 
   It is DuckDB's SQL (pip install 'fmbench[sql]'), on a copy: the store cannot be changed. Other files are out of reach;
   --files lets the SQL read them, and write them.
@@ -77,7 +78,8 @@ def list_entries(argv: Sequence[str]) -> int:
             formats.write_json(rows, stream)
         else:
             header = ["machine", "run", "models", "platforms", "results", "failed"]
-            stream.write(table(header, [[said(row[name]) for name in header] for row in rows], right=(4, 5)))
+            header += ["repaired"] if any(row["repaired"] for row in rows) else []
+            stream.write(table(header, [[said(row[name]) for name in header] for row in rows], right=(4, 5, 6)))
     return 0
 
 
@@ -95,7 +97,8 @@ def show_entries(argv: Sequence[str]) -> int:
     )
     arguments = parser.parse_known(argv)
     store = Store.existing(arguments.store)
-    text = tables_as_text(store.results(store.choose(arguments.entries), warn), arguments.by, origin="entry")
+    found = list(store.results(store.choose(arguments.entries), warn))
+    text = tables_as_text(found, arguments.by, origin="entry") + ("" if arguments.by else failed_text(found))
     with output.opened(None) as stream:
         stream.write(text)
     return 0

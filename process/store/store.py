@@ -10,7 +10,7 @@ from fmbench.errors import FmbenchError, UsageError, nearest
 from ..reading.row import Result
 from ..reading.saved import read_saved
 from ..reading.sources import Source
-from .entry import COMMIT, FILES, FORMAT, LOG, RESULTS, SHORT, Entry, decode
+from .entry import COMMIT, FILES, FORMAT, LOG, RESULTS, SHORT, Entry, decode, digest_of
 from .local import LocalPlace
 from .place import Place
 from .remote import RemotePlace
@@ -170,22 +170,28 @@ class Store:
         return new
 
     def results(self, names: Iterable[str], warn: Warn) -> Iterator[Result]:
-        """Yield the results of entries, but those that were removed meanwhile. Raises UsageError for other trouble."""
+        """Yield the results of entries, but those that were removed meanwhile, with a warning for changed ones.
+
+        Raises UsageError for other trouble.
+        """
         names, progress = list(names), Progress()
+        written = {entry.name: entry.facts["files"].get(RESULTS) for entry in self.entries(names, warn)}
         for number, name in enumerate(names, start=1):
             progress.show(f"reading {number} of {len(names)}")
             try:
-                yield from self._results(name, warn)
+                yield from self._results(name, written.get(name), warn)
             except FmbenchError:
                 if not self.gone(name):
                     raise
         progress.clear()
 
-    def _results(self, name: str, warn: Warn) -> Iterator[Result]:
+    def _results(self, name: str, written: object, warn: Warn) -> Iterator[Result]:
         with self.place.file(f"{name}/{RESULTS}") as path:
             source = Source(path, f"{self.name}/{name}/{RESULTS}")
             for row in read_saved(source.lines(warn), source.name, warn):
                 yield Result({**row, "machine": name.partition("/")[0]}, name)
+            if written is not None and digest_of(path) != written:
+                warn(f"{source.name}: was changed since it was written; `fmbench results check` says more")
 
 
 def marker() -> str:

@@ -26,11 +26,13 @@ def announced(file: Path) -> Iterator[None]:
 
 def note_others(own: Path | None = None, file: Path | None = None) -> None:
     """Note which sweeps run on this machine now, but for the one that holds `own`, and those of a sweep `file`."""
+    told = {"", str(file and file.absolute())}
     for path in sorted(place().glob(".*.part")):
         remove_abandoned(path)  # of a sweep that was killed
         with contextlib.suppress(OSError):  # it is gone
             said = path.read_text(encoding="utf-8")
-            if path != own and said not in ("", str(file and file.absolute())):
+            if path != own and said not in told:
+                told.add(said)
                 note(f"another sweep runs on this machine now: {said}; the figures of both may be disturbed")
 
 

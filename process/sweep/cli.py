@@ -79,6 +79,7 @@ def sweep(argv: Sequence[str]) -> int:
         from .workplace import asked
 
         told = asked(arguments.file)
+    arguments.trust_file |= asks_status  # it runs nothing
     found = read(arguments, told.pop("set", None) if told else None)
     if not found.cells:
         note(f"--shard {'{}/{}'.format(*arguments.shard)}: {arguments.file} has fewer cells, and none for this share")
@@ -185,15 +186,16 @@ def run_held(found: "Sweep", arguments: argparse.Namespace, place: "Workplace") 
     lacking: Any = {"kept": kept, "repeat": arguments.repeat}
     if arguments.on == RAY:
         with contextlib.redirect_stdout(sys.stderr), Cluster.connected(arguments.address) as cluster:
-            tasks = begun(cluster.plan(found.cells, redo=arguments.redo, **lacking), keeper, arguments.file)
+            tasks = begun(cluster.plan(found.cells, redo=arguments.redo, **lacking), keeper, arguments.file, found.name)
             again = partial(cluster.plan, found.cells, redo=None, **lacking)
             refused = run_all(tasks, RayRunner(cluster, place, found.name, *told), keeper, again)
     else:
-        tasks = begun(plan(found.cells, redo=arguments.redo, **lacking), keeper, arguments.file)
+        tasks = begun(plan(found.cells, redo=arguments.redo, **lacking), keeper, arguments.file, found.name)
         again = partial(plan, found.cells, redo=None, **lacking)
         refused = run_all(tasks, LocalRunner(place, found.name, resources(tasks), *told), keeper, again)
     tell_refused(refused, arguments.file)
-    return int(keeper.report(arguments.report) or any(task.refused for task in (*tasks, *refused)))
+    keeper.note_refused(refused, found.name)
+    return int(keeper.report(arguments.report, arguments.shard) or any(task.refused for task in (*tasks, *refused)))
 
 
 def run_all(
@@ -218,12 +220,16 @@ def run_all(
     return [task for task in tasks if task.refused]
 
 
-def begun(tasks: list["Task"], keeper: "Keeper", file: Path) -> list["Task"]:
-    """Return tasks, after saying which are refused and what is left. Raises UsageError where none may run."""
+def begun(tasks: list["Task"], keeper: "Keeper", file: Path, sweep: str) -> list["Task"]:
+    """Return tasks, after saying which are refused, to the store too, and what is left.
+
+    Raises UsageError where none may run.
+    """
     tell_refused(tasks, file)
     tell_others(tasks)
     if tasks and all(task.refused for task in tasks):
         raise UsageError(f"{file}: every cell is refused, as said above")
+    keeper.note_refused(tasks, sweep)
     keeper.begin(tasks)
     return tasks
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from fmbench.console import Progress, note, say, warn
 from fmbench.errors import UsageError
+from fmbench.leftovers import temporary_folder
+from fmbench.markdown import harmless
 from fmbench.whole_file import part_beside
 
 from ..dashboard.page import plotly_script, write_dashboard
@@ -16,8 +18,11 @@ from ..store.store import Store
 from ..writing import output
 from ..writing.show import record_tables, tables_as_text
 from .kept import Kept, Run, lacking
+from .log import write_refusal
 from .overview import cells_of, failures, few, runs_left, time_left, time_text
 from .plan import Task
+
+SHARE = "Share {} of {}: what the others measure is not in this table, and the whole may say otherwise.\n\n"
 
 
 def ignore(_: str) -> None:
@@ -85,7 +90,20 @@ class Keeper:
             self._failed += not run.whole
             self._progress.clear()
             ended = f"{'done' if run.whole else 'FAILED'} in {time_text(run.seconds)}: {task.cell.name}"
-            say(f"{ended} ({self._counts})")
+            say(f"{ended}{'' if run.whole else self._reason(name)} ({self._counts})")
+
+    def _reason(self, name: str) -> str:
+        """Return why the run of an entry failed, to stand behind its cell."""
+        errors = (result.row["error"] for result in self.store.results([name], ignore))
+        return next((f": {harmless(str(error.get('message')))}" for error in errors if error), "")
+
+    def note_refused(self, tasks: Sequence[Task], sweep: str) -> None:
+        """Put cells that are refused into the store, so that it says by itself what it lacks; each once."""
+        with temporary_folder() as folder:
+            for task in tasks:
+                if task.refused and not self.kept.knows_refused(task.cell):
+                    write_refusal(Path(folder, "refused.log"), task.cell, sweep, task.refused)
+                    add(self.store, Source(Path(folder, "refused.log")), ignore, ignore)
 
     def show(self, running: Sequence[tuple[Task, float]], waiting: Sequence[Task]) -> None:
         """Say how far the sweep is: what runs, each for how many seconds, and what waits."""
@@ -112,10 +130,10 @@ class Keeper:
         runs = [*task.runs, *self._runs[task.cell.id]]
         return [run for run in runs if not run.whole] if lacking(runs, task.wanted)[1] else []
 
-    def report(self, page: Path | None) -> bool:
+    def report(self, page: Path | None, share: tuple[int, int] = (1, 1)) -> bool:
         """Print the records of all cells, on whichever machine they ran, and what failed; return whether anything did.
 
-        The dashboard goes to a `page`.
+        The dashboard goes to a `page`. Of a `share` of several it is said that the others may tell otherwise.
         """
         self._progress.clear()
         every = [run.entry for cell in self._tasks for run in self.kept.runs.get(cell, ())]
@@ -124,6 +142,7 @@ class Keeper:
         broken = {run.entry: task.cell.name for task in tried for run in self._failures(task)}
         failed = failures(results, broken)
         with output.opened(None) as stream:
+            stream.write(SHARE.format(*share) if share[1] > 1 else "")
             stream.write(record_tables(results) or tables_as_text(results, None, origin="entry"))
             stream.writelines(f"{line}\n" for line in ["", "what failed:", *failed] if failed)
         if page is not None:

@@ -67,11 +67,13 @@ class Run:
 class Kept:
     """The runs of cells in a store: by cell, the newest last, and the seconds of all by what they are of.
 
-    `cut` is when cells were last seen that were writing when their sweep was killed, in seconds since the epoch.
+    `cut` is when cells were last seen that were writing when their sweep was killed, `refusals` when cells were last
+    refused, in seconds since the epoch.
     """
 
     runs: dict[str, list[Run]] = field(default_factory=lambda: defaultdict(list))
     cut: Mapping[str, float] = field(default_factory=dict)
+    refusals: dict[str, float] = field(default_factory=dict)
     _seconds: dict[tuple[str, ...], list[float]] = field(default_factory=lambda: defaultdict(list))
     _medians: dict[tuple[str, ...], float] = field(default_factory=dict)
 
@@ -80,7 +82,10 @@ class Kept:
         """Take in what a store has."""
         kept = cls(cut=cut)
         for entry in entries:
-            if entry.facts["run"].get("cell"):
+            cell = entry.facts["run"].get("cell")
+            if cell and cell.get("refused"):
+                kept.refusals[cell["id"]] = max(kept.refusals.get(cell["id"], 0.0), start_of(entry))
+            elif cell:
                 kept.add(entry)
         return kept
 
@@ -100,6 +105,11 @@ class Kept:
         if key is not None and key not in self._medians:
             self._medians[key] = median(self._seconds[key])
         return None if key is None else self._medians[key]
+
+    def knows_refused(self, cell: Cell) -> bool:
+        """Whether that a cell was refused is the last that is known of it."""
+        runs = self.runs.get(cell.id)
+        return self.refusals.get(cell.id, 0.0) > (runs[-1].start if runs else 0.0)
 
     def of_today(self, cell: Cell, checked: Checked) -> tuple[list[Run], list[str]]:
         """Return the runs of a cell under the fingerprint that it would have now, and what differs in the others."""

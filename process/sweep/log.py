@@ -1,6 +1,8 @@
 """The log of one cell: ended so that it says how its command ended, whatever that was."""
 
+import re
 import signal
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,15 +10,18 @@ from typing import Any
 
 from fmbench import lines
 from fmbench.checks import Checked
-from fmbench.session import LogWriter, Session
+from fmbench.children import killed_by
+from fmbench.secrets import sealed
+from fmbench.session import LogWriter, Session, write_head
 
 from ..reading.results import read_source
 from ..reading.sources import Source
 from ..store.adding import cell_of
-from .cell import Cell
+from .cell import MODEL, Cell
 from .kept import known_facts
 
 ERROR = ": error: "
+SET_UP = re.compile(rb'FMWORK ENV .*"platform": ')  # its model was set up, or one of its variants
 TAIL = 2**14  # bytes of what a command said
 
 
@@ -41,8 +46,7 @@ class Ended:
             return {"type": "Timeout", "message": f"ran longer than --cell_timeout {self.allowed:g} s, and was ended"}
         if self.exit_code < 0:
             name = signal.Signals(-self.exit_code).name
-            hint = "; out of memory, most likely" if name == "SIGKILL" else ""
-            return {"type": "Killed", "message": f"the process was killed by {name}{hint}", "signal": name}
+            return {"type": "Killed", "message": f"the process was {killed_by(-self.exit_code)}", "signal": name}
         return {"type": "Failed", "message": f"the command exited with {self.exit_code}"} if self.exit_code else None
 
 
@@ -67,12 +71,26 @@ def close_log(log: Path, said: Path, cell: Cell, checked: Checked, sweep: str, e
         }))  # fmt: skip
 
 
+def write_refusal(log: Path, cell: Cell, sweep: str, reason: str) -> None:
+    """Write the log of a cell that does not run, so that its store knows of it."""
+    known = {"platform": cell.values.get("platform"), "model": cell.values.get(MODEL)}
+    with log.open("w", encoding="utf-8") as stream:
+        writer = LogWriter(stream)
+        write_head(writer, cell.run, cell.command.masked(sealed).given)
+        writer.write(lines.JsonLine("ENV", {**known_facts(), **{key: one for key, one in known.items() if one}}))
+        writer.write(lines.JsonLine("ERR", {"type": "Refused", "message": reason, "where": None}))
+        writer.write(lines.JsonLine("CELL", {
+            "sweep": sweep, "id": cell.id, "run": cell.run, "exit_code": None,
+            "start": lines.format_time(time.time_ns()), "seconds": 0.0, "refused": True,
+        }))  # fmt: skip
+
+
 def missing(log: Path, text: bytes, said: Path, checked: Checked, ended: Ended) -> Iterator[lines.Line]:
     """Yield what a log of a cell that failed does not say: which shapes have no result, and why."""
     rows = [result.row for result in read_source(Source(log), lambda _: None, repetitions=False)] if text else []
-    if b"FMWORK ENV " not in text:
-        yield lines.JsonLine("ENV", {**known_facts(checked.platform.distributions), "platform": checked.platform.name,
-                                     "model": checked.arguments.model_name})  # fmt: skip
+    if not SET_UP.search(text):
+        known = {} if b"FMWORK ENV " in text else known_facts(checked.platform.distributions)
+        yield lines.JsonLine("ENV", {**known, "platform": checked.platform.name, "model": checked.arguments.model_name})
     failure = ended.failure
     if failure is None or (ended.exit_code == 1 and any(row["status"] == "ERR" for row in rows)):
         return

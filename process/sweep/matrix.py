@@ -22,6 +22,7 @@ from .schema import FILE
 
 STORE = "results"
 SETTINGS = ("store", "run")  # what --set may replace besides arguments
+FIRST = ("model_name", "platform")  # what people look for in a name
 LIMIT = 20_000  # cells of a file
 
 
@@ -130,15 +131,38 @@ def told_apart(cells: Sequence[Cell]) -> list[Cell]:
     """
     if len(cells) == 1:
         return [*cells]
-    common: dict[str, set[tuple[str, Value]]] = {}
+    members: dict[str, list[Cell]] = {}
     for cell in cells:
-        common[cell.run] = common.get(cell.run, {*cell.varying.items()}) & cell.varying.items()
+        members.setdefault(cell.run, []).append(cell)
+    untold = {run: untelling(those) for run, those in members.items()}
     named = []
     for cell in cells:
-        varying = {name: value for name, value in cell.varying.items() if (name, value) not in common[cell.run]}
-        named.append(replace(cell, varying=varying, with_command=len(common) > 1))
+        varying = {name: value for name, value in cell.varying.items() if name not in untold[cell.run]}
+        named.append(replace(cell, varying=varying, with_command=len(members) > 1))
     times = Counter(cell.name for cell in named)
     return [replace(cell, in_full=True) if times[cell.name] > 1 else cell for cell in named]
+
+
+def untelling(cells: Sequence[Cell]) -> set[str]:
+    """Return the arguments that need not be said to tell cells of a command apart.
+
+    That is what all have, and of what a block has once for all of its own, as much as leaves each cell a name of its
+    own: what few cells have goes first, what people look for last.
+    """
+    values: dict[tuple[int, str], list[Value]] = {}
+    for cell in cells:
+        for name, value in cell.varying.items():
+            values.setdefault((id(cell.lines), name), []).append(value)
+    sizes = Counter(id(cell.lines) for cell in cells)
+    several = {name for (block, name), found in values.items() if len({*found}) > 1 or len(found) < sizes[block]}
+    times = Counter(name for cell in cells for name in cell.varying if name not in several)
+    left_out: set[str] = set()
+    for name in sorted(times, key=lambda one: (one in FIRST, times[one])):
+        without = {*left_out, name}
+        kinds = {frozenset((key, value) for key, value in cell.varying.items() if key not in without) for cell in cells}
+        if len(kinds) == len(cells) and (frozenset() not in kinds or len(cells) == 1):
+            left_out = without
+    return left_out
 
 
 def check_count(cells: int, document: Document) -> None:

@@ -40,6 +40,7 @@ HEADER = (
 )  # fmt: skip
 RIGHT = range(3, 20)
 MEBIBYTE = 2**20
+EQUAL = 0.02  # of a ratio: to that the race wants to know an order
 
 
 def tables(results: Sequence[Result]) -> list[Table]:
@@ -193,13 +194,20 @@ def note(row: Row) -> str:
     found = row["choice"]
     if row["status"] == "ERR":
         return row["error"]["message"]
-    said = {"winner": "run this", "tie": "as fast as the one to run"}.get(found["place"] or "")
+    tie = "as fast as the one to run" if is_known(found) else "cannot be told from the one to run"
+    said = {"winner": "run this", "tie": tie}.get(found["place"] or "")
     parts = [said, "the reference" if row["variant"] == found["reference"] else None]
     if found.get("left_because"):
         parts.append(f"left in round {found['left_in_round']}: {found['left_because']}")
     if found.get("joules_reason"):
         parts.append(f"no energy: {found['joules_reason']}")
     return "; ".join(filter(None, [*parts, trust(row) if row["status"] == "SIMULATED" else None]))
+
+
+def is_known(found: Row) -> bool:
+    """Whether the interval of a speed is within EQUAL of it."""
+    speed, ends = found.get("speed"), found.get("interval")
+    return speed is not None and ends is not None and ends[0] * (1 + EQUAL) >= speed >= ends[1] / (1 + EQUAL)
 
 
 def fingerprint(row: Row) -> str:

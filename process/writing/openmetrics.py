@@ -12,6 +12,7 @@ from fmbench.markdown import visible
 from fmbench.variants import short_name
 
 from ..reading.joined import joined
+from ..reading.repairs import standing
 from ..reading.row import Result
 from ..workload import Gauge, thousandth, workload_of
 from .columns import cells
@@ -31,7 +32,6 @@ def is_measured(status: str) -> float:
     return float(status == "OK")
 
 
-START = "fmbench_start_seconds"
 COMMON = (
     Gauge("shape_measured", "", "Whether the shape was measured: 1, or 0 where it failed, was cut off or simulated.",
           "status", is_measured),
@@ -45,19 +45,23 @@ COMMON = (
 
 
 def write_openmetrics(rows: Iterable[dict[str, Any]], stream: TextIO) -> None:
-    """Write every figure as a gauge, one a row. Of rows with the same labels, only the newest is written."""
+    """Write every figure as a gauge, one a row. Of rows with the same labels, only the newest is written.
+
+    What failed and was repaired is left out.
+    """
     families: dict[str, Gauge] = {}
     found: dict[str, dict[str, float]] = {}
+    times: dict[str, float] = {}
     twice = 0
-    for row in (result.row for result in joined(Result(row, "") for row in rows)):
+    for row in (result.row for result in joined(standing(Result(row, "") for row in rows))):
         labels, values = labels_of(row), {}
         for gauge, value in figures_of(row):
             families.setdefault(gauge.family, gauge)
             values[gauge.family] = gauge.convert(value)
-        older = found.get(labels)
-        twice += older is not None
-        if older is None or values.get(START, 0.0) >= older.get(START, 0.0):
-            found[labels] = values
+        at = start_of(row)
+        twice += labels in found
+        if at >= times.get(labels, at):
+            found[labels], times[labels] = values, at
     if twice:
         warn(f"openmetrics: {twice} results have the labels of a newer one and are left out; --metadata_id is a label")
     for name, gauge in families.items():
@@ -65,6 +69,11 @@ def write_openmetrics(rows: Iterable[dict[str, Any]], stream: TextIO) -> None:
         stream.write(f"# UNIT {name} {gauge.unit}\n" if gauge.unit else "")
         stream.writelines(f"{name}{labels} {values[name]!r}\n" for labels, values in found.items() if name in values)
     stream.write("# EOF\n")
+
+
+def start_of(row: Mapping[str, Any]) -> float:
+    """Return when a result was measured, or the cell started that failed; the oldest of all where nothing says it."""
+    return float(row["timestamp"] or (row["cell"] or {}).get("start") or 0)
 
 
 def figures_of(row: Mapping[str, Any]) -> Iterator[tuple[Gauge, Any]]:

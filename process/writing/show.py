@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from fmbench.console import run_main, warn
@@ -10,6 +11,7 @@ from fmbench.parsing import Parser, nonempty, words
 from fmbench.table import table
 
 from ..advice import advice_of
+from ..reading.repairs import standing
 from ..reading.results import read_results
 from ..reading.row import Result
 from ..reading.sources import find_sources
@@ -29,7 +31,8 @@ EPILOG = """\
 what is shown:
   Where logs of several drivers are given (speed, retrieval, fidelity): one row a configuration, with all that they say
   of it. Figures stand in one column where they are of the same shape or data set, * marks one that is in doubt. A
-  sentence says what to run. --detail adds the tables below; with logs of one driver, these are all.
+  sentence says what to run. --detail adds the tables below; with logs of one driver, these are all. The last line says
+  how many results failed: what a newer run of the same cell of a sweep stands for is no failure, here and with --by.
 
   One row a shape. Latency is the median with half the width of its 95% interval; digits end where doubt begins.
   trust says "stable", or why the median should not be trusted yet, or why the shape failed.
@@ -78,11 +81,33 @@ def overview(results: Sequence[Result], detail: bool) -> str:
     others = [result for result in results if not workload_of(result.row).answers]
     told = {result.source for result in chosen}
     joined = record_tables(results) if any(result.source not in told for result in others) else ""
-    if detail or not (chosen or joined):
-        joined += tables_as_text(others)
-    elif others:
-        joined += DETAIL
+    whole = detail or not (chosen or joined)
+    joined += tables_as_text(others) if whole else ""
+    joined += failed_text(results, hint="" if whole else ": --detail shows each, and why")
+    joined += DETAIL if others and not whole else ""
     return "\n".join(filter(None, [tables_as_text(chosen) if chosen else "", joined]))
+
+
+def failed_text(results: Sequence[Result], hint: str = "") -> str:
+    """Return a line on how many results failed, and on how many of these a newer run stands for; none for none."""
+    every, failed = ([one for one in found if is_failure(one)] for found in (results, standing(results)))
+    kinds = Counter((result.row["error"] or {}).get("type") or "unknown" for result in failed)
+    named = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
+    logs = len({result.source for result in failed})
+    said = [f"{counted(len(failed), 'result')} failed, in {counted(logs, 'log')} ({named}){hint}"] if failed else []
+    if repaired := len(every) - len(failed):
+        said.append(f"{counted(repaired, 'result')} failed, and a newer run of the same cell stands for that")
+    return "".join(f"{harmless(line)}\n" for line in said)
+
+
+def counted(count: int, what: str) -> str:
+    """Return a number of things."""
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
+def is_failure(result: Result) -> bool:
+    """Whether a result failed; of the candidates of a choice, its own table says which cannot run."""
+    return result.row["status"] == "ERR" and not workload_of(result.row).answers
 
 
 def build_parser() -> Parser:
@@ -133,7 +158,7 @@ def record_tables(results: Sequence[Result]) -> str:
 
 def tables_as_text(results: Iterable[Result], by: Sequence[str] | None = None, origin: str = "log") -> str:
     """Return results as tables: a row each, or, by some keys, a row a group. `origin` heads their sources."""
-    tables = [group_table(results, by)] if by else tables_of(results)
+    tables = [group_table(standing(results), by)] if by else tables_of(results)
     return "\n".join(as_text(found, origin) for found in tables)
 
 

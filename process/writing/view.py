@@ -11,7 +11,7 @@ from ..reading.row import ROUNDING, THROUGHPUT_ROUNDING
 Lines = list[list[str]]
 Row = Mapping[str, Any]
 
-NAMED = ("--model:dtype", "--compile:backend")  # options that have a column of their own
+NAMED = {"--model:dtype": "dtype", "--compile:backend": "compile"}  # options that a column of a fact shows
 
 
 def fact(name: str) -> Callable[[Row], str]:
@@ -46,7 +46,9 @@ def options_of(row: Row) -> list[str]:
 
 def other_options(row: Row) -> str:
     """Return the sub-options that no other column shows."""
-    return " ".join(option for option in options_of(row) if option.partition(" ")[0].rstrip("@") not in NAMED)
+    facts = row["environment"] or {}
+    return " ".join(option for option in options_of(row)
+                    if facts.get(NAMED.get(option.partition(" ")[0].rstrip("@"), "")) is None)  # fmt: skip
 
 
 # What a figure is a figure of. The first three are always shown, the others where they tell rows apart.

@@ -131,6 +131,18 @@ def test_the_sentence_says_what_is_known_and_what_not(change, said, changed, sho
     assert sentences(shown(changed(change)))[1].startswith(said)
 
 
+@pytest.mark.parametrize(
+    ("interval", "said"),
+    [([0.99, 1.01], "as fast as the one to run"), ([0.02, 1.25], "cannot be told from the one to run")],
+)
+def test_a_tie_is_as_fast_where_its_interval_says_so(interval, said, changed, shown):
+    def tie(data, candidates):
+        of_ties(data, candidates)
+        candidates["bfloat16"] |= {"speed": 1.0, "interval": interval}
+
+    assert said in shown(changed(tie))
+
+
 def test_a_busy_machine_is_said(shown, tmp_path):
     log = tmp_path / "busy.log"
     log.write_text(f'{LOG.read_text()}FMWORK ENV {{"load_average_end": 9.0}}\n')

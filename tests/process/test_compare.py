@@ -372,3 +372,40 @@ def test_what_could_not_have_been_seen_is_said(compare):
     assert "too noisy to see 3%; what can be seen: " in compare(log_text(base), log_text(new))
     quiet = told(compare(log_text({8: noisy()}), log_text({8: noisy(seed=5)}), words=JSON))["shapes"][0]
     assert quiet["detectable"] == 0.03  # what is no concern is not looked for
+
+
+# -- what ended before its model was set up
+
+
+@pytest.mark.parametrize("known", ["{}", '{"packages": {"torch": "2.13"}, "platform": "cpu"}'])
+@pytest.mark.parametrize("others", [False, True])
+def test_a_run_that_was_killed_before_its_model_was_set_up_is_a_regression(compare, known, others):
+    def logs(dtype):
+        typed = f"FMWORK ARG --model:dtype {dtype}\nFMWORK ENV "
+        facts = {"cpu": "C", "platform": "cpu", "threads": 4, "dtype": dtype, "model_class": "C",
+                 "packages": {"torch": "2.13"}, "options": [f"--model:dtype {dtype}"]}  # fmt: skip
+        return log_text({8: noisy(seed=1)}, json.dumps(facts)).replace("FMWORK ENV ", typed), typed
+
+    (whole, _), (base, typed) = logs("float32"), logs("bfloat16")
+    early = json.dumps({"cpu": "C", **json.loads(known)})
+    error = lines.JsonLine("ERR", {"input_size": 8, "batch_size": 4, "type": "Killed", "message": "no"}).format()
+    arguments = "FMWORK ARG --model_name org/m\nFMWORK ARG --model_class C"
+    new = f'FMWORK LOG {{"format": 1}}\n{arguments}\n{typed}{early}\n{error}\n'
+    more = whole if others else ""
+    out = compare(base + more, new + more, words=(*JSON, "--fail-on", "regression"), code=1)
+    shapes = told(out)["shapes"]
+    assert [shape["reason"] for shape in shapes if shape["verdict"] == "regression"] == ["failed in new: Killed"]
+    assert len(shapes) == 1 + others
+
+
+def test_what_is_only_simulated_is_not_in_the_overall_ratio(compare):
+    def logs(real, simulated):
+        facts = '{"device": "d0", "threads": 4, "packages": {"torch": "2.12"}, "simulated": true}'
+        return log_text({8: real}) + log_text({16: simulated}, facts)
+
+    base = logs(noisy(seed=1), noisy(seed=2))
+    found = told(compare(base, logs(noisy(seed=1), noisy(2.0, seed=3)), words=JSON))
+    assert (
+        found["overall"]["ratio"] == pytest.approx(1) and found["overall"]["shapes"] == 1 and len(found["shapes"]) == 2
+    )
+    assert "overall ratio 1.000 (" in (out := compare(base, base)) and ", without 1 simulated" in out

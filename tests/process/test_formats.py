@@ -333,3 +333,32 @@ def test_out_is_what_stdout_would_be(form, golden, tmp_path, capsysbinary):
     assert main([*words, "--out", str(tmp_path / "x")]) == 0
     assert (tmp_path / "x").read_bytes() == printed
     assert [path.name for path in tmp_path.iterdir()] == ["x"]
+
+
+def cell(ident, start, code=0):
+    said = {"sweep": "s", "id": ident, "run": "driver", "exit_code": code, "seconds": 1.0}
+    return "FMWORK CELL " + json.dumps({**said, "start": f"{start}.000000000"}) + "\n"
+
+
+KILLED = 'FMWORK LOG {"format": 1}\nFMWORK ENV {"platform": "cpu", "cpu": "X", "packages": {"torch": "2"}}\n' + (
+    'FMWORK ERR {"input_size": 8, "batch_size": 4, "type": "Killed", "message": "no"}\n'
+)
+
+
+@pytest.mark.parametrize(("killed", "again", "measured"), [(1, 5, [1.0]), (9, 5, [0.0]), (1, None, [0.0])])
+def test_openmetrics_clears_a_failure_when_its_cell_is_repaired(log, written, killed, again, measured):
+    runs = [KILLED + cell("ab", killed, -9), *([run_of(PLAIN, start=again) + cell("ab", again)] if again else [])]
+    text = written("openmetrics", log(*runs))
+    found = [line.rpartition(" ")[2] for line in text.splitlines() if line.startswith("fmbench_shape_measured{")]
+    assert [float(value) for value in found] == measured
+
+
+def test_killed_runs_of_other_command_lines_are_told_apart(log, capsys):
+    runs = [KILLED.replace("FMWORK ENV", f"FMWORK ARG --model:dtype {dtype}\nFMWORK ENV") for dtype in ("a", "b")]
+    path = log(*runs)
+    assert main(["--format", "openmetrics", "--path", str(path)]) == 0
+    printed = capsys.readouterr()
+    assert printed.out.count("fmbench_shape_measured{") == 2 and not printed.err
+    assert main(["--format", "markdown", "--path", str(path)]) == 0
+    out = capsys.readouterr().out
+    assert "--model:dtype a" in out and "--model:dtype b" in out

@@ -160,6 +160,14 @@ def test_nothing_is_faster_within_its_doubt(records):
     assert advice_of(records(*logs)).startswith("what to run: cpu, float32; none that is as good is faster")
 
 
+def test_a_busy_machine_tells_nobody_who_is_faster(records):
+    slow, fast = ({**facts, "load_average_start": 17.0, "cpus": 2} for facts in (FACTS, BF16))
+    logs = [speed(slow, _128_1=4), retrieval(slow, 0.64), speed(fast, _128_1=3), retrieval(fast, 0.64, rate=70.0)]
+    said = advice_of(records(*logs))
+    assert said.startswith("what to run: cpu, float32; nobody knows whether it is faster: cpu, bfloat16 (c-"), said
+    assert "in doubt" in said
+
+
 def test_what_failed_or_says_no_platform_is_in_no_record(records):
     failed = lines.JsonLine("ERR", {"input_size": 1, "batch_size": 1, "type": "E", "message": "m"}).format()
     assert records([LOG, lines.JsonLine("ENV", FACTS).format(), failed], speed({"model": "m"}, _8_1=1)) == []

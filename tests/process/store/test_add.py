@@ -243,7 +243,7 @@ def test_an_entry_is_a_log_for_the_other_commands(results, golden_log, tmp_path,
         assert process_main(["--path", path]) == 0
         assert json.loads(capsys.readouterr().out) == expected
     assert show_main([f"results/{name}"]) == 0
-    assert len(capsys.readouterr().out.splitlines()) == 10  # with the sentence on the fastest
+    assert len(capsys.readouterr().out.splitlines()) == 11  # with the sentences on the fastest, and on what failed
 
 
 def test_entries_are_compared(tmp_path, results, log):

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from fmbench.process.store.entry import encode
+from fmbench.process.writing.show import main as show
 
 # -- sound or not
 
@@ -146,3 +147,18 @@ def test_an_entry_that_lost_a_file_is_made_whole_by_its_log(file, results, store
     )
     assert results("add", golden_log).out == [store]
     assert results("check").out == []
+
+
+def test_results_that_were_changed_are_not_believed_in_silence(results, store):
+    path = Path("results", store, "results.json")
+    said = f"warning: results/{store}/results.json: was changed since it was written; `fmbench results check` says more"
+    assert results("show").err == []
+    path.write_text(path.read_text() + "\n")
+    assert said in results("show").err
+
+
+def test_an_entry_whose_log_is_gone_is_named_by_show(results, store, log, capsys):
+    results("add", log())
+    Path("results", store, "driver.log.gz").unlink()
+    assert show(["results"]) == 0
+    assert f"warning: results/{store}/driver.log.gz: is gone, and left out" in capsys.readouterr().err

@@ -89,4 +89,4 @@ def test_a_log_that_goes_after_its_folder_was_looked_at_is_a_warning(tmp_path, l
     sources, warnings = find_sources([str(tmp_path)]), []
     (tmp_path / "a.log").unlink()
     assert [bool(list(source.lines(warnings.append))) for source in sources] == [False, True]
-    assert warnings == [f"{tmp_path}/a.log: was deleted after it was found; it is left out"]
+    assert warnings == [f"{tmp_path}/a.log: is gone, and left out"]

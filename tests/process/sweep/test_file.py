@@ -137,6 +137,14 @@ def test_a_cell_is_called_by_what_tells_it_from_the_others_of_its_command(sweep)
     assert [cell.name for cell in sweep("sweep: s\nruns: [{run: driver, with: {t: x}}]\n").cells] == ["x"]
 
 
+def test_what_a_block_has_once_is_told_only_where_nothing_else_tells(sweep):
+    found = sweep(
+        "sweep: s\nrun: driver\nruns:\n- {with: {reps: 9, threads: 1, platform: cpu}, matrix: {batch_sizes: [1, 8]}}\n"
+        "- {with: {reps: 50, platform: 'null'}, matrix: {batch_sizes: [1, 8]}}\n"
+    )
+    assert [cell.name for cell in found.cells] == [f"{one}, batch_sizes {n}" for one in ("cpu", "null") for n in (1, 8)]
+
+
 def test_more_cells_than_a_file_may_have_are_counted(sweep):
     axes = ", ".join(f"{name}: {list(range(10))}" for name in "abcde")
     with pytest.raises(UsageError, match=r"grid.yaml: has 100000 cells, and a file may have 20000"):

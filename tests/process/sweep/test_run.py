@@ -14,10 +14,11 @@ import pytest
 
 from fmbench.backends.null import NullBackend
 from fmbench.checks import Checked
+from fmbench.errors import UsageError
 from fmbench.options import parse_arguments
 from fmbench.process.store.cli import main as results
 from fmbench.process.store.entry import encode
-from fmbench.process.sweep import local
+from fmbench.process.sweep import local, plan
 from fmbench.process.sweep.cell import Cell
 from fmbench.process.sweep.cli import main
 from fmbench.process.sweep.cluster import Cluster
@@ -26,6 +27,7 @@ from fmbench.process.sweep.local import LocalRunner
 from fmbench.process.sweep.overview import time_left
 from fmbench.process.sweep.plan import Task
 from fmbench.process.sweep.workplace import Workplace
+from fmbench.process.writing.show import main as main_show
 
 FAKE = (sys.executable, "-S", str(Path(__file__).with_name("fake_command.py")))
 WITH = "platform: 'null', model_class: none, model_name: none, input_sizes: 8, reps: 10"
@@ -133,7 +135,10 @@ def test_what_is_refused_is_said_and_the_others_run(fake, sweep):
     assert "refused: argument --batch_sizes: 'x' is not a whole number" in out and not Path("results").exists()
     _, err = sweep([1, "x"], code=1)
     assert "warning: grid.yaml:4: x: refused: argument --batch_sizes" in err
-    assert list(kept()) == [1]
+    assert kept() == {1: [(0, ["OK"])], None: [(None, ["ERR"])]}  # the store says it by itself
+    _, err = sweep([1, "x"], code=1)
+    assert "1 in results already; 0 of 1 runs left" in err and len(kept()[None]) == 1
+    assert results(["list"]) == 0
     _, err = sweep([1, 2, 3], code=2, more=", wieghts: 1")
     assert "warning: grid.yaml:3: batch_sizes 1 and 2 more: refused: " in err and err.count("wieghts") == 1
     assert "unknown argument '--wieghts'; did you mean --weights?" in err and "every cell is refused" in err
@@ -153,6 +158,7 @@ def test_what_is_no_assignment_is_said_in_plain_words(sweep):
 def test_what_is_set_twice_and_a_share_beyond_the_last_are_refused(sweep):
     assert "--set reps: is given twice" in sweep([1], "--set", "reps=1", "--set", "reps=2", code=2)[1]
     assert "'3/2': 3 is above 2" in sweep([1], "--shard", "3/2", code=2)[1]
+    assert "--shard: '-1' is too small" in sweep([1], "--shard", "-1/3", code=2)[1]
 
 
 def test_what_a_machine_lacks_is_refused(sweep):
@@ -163,7 +169,8 @@ def test_what_a_machine_lacks_is_refused(sweep):
 def test_shares_are_the_whole(fake, sweep):
     sweep(range(1, 8), "--set", "store=whole")
     for share in ("1/3", "2/3", "3/3"):
-        sweep(range(1, 8), "--shard", share)
+        out, _ = sweep(range(1, 8), "--shard", share)
+        assert out.startswith(f"Share {share[0]} of 3: what the others measure is not in this table")
     assert kept() == kept("whole") and len(kept()) == 7
     sweep([1], "--shard", "2/2")  # of an array that is longer than the sweep
 
@@ -374,7 +381,8 @@ def test_progress_tells_done_from_failed_and_counts_the_rest_of_what_runs(fake, 
     monkeypatch.setattr("fmbench.console.Progress.is_due", True)
     monkeypatch.setattr("fmbench.console.Progress.show", lambda self, text: said.append(text))
     _, err = sweep([1, 10, 2, 3], code=1)
-    ended = re.findall(r"(\w+) in [\d.]+ \w+: (\w+ \d+) \((.*)\)", err)
+    ended = re.findall(r"(\w+) in [\d.]+ \w+: (\w+ \d+)(?:: told)? \((.*)\)", err)
+    assert "batch_sizes 10: told (" in err
     assert ended == [("done", "batch_sizes 1", "1 done, 0 failed, 3 left"),
                      ("FAILED", "batch_sizes 10", "1 done, 1 failed, 2 left"),
                      ("done", "batch_sizes 2", "2 done, 1 failed, 1 left"),
@@ -384,3 +392,39 @@ def test_progress_tells_done_from_failed_and_counts_the_rest_of_what_runs(fake, 
     task = Task(Cell("driver", {}, {}, {}, 1), None, {}, ())
     kept = SimpleNamespace(seconds=lambda *_: 10.0)
     assert time_left([(task, 1, 4.0), (task, 1, 11.0), (task, 2, 0.0)], kept) == "about 26 s"
+
+
+def test_what_was_refused_once_runs_when_it_may_and_is_no_failure_then(fake, sweep, monkeypatch, capsys):
+    def refuse(run, words):
+        if refused and "2" in words:
+            raise UsageError("model: is not there")
+        return own(run, words)
+
+    own, refused = plan.check_command, [True]
+    monkeypatch.setattr(plan, "check_command", refuse)
+    sweep([1, 2], code=1)
+    assert main_show(["results", "--detail"]) == 0
+    out = capsys.readouterr().out
+    assert "1 result failed, in 1 log (1 Refused)" in out and "model: is not there" in out
+    refused.clear()
+    _, err = sweep([1, 2])
+    assert "1 in results already; 1 of 2 runs left" in err
+    assert main_show(["results"]) == results(["list"]) == main_show(["results", "--by", "batch"]) == 0
+    text, _, tables = capsys.readouterr().out.partition("machine ")
+    assert "1 result failed, and a newer run of the same cell stands for that" in text
+    listed, grouped = (part.splitlines() for part in tables.split("batch ", 1))
+    assert listed[0].split()[-2:] == ["failed", "repaired"]
+    assert sorted(row.split()[-2:] for row in listed[1:]) == [["0", "0"], ["0", "0"], ["0", "1"]]
+    assert len(grouped) == 3 and all(row.split()[-1] == "0" for row in grouped[1:])
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_a_cell_that_is_killed_before_its_model_is_set_up_has_a_configuration(sweep, monkeypatch, known):
+    said = ['FMWORK LOG {"format": 1}', *(['FMWORK ENV {"cpu": "X", "cpu_cores": 2}'] if known else [])]
+    code = f"import os; print({chr(10).join(said)!r}, flush=True); os.kill(os.getpid(), 9)"
+    monkeypatch.setattr(local, "PROGRAM", (*FAKE[:-1], "-c", code))
+    sweep([1, 2], code=1)
+    rows = [json.loads(path.read_text())[0] for path in Path("results").glob("*/*/results.json")]
+    assert {row["environment"]["platform"] for row in rows} == {"null"} and all(row["configuration"] for row in rows)
+    assert {(row["cell"]["sweep"], row["cell"]["exit_code"]) for row in rows} == {("grid", -9)}
+    assert all(row["error"]["message"].startswith("the process was killed by signal 9 (SIGKILL)") for row in rows)

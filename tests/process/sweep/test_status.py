@@ -55,13 +55,21 @@ def test_status_is_of_the_store_and_the_values_that_the_running_sweep_was_told(s
     assert "1 cell: 1 running" in out and "what runs now" not in same
 
 
+def test_status_of_a_file_that_may_run_code_needs_no_trust_as_it_runs_nothing(said):
+    file = Path("grid.yaml")
+    file.write_text(file.read_text().replace("model:token: none", "torch.call:set_grad_enabled@: 'False'"))
+    assert "1 cell: 1 left" in said("status", "grid.yaml")[0]
+    assert main(["grid.yaml", "--dry-run"]) == 2
+
+
 def test_another_sweep_on_this_machine_is_told(said):
     beside.place().mkdir(parents=True, exist_ok=True)
     (beside.place() / f".{'0' * 32}.part").write_text("of a sweep that was killed")
     note = "another sweep runs on this machine now: "
-    with beside.announced(Path("first.yaml")):
+    with beside.announced(Path("first.yaml")), beside.announced(Path("first.yaml")):  # two shares of it
+        said("status", "grid.yaml")
         for words in (["grid.yaml"], ["status", "grid.yaml"]):
-            assert f"{note}{Path('first.yaml').absolute()}; the figures" in said(*words)[1]
+            assert said(*words)[1].count(f"{note}{Path('first.yaml').absolute()}; the figures") == 1
     for words in (["grid.yaml"], ["status", "grid.yaml"]):
         assert note not in said(*words)[1]
     with beside.announced(Path("grid.yaml")):
