@@ -131,7 +131,10 @@ async def served(arguments: ServeArguments, platform: Backend, plan: EncoderPlan
     running = asyncio.create_task(engine.run())
     note(f"{encoder.name} on {plan.platform.name}: batches of {budget} tokens, {arguments.max_wait * 1e3:g} ms at most")
     serving = {"max_wait": arguments.max_wait, "tokens_per_batch": budget, "role": arguments.role}
-    said = {**session.facts_of(encoder), **host.host_facts(), "variables": variables(), "serving": serving}
+    said = {
+        **session.facts_of(encoder), **plan.platform.ask_facts("model_facts"), **host.host_facts(),
+        "variables": variables(), "serving": serving,
+    }  # fmt: skip
     try:
         yield Served(
             engine, encoder.name, encoder.dimension, arguments.role, arguments.max_inputs, said,

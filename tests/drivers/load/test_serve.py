@@ -155,6 +155,13 @@ def test_it_says_what_it_serves_and_what_it_did(tiny_served):
     assert ask(f"{url}/health")[0] == 200
 
 
+def test_it_says_what_only_the_graph_tells(tiny_served):
+    pytest.importorskip("onnxruntime")
+    with serving("--platform", "onnxruntime", "--threads", "1", "--model_name", tiny_served[0]) as (url, _):
+        facts = json.loads(ask(f"{url}/info")[2])["facts"]
+    assert facts["precision"] == "float32" and facts["onnxruntime_nodes"]
+
+
 def test_a_full_queue_answers_429_and_sigterm_lets_those_finish_that_were_accepted():
     with serving(*NULL, "--service_time", "700ms", "--max_queue", "2") as (url, process):
         found = []

@@ -90,6 +90,15 @@ def test_the_same_configuration_changes_nothing_and_another_is_held_against_it(q
     assert low < other["pairs"]["change"] < high
 
 
+def test_each_configuration_says_what_only_its_graph_tells(model, tasks, capfd):
+    pytest.importorskip("onnxruntime")
+    words = ["--model_name", str(model), "--threads", "1", "--tasks", str(tasks)]
+    code = main(["quality", "--platform", "cpu", *words, "--vs", "--platform onnxruntime"])
+    found = [lines.parse_line(text) for text in capfd.readouterr().out.splitlines()]
+    facts = [line.data for line in found if lines.is_json(line, "ENV") and "onnxruntime_nodes" in line.data]
+    assert code == 0 and [(one["variant"], one["precision"]) for one in facts] == [("B", "float32")]
+
+
 def test_scores_are_those_of_mteb(quality, model, tasks):
     """MTEB's evaluators on sentence-transformers' vectors of the same items."""
     library = pytest.importorskip("sentence_transformers")
