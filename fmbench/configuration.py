@@ -6,6 +6,7 @@ how a text is brought to the model (the recipe), and what changes from run to ru
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -115,15 +116,26 @@ ALWAYS = ("platform", "precision")
 def names(configurations: Iterable[Configuration]) -> dict[str, str]:
     """Return a name for each configuration, by id: what it computes with, and what tells it from the others at hand.
 
-    No two names are alike: where no fact that people ask for tells two apart, others are named until one does.
+    No two names are alike: where no fact that people ask for tells two apart, others are named until one does. Options
+    are long, and stand only where the rest of a name is not enough.
     """
     found = {one.id: one for one in configurations}
     facts = {key: described(one) for key, one in found.items()}
-    telling = telling_facts(list(facts.values()))
+    telling, rest = (
+        telling_facts([{name: value for name, value in said.items() if name not in out} for said in facts.values()])
+        for out in ((), ("options",))
+    )
+    brief = {key: reading(said, rest) for key, said in facts.items()}
+    alike = Counter(brief.values())
     return {
-        key: ", ".join(word for name in telling if (word := word_of(name, said.get(name)))) or found[key].id
+        key: brief[key] if brief[key] and alike[brief[key]] == 1 else reading(said, telling) or key
         for key, said in facts.items()
     }
+
+
+def reading(facts: Mapping[str, Any], names: Iterable[str]) -> str:
+    """Return facts as they read in a name."""
+    return ", ".join(word for name in names if (word := word_of(name, facts.get(name))))
 
 
 def described(configuration: Configuration) -> dict[str, Any]:

@@ -87,6 +87,17 @@ def test_alone_a_configuration_is_its_platform_and_precision():
     assert list(names([of()]).values()) == ["cpu, float32"]
 
 
+def test_options_stand_in_a_name_only_where_the_rest_of_it_is_not_enough():
+    many = [
+        of(), of({"precision": "int8", "options": ["--platform:quantize int8"]}),
+        of({"options": ["--platform:calm yes"]}),
+        of({"compile": True, "options": ["--compile:backend inductor", "--compile:dynamic@ True"]}),
+    ]  # fmt: skip
+    assert list(names(many).values()) == [
+        "cpu, float32", "cpu, int8", "cpu, float32, --platform:calm yes", "cpu, float32, inductor"
+    ]  # fmt: skip
+
+
 EARLY = {name: FACTS[name] for name in ("platform", "cpu", "packages")}  # before a model is set up
 
 

@@ -2,7 +2,6 @@
 
 import json
 import re
-from pathlib import Path
 
 import pytest
 
@@ -246,7 +245,7 @@ def test_records_take_no_other_format(tmp_path, capsys):
 
 
 def test_a_gpu_and_its_host_that_one_choice_held_against_each_other_are_one_machine():
-    (path,) = (Path(__file__).parents[2] / "results").glob("nvidia-h200-*/*-choose-*/driver.log.gz")
-    records = records_of(read_results(find_sources([str(path)]), print))
+    path = GOLDEN.parent / "golden-choice" / "gpu-1.log.gz"
+    records = records_of(read_results(find_sources([str(path)]), pytest.fail))
     assert {record.configuration.facts["platform"] for record in records} == {"cuda", "cpu", "onnxruntime"}
     assert [machine for _, machine in comparable(records)] == ["nvidia-h200-85aa2d83"]
