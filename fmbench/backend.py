@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib.util
+import json
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -272,6 +273,7 @@ class Backend(ABC):
         """Return `facts()`, or `model_facts()`. Raises PlatformError where it fails, or says what fmbench says."""
         with self._blamed(method):
             found = dict(getattr(self, method)())
+            json.dumps(found)
         if taken := sorted(OWN & found.keys()):
             raise PlatformError(f"{self.title()}: {method}(): {', '.join(taken)}: fmbench says this; take other names")
         return found
@@ -312,8 +314,8 @@ class Backend(ABC):
     def read_peak(self) -> tuple[int | None, str | None]:
         """Return the bytes of `memory()`; None where nobody counts, with the reason where that failed."""
         found, fault = (None, self._no_peak) if self._no_peak else self.attempt("memory")
-        if found is not None and not isinstance(found, Memory):
-            return None, f"{self.title()}: memory() returns Memory or None, not {found!r}"
+        if found is not None and not (isinstance(found, Memory) and isinstance(found.peak, int) and found.peak >= 0):
+            return None, f"{self.title()}: memory() returns the bytes of a peak as Memory, or None; not {found!r}"
         return None if found is None else found.peak, fault
 
     def free_bytes(self) -> int | None:
@@ -327,9 +329,11 @@ class Backend(ABC):
     def read_energy(self) -> Counter:
         """Return `energy()`; a reading that fails is none, with the reason."""
         found, fault = self.attempt("energy")
-        if isinstance(found, Counter):
+        if isinstance(found, Counter) and (found.joules is not None or found.reason):
             return found
-        return Counter(None, None, fault or f"{self.title()}: energy() returns a Counter, not {found!r}")
+        return Counter(
+            None, None, fault or f"{self.title()}: energy() returns a Counter with joules or a reason, not {found!r}"
+        )
 
 
 def find(name: str) -> Backend:

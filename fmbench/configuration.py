@@ -82,8 +82,8 @@ class Configuration:
 
 
 def is_set_up(facts: Mapping[str, Any]) -> bool:
-    """Whether a run came to say what its model computes in and with; what ended before has its command line alone."""
-    return "threads" in facts or "dtype" in facts
+    """Whether a run came to say what its model computes in; what ended before has its command line alone."""
+    return "dtype" in facts
 
 
 def options_of(arguments: Iterable[str], facts: Mapping[str, Any]) -> list[str]:

@@ -6,6 +6,7 @@ Energy is what a device's own counter says, or why it says nothing; never an est
 import contextlib
 import ctypes
 import math
+import numbers
 import os
 import resource
 import threading
@@ -113,8 +114,11 @@ class Counter:
     reason: str | None
 
     def __post_init__(self) -> None:
-        if self.joules is not None and not (isinstance(self.joules, (int, float)) and math.isfinite(self.joules)):
+        if self.joules is None:
+            return
+        if not (isinstance(self.joules, numbers.Real) and math.isfinite(self.joules)):
             raise TypeError(f"Counter: joules is a number or None, not {self.joules!r}")
+        object.__setattr__(self, "joules", float(self.joules))  # of a vendor's library, NumPy's may come
 
     def since(self, start: "Counter") -> "Counter":
         """Return the joules that were counted since a start, or None and the reason."""

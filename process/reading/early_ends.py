@@ -1,16 +1,18 @@
 """Runs that ended before their model was set up: what they did not come to say, the same command said elsewhere."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from fmbench.configuration import is_set_up
+from fmbench.configuration import is_set_up, options_of
 from fmbench.facts import differences
 
 from ..workload import workload_of
 from .row import Result, precision
 
 SAME = ("model", "model_class")  # beside the facts
+DECIDES = re.compile(r"--(model_name|model_root|platform|vs)( |$)")  # a configuration, beside its options
 Row = Mapping[str, Any]
 
 
@@ -35,10 +37,15 @@ def ended_early(row: Row) -> bool:
 
 
 def commands_of(row: Row) -> Iterator[tuple[Any, ...]]:
-    """Yield what tells the command of a row, and its machine: by its cell, and by its arguments."""
+    """Yield what tells the command of a row, and its machine: its cell, its arguments, those that decide what runs.
+
+    Of the last, others may have been asked for: repetitions, sizes, files.
+    """
     if row.get("cell"):
         yield row["machine"], row["variant"], row["cell"]["id"]
     yield row["machine"], row["variant"], *sorted(row["opts"])
+    decides = [text for text in row["opts"] if DECIDES.match(text)] + options_of(row["opts"], {})
+    yield row["machine"], row["variant"], "decides", *sorted(set(decides))
 
 
 def completed(result: Result, whole: Mapping[Any, Sequence[Row]]) -> Result:

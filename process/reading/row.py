@@ -60,9 +60,7 @@ def row_of(run: Run, metadata_id: str | None, variant: str | None = None) -> dic
         "tp": 1,
         "opts": run.options,
         "setup": run.setup_of(variant),
-        "model_class": text_or_none(
-            facts.get("model_class", run.arguments.get("model_class", environment.get("model_class")))
-        ),
+        "model_class": text_or_none(facts.get("model_class", run.arguments.get("model_class"))),
         "status": "SIMULATED" if environment.get("simulated") else "OK",
         "environment": environment or None,
         "schema": SCHEMA_VERSION,

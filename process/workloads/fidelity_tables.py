@@ -121,6 +121,8 @@ def headline(row: Row) -> str:
 
 def headline_of_artifacts(found: Mapping[str, Any]) -> str:
     """Return the first artifact that differs, or that none does."""
+    if lost := [name for name in ("artifacts", "unequal", "probes") if name not in found]:
+        return f"damaged: its {', '.join(lost)} cannot be read"
     if found.get("first") is None:
         return f"All {found['artifacts']} artifacts are equal, bit for bit."
     said = f"First artifact that differs: {found['first']} ({found['first_verdict']})."

@@ -7,7 +7,7 @@ from fmbench import lines
 from fmbench.summary import Summary
 
 from ..reading.doubts import shape_doubt
-from ..reading.row import ROUNDING, THROUGHPUT_ROUNDING
+from ..reading.row import ROUNDING, THROUGHPUT_ROUNDING, text_or_none
 from ..reading.run import Run
 from ..reading.shape import Shape
 
@@ -24,6 +24,8 @@ def figures_of(run: Run, shape: Shape) -> dict[str, Any]:
     itl, thp = figures(shape, summary)
     start = shape.result.start if shape.result else shape.start
     named = {"model": shape.result.model, "model_class": shape.result.model_class} if shape.result else {}
+    if not named and "model_class" not in run.arguments:  # what failed says none itself
+        named = {"model_class": text_or_none(run.environment_of(shape.variant).get("model_class"))}
     return {
         **named,
         "timestamp": None if start is None else lines.format_time(start),

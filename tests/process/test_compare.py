@@ -377,9 +377,13 @@ def test_what_could_not_have_been_seen_is_said(compare):
 # -- what ended before its model was set up
 
 
-@pytest.mark.parametrize("known", ["{}", '{"packages": {"torch": "2.13"}, "platform": "cpu"}'])
+SOFTWARE = '{"packages": {"torch": "2.13"}, "platform": "cpu"}'
+LOADING = '{"packages": {"torch": "2.13"}, "platform": "cpu", "threads": 4}'  # what is said before the weights are read
+
+
+@pytest.mark.parametrize(("known", "reps"), [("{}", 9), (SOFTWARE, 9), (LOADING, 9), (SOFTWARE, 20)])
 @pytest.mark.parametrize("others", [False, True])
-def test_a_run_that_was_killed_before_its_model_was_set_up_is_a_regression(compare, known, others):
+def test_a_run_that_was_killed_before_its_model_was_set_up_is_a_regression(compare, known, reps, others):
     def logs(dtype):
         typed = f"FMWORK ARG --model:dtype {dtype}\nFMWORK ENV "
         facts = {"cpu": "C", "platform": "cpu", "threads": 4, "dtype": dtype, "model_class": "C",
@@ -387,6 +391,7 @@ def test_a_run_that_was_killed_before_its_model_was_set_up_is_a_regression(compa
         return log_text({8: noisy(seed=1)}, json.dumps(facts)).replace("FMWORK ENV ", typed), typed
 
     (whole, _), (base, typed) = logs("float32"), logs("bfloat16")
+    typed = f"FMWORK ARG --reps {reps}\n{typed}"
     early = json.dumps({"cpu": "C", **json.loads(known)})
     error = lines.JsonLine("ERR", {"input_size": 8, "batch_size": 4, "type": "Killed", "message": "no"}).format()
     arguments = "FMWORK ARG --model_name org/m\nFMWORK ARG --model_class C"

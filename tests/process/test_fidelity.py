@@ -86,7 +86,8 @@ def test_a_ladder_that_was_killed_is_partial(read, tmp_path, capsys):
 
 def test_show_has_a_table_of_its_own(log, capsys):
     assert show_main([str(log)]) == 0
-    title, header, hpu, fp32, bf16, _, note = capsys.readouterr().out.splitlines()
+    title, header, hpu, fp32, bf16, _, note, failed = capsys.readouterr().out.splitlines()
+    assert failed.startswith("1 result failed, in 1 log (1 unsupported)")
     assert (title, note[:7]) == ("Variants", "Cosine:")
     assert header.split()[:5] == ["model", "platform", "dtype", "variant", "against"] and "latency" not in header
     assert "failed: unsupported: no such card" in hpu and "1.00 to 1.00" in fp32

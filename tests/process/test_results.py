@@ -15,7 +15,7 @@ KEYS = [
     "timestamp", "metadata_id", "engine", "model", "precision", "input", "output", "batch", "tp", "opts", "warmup",
     "setup", "ttft", "itl", "thp", "model_class", "status", "statistics", "memory", "energy", "roofline",
     "environment", "schema", "variant", "pair", "phases", "error", "retrieval", "distillation", "processes", "doubt",
-    "machine", "overrides", "fidelity", "workload", "configuration",
+    "machine", "overrides", "fidelity", "workload", "configuration", "cell",
 ]  # fmt: skip
 
 

@@ -13,7 +13,7 @@ import random
 import re
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -101,20 +101,37 @@ def internal_errors(text: str, pictures: bool = True) -> list[str]:
     return found
 
 
+def all_damages() -> Iterator[tuple[Path, str]]:
+    """Yield every damage of every golden log, with the path: gigabytes, if they were kept."""
+    return ((path, text) for path in GOLDEN for text in damages(path.read_text()))
+
+
+def drawn(seed: int, count: int) -> list[tuple[Path, str]]:
+    """Return some of them, each as likely as any other; no more than these are in memory at once."""
+    draw, kept = random.Random(seed), list[tuple[Path, str]]()
+    for number, one in enumerate(all_damages()):
+        if number < count:
+            kept.append(one)
+        elif (place := draw.randrange(number + 1)) < count:
+            kept[place] = one
+    return kept
+
+
 def main() -> int:
     """Try all damages, or a random choice of them."""
-    every = [(path, text) for path in GOLDEN for text in damages(path.read_text())]
+    every: Iterable[tuple[Path, str]] = all_damages()
     if len(sys.argv) > 2:
-        every = random.Random(int(sys.argv[1])).sample(every, int(sys.argv[2]))
-    failed = 0
+        every = drawn(int(sys.argv[1]), int(sys.argv[2]))
+    failed = tried = 0
     for number, (path, text) in enumerate(every):
+        tried += 1
         found = internal_errors(text, pictures=number % 25 == 0)
         failed += bool(found)
         if found:
             clean = path.read_text().splitlines()
             line = next(new for new, old in zip(text.splitlines(), clean, strict=True) if new != old)
             print(f"{path}: {line}\n    " + "\n    ".join(found))
-    print(f"{len(every)} damages, {failed} with an internal error")
+    print(f"{tried} damages, {failed} with an internal error")
     return int(failed > 0)
 
 

@@ -55,7 +55,8 @@ def test_all_commands_on_s3(results, log, golden_log, s3, url):
     (second,) = results("add", log(), "--store", url).out
     assert results("add", log(), "--store", url).err == [f"note: {log()}: is in {url} already"]
     assert len(results("list", "--store", url).out) == 3
-    assert len(results("show", name, "--store", url).out) == 10
+    assert len(results("show", name, "--store", url).out) == 11
+    assert results("show", name, "--store", url).out[-1].startswith("2 results failed, in 1 log (2 OutOfMemoryError)")
     assert results("check", "--store", url).err == [f"note: {url}: entries: 2, problems: 0"]
     assert results("query", "select count(*) as n from results", "--store", url, "--format", "csv").out == ["n", "8"]
     assert results("remove", second, "--store", url).err == [f"note: removed {second} from {url}"]
@@ -211,7 +212,7 @@ def test_any_protocol_of_fsspec_will_do(results, golden_log, log):
     (name,) = results("add", golden_log, "--store", url).out
     results("add", log(), "--store", url)
     assert results("add", golden_log, "--store", url).err == [f"note: {golden_log}: is in {url} already"]
-    assert len(results("show", "--store", url).out) == 11
+    assert len(results("show", "--store", url).out) == 12
     assert results("check", "--store", url).err == [f"note: {url}: entries: 2, problems: 0"]
     results("remove", name, "--store", url)
     results("export", "--store", url, "--out", f"{url}-lake")
