@@ -114,11 +114,12 @@ class Counter:
     reason: str | None
 
     def __post_init__(self) -> None:
-        if self.joules is None:
+        said: Any = self.joules  # of a vendor's library NumPy's may come
+        if said is None:
             return
-        if not (isinstance(self.joules, numbers.Real) and math.isfinite(self.joules)):
-            raise TypeError(f"Counter: joules is a number or None, not {self.joules!r}")
-        object.__setattr__(self, "joules", float(self.joules))  # of a vendor's library, NumPy's may come
+        if not (isinstance(said, numbers.Real) and math.isfinite(said)):
+            raise TypeError(f"Counter: joules is a number or None, not {said!r}")
+        object.__setattr__(self, "joules", float(said))
 
     def since(self, start: "Counter") -> "Counter":
         """Return the joules that were counted since a start, or None and the reason."""

@@ -1,12 +1,11 @@
 """The command line of `fmbench choose`: what all candidates share, and how the choice is made."""
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from fmbench import __version__
-from fmbench.backend import Candidate
 from fmbench.command_line import CommandLine
 from fmbench.encoder import Recipe, add_encoder_arguments, take_recipe
 from fmbench.errors import UsageError
@@ -14,7 +13,7 @@ from fmbench.options import SUBOPTION_HELP, Arguments, add_model_arguments, read
 from fmbench.parsing import Parser, adder, decimal, duration, nonempty, positive, share, words
 from fmbench.search.compression import Compression, add_compression_arguments, check_rescore
 
-from .check import restore
+from .check import Restored, restore
 
 PROGRAM = "fmbench choose"
 PROFILES = ("online", "bulk")
@@ -91,8 +90,7 @@ class ChooseArguments:
     log: Path = LOG
     out: Path | None = None
     check: Path | None = None
-    only: Sequence[Candidate] = ()  # of a check: nobody else races
-    batches: Mapping[str, int] = field(default_factory=dict)  # of a check: tokens a batch, by candidate
+    again: Restored = field(default_factory=Restored)  # of a check: nobody else races
     encoding_cache_dir: Path | None = None
     seed: int = 0
 
@@ -173,11 +171,10 @@ def parse(argv: Sequence[str]) -> ChooseArguments:
     parser, own = the_parser(), Parser(add_help=False)
     add_own(own)
     command = CommandLine.parse(argv, parser.flags)
-    only: Sequence[Candidate] = ()
-    batches: Mapping[str, int] = {}
+    again = Restored()
     checked = [Path(text) for text in command.values("check")]
     if checked:
-        command, only, batches = restore(checked[-1], command, parser.flags)
+        command, again = restore(checked[-1], command, parser.flags)
     values = read(parser, command.words)
     found = {name: value for name, value in values.items() if name in own.names}
     command, seed = command.without(own.names), values.get("seed", 0)
@@ -185,8 +182,7 @@ def parse(argv: Sequence[str]) -> ChooseArguments:
         command=command,
         given=values["given"],
         seed=seed,
-        only=only,
-        batches=batches,
+        again=again,
         check=next(iter(checked), None),
         **found,
     )

@@ -61,10 +61,14 @@ def plan(arguments: ChooseArguments, calibration: Path | None) -> tuple[list[Pla
     )
     reference.plan()
     found = [reference]
-    if first in here and not arguments.only:
+    again = arguments.again.only
+    if first in here and not again:
         found += own_type(arguments.command, base, first)
-    found += [planned(base, "", here_again(one, calibration)) for one in arguments.only]
-    for name, cls in ({} if arguments.only else here).items():
+    found += [
+        planned(base, "", here_again(one, calibration)) for one in again
+        if any(arguments.again.enters(one.name, profile) for profile in arguments.profiles)
+    ]  # fmt: skip
+    for name, cls in ({} if again else here).items():
         found += [one for one in proposed(base, name, cls, calibration) if not known(one, found)]
     for text in arguments.vs:
         added = planned(base, "--vs", Candidate(short_name(text), text, "--vs"))

@@ -1,6 +1,8 @@
 """`--check FILE.json`: the command line of an earlier choice, and what it said to run, to be measured again."""
 
 import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,26 +15,46 @@ WORKLOAD = "choice"
 AGAIN = ("log", "out", "check", "budget", "vs", "without")  # what a check has anew, or has no use for
 
 
-def restore(path: Path, command: CommandLine, flags: set[str]) -> tuple[CommandLine, list[Candidate], dict[str, int]]:
-    """Return the command line of a choice, under the one that was typed, and whatever it said to run.
+@dataclass(frozen=True)
+class Restored:
+    """What a check measures again: candidates, who of them races in which profile, and the tokens a batch of each.
 
-    Where that is the reference, whoever ran: nothing may be faster. And the tokens a batch of each candidate: measured
-    again, noise alone could make them others. Raises UsageError for a file that holds no choice, or no answer.
+    Measured again, noise alone could make these others.
+    """
+
+    only: Sequence[Candidate] = ()
+    races: Mapping[str, Collection[str]] = field(default_factory=dict)
+    batches: Mapping[str, int] = field(default_factory=dict)
+
+    def enters(self, name: str, profile: str) -> bool:
+        """Whether a candidate races in a profile: what the choice said to run there; whoever it does not know."""
+        return name in self.races.get(profile, ()) or all(one.name != name for one in self.only)
+
+
+def restore(path: Path, command: CommandLine, flags: set[str]) -> tuple[CommandLine, Restored]:
+    """Return the command line of a choice, under the one that was typed, and what it said to run in each profile.
+
+    Where that is the reference, whoever ran: nothing may be faster. Raises UsageError for a file that holds no choice,
+    or no answer.
     """
     rows = read(path)
     said = [lines.Arg.parse(text.removeprefix("FMWORK ARG ")) for text in rows[0]["opts"]]
     then = command_line([(one.key, one.value) for one in said if one.key not in AGAIN], flags)
-    winners = {row["variant"] for row in rows if row["choice"]["place"] == "winner"}
+    winners = {row["choice"]["profile"]: row["variant"] for row in rows if row["choice"]["place"] == "winner"}
     if not winners:
         raise UsageError(f"--check {path}: it says to run nothing; choose again without --check")
     reference = rows[0]["choice"]["reference"]
-    ran = {row["variant"] for row in rows if row["status"] != "ERR"} if reference in winners else winners
+    races: dict[str, set[str]] = {}
+    for row in rows:
+        winner = winners.get(row["choice"]["profile"])
+        if row["variant"] != reference and row["status"] != "ERR" and winner in (reference, row["variant"]):
+            races.setdefault(row["choice"]["profile"], set()).add(row["variant"])
     only = {
         row["variant"]: Candidate(row["variant"], row["overrides"] or "", row["choice"]["reason"] or "")
-        for row in rows if row["variant"] in ran - {reference}
+        for row in rows if row["variant"] in set[str]().union(*races.values())
     }  # fmt: skip
     batches = {row["variant"]: found for row in rows if (found := row["choice"].get("tokens_per_batch"))}
-    return then.with_(command.without(["check"])), list(only.values()), batches
+    return then.with_(command.without(["check"])), Restored(list(only.values()), races, batches)
 
 
 def read(path: Path) -> list[dict[str, Any]]:

@@ -70,7 +70,7 @@ class Chooser:
             check_compression(self._arguments.compress, self._entrants.reference.encoder.dimension)
         while True:
             self._fill_heat()
-            until, fewer = self._budget.left / 2 if self._pending else 0.0, not self._arguments.only
+            until, fewer = self._budget.left / 2 if self._pending else 0.0, not self._arguments.again.only
             races = [self._turns.race(race, self._heat, until, fewer) for race in self._races.values()]
             for _ in itertools.zip_longest(*races):
                 pass
@@ -136,8 +136,13 @@ class Chooser:
                 continue
             self._entrants.set_up(one)
             for race in self._races.values() if one.encoder is not None else ():
-                race.enter(name, self._heat)
+                self._enter(race, name)
             self._tell_of_budget()
+
+    def _enter(self, race: Race, name: str) -> None:
+        """Let a candidate race; of a check, where it was to be run."""
+        if self._arguments.again.enters(name, race.profile):
+            race.enter(name, self._heat)
 
     def _tell_of_budget(self) -> None:
         """Say once that the budget sets only some candidates up, at the pace of those so far, and what would do."""
@@ -160,7 +165,7 @@ class Chooser:
         for name in (self._entrants.reference.name, *sorted(before)):
             for race in self._races.values():
                 if self._entrants[name].why_not is None and not FEWER.fullmatch(name):
-                    race.enter(name, self._heat)
+                    self._enter(race, name)
         for name in sorted({name for race in self._races.values() for name in race.live(self._heat)}):
             one = self._entrants[name]
             if one.encoder is None:

@@ -54,7 +54,8 @@ class Entrants(Mapping[str, Entrant]):
         self.subject, self.costs, self.sizes = subject, dict[str, float](), dict[str, int]()
         self._arguments, self._log, self._budget, self._stable = arguments, log, budget, Stable()
         self._by_name = {
-            one.name: Entrant(one, one.why_not, tokens_per_batch=arguments.batches.get(one.name)) for one in planned
+            one.name: Entrant(one, one.why_not, tokens_per_batch=arguments.again.batches.get(one.name))
+            for one in planned
         }
         self.reference = next(iter(self._by_name.values()))
 

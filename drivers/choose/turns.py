@@ -53,6 +53,8 @@ class Turns:
             if self._budget.left <= until and race.rounds(heat) >= EARLY:
                 break
             yield
+        if fewer and not tried and self._budget.left <= 0:
+            self._leave_out_fewer_threads(race, heat)
 
     def fail(self, entrant: Entrant, heat: int) -> None:
         """Take one that failed out of all races. Raises FmbenchError for the reference."""
@@ -109,9 +111,8 @@ class Turns:
 
     def _try_fewer_threads(self, race: Race, heat: int) -> None:
         """Let the fastest race with fewer threads too, as far as half of what is left sets them up."""
-        every, least = host.useful_threads() or 1, self._budget.left / 2
-        counts = sorted({every // 2, *((1,) if race.profile == "online" else ())} - {0, every})
-        for base, count in itertools.product(self._fastest(race, heat), counts):
+        least = self._budget.left / 2
+        for base, count in itertools.product(self._fastest(race, heat, LEAST), fewer_than_all(race.profile)):
             after = self._budget.left - self._entrants.costs.get(base.name, math.inf)  # of who has left by now
             found = self._entrants.fewer(base, count)
             if found.encoder is None and found.why_not is None:
@@ -122,14 +123,22 @@ class Turns:
             if found.encoder is not None:
                 race.enter(found.name, heat)
 
-    def _fastest(self, race: Race, heat: int) -> list[Entrant]:
+    def _leave_out_fewer_threads(self, race: Race, heat: int) -> None:
+        """Say that fewer threads were not tried: the budget ended before enough rounds."""
+        fastest = self._fastest(race, heat, max(1, race.rounds(heat)))
+        for base, count in itertools.product(fastest, fewer_than_all(race.profile)):
+            found = self._entrants.fewer(base, count)
+            if found.why_not is None and not any(other.lane(found.name) for other in self._races.values()):
+                found.leave_out(f"--budget ended before {LEAST} rounds, after which fewer threads join")
+
+    def _fastest(self, race: Race, heat: int, rounds: int) -> list[Entrant]:
         """Return who is tried with fewer threads: who was fastest in the first rounds, online of each platform.
 
         What an engine loses where its threads wait for each other while something else runs is more than what tells it
         from another engine.
         """
         taken, found = Counter[str](), list[Entrant]()
-        for name in race.order(heat, LEAST):
+        for name in race.order(heat, rounds):
             arguments = self._entrants[name].planned.arguments
             if name == race.reference or FEWER.fullmatch(name) or not arguments or arguments.threads is not None:
                 continue
@@ -138,3 +147,9 @@ class Turns:
             if taken[group] <= BESIDE:
                 found.append(self._entrants[name])
         return found
+
+
+def fewer_than_all(profile: str) -> list[int]:
+    """Return the counts of threads that are tried beside all of them."""
+    every = host.useful_threads() or 1
+    return sorted({every // 2, *((1,) if profile == "online" else ())} - {0, every})

@@ -23,8 +23,10 @@ def figures_of(run: Run, shape: Shape) -> dict[str, Any]:
     doubt = shape_doubt(run, shape, summary, said)
     itl, thp = figures(shape, summary)
     start = shape.result.start if shape.result else shape.start
-    named = {"model": shape.result.model, "model_class": shape.result.model_class} if shape.result else {}
-    if not named and "model_class" not in run.arguments:  # what failed says none itself
+    named: dict[str, str | None] = {}
+    if shape.result:
+        named = {"model": shape.result.model, "model_class": shape.result.model_class}
+    elif "model_class" not in run.arguments:  # what failed says none itself
         named = {"model_class": text_or_none(run.environment_of(shape.variant).get("model_class"))}
     return {
         **named,

@@ -53,8 +53,14 @@ def was(path, interval):
     path.write_text(json.dumps(rows))
 
 
-def row(variant="b", place="winner", **more):
-    said = {"place": place, "reference": "a", "reason": "r", "tokens_per_batch": 77 if variant == "b" else None}
+def row(variant="b", place="winner", profile="bulk", **more):
+    said = {
+        "profile": profile,
+        "place": place,
+        "reference": "a",
+        "reason": "r",
+        "tokens_per_batch": 77 if variant == "b" else None,
+    }
     opts = ["--keep 90%", "--model_name my%20model", "--platforms cpu", "--compile True", "--log x.log"]
     return {
         "workload": "choice",
@@ -76,15 +82,25 @@ def restored(tmp_path, rows, *words):
 
 def test_a_check_has_the_command_line_of_the_choice_under_its_own(tmp_path):
     rows = [row("a", None), row(), {**row(), "workload": "fidelity"}]
-    command, (winner,), batches = restored(tmp_path, rows, "--keep", "95%", "--budget", "9s")
+    command, again = restored(tmp_path, rows, "--keep", "95%", "--budget", "9s")
+    (winner,) = again.only
     assert command.given == (("budget", "9s"), ("compile", "True"), ("keep", "95%"), ("model_name", "my model"),
                              ("platforms", "cpu"))  # fmt: skip
-    assert (winner.name, winner.overrides, batches) == ("b", "--threads 1", {"b": 77})
+    assert (winner.name, winner.overrides, again.batches) == ("b", "--threads 1", {"b": 77})
 
 
 def test_where_the_answer_is_the_reference_all_that_ran_are_measured_again(tmp_path):
     rows = [row("a"), row("b", None), row("c", None, status="ERR")]
-    assert [one.name for one in restored(tmp_path, rows)[1]] == ["b"]
+    assert [one.name for one in restored(tmp_path, rows)[1].only] == ["b"]
+
+
+def test_a_check_races_in_each_profile_what_was_to_be_run_there(tmp_path):
+    both = [row("b"), row("c", None), row("c", profile="online"), row("b", None, profile="online")]
+    again = restored(tmp_path, both)[1]
+    assert {one.name for one in again.only} == {"b", "c"}
+    assert [again.enters("b", "bulk"), again.enters("c", "bulk")] == [True, False]
+    assert [again.enters("b", "online"), again.enters("c", "online")] == [False, True]
+    assert again.enters("a", "bulk") and again.enters("typed with --vs", "online")
 
 
 @pytest.mark.parametrize(
