@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fmbench.command_line import CommandLine, Expression, leaves, parse_suboptions
+from fmbench.command_line import LITERAL, CommandLine, Expression, is_literal, leaves, parse_suboptions
 from fmbench.errors import UsageError
 from fmbench.options import SETS
 
@@ -88,6 +88,7 @@ def test_any_nested_dictionary_can_be_written(name: str, tree: dict) -> None:
     def read(value):
         if isinstance(value, dict):
             return {key: read(below) for key, below in value.items()}
-        return value if isinstance(value, str) else Expression(repr(value))
+        literal = name in LITERAL and isinstance(value, str) and is_literal(value)  # needs no @ there
+        return Expression(value if literal else repr(value)) if literal or not isinstance(value, str) else value
 
     assert parse(*written(name, tree)) == {name: read(tree)}
