@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from fmbench.process.cli import main
+from fmbench.process.comparing.compare import main as compare_main
 from fmbench.process.reading.row_schema import published_schema
 
 GOLDEN = Path(__file__).parent.parent / "golden"
@@ -70,5 +71,21 @@ def read(process, tmp_path):
         parts = [part if isinstance(part, bytes) else part.encode() for part in content]
         path.write_bytes(b"\n".join(parts) + end.encode())
         return process("--path", path)
+
+    return run
+
+
+@pytest.fixture
+def compare(tmp_path, capsys):
+    """Write each text as a log, compare them, and return what was printed."""
+
+    def run(*texts, words=(), code=0):
+        names = []
+        for name, text in zip("abcd", texts, strict=False):
+            (tmp_path / f"{name}.log").write_text(text)
+            names.append(str(tmp_path / f"{name}.log"))
+        assert compare_main([*names, *words]) == code
+        printed = capsys.readouterr()
+        return printed.out if code < 2 else printed.err
 
     return run
