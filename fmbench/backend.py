@@ -58,9 +58,8 @@ class Backend(ABC):
     options: ClassVar[tuple[str, ...]] = ()  # keys that --platform: may hold
     single_shape: ClassVar[bool] = False  # at most one (input size, batch size) a process
     builds_model: ClassVar[bool] = True  # False where the model is never called
-    needs_option: ClassVar[bool] = (
-        False  # True where nothing runs until an option says what: it is never picked unnamed
-    )
+    # True where nothing runs until an option says what: it is never picked unnamed
+    needs_option: ClassVar[bool] = False
     yields: bool = False  # True where its threads give the CPU away themselves: preemptions then say nothing
     synonyms: ClassVar[tuple[str, ...]] = ()  # what else its users may call it, in small letters: for a suggestion
     compiler: ClassVar[str | None] = None  # the backend of torch.compile that belongs to this platform, if one does

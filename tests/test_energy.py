@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from fmbench.backends.rapl import Rapl
@@ -63,3 +64,8 @@ def test_an_unreadable_counter_says_so(powercap: Path, tmp_path: Path) -> None:
     (powercap / "intel-rapl:1" / "energy_uj").unlink()
     assert Rapl(powercap).read().reason == "the powercap counter is not readable (FileNotFoundError)"
     assert Rapl(tmp_path / "none").read().reason == "this machine shows no powercap counter"
+
+
+def test_joules_of_numpy_are_numbers() -> None:
+    found = Counter(np.float32(20.0), "acme", None)
+    assert (type(found.joules), found.joules) == (float, 20.0)

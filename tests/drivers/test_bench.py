@@ -7,12 +7,14 @@ import os
 import pytest
 
 from fmbench import counters
-from fmbench.backend import Backend
+from fmbench.backend import Backend, Memory
 from fmbench.backends.null import NullBackend
 from fmbench.command_line import CommandLine
+from fmbench.counters import Counter
 from fmbench.drivers.bench import Bench
 from fmbench.drivers.overview import overview
 from fmbench.drivers.variant import Variant
+from fmbench.errors import PlatformError
 from fmbench.lines import JsonLine
 from fmbench.measure import FakeClock, Phase, Shape, TokenGenerator, nothing
 from fmbench.options import Arguments, parse_arguments
@@ -161,6 +163,32 @@ def test_a_counter_that_is_lost_costs_its_own_figure_alone(method: str, kind: st
     assert found[figure] is None
     assert f"--platform null: {method}(): RuntimeError: acme-smi: lost the counter" in found["reason"]
     assert data_of(log, "STAT")["p50"] == 600.0
+
+
+@pytest.mark.parametrize(
+    ("method", "value", "kind", "figure", "said"),
+    [
+        ("memory", Memory("lots"), "MEM", "device_peak_bytes", "memory() returns the bytes of a peak"),
+        ("memory", Memory(-5), "MEM", "device_peak_bytes", "memory() returns the bytes of a peak"),
+        ("energy", Counter(None, None, None), "ENERGY", "joules", "energy() returns a Counter with joules or a reason"),
+    ],
+)
+def test_a_counter_that_says_nonsense_is_none_and_says_why(
+    method: str, value: object, kind: str, figure: str, said: str
+) -> None:
+    platform = NullBackend()
+    setattr(platform, method, lambda: value)
+    run, log = bench([600_000_000] * 5, platform)
+    assert run.run(Shape(16, 4)) is True
+    found = data_of(log, kind)
+    assert found[figure] is None and said in found["reason"]
+
+
+def test_facts_that_are_no_json_name_the_platform() -> None:
+    platform = NullBackend()
+    platform.facts = lambda: {"card": object()}
+    with pytest.raises(PlatformError, match=r"--platform null: facts\(\): TypeError: .*not JSON serializable"):
+        platform.ask_facts()
 
 
 def test_a_shape_whose_facts_are_not_known_is_a_failure_and_the_next_one_runs(capsys) -> None:

@@ -18,7 +18,7 @@ from fmbench.process.sweep.cli import main
 from fmbench.process.sweep.kept import Run, changes, differing
 
 from ...tiny_model import write_collection, write_model
-from .test_run import FAKE, WITH
+from .conftest import FAKE, WITH
 
 
 @pytest.mark.slow

@@ -18,7 +18,7 @@ from fmbench.process.sweep.cli import main
 from fmbench.process.sweep.keeper import Keeper
 
 from ...tiny_model import write_collection, write_model
-from .test_run import FAKE, WITH
+from .conftest import FAKE, WITH
 
 # Writes a/made, unless something is there that no word says may be replaced; KILL ends the sweep before it has the log.
 WRITER = """\

@@ -10,8 +10,8 @@ from fmbench.process.sweep import local
 from fmbench.process.sweep.cli import main
 
 from ...tiny_model import write_collection, write_model
+from .conftest import FAKE, WITH
 from .test_done import NEW_FOLDER
-from .test_run import FAKE, WITH
 
 CAPTURE = "{platform: cpu, model_name: model, texts: t}"
 

@@ -7,7 +7,7 @@ import pytest
 from fmbench.process.sweep import beside, local
 from fmbench.process.sweep.cli import main
 
-from .test_run import FAKE, WITH
+from .conftest import FAKE, WITH
 
 SECRET = "hf_" + "q" * 34
 

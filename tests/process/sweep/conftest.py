@@ -1,0 +1,33 @@
+"""A sweep of a fake command, run in a folder of its own."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from fmbench.process.sweep import local
+from fmbench.process.sweep.cli import main
+
+FAKE = (sys.executable, "-S", str(Path(__file__).with_name("fake_command.py")))
+WITH = "platform: 'null', model_class: none, model_name: none, input_sizes: 8, reps: 10"
+
+
+@pytest.fixture
+def fake(monkeypatch):
+    monkeypatch.setattr(local, "PROGRAM", FAKE)
+
+
+@pytest.fixture
+def sweep(tmp_path, monkeypatch, capsys):
+    """Run a sweep of these batch sizes in tmp_path, with that exit code, and return (stdout, stderr)."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(sizes, *words, code=0, more=""):
+        Path("grid.yaml").write_text(
+            f"sweep: grid\nrun: driver\nwith: {{{WITH}{more}}}\nmatrix: {{batch_sizes: {list(sizes)}}}\n"
+        )
+        found, printed = main(["grid.yaml", *words]), capsys.readouterr()
+        assert found == code, printed
+        return printed.out, printed.err
+
+    return run
