@@ -25,6 +25,8 @@ def machine_facts(results: Sequence[Result]) -> str:
     parts = [
         together(facts.get("device_name") for facts in environments),
         together(facts.get("cpu") for facts in environments),
+        # makers call several generations of CPUs by one name: this tells which one it is
+        together(f"stepping {known}" if (known := facts.get("cpu_stepping")) else None for facts in environments),
         together(cores(facts) for facts in environments),
         together(f"{amount / GIBIBYTE:.0f} GiB" if amount else None for amount in memory),
         together(facts.get("system") for facts in environments),

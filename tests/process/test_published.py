@@ -25,7 +25,8 @@ from .test_plots import log_text
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "results"
 FACTS = (
-    '"threads": 1, "device": "cpu", "cpu": "Example CPU 9000", "cpus_usable": 4, "memory_bytes": 8589934592, '
+    '"threads": 1, "device": "cpu", "cpu": "Example CPU 9000", "cpu_stepping": "26/2/1", "cpus_usable": 4, '
+    '"memory_bytes": 8589934592, '
     '"compile": false, "weights": "random", "packages": {"torch": "2.13.0", "transformers": "5.23.0"}'
 )
 FAILED = 'FMWORK ERR {"input_size": 64, "batch_size": 8, "type": "OutOfMemoryError", "message": "no | room"}\n'
@@ -103,7 +104,8 @@ def test_throughput_is_batch_over_latency(published):
 
 def test_the_machine_is_described(published):
     text = (published[0] / "README.md").read_text()
-    assert "## vm-1a2b\n\nExample CPU 9000, 4 CPUs, 8 GiB. 2 runs, 13 shapes: 6 in doubt, 1 failed. The logs: " in text
+    machine = "Example CPU 9000, stepping 26/2/1, 4 CPUs, 8 GiB"
+    assert f"## vm-1a2b\n\n{machine}. 2 runs, 13 shapes: 6 in doubt, 1 failed. The logs: " in text
     assert " [^vm1a2b-1] [^vm1a2b-2]\n" in text
     assert "[eager](vm-1a2b/eager/driver.log.gz)" in text
     links = [line.rpartition("(")[2].removesuffix(")") for line in text.splitlines() if line.startswith("![")]
