@@ -1,5 +1,7 @@
 """What can be pasted of a choice: the command and the Python lines of what to run, and what is said above them."""
 
+import contextlib
+import os
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,7 +21,7 @@ def code_of(chosen: Row, winners: Sequence[Row]) -> list[str]:
     It runs in any folder where this one is that of the choice: files that lie here are named from the root.
     """
     found, files = chosen["choice"], chosen["choice"].get("files") or ()
-    here = {file: str(Path(file).absolute()) for file in files if Path(file).exists()}
+    here = {file: str(Path(file).absolute()) for file in files if os.path.exists(file)}  # noqa: PTH110 (any name)
     command, program = (found[key] and written(found[key], here) for key, written in WRITTEN.items())
     same = [one["choice"]["profile"] for one in winners if one["variant"] == chosen["variant"]]
     said = chosen["variant"], " and ".join(WHERE[profile] for profile in same)
@@ -39,8 +41,10 @@ def judged(row: Row) -> tuple[str, str]:
 
 
 def command_with(command: str, paths: Mapping[str, str]) -> str:
-    """Return a command line with other paths in place of some."""
-    return shlex.join(paths.get(word, word) for word in shlex.split(command)) if paths else command
+    """Return a command line with other paths in place of some; one that a damaged log has, as it is."""
+    with contextlib.suppress(ValueError):
+        return shlex.join(paths.get(word, word) for word in shlex.split(command)) if paths else command
+    return command
 
 
 def program_with(program: str, paths: Mapping[str, str]) -> str:

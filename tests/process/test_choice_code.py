@@ -50,3 +50,10 @@ def test_a_part_of_the_documents_is_said():
     command, _ = code_of(winner(command=f"{COMMAND} --other_documents 17"), [winner()])
     assert "; without --other_documents it is of all passages, and nDCG another" in command
     assert code_of(winner(command=None, program=None), []) == []
+
+
+def test_what_a_damaged_log_has_is_shown_as_it_is(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").mkdir()
+    damaged = winner(command="fmbench 'retrieve", files=["data", "long" * 9999, "nul\0"])
+    assert code_of(damaged, [damaged])[0].endswith("\nfmbench 'retrieve")

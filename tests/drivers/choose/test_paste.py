@@ -56,3 +56,14 @@ def test_files_are_those_that_depend_on_the_folder(wings, tmp_path, monkeypatch)
     assert files("--model_name", "./tiny") == ["./tiny", "tiny", "wings"]
     assert files("--model_name", "tiny", "--model_root", ".") == [".", "tiny", "wings"]
     assert files("--model_name", str(wings / "tiny")) == ["wings"]
+
+
+def test_texts_that_int8_was_rounded_after_are_among_the_files(choose, tmp_path, monkeypatch):
+    pytest.importorskip("nncf")
+    monkeypatch.chdir(tmp_path)
+    code, written, _, err = choose("--platforms", "openvino", "--without", "openvino float32", "--profile", "bulk",
+                                   "--threads", "1", "--budget", "60s", log=Path("int8.log"))  # fmt: skip
+    assert code == 0, err
+    (row,) = (one for one in last(written, "bulk")["candidates"] if one["name"] == "openvino int8")
+    (file,) = row["files"]
+    assert file.startswith("calibration-") and Path(file).is_file() and file in shlex.split(row["command"])
