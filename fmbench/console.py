@@ -70,15 +70,19 @@ class Progress:
         """Say how far it is, if it is time to, or `at_once`: before what takes long, and says nothing."""
         if at_once or self.is_due:
             self._next = time.monotonic() + self._every
-            self._shown = self._terminal
+            self._shown = True
             shown = one_line(visible(masked_message(text)))
             tell(self._stream, f"\r\x1b[K{shown}" if self._terminal else f"{shown}\n")
 
+    def count(self, done: int, total: int, text: str) -> None:
+        """Say that so many of a total are done, if it is time to; and the last of them, where any of it was said."""
+        self.show(text, at_once=self._shown and done == total)
+
     def clear(self) -> None:
         """Remove the line."""
-        if self._shown:
-            self._shown = False
+        if self._shown and self._terminal:
             tell(self._stream, "\r\x1b[K")
+        self._shown = False
 
 
 def run_main(program: str, body: Callable[[], int]) -> int:

@@ -3,8 +3,6 @@
 import math
 from collections.abc import Sequence
 
-LOPSIDED, WIDE = 1.5, 0.1  # times as far the one end as the other; of a ratio, how far that has to be
-
 
 def significant(value: float, uncertainty: float | None = None, digits: int = 3) -> str:
     """Return a number rounded to where its uncertainty begins, else to `digits` significant digits.
@@ -36,12 +34,8 @@ def plus_minus(value: float, low: float, high: float) -> str:
 
 
 def ratio_text(value: float, low: float, high: float) -> str:
-    """Return a ratio as `plus_minus` does; with both ends of its interval, where that is WIDE and LOPSIDED."""
-    near, far = sorted((value - low, high - value))
-    if far <= LOPSIDED * near or far <= WIDE * value or not math.isfinite(far):
-        return plus_minus(value, low, high)
-    known, start, end = (max(significant(one, near), significant(one), key=len) for one in (value, low, high))
-    return f"{known} ({start} to {end})"
+    """Return a ratio with both ends of its interval, which seldom lie as far from it; of one that is exact, itself."""
+    return f"{value:.2f}" if low == high else f"{value:.2f} ({span((low, high), '.2f')})"
 
 
 def decimal(value: float, uncertainty: float) -> str:

@@ -51,7 +51,7 @@ def plain_text(figure: "Finding") -> str:
 
 
 def times_text(figure: "Finding") -> str:
-    """Return a ratio so; with both ends of its interval, where that is lopsided."""
+    """Return a ratio with both ends of its interval."""
     return interval_text(figure, ratio_text)
 
 

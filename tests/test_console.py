@@ -55,6 +55,19 @@ def test_progress_is_a_line_now_and_then_elsewhere() -> None:
     assert file.getvalue() == "1 of 2\n2 of 2\n"
 
 
+@pytest.mark.parametrize(("apart", "said"), [(3600, ""), (0, "1 of 3\n2 of 3\n3 of 3\n")])
+def test_a_count_that_was_begun_is_said_to_its_end(apart: float, said: str) -> None:
+    file = io.StringIO()
+    progress = Progress(file, apart=apart)
+    for done in (1, 2, 3):
+        progress.count(done, 3, f"{done} of 3")
+    assert file.getvalue() == said
+    progress.show("begins", at_once=True)
+    for done in (1, 2, 3):
+        progress.count(done, 3, f"{done} of 3")
+    assert file.getvalue().endswith("3 of 3\n") and file.getvalue().count("2 of 3") == (apart == 0) * 2
+
+
 def test_progress_does_not_write_at_every_step() -> None:
     terminal = Terminal()
     progress = Progress(terminal, every=3600)

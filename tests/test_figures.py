@@ -112,11 +112,12 @@ def test_the_first_digit_of_nothing() -> None:
     ("value", "low", "high", "text"),
     [
         (2.0, 1.29, 7.14, "2.00 (1.29 to 7.14)"),
-        (2.911, 2.856, 2.926, "2.91 ± 0.04"),
-        (1.982, 1.95, 2.01, "1.98 ± 0.03"),
+        (1.49, 1.41, 1.63, "1.49 (1.41 to 1.63)"),  # ± 0.11 would begin at 1.38, and leave 1.62 out
+        (2.911, 2.856, 2.926, "2.91 (2.86 to 2.93)"),
+        (40.75, 16.54, 74.71, "40.75 (16.54 to 74.71)"),
         (2.0, 2.0, 2.0, "2.00"),
         (2.0, 2.0, 3.0, "2.00 (2.00 to 3.00)"),
     ],
 )
-def test_a_ratio_whose_interval_is_lopsided_has_its_ends(value: float, low: float, high: float, text: str) -> None:
+def test_a_ratio_has_the_ends_of_its_interval(value: float, low: float, high: float, text: str) -> None:
     assert ratio_text(value, low, high) == text

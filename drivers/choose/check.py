@@ -19,12 +19,13 @@ AGAIN = ("log", "out", "check", "budget", "vs", "without")  # what a check has a
 class Restored:
     """What a check measures again: candidates, who of them races in which profile, and the tokens a batch of each.
 
-    Measured again, noise alone could make these others.
+    Measured again, noise alone could make these others. `budget` are the choice's seconds, where none were typed.
     """
 
     only: Sequence[Candidate] = ()
     races: Mapping[str, Collection[str]] = field(default_factory=dict)
     batches: Mapping[str, int] = field(default_factory=dict)
+    budget: float | None = None
 
     def enters(self, name: str, profile: str) -> bool:
         """Whether a candidate races in a profile: what the choice said to run there; whoever it does not know."""
@@ -54,7 +55,10 @@ def restore(path: Path, command: CommandLine, flags: set[str]) -> tuple[CommandL
         for row in rows if row["variant"] in set[str]().union(*races.values())
     }  # fmt: skip
     batches = {row["variant"]: found for row in rows if (found := row["choice"].get("tokens_per_batch"))}
-    return then.with_(command.without(["check"])), Restored(list(only.values()), races, batches)
+    budget = None if command.values("budget") else rows[0]["choice"].get("budget_seconds")
+    if budget is not None:  # the last one, where the same log went on with a larger one
+        then = then.with_(CommandLine.parse(["--budget", str(budget)], flags))
+    return then.with_(command.without(["check"])), Restored(list(only.values()), races, batches, budget)
 
 
 def read(path: Path) -> list[dict[str, Any]]:

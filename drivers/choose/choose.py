@@ -75,6 +75,8 @@ def choose(arguments: ChooseArguments, stdout: TextIO | None = None) -> int:
     if first.folder.sparse is not None:
         check_sparse(arguments, first.folder.path)
     check_dimensions(arguments.compress, first.dimension)
+    if arguments.again.budget is not None:
+        note(f"--budget {arguments.budget:g}s at most, as {arguments.check} had; --budget TIME gives a check another")
     keep, cache = keep_of(arguments, subject), arguments.encoding_cache_dir or cached.root() / VECTORS
     progress = Progress()
     with ChoiceLog.open(arguments, stdout) as log:

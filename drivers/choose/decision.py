@@ -27,6 +27,7 @@ class Known:
     quality: Quality | None = None
     command: str | None = None
     program: str | None = None
+    files: Sequence[str] = ()  # that these two name by where they lie from here
 
     @property
     def simplicity(self) -> tuple[Any, ...]:

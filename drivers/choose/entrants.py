@@ -15,7 +15,7 @@ from .candidates import Planned, base_of, fewer_threads
 from .decision import Known
 from .entrant import Entrant, Stable, check_memory
 from .log import ChoiceLog
-from .production import command_of, renamed
+from .production import command_of, files_of, renamed
 from .quality import Quality
 from .texts import Subject
 
@@ -183,13 +183,15 @@ class Entrants(Mapping[str, Entrant]):
         """Return what is known of one; the texts that it rounds after are named by a copy beside the log."""
         planned, file, log = entrant.planned, self.subject.calibration, self._arguments.check or self._arguments.log
         copy = file if log == STDOUT else log.parent / file.name
-        command = command_of(
-            planned.arguments, entrant.tokens_per_batch, self._arguments.dataset, self._arguments.split
-        )
-        if entrant.facts and str(file) in planned.overrides and not copy.exists():
+        rounds = str(file) in planned.overrides
+        if entrant.facts and rounds and not copy.exists():
             write_whole(copy, file.read_bytes())
+        dataset = self._arguments.dataset if self.subject.judged else None  # without judgements it would be refused
+        command = command_of(planned.arguments, entrant.tokens_per_batch, dataset, self._arguments.split,
+                             self.subject.collection.other_documents)  # fmt: skip
+        named = [one for one in (dataset, copy if rounds else None) if one is not None]
         return Known(
             planned.name, renamed(planned.overrides, file, copy), planned.reason, entrant.why_not, entrant.untried,
             entrant.memory_bytes, entrant.tokens_per_batch, entrant.facts, entrant.brings, quality,
-            command and renamed(command, file, copy), entrant.program,
+            command and renamed(command, file, copy), entrant.program, files_of(planned.arguments, named),
         )  # fmt: skip

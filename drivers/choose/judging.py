@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fmbench.console import Progress, note
+from fmbench.encoder.recipe import AUTO
 from fmbench.tasks import Named, TaskScore
 
 from . import records
@@ -60,7 +61,8 @@ class Judge:
             found = quality(first, own, self.keep)
             self.qualities[name] = replace(found, kept="shown") if found.least_cosine == 1 else found  # equal vectors
             ratio = bulk.ratio(name, reference) if bulk else None
-            self.log.write("FID", records.fidelity(name, reference, self.qualities[name], ratio, passages))
+            self.log.write("FID", records.fidelity(name, reference, self.qualities[name], ratio, passages,
+                                                   own.passages.tokens_per_batch))  # fmt: skip
 
     def together(self, online: str | None, bulk: str | None) -> dict[str, Any]:
         """Return what a CHOICE line says of one index for two winners: queries of the one, passages of the other.
@@ -112,8 +114,8 @@ class Judge:
 
         def tell(done: int, count: int) -> None:
             left = later + seconds * (1 - done / max(1, count))
-            self.progress.show(
-                f"judges {entrant.name}: {done:,} of {count:,} passages ({said(left)} left, all together)"
+            self.progress.count(
+                done, count, f"judges {entrant.name}: {done:,} of {count:,} passages ({said(left)} left, all together)"
             )
 
         if entrant.encoder is None:
@@ -122,7 +124,10 @@ class Judge:
             self.entrants.activate(entrant)
             self.progress.show(f"judges {entrant.name} ({said(seconds + later)} left, all together)", at_once=True)
             try:
-                found = Ranking.of(entrant.encoder, self.subject.collection, cache, tell)
+                own = (
+                    cache / f"{entrant.tokens_per_batch or AUTO}-tokens"
+                )  # what it kept with other batches is not what raced
+                found = Ranking.of(entrant.encoder, self.subject.collection, own, tell)
                 entrant.program = program_of(entrant.encoder, entrant.facts["threads"])
                 return replace(found, tasks=[self._score(entrant, task) for task in self.subject.tasks])
             except Exception as error:  # as while it races

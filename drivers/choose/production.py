@@ -1,9 +1,10 @@
 """What runs a candidate in production: a command line, and Python lines that need no fmbench and give its vectors."""
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
-from fmbench.command_line import command_line, split_key
+from fmbench.command_line import CommandLine, command_line, split_key
 from fmbench.encoder import Encoder, Role
 from fmbench.encoder.compute import BULK
 from fmbench.encoder.steps import Normalise
@@ -66,17 +67,34 @@ def renamed(text: str, file: Path, kept: Path) -> str:
     return shlex.join(str(kept) if word == str(file) else word for word in shlex.split(text))
 
 
-def command_of(arguments: ModelCommand | None, tokens: int | None, dataset: Path | None, split: str) -> str | None:
+def command_of(
+    arguments: ModelCommand | None, tokens: int | None, dataset: Path | None, split: str, others: int | None = None
+) -> str | None:
     """Return the command that encodes and judges the data set with a candidate's command line; None without either.
 
-    `tokens` a batch are what was measured to be the best, where the command line does not say how many.
+    `tokens` a batch are what it raced and was judged with, `others` the documents without a judgement that the choice
+    kept; None for all.
     """
     if arguments is None or dataset is None:
         return None
     own = command_line(arguments.given, model_parser().flags)
-    measured = ["--tokens_per_batch", str(tokens)] if tokens and not own.values("tokens_per_batch") else []
-    words = [*own.masked().words, *measured, "--dataset", str(dataset), "--split", split]
+    if tokens is not None:
+        own = own.with_(CommandLine.parse(["--tokens_per_batch", str(tokens)], ()))
+    part = [] if others is None else ["--other_documents", str(others)]
+    words = [*own.masked().words, "--dataset", str(dataset), "--split", split, *part]
     return f"fmbench retrieve evaluate {shlex.join(words)}"
+
+
+def files_of(arguments: ModelCommand | None, others: Sequence[Path]) -> list[str]:
+    """Return which files and folders command and program name by where they lie from here: the model, and others.
+
+    What is in the hub, or is named from the root, is found from anywhere.
+    """
+    if arguments is None:
+        return []
+    own = [value for name, value in arguments.given if name.startswith("platform:") and Path(value).suffix]
+    found = [arguments.model_root or arguments.model_name, str(named_folder(arguments)), *own, *map(str, others)]
+    return list(dict.fromkeys(one for one in found if not Path(one).is_absolute() and Path(one).exists()))
 
 
 def program_of(encoder: Encoder, threads: int) -> str:

@@ -21,8 +21,13 @@ def failure(entrant: Entrant, reference: str) -> dict[str, Any]:
     return {**side(entrant.name, reference), "verdict": "unsupported", "failure": entrant.why_not}
 
 
-def fidelity(name: str, reference: str, found: Quality, ratio: Ratio | None, passages: int) -> dict[str, Any]:
-    """Return a FID line of how faithful a candidate is, beside how fast in bulk."""
+def fidelity(
+    name: str, reference: str, found: Quality, ratio: Ratio | None, passages: int, tokens: int | None
+) -> dict[str, Any]:
+    """Return a FID line of how faithful a candidate is, beside how fast in bulk.
+
+    So many passages were encoded for it, with so many tokens a batch.
+    """
     pair = ratio.pair if ratio else None
     speed = {} if pair is None else {
         "speed": 1 / pair.ratio, "speed_interval": [1 / pair.interval[1], 1 / pair.interval[0]],
@@ -32,7 +37,8 @@ def fidelity(name: str, reference: str, found: Quality, ratio: Ratio | None, pas
         **side(name, reference), "verdict": "equal" if name == reference else "different",
         "min_cosine": found.least_cosine, "mean_cosine": found.mean_cosine, "overlap": found.overlap,
         "ndcg": found.ndcg, "ndcg_change": found.ndcg_change, "ndcg_interval": found.ndcg_interval,
-        "ndcg_p": found.ndcg_p, "passages": passages, "of_passages": passages, **speed,
+        "ndcg_p": found.ndcg_p, "passages": passages, "of_passages": passages,
+        "tokens_per_batch": tokens, **speed,
     }  # fmt: skip
 
 
@@ -93,6 +99,7 @@ def row_of(profile: str, place: Place, price: float | None, front: bool) -> dict
         "mean_cosine": quality.mean_cosine if quality else 1 - lane.loss,
         **judged(quality),
         "packages": len(one.brings), "front": front, "command": one.command, "program": one.program,
+        "files": list(one.files),
     }  # fmt: skip
 
 

@@ -16,6 +16,7 @@ class SparseVectors:
 
     ids: Sequence[str]
     matrix: Any
+    tokens_per_batch: int | None = None  # what they were made with
 
     @classmethod
     def encode(cls, texts: Texts, encoder: Encoder, role: Role, progress: Progress | None = None) -> Self:
@@ -31,7 +32,8 @@ class SparseVectors:
             ids += [text.id for text in chunk]
             if progress is not None:
                 progress(len(ids), count)
-        return cls(ids, vstack(parts, format="csr"))
+        budget = encoder.budget(role)
+        return cls(ids, vstack(parts, format="csr"), budget.tokens if budget else None)
 
     @property
     def dim(self) -> int:

@@ -50,6 +50,7 @@ class Plain:
     corpus: Lines
     queries: Lines
     qrels: Qrels | None = None
+    other_documents: int | None = None  # all are judged on
 
 
 @dataclass(frozen=True)

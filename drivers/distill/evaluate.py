@@ -125,7 +125,9 @@ def judged(run: Run, dataset: Dataset, teacher: Encoder, contestants: Sequence[C
     progress = Progress()
     passages = open_or_encode(
         arguments.encoding_cache_dir, dataset.corpus, teacher, "passage",
-        progress=lambda done, count: progress.show(f"{dataset.name}: {done:,} of {count:,} passages encoded"),
+        progress=lambda done, count: progress.count(
+            done, count, f"{dataset.name}: {done:,} of {count:,} passages encoded"
+        ),
     )  # fmt: skip
     progress.clear()
     queries = list(dataset.queries)

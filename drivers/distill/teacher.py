@@ -38,7 +38,7 @@ def teach(run: Run) -> None:
     progress, start = Progress(), run.clock.now()
     found = open_or_encode(
         folder / VECTORS, texts, encoder, "query",
-        progress=lambda done, count: progress.show(f"{done:,} of {count:,} texts encoded"),
+        progress=lambda done, count: progress.count(done, count, f"{done:,} of {count:,} texts encoded"),
     )  # fmt: skip
     progress.clear()
     seconds = (run.clock.now() - start) / 1e9

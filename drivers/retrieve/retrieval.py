@@ -79,7 +79,9 @@ class Retrieval:
             texts,
             self.encoder,
             role,
-            progress=lambda done, count: progress.show(f"{self.whose}{dataset}: {done:,} of {count:,} {role} texts"),
+            progress=lambda done, count: progress.count(
+                done, count, f"{self.whose}{dataset}: {done:,} of {count:,} {role} texts"
+            ),
             **(mine if role == "passage" else {}),
         )
         progress.clear()

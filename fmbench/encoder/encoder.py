@@ -121,6 +121,10 @@ class Encoder:
         known = self.budget(role)
         return known.tokens if known else self._search_budget(self._tokenizers[role](texts), role)
 
+    def share_budget(self, role: Role) -> None:
+        """Give batches of every role the token budget of one, which is settled: nothing is measured any more."""
+        self._compute.budgets = dict.fromkeys(ROLES, self._compute.budgets[role])
+
     def _search_budget(self, tokens: Tokens, role: Role) -> int:
         """Return a role's token budget, measured on these texts unless that was done on this machine before."""
         return self._compute.search_budget(tokens, role, partial(self._budget_key, role), self.timings)

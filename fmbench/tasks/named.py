@@ -125,7 +125,7 @@ class Texts:
         for vectors in encoder.encode_chunks(chunks, known):
             found.append(vectors)
             self.count += len(vectors)
-            self.progress.show(f"{self.task}: {self.count:,} of {self.total:,} texts")
+            self.progress.count(self.count, self.total, f"{self.task}: {self.count:,} of {self.total:,} texts")
         return np.concatenate(found)
 
 

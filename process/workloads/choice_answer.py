@@ -9,19 +9,21 @@ from fmbench.figures import cosine_text, formatted, ratio_text, significant, spa
 from ..reading.row import Result
 from ..workload import Row, Table
 from ..writing.view import text, trust
+from .choice_code import WHERE, code_of
 from .doubts import speed_doubt
 from .fidelity_tables import build
 
-WHERE = {"online": "for one text at a time", "bulk": "in bulk"}
 KEEPS = {"ndcg": "{:g}% kept", "tasks": "{:g}% kept", "overlap": "{:g}% kept", "cosine": "{} kept"}
 NOTE = (
-    "Times as fast: medians of turns on the same texts, which all candidates take one after the other, with the 95% "
-    "interval; who is surely slower leaves early. Milliseconds and texts a second are medians of a candidate's own "
-    "turns, under the load of its rounds. Memory: what the process held more when it was set up. Cosine: of each "
-    "text's vector with its vector in the reference. Overlap: share of the reference's ten documents that are still "
-    "among the ten. Change: of nDCG@10, paired over queries. Kept: shown where all of the 95% interval is above what "
-    "must be kept, worse where all of it is below; not shown says that there were too few queries to tell; of a share "
-    "of nDCG@10, where its interval begins is said. front: no candidate that is as faithful is faster."
+    "Times as fast: the ratio of the medians of the reference's turns and a candidate's, in the rounds that both ran, "
+    "on the same texts; the 95% interval is of that ratio, over the same pairs of turns. Who is surely slower leaves "
+    "early. Milliseconds and texts a second are medians of all of a candidate's own turns, under the load of its "
+    "rounds: of one that ran fewer rounds than the reference, their quotient is not the times as fast. Memory: what "
+    "the process held more when it was set up. Cosine: of each text's vector with its vector in the reference. "
+    "Overlap: share of the reference's ten documents that are still among the ten. Change: of nDCG@10, paired over "
+    "queries. Kept: shown where all of the 95% interval is above what must be kept, worse where all of it is below; "
+    "not shown says that there were too few queries to tell; of a share of nDCG@10, where its interval begins is said. "
+    "front: no candidate that is as faithful is faster."
 )
 TASKS = "Tasks kept: of the reference's scores, mean over tasks, on the same resamples of their items."
 BUSY = (
@@ -53,8 +55,11 @@ def tables(results: Sequence[Result]) -> list[Table]:
     for result in results:
         groups.setdefault((result.source, result.row["choice"]["profile"]), []).append(result)
     found: list[Table] = []
-    for members in reversed(groups.values()):
-        own, said = table(sorted(members, key=slowness)), {text for one in found for text in (*one.notes, *one.code)}
+    for (source, _), members in reversed(groups.items()):
+        chosen = (winner_of(one.row for one in rows) for (log, _), rows in groups.items() if log == source)
+        winners = [row for row in chosen if row is not None]
+        own = table(sorted(members, key=slowness), winners)
+        said = {text for one in found for text in (*one.notes, *one.code)}
         notes, code = ([text for text in texts if text not in said] for texts in (own.notes, own.code))
         found.insert(0, replace(own, notes=notes, code=code))
     return found
@@ -65,10 +70,10 @@ def slowness(result: Result) -> tuple[bool, float]:
     return result.row["status"] == "ERR", -(result.row["choice"]["speed"] or 0)
 
 
-def table(results: Sequence[Result]) -> Table:
-    """Return the candidates of one profile, with what can be pasted of the one to run."""
+def table(results: Sequence[Result], winners: Sequence[Row]) -> Table:
+    """Return the candidates of one profile, with what can be pasted of the one to run; `winners` are of all."""
     rows = [result.row for result in results]
-    notes, code, chosen = [NOTE], [], winner_of(rows)
+    notes, code, chosen = [NOTE], list[str](), winner_of(rows)
     if "tasks" in (rows[0]["choice"].get("keep") or {}):
         notes.append(TASKS)
     if absent := rows[0]["choice"]["absent"]:
@@ -79,7 +84,7 @@ def table(results: Sequence[Result]) -> Table:
         why = rows[0]["choice"].get("why")
         notes += [f"Why {chosen['variant']}: {why}."] if why else []
         notes.append(fingerprint(chosen))
-        code = [part for part in (chosen["choice"]["command"], chosen["choice"]["program"]) if part]
+        code = code_of(chosen, winners)
     return build(sentence(rows), HEADER, results, line_of, RIGHT, notes, code)
 
 
@@ -136,7 +141,7 @@ def provisos(rows: Sequence[Row]) -> Iterator[str]:
 
 
 def times(row: Row) -> str:
-    """Return how many times as fast as the reference a candidate is, with half the width of its interval."""
+    """Return how many times as fast as the reference a candidate is, with its interval."""
     value, interval = row["choice"]["speed"], row["choice"].get("interval")
     if value is None or interval is None:
         return significant(value) if value is not None else "?"

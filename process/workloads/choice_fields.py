@@ -52,6 +52,7 @@ FIGURES = {
     "front": schema.truth("Whether no other candidate that is as faithful, by the cosines of turns, is faster."),
     "command": schema.text("The command line that runs it on the data set."),
     "program": schema.text("Python lines that give its vectors without fmbench, or a comment on why there are none."),
+    "files": schema.texts("Files and folders that these two name by where they lie from the folder of the choice."),
 }  # fmt: skip
 CANDIDATE = Schema({
     "name": schema.text("What it is called; ENV lines with this `variant` are its facts.", needed=True),

@@ -172,6 +172,7 @@ OF_VARIANT = {
     "speed_reason": schema.text("Why that is not what the interval says, or null."),
     "passages": schema.count("Passages that the figures are of."),
     "of_passages": schema.count("Passages to encode."),
+    "tokens_per_batch": schema.count("Tokens of a batch, padding included, of the vectors that the figures are of."),
     "batch": schema.count("Passages a batch of the speed."),
     "latency_ms": schema.number("Median of `nanoseconds` after the first fifth.", "milliseconds"),
     "texts_per_second": schema.number("At that latency."),

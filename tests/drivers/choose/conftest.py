@@ -44,9 +44,9 @@ def choose(wings, capfd, restore_torch, paced, tmp_path, monkeypatch):
     """choose(*words) -> exit code, lines of the log, stdout, stderr."""
     monkeypatch.syspath_prepend(wings)
 
-    def run(*words, log=tmp_path / "choice.log", data=("--dataset", wings / "wings")):
-        model = ["--model_name", wings / "tiny", "--log", log, "--encoding_cache_dir", tmp_path / "vectors"]
-        code = cli.main(["choose", *map(str, [*model, *data, *words])])
+    def run(*words, log=tmp_path / "choice.log", data=("--dataset", wings / "wings"), model=wings / "tiny"):
+        given = ["--model_name", model, "--log", log, "--encoding_cache_dir", tmp_path / "vectors"]
+        code = cli.main(["choose", *map(str, [*given, *data, *words])])
         done = capfd.readouterr()
         text = log.read_text() if log.exists() else ""
         return code, [line for row in text.splitlines() if (line := lines.parse_line(row))], done.out, done.err

@@ -37,6 +37,8 @@ def test_a_check_measures_the_winner_and_the_reference_alone(choose, tmp_path):
     was(kept, [0.1, 9.0])
     code, written, out, err = choose("--check", kept, "--out", ticket, data=(), log=tmp_path / "check.log")
     assert code == 0 and "the answer holds\n" in out, out + err
+    assert f"--budget 60s at most, as {kept} had; --budget TIME gives a check another" in err
+    assert last(written, "bulk")["budget_seconds"] == 60
     assert {turn["variant"] for turn in of(written, "TURN")} == {"noisy float32", FASTER}
     assert ticket.read_text().startswith("#### Run ")
     was(kept, [9.0, 9.1])
@@ -87,6 +89,16 @@ def test_a_check_has_the_command_line_of_the_choice_under_its_own(tmp_path):
     assert command.given == (("budget", "9s"), ("compile", "True"), ("keep", "95%"), ("model_name", "my model"),
                              ("platforms", "cpu"))  # fmt: skip
     assert (winner.name, winner.overrides, again.batches) == ("b", "--threads 1", {"b": 77})
+
+
+def test_a_check_has_the_budget_of_the_choice_unless_its_own_is_typed(tmp_path):
+    first = row()
+    first["choice"]["budget_seconds"] = 90.0
+    first["opts"].append("--budget 40s")  # with which the log began
+    command, again = restored(tmp_path, [first])
+    assert (dict(command.given)["budget"], again.budget) == ("90.0", 90.0)
+    command, again = restored(tmp_path, [first], "--budget", "9s")
+    assert (dict(command.given)["budget"], again.budget) == ("9s", None)
 
 
 def test_where_the_answer_is_the_reference_all_that_ran_are_measured_again(tmp_path):

@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import pytest
 
+from fmbench import stats
 from fmbench.drivers.choose.decision import Known, choose, ties
 from fmbench.drivers.choose.quality import Quality
 from fmbench.drivers.choose.race import LEAVING, LOOKS, Lane, Race, Ratio, Turn, leaving_p
-from fmbench.drivers.choose.records import on_front, pairs
+from fmbench.drivers.choose.records import on_front, pairs, row_of
 
 SPREAD = 0.3  # of a turn, log-normal: a busy machine
 
@@ -158,3 +159,23 @@ def test_energy_is_of_the_turns_that_were_counted_or_a_reason():
     assert spent(600_000_000, 2.0) == {"joules_per_million_tokens": 200_000.0}
     assert spent(150_000_000, 2.0) == {"joules_reason": "0.15 s are too short for the counter; 0.5 s is the least"}
     assert spent(600_000_000, None) == {}
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_ratio_is_within_its_interval_and_is_the_one_that_all_lines_say_however_busy_the_machine(seed):
+    found, draw, busy = Race("online", "reference", seed=seed), random.Random(seed), 1.0
+    for number in range(5 * (seed + 1)):
+        for name, pace in (("reference", 1.0), ("b", 0.2)):
+            busy = draw.choice([1.0, 3.0]) if draw.random() < 0.4 else busy
+            taken = int(1e6 * pace * busy * draw.lognormvariate(0, 0.1))
+            found.take(Turn("online", 0, number, name, 1, 10, taken, 1.0, 1.0))
+    choice = choose(found, {name: Known(name, "", "") for name in ("reference", "b")})
+    (place,) = [place for place in choice.places if place.known.name == "b"]
+    (pair,) = pairs(found, choice)
+    assert place.interval[0] <= place.speed <= place.interval[1]
+    assert [1 / pair["ratio"], [1 / end for end in reversed(pair["interval"])]] == [place.speed, place.interval]
+    row = row_of("online", place, None, front=True)
+    assert (row["speed"], row["interval"]) == (place.speed, place.interval)
+    settled = [stats.median(stats.settled([turn.nanoseconds for turn in found.lanes[0, name].turns.values()]))
+               for name in ("reference", "b")]  # fmt: skip
+    assert place.speed == pytest.approx(settled[0] / settled[1])
