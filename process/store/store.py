@@ -1,5 +1,6 @@
 """The store: its entries, wherever it is."""
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -193,7 +194,7 @@ class Store:
     def _results(self, name: str, written: object, warn: Warn) -> Iterator[Result]:
         with self.place.file(f"{name}/{RESULTS}") as path:
             source, place = Source(path, f"{self.name}/{name}/{RESULTS}"), {"machine": name.partition("/")[0]}
-            if digest_of(path) == written:
+            if is_sound_or_gone(path, written):
                 yield from (Result({**row, **place}, name) for row in read_saved(source.lines(warn), source.name, warn))
                 return
         why = "nothing says what was written" if written is None else "was changed since it was written"
@@ -201,6 +202,13 @@ class Store:
         with self.place.file(f"{name}/{LOG}") as path:
             log = Source(path, f"{self.name}/{name}/{LOG}")
             yield from (Result({**row, **place}, name) for row in logged(log, name))
+
+
+def is_sound_or_gone(path: Path, written: object) -> bool:
+    """Whether a file is what was written; one that is gone is nothing else, and reading it says that."""
+    with contextlib.suppress(FileNotFoundError):
+        return digest_of(path) == written
+    return True
 
 
 def logged(log: Source, name: str) -> Iterator[dict[str, Any]]:
