@@ -187,7 +187,7 @@ class Bench:
     def state(self, block: Block) -> None:
         """Print what only the run tells; where that fails, the shape does: nobody knows what its figures are of."""
         try:
-            found = block.variant.platform.ask_facts("model_facts")
+            found = block.variant.platform.ask_model_facts()
         except FmbenchError as error:
             if block.failure is None:
                 block.fail(error)

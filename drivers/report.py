@@ -9,7 +9,7 @@ from typing import Any
 from fmbench import counters, lines, roofline
 from fmbench.cost import Cost
 from fmbench.counters import Counter
-from fmbench.errors import first_line
+from fmbench.errors import PlatformError, first_line, is_out_of_memory
 from fmbench.measure import Measurement, Repetition, Shape
 from fmbench.pairs import LEAST, Pair
 from fmbench.processes import Processes
@@ -117,15 +117,13 @@ class Block:
 
 
 def describe(error: BaseException) -> dict[str, Any]:
-    """Return what the log says of a failure."""
-    import torch
-
-    out_of_memory = isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "allocate memory" in str(error)
-    frames = traceback.extract_tb(error.__traceback__)
+    """Return what the log says of a failure: its type and place are those of what a platform's hook raised."""
+    raised = error.__cause__ if isinstance(error, PlatformError) and error.__cause__ is not None else error
+    frames = traceback.extract_tb(raised.__traceback__)
     return {
-        "type": type(error).__name__,
+        "type": type(raised).__name__,
         "message": first_line(error),
-        "out_of_memory": out_of_memory,
+        "out_of_memory": is_out_of_memory(error),
         "where": f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else None,
     }
 

@@ -13,8 +13,9 @@ from fmbench import placement, plugins
 from fmbench.command_line import Expression
 from fmbench.console import warn
 from fmbench.counters import NO_COUNTER, Counter, host_available
-from fmbench.errors import FmbenchError, PlatformError, UsageError, first_line, nearest, one_line
+from fmbench.errors import FmbenchError, PlatformError, UsageError, first_line, nearest
 from fmbench.facts import OWN
+from fmbench.hooks import guard
 from fmbench.measure import Phase
 from fmbench.options import Arguments
 from fmbench.torch_settings import compile_options, graph_of, never_fall_back
@@ -78,6 +79,11 @@ class Backend(ABC):
     _index: int = 0  # after `setup`: which of several devices
     _no_peak: str | None = None  # why no peak began
     device: Any = None  # after `setup`: the torch.device of the platform, or None where tensors stay on the host
+    _facts: dict[str, Any] | None = None  # after they were asked for
+
+    def __init_subclass__(cls, **named: Any) -> None:
+        super().__init_subclass__(**named)
+        guard(cls)
 
     @classmethod
     @abstractmethod
@@ -113,8 +119,7 @@ class Backend(ABC):
         if attention == UNPADDED and not self.unpadded:
             raise UsageError(f"--model:attn_implementation {UNPADDED}: --platform {self.name} has no such kernel")
         self.require()
-        with self._blamed("_check"):
-            self._check(arguments)
+        self._check(arguments)
 
     @classmethod
     def require(cls) -> None:
@@ -141,18 +146,17 @@ class Backend(ABC):
         return plugins.title_of(GROUP, "--platform", cls.name)
 
     @classmethod
-    def _blamed(cls, method: str) -> contextlib.AbstractContextManager[None]:
+    def blamed(cls, method: str) -> contextlib.AbstractContextManager[None]:
         """Run a method: what it raises becomes a PlatformError that names platform and method."""
         return plugins.blamed(f"{cls.title()}: {method}()", PlatformError)
 
     def attempt(self, method: str) -> tuple[Any, str | None]:
         """Return what a method without arguments returns, or None and why it failed: a figure is lost, and no shape."""
         try:
-            return getattr(self, method)(), None
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:
-            return None, f"{self.title()}: {method}(): {type(error).__name__}: {one_line(error)}"
+            with self.blamed(method):
+                return getattr(self, method)(), None
+        except FmbenchError as error:
+            return None, str(error)
 
     @classmethod
     def devices(cls) -> int:
@@ -200,8 +204,7 @@ class Backend(ABC):
         if arguments.pin:
             placement.pin(arguments.threads)
         self._index = arguments.device or 0
-        with self._blamed("_setup"):
-            self._setup(arguments)
+        self._setup(arguments)
 
     def _setup(self, arguments: Arguments) -> None:
         """Do what this platform in particular needs before a model is loaded."""
@@ -268,9 +271,19 @@ class Backend(ABC):
         """
         return {}
 
-    def ask_facts(self, method: str = "facts") -> dict[str, Any]:
-        """Return `facts()`, or `model_facts()`. Raises PlatformError where it fails, or says what fmbench says."""
-        with self._blamed(method):
+    def ask_facts(self) -> dict[str, Any]:
+        """Return `facts()`, asked once: every line of a run has the same. Raises PlatformError."""
+        if self._facts is None:
+            self._facts = self._asked("facts")
+        return dict(self._facts)
+
+    def ask_model_facts(self) -> dict[str, Any]:
+        """Return `model_facts()` as they are now. Raises PlatformError."""
+        return self._asked("model_facts")
+
+    def _asked(self, method: str) -> dict[str, Any]:
+        """Return what facts a method says. Raises PlatformError where it fails, or says what fmbench says."""
+        with self.blamed(method):
             found = dict(getattr(self, method)())
             json.dumps(found)
         if taken := sorted(OWN & found.keys()):

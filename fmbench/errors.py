@@ -61,3 +61,12 @@ def one_line(error: BaseException, limit: int = 400) -> str:
     """Return an error's whole text on one line, cut where it is very long."""
     text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= limit else text[: limit - 4] + " ..."
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out: an error says so, or what it was raised from."""
+    import torch
+
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "allocate memory" in str(error):
+        return True
+    return error.__cause__ is not None and is_out_of_memory(error.__cause__)

@@ -88,7 +88,8 @@ def watched(name: str, call: Callable[..., Any], *arguments: Any) -> Any:
     except Exception as error:
         if isinstance(error, BrokenRuleError) or (name == "setup" and isinstance(error, PlatformError)):
             raise
-        raise BrokenRuleError(f"{name}: raises {type(error).__name__}: {first_line(error)}") from error
+        raised = error.__cause__ if isinstance(error, PlatformError) and error.__cause__ is not None else error
+        raise BrokenRuleError(f"{name}: raises {type(raised).__name__}: {first_line(raised)}") from error
 
 
 def check_class(cls: type[Backend]) -> None:
@@ -221,10 +222,36 @@ def check_shape(platform: Any, forward: Forward, reference: Any, shape: tuple[in
     mask = batch["attention_mask"].bool()
     held(close(host(output), reference(**batch).last_hidden_state, mask), "prepare: computes what torch does on the "
          "CPU, padding left out")  # fmt: skip
-    other = tokens(shape, padded=True, seed=1)
-    held(close(read(platform, forward, other), reference(**other).last_hidden_state, mask), "prepare: computes each "
-         "batch of a shape, not the first one again")  # fmt: skip
+    check_others(platform, forward, reference, batch)
     held(min(pending(platform, forward, batch) for _ in range(TRIES)) < 0.5, "synchronize: waits until all is done")
+
+
+def check_others(platform: Any, forward: Forward, reference: Any, batch: dict[str, Any]) -> None:
+    """Check that what was computed once is not the answer to what a weak key, such as a sum, takes for the same."""
+    for what, other in confusable(batch).items():
+        expected, mask = reference(**other).last_hidden_state, other["attention_mask"].bool()
+        held(close(read(platform, forward, other), expected, mask), f"prepare: computes each batch of a shape anew, "
+             f"one with {what} too")  # fmt: skip
+    expected = reference(**other).last_hidden_state
+    for name, tensor in batch.items():
+        tensor.copy_(other[name])
+    held(close(read(platform, forward, batch), expected, mask), "prepare: computes each batch of a shape anew, one "
+         "whose tensors were written over too")  # fmt: skip
+
+
+def confusable(batch: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return batches of a batch's shape by what they are: each is the same as it in something, and not in all."""
+    ids, mask = batch["input_ids"], batch["attention_mask"]
+    one = ids.clone()
+    one[:, ids.shape[1] // 4] = (one[:, ids.shape[1] // 4] + 1) % VOCABULARY
+    found = {
+        "the same mask": (tokens(ids.shape, padded=True, seed=1)["input_ids"], mask),
+        "the same tokens in another order": (ids.flip(1), mask),
+        "the same rows in another order": (ids.flip(0), mask.flip(0)),
+        "one other token a row": (one, mask),
+        "the same tokens under another mask": (ids, mask.flip(0)),
+    }
+    return {what: {"input_ids": tokens, "attention_mask": seen} for what, (tokens, seen) in found.items()}
 
 
 def check_counters(platform: Any, before: Counter) -> None:

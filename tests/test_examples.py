@@ -226,6 +226,20 @@ def test_what_setting_up_raises_names_the_platform_and_all_its_lines(script, tmp
     assert (run.returncode, run.stderr.splitlines()[-1]) == (3, said)
 
 
+@pytest.mark.parametrize(("hook", "code"), [("computes_in", 3), ("_place_model", 3), ("observe", 1), ("graph", 1)])
+def test_what_a_hook_raises_ends_a_run_or_a_shape_with_its_name(script, tmp_path, tiny_root, hook, code):
+    code_of_it = SHADOW.partition("    def facts")[0] + f"    def {hook}(self, *_):\n        raise KeyError('ioctl')\n"
+    distribution(tmp_path, "acme-fmbench", "0.1", "shadow", code_of_it)
+    run = script("driver", *arguments("shadow", tiny_root), env=path_of(tmp_path))
+    said = f"--platform shadow (acme-fmbench 0.1): {hook}(): KeyError: 'ioctl'"
+    assert run.returncode == code
+    assert (run.stderr.splitlines()[-1] == f"driver: error: {said}") == (code == 3)
+    failures = [
+        (found["type"], found["message"], found["where"]) for found in map(json.loads, bodies(run.stdout, "ERR"))
+    ]
+    assert failures == ([] if code == 3 else [("KeyError", said, "acme_fmbench.py:8")])
+
+
 def test_a_platform_that_ends_the_process_blinds_no_list(script, tmp_path):
     distribution(tmp_path, "acme-fmbench", "0.1", "quits", QUITS)
     distribution(tmp_path, "acme-shadow", "0.1", "shadow", SHADOW)

@@ -140,9 +140,8 @@ def proposed(base: CommandLine, name: str, cls: type[Backend], calibration: Path
     words = ["--platform", name, *(["--platform:calibration", str(calibration)] if calibration else ())]
     asked = parse_model(base.with_(CommandLine.parse(words, ())))
     try:
-        with plugins.blamed(f"{cls.title()}: candidates()"):
-            found = cls().candidates(asked)
-    except plugins.BrokenPluginError as error:
+        found = cls().candidates(asked)
+    except PlatformError as error:
         yield Planned(name, f"--platform {name}", cls.summary, None, str(error))
         return
     for one in found or [Candidate("", "", "the one way to run there")]:

@@ -87,7 +87,7 @@ class Entrant:
             for profile in profiles:
                 self.warm_up(texts(profile), profile)
             after = counters.host_resident()
-            self.facts = {**facts_of(self.encoder), **self.encoder.platform.ask_facts("model_facts")}
+            self.facts = {**facts_of(self.encoder), **self.encoder.platform.ask_model_facts()}
         except Exception as error:  # a compiler, a platform, a type: whatever it is, the others go on
             self.fail(error)
             return

@@ -58,7 +58,7 @@ def run(argv: Sequence[str]) -> int:
     probes = visible_probes(plan, probes, arguments.probes is not None)
     with session.open_with_tables("fidelity", arguments) as run:
         capture(Session(arguments, plan, subject, run, "capture"), probes, arguments, run.log)
-        run.end(plan.platform.ask_facts("model_facts"))
+        run.end(plan.platform.ask_model_facts())
     return 0
 
 

@@ -61,7 +61,7 @@ def fingerprint(encoder: Encoder, timed: str = TIMED) -> dict[str, Any]:
     """Return the facts of a run: what holds for all its variants, and what decides this one's figures."""
     arguments, platform = encoder.arguments, encoder.platform
     shared = run_facts(arguments, platform.distributions, timed)
-    return {**shared, **facts_of(encoder), **platform.ask_facts("model_facts")}
+    return {**shared, **facts_of(encoder), **platform.ask_model_facts()}
 
 
 def opaque(plan: EncoderPlan) -> tuple[str, str] | None:

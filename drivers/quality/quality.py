@@ -100,7 +100,7 @@ class Scoring:
                 said |= self._figures(name, found)
                 said["seconds"] = round((clock.now() - start) / 1e9, 6)
             log.write(lines.JsonLine("QUA", said))
-        if late := encoder.platform.ask_facts("model_facts"):
+        if late := encoder.platform.ask_model_facts():
             log.write(lines.JsonLine("ENV", {"variant": name, **late}))
 
     def _figures(self, name: str, found: TaskScore) -> dict[str, Any]:

@@ -113,7 +113,7 @@ def run_here(task: str, work: Work, argv: Sequence[str]) -> int:
             say_idle(dataset, group)
             run.log.banner(task.upper(), dataset.name)
             work(retrieval, dataset)
-        run.end(plan.platform.ask_facts("model_facts"))
+        run.end(plan.platform.ask_model_facts())
     return 0
 
 

@@ -132,7 +132,7 @@ async def served(arguments: ServeArguments, platform: Backend, plan: EncoderPlan
     note(f"{encoder.name} on {plan.platform.name}: batches of {budget} tokens, {arguments.max_wait * 1e3:g} ms at most")
     serving = {"max_wait": arguments.max_wait, "tokens_per_batch": budget, "role": arguments.role}
     said = {
-        **session.facts_of(encoder), **plan.platform.ask_facts("model_facts"), **host.host_facts(),
+        **session.facts_of(encoder), **plan.platform.ask_model_facts(), **host.host_facts(),
         "variables": variables(), "serving": serving,
     }  # fmt: skip
     try:

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from fmbench.errors import is_out_of_memory
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -102,10 +104,3 @@ def seconds(run: Callable[[Sequence[Batch]], None], some: Sequence[Batch]) -> fl
     start = time.perf_counter()
     run(some)
     return max(time.perf_counter() - start, 1e-9)
-
-
-def is_out_of_memory(error: Exception) -> bool:
-    """Whether the device had too little memory for a batch."""
-    import torch
-
-    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "allocate memory" in str(error)

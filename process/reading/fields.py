@@ -82,6 +82,7 @@ CELL = Schema({
     "outputs": anything("Where it ended well, of what it wrote: sha256 by file or folder, null for nothing."),
     "exit_code": whole("Its exit code; below zero for a signal that ended it. Null where its time was over."),
     "refused": truth("Whether it was not run at all: the ERR line says why."),
+    "resumed": truth("Whether it went on with what an earlier run left: `start` and `seconds` are of the rest."),
 }, "The last line of a log that `fmbench sweep` kept: which cell of which sweep it is of.")  # fmt: skip
 CELL_FILES = ("inputs", "outputs")  # of these, nothing is in a row
 CORE: dict[str, Schema] = {

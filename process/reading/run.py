@@ -1,5 +1,6 @@
 """One run of a driver, as its log tells it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -54,15 +55,7 @@ class Run:
     @property
     def asked(self) -> set[tuple[int, int]]:
         """The (input size, batch size) that its command line asks for; empty where that is not known."""
-        if self.format is None:
-            return set()
-        try:
-            inputs, batches = (
-                [int(part) for part in self.arguments[key].split(",")] for key in ("input_sizes", "batch_sizes")
-            )
-        except (KeyError, ValueError):
-            return set()
-        return {(size, batch) for size in inputs for batch in batches}
+        return set() if self.format is None else shapes_asked(self.arguments)
 
     def environment_of(self, variant: str | None) -> dict[str, Any]:
         """Return the facts that hold for a variant's shapes."""
@@ -85,3 +78,12 @@ class Run:
         """Drop the shapes of which nothing was read, but for a last one: the run was killed in its warm-up."""
         self.shapes.close(self.speaks)
         return self
+
+
+def shapes_asked(arguments: Mapping[str, str]) -> set[tuple[int, int]]:
+    """Return the (input size, batch size) that a command line asks for; empty where that is not known."""
+    try:
+        inputs, batches = ([int(part) for part in arguments[key].split(",")] for key in ("input_sizes", "batch_sizes"))
+    except (KeyError, ValueError):
+        return set()
+    return {(size, batch) for size in inputs for batch in batches}

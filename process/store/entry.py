@@ -60,8 +60,12 @@ def seal_of(facts: Facts) -> str:
 
 
 def decode(content: bytes | None, name: str) -> Entry:
-    """Read an environment.json. Raises UsageError for what is none."""
-    return Entry(name, checked(parse(content, name), name))
+    """Read an environment.json. Raises UsageError for what is none, and for one that is not what was written."""
+    facts = parse(content, name)
+    entry = Entry(name, checked(facts, name))
+    if facts.get("digest") != seal_of(facts):
+        raise UsageError(f"{name}/{COMMIT}: was changed since it was written")
+    return entry
 
 
 def parse(content: bytes | None, name: str) -> Facts:

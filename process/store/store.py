@@ -1,12 +1,17 @@
 """The store: its entries, wherever it is."""
 
+import contextlib
+import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from fmbench.console import Progress, note
 from fmbench.errors import FmbenchError, UsageError, nearest
+from fmbench.history import ignore
 
+from ..reading.results import read_source
 from ..reading.row import Result
 from ..reading.saved import read_saved
 from ..reading.sources import Source
@@ -170,9 +175,10 @@ class Store:
         return new
 
     def results(self, names: Iterable[str], warn: Warn) -> Iterator[Result]:
-        """Yield the results of entries, but those that were removed meanwhile, with a warning for changed ones.
+        """Yield the results of entries, but those that were removed meanwhile.
 
-        Raises UsageError for other trouble.
+        Results that are not what was written are those of the log instead, with a warning. Raises UsageError where the
+        log is another one too, and for other trouble.
         """
         names, progress = list(names), Progress()
         written = {entry.name: entry.facts["files"].get(RESULTS) for entry in self.entries(names, warn)}
@@ -187,11 +193,33 @@ class Store:
 
     def _results(self, name: str, written: object, warn: Warn) -> Iterator[Result]:
         with self.place.file(f"{name}/{RESULTS}") as path:
-            source = Source(path, f"{self.name}/{name}/{RESULTS}")
-            for row in read_saved(source.lines(warn), source.name, warn):
-                yield Result({**row, "machine": name.partition("/")[0]}, name)
-            if written is not None and digest_of(path) != written:
-                warn(f"{source.name}: was changed since it was written; `fmbench results check` says more")
+            source, place = Source(path, f"{self.name}/{name}/{RESULTS}"), {"machine": name.partition("/")[0]}
+            if is_sound_or_gone(path, written):
+                yield from (Result({**row, **place}, name) for row in read_saved(source.lines(warn), source.name, warn))
+                return
+        why = "nothing says what was written" if written is None else "was changed since it was written"
+        warn(f"{source.name}: {why}, so that its log is read instead; `fmbench results check` says more")
+        with self.place.file(f"{name}/{LOG}") as path:
+            log = Source(path, f"{self.name}/{name}/{LOG}")
+            yield from (Result({**row, **place}, name) for row in logged(log, name))
+
+
+def is_sound_or_gone(path: Path, written: object) -> bool:
+    """Whether a file is what was written; one that is gone is nothing else, and reading it says that."""
+    with contextlib.suppress(FileNotFoundError):
+        return digest_of(path) == written
+    return True
+
+
+def logged(log: Source, name: str) -> Iterator[dict[str, Any]]:
+    """Yield the rows of the log that an entry has its name from. Raises UsageError where it is another one."""
+    digest = hashlib.sha256()
+    for block in log.blocks(ignore):
+        digest.update(block)
+    if not name.endswith(f"-{digest.hexdigest()[:SHORT]}"):
+        raise UsageError(f"{log.name}: is not the log of this run; add the right one again, or remove the entry")
+    for result in read_source(log, ignore, repetitions=False):
+        yield result.row
 
 
 def marker() -> str:

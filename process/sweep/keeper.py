@@ -2,11 +2,11 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from fmbench.console import Progress, note, say, warn
-from fmbench.errors import UsageError
+from fmbench.errors import FmbenchError, UsageError
 from fmbench.leftovers import temporary_folder
 from fmbench.markdown import harmless
 from fmbench.whole_file import part_beside
@@ -19,7 +19,7 @@ from ..writing import output
 from ..writing.show import record_tables, tables_as_text
 from .kept import Kept, Run, lacking
 from .log import write_refusal
-from .overview import cells_of, failures, few, runs_left, time_left, time_text
+from .overview import cells_of, failures, few, refusals, runs_left, time_left, time_text
 from .plan import Task
 
 SHARE = "Share {} of {}: what the others measure is not in this table, and the whole may say otherwise.\n\n"
@@ -55,8 +55,13 @@ class Keeper:
             if page.is_file() or not page.exists():  # what is neither (a device) is written to as it stands
                 with part_beside(page):
                     pass
-        with self.store.place.workspace():
-            pass
+        try:
+            with self.store.place.workspace():
+                pass
+        except FmbenchError as error:
+            raise FmbenchError(
+                f"the store cannot be written: {error}; name another in the file, or --set store=DIR"
+            ) from None
 
     def begin(self, tasks: Sequence[Task]) -> None:
         """Count these tasks too, and say what is to be done."""
@@ -130,21 +135,32 @@ class Keeper:
         runs = [*task.runs, *self._runs[task.cell.id]]
         return [run for run in runs if not run.whole] if lacking(runs, task.wanted)[1] else []
 
+    def _called(self) -> dict[str, str]:
+        """Return what the runs of all cells are called, by entry: as their cell, which of several by number too."""
+        called = {}
+        for task in self._tasks.values():
+            runs = self.kept.runs.get(task.cell.id, ())
+            for number, run in enumerate(runs, start=1):
+                called[run.entry] = task.cell.name if len(runs) == 1 else f"{task.cell.name}, run {number}"
+        return called
+
     def report(self, page: Path | None, share: tuple[int, int] = (1, 1)) -> bool:
         """Print the records of all cells, on whichever machine they ran, and what failed; return whether anything did.
 
         The dashboard goes to a `page`. Of a `share` of several it is said that the others may tell otherwise.
         """
         self._progress.clear()
-        every = [run.entry for cell in self._tasks for run in self.kept.runs.get(cell, ())]
-        results = list(self.store.results(dict.fromkeys(every), warn))
+        called = self._called()
+        results = list(self.store.results(called, warn))
         tried = [task for task in self._tasks.values() if not task.refused]
         broken = {run.entry: task.cell.name for task in tried for run in self._failures(task)}
         failed = failures(results, broken)
         with output.opened(None) as stream:
             stream.write(SHARE.format(*share) if share[1] > 1 else "")
-            stream.write(record_tables(results) or tables_as_text(results, None, origin="entry"))
-            stream.writelines(f"{line}\n" for line in ["", "what failed:", *failed] if failed)
+            named = [replace(result, source=called[result.source]) for result in results]
+            stream.write(record_tables(results) or tables_as_text(named, None, origin="cell"))
+            for title, those in (("what failed:", failed), ("what was refused:", refusals(self._tasks.values()))):
+                stream.writelines(f"{line}\n" for line in ["", title, *those] if those)
         if page is not None:
             write_dashboard(results, page)
             note(f"the dashboard is in {page}")

@@ -93,7 +93,7 @@ class Kept:
         """Take in an entry, and return its run."""
         said, run = entry.facts["run"]["cell"], Run.of(entry)
         bisect.insort(self.runs[said["id"]], run, key=lambda one: one.start)
-        if run.whole:
+        if run.whole and not said.get("resumed"):  # of one that went on, nobody knows how long the first part took
             for key in ((said["id"],), (said["run"], *entry.facts["results"]["platforms"])):
                 self._seconds[key].append(run.seconds)
                 self._medians.pop(key, None)

@@ -102,7 +102,7 @@ class Running:
             self.files.close()
         code = None if late else self.process.returncode
         seconds, wrote = self.seconds, digests(self.task.outputs.paths if code == 0 else ())
-        return Ended(self.start_time, seconds, code, self.allowed, self.inputs, wrote)
+        return Ended(self.start_time, seconds, code, self.allowed, self.inputs, wrote, self.resumes)
 
 
 @dataclass

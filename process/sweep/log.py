@@ -15,6 +15,7 @@ from fmbench.secrets import sealed
 from fmbench.session import LogWriter, Session, write_head
 
 from ..reading.results import read_source
+from ..reading.run import shapes_asked
 from ..reading.sources import Source
 from ..store.adding import cell_of
 from .cell import MODEL, Cell
@@ -29,7 +30,8 @@ TAIL = 2**14  # bytes of what a command said
 class Ended:
     """How a cell's process ended, that started then (ns since the epoch): after so many seconds, with an exit code.
 
-    That is None where its time was over. `inputs` and `outputs` are the digests of what it read and wrote, by path.
+    That is None where its time was over. `inputs` and `outputs` are the digests of what it read and wrote, by path;
+    where it `resumed`, an earlier process had begun its log.
     """
 
     start: int
@@ -38,6 +40,7 @@ class Ended:
     allowed: float | None = None
     inputs: Mapping[str, str | None] = field(default_factory=dict)
     outputs: Mapping[str, str | None] = field(default_factory=dict)
+    resumed: bool = False
 
     @property
     def failure(self) -> dict[str, Any] | None:
@@ -67,7 +70,7 @@ def close_log(log: Path, said: Path, cell: Cell, checked: Checked, sweep: str, e
         writer.write(lines.JsonLine("CELL", {
             "sweep": sweep, "id": cell.id, "run": cell.run, "exit_code": ended.exit_code,
             "start": lines.format_time(ended.start), "seconds": round(ended.seconds, 3),
-            **{name: found for name, found in (("inputs", ended.inputs), ("outputs", ended.outputs)) if found},
+            **{name: getattr(ended, name) for name in ("inputs", "outputs", "resumed") if getattr(ended, name)},
         }))  # fmt: skip
 
 
@@ -78,7 +81,10 @@ def write_refusal(log: Path, cell: Cell, sweep: str, reason: str) -> None:
         writer = LogWriter(stream)
         write_head(writer, cell.run, cell.command.masked(sealed).given)
         writer.write(lines.JsonLine("ENV", {**known_facts(), **{key: one for key, one in known.items() if one}}))
-        writer.write(lines.JsonLine("ERR", {"type": "Refused", "message": reason, "where": None}))
+        asked: list[tuple[int | None, int | None]] = [*sorted(shapes_asked(dict(cell.command.given)))]
+        for size, batch in asked or [(None, None)]:
+            shape = {"input_size": size, "batch_size": batch}
+            writer.write(lines.JsonLine("ERR", {**shape, "type": "Refused", "message": reason, "where": None}))
         writer.write(lines.JsonLine("CELL", {
             "sweep": sweep, "id": cell.id, "run": cell.run, "exit_code": None,
             "start": lines.format_time(time.time_ns()), "seconds": 0.0, "refused": True,

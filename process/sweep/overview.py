@@ -107,6 +107,12 @@ def counts(tasks: Sequence[Task], kept: Kept, running: Sequence[str] = ()) -> st
     return f"{cells_of(tasks)}: {', '.join(said)}{runs}{f'; time left: {left}' if left else ''}"
 
 
+def refusals(tasks: Iterable[Task]) -> list[str]:
+    """Return a line for each cell that is refused: its name, why, and its id."""
+    refused = [task for task in tasks if task.refused]
+    return [harmless(masked_text(f"{task.cell.name}: {task.refused} (cell {task.cell.id})")) for task in refused]
+
+
 def failures(results: Iterable[Result], broken: Mapping[str, str]) -> list[str]:
     """Return a line for each result that is an error: what failed, why, and its entry.
 

@@ -65,7 +65,9 @@ def doubt_of(said: Row, requests: Sequence[JsonLine], answers: Row | None) -> st
     if late is not None and late > LATE * latency.get("p50", float("inf")) and said["scenario"] in ("open", "trace"):
         return f"late: the client itself sent {late:.2g} ms late (p99), more than {LATE:.0%} of p50: too slow a machine"
     if said.get("steady") is False:
-        return "drift: latencies were not steady: the queue grows, or the run was too short"
+        waits = said["scenario"] == "closed"  # for an answer before it sends: no queue can grow
+        why = "the service or its machine changed pace" if waits else "the queue grows"
+        return f"drift: latencies were not steady: {why}, or the run was too short"
     return None
 
 

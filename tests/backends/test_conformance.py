@@ -19,7 +19,7 @@ from fmbench.counters import Counter
 from fmbench.errors import PlatformError
 from fmbench.measure import Phase
 from fmbench.options import parse_arguments
-from fmbench.testing import check_backend
+from fmbench.testing import check_backend, close, confusable, tiny_model, tokens
 
 
 class FakeAccelerator(XpuBackend):
@@ -132,6 +132,23 @@ def stale(self, model, arguments):
     return lambda batch: known.setdefault(tuple(batch["input_ids"].shape), forward(batch))
 
 
+def remembering(key):
+    """Return a `prepare` whose call keeps its answers, by what a key makes of token ids and mask."""
+
+    def prepare(self, model, arguments):
+        forward, known = Backend.prepare(self, model, arguments), {}
+
+        def call(batch):
+            found = (tuple(batch["input_ids"].shape), repr(key(batch["input_ids"], batch["attention_mask"])))
+            if found not in known:
+                known[found] = forward(batch)
+            return known[found]
+
+        return call
+
+    return prepare
+
+
 def late(self, model, arguments):
     """Return a call that computes behind the caller's back, on a device that takes 2 ms for each."""
     forward, threads = Backend.prepare(self, model, arguments), []
@@ -222,7 +239,15 @@ BROKEN = {
     "computes what torch does on the": {"prepare": changed(lambda hidden: hidden * float("nan"))},
     "computes what torch .* padding left out": {"prepare": without_mask},
     "computes what torch does on": {"prepare": changed(lambda hidden: hidden * 1.01)},
-    "prepare: computes each batch of a shape": {"prepare": stale},
+    "prepare: computes each batch of a shape anew, one with the same mask": {"prepare": stale},
+    "anew, one with the same tokens in another order": {"prepare": remembering(lambda ids, mask: int(ids.sum()))},
+    "anew, one with the same tokens in another .*": {"prepare": remembering(lambda ids, mask: ids.sum(1).tolist())},
+    "anew, one with the same rows in another order": {"prepare": remembering(lambda ids, mask: ids.sum(0).tolist())},
+    "anew, one with one other token": {
+        "prepare": remembering(lambda ids, mask: (ids[:, :2].tolist(), ids[:, -2:].tolist(), mask.tolist()))
+    },
+    "anew, one with the same tokens under another mask": {"prepare": remembering(lambda ids, mask: ids.tolist())},
+    "anew, one whose tensors were written over": {"prepare": remembering(lambda ids, mask: (id(ids), id(mask)))},
     "synchronize: waits": {"prepare": late},
     "streams: returns a list": {"streams": lambda self, batches: None},
     "streams: each computes": {"streams": lambda self, batches: [lambda batch: SimpleNamespace()]},
@@ -245,6 +270,14 @@ def test_a_broken_rule_is_named(rule: str) -> None:
     broken = type("Broken", (Sound,), BROKEN[rule])
     with pytest.raises(AssertionError, match=rule):
         check_backend(broken)
+
+
+def test_batches_that_a_weak_key_takes_for_the_same_have_other_vectors() -> None:
+    model, batch = tiny_model(0), tokens((2, 16), padded=True)
+    with torch.no_grad():
+        known = model(**batch).last_hidden_state
+        for other in confusable(batch).values():
+            assert not close(model(**other).last_hidden_state, known, other["attention_mask"].bool())
 
 
 def boom(*arguments):

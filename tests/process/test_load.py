@@ -62,7 +62,12 @@ def test_runs_are_shown_with_how_they_failed(changed, script, tmp_path):
         ("LOAD", {"latency_ms": {"p50": 999.0}, "intervals": {}}, "contradicted: LOAD says 999.0 ms"),
         ("LOAD", {"intervals": {"p50": [900.0, 901.0]}}, "contradicted: LOAD: the interval of p50"),
         ("LOAD", {"scenario": "open", "lag_ms": {"p50": 1.0, "p99": 500.0}}, "late: the client itself sent 5e+02 ms"),
-        ("LOAD", {"steady": False}, "drift: latencies were not steady"),
+        ("LOAD", {"steady": False}, "drift: latencies were not steady: the service or its machine changed pace, or"),
+        (
+            "LOAD",
+            {"steady": False, "scenario": "open"},
+            "drift: latencies were not steady: the queue grows, or the run",
+        ),
         ("LOAD", {"ended": "gone", "unsent": 3}, "gone: nobody answered any more, and 3 requests were not sent"),
         ("VEC", {"verdict": "wrong", "faults": {"corrupt": 2, "wrong": 2}}, "wrong: vectors: 2 corrupt, 2 wrong"),
         ("LOAD", {"answered": -1}, None),

@@ -149,12 +149,36 @@ def test_an_entry_that_lost_a_file_is_made_whole_by_its_log(file, results, store
     assert results("check").out == []
 
 
-def test_results_that_were_changed_are_not_believed_in_silence(results, store):
-    path = Path("results", store, "results.json")
-    said = f"warning: results/{store}/results.json: was changed since it was written; `fmbench results check` says more"
-    assert results("show").err == []
-    path.write_text(path.read_text() + "\n")
-    assert said in results("show").err
+LOG_INSTEAD = "so that its log is read instead; `fmbench results check` says more"
+
+
+def test_results_that_were_changed_are_not_believed(results, store):
+    sound = results("show")
+    assert sound.err == [] and not any("91.2" in line for line in sound.out)
+    edit(Path("results", store, "results.json"), "20.075", "91.234")
+    said = results("show")
+    assert said.err == [f"warning: results/{store}/results.json: {CHANGED}, {LOG_INSTEAD}"]
+    assert said.out == sound.out
+
+
+def test_results_are_refused_where_the_log_was_changed_too(results, store):
+    edit(Path("results", store, "results.json"), "20.075", "10.075")
+    repack(Path("results", store, "driver.log.gz"), b"0.757057369", b"0.757057368")
+    said = results("show", code=2)
+    assert said.out == [] and said.err[-1] == (
+        f"fmbench results show: error: results/{store}/driver.log.gz: is not the log of this run; add the right one "
+        "again, or remove the entry"
+    )
+
+
+def test_facts_that_were_changed_are_not_believed(results, store):
+    sound = results("show").out
+    edit(Path("results", store, "environment.json"), '"count": 7', '"count": 8')
+    said = f"warning: {store}/environment.json: {CHANGED}; `fmbench results check` says more"
+    listed, shown = results("list"), results("show")
+    assert (len(listed.out), listed.err, shown.out) == (1, [said], sound)
+    unknown = f"warning: results/{store}/results.json: nothing says what was written, {LOG_INSTEAD}"
+    assert shown.err == [said, unknown]
 
 
 def test_an_entry_whose_log_is_gone_is_named_by_show(results, store, log, capsys):

@@ -306,9 +306,10 @@ def test_without_duckdb_one_line_says_what_to_install(results, three, monkeypatc
 
 
 def test_results_that_cannot_be_read_are_not_passed_over(results, three):
-    Path("results", three[0], "results.json").write_text("[{")
+    for file in ("results.json", "driver.log.gz"):
+        Path("results", three[0], file).write_text("[{")
     for words in (["query", "from results"], ["show"], ["export", "--out", "x"]):
-        assert f"results/{three[0]}/results.json: no JSON" in results(*words, code=2).line
+        assert f"results/{three[0]}/driver.log.gz: cannot be read" in results(*words, code=2).err[-1]
 
 
 def test_the_store_imports_its_extras_when_they_are_used():

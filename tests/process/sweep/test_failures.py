@@ -64,15 +64,18 @@ def test_what_was_refused_once_runs_when_it_may_and_is_no_failure_then(fake, swe
 
     own, refused = plan.check_command, [True]
     monkeypatch.setattr(plan, "check_command", refuse)
-    sweep([1, 2], code=1)
+    out, _ = sweep([1, 2], code=1)
+    assert re.search(r"\nwhat was refused:\nbatch_sizes 2: model: is not there \(cell \w{12}\)\n$", out)
     assert main_show(["results", "--detail"]) == 0
-    out = capsys.readouterr().out
+    out, err = capsys.readouterr()
+    assert err == ""
     assert "1 result failed, in 1 log (1 Refused)" in out and "model: is not there" in out
+    assert re.search(r"^\S+ +\S+ +\S+ +\d+ +2 .*Refused: model: is not there", out, re.MULTILINE), out
     refused.clear()
     _, err = sweep([1, 2])
     assert "1 in results already; 1 of 2 runs left" in err
     assert main_show(["results"]) == results(["list"]) == main_show(["results", "--by", "batch"]) == 0
-    text, _, tables = capsys.readouterr().out.partition("machine ")
+    text, _, tables = capsys.readouterr().out.partition("\nmachine ")
     assert "1 result failed, and a newer run of the same cell stands for that" in text
     listed, grouped = (part.splitlines() for part in tables.split("batch ", 1))
     assert listed[0].split()[-2:] == ["failed", "repaired"]

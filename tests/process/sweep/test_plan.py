@@ -107,7 +107,7 @@ def test_where_nothing_can_be_written_is_told_before_anything_runs(sweep, tmp_pa
     text = f"run: driver\nwith: {{{WITH}, batch_sizes: 1}}\n"
     Path("file").touch()
     for words, said in (
-        (["--set", "store=file/store"], "file"),
+        (["--set", "store=file/store"], "the store cannot be written: file/store: Not a directory; name another"),
         (["--report", "nowhere/x.html"], "--report nowhere/x.html: the folder does not exist"),
         (["--report", "model"], "--report model: is a folder; name a file"),
         (["--report", "grid.yaml"], "--report grid.yaml: is one of the files that are read"),

@@ -16,7 +16,7 @@ from fmbench.backends.null import NullBackend
 from fmbench.checks import Checked
 from fmbench.options import parse_arguments
 from fmbench.process.store.cli import main as results
-from fmbench.process.store.entry import encode
+from fmbench.process.store.entry import Entry, encode
 from fmbench.process.sweep import local
 from fmbench.process.sweep.cell import Cell
 from fmbench.process.sweep.cli import main
@@ -150,10 +150,25 @@ def test_shares_are_the_whole(fake, sweep):
     sweep([1], "--shard", "2/2")  # of an array that is longer than the sweep
 
 
+def test_the_last_table_names_cells_by_what_varies_and_their_runs_by_number(fake, sweep, capsys):
+    cells = "sweep: seeds\nrun: driver\nwith: {platform: 'null', model_class: none, model_name: none, input_sizes: 8, "
+    out, _ = sweep([1, 2])
+    assert [line.split("  ")[0] for line in out.splitlines()] == ["cell", "batch_sizes 1", "batch_sizes 2"]
+    Path("seeds.yaml").write_text(f"{cells}batch_sizes: 1, reps: 10}}\nmatrix: {{seed: [0, 1]}}\nstore: seeds\n")
+    assert main(["seeds.yaml", "--repeat", "2"]) == 0
+    named = ["seed 0, run 1", "seed 0, run 2", "seed 1, run 1", "seed 1, run 2"]
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split("  ")[0] for line in lines] == ["cell", *named]
+
+
 def test_a_store_that_cannot_be_written_is_said_before_anything_runs(fake, sweep):
     Path("file").write_text("")
     _, err = sweep([1], "--set", "store=file/results", code=1)
-    assert "file" in err and "done in" not in err
+    assert err.splitlines()[-1] == (
+        "fmbench sweep: error: the store cannot be written: file/results: Not a directory; name another in the file, "
+        "or --set store=DIR"
+    )
+    assert "done in" not in err
 
 
 def test_the_report_is_a_page_of_all_cells(fake, sweep):
@@ -198,6 +213,11 @@ def test_a_killed_cell_goes_on_unless_its_fingerprint_changed(sweep, edit, goes_
     (entry,) = Path("again").glob("*/*")
     found = gzip.decompress((entry / "driver.log.gz").read_bytes()).decode()
     assert found.startswith(first) is goes_on and found.count("FMWORK RES ") == 2
+    facts = json.loads((entry / "environment.json").read_text())
+    assert facts["run"]["cell"].get("resumed", False) is goes_on
+    told, cell = Kept(), Cell("driver", {}, {}, {}, 1)
+    told.add(Entry("machine/run", facts))
+    assert (told.seconds(cell, "null") is None) is goes_on, "of a run that went on, the time is that of its end alone"
     assert kept("again") == {1: [(0, ["SIMULATED", "SIMULATED"])]} and not folder.exists()
 
 

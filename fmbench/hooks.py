@@ -1,0 +1,38 @@
+"""What a platform may define, and fmbench calls. Whatever such a hook raises names the platform and the hook."""
+
+import functools
+from collections.abc import Callable
+from types import FunctionType
+from typing import Any
+
+# All but `unavailable`, which `Backend.why_not` asks: a platform that fails there is not usable, and the run may go on.
+HOOKS = (
+    "_check", "_compile", "_place_model", "_setup", "candidates", "choices", "compiles", "computes_fast", "computes_in",
+    "devices", "disturbances", "energy", "facts", "fixed_shapes", "free_bytes", "graph", "identity", "memory",
+    "model_facts", "observe", "place", "prepare", "program", "recover", "reset_memory", "streams", "synchronize",
+    "warm_up",
+)  # fmt: skip
+
+
+def guard(cls: type) -> None:
+    """Let every hook that a class defines itself run under the class's `blamed`."""
+    for name in HOOKS:
+        hook = vars(cls).get(name)
+        if isinstance(hook, FunctionType):
+            setattr(cls, name, guarded(hook))
+        elif isinstance(hook, classmethod):
+            setattr(cls, name, classmethod(guarded(hook.__func__)))
+
+
+def guarded(hook: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a hook that says whose it is where it fails. Some are timed: `blamed` takes time only where one failed."""
+
+    @functools.wraps(hook)
+    def call(owner: Any, *arguments: Any, **named: Any) -> Any:
+        try:
+            return hook(owner, *arguments, **named)
+        except BaseException:
+            with owner.blamed(hook.__name__):
+                raise
+
+    return call

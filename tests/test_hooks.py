@@ -1,0 +1,75 @@
+"""What a platform's hooks raise names the platform and the hook, wherever it was called."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from fmbench.backend import Backend
+from fmbench.backends.null import NullBackend
+from fmbench.errors import PlatformError, UsageError, is_out_of_memory
+from fmbench.hooks import HOOKS
+
+CONTRACT = Path(__file__).resolve().parents[1] / "docs" / "reference" / "backend.md"
+OF_THE_CLASS = [name for name in HOOKS if isinstance(vars(Backend)[name], classmethod)]
+
+
+def broken(hook: str, error: BaseException) -> Backend:
+    """Return a platform, one of whose hooks raises."""
+
+    def fail(*_, **__):
+        raise error
+
+    fail.__name__ = hook
+    return type("Broken", (NullBackend,), {hook: classmethod(fail) if hook in OF_THE_CLASS else fail})()
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+def test_whatever_a_hook_raises_is_one_line_that_names_it(hook: str) -> None:
+    error = SystemExit("no firmware\nsecond line")
+    with pytest.raises(PlatformError) as caught:
+        getattr(broken(hook, error), hook)(None)
+    assert str(caught.value) == f"--platform null: {hook}(): SystemExit: no firmware second line"
+    assert (caught.value.exit_code, caught.value.__cause__) == (3, error)
+
+
+def test_the_contract_lists_every_hook() -> None:
+    rows = re.findall(r"^\| (`.*?) \|", CONTRACT.read_text(encoding="utf-8"), re.MULTILINE)
+    assert {name for row in rows for name in re.findall(r"`(\w+)\(", row)} == {*HOOKS, "unavailable"}
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), UsageError("--x: is wrong"), PlatformError("no device")])
+def test_what_explains_itself_stays_as_it_is(error: BaseException) -> None:
+    with pytest.raises(type(error)) as caught:
+        broken("observe", error).observe()
+    assert caught.value is error
+
+
+def test_a_hook_that_calls_the_one_it_overrides_is_blamed_once() -> None:
+    class Above(type(broken("prepare", ValueError("no graph")))):
+        def prepare(self, model, arguments):
+            return super().prepare(model, arguments)
+
+    with pytest.raises(PlatformError, match=r"^--platform null: prepare\(\): ValueError: no graph$"):
+        Above().prepare(None, None)
+
+
+def test_memory_that_ran_out_in_a_hook_did_run_out() -> None:
+    with pytest.raises(PlatformError) as caught:
+        broken("place", MemoryError("64 GB")).place({})
+    assert is_out_of_memory(caught.value)
+    with pytest.raises(PlatformError) as caught:
+        broken("place", ValueError("no place")).place({})
+    assert not is_out_of_memory(caught.value)
+
+
+def test_facts_are_asked_for_once() -> None:
+    class Counting(NullBackend):
+        asked = 0
+
+        def facts(self):
+            self.asked += 1
+            return {"asked": self.asked}
+
+    platform = Counting()
+    assert [platform.ask_facts(), platform.ask_facts(), platform.asked] == [{"asked": 1}, {"asked": 1}, 1]
