@@ -6,6 +6,7 @@ from typing import Any
 
 from fmbench.backend import UNPADDED, Candidate, Forward, Model
 from fmbench.counters import NO_COUNTER, Counter
+from fmbench.distribution import to_install
 from fmbench.facts import package_version
 from fmbench.measure import Phase
 from fmbench.options import Arguments
@@ -27,7 +28,7 @@ class CudaBackend(AcceleratorBackend):
     name = "cuda"
     tokens_per_batch = 65_536  # 16,384 keep an H200 at four fifths of the texts a second, in bfloat16
     summary = "NVIDIA GPU, or AMD GPU under ROCm"
-    install = "the CUDA or ROCm build of torch, and the GPU's driver; pip install 'fmbench[nvml]' adds clocks and power"
+    install = f"the CUDA or ROCm build of torch, and the GPU's driver; {to_install('nvml')} adds clocks and power"
     synonyms = ("gpu", "nvidia", "nvidia_gpu", "rocm", "amd", "hip", "radeon", "geforce", "tensorrt")
     distributions = ("torch", "nvidia-ml-py")
     device_type = "cuda"

@@ -7,6 +7,7 @@ import random
 import time
 from typing import Any
 
+from fmbench import distribution
 from fmbench.backend import Backend, Forward, Model
 from fmbench.errors import UsageError
 from fmbench.options import Arguments
@@ -18,7 +19,7 @@ class NullBackend(Backend):
     name = "null"
     summary = "no hardware: measures the harness itself"
     synonyms = ("none", "dummy", "fake", "noop", "mock")
-    distributions = ("fmbench",)
+    distributions = (distribution.name(),)
     options = ("milliseconds", "noise")  # how long a call takes, and the standard deviation of its logarithm
     builds_model = False
     runs_torch = False

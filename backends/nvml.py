@@ -1,4 +1,4 @@
-"""NVIDIA's management library. An optional extra: `pip install 'fmbench[nvml]'`."""
+"""NVIDIA's management library. Of the extra `nvml`."""
 
 import contextlib
 from collections.abc import Callable

@@ -9,6 +9,7 @@ from fmbench.backend import Backend, Candidate, Forward, Model
 from fmbench.console import note
 from fmbench.counters import NO_COUNTER, Counter
 from fmbench.digest import digest_of_files
+from fmbench.distribution import to_install
 from fmbench.errors import PlatformError, UsageError, nearest
 from fmbench.measure import Phase
 from fmbench.options import Arguments
@@ -50,7 +51,7 @@ class OnnxruntimeBackend(Backend):
     summary = "ONNX Runtime, on an exported model or a published .onnx file"
     synonyms = ("ort", "onnx", "optimum", "fastembed", "directml", "coreml", "qnn", "tensorrt")
     options = ("provider", "model", *OPTIONS)
-    install = "pip install 'fmbench[onnxruntime]'"
+    install = to_install("onnxruntime")
     distributions = ("torch", "onnxruntime", "onnx", "onnxscript")
 
     @classmethod

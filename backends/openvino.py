@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from fmbench.backend import Backend, Candidate, Forward, Model
 from fmbench.counters import NO_COUNTER, Counter
+from fmbench.distribution import to_install
 from fmbench.errors import PlatformError, UsageError, nearest
 from fmbench.expressions import Expression
 from fmbench.measure import Phase
@@ -45,7 +46,7 @@ class OpenvinoBackend(Backend):
     synonyms = ("ov", "openvino_cpu", "intel", "npu", "optimum")
     compiler = BACKEND
     options = ("frontend", *OPTIONS)  # one of FRONTENDS, and how numbers are rounded
-    install = "pip install 'fmbench[openvino]'"
+    install = to_install("openvino")
     distributions = ("torch", "openvino")
     always_compiles = True
     short_text = 32  # as `openvino_convert.SHORT`
@@ -74,9 +75,7 @@ class OpenvinoBackend(Backend):
         elif rounded:
             raise UsageError("--platform:quantize: is for --platform:frontend convert_model; leave the other one out")
         if rounded and importlib.util.find_spec("nncf") is None:
-            raise PlatformError(
-                "--platform:quantize: the nncf package is not installed (pip install 'fmbench[openvino]')"
-            )
+            raise PlatformError(f"--platform:quantize: the nncf package is not installed ({to_install('openvino')})")
 
     def candidates(self, arguments: Arguments) -> list[Candidate]:
         """Return float32, and what the CPU multiplies in instructions of its own; int8 where texts are named."""

@@ -16,7 +16,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from fmbench import cached
+from fmbench import __version__, cached
 from fmbench.digest import digest_of_json
 from fmbench.errors import FmbenchError, PlatformError, one_line
 from fmbench.facts import versions
@@ -190,7 +190,7 @@ class ConvertedModel:
     def _key(self, names: tuple[str, ...]) -> dict[str, Any] | None:
         """Return what decides the files of a graph; None for a model that nothing tells from all others."""
         digest = digest_of_model(self._model)
-        used = versions(("fmbench", *sorted(LIBRARIES), *self._converter.distributions))
+        used = {"fmbench": __version__, **versions((*sorted(LIBRARIES), *self._converter.distributions))}
         return None if digest is None else {"model": digest, "inputs": names, "libraries": used}
 
 

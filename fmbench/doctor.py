@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from fmbench import __version__, backend, counters, facts, host, plugins, torch_settings
+from fmbench import __version__, backend, counters, distribution, facts, host, plugins, torch_settings
 from fmbench.cgroup import read
 from fmbench.console import run_main
 from fmbench.errors import FmbenchError, first_line
@@ -55,7 +55,7 @@ def diagnose(argv: Sequence[str] | None) -> int:
 def check_libraries() -> Iterator[Finding]:
     """Compare what is installed with what fmbench declares."""
     yield Finding("ok", f"Python {sys.version.split()[0]}, fmbench {__version__}")
-    for requirement in importlib.metadata.requires("fmbench") or []:
+    for requirement in importlib.metadata.requires(distribution.name()) or []:
         if "extra ==" in requirement:
             continue
         name, least = re.match(r"([\w.-]+)\s*(?:>=\s*([\w.]+))?", requirement).groups()  # type: ignore[union-attr]

@@ -9,6 +9,7 @@ import shlex
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from fmbench.distribution import to_install
 from fmbench.encoder import Encoder, Role, add_encoder_arguments, take_recipe
 from fmbench.errors import UsageError, one_line
 from fmbench.options import Arguments, add_model_arguments, read
@@ -41,7 +42,7 @@ def need_mteb() -> None:
     try:
         import mteb  # noqa: F401
     except ImportError:
-        raise UsageError("MTEB's tasks need mteb: pip install 'fmbench[mteb]'") from None
+        raise UsageError(f"MTEB's tasks need mteb: {to_install('mteb')}") from None
 
 
 class MtebModel:

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
 
+from fmbench import distribution
 from fmbench.errors import FmbenchError, one_line
-
-OURS = "fmbench"
 
 
 class BrokenPluginError(FmbenchError):
@@ -71,7 +70,7 @@ def discover(group: str) -> tuple[dict[str, Plugin], list[str]]:
 @cache
 def discovered(group: str, _: tuple[str, ...]) -> tuple[dict[str, Plugin], list[str]]:
     """Return what a group has while Python looks in these places: looking takes as long as many command lines."""
-    found = [Plugin(entry_point) for entry_point in importlib.metadata.entry_points(group=group)]
+    found = [Plugin(entry_point) for entry_point in distribution.entry_points(group)]
     found.sort(key=lambda plugin: (plugin.name, not is_ours(plugin)))
     plugins: dict[str, Plugin] = {}
     warnings: list[str] = []
@@ -90,4 +89,4 @@ def title_of(group: str, option: str, name: str) -> str:
 
 def is_ours(plugin: Plugin) -> bool:
     """Whether a plug-in is built in."""
-    return plugin.entry_point.dist is not None and plugin.entry_point.dist.name == OURS
+    return plugin.entry_point.dist is not None and plugin.entry_point.dist.name == distribution.name()

@@ -40,13 +40,13 @@ what is printed:
 formats:
   json         one list (the default); jsonl: one object a line. Both are written while the logs are read
   csv          one line a shape; columns are the keys joined by dots, such as statistics.p50
-  parquet      the same columns, typed, null where nothing is known (pip install 'fmbench[parquet]')
+  parquet      the same columns, typed, null where nothing is known (the extra parquet)
   markdown     a table for people: the figures that matter, with units and doubts
   html         the same tables and the pictures of `process --plots`, in one page without a script
   openmetrics  gauges for the textfile collector of Prometheus: --out /var/lib/node_exporter/fmbench.prom
 
 trackers:
-  --report_to mlflow, tensorboard, wandb (pip install 'fmbench[mlflow]', ...) tells them of every driver run: its
+  --report_to mlflow, tensorboard, wandb (each is an extra) tells them of every driver run: its
   arguments and facts, its figures (of a shape over batch size and over input size), its plots. The results are written
   as ever.
   The trackers' own variables hold: MLFLOW_TRACKING_URI, WANDB_MODE, WANDB_DIR, TENSORBOARD_LOGGING_DIR, ...
@@ -62,7 +62,7 @@ examples:
   process --path results/ --format csv --out results.csv
   process --path speed.log --path retrieval.log --path choice.log --records
   process --path run.log --plots plots/
-  process --path results/ --dashboard results.html   (pip install 'fmbench[dashboard]')
+  process --path results/ --dashboard results.html   (the extra dashboard)
   process --path run.log --out run.json --report_to mlflow,tensorboard
   process --follow run.log                        until the run ends, or Ctrl-C
   driver ... | process --path -                   straight from a driver

@@ -1,6 +1,6 @@
 """Third-party platforms: the example package, one that is broken, and one that takes a name of ours."""
 
-import importlib.metadata
+import importlib
 import json
 import os
 import re
@@ -13,6 +13,7 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
+from fmbench import distribution as own
 from fmbench.facts import OWN
 from fmbench.testing import check_backend
 
@@ -20,9 +21,7 @@ ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "examples"
 EXAMPLE = EXAMPLES / "backend-plugin"
 TUTORIAL = ROOT / "docs" / "tutorials" / "your-own-accelerator.md"
-OURS = sorted(
-    entry.name for entry in importlib.metadata.entry_points(group="fmbench.backends") if entry.dist.name == "fmbench"
-)
+OURS = sorted(one.name for one in own.entry_points("fmbench.backends") if one.dist.name == own.name())
 
 
 def install_example(tmp_path_factory, name):

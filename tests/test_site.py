@@ -30,6 +30,18 @@ def test_the_readme_leads_somewhere(link):
     assert (ROOT / link.partition("#")[0]).is_file()
 
 
+NAMED = re.compile(
+    r"\b(?:fmbench|drivers|backends|process|docs|tests|examples)/[\w./-]+\.(?:py|md|json|ya?ml|toml|png)\b"
+)
+
+
+def test_files_that_pages_name_are_there():
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / ".github").rglob("*.*")]
+    named = {path for page in pages for path in NAMED.findall(page.read_text(encoding="utf-8"))}
+    assert "docs/tutorials/your-own-accelerator.md" in named
+    assert sorted(path for path in named if not (ROOT / path).is_file()) == []
+
+
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
     """The site, made as `make docs` makes it: strict, so that no link leads nowhere and no page is left out."""
@@ -56,6 +68,8 @@ def test_the_site_needs_no_network_and_has_the_dashboard(site):
 @pytest.mark.skipif(bool(why_not()), reason=str(why_not()))
 @pytest.mark.parametrize("width", [400, 1280])
 def test_nobody_scrolls_sideways(site, width):
+    from selenium.webdriver.support.wait import WebDriverWait
+
     with browser() as page:
         page.execute_cdp_cmd(
             "Emulation.setDeviceMetricsOverride",
@@ -64,6 +78,10 @@ def test_nobody_scrolls_sideways(site, width):
         for path in sorted(set(site.rglob("*.html")) - {site / "404.html", site / "results" / "page.html"}):
             page.get(f"file://{path}")
             assert page.execute_script(SCROLLING) == [], path.name
+        # Tables of the dashboard scroll in frames of their own; the page does not.
+        page.get(f"file://{site}/results/page.html")
+        WebDriverWait(page, 30).until(lambda page: page.find_elements("css selector", "#workloads pre"))
+        assert page.execute_script("return document.documentElement.scrollWidth - innerWidth") <= 0
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ import numpy as np
 
 from fmbench.collection import Document
 from fmbench.console import Progress
+from fmbench.distribution import to_install
 from fmbench.errors import UsageError
 from fmbench.ranking.order import ordered
 
@@ -25,7 +26,7 @@ def bm25_negatives(
     try:
         import bm25s
     except ImportError:
-        raise UsageError("--bm25_negatives needs bm25s: pip install 'fmbench[bm25]'") from None
+        raise UsageError(f"--bm25_negatives needs bm25s: {to_install('bm25')}") from None
     names, texts = zip(*((document.id, document.passage) for document in corpus), strict=True)
     index = bm25s.BM25(**SETTINGS)
     index.index(words(bm25s, texts), show_progress=False)

@@ -13,6 +13,7 @@ from typing import Any
 from fmbench.capture.manifest import parse_run, run_text
 from fmbench.collection.qrels import Qrels
 from fmbench.console import note
+from fmbench.distribution import to_install
 from fmbench.encoder import EncoderPlan
 from fmbench.encoder.late_folder import METADATA
 from fmbench.errors import UsageError, first_line
@@ -83,7 +84,7 @@ def checked(arguments: CaptureArguments, indexes: Sequence[PlaidIndex]) -> tuple
     """Return the checkpoint and the texts. Raises UsageError before anything slow."""
     if importlib.util.find_spec("colbert") is None:
         raise UsageError(
-            "colbert-ai, which makes and searches PLAID indexes, is not installed: pip install 'fmbench[colbert]'"
+            f"colbert-ai, which makes and searches PLAID indexes, is not installed: {to_install('colbert')}"
         )
     for index in indexes:
         index.files  # noqa: B018  raises for one that is not whole

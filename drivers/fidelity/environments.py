@@ -17,7 +17,7 @@ from importlib.metadata import distributions, requires
 from pathlib import Path
 from typing import Any
 
-from fmbench import children, facts, host
+from fmbench import children, distribution, facts, host
 from fmbench.capture.manifest import Manifest, read_manifest
 from fmbench.claim import one_writer
 from fmbench.collection.qrels import write_tsv
@@ -164,7 +164,7 @@ def numbers(version: str) -> tuple[int, ...]:
 @cache
 def least_torch() -> str:
     """Return the oldest torch that fmbench itself runs with, as its own metadata have it."""
-    return next(found[1] for found in map(LEAST.match, requires("fmbench") or []) if found)
+    return next(found[1] for found in map(LEAST.match, requires(distribution.name()) or []) if found)
 
 
 def layer(folder: Path) -> None:

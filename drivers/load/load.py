@@ -8,6 +8,7 @@ from typing import Any
 from fmbench import host, session
 from fmbench.checks import Checked
 from fmbench.console import run_main
+from fmbench.distribution import to_install
 from fmbench.errors import UsageError
 from fmbench.facts import software_facts, versions
 
@@ -37,7 +38,7 @@ def load(arguments: LoadArguments) -> int:
     try:
         from .work import Work
     except ImportError as error:
-        raise UsageError(f"sending needs {error.name}: pip install 'fmbench[load]'") from None
+        raise UsageError(f"sending needs {error.name}: {to_install('load')}") from None
     reference = reference_of(arguments)
     texts = payloads.read(arguments)
     if reference is not None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from fmbench import backend, host, session
 from fmbench.backend import Backend
 from fmbench.console import note, reserved_stdout, run_main
+from fmbench.distribution import to_install
 from fmbench.encoder import EncoderPlan
 from fmbench.ending import allow, exit_code
 from fmbench.errors import UsageError, first_line
@@ -41,7 +42,7 @@ def serve(arguments: ServeArguments, wrap: Wrap = lambda served: served) -> int:
         import uvicorn
         import uvloop
     except ImportError as error:
-        raise UsageError(f"serving needs {error.name}: pip install 'fmbench[serve]'") from None
+        raise UsageError(f"serving needs {error.name}: {to_install('serve')}") from None
     del httptools, starlette
     spin_briefly()
     platform = backend.find(arguments.platform)

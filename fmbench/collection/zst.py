@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from fmbench.distribution import to_install
 from fmbench.errors import UsageError
 
 PIECE = 512  # bytes: what a well-packed file makes of one piece still fits into memory
@@ -19,7 +20,7 @@ def decompressed(stream: BinaryIO, path: Path) -> io.BufferedReader:
     try:
         import zstandard  # noqa: F401
     except ImportError:
-        raise UsageError(f"{path}: reading Zstandard needs zstandard: pip install 'fmbench[retrieval]'") from None
+        raise UsageError(f"{path}: reading Zstandard needs zstandard: {to_install('retrieval')}") from None
     return io.BufferedReader(Blocks(frames(stream, path)), 2**17)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from fmbench.collection import Qrels
+from fmbench.distribution import to_install
 from fmbench.errors import UsageError
 
 from .evaluation import Evaluation
@@ -111,7 +112,7 @@ def imported() -> Any:
     try:
         import ir_measures
     except ImportError:
-        raise UsageError("metrics need ir_measures: pip install 'fmbench[retrieval]'") from None
+        raise UsageError(f"metrics need ir_measures: {to_install('retrieval')}") from None
     return ir_measures
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from fmbench.distribution import to_install
 from fmbench.errors import UsageError
 
 from .engine import Engine, Picked, Placed, kth_at_least, least_score
@@ -56,5 +57,5 @@ def load_faiss() -> Any:
     try:
         import faiss
     except ImportError:
-        raise UsageError("the search engine faiss needs faiss-cpu: pip install 'fmbench[retrieval]'") from None
+        raise UsageError(f"the search engine faiss needs faiss-cpu: {to_install('retrieval')}") from None
     return faiss

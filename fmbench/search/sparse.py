@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from fmbench.distribution import to_install
 from fmbench.errors import UsageError
 
 from .topk import Hit, TopK, best
@@ -54,5 +55,5 @@ def rows_of(vectors: Any) -> Any:
     try:
         from scipy.sparse import csr_array
     except ImportError:
-        raise UsageError("sparse vectors are searched by scipy: pip install 'fmbench[retrieval]'") from None
+        raise UsageError(f"sparse vectors are searched by scipy: {to_install('retrieval')}") from None
     return csr_array(vectors, dtype=np.float64)

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from fmbench.console import warn
+from fmbench.distribution import to_install
 from fmbench.errors import UsageError
 
 from ..reading.row import Result
@@ -46,7 +47,7 @@ def plotly_script() -> str:
     try:
         from plotly.offline import get_plotlyjs
     except ImportError:
-        raise UsageError("--dashboard needs plotly: pip install 'fmbench[dashboard]'") from None
+        raise UsageError(f"--dashboard needs plotly: {to_install('dashboard')}") from None
     return str(get_plotlyjs())
 
 

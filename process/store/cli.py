@@ -10,7 +10,7 @@ DESCRIPTION = """\
 Keep logs with their results, find them again, ask them questions.
 
 a store:
-  A folder, or a URL such as s3://bucket/results (pip install 'fmbench[remote]'), named with --store; ./results if not.
+  A folder, or a URL such as s3://bucket/results (the extra remote), named with --store; ./results if not.
   One entry a log: MACHINE/RUN/driver.log.gz, results.json (what `process` makes of the log) and environment.json (the
   facts of the run, and the digests of the files). MACHINE is named after the hardware that the log speaks of, RUN
   after its time, its driver and its content. Other commands read it as it is: fmbench show results/"""

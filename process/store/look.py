@@ -45,7 +45,7 @@ tables:
             newer run of the same cell stands for it), cell (of a sweep), exit_code (null: it took too long, or was
             refused), log_bytes, log_sha256, fmbench (the version that added it)
 
-  It is DuckDB's SQL (pip install 'fmbench[sql]'), on a copy: the store cannot be changed. Other files are out of reach;
+  It is DuckDB's SQL (the extra sql), on a copy: the store cannot be changed. Other files are out of reach;
   --files lets the SQL read them, and write them.
 
 examples:

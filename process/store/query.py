@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from fmbench.distribution import to_install
 from fmbench.errors import UsageError, one_line
 from fmbench.leftovers import temporary_folder
 
@@ -38,7 +39,7 @@ def answer(store: Store, sql: str, files: bool, warn: Warn) -> Iterator[Any]:
     try:
         import duckdb
     except ImportError:
-        raise UsageError("SQL needs DuckDB: pip install 'fmbench[sql]'") from None
+        raise UsageError(f"SQL needs DuckDB: {to_install('sql')}") from None
     library()
     with temporary_folder() as folder:
         path = Path(folder, "store.duckdb")

@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from fmbench.distribution import to_install
 from fmbench.errors import FmbenchError, UsageError, first_line
 from fmbench.leftovers import temporary_folder
 from fmbench.secrets import masked_text
@@ -25,12 +26,14 @@ class RemotePlace(Place):
         try:
             import fsspec
         except ImportError:
-            raise UsageError(f"{self.name} needs fsspec: pip install 'fmbench[remote]'") from None
+            raise UsageError(f"{self.name} needs fsspec: {to_install('remote')}") from None
         with self._told():
             try:
                 self._system, root = fsspec.url_to_fs(url, use_listings_cache=False)
             except ImportError as error:
-                raise UsageError(f"{self.name}: {first_line(error)} (fmbench[remote] brings what s3 needs)") from None
+                raise UsageError(
+                    f"{self.name}: {first_line(error)} ({to_install('remote')} brings what s3 needs)"
+                ) from None
             except ValueError as error:
                 raise UsageError(f"{self.name}: {first_line(error)}") from None
         self._root = root.rstrip("/")

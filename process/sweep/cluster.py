@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from fmbench.distribution import to_install
 from fmbench.errors import FmbenchError, UsageError, first_line
 from fmbench.leftovers import temporary_folder
 from fmbench.whole_file import written
@@ -48,7 +49,7 @@ class Cluster:
         try:
             import ray
         except ImportError:
-            raise UsageError("--on ray needs Ray: pip install 'fmbench[ray]'") from None
+            raise UsageError(f"--on ray needs Ray: {to_install('ray')}") from None
         try:
             check_answer(address)
             before = signal.getsignal(signal.SIGTERM)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Protocol
 
 from fmbench.console import note, reserved_stdout
+from fmbench.distribution import to_install
 from fmbench.errors import FmbenchError, UsageError, nearest, one_line
 from fmbench.leftovers import temporary_folder
 
@@ -39,7 +40,7 @@ def choose(names: Iterable[str]) -> list[Tracker]:
         if name not in TRACKERS:
             raise UsageError(f"--report_to {name}: no such tracker{nearest(name, TRACKERS)} ({', '.join(TRACKERS)})")
         if not TRACKERS[name].available():
-            raise UsageError(f"--report_to {name} needs another package: pip install 'fmbench[{name}]'")
+            raise UsageError(f"--report_to {name} needs another package: {to_install(name)}")
         found.append(TRACKERS[name])
     return found
 

@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, BinaryIO, TextIO
 
+from fmbench.distribution import to_install
 from fmbench.errors import UsageError
 
 from .columns import Cells, Kind, Table, text_of
@@ -31,7 +32,7 @@ def library() -> Any:
         import pyarrow
         import pyarrow.parquet
     except ImportError:
-        raise UsageError("Parquet needs pyarrow: pip install 'fmbench[parquet]'") from None
+        raise UsageError(f"Parquet needs pyarrow: {to_install('parquet')}") from None
     return pyarrow
 
 
