@@ -26,6 +26,7 @@ def everything(_: tuple[str, ...]) -> Any:
     return importlib.metadata.entry_points()
 
 
+@cache
 def name() -> str:
     """Return what fmbench is installed as; the name of the import where it is not installed."""
     found = [one.dist.name for one in entry_points("fmbench.commands") if one.value == OWN and one.dist]
