@@ -12,6 +12,7 @@ from fmbench.drivers.fidelity.arguments import CaptureArguments
 from fmbench.drivers.fidelity.bisect import Substitution
 from fmbench.drivers.fidelity.layers import leaves
 from fmbench.encoder import Encoder, EncoderPlan, Recipe
+from tests.torch_state import torch_restored
 
 from .conftest import said
 
@@ -22,7 +23,8 @@ def encoder(folder):
     arguments = CaptureArguments(
         platform="cpu", model_class="AutoModel", model_name=str(folder / "tiny"), threads=1, recipe=Recipe()
     )
-    return Encoder(EncoderPlan.of(arguments, arguments.recipe))
+    with torch_restored():
+        yield Encoder(EncoderPlan.of(arguments, arguments.recipe))
 
 
 @contextlib.contextmanager
