@@ -7,15 +7,20 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from fmbench import secrets, torch_settings
+
+from .torch_state import torch_restored
 
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 SCRIPTS = Path(sys.executable).parent
 
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("GOMP_SPINCOUNT", torch_settings.SPINS)  # programs that run in this process find torch imported
+hypothesis.settings.register_profile("any machine", deadline=None)
+hypothesis.settings.load_profile("any machine")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -23,6 +28,14 @@ def own_folders(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Keep the key that tells secrets apart, and converted models, out of the user's own folders."""
     for name in ("XDG_CONFIG_HOME", "XDG_CACHE_HOME"):
         os.environ[name] = str(tmp_path_factory.mktemp(name))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def transformers_writes_to_no_test() -> None:
+    """Import what keeps the stderr that it finds: that of the first test that loads a model is closed when it ends."""
+    import transformers
+
+    assert transformers.utils.logging
 
 
 @pytest.fixture(scope="session")
@@ -74,14 +87,8 @@ def no_secrets_of_other_tests(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def restore_torch() -> Iterator[None]:
     """Put back what a driver run in this process changes in torch."""
-    import torch
-
-    threads, gradients = torch.get_num_threads(), torch.is_grad_enabled()
-    precision = torch.get_float32_matmul_precision()
-    yield
-    torch.set_num_threads(threads)
-    torch.set_grad_enabled(gradients)
-    torch.set_float32_matmul_precision(precision)
+    with torch_restored():
+        yield
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -98,13 +105,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
-@pytest.fixture(scope="session")
-def script() -> Run:
-    """Run an installed console script: script("driver", "--help", env={...}, timeout=...)."""
+def runner(folder: Path) -> Run:
+    """Return what runs a program of a folder: run("driver", "--help", env={...}, timeout=...)."""
 
     def run(name: str, *arguments: object, env: dict[str, str] | None = None, **options) -> subprocess.CompletedProcess:
         return subprocess.run(
-            [str(SCRIPTS / name), *map(str, arguments)],
+            [str(folder / name), *map(str, arguments)],
             capture_output=True,
             text=True,
             timeout=options.pop("timeout", 300),
@@ -113,6 +119,18 @@ def script() -> Run:
         )
 
     return run
+
+
+@pytest.fixture(scope="session")
+def script() -> Run:
+    """Run an installed console script."""
+    return runner(SCRIPTS)
+
+
+@pytest.fixture(scope="session")
+def forked(forks: Path) -> Run:
+    """Run a program as `script` does, but for the time that its start takes."""
+    return runner(forks)
 
 
 @pytest.fixture(scope="session")

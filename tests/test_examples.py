@@ -99,16 +99,16 @@ def test_the_example_is_listed_with_its_distribution(script, example):
     assert "torch.autocast to 16 bits" in rows["cpu-autocast"]
 
 
-def test_the_example_is_unknown_where_it_is_not_installed(script, tiny_root):
-    run = script("driver", *arguments("cpu-autocast", tiny_root))
+def test_the_example_is_unknown_where_it_is_not_installed(forked, tiny_root):
+    run = forked("driver", *arguments("cpu-autocast", tiny_root))
     assert run.returncode == 2
     assert "--platform cpu-autocast: unknown" in run.stderr
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("more", "precision"), [((), "bfloat16"), (("--platform:dtype", "float16"), "float16")])
-def test_the_example_measures(script, example, tiny_root, more, precision):
-    run = script("driver", *arguments("cpu-autocast", tiny_root, *more), env=example)
+def test_the_example_measures(forked, example, tiny_root, more, precision):
+    run = forked("driver", *arguments("cpu-autocast", tiny_root, *more), env=example)
     assert run.returncode == 0, run.stderr
     (result,) = bodies(run.stdout, "RES")
     assert result.split()[2:6] == ["tiny", "BertModel", "16", "2"]
@@ -143,8 +143,8 @@ def test_the_example_computes_in_bfloat16(monkeypatch):
         (("--device", "1"), "--device 1: the CPU is one device"),
     ],
 )
-def test_a_wrong_option_of_the_example_is_one_line_and_exit_2(script, example, tiny_root, more, text):
-    run = script("driver", *arguments("cpu-autocast", tiny_root, *more), env=example)
+def test_a_wrong_option_of_the_example_is_one_line_and_exit_2(forked, example, tiny_root, more, text):
+    run = forked("driver", *arguments("cpu-autocast", tiny_root, *more), env=example)
     assert (run.returncode, run.stdout) == (2, "")
     assert run.stderr.count("\n") == 1
     assert text in run.stderr
@@ -204,9 +204,9 @@ class SomeBackend(Backend):
 """
 
 
-def test_facts_of_fmbench_are_not_a_platform_s_to_say(script, tmp_path, tiny_root):
+def test_facts_of_fmbench_are_not_a_platform_s_to_say(forked, tmp_path, tiny_root):
     distribution(tmp_path, "acme-fmbench", "0.1", "shadow", SHADOW)
-    run = script("driver", *arguments("shadow", tiny_root), env=path_of(tmp_path))
+    run = forked("driver", *arguments("shadow", tiny_root), env=path_of(tmp_path))
     assert run.returncode == 3 and not bodies(run.stdout, "RES") and "imported" not in run.stdout
     assert run.stderr.splitlines()[-1] == (
         "driver: error: --platform shadow (acme-fmbench 0.1): facts(): packages, platform, threads: fmbench says this; "
@@ -214,22 +214,22 @@ def test_facts_of_fmbench_are_not_a_platform_s_to_say(script, tmp_path, tiny_roo
     )
 
 
-def test_what_setting_up_raises_names_the_platform_and_all_its_lines(script, tmp_path, tiny_root):
+def test_what_setting_up_raises_names_the_platform_and_all_its_lines(forked, tmp_path, tiny_root):
     code = (
         SHADOW.partition("    def facts")[0]
         + "    def _setup(self, arguments):\n        raise OSError('ioctl\\nfailed')\n"
     )
     distribution(tmp_path, "acme-fmbench", "0.1", "shadow", code)
-    run = script("driver", *arguments("shadow", tiny_root), env=path_of(tmp_path))
+    run = forked("driver", *arguments("shadow", tiny_root), env=path_of(tmp_path))
     said = "driver: error: --platform shadow (acme-fmbench 0.1): _setup(): OSError: ioctl failed"
     assert (run.returncode, run.stderr.splitlines()[-1]) == (3, said)
 
 
 @pytest.mark.parametrize(("hook", "code"), [("computes_in", 3), ("_place_model", 3), ("observe", 1), ("graph", 1)])
-def test_what_a_hook_raises_ends_a_run_or_a_shape_with_its_name(script, tmp_path, tiny_root, hook, code):
+def test_what_a_hook_raises_ends_a_run_or_a_shape_with_its_name(forked, tmp_path, tiny_root, hook, code):
     code_of_it = SHADOW.partition("    def facts")[0] + f"    def {hook}(self, *_):\n        raise KeyError('ioctl')\n"
     distribution(tmp_path, "acme-fmbench", "0.1", "shadow", code_of_it)
-    run = script("driver", *arguments("shadow", tiny_root), env=path_of(tmp_path))
+    run = forked("driver", *arguments("shadow", tiny_root), env=path_of(tmp_path))
     said = f"--platform shadow (acme-fmbench 0.1): {hook}(): KeyError: 'ioctl'"
     assert run.returncode == code
     assert (run.stderr.splitlines()[-1] == f"driver: error: {said}") == (code == 3)
@@ -239,19 +239,19 @@ def test_what_a_hook_raises_ends_a_run_or_a_shape_with_its_name(script, tmp_path
     assert failures == ([] if code == 3 else [("KeyError", said, "acme_fmbench.py:8")])
 
 
-def test_a_platform_that_ends_the_process_blinds_no_list(script, tmp_path):
+def test_a_platform_that_ends_the_process_blinds_no_list(forked, tmp_path):
     distribution(tmp_path, "acme-fmbench", "0.1", "quits", QUITS)
     distribution(tmp_path, "acme-shadow", "0.1", "shadow", SHADOW)
-    listed = script("fmbench", "backends", env=path_of(tmp_path))
+    listed = forked("fmbench", "backends", env=path_of(tmp_path))
     rows = platforms(listed.stdout)
     assert listed.returncode == 0 and {*OURS, "quits", "shadow"} == set(rows)
     assert rows["quits"].split()[1] == "no" and "unavailable(): SystemExit: 9" in rows["quits"]
 
 
 @pytest.mark.slow
-def test_a_broken_and_a_false_platform_are_warnings_and_all_others_are_listed(script, strangers, example):
+def test_a_broken_and_a_false_platform_are_warnings_and_all_others_are_listed(forked, strangers, example):
     both = path_of(strangers["PYTHONPATH"], example["PYTHONPATH"])
-    listed = script("fmbench", "backends", env=both)
+    listed = forked("fmbench", "backends", env=both)
     assert listed.returncode == 0, listed.stderr
     warnings = sorted(listed.stderr.splitlines())
     assert len(warnings) == 2
@@ -268,8 +268,8 @@ def test_a_broken_and_a_false_platform_are_warnings_and_all_others_are_listed(sc
 
 
 @pytest.mark.slow
-def test_our_platforms_work_beside_a_broken_and_a_false_one(script, strangers, tiny_root):
-    run = script("driver", *arguments("cpu", tiny_root), env=strangers)
+def test_our_platforms_work_beside_a_broken_and_a_false_one(forked, strangers, tiny_root):
+    run = forked("driver", *arguments("cpu", tiny_root), env=strangers)
     assert run.returncode == 0, run.stderr
     assert len(bodies(run.stdout, "RES")) == 1
     found = environment(run.stdout)
@@ -278,8 +278,8 @@ def test_our_platforms_work_beside_a_broken_and_a_false_one(script, strangers, t
     assert "IMPOSTOR" not in run.stderr and "broken" not in run.stderr
 
 
-def test_choosing_a_broken_platform_is_one_line_and_exit_3(script, strangers, tiny_root):
-    run = script("driver", *arguments("broken", tiny_root), env=strangers)
+def test_choosing_a_broken_platform_is_one_line_and_exit_3(forked, strangers, tiny_root):
+    run = forked("driver", *arguments("broken", tiny_root), env=strangers)
     assert (run.returncode, run.stdout) == (3, "")
     assert run.stderr.count("\n") == 1
     assert "--platform broken: plug-in 'broken' of broken-vendor 1.2 cannot be imported" in run.stderr

@@ -26,7 +26,7 @@ def test_one_value_a_tuple_and_a_dictionary(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_dotted_name_is_called_and_assigned() -> None:
-    before = torch.backends.cudnn.benchmark
+    before, limit = torch.backends.cudnn.benchmark, torch._dynamo.config.cache_size_limit
     try:
         apply(
             {"set_grad_enabled": False}, {"backends.cudnn.benchmark": not before, "_dynamo.config.cache_size_limit": 99}
@@ -36,7 +36,7 @@ def test_a_dotted_name_is_called_and_assigned() -> None:
         assert torch._dynamo.config.cache_size_limit == 99
     finally:
         torch.backends.cudnn.benchmark = before
-        torch._dynamo.config.cache_size_limit = 8
+        torch._dynamo.config.cache_size_limit = limit
 
 
 @pytest.mark.parametrize(

@@ -36,25 +36,25 @@ def example(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def log(script, example, tmp_path_factory):
+def log(forked, example, tmp_path_factory):
     """A log of the example's driver."""
-    ran = script("fmbench", "tokenise", "--lengths", "4,32", "--reps", "3", env=example)
+    ran = forked("fmbench", "tokenise", "--lengths", "4,32", "--reps", "3", env=example)
     assert (ran.returncode, ran.stderr) == (0, "")
     path = tmp_path_factory.mktemp("log") / "tokenise.log"
     path.write_text(ran.stdout)
     return path
 
 
-def printed(script, env, *arguments):
-    ran = script("process", *arguments, env=env)
+def printed(forked, env, *arguments):
+    ran = forked("process", *arguments, env=env)
     assert (ran.returncode, ran.stderr) == (0, "")
     return ran.stdout
 
 
 @pytest.mark.slow
-def test_its_rows_are_printed_and_fit_the_published_schema(script, example, log):
-    rows = json.loads(printed(script, example, "--path", log))
-    jsonschema.validate(rows, json.loads(printed(script, example, "--schema")))
+def test_its_rows_are_printed_and_fit_the_published_schema(forked, example, log):
+    rows = json.loads(printed(forked, example, "--path", log))
+    jsonschema.validate(rows, json.loads(printed(forked, example, "--schema")))
     assert [row["tokenisation"]["length"] for row in rows] == [4, 32]
     assert [(row["workload"], row["engine"], row["status"]) for row in rows] == [
         ("tokenisation", "fmbench-tokenise", "OK")
@@ -66,36 +66,36 @@ def test_its_rows_are_printed_and_fit_the_published_schema(script, example, log)
     assert list(rows[0])[:3] == ["timestamp", "metadata_id", "engine"]
 
 
-def test_it_is_in_the_schema_only_where_it_is_installed(script, example):
-    described = json.loads(printed(script, example, "--schema"))["items"]["properties"]["tokenisation"]
+def test_it_is_in_the_schema_only_where_it_is_installed(forked, example):
+    described = json.loads(printed(forked, example, "--schema"))["items"]["properties"]["tokenisation"]
     assert described["properties"]["tokens_per_second"]["description"] == "By the median pass."
-    assert "tokenisation" not in json.loads(printed(script, {}, "--schema"))["items"]["properties"]
+    assert "tokenisation" not in json.loads(printed(forked, {}, "--schema"))["items"]["properties"]
 
 
-def test_its_figures_are_in_the_other_formats(script, example, log):
-    rows = list(csv.DictReader(io.StringIO(printed(script, example, "--path", log, "--format", "csv"))))
+def test_its_figures_are_in_the_other_formats(forked, example, log):
+    rows = list(csv.DictReader(io.StringIO(printed(forked, example, "--path", log, "--format", "csv"))))
     assert [row["tokenisation.length"] for row in rows] == ["4", "32"]
-    assert printed(script, example, "--path", log, "--format", "markdown").count("| cpu |") == 2
-    gauges = printed(script, example, "--path", log, "--format", "openmetrics")
+    assert printed(forked, example, "--path", log, "--format", "markdown").count("| cpu |") == 2
+    gauges = printed(forked, example, "--path", log, "--format", "openmetrics")
     assert gauges.count("\nfmbench_tokenised_tokens_per_second{") == 2 and 'length="32"' in gauges
 
 
 @pytest.mark.slow
-def test_it_is_shown_drawn_and_in_the_record_and_on_the_page(script, example, log, tmp_path):
-    shown = script("fmbench", "show", log, env=example).stdout.splitlines()
+def test_it_is_shown_drawn_and_in_the_record_and_on_the_page(forked, example, log, tmp_path):
+    shown = forked("fmbench", "show", log, env=example).stdout.splitlines()
     assert {"length", "tokens_per_second"} <= set(shown[0].split()) and len(shown) == 3
-    (record,) = json.loads(printed(script, example, "--path", log, "--records"))
+    (record,) = json.loads(printed(forked, example, "--path", log, "--records"))
     assert [(figure["key"], figure["of"]) for figure in record["figures"]] == [("tokenised", "32 words")]
-    made = printed(script, example, "--path", log, "--plots", tmp_path / "plots").split()
+    made = printed(forked, example, "--path", log, "--plots", tmp_path / "plots").split()
     assert f"{tmp_path}/plots/tokenisation.png" in made
-    printed(script, example, "--path", log, "--dashboard", tmp_path / "page.html")
+    printed(forked, example, "--path", log, "--dashboard", tmp_path / "page.html")
     assert (tmp_path / "page.html").stat().st_size > 10**6
 
 
-def test_a_wrong_field_of_its_lines_is_refused_like_any_other(script, example, log, tmp_path):
+def test_a_wrong_field_of_its_lines_is_refused_like_any_other(forked, example, log, tmp_path):
     text = log.read_text().replace('"tokens": 400', '"tokens": "many"').replace('"length": 32', '"length": -32')
     (tmp_path / "x.log").write_text(text)
-    ran = script("process", "--path", tmp_path / "x.log", env=example)
+    ran = forked("process", "--path", tmp_path / "x.log", env=example)
     assert [line.partition("x.log:")[2].partition(" ")[2] for line in ran.stderr.splitlines()] == [
         "FMWORK TOK: tokens is no whole number", "FMWORK TOK: length is no whole number",
     ]  # fmt: skip
@@ -104,28 +104,28 @@ def test_a_wrong_field_of_its_lines_is_refused_like_any_other(script, example, l
     assert (row["tokenisation"]["length"], row["tokenisation"]["tokens"]) == (4, None)
 
 
-def test_saved_rows_are_read_where_it_is_not_installed(script, example, log, tmp_path):
+def test_saved_rows_are_read_where_it_is_not_installed(forked, example, log, tmp_path):
     saved = tmp_path / "saved.json"
-    saved.write_text(printed(script, example, "--path", log))
-    again = script("process", "--path", saved)
+    saved.write_text(printed(forked, example, "--path", log))
+    again = forked("process", "--path", saved)
     assert json.loads(again.stdout) == json.loads(saved.read_text())
     (warning,) = again.stderr.splitlines()
     assert "no workload 'tokenisation' is installed" in warning
-    assert printed(script, example, "--path", saved) == saved.read_text()
+    assert printed(forked, example, "--path", saved) == saved.read_text()
 
 
-def test_its_log_without_it_has_no_results(script, log):
-    ran = script("process", "--path", log)
+def test_its_log_without_it_has_no_results(forked, log):
+    ran = forked("process", "--path", log)
     assert (ran.returncode, json.loads(ran.stdout)) == (0, [])
     assert "no results" in ran.stderr
 
 
-def test_a_workload_that_takes_lines_of_another_is_ignored(script, tmp_path, golden_log):
+def test_a_workload_that_takes_lines_of_another_is_ignored(forked, tmp_path, golden_log):
     code = BROKEN.replace("'BRK'", "'STAT'").replace("class Broken", "class SomeBackend")
     distribution(tmp_path, "greedy", "1.0", "greedy", code)
     entry = tmp_path / "greedy-1.0.dist-info" / "entry_points.txt"
     entry.write_text(entry.read_text().replace("backends", "workloads"))
-    ran = script("process", "--path", golden_log, env=path_of(tmp_path))
+    ran = forked("process", "--path", golden_log, env=path_of(tmp_path))
     assert ran.stderr == "warning: workload 'greedy' of greedy 1.0 is ignored: STAT is another's\n"
     assert len(json.loads(ran.stdout)) > 1
 
@@ -152,11 +152,11 @@ def test_a_workload_that_takes_lines_of_another_is_ignored(script, tmp_path, gol
         (BROKEN + "    def plots(self): return {'p': lambda results: 1 / 0}\n", ("--format", "html"), "plot p failed"),
     ],
 )
-def test_the_faults_of_a_workload_stay_its_own(script, tmp_path, golden_log, code, arguments, said):
+def test_the_faults_of_a_workload_stay_its_own(forked, tmp_path, golden_log, code, arguments, said):
     distribution(tmp_path, "broken", "1.0", "broken", code.replace("class Broken", "class SomeBackend"))
     entry = tmp_path / "broken-1.0.dist-info" / "entry_points.txt"
     entry.write_text(entry.read_text().replace("backends", "workloads"))
-    ran = script("process", "--path", golden_log, *arguments, env=path_of(tmp_path))
+    ran = forked("process", "--path", golden_log, *arguments, env=path_of(tmp_path))
     assert ran.returncode == 0
     assert f"warning: workload 'broken' of broken 1.0{' ' if said.startswith('is') else ''}" in ran.stderr
     assert said in ran.stderr

@@ -44,6 +44,7 @@ def test_our_backends_keep_the_contract(cls) -> None:
     check_backend(cls)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", [(), ("--platform:frontend", "convert_model")])
 def test_openvino_keeps_the_contract(words) -> None:
     pytest.importorskip("openvino")

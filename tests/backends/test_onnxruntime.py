@@ -30,7 +30,7 @@ from ..encoder.conftest import text_arguments
 SIZES = ["--input_sizes", "16", "--batch_sizes", "2", "--reps", "4"]
 ARGV = ["--platform", "onnxruntime", "--model_class", "BertModel", "--model_name", "m", *SIZES]
 TEXTS = ["", "a", "some words", "x y " * 20, *(f"{'b ' * (index % 23)}" for index in range(20))]
-pytestmark = pytest.mark.usefixtures("restore_torch")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("restore_torch")]  # most convert a model
 
 
 @pytest.fixture(scope="module")

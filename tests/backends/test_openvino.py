@@ -32,7 +32,7 @@ ARGV = [
 ]
 COMPILE = ["--platform:frontend", "torch.compile"]
 F32 = ["--compile:options:config@", "{'INFERENCE_PRECISION_HINT': 'f32'}"]
-pytestmark = pytest.mark.usefixtures("restore_torch")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("restore_torch")]  # most convert a model
 
 
 @pytest.fixture(scope="module")

@@ -26,6 +26,7 @@ FIXED = [
 COMPILE = ["--compile:backend", "sendnn"]
 NO_GRADIENTS = ["--torch.call:set_grad_enabled@", "False"]
 SENDNN = [*FIXED, *COMPILE, *NO_GRADIENTS]
+pytestmark = pytest.mark.slow  # a stack needs a process of its own
 
 
 PREAMBLE = """

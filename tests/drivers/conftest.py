@@ -24,6 +24,11 @@ def facts(lines: list[Line]) -> dict:
     return {key: value for line in of("ENV", lines) for key, value in line.data.items()}
 
 
+@pytest.fixture(autouse=True)
+def process_of_its_own(restore_torch: None) -> None:
+    """A driver sets torch for its process; the next test finds it as it was."""
+
+
 @pytest.fixture
 def drive(capsys):
     """Run the driver in this process; returns (exit code, lines, stderr)."""

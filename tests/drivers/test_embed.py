@@ -10,8 +10,6 @@ from fmbench.lines import Rep, Res, Setup, is_json
 
 from .conftest import NO_GRADIENTS, SHAPES, SMALL, facts, of
 
-pytestmark = pytest.mark.usefixtures("restore_torch")
-
 
 @pytest.mark.parametrize("platform", ["cpu", pytest.param("cuda", marks=pytest.mark.cuda)])
 def test_a_sweep(drive, tiny: list[str], platform: str) -> None:

@@ -15,8 +15,6 @@ from fmbench.session import LogWriter
 
 from .conftest import NO_GRADIENTS, SMALL, facts, of, parsed
 
-pytestmark = pytest.mark.usefixtures("restore_torch")
-
 
 def test_a_comparison_on_the_real_part(drive, tiny: list[str]) -> None:
     code, lines, said = drive("--platform", "cpu", *tiny, *SMALL, *NO_GRADIENTS, "--vs", "--model:num_hidden_layers@ 1",
@@ -182,17 +180,7 @@ def test_a_token_on_the_command_line_stays_out_of_the_log(drive, minilm: Path) -
     assert str(minilm) not in of("ENV", lines)[-2].format()
 
 
-def test_isolated_shapes_make_one_log(script, tiny: list[str]) -> None:
-    done = script("driver", "--platform", "cpu", *tiny, "--input_sizes", "8,16", "--batch_sizes", "1", "--reps", "3",
-                  *NO_GRADIENTS, "--isolate")  # fmt: skip
-    assert done.returncode == 0
-    lines = parsed(done.stdout)
-    assert [(line.input_size, line.batch_size) for line in of(Res, lines)] == [(8, 1), (16, 1)]
-    assert len(of("LOG", lines)) == 1 and len(of(Setup, lines)) == 1
-    assert done.stdout.count("RUN 8 / 1") == 1 and done.stderr.count("sequences/s") == 1
-
-
-def test_a_child_that_is_killed_is_a_row_with_its_signal(tmp_path: Path, tiny: list[str], script) -> None:
+def test_a_child_that_is_killed_is_a_row_with_its_signal(tmp_path: Path, tiny: list[str], forked) -> None:
     """A platform that kills its own process on one shape stands in for a crash."""
     (tmp_path / "killer.py").write_text(
         "import os, signal\nfrom fmbench.backends.cpu import CpuBackend\n"
@@ -206,7 +194,7 @@ def test_a_child_that_is_killed_is_a_row_with_its_signal(tmp_path: Path, tiny: l
     (distribution / "METADATA").write_text("Metadata-Version: 2.1\nName: killer\nVersion: 1\n")
     (distribution / "entry_points.txt").write_text("[fmbench.backends]\nkiller = killer:Killer\n")
     shapes = ["--input_sizes", "8,16,24", "--batch_sizes", "1", "--reps", "3", "--isolate"]
-    done = script("driver", "--platform", "killer", *tiny, *shapes, env={"PYTHONPATH": str(tmp_path)})
+    done = forked("driver", "--platform", "killer", *tiny, *shapes, env={"PYTHONPATH": str(tmp_path)})
     assert done.returncode == 1
     lines = parsed(done.stdout)
     assert [line.input_size for line in of(Res, lines)] == [8, 24]
@@ -276,8 +264,8 @@ def test_secrets_inside_overrides_stay_out_of_everything(drive, minilm: Path) ->
 
 
 @pytest.mark.slow
-def test_isolated_variants_have_a_ceiling_each(script, tiny: list[str]) -> None:
-    done = script("driver", "--platform", "cpu", *tiny, "--input_sizes", "8,16", "--batch_sizes", "1", "--reps", "3",
+def test_isolated_variants_have_a_ceiling_each(forked, tiny: list[str]) -> None:
+    done = forked("driver", "--platform", "cpu", *tiny, "--input_sizes", "8,16", "--batch_sizes", "1", "--reps", "3",
                   *NO_GRADIENTS, "--isolate", "--ceiling", "--vs", "--model:dtype@ torch.bfloat16")  # fmt: skip
     assert done.returncode == 0
     limits, shapes = {}, []
@@ -303,12 +291,18 @@ def test_a_killed_comparison_is_a_row_for_every_variant_without_a_result() -> No
     ]  # fmt: skip
 
 
-def test_isolated_shapes_share_one_ceiling_and_trace_into_files_of_their_own(script, tiny: list[str], tmp_path) -> None:
+def test_isolated_shapes_make_one_log_share_one_ceiling_and_trace_into_files_of_their_own(
+    forked, tiny: list[str], tmp_path
+) -> None:
     trace = tmp_path / "trace.json"
-    done = script("driver", "--platform", "cpu", *tiny, "--input_sizes", "8,16", "--batch_sizes", "1", "--reps", "3",
+    done = forked("driver", "--platform", "cpu", *tiny, "--input_sizes", "8,16", "--batch_sizes", "1", "--reps", "3",
                   *NO_GRADIENTS, "--isolate", "--ceiling", "--profile", trace)  # fmt: skip
     assert done.returncode == 0
-    ceiling, *shapes = (line.data for line in of("CEIL", parsed(done.stdout)))
+    lines = parsed(done.stdout)
+    assert [(line.input_size, line.batch_size) for line in of(Res, lines)] == [(8, 1), (16, 1)]
+    assert len(of("LOG", lines)) == 1 and len(of(Setup, lines)) == 1
+    assert done.stdout.count("RUN 8 / 1") == 1 and done.stderr.count("sequences/s") == 1
+    ceiling, *shapes = (line.data for line in of("CEIL", lines))
     assert len(shapes) == 2 and all(shape["input_size"] for shape in shapes)
     for shape in shapes:
         slope = ceiling["bytes_per_second"] * shape["flops"] / shape["bytes"]

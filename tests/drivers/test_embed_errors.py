@@ -17,8 +17,6 @@ from ..conftest import SCRIPTS
 from ..families import tiny_config
 from .conftest import SHAPES, facts, of, parsed
 
-pytestmark = pytest.mark.usefixtures("restore_torch")
-
 
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),

@@ -134,7 +134,7 @@ def parsed(raw_lines):
 
 
 @pytest.mark.slow
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_any_junk_between_and_before_lines_changes_nothing(data):
     clean = GOLDEN.read_bytes().splitlines(keepends=True)
@@ -146,7 +146,7 @@ def test_any_junk_between_and_before_lines_changes_nothing(data):
     assert parsed(mixed) == parsed(clean) == (parsed(clean)[0], [])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.sampled_from([LOG, case(), case(16), rep(1, 3), rep(2, 5), RES, *BROKEN[:12], *BROKEN[14:],
                                  "RUN 128 / 1", "FMWORK ARG --platform a", 'FMWORK ERR {"type": "E"}',
                                  'FMWORK PHASE {"name": "load", "seconds": 1}', 'FMWORK ENV {"simulated": true}',
@@ -174,7 +174,7 @@ LINES = st.builds(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(LINES, min_size=1, max_size=6))
 def test_whatever_lines_say_what_is_printed_fits_the_schema(said):
     around = [LOG, case(variant="B"), rep(1, 3), RES, STAT]

@@ -2,18 +2,19 @@
 
 from fmbench.process.workloads import fidelity_tables
 from fmbench.process.writing.show import main as show
-from tests.trials.damaged_fields import GOLDEN, damages, drawn, internal_errors
+from tests.trials.damaged_fields import GOLDEN, damaged, damages, drawn, internal_errors
 
 from .log_lines import LOG
 
 
 def test_no_damaged_field_is_an_internal_error():
-    assert [internal_errors(text, pictures=False) for _, text in drawn(7, 20)] == [[]] * 20
+    assert [internal_errors(damaged(path.read_text(), one), pictures=False) for path, one in drawn(7, 20)] == [[]] * 20
 
 
 def test_the_medians_of_processes_are_numbers():
     (golden,) = (path for path in GOLDEN if path.parent.name == "golden-processes")
-    texts = [text for text in damages(golden.read_text()) if '"medians": [{' in text]
+    log = golden.read_text()
+    texts = [text for one in damages(log) if '"medians": [{' in (text := damaged(log, one))]
     assert [internal_errors(text, pictures=False) for text in texts] == [[]] * 2
 
 

@@ -149,7 +149,7 @@ def test_one_query_has_no_interval():
     assert evaluate({"q": {"a": 1.0}}, Qrels({"q": {"a": 1.0}})).row()["intervals"] is None
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 10**6))
 def test_no_order_of_input_changes_a_metric(seed):
     from .conftest import collection

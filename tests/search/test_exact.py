@@ -13,7 +13,7 @@ FEW = st.sampled_from([0.0, 1.0, -1.0, 0.1, -0.1, 2.0**-30, 1e8])
 
 
 @given(arrays(np.float32, (2, 9), elements=st.one_of(WIDE, FEW)), st.sampled_from(["dot", "cosine"]))
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 def test_a_score_is_that_of_rational_arithmetic(pair, similarity):
     left, right = pair
     score = ExactScores(left[None], similarity).of(np.array([0]), right[None], np.array([0]), 1)

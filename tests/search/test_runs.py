@@ -37,7 +37,7 @@ IDS = st.text(st.characters(codec="utf-8", exclude_characters=" \t\n\v\f\r\0"), 
     ),
     st.sampled_from(["trec", "tsv", "jsonl"]),
 )
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_what_is_written_is_read_back_bit_for_bit(tmp_path_factory, run, kind):
     path = tmp_path_factory.mktemp("runs") / "run"
     hits = [sorted(((score + 0.0, name, -1) for name, score in mine.items()), reverse=True) for mine in run.values()]

@@ -67,7 +67,7 @@ def problems(draw):
 
 
 @given(problem=problems())
-@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_every_engine_finds_what_brute_force_finds(engine, problem):
     engine.rows, engine.queries_at_once = problem["rows"], 35
     ids = names(len(problem["vectors"]), problem["seed"])

@@ -25,6 +25,7 @@ from fmbench.process.writing.show import main as show
 GOLDEN = sorted(path for path in Path(__file__).parent.parent.glob("golden*/*.log"))
 VALUES = ("null", '"x"', "{}", "[]", "-1", "1e400", "true", '{"a": {"b": [1]}}', "1e300", '["x", null]', "0")
 INTERNAL = re.compile("FMBENCH_DEBUG|what it would have said is left out")
+Damage = tuple[int, Any, str]  # the number of a line, the place in it, and what stands there instead
 FORMATS = ("json", "jsonl", "csv", "markdown", "openmetrics")
 
 
@@ -45,27 +46,32 @@ def replaced(value: Any, path: tuple[Any, ...]) -> Any:
     return copy
 
 
-def damages(text: str) -> Iterator[str]:
-    """Yield a log with one field damaged, for every field and every damage."""
+def damages(text: str) -> Iterator[Damage]:
+    """Yield every damage of a log."""
+    for number, row in enumerate(text.splitlines()):
+        if row.startswith("FMWORK "):
+            body = parts(row)[1]
+            found = places(json.loads(body)) if body.startswith("{") else range(len(body.split(" ")))
+            yield from ((number, place, value) for place in found for value in VALUES)
+
+
+def parts(row: str) -> list[str]:
+    """Return the kind of a line and what it says."""
+    return [*row.split(" ", 2)[1:], ""][:2]
+
+
+def damaged(text: str, damage: Damage) -> str:
+    """Return a log with one field damaged."""
+    number, place, value = damage
     rows = text.splitlines()
-    for number, row in enumerate(rows):
-        if not row.startswith("FMWORK "):
-            continue
-        _, kind, body = [*row.split(" ", 2), ""][:3]
-        if body.startswith("{"):
-            data = json.loads(body)
-            wrong = [
-                f"FMWORK {kind} {json.dumps(replaced(data, path))}".replace('"\\u0000"', value)
-                for path in places(data) for value in VALUES
-            ]  # fmt: skip
-        else:
-            words = body.split(" ")
-            wrong = [
-                " ".join(["FMWORK", kind, *words[:at], value, *words[at + 1 :]])
-                for at in range(len(words)) for value in VALUES
-            ]  # fmt: skip
-        for line in wrong:
-            yield "\n".join([*rows[:number], line, *rows[number + 1 :]]) + "\n"
+    kind, body = parts(rows[number])
+    if isinstance(place, tuple):
+        body = json.dumps(replaced(json.loads(body), place)).replace('"\\u0000"', value)
+    else:
+        words = body.split(" ")
+        body = " ".join([*words[:place], value, *words[place + 1 :]])
+    rows[number] = f"FMWORK {kind} {body}"
+    return "\n".join(rows) + "\n"
 
 
 def readers(log: Path, folder: Path, pictures: bool) -> Iterator[tuple[Any, list[str]]]:
@@ -101,36 +107,29 @@ def internal_errors(text: str, pictures: bool = True) -> list[str]:
     return found
 
 
-def all_damages() -> Iterator[tuple[Path, str]]:
-    """Yield every damage of every golden log, with the path: gigabytes, if they were kept."""
-    return ((path, text) for path in GOLDEN for text in damages(path.read_text()))
+def all_damages() -> Iterator[tuple[Path, Damage]]:
+    """Yield every damage of every golden log, with the log's path."""
+    return ((path, damage) for path in GOLDEN for damage in damages(path.read_text()))
 
 
-def drawn(seed: int, count: int) -> list[tuple[Path, str]]:
-    """Return some of them, each as likely as any other; no more than these are in memory at once."""
-    draw, kept = random.Random(seed), list[tuple[Path, str]]()
-    for number, one in enumerate(all_damages()):
-        if number < count:
-            kept.append(one)
-        elif (place := draw.randrange(number + 1)) < count:
-            kept[place] = one
-    return kept
+def drawn(seed: int, count: int) -> list[tuple[Path, Damage]]:
+    """Return some of them, each as likely as any other."""
+    return random.Random(seed).sample(list(all_damages()), count)
 
 
 def main() -> int:
     """Try all damages, or a random choice of them."""
-    every: Iterable[tuple[Path, str]] = all_damages()
+    every: Iterable[tuple[Path, Damage]] = all_damages()
     if len(sys.argv) > 2:
         every = drawn(int(sys.argv[1]), int(sys.argv[2]))
     failed = tried = 0
-    for number, (path, text) in enumerate(every):
+    for number, (path, damage) in enumerate(every):
         tried += 1
+        text = damaged(path.read_text(), damage)
         found = internal_errors(text, pictures=number % 25 == 0)
         failed += bool(found)
         if found:
-            clean = path.read_text().splitlines()
-            line = next(new for new, old in zip(text.splitlines(), clean, strict=True) if new != old)
-            print(f"{path}: {line}\n    " + "\n    ".join(found))
+            print(f"{path}: {text.splitlines()[damage[0]]}\n    " + "\n    ".join(found))
     print(f"{tried} damages, {failed} with an internal error")
     return int(failed > 0)
 

@@ -35,9 +35,7 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture
-def encoder(folder, tmp_path, monkeypatch, restore_torch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-
+def encoder(folder, restore_torch):
     def make(words, recipe=None, model=folder):
         command = [
             "--model_name",

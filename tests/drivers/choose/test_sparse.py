@@ -10,13 +10,21 @@ from .test_choose import FASTER, NOISY, WRONG, last, of
 pytest.importorskip("ir_measures", reason="pip install 'fmbench[retrieval]'")
 
 
+@pytest.fixture(scope="module")
+def splade(tmp_path_factory):
+    """The folder of a sparse model, saved before a test reads what is said."""
+    return save_splade(tmp_path_factory.mktemp("sparse") / "splade")
+
+
 def parsed(text):
     return [line for row in text.splitlines() if (line := lines.parse_line(row))]
 
 
-def test_a_sparse_model_is_judged_by_its_own_retrieval(wings, tmp_path, capfd, restore_torch, paced, monkeypatch):
+def test_a_sparse_model_is_judged_by_its_own_retrieval(
+    wings, splade, tmp_path, capfd, restore_torch, paced, monkeypatch
+):
     monkeypatch.syspath_prepend(wings)
-    model = ("--model_name", str(save_splade(tmp_path / "splade")), "--dataset", str(wings / "wings"))
+    model = ("--model_name", str(splade), "--dataset", str(wings / "wings"))
     log = tmp_path / "choice.log"
     race = (*NOISY, "--vs", FASTER, "--vs", WRONG.replace(",", ""), "--budget", "20s", "--profile", "bulk")
     code = cli.main(["choose", *model, "--log", str(log), *race])
@@ -36,10 +44,9 @@ def test_a_sparse_model_is_judged_by_its_own_retrieval(wings, tmp_path, capfd, r
 @pytest.mark.parametrize(
     "words", [("--compress", "int8"), ("--tasks", "SciFact"), ("--encoding_cache_dir", "vectors"), ("--pooling", "cls")]
 )
-def test_what_needs_dense_vectors_is_refused(wings, tmp_path, capfd, words, monkeypatch):
+def test_what_needs_dense_vectors_is_refused(wings, splade, tmp_path, capfd, words, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    folder = save_splade(tmp_path / "splade")
-    common = ["--model_name", str(folder), "--dataset", str(wings / "wings"), "--platforms", "cpu"]
+    common = ["--model_name", str(splade), "--dataset", str(wings / "wings"), "--platforms", "cpu"]
     assert cli.main(["choose", *common, *words]) == 2
     (said,) = capfd.readouterr().err.splitlines()
     assert "is a sparse model" in said

@@ -18,6 +18,7 @@ from fmbench.drivers.distill import checkpoint
 from fmbench.drivers.distill.cli import main
 from tests.drivers.distill import tiny
 from tests.tiny_model import write_model
+from tests.torch_state import torch_restored
 
 from ..conftest import of, parsed
 
@@ -32,7 +33,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
         data=tiny.write_collection(root / "tiny"),
         work=root / "work",
     )
-    assert run(found, "teacher", *TEXTS, "--teacher_dir", found.work) == 0
+    with torch_restored():
+        assert run(found, "teacher", *TEXTS, "--teacher_dir", found.work) == 0
     return found
 
 
@@ -75,8 +77,9 @@ STUDENTS = {
 
 @pytest.fixture(scope="module")
 def students(place: SimpleNamespace) -> SimpleNamespace:
-    for name, words in STUDENTS.items():
-        assert align(place, place.root / name, *words) == 0
+    with torch_restored():
+        for name, words in STUDENTS.items():
+            assert align(place, place.root / name, *words) == 0
     return place
 
 

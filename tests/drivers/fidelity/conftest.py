@@ -80,7 +80,7 @@ SMALL = (
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Model, collection, and the captures `A` and `bf16` of it with every probe but the two large ones."""
+    """A model and a collection, and beside them the captures that tests make of them."""
     root = tmp_path_factory.mktemp("captures")
     write_model(root / "tiny")
     write_collection(root / "wings")
@@ -103,7 +103,7 @@ def fidelity(folder, capfd, restore_torch):
 
 @pytest.fixture
 def captured(folder, fidelity):
-    """captured(name, words, ...) -> the folder of a capture, made once."""
+    """captured(name, words, ...) -> the folder of a capture, made once; A before a test can change what it computes."""
 
     def run(name, *words, probes=SMALL):
         if not (folder / name).exists():
@@ -113,6 +113,7 @@ def captured(folder, fidelity):
             assert code == 0, err
         return folder / name
 
+    run("A")
     return run
 
 

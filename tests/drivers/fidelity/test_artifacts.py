@@ -53,7 +53,7 @@ def test_other_tools_read_the_tensors(capture):
     assert torch.equal(loaded["bert/layer 0 → out"], tensor)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(cuts=st.lists(st.integers(0, 40), max_size=5), elements=st.integers(1, 200), width=st.integers(0, 4))
 def test_the_digest_does_not_depend_on_the_pieces(tmp_path_factory, cuts, elements, width):
     tensor = torch.arange(40 * width).reshape(40, width)

@@ -1,7 +1,9 @@
 """`fmbench fidelity bisect` on a tiny model, in this process, and on a real one."""
 
+import contextlib
+
 import pytest
-import torch
+from torch.nn import functional
 
 from fmbench import cli, lines
 from fmbench.backends.cpu import CpuBackend
@@ -10,6 +12,7 @@ from fmbench.drivers.fidelity.arguments import CaptureArguments
 from fmbench.drivers.fidelity.bisect import Substitution
 from fmbench.drivers.fidelity.layers import leaves
 from fmbench.encoder import Encoder, EncoderPlan, Recipe
+from tests.torch_state import torch_restored
 
 from .conftest import said
 
@@ -20,18 +23,17 @@ def encoder(folder):
     arguments = CaptureArguments(
         platform="cpu", model_class="AutoModel", model_name=str(folder / "tiny"), threads=1, recipe=Recipe()
     )
-    return Encoder(EncoderPlan.of(arguments, arguments.recipe))
+    with torch_restored():
+        yield Encoder(EncoderPlan.of(arguments, arguments.recipe))
 
 
+@contextlib.contextmanager
 def planted(module, change):
-    """Make a module compute something else; return what undoes it."""
+    """Make a module compute something else."""
     original = module.forward
-    module.forward = lambda *words, **named: change(original, *words, **named)
-
-    def undo():
-        module.forward = original
-
-    return undo
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "forward", lambda *words, **named: change(original, *words, **named))
+        yield
 
 
 def rounded(original, *words, **named):
@@ -75,45 +77,33 @@ def test_bisecting_names_every_leaf_module_that_was_changed(captured, encoder):
     for name, module in every.items():
         if name in never:
             continue
-        undo = planted(module, rounded)
-        try:
+        with planted(module, rounded):
             found = bisected(captured, encoder)
-        finally:
-            undo()
         assert [(item.call, item.where) for item in found] == [(name, "module")], name
 
 
 def test_bisecting_names_a_layer_norm_epsilon_a_gelu_and_a_matmul(captured, encoder):
-    from torch.nn.functional import gelu, linear
-
     every = leaves(encoder.module)
-    norm = every["encoder.layer.1.attention.output.LayerNorm"]
-    old, norm.eps = norm.eps, 1e-5
-    assert [item.call for item in bisected(captured, encoder)] == ["encoder.layer.1.attention.output.LayerNorm"]
-    norm.eps = old
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(every["encoder.layer.1.attention.output.LayerNorm"], "eps", 1e-5)
+        assert [item.call for item in bisected(captured, encoder)] == ["encoder.layer.1.attention.output.LayerNorm"]
     changes = {
-        "encoder.layer.0.intermediate.intermediate_act_fn": lambda original, x: gelu(x, approximate="tanh"),
-        "encoder.layer.1.output.dense": lambda original, x: linear(
+        "encoder.layer.0.intermediate.intermediate_act_fn": lambda original, x: functional.gelu(x, approximate="tanh"),
+        "encoder.layer.1.output.dense": lambda original, x: functional.linear(
             x.bfloat16(), every["encoder.layer.1.output.dense"].weight.bfloat16()
         ).float() + every["encoder.layer.1.output.dense"].bias,
     }  # fmt: skip
     for name, change in changes.items():
-        undo = planted(every[name], change)
-        try:
+        with planted(every[name], change):
             (found,) = bisected(captured, encoder)
-        finally:
-            undo()
         assert (found.call, found.where, found.verdict) == (name, "module", "different")
 
 
 def test_bisecting_tells_code_between_modules_from_modules(captured, encoder, monkeypatch):
-    import torch.nn.functional as functional
-
     original = functional.scaled_dot_product_attention
     monkeypatch.setattr(
         functional, "scaled_dot_product_attention", lambda *words, **named: original(*words, **named) * 1.001
     )
-    monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", functional.scaled_dot_product_attention)
     found = bisected(captured, encoder)
     assert [(item.call, item.where) for item in found] == [
         (f"encoder.layer.{layer}.attention.output.dense", "before") for layer in (0, 1)
@@ -173,10 +163,7 @@ def test_bisecting_names_every_leaf_module_of_minilm(minilm, tmp_path, capfd, re
     every = {name: module for name, module in leaves(encoder.module).items() if name in called}
     assert len(every) == 6 * 11 + 5 + 2  # layers, embeddings, pooler
     for name, module in every.items():
-        undo = planted(module, rounded)
-        try:
+        with planted(module, rounded):
             substitution = Substitution(reader, encoder.module)
             found = substitution.run(encoder.platform.place(substitution.inputs()))
-        finally:
-            undo()
         assert [(item.call, item.where) for item in found] == [(name, "module")], name

@@ -10,12 +10,7 @@ from fmbench.drivers.fidelity.arguments import Subject
 from fmbench.drivers.fidelity.layers import layer_by_layer
 from fmbench.drivers.fidelity.probe import GROUP, Probe, available, choose
 
-from .conftest import said
-
-SMALL = (
-    "tokens,hidden,modules,bert,amp_bert,remove_dense,lse,pooled,normalised,batch,layer_norm,norm,exact,index,search,"
-    "train"
-)
+from .conftest import SMALL, said
 
 SMALL_XLNET = {"vocab_size": 20, "d_model": 16, "n_layer": 2, "n_head": 2, "d_inner": 32}
 

@@ -75,7 +75,7 @@ def pairs(draw, dtypes=FLOATS, elements=numbers):
     return as_tensor[0].to(one), as_tensor[1].to(other)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(pair=pairs())
 def test_floating_types_against_the_formulas(pair):
     a, b = pair
@@ -99,13 +99,13 @@ def test_floating_types_against_the_formulas(pair):
     assert found.mean_abs == pytest.approx(math.fsum(gaps) / len(gaps) if gaps else 0.0, rel=1e-12)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(pair=pairs(dtypes=("float32", "bfloat16", "float16")))
 def test_the_least_cosine_against_the_formula(pair):
     assert compare(*pair).min_cosine == pytest.approx(naive_cosine(*pair), abs=1e-12)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(pair=pairs(dtypes=INTEGERS, elements=st.integers(-300, 300).map(float)), far=st.booleans())
 def test_integers_are_close_only_where_they_are_equal(pair, far):
     a, b = pair
@@ -148,7 +148,7 @@ def test_ulp_counts_the_numbers_between(dtype):
 
 
 @pytest.mark.parametrize(("dtype", "numpy_type"), [("float32", np.float32), ("float64", np.float64)])
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(start=st.floats(-1, 1, width=16), steps=st.integers(0, 20), up=st.booleans())
 def test_ulp_of_wider_types_counts_steps(dtype, numpy_type, start, steps, up):
     value = numpy_type(start)
@@ -194,7 +194,7 @@ def test_the_tolerance_is_relative_to_b_alone():
     assert compare(b, a, atol=0.0, rtol=0.34).verdict == "different"  # 0.5 > 0.34 * 1
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(pair=pairs(dtypes=["float32"]), atol=st.sampled_from([0, 1e-3, 1.0]), rtol=st.sampled_from([0, 1e-2, 0.5]))
 def test_a_tolerance_that_is_given_agrees_with_numpy(pair, atol, rtol):
     a, b = (side.double().numpy() for side in pair)
@@ -237,7 +237,7 @@ def test_nothing_is_equal_to_nothing():
     assert compare(empty[:, :0], empty[:, :0]).verdict == "equal"
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(pair=pairs(dtypes=("float32", "bfloat16", "float16")), rows=st.integers(1, 6))
 def test_the_size_of_the_blocks_changes_nothing(pair, rows):
     one, other = compare(*pair, rows=100), compare(*pair, rows=rows)

@@ -114,7 +114,7 @@ rankings = st.dictionaries(
 )
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(rankings, rankings, rankings)
 def test_metrics_against_their_formulas(a, b, relevant):
     qrels = Qrels({query: dict.fromkeys(names, 1.0) for query, names in relevant.items() if names})

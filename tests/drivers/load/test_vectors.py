@@ -14,6 +14,7 @@ from fmbench.drivers.load.references import CaptureReference, ModelReference
 from fmbench.drivers.load.vectors import verdict
 from fmbench.errors import UsageError
 from tests.tiny_model import WORDS, write_model
+from tests.torch_state import torch_restored
 
 from .conftest import serving
 
@@ -205,7 +206,8 @@ def captured(reference, tmp_path_factory):
     folder = tmp_path_factory.mktemp("captured")
     (folder / "texts.txt").write_text("".join(f"{text}\n" for text in TEXTS))
     words = ("--platform", "cpu", "--model_name", reference.folder, "--texts", str(folder / "texts.txt"))
-    assert cli.main(["fidelity", "capture", *words, "--probes", "normalised", "--out", str(folder / "kept")]) == 0
+    with torch_restored():
+        assert cli.main(["fidelity", "capture", *words, "--probes", "normalised", "--out", str(folder / "kept")]) == 0
     return folder / "kept"
 
 

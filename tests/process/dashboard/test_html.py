@@ -216,6 +216,7 @@ def test_the_same_results_make_the_same_bytes(golden, tmp_path):
     assert pages[0] == pages[1]
 
 
+@pytest.mark.slow
 @pytest.mark.xdist_group("browser")  # the tests there share the page
 def test_ten_thousand_shapes_are_less_than_six_megabytes(many_shapes):
     assert many_shapes.stat().st_size < 6e6

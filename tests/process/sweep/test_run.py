@@ -198,7 +198,8 @@ def test_what_a_killed_sweep_left_is_kept_where_it_is_whole(fake, sweep, tmp_pat
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("edit", "goes_on"), [(("", ""), True), (('"python": "', '"python": "2'), False)])
-def test_a_killed_cell_goes_on_unless_its_fingerprint_changed(sweep, edit, goes_on):
+def test_a_killed_cell_goes_on_unless_its_fingerprint_changed(sweep, edit, goes_on, forks, monkeypatch):
+    monkeypatch.setattr(local, "PROGRAM", (str(forks / "fmbench"),))
     sizes = [[1, 2]]
     sweep(sizes)
     (entry,) = Path("results").glob("*/*")

@@ -1,0 +1,19 @@
+"""What a driver run in this process changes in torch, put back."""
+
+import contextlib
+from collections.abc import Iterator
+
+
+@contextlib.contextmanager
+def torch_restored() -> Iterator[None]:
+    """Put back threads, gradients and the precision of products; for a fixture that lasts, which holds it as long."""
+    import torch
+
+    threads, gradients = torch.get_num_threads(), torch.is_grad_enabled()
+    precision = torch.get_float32_matmul_precision()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        torch.set_grad_enabled(gradients)
+        torch.set_float32_matmul_precision(precision)
