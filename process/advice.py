@@ -68,8 +68,7 @@ def chosen_of(records: Sequence[Record], results: Iterable[Result]) -> str:
     """Return what a choice among the configurations of some records says to run; nothing where there was none."""
     known = {record.configuration.id for record in records}
     of_these = (result for result in results if result.row["configuration"] in known)
-    found = [(workload, members) for workload, members in by_workload(of_these) if workload.answers]
-    return harmless(" ".join(table.title for workload, members in found for table in workload.tables(members)))
+    return harmless(" ".join(said for workload, members in by_workload(of_these) for said in workload.answer(members)))
 
 
 def cannot_tell(one: Finding, other: Finding) -> bool:

@@ -61,6 +61,10 @@ class Guarded(Workload):
         """Return what a message calls a row."""
         return self._tried("label", lambda: str(self._inner.label(row)), self.name)
 
+    def answer(self, results: Sequence[Result]) -> Sequence[str]:
+        """Return its sentences."""
+        return self._shown("answer", lambda some: list(self._inner.answer(some)), results, [])
+
     def tables(self, results: Sequence[Result]) -> Sequence[Table]:
         """Return its tables."""
         return self._shown("tables", lambda some: list(self._inner.tables(some)), results, [])

@@ -179,6 +179,11 @@ class Workload(ABC):
         known = flat(row)
         return ", ".join(str(known[name]) for name in self.labels.values() if known.get(name) is not None) or self.name
 
+    def answer(self, results: Sequence[Result]) -> Sequence[str]:
+        """Return sentences that say what to run. By default there are none."""
+        del results
+        return ()
+
     def tables(self, results: Sequence[Result]) -> Sequence[Table]:
         """Return tables of results of this workload, a line a result. By default all that stands below its key."""
         return [own_table(results)]

@@ -6,6 +6,9 @@ import re
 import pytest
 
 from fmbench.process.comparing.compare import main as compare_main
+from fmbench.process.reading.results import read_results
+from fmbench.process.reading.sources import Source
+from fmbench.process.workloads.choice import Choice
 from fmbench.process.writing.show import main as show_main
 
 from .conftest import GOLDEN
@@ -323,6 +326,12 @@ def test_what_is_kept_of_tasks_stands_in_the_sentence_and_the_table(shown, proce
     assert "100.00% of the tasks' scores (99.91% to 100.06%, worst cranfield pairs 99.99%), 99% kept" in out
     assert "tasks kept" in out and "worst task" in out
     assert "Compressed vectors" in out and "binary, rescored 40" in out
+
+
+def test_what_a_choice_answers_is_its_sentences_and_no_heading_of_its_tables():
+    results = [one for one in read_results([Source(TASKS)], pytest.fail) if one.row["workload"] == "choice"]
+    titles, said = [table.title for table in Choice().tables(results)], Choice().answer(results)
+    assert titles == [*said, "Compressed vectors"] and said[0].startswith("Run cpu bfloat16")
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+from types import FunctionType
 from typing import ClassVar
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from fmbench import lines
 from fmbench.process import workload
 from fmbench.process.cli import main
+from fmbench.process.guard import Guarded
 from fmbench.process.reading import results
 from fmbench.process.reading.row import Result, row_of
 from fmbench.process.reading.sources import find_sources
@@ -105,3 +107,8 @@ def test_what_else_it_has_is_told_too(log, with_it, capsys, tmp_path):
     watch = follow.Watch("log", print)
     assert [row for raw in log.read_bytes().splitlines(keepends=True) for row in watch.take(raw)] == ["2 lengths"]
     assert watch.progress(0) == "2 lengths"
+
+
+def test_a_guard_stands_before_all_that_a_workload_may_define():
+    public = {name for name, value in vars(Workload).items() if isinstance(value, FunctionType) and name[0] != "_"}
+    assert public - set(vars(Guarded)) == {"row"}  # which workloads call, and do not define
