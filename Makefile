@@ -71,7 +71,7 @@ trials: $(VENV)/.test ## try what docs/reliability.md promises, and count (half 
 installs: $(VENV)/.test ## install the wheel into empty environments and use it: PYTHONS="python3.12 python3.14"; OLDEST=--oldest
 	$(BIN)/python -m tests.install $(PYTHONS) $(OLDEST)
 
-measure: $(VENV)/.test ## measure speed as results/ has it (results/speed.yaml: half an hour); SWEEP='--set batch_sizes=1' for a part
+measure: $(VENV)/.test ## measure speed as results/ has it (results/speed.yaml: a quarter of an hour); SWEEP='--set batch_sizes=1' for a part
 	@STORE=$(MEASURED) THREADS=$${THREADS:-$$(nproc)} $(BIN)/fmbench sweep results/speed.yaml --trust-file $(SWEEP)
 	@$(BIN)/python -m fmbench.process.publishing.page $(MEASURED)
 	@echo "$(MEASURED)/README.md is the page; to publish: fmbench results add $(MEASURED)/*/*/driver.log.gz; make results" >&2

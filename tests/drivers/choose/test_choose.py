@@ -307,7 +307,8 @@ def test_where_no_candidate_can_be_set_up_there_is_no_answer_and_each_says_why(c
     code, written, out, err = choose(*NOISY, "--vs", "--platform:noise nonsense", "--profile", "bulk")
     assert (code, of(written, "TURN"), of(written, "CHOICE")) == (1, [], []), out + err
     assert "nonsense" in of(written, "FID", verdict="unsupported")[0]["failure"]
-    assert "--platform:noise nonsense: ValueError" in err and "no candidate beside noisy float32 ran" in err
+    assert "--platform:noise nonsense: --platform noisy (fmbench-noisy 0): prepare(): ValueError" in err
+    assert "no candidate beside noisy float32 ran" in err
 
 
 def test_a_reference_that_does_not_fit_memory_is_one_line_before_it_is_loaded(choose, monkeypatch):
