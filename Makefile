@@ -45,8 +45,8 @@ run: $(VENV)/.run ## set up, measure a random-weight granite on the CPU, and say
 test: $(VENV)/.test ## run the tests
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
-quick: $(VENV)/.test ## run the tests that take under two seconds each, but those of whole commands on models
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow" $(addprefix --ignore=tests/,drivers distributed embeddings)
+quick: $(VENV)/.test ## run the quick tests: no command on a model, no program of their own, no browser
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow" $(addprefix --ignore=tests/,drivers distributed embeddings process/dashboard)
 
 lint: $(VENV)/.lint ## check style
 	$(BIN)/ruff format --check .

@@ -13,6 +13,8 @@ import pytest
 from fmbench import leftovers
 from fmbench.whole_file import part_beside
 
+pytestmark = pytest.mark.slow
+
 HEAD = "import hashlib, os, sys, time; from fmbench import children; from fmbench.console import run_main\n"
 BODIES = {
     "python": "time.sleep(60)",

@@ -17,6 +17,8 @@ from fmbench import distribution as own
 from fmbench.facts import OWN
 from fmbench.testing import check_backend
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "examples"
 EXAMPLE = EXAMPLES / "backend-plugin"

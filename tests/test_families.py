@@ -32,6 +32,8 @@ from .families import (
     tiny_config,
 )  # fmt: skip
 
+pytestmark = pytest.mark.slow
+
 POOLINGS = ("cls", "mean", "last", "max")
 LENIENT = {"m2m_100", "prophetnet", "xglm"}  # make up further positions, or give the last one to all that follow
 CLAIMING = {"codegen", "ctrl", "gptj", "mpt"}  # look positions up in other ways, as many as they claim

@@ -10,6 +10,8 @@ from .test_examples import ROOT, distribution, install_example, path_of
 
 jsonschema = pytest.importorskip("jsonschema", reason="pip install 'fmbench[test]'")
 
+pytestmark = pytest.mark.slow
+
 EXAMPLE = ROOT / "examples" / "workload-plugin"
 HOW_TO = ROOT / "docs" / "how-to" / "write-a-workload.md"
 

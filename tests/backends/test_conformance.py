@@ -21,6 +21,8 @@ from fmbench.measure import Phase
 from fmbench.options import parse_arguments
 from fmbench.testing import check_backend, close, confusable, tiny_model, tokens
 
+pytestmark = pytest.mark.slow
+
 
 class FakeAccelerator(XpuBackend):
     """The generic accelerator, whose device is the CPU."""

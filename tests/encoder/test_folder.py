@@ -17,6 +17,8 @@ from tests.text_models import DIMENSION, add_modules, write_json
 
 from .conftest import Load, text_arguments
 
+pytestmark = pytest.mark.slow
+
 TEXTS = ["a sentence", "", " \n\t", "x" * 300, "the same words in another order: 日本", "é?", "b a", "Ünknown…"]
 
 

@@ -17,6 +17,8 @@ from fmbench.encoder.timings import Timings
 
 from .conftest import Load
 
+pytestmark = pytest.mark.slow
+
 WORKERS = ("one", "two", "three")
 TEXTS = [" ".join(["some", "words", "of", "a", "text"][: 1 + index % 5] * (1 + index % 3)) for index in range(60)]
 ENGINES = [

@@ -18,6 +18,8 @@ from fmbench.process.reading.results import read_results
 from fmbench.process.reading.sources import find_sources
 from fmbench.process.workloads.speed import Speed
 
+pytestmark = pytest.mark.slow
+
 ALL = {
     "latency_over_batch", "latency_over_input", "throughput_over_batch", "serving_curve", "memory", "energy",
     "repetitions", "distribution", "roofline",

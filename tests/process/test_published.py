@@ -22,6 +22,8 @@ from ..text_models import save_family
 from ..tiny_model import write_collection, write_model
 from .test_plots import log_text
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "results"
 FACTS = (

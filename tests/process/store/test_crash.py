@@ -15,6 +15,8 @@ from fmbench import walk
 
 from .conftest import COMMAND, files, start
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[3]
 # The program kills itself, as nobody can catch, when it is about to call one function of the operating system.
 KILLED_AT = """

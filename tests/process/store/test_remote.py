@@ -17,6 +17,8 @@ from fmbench.process.store.store import Store
 from ..test_compare import log_text, noisy
 from .conftest import files, keys, start
 
+pytestmark = pytest.mark.slow
+
 duckdb = pytest.importorskip("duckdb", reason="pip install 'fmbench[test]'")
 
 # The program kills itself when it is about to call the upload function for the count-th time.

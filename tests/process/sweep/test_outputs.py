@@ -20,6 +20,8 @@ from fmbench.process.sweep.keeper import Keeper
 from ...tiny_model import write_collection, write_model
 from .conftest import FAKE, WITH
 
+pytestmark = pytest.mark.slow
+
 # Writes a/made, unless something is there that no word says may be replaced; KILL ends the sweep before it has the log.
 WRITER = """\
 import os, pathlib, sys, time

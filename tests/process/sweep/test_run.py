@@ -28,6 +28,8 @@ from fmbench.process.sweep.workplace import Workplace
 
 from .conftest import WITH
 
+pytestmark = pytest.mark.slow
+
 
 def kept(store="results"):
     """The cells of a store: by batch size, the exit codes and the statuses of the rows of each run."""
