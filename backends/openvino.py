@@ -3,6 +3,7 @@
 import contextlib
 import importlib.util
 import shlex
+import sys
 import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -32,6 +33,10 @@ NOT_COMPILED = (
 )
 PRECISION = "--compile:options:config:INFERENCE_PRECISION_HINT {}"  # an override
 COUNTS = ("INFERENCE_NUM_THREADS", "NUM_STREAMS")
+
+# Without this package OpenVINO's converter and nncf report their use to nobody. With it they do unless a file says
+# otherwise, from processes of their own, which compute beside what is measured.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 CONVERT_MODEL, TORCH_COMPILE = FRONTENDS = ("convert_model", "torch.compile")
 INT8, INT8_WEIGHTS = "int8", "int8-weights"
 WAYS = {INT8: True, INT8_WEIGHTS: False}  # how numbers are rounded to 8 bits, and whether that wants texts
