@@ -1,5 +1,6 @@
 """Results from logs and from JSON files alike."""
 
+import hashlib
 import io
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -12,7 +13,7 @@ from .log_reader import read_runs
 from .row import Result, disagrees
 from .run import Run
 from .saved import is_saved, read_saved
-from .sources import Complaints, Source
+from .sources import ENTRY, LOG, Complaints, Source
 
 SHOWN = 4
 DAMAGED = "damaged:"  # these reasons were given when the line was read
@@ -73,11 +74,23 @@ def disagreement(result: Result) -> str:
     return f"{result.source}: {said}, its repetitions say {median:.3f} ms"
 
 
+def borne_out(source: Source, blocks: Iterable[bytes], warn: Callable[[str], None]) -> Iterator[bytes]:
+    """Pass a log on; of a store's, warn at its end where it is not the one that its entry has its name from."""
+    path, digest = source.path, hashlib.sha256()
+    for block in blocks:
+        digest.update(block)
+        yield block
+    if path is not None and path.name == LOG and path.with_name(ENTRY).exists():
+        name = path.absolute().parent.name
+        if not digest.hexdigest().startswith(name.rpartition("-")[2]):
+            warn(f"{source.name}: was changed since it was kept; `fmbench results check` says more")
+
+
 def read_source(
     source: Source, warn: Callable[[str], None], metadata_id: str | None = None, repetitions: bool = True
 ) -> Iterator[Result]:
     """Yield the results of one file: of a log, or those that `process` wrote as JSON."""
-    blocks = source.whole_lines(warn)
+    blocks = borne_out(source, source.whole_lines(warn), warn)
     first = next(blocks, b"")
     whole = itertools.chain([first], blocks)
     if is_saved(source.name, first.partition(b"\n")[0]):

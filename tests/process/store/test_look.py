@@ -1,6 +1,7 @@
 """`fmbench results list`, `show` and `query`: what is in a store, and whose names mean what."""
 
 import csv
+import gzip
 import json
 import os
 import subprocess
@@ -159,6 +160,18 @@ def test_show_is_the_table_of_fmbench_show(results, golden_log, capsys):
     show_main([str(golden_log)])
     expected = capsys.readouterr().out.splitlines()
     assert results("show", name).out == expected
+
+
+@pytest.mark.parametrize("changed", [True, False])
+def test_a_log_of_a_store_that_was_changed_is_told_by_every_command_that_reads_it(results, log, capsys, changed):
+    (name,) = results("add", log()).out
+    kept = Path("results", name, "driver.log.gz")
+    text = gzip.decompress(kept.read_bytes())
+    kept.write_bytes(gzip.compress(text.replace(b" 2.000 ", b" 1.000 ") if changed else text))
+    for command in (show_main, lambda words: process_main(["--path", *words, "--out", "x.json"])):
+        command(["results"])
+        told = [line for line in capsys.readouterr().err.splitlines() if "was changed since it was kept" in line]
+        assert len(told) == changed
 
 
 def test_show_says_which_entry_a_row_is_of(results, three):
