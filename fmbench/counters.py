@@ -132,11 +132,15 @@ class Counter:
         return Counter(spent, self.source, None)
 
     def over(self, seconds: float) -> "Counter":
-        """Return the same, or None and the reason where a window is too short for joules that were counted in it."""
-        if self.joules is None or seconds >= LEAST_SECONDS:
+        """Return the same, or None and the reason where no figure is to be had of joules that a window counted."""
+        if self.joules is None:
             return self
-        short = f"{seconds:.2f} s are too short for the counter; {LEAST_SECONDS} s is the least"
-        return Counter(None, self.source, short)
+        if seconds < LEAST_SECONDS:
+            short = f"{seconds:.2f} s are too short for the counter; {LEAST_SECONDS} s is the least"
+            return Counter(None, self.source, short)
+        if not self.joules:  # nothing computes for so long on nothing
+            return Counter(None, self.source, f"the counter did not move in {seconds:.2f} s")
+        return self
 
 
 NO_COUNTER = Counter(None, None, "the platform has no energy counter")
