@@ -114,7 +114,7 @@ class Bench:
         block.before(self.watch)
         try:
             phases = [asdict(phase) for phase in
-                      platform.warm_up(block.variant.forward, platform.place(self.generator.batch()))]  # fmt: skip
+                      platform.ask_warm_up(block.variant.forward, platform.place(self.generator.batch()))]  # fmt: skip
         except Exception as error:  # whatever a vendor's library raises, the sweep goes on
             block.fail(error)
             return

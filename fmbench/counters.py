@@ -99,6 +99,26 @@ def field_bytes(text: str, name: str) -> int | None:
     return None
 
 
+MOST_BYTES = 2**60  # of a device's memory: what is above is no count of them
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Peak bytes on the device since the last reset."""
+
+    peak: int
+
+
+def is_peak(value: Any, weights: bool) -> bool:
+    """Whether a value is Memory with a count of bytes, which is above zero where there are `weights` among them."""
+    return isinstance(value, Memory) and is_count(value.peak) and int(weights) <= value.peak <= MOST_BYTES
+
+
+def is_count(value: Any) -> bool:
+    """Whether a value is a whole number, zero or above."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
 LEAST_SECONDS = 0.5  # counters advance in steps of up to a tenth of a second; a shorter window reads noise
 
 

@@ -13,7 +13,7 @@ from fmbench.drivers.isolate import Child
 from fmbench.drivers.overview import overview
 from fmbench.errors import PlatformError
 from fmbench.lines import JsonLine
-from fmbench.measure import FakeClock, Shape
+from fmbench.measure import FakeClock, Phase, Shape
 from fmbench.session import LogWriter, Session
 
 from .test_bench import Failing, bench, data_of, fmwork
@@ -50,6 +50,8 @@ def test_a_counter_that_is_lost_costs_its_own_figure_alone(method: str, kind: st
     ("method", "value", "kind", "figure", "said"),
     [
         ("memory", Memory("lots"), "MEM", "device_peak_bytes", "memory() returns the bytes of a peak"),
+        ("memory", Memory(True), "MEM", "device_peak_bytes", "memory() returns the bytes of a peak"),
+        ("memory", Memory(10**30), "MEM", "device_peak_bytes", "memory() returns the bytes of a peak"),
         ("memory", Memory(-5), "MEM", "device_peak_bytes", "memory() returns the bytes of a peak"),
         ("energy", Counter(None, None, None), "ENERGY", "joules", "energy() returns a Counter with joules or a reason"),
     ],
@@ -65,11 +67,36 @@ def test_a_counter_that_says_nonsense_is_none_and_says_why(
     assert found[figure] is None and said in found["reason"]
 
 
-def test_facts_that_are_no_json_name_the_platform() -> None:
+@pytest.mark.parametrize("hook", ["facts", "model_facts"])
+@pytest.mark.parametrize(
+    ("value", "said"), [(object(), "TypeError: .*not JSON serializable"), (float("nan"), "ValueError: .*not JSON")]
+)
+def test_facts_that_are_no_json_name_the_platform(hook: str, value: object, said: str) -> None:
     platform = NullBackend()
-    platform.facts = lambda: {"card": object()}
-    with pytest.raises(PlatformError, match=r"--platform null: facts\(\): TypeError: .*not JSON serializable"):
-        platform.ask_facts()
+    setattr(platform, hook, lambda: {"card": value})
+    with pytest.raises(PlatformError, match=rf"--platform null: {hook}\(\): {said}"):
+        getattr(platform, f"ask_{hook}")()
+
+
+@pytest.mark.parametrize(
+    "phases",
+    [None, ("deploy", 1.0), [("deploy", 1.0)], [Phase("deploy", -1.0)], [Phase("deploy", float("nan"))]],
+)
+def test_phases_that_are_none_fail_the_shape_and_name_the_platform(phases: object) -> None:
+    platform = NullBackend()
+    platform.warm_up = lambda forward, batch: phases
+    run, log = bench([10] * 4, platform)
+    assert run.run(Shape(16, 4)) is False and "FMWORK PHASE" not in log.getvalue()
+    assert "--platform null: warm_up() returns a list of Phase" in data_of(log, "ERR")["message"]
+
+
+def test_a_peak_of_nothing_is_none_beside_weights() -> None:
+    platform = NullBackend()
+    platform.memory = lambda: Memory(0)
+    assert platform.read_peak() == (0, None)  # it builds no model
+    platform.builds_model = True
+    peak, reason = platform.read_peak()
+    assert peak is None and "not Memory(peak=0)" in reason
 
 
 def test_a_shape_whose_facts_are_not_known_is_a_failure_and_the_next_one_runs(capsys) -> None:
