@@ -12,7 +12,7 @@ from fmbench import counters, lines
 from fmbench.cgroup import ControlGroups, Periods
 from fmbench.console import Progress, warn
 from fmbench.counters import Counter, handover
-from fmbench.errors import FmbenchError, first_line
+from fmbench.errors import FmbenchError, PlatformError, first_line
 from fmbench.facts import discreet
 from fmbench.measure import Clock, Shape, Subject, SubjectError, TokenGenerator, repeat
 from fmbench.roofline import Ceiling
@@ -42,7 +42,10 @@ class Reading:
 
 @dataclass
 class Bench:
-    """Everything that the shapes of one run share. `check` refuses facts that are known late, of a variant."""
+    """Everything that the shapes of one run share. `check` refuses facts that are known late, of a variant.
+
+    `precisions` are those of shapes that were measured before, by variant: facts are of all shapes of a log.
+    """
 
     variants: Sequence[Variant]
     generator: TokenGenerator
@@ -54,6 +57,7 @@ class Bench:
     ceilings: dict[str, Ceiling] = field(default_factory=dict)
     progress: Progress = field(default_factory=Progress)
     check: Callable[[Mapping[str, Any], str], object] = field(default=lambda late_facts, variant: None)
+    precisions: dict[str, Any] = field(default_factory=dict)
     _warm: Reading | None = None  # after the first repetition of the shape
     _host_counted: bool = False
 
@@ -110,7 +114,7 @@ class Bench:
         block.before(self.watch)
         try:
             phases = [asdict(phase) for phase in
-                      platform.warm_up(block.variant.forward, platform.place(self.generator.batch()))]  # fmt: skip
+                      platform.ask_warm_up(block.variant.forward, platform.place(self.generator.batch()))]  # fmt: skip
         except Exception as error:  # whatever a vendor's library raises, the sweep goes on
             block.fail(error)
             return
@@ -188,6 +192,7 @@ class Bench:
         """Print what only the run tells; where that fails, the shape does: nobody knows what its figures are of."""
         try:
             found = block.variant.platform.ask_model_facts()
+            self.check_precision(block, found)
         except FmbenchError as error:
             if block.failure is None:
                 block.fail(error)
@@ -195,6 +200,18 @@ class Bench:
         if found:
             self.check(found, block.variant.label)
             self.log.write(lines.JsonLine("ENV", {**found, **block.variant.marks}))
+
+    def check_precision(self, block: Block, found: Mapping[str, Any]) -> None:
+        """Raise PlatformError where a shape was computed in another precision than those of the variant before."""
+        variant = block.variant
+        precision = {**variant.facts, **found}.get("precision")
+        if block.failure is None:
+            self.precisions.setdefault(variant.label, precision)
+        if (before := self.precisions.get(variant.label, precision)) != precision:
+            raise PlatformError(
+                f"{variant.platform.title()}: model_facts(): precision is {precision} for this shape, and was {before} "
+                "for those before; a log is of one: measure this shape into another"
+            )
 
     def trace(self, shape: Shape, path: Path) -> None:
         """Write a profiler trace of one extra repetition of A."""

@@ -26,7 +26,7 @@ from fmbench.torch_settings import CompilationWatch, Settings, spin_briefly
 from fmbench.variants import override
 
 from .bench import Bench
-from .isolate import CEILING_VARIABLE, CHILD_VARIABLE, measure_in_children, trace_path
+from .isolate import CEILING_VARIABLE, CHILD_VARIABLE, PRECISION_VARIABLE, measure_in_children, trace_path
 from .overview import overview
 from .recall import recall
 from .variant import Variant, VariantPlan, load, plan, set_up
@@ -109,6 +109,7 @@ def measure_all(plans: Sequence[VariantPlan], shapes: Sequence[tuple[int, int]],
     rule = Rule(arguments.reps, arguments.precision, arguments.max_seconds)
     watch = watch_compilation(variants)
     bench = Bench(variants, generator, run.log, run.clock, rule, arguments.seed, watch, check=run.check)
+    bench.precisions = json.loads(os.environ.get(PRECISION_VARIABLE, "{}"))
     if arguments.ceiling:
         bench.ceilings = measure_ceilings(run.log, variants)
     done = []

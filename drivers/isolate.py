@@ -28,6 +28,7 @@ from .variant import VariantPlan
 CHILD = "import sys; from fmbench.drivers.embed import main; sys.exit(main())"
 CHILD_VARIABLE = "FMBENCH_CHILD"
 CEILING_VARIABLE = "FMBENCH_CEILING"  # what the first child measured holds for all: an object, a variant a key
+PRECISION_VARIABLE = "FMBENCH_PRECISION"  # what the first child computed in, in the same way
 NOT_OF_A_CHILD = ("isolate", "repeat", "resume", "profile")
 RUN = "RUN "  # the banner of a shape
 USAGE_ERRORS = (2, 3)
@@ -44,9 +45,10 @@ def measure_in_children(
     failed, headed, begun = False, False, 0
     log, repeat = run.log, variants[0].arguments.repeat
     ceilings: dict[str, dict[str, Any]] = {}
+    precisions: dict[str, Any] = {}
     for number, shape in enumerate(shape for shape in shapes for _ in range(repeat)):
         begun = begun if number % repeat else len(log.outcomes)
-        child = Child(command, shape, run, ceilings, first=not headed, alone=len(shapes) == 1)
+        child = Child(command, shape, run, ceilings, precisions, first=not headed, alone=len(shapes) == 1)
         code = child.run()
         headed = headed or child.headed
         if code - BY_SIGNAL in ASKS:  # the child alone was asked to end: the run is
@@ -82,6 +84,7 @@ class Child:
     shape: tuple[int, int]
     session: Session
     ceilings: dict[str, dict[str, Any]]
+    precisions: dict[str, Any]
     first: bool
     alone: bool
     begun: bool = False  # what belongs into the log has begun
@@ -95,6 +98,7 @@ class Child:
         environment = {**os.environ, CHILD_VARIABLE: "1"}
         if self.ceilings:
             environment[CEILING_VARIABLE] = json.dumps(self.ceilings)
+        environment[PRECISION_VARIABLE] = json.dumps(self.precisions)
         with children.started(command, environment) as process:
             stream = process.stdout or io.StringIO()
             try:
@@ -121,6 +125,9 @@ class Child:
             facts = self.facts.setdefault(variant, {})
             facts.update(data)
             self.session.check(facts, variant)
+        elif lines.is_json(line, "STAT"):
+            variant = line.data.get("variant", FIRST_VARIANT)
+            self.precisions.setdefault(variant, self.facts.get(variant, {}).get("precision"))
         elif lines.is_json(line, "CEIL") and "flops_per_second" in line.data:  # not where a shape stands below it
             data = dict(line.data)
             self.ceilings.setdefault(data.pop("variant", FIRST_VARIANT), data)

@@ -12,11 +12,12 @@ from typing import Any, ClassVar
 from fmbench import placement, plugins
 from fmbench.command_line import Expression
 from fmbench.console import warn
-from fmbench.counters import NO_COUNTER, Counter, host_available
+from fmbench.counters import NO_COUNTER, Counter, host_available, is_peak
+from fmbench.counters import Memory as Memory
 from fmbench.errors import FmbenchError, PlatformError, UsageError, first_line, nearest
 from fmbench.facts import OWN
 from fmbench.hooks import guard
-from fmbench.measure import Phase
+from fmbench.measure import Phase, is_phase
 from fmbench.options import Arguments
 from fmbench.torch_settings import compile_options, graph_of, never_fall_back
 
@@ -27,13 +28,6 @@ Model = Any  # a torch.nn.Module, or what torch.compile makes of one
 # Takes a placed batch, and returns the model's output where the device left it. Encoding reads its `.last_hidden_state`
 # (rows, tokens, d) before the next call, which may write over it.
 Forward = Callable[[Any], Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Memory:
-    """Peak bytes on the device since the last reset."""
-
-    peak: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +208,10 @@ class Backend(ABC):
 
         The call's output has what the model's has, `last_hidden_state` above all, which every driver of texts reads.
         """
-        model = self._place_model(model)
+        placed = self._place_model(model)
+        if placed is None and model is not None:
+            raise PlatformError(f"{self.title()}: _place_model() returns the model on the device, not None")
+        model = placed
         if arguments.compile:
             model = self._compile(model, compile_options(arguments))
         self.model = model
@@ -242,6 +239,14 @@ class Backend(ABC):
         Most platforms have none: what their first call costs shows as the cold repetition.
         """
         return []
+
+    def ask_warm_up(self, forward: Forward, batch: dict[str, Any]) -> list[Phase]:
+        """Return `warm_up(forward, batch)`. Raises PlatformError for what are no phases."""
+        found = self.warm_up(forward, batch)
+        if not (isinstance(found, list) and all(map(is_phase, found))):
+            raise PlatformError(f"{self.title()}: warm_up() returns a list of Phase, each named by one word, with its "
+                                f"seconds; not {found!r}")  # fmt: skip
+        return found
 
     def streams(self, batches: int) -> list[Forward]:
         """Return calls that run side by side, each with a share of the threads, for so many batches in bulk.
@@ -285,7 +290,7 @@ class Backend(ABC):
         """Return what facts a method says. Raises PlatformError where it fails, or says what fmbench says."""
         with self.blamed(method):
             found = dict(getattr(self, method)())
-            json.dumps(found)
+            json.dumps(found, allow_nan=False)
         if taken := sorted(OWN & found.keys()):
             raise PlatformError(f"{self.title()}: {method}(): {', '.join(taken)}: fmbench says this; take other names")
         return found
@@ -326,7 +331,7 @@ class Backend(ABC):
     def read_peak(self) -> tuple[int | None, str | None]:
         """Return the bytes of `memory()`; None where nobody counts, with the reason where that failed."""
         found, fault = (None, self._no_peak) if self._no_peak else self.attempt("memory")
-        if found is not None and not (isinstance(found, Memory) and isinstance(found.peak, int) and found.peak >= 0):
+        if found is not None and not is_peak(found, self.builds_model):
             return None, f"{self.title()}: memory() returns the bytes of a peak as Memory, or None; not {found!r}"
         return None if found is None else found.peak, fault
 

@@ -99,6 +99,26 @@ def field_bytes(text: str, name: str) -> int | None:
     return None
 
 
+MOST_BYTES = 2**60  # of a device's memory: what is above is no count of them
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Peak bytes on the device since the last reset."""
+
+    peak: int
+
+
+def is_peak(value: Any, weights: bool) -> bool:
+    """Whether a value is Memory with a count of bytes, which is above zero where there are `weights` among them."""
+    return isinstance(value, Memory) and is_count(value.peak) and int(weights) <= value.peak <= MOST_BYTES
+
+
+def is_count(value: Any) -> bool:
+    """Whether a value is a whole number, zero or above."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
 LEAST_SECONDS = 0.5  # counters advance in steps of up to a tenth of a second; a shorter window reads noise
 
 
@@ -132,11 +152,15 @@ class Counter:
         return Counter(spent, self.source, None)
 
     def over(self, seconds: float) -> "Counter":
-        """Return the same, or None and the reason where a window is too short for joules that were counted in it."""
-        if self.joules is None or seconds >= LEAST_SECONDS:
+        """Return the same, or None and the reason where no figure is to be had of joules that a window counted."""
+        if self.joules is None:
             return self
-        short = f"{seconds:.2f} s are too short for the counter; {LEAST_SECONDS} s is the least"
-        return Counter(None, self.source, short)
+        if seconds < LEAST_SECONDS:
+            short = f"{seconds:.2f} s are too short for the counter; {LEAST_SECONDS} s is the least"
+            return Counter(None, self.source, short)
+        if not self.joules:  # nothing computes for so long on nothing
+            return Counter(None, self.source, f"the counter did not move in {seconds:.2f} s")
+        return self
 
 
 NO_COUNTER = Counter(None, None, "the platform has no energy counter")

@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import math
 import random
 import signal
 import threading
@@ -76,6 +77,13 @@ class Phase:
         start = clock.now()
         call()
         return cls(name, (clock.now() - start) / 1e9)
+
+
+def is_phase(value: Any) -> bool:
+    """Whether a value is a Phase whose name is one word, and whose seconds are a number, zero or above."""
+    if not isinstance(value, Phase) or not isinstance(value.name, str) or not isinstance(value.seconds, (int, float)):
+        return False
+    return value.name.split() == [value.name] and 0 <= value.seconds < math.inf
 
 
 @dataclass(frozen=True)

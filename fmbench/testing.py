@@ -12,17 +12,16 @@ import copy
 import dataclasses
 import functools
 import json
-import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from fmbench.backend import Backend, Candidate, Forward, Memory
+from fmbench.backend import Backend, Candidate, Forward
 from fmbench.command_line import CommandLine
-from fmbench.counters import Counter
+from fmbench.counters import Counter, is_count, is_peak
 from fmbench.errors import FmbenchError, PlatformError, UsageError, first_line
 from fmbench.facts import OWN
-from fmbench.measure import Phase
+from fmbench.measure import is_phase
 from fmbench.options import SpeedArguments, build_parser, parse_arguments
 from fmbench.variants import override
 
@@ -176,7 +175,9 @@ def check_run(cls: type[Backend], arguments: SpeedArguments) -> None:
 
 def prepared(platform: Any, model: Any, arguments: SpeedArguments) -> Forward:
     """Return the call that a platform makes of a model."""
-    return functools.partial(watched, "prepare: its call", platform.prepare(model, arguments.evaluated()))
+    call = platform.prepare(model, arguments.evaluated())
+    held(callable(call), "prepare: returns the call that is timed")
+    return functools.partial(watched, "prepare: its call", call)
 
 
 def check_identity(platform: Any) -> None:
@@ -192,6 +193,7 @@ def check_facts(platform: Any) -> None:
     held(is_json(found), "facts: returns a dictionary of JSON values")
     held(platform.facts() == found, "facts: are the same each time; what changes is no fact")
     check_own(found, "facts")
+    check_precision(found, "facts")
     simulated = found.get("simulated")
     held("simulated" not in found or (isinstance(simulated, str) and simulated), "facts: simulated is why, as a text")
 
@@ -201,11 +203,19 @@ def check_own(found: Mapping[str, Any], method: str) -> None:
     held(not OWN & found.keys(), f"{method}: fmbench says {', '.join(sorted(OWN & found.keys()))}; take other names")
 
 
+def check_precision(found: Mapping[str, Any], method: str) -> None:
+    """Check that the precision, which is part of a configuration, is a name."""
+    precision = found.get("precision")
+    held(precision is None or (isinstance(precision, str) and precision), f"{method}: precision is a name such as "
+         f"bfloat16, or None: {precision!r}")  # fmt: skip
+
+
 def check_shape(platform: Any, forward: Forward, reference: Any, shape: tuple[int, int]) -> None:
     """Check one shape: placing, one-off phases, the output, and that a wait waits."""
     batch = tokens(shape, padded=True)
     kept = {name: tensor.clone() for name, tensor in batch.items()}
     placed = platform.place(batch)
+    held(isinstance(placed, Mapping), "place: returns the batch, a dictionary of tensors")
     same = batch.keys() == kept.keys() and all(bool((batch[name] == kept[name]).all()) for name in kept)
     held(same, "place: leaves the batch on the host as it was")
     held(placed.keys() == batch.keys(), "place: keeps every input")
@@ -259,8 +269,10 @@ def check_counters(platform: Any, before: Counter) -> None:
     found = platform.model_facts()
     held(is_json(found), "model_facts: returns a dictionary of JSON values")
     check_own(found, "model_facts")
+    check_precision(found, "model_facts")
     memory, free, after = platform.memory(), platform.free_bytes(), platform.energy()
-    held(memory is None or (isinstance(memory, Memory) and is_count(memory.peak)), "memory: returns Memory, or None")
+    held(memory is None or is_peak(memory, platform.builds_model),
+         "memory: returns Memory, or None: the bytes of a peak, the weights among them")  # fmt: skip
     held(free is None or is_count(free), "free_bytes: returns bytes, or None")
     held(isinstance(before, Counter) and isinstance(after, Counter), "energy: returns a Counter")
     if before.joules is None or after.joules is None:
@@ -345,15 +357,3 @@ def is_json(value: Any) -> bool:
 def is_texts(value: Any) -> bool:
     """Whether a value is a list of texts."""
     return isinstance(value, list) and all(isinstance(one, str) for one in value)
-
-
-def is_phase(value: Any) -> bool:
-    """Whether a value is a Phase whose name is one word, and whose seconds are a number, zero or above."""
-    if not isinstance(value, Phase) or not isinstance(value.name, str) or not isinstance(value.seconds, (int, float)):
-        return False
-    return value.name.split() == [value.name] and 0 <= value.seconds < math.inf
-
-
-def is_count(value: Any) -> bool:
-    """Whether a value is a whole number, zero or above."""
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0

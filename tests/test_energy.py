@@ -34,6 +34,12 @@ def test_a_window_too_short_for_the_counter_is_null() -> None:
     assert found["joules"] is None and "too short" in found["reason"]
 
 
+def test_a_counter_that_does_not_move_counts_nothing_which_is_no_energy_of_zero() -> None:
+    found = energy_spent(Counter(7.0, "rapl", None), Counter(7.0, "rapl", None), seconds=2.0, sequences=30)
+    assert (found["joules"], found["joules_per_sequence"]) == (None, None)
+    assert found["reason"] == "the counter did not move in 2.00 s"
+
+
 @pytest.fixture
 def powercap(tmp_path: Path) -> Path:
     """A folder as the kernel's: two packages, and a part of the first."""

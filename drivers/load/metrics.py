@@ -45,10 +45,10 @@ def counted(base: str) -> Counted:
     return {**found, **({("joules", "sum"): number_in(joules[1])} if joules else {})}
 
 
-def joules(before: Counted, after: Counted) -> float | None:
-    """Return what a run took, idle moments included, where `fmbench serve` counts it."""
+def joules(before: Counted, after: Counted, seconds: float) -> Counter:
+    """Return what a run of so many seconds took, idle moments included, where `fmbench serve` counts it."""
     start, end = (Counter(counted.get(("joules", "sum")), "service", None) for counted in (before, after))
-    return end.since(start).joules
+    return end.since(start).over(seconds)
 
 
 def means(before: Counted, after: Counted, answered: int) -> dict[str, float] | None:

@@ -106,11 +106,14 @@ class Work:
         answers = self._answers[self.number] = decode(self.endpoint, payload, records)
         found = summary(records, self.arguments.slo, setting.inputs, answers.tokens(records))
         after = counted(self.endpoint.base)
-        counts, spent, tokens = means(before, after, found["answered"]), joules(before, after), found.get("tokens")
+        counts, tokens = means(before, after, found["answered"]), found.get("tokens")
+        spent = joules(before, after, found["seconds"])
+        each = spent.joules / tokens if spent.joules is not None and tokens else None
         return {
             **found,
             **({"server_ms": counts} if counts else {}),
-            "joules_per_million_tokens": round(spent / tokens * 1e6, 3) if spent is not None and tokens else None,
+            "joules_per_million_tokens": None if each is None else round(each * 1e6, 3),
+            **({"joules_reason": spent.reason} if spent.reason else {}),
             "decode_ms": answers.decode_ms,
         }
 

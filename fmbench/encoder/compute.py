@@ -288,7 +288,7 @@ class Compute:
         """Do the one-off work of a new shape, or of all of them at once where shapes are not fixed."""
         compiled, start = self._watch.count, time.perf_counter()
         inputs = collate(tokens, batch, self._padding_id, self.types)
-        phases = self._platform.warm_up(self._forward, self._platform.place(inputs))
+        phases = self._platform.ask_warm_up(self._forward, self._platform.place(inputs))
         self._batch(tokens, batch, excluded, Timings(), self._forward)
         self._platform.synchronize()
         rest = max(time.perf_counter() - start - sum(phase.seconds for phase in phases), 0.0)

@@ -177,8 +177,8 @@ class Store:
     def results(self, names: Iterable[str], warn: Warn) -> Iterator[Result]:
         """Yield the results of entries, but those that were removed meanwhile.
 
-        Results that are not what was written are those of the log instead, with a warning. Raises UsageError where the
-        log is another one too, and for other trouble.
+        Results that are missing, or not what was written, are those of the log instead, with a warning. Raises
+        UsageError where the log is missing or another one too, and for other trouble.
         """
         names, progress = list(names), Progress()
         written = {entry.name: entry.facts["files"].get(RESULTS) for entry in self.entries(names, warn)}
@@ -192,13 +192,16 @@ class Store:
         progress.clear()
 
     def _results(self, name: str, written: object, warn: Warn) -> Iterator[Result]:
-        with self.place.file(f"{name}/{RESULTS}") as path:
-            source, place = Source(path, f"{self.name}/{name}/{RESULTS}"), {"machine": name.partition("/")[0]}
-            if is_sound_or_gone(path, written):
-                yield from (Result({**row, **place}, name) for row in read_saved(source.lines(warn), source.name, warn))
-                return
-        why = "nothing says what was written" if written is None else "was changed since it was written"
-        warn(f"{source.name}: {why}, so that its log is read instead; `fmbench results check` says more")
+        named, place = f"{self.name}/{name}/{RESULTS}", {"machine": name.partition("/")[0]}
+        why = "is missing"
+        if self.has(f"{name}/{RESULTS}"):
+            with self.place.file(f"{name}/{RESULTS}") as path:
+                if is_sound_or_gone(path, written):
+                    saved = read_saved(Source(path, named).lines(warn), named, warn)
+                    yield from (Result({**row, **place}, name) for row in saved)
+                    return
+            why = "nothing says what was written" if written is None else "was changed since it was written"
+        warn(f"{named}: {why}, so that its log is read instead; `fmbench results check` says more")
         with self.place.file(f"{name}/{LOG}") as path:
             log = Source(path, f"{self.name}/{name}/{LOG}")
             yield from (Result({**row, **place}, name) for row in logged(log, name))

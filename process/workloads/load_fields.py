@@ -58,6 +58,7 @@ FIGURES = {
     "joules_per_million_tokens": schema.number(
         "What the device took from the start of the run to its end, where `fmbench serve` counts it.", "joules"
     ),
+    "joules_reason": schema.text("Why that is null although the service counts."),
     "goodput": schema.number("Requests a second that were answered within `--slo`."),
     "lag_ms": schema.numbers_by_name("How late this client itself sent: after a request was due.", "milliseconds"),
     "parts_ms": schema.numbers_by_name(

@@ -165,7 +165,7 @@ GAUGES = (
     Gauge("host_peak", "bytes", "Most bytes that the process had resident.", "memory.host_peak_bytes",
           chart="host_peak_bytes"),
     Gauge("model", "bytes", "Bytes of the weights.", "memory.model_bytes"),
-    Gauge("energy", "joules", "Joules of all repetitions.", "energy.joules"),
+    Gauge("energy", "joules", "Joules of the repetitions after the first.", "energy.joules"),
     Gauge("sequence_energy", "joules", "Joules a sequence.", "energy.joules_per_sequence",
           chart="joules_per_sequence"),
     Gauge("roofline", "ratio", "Achieved over attainable FLOP/s.", "roofline.share", chart="roofline_share"),

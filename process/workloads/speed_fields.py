@@ -74,10 +74,10 @@ MEMORY = Schema({
     "reason": REASON,
 }, "Memory of the shape, where the platform counts it.")  # fmt: skip
 ENERGY = Schema({
-    "joules": number("By the device's own counter, from the first to the last repetition. Null where there is none.",
-                     "joules"),
-    "joules_per_sequence": number("Joules over all sequences of all repetitions, those that RES leaves out included.",
-                                  "joules"),
+    "joules": number("By the device's own counter, from the end of the first repetition, which may compile, to the "
+                     "end of the last. Null where there is none.", "joules"),
+    "joules_per_sequence": number("Joules over the sequences of all repetitions but the first, those that RES leaves "
+                                  "out included.", "joules"),
     "seconds": number("What the joules were counted over.", "seconds"),
     "source": text("The counter."),
     "reason": REASON,

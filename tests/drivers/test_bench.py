@@ -7,15 +7,10 @@ import os
 import pytest
 
 from fmbench import counters
-from fmbench.backend import Backend, Memory
+from fmbench.backend import Backend
 from fmbench.backends.null import NullBackend
-from fmbench.command_line import CommandLine
-from fmbench.counters import Counter
 from fmbench.drivers.bench import Bench
-from fmbench.drivers.overview import overview
 from fmbench.drivers.variant import Variant
-from fmbench.errors import PlatformError
-from fmbench.lines import JsonLine
 from fmbench.measure import FakeClock, Phase, Shape, TokenGenerator, nothing
 from fmbench.options import Arguments, parse_arguments
 from fmbench.session import LogWriter
@@ -132,100 +127,10 @@ def test_a_failing_shape_is_a_row_and_the_next_one_runs(error: Exception, out_of
     assert "warning: 16 / 4 failed" in capsys.readouterr().err
 
 
-class Losing(NullBackend):
-    """One of its methods fails."""
-
-    def __init__(self, method: str) -> None:
-        setattr(self, method, self.fail)
-
-    def fail(self) -> None:
-        raise RuntimeError("acme-smi: lost\nthe counter")
-
-
 def data_of(log: io.StringIO, kind: str) -> dict:
     """The one line of a kind."""
     (found,) = [line for line in fmwork(log) if line.startswith(f"FMWORK {kind} ")]
     return json.loads(found.split(" ", 2)[2])
-
-
-@pytest.mark.parametrize(
-    ("method", "kind", "figure"),
-    [
-        ("energy", "ENERGY", "joules"),
-        ("memory", "MEM", "device_peak_bytes"),
-        ("reset_memory", "MEM", "device_peak_bytes"),
-    ],
-)
-def test_a_counter_that_is_lost_costs_its_own_figure_alone(method: str, kind: str, figure: str) -> None:
-    run, log = bench([600_000_000] * 5, Losing(method))
-    assert run.run(Shape(16, 4)) is True
-    found = data_of(log, kind)
-    assert found[figure] is None
-    assert f"--platform null: {method}(): RuntimeError: acme-smi: lost the counter" in found["reason"]
-    assert data_of(log, "STAT")["p50"] == 600.0
-
-
-@pytest.mark.parametrize(
-    ("method", "value", "kind", "figure", "said"),
-    [
-        ("memory", Memory("lots"), "MEM", "device_peak_bytes", "memory() returns the bytes of a peak"),
-        ("memory", Memory(-5), "MEM", "device_peak_bytes", "memory() returns the bytes of a peak"),
-        ("energy", Counter(None, None, None), "ENERGY", "joules", "energy() returns a Counter with joules or a reason"),
-    ],
-)
-def test_a_counter_that_says_nonsense_is_none_and_says_why(
-    method: str, value: object, kind: str, figure: str, said: str
-) -> None:
-    platform = NullBackend()
-    setattr(platform, method, lambda: value)
-    run, log = bench([600_000_000] * 5, platform)
-    assert run.run(Shape(16, 4)) is True
-    found = data_of(log, kind)
-    assert found[figure] is None and said in found["reason"]
-
-
-def test_facts_that_are_no_json_name_the_platform() -> None:
-    platform = NullBackend()
-    platform.facts = lambda: {"card": object()}
-    with pytest.raises(PlatformError, match=r"--platform null: facts\(\): TypeError: .*not JSON serializable"):
-        platform.ask_facts()
-
-
-def test_a_shape_whose_facts_are_not_known_is_a_failure_and_the_next_one_runs(capsys) -> None:
-    platform = Losing("model_facts")
-    run, log = bench([1000] * 5, platform)
-    run.clock = FakeClock(range(100))
-    assert run.run(Shape(16, 4)) is False
-    assert "model_facts(): RuntimeError" in data_of(log, "ERR")["message"]
-    platform.model_facts = lambda: {"cpu": "Xeon"}
-    assert run.run(Shape(32, 4)) is False and "cpu: fmbench says this" in capsys.readouterr().err
-
-
-def test_a_platform_that_cannot_recover_ends_no_sweep(capsys) -> None:
-    platform = Failing(RuntimeError("kernel broke"), at=3)
-    platform.recover = Losing("recover").fail
-    run, _ = bench([10] * 4, platform)
-    run.clock = FakeClock(range(100))
-    assert run.run(Shape(16, 4)) is False and run.run(Shape(32, 4)) is True
-    assert "recover(): RuntimeError: acme-smi" in capsys.readouterr().err
-
-
-def test_a_person_is_told_what_is_simulated() -> None:
-    run, _ = bench([10] * 4)
-    run.log.write(JsonLine("ENV", NullBackend().facts()))
-    run.run(Shape(16, 4))
-    told = overview(run.log.outcomes, CommandLine(()), "driver", run.log.simulated)
-    assert "simulated, no hardware computed it: the null backend computes nothing\n" in told
-
-
-def test_a_log_is_not_gone_on_with_in_another_precision() -> None:
-    platform = NullBackend()
-    platform.model_facts = lambda: {"precision": "bfloat16"}
-    run, _ = bench([10] * 4, platform)
-    asked: list = []
-    run.check = lambda found, variant: asked.append((found, variant))
-    run.run(Shape(16, 4))
-    assert asked == [({"precision": "bfloat16"}, "A")]
 
 
 def test_an_interruption_is_no_failed_shape() -> None:

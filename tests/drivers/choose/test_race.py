@@ -158,6 +158,7 @@ def test_energy_is_of_the_turns_that_were_counted_or_a_reason():
 
     assert spent(600_000_000, 2.0) == {"joules_per_million_tokens": 200_000.0}
     assert spent(150_000_000, 2.0) == {"joules_reason": "0.15 s are too short for the counter; 0.5 s is the least"}
+    assert spent(600_000_000, 0.0) == {"joules_reason": "the counter did not move in 0.60 s"}
     assert spent(600_000_000, None) == {}
 
 

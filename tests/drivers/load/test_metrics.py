@@ -1,5 +1,6 @@
 """What a service counted itself, before and after a run."""
 
+from fmbench.counters import Counter
 from fmbench.drivers.load.metrics import counted, joules, means, number_in
 
 from .conftest import ask
@@ -25,8 +26,10 @@ def test_the_energy_of_a_run_is_the_difference(monkeypatch):
     texts = iter(["fmbench_joules_total 100.5\n", "fmbench_joules_total 130.5\n", ""])
     monkeypatch.setattr("fmbench.drivers.load.metrics.ask", lambda url: (200, next(texts).encode()))
     before, after, without = (counted("http://x") for _ in range(3))
-    assert (joules(before, after), joules(before, without)) == (30.0, None)
-    assert joules(after, before) is None  # the service was started again
+    assert joules(before, after, 2.0) == Counter(30.0, "service", None)
+    assert joules(before, without, 2.0) == Counter(None, "service", None)
+    assert "went back" in joules(after, before, 2.0).reason  # the service was started again
+    assert joules(before, before, 2.0) == Counter(None, "service", "the counter did not move in 2.00 s")
 
 
 def test_our_own_server_is_read_as_well(null):

@@ -161,6 +161,16 @@ def test_results_that_were_changed_are_not_believed(results, store):
     assert said.out == sound.out
 
 
+@pytest.mark.parametrize("command", [("show",), ("query", "select * from results"), ("export", "--out", "lake")])
+def test_results_that_are_missing_are_those_of_the_log(command, results, store, log):
+    results("add", log())
+    sound = results(*command)
+    Path("results", store, "results.json").unlink()
+    said = results(*command)
+    assert f"warning: results/{store}/results.json: is missing, {LOG_INSTEAD}" in said.err
+    assert said.out == sound.out and (sound.out or list(Path("lake").rglob("*.parquet")))
+
+
 def test_results_are_refused_where_the_log_was_changed_too(results, store):
     edit(Path("results", store, "results.json"), "20.075", "10.075")
     repack(Path("results", store, "driver.log.gz"), b"0.757057369", b"0.757057368")

@@ -48,10 +48,11 @@ def test_entries_that_are_removed_after_a_store_was_opened_are_passed_over(resul
     assert warnings == [] and loose_ends(store) == []
 
 
-def test_results_that_are_missing_alone_are_an_error_still(results, two):
+def test_results_that_are_missing_with_their_log_are_an_error_still(results, two):
     _, (broken, _) = two
-    entry("results", broken).joinpath("results.json").unlink()
-    assert f"{broken}/results.json: cannot be read" in results("show", code=2).line
+    for file in ("results.json", "driver.log.gz"):
+        entry("results", broken).joinpath(file).unlink()
+    assert f"{broken}/driver.log.gz: cannot be read" in results("show", code=2).err[-1]
 
 
 def test_an_entry_that_is_removed_twice(results, two):
