@@ -103,6 +103,10 @@ def of_noise(data, candidates):
     candidates[data["winner"]].update(speed=40.75, interval=[16.54, 74.71])
 
 
+def of_few(data, candidates):
+    candidates[data["winner"]]["rounds"] = 3
+
+
 def of_overlap(data, candidates):
     data["keep"] = {"overlap": 0.98}
 
@@ -127,6 +131,8 @@ def of_two(data, candidates):
                     "goes on with the same command."),
         (of_reference, "Run fp32, the reference, in bulk: nothing that keeps as much is faster."),
         (of_noise, SENTENCE.replace(TIMES, "40.75 (16.54 to 74.71)")[:-1] + "; in doubt: contradicted"),
+        (of_few, SENTENCE[:-1] + "; 2 of 3 rounds, without the first, are too few for 95%: the interval is from the "
+                 "least to the greatest; in doubt: lost"),
         (of_overlap, f"{RUN}, top-10 overlap 99.70%, 98% kept: shown."),
         (of_cosine, f"{RUN}, least cosine 1 - 3.5e-04, 0.999 kept: shown."),
     ],
