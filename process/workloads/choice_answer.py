@@ -34,7 +34,7 @@ BUSY = (
 )
 STATUS = {
     "budget": "the budget ended before the order was known",
-    "standing": "this is the standing of a race that goes on with the same command",
+    "standing": "this is the standing of a race that is not over",
 }
 PACKAGES = ("torch", "transformers", "sentence-transformers", "onnxruntime", "openvino", "nncf", "torchao")
 HEADER = (

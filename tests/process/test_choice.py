@@ -128,7 +128,7 @@ def of_two(data, candidates):
         (of_budget, SENTENCE[:-1] + "; the budget ended before the order was known."),
         (of_ties, SENTENCE[:-1] + "; bfloat16 is as fast, as far as can be told, and not simpler."),
         (of_nobody, "Nothing to run in bulk yet; nobody is shown to keep enough; this is the standing of a race that "
-                    "goes on with the same command."),
+                    "is not over."),
         (of_reference, "Run fp32, the reference, in bulk: nothing that keeps as much is faster."),
         (of_noise, SENTENCE.replace(TIMES, "40.75 (16.54 to 74.71)")[:-1] + "; in doubt: contradicted"),
         (of_few, SENTENCE[:-1] + "; 2 of 3 rounds, without the first, are too few for 95%: the interval is from the "
