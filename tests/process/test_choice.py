@@ -67,6 +67,7 @@ def test_show_opens_with_what_to_run_and_ends_with_what_to_paste(shown):
     assert "left in round 12: surely slower" in bulk and "the onnxruntime package is not installed" in bulk
     assert text.count("\nfmbench retrieve evaluate ") == text.count("\nimport openvino\n\ngraph = ") == 1
     assert re.search(r"Measured with configuration c-\w{6}, model all-MiniLM-L6-v2 4b4b4b4b4b4b, .*torch 2.13.0", bulk)
+    assert "\n`fmbench show --detail LOG` shows every row;" in text  # `choose` prints it too, and has no such option
     assert "Variants" not in text and "\nVariants\n" in shown(LOG, "--detail")
 
 
