@@ -141,8 +141,8 @@ def provisos(rows: Sequence[Row]) -> Iterator[str]:
         yield STATUS[said["status"]]
     if speed_doubt(rows[0]["environment"] or {}, {}):
         yield "beside other work"
-    if rows[0]["doubt"]:
-        yield f"in doubt: {rows[0]['doubt']}"
+    if doubts := [row["doubt"] for row in rows if row["doubt"]]:
+        yield f"in doubt: {doubts[0]}"
 
 
 def times(row: Row) -> str:

@@ -291,6 +291,21 @@ def test_an_answer_under_other_variables_does_not_hold(tmp_path, capsys):
     assert "variables.GOMP_SPINCOUNT: 1000 then, None now" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("said", [{"speed": 9.0}, {"speed": None, "interval": [2.9, 2.8]}, {"interval": [2.9, 2.8]}])
+def test_an_answer_in_json_that_contradicts_itself_is_not_believed(said, process, shown, tmp_path, capsys):
+    rows = process("--path", LOG).rows
+    for one in rows:
+        if (one.get("choice") or {}).get("place") == "winner":
+            one["choice"] |= said
+    path = tmp_path / "edited.json"
+    path.write_text(json.dumps(rows))
+    assert all("in doubt: contradicted: openvino bfloat16: the interval of speed does not hold it" in one
+               for one in sentences(shown(path)))  # fmt: skip
+    for sides, where in (((path, LOG), "in base: contradicted"), ((LOG, path), "contradicted")):
+        assert compare_main([*map(str, sides), "--fail-on", "answer"]) == 1
+        assert where in capsys.readouterr().out
+
+
 def test_compare_says_that_an_answer_holds_after_an_upgrade(compared, tmp_path):
     (tmp_path / "after.log").write_text(LOG.read_text().replace('"torch": "2.13.0+cpu"', '"torch": "2.14.0+cpu"'))
     code, said = compared(tmp_path / "after.log", "--fail-on", "answer")
