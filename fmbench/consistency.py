@@ -117,7 +117,7 @@ def ascending(values: Sequence[float | None]) -> bool:
 
 
 def holds(interval: Sequence[float] | None, value: float | None, rounding: float = ROUNDING) -> bool:
-    """Whether an interval holds a value; what is not known holds all."""
+    """Whether an interval holds a value, or any where that is not known; what is not known holds all."""
     if interval is None or value is None:
-        return True
+        return interval is None or interval[0] <= interval[1]
     return interval[0] - rounding <= value <= interval[1] + rounding

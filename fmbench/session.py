@@ -147,10 +147,10 @@ def claim(stream: IO[str], name: str) -> bool:
 
 
 class Renamed:
-    """Standard error, where a file that its user never had is called something else."""
+    """A stream on which a file that its user never had is called something else."""
 
-    def __init__(self, path: str, name: str) -> None:
-        self._stream, self._path, self._name = sys.stderr, path, name
+    def __init__(self, stream: TextIO, path: str, name: str) -> None:
+        self._stream, self._path, self._name = stream, path, name
 
     def write(self, text: str) -> int:
         """Write a text."""
@@ -210,7 +210,7 @@ class LogWriter:
             raise ValueError("the writer keeps no copy")
         found, _ = plugins.discover("fmbench.commands")
         path = str(self._copy.name)
-        stderr = Renamed(path, self._called or path)
+        stderr = Renamed(sys.stderr, path, self._called or path)
         with contextlib.redirect_stdout(stderr), contextlib.redirect_stderr(stderr):
             return int(found[command].load()([*words, path]))
 

@@ -57,6 +57,10 @@ class Guarded(Workload):
         while (result := self._tried("rows", lambda: self._checked(next(found, None)), None)) is not None:
             yield result
 
+    def doubt(self, row: Row) -> str | None:
+        """Return why a row of JSON is not to be believed."""
+        return self._tried("doubt", lambda: self._inner.doubt(row), None)
+
     def label(self, row: Row) -> str:
         """Return what a message calls a row."""
         return self._tried("label", lambda: str(self._inner.label(row)), self.name)

@@ -174,6 +174,9 @@ class Workload(ABC):
     def rows(self, run: Run, source: str, metadata_id: str | None) -> Iterator[Result]:
         """Yield what a run measured, a thing a row. `source` is what messages call its log."""
 
+    def doubt(self, row: Row) -> str | None:
+        """Return why a row that JSON holds is not to be believed, by itself: its log is not at hand."""
+
     def label(self, row: Row) -> str:
         """Return what a message or a chart calls a row of a run."""
         known = flat(row)

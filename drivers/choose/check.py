@@ -9,6 +9,7 @@ from typing import Any
 from fmbench import lines
 from fmbench.backend import Candidate
 from fmbench.command_line import CommandLine, command_line
+from fmbench.consistency import holds
 from fmbench.errors import UsageError, first_line
 
 WORKLOAD = "choice"
@@ -68,8 +69,13 @@ def read(path: Path) -> list[dict[str, Any]]:
         rows = [
             row for row in found if row["workload"] == WORKLOAD and row["choice"] and row["variant"] and row["opts"]
         ]
-    except (OSError, ValueError, TypeError, KeyError) as error:
+        wrong = [row["variant"] for row in rows if not holds(row["choice"].get("interval"), row["choice"].get("speed"))]
+    except (OSError, ValueError, TypeError, LookupError) as error:
         raise UsageError(f"--check {path}: cannot be read ({first_line(error)}); --out FILE.json writes one") from None
     if not rows:
         raise UsageError(f"--check {path}: holds no choice; `fmbench choose --out FILE.json` writes one")
+    if wrong:
+        raise UsageError(
+            f"--check {path}: contradicts itself: the interval of how fast {wrong[0]} is does not hold that"
+        )
     return rows

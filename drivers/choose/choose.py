@@ -2,7 +2,6 @@
 
 import contextlib
 import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -46,10 +45,7 @@ def run(argv: Sequence[str]) -> int:
     if arguments.log == STDOUT:
         with reserved_stdout() as stdout, contextlib.redirect_stdout(sys.stderr):
             return choose(arguments, stdout)
-    if arguments.check is None or "log" in dict(arguments.given):
-        return choose(arguments)
-    with tempfile.TemporaryDirectory(prefix="fmbench-") as folder:  # a check measures; an earlier one's log would do
-        return choose(replace(arguments, log=Path(folder, "check.log")))
+    return choose(arguments)
 
 
 def check(argv: Sequence[str]) -> Checked:
@@ -91,8 +87,10 @@ def choose(arguments: ChooseArguments, stdout: TextIO | None = None) -> int:
                 log.tell("show")
             else:
                 note("no turn was taken yet, so there is no standing")
-            if stdout is None:
+            if log.called is None:
                 note(f"every turn so far is in {log.path}; the same command goes on")
+            elif stdout is None:
+                note("a check without --log FILE keeps no turn: the same command begins anew")
             raise
         finally:
             progress.clear()

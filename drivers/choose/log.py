@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import os
+import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -13,9 +14,9 @@ from fmbench.errors import UsageError, first_line
 from fmbench.facts import differences, said_of
 from fmbench.history import ignore
 from fmbench.secrets import masked, masked_values, sealed
-from fmbench.session import LogWriter, Session
+from fmbench.session import LogWriter, Renamed, Session
 
-from .arguments import FREE, LOG, ChooseArguments, ModelCommand
+from .arguments import FREE, LOG, PROGRAM, ChooseArguments, ModelCommand
 from .race import Turn
 
 DRIVER = "choose"
@@ -23,10 +24,13 @@ SHOWN = 4
 
 
 class ChoiceLog:
-    """Appends to a log. What it held before is in `turns`, `failures`, `set_ups`, `spent` and `ended`."""
+    """Appends to a log. What it held before is in `turns`, `failures`, `set_ups`, `spent` and `ended`.
 
-    def __init__(self, path: Path, writer: LogWriter) -> None:
-        self.path, self._writer = path, writer
+    `called` is what one that does not last is called where it is named; None for one that lasts.
+    """
+
+    def __init__(self, path: Path, writer: LogWriter, called: str | None = None) -> None:
+        self.path, self._writer, self.called = path, writer, called
         self.turns: list[Turn] = []
         self.failures: dict[str, str] = {}
         self.set_ups: dict[str, dict[str, Any]] = {}  # what the last set-up of a candidate found
@@ -40,18 +44,20 @@ class ChoiceLog:
     def open(cls, arguments: ChooseArguments, stdout: TextIO | None = None) -> Iterator[Self]:
         """Yield the log, locked; what is written goes to `stdout` too, if given, and the file lasts no longer then.
 
+        Nor does that of a check, unless it is named: a check measures, and goes on with no earlier one.
         Raises UsageError for a file that is another command's, or something else.
         """
         with contextlib.ExitStack() as stack:
-            path = arguments.log
-            if stdout is not None:
+            path, called = arguments.log, None
+            if stdout is not None or (arguments.check is not None and "log" not in dict(arguments.given)):
+                called = PROGRAM if arguments.check is None else "now"
                 path = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fmbench-")), LOG)
             try:
                 stream = stack.enter_context(path.open("a+", encoding="utf-8"))
             except OSError as error:
                 raise UsageError(f"--log {path}: {error.strerror or first_line(error)}") from None
             session.claim(stream, f"--log {path}")
-            log = cls(path, LogWriter(stream, stdout))
+            log = cls(path, LogWriter(stream, stdout), called)
             log._read(stream)
             log._check_arguments(arguments)
             yield log
@@ -90,7 +96,10 @@ class ChoiceLog:
     def tell(self, command: str, *words: str) -> int:
         """Run a command that reads the log, which is its last word, and return its exit code: it is found by name."""
         commands, _ = plugins.discover("fmbench.commands")
-        return int(commands[command].load()([*words, str(self.path)]))
+        path = str(self.path)
+        out, err = (Renamed(stream, path, self.called or path) for stream in (sys.stdout, sys.stderr))
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            return int(commands[command].load()([*words, path]))
 
     def _read(self, stream: TextIO) -> None:
         """Take over what is there; a last line that is torn is cut off."""

@@ -17,6 +17,12 @@ UNIT = "vectors / np.linalg.norm(vectors, axis=1, keepdims=True)"
 TEXTS: dict[Role, str] = {"query": '["a question"]', "passage": '["a passage", "another one"]'}
 NAMES: dict[Role, str] = {"query": "queries", "passage": "passages"}
 NUMPY = "import numpy as np\n"  # with which both what runs the graph and what is around it begin
+WIDE = """
+# Behind the transformer all is in float32, as in fmbench.encoder: what is normalised in fewer bits has no norm of 1.
+model[0].register_forward_hook(lambda *found: found[-1] | {"token_embeddings": found[-1]["token_embeddings"].float()})
+for module in list(model)[1:]:
+    module.float()
+"""
 NONE = "# No lines for other programs: {}; fmbench.encoder.Encoder runs it.\n"
 GRAPH = """\
 import numpy as np
@@ -160,6 +166,7 @@ def torch_program(encoder: Encoder, threads: int) -> str:
         f"torch.set_num_threads({threads})",
         f"model = SentenceTransformer({folder_of(encoder)!r}, {with_names(loaded)})",
         *([f"model[0].auto_model.compile({with_names(compiler)})"] if arguments.compile else []),
+        *([] if encoder.facts["dtype"] == "float32" else WIDE.splitlines()),
     ]
     for role, name in NAMES.items():
         asked = {"prompt": repr(recipe.prompt(role) or ""), "normalize_embeddings": str(bool(recipe.normalise))}

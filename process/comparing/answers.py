@@ -99,7 +99,7 @@ def reasons_between(old: Row | None, now: Row | None, winner: str | None, thresh
     if now["status"] == "ERR":
         return [f"{old['variant']} cannot run: {now['error']['message']}"]
     found, before = now["choice"], old["choice"]
-    reasons = [now["doubt"]] if now["doubt"] else []
+    reasons = [*([f"in base: {old['doubt']}"] if old["doubt"] else []), *([now["doubt"]] if now["doubt"] else [])]
     reasons += [] if found["kept"] == GOOD else [f"what it keeps is {found['kept'] or 'not measured'}"]
     then, there = before["interval"], found["interval"]
     if then and there and there[1] < then[0] * (1 - threshold):

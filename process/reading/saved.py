@@ -11,7 +11,7 @@ from fmbench.errors import UsageError
 from fmbench.lines import finite
 from fmbench.precision import spelled
 
-from ..workload import installed, remembered
+from ..workload import installed, remembered, workload_of
 from .fields import ROW, SCHEMA_VERSION, STATUSES
 from .row import machine, plainly_spelled
 from .row_schema import row_schema
@@ -44,7 +44,8 @@ def read_saved(lines: Iterable[bytes], name: str, warn: Callable[[str], None]) -
             strange.add(row["workload"])
             warn(f"{name}: no workload {row['workload']!r} is installed; its results are passed on as they are")
         key = row["variant"], row["model"], row["overrides"], repr(row["environment"])
-        yield row | {"configuration": remembered(known, key, row)}
+        doubt = row["doubt"] or workload_of(row).doubt(row)
+        yield row | {"configuration": remembered(known, key, row), "doubt": doubt}
 
 
 def objects_of(lines: Iterable[bytes], name: str) -> Iterator[Any]:
@@ -105,7 +106,7 @@ def checked(row: Any) -> dict[str, Any]:
         raise ValueError("no result of fmbench")
     if row.get("schema") is not None:
         check_version(row, "schema", SCHEMA_VERSION)
-    row = {**row, "workload": row.get("workload") or workload_of(row)}
+    row = {**row, "workload": row.get("workload") or older_workload(row)}
     why = row_schema().complaint(row)
     if why is not None:
         raise ValueError(why)
@@ -116,7 +117,7 @@ def checked(row: Any) -> dict[str, Any]:
     )  # older versions had fewer keys
 
 
-def workload_of(row: dict[str, Any]) -> str:
+def older_workload(row: dict[str, Any]) -> str:
     """Return what a row is of that was written before rows said it."""
     return next((name for name in SECTIONS if row.get(name) is not None), "speed")
 

@@ -12,7 +12,7 @@ from ..reading.run import Run
 from ..reading.schema import Schema
 from ..workload import Column, Finding, Gauge, Plot, Row, Table, Workload, times_text
 from . import choice_answer
-from .choice_doubts import choice_doubt, turns_of
+from .choice_doubts import choice_doubt, figure_doubts, turns_of
 from .choice_fields import CHOICE, FIGURES, OF_ALL, PROFILES, SECTION, TURN
 from .compressed import compressed_table
 
@@ -119,6 +119,10 @@ class Choice(Workload):
                     },
                     "doubt": doubt,
                 }, source, [took for took, _ in turns.get(name, {}).values()])  # fmt: skip
+
+    def doubt(self, row: Row) -> str | None:
+        """Return what a candidate's figures say against each other."""
+        return next(figure_doubts(row["choice"] or {}, {}, str(row["variant"])), None)
 
     def label(self, row: Row) -> str:
         """Return the profile and the candidate."""

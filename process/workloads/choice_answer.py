@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from fmbench.facts import DIGEST, short
 from fmbench.figures import cosine_text, formatted, ratio_text, significant, span
+from fmbench.stats import dropped
 
 from ..reading.row import Result
 from ..workload import Row, Table
@@ -18,7 +19,8 @@ NOTE = (
     "Times as fast: the ratio of the medians of the reference's turns and a candidate's, in the rounds that both ran, "
     "on the same texts; the 95% interval is of that ratio, over the same pairs of turns. Who is surely slower leaves "
     "early. Milliseconds and texts a second are medians of all of a candidate's own turns, under the load of its "
-    "rounds: of one that ran fewer rounds than the reference, their quotient is not the times as fast. Memory: what "
+    "rounds: of one that ran fewer rounds than the reference, their quotient is not the times as fast. All three are "
+    "without the first fifth of those rounds, and the first at least. Memory: what "
     "the process held more when it was set up. Cosine: of each text's vector with its vector in the reference. "
     "Overlap: share of the reference's ten documents that are still among the ten. Change: of nDCG@10, paired over "
     "queries. Kept: shown where all of the 95% interval is above what must be kept, worse where all of it is below; "
@@ -32,7 +34,7 @@ BUSY = (
 )
 STATUS = {
     "budget": "the budget ended before the order was known",
-    "standing": "this is the standing of a race that goes on with the same command",
+    "standing": "this is the standing of a race that is not over",
 }
 PACKAGES = ("torch", "transformers", "sentence-transformers", "onnxruntime", "openvino", "nncf", "torchao")
 HEADER = (
@@ -130,14 +132,17 @@ def provisos(rows: Sequence[Row]) -> Iterator[str]:
         yield f"{' and '.join(ties)} {are} as fast, as far as can be told, and not simpler"
     if chosen is None and said.get("why"):
         yield said["why"]
-    if chosen and chosen["variant"] != said["reference"] and 1 < (chosen["choice"].get("rounds") or 0) < ROUNDS:
-        yield f"{chosen['choice']['rounds']} rounds are too few for 95%: the interval is from the least to the greatest"
+    ran = (chosen["choice"].get("rounds") or 0) if chosen else 0
+    if chosen and chosen["variant"] != said["reference"] and 1 < ran < ROUNDS:
+        yield f"{ran - dropped(ran)} of {ran} rounds, without the first, are too few for 95%" + (
+            ": the interval is from the least to the greatest" if chosen["choice"].get("interval") else ""
+        )
     if said["status"] in STATUS:
         yield STATUS[said["status"]]
     if speed_doubt(rows[0]["environment"] or {}, {}):
         yield "beside other work"
-    if rows[0]["doubt"]:
-        yield f"in doubt: {rows[0]['doubt']}"
+    if doubts := [row["doubt"] for row in rows if row["doubt"]]:
+        yield f"in doubt: {doubts[0]}"
 
 
 def times(row: Row) -> str:

@@ -21,7 +21,7 @@ def code_of(chosen: Row, winners: Sequence[Row]) -> list[str]:
     It runs in any folder where this one is that of the choice: files that lie here are named from the root.
     """
     found, files = chosen["choice"], chosen["choice"].get("files") or ()
-    here = {file: str(Path(file).absolute()) for file in files if os.path.exists(file)}  # noqa: PTH110 (any name)
+    here = {file: str(Path(file).resolve()) for file in files if os.path.exists(file)}  # noqa: PTH110 (any name)
     command, program = (found[key] and written(found[key], here) for key, written in WRITTEN.items())
     same = [one["choice"]["profile"] for one in winners if one["variant"] == chosen["variant"]]
     said = chosen["variant"], " and ".join(WHERE[profile] for profile in same)

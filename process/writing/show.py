@@ -22,7 +22,9 @@ from . import output
 from .groups import group_table
 
 PROGRAM = "fmbench show"
-DETAIL = "--detail shows every row; a configuration's id is in the key `configuration` of `process`\n"
+DETAIL = (
+    "`fmbench show --detail LOG` shows every row; a configuration's id is in the key `configuration` of `process`\n"
+)
 OUTSIDE = "their log contradicts itself (`process` says how), or does not say what computed it"
 UNKNOWN = "an unknown machine"
 LONGEST = 64  # letters of a log's path in a table
@@ -83,7 +85,7 @@ def overview(results: Sequence[Result], detail: bool) -> str:
     joined = record_tables(results) if any(result.source not in told for result in others) else ""
     whole = detail or not (chosen or joined)
     joined += tables_as_text(others) if whole else ""
-    joined += failed_text(results, hint="" if whole else ": --detail shows each, and why")
+    joined += failed_text(results, hint="" if whole else ": `fmbench show --detail LOG` shows each, and why")
     joined += DETAIL if others and not whole else ""
     return "\n".join(filter(None, [tables_as_text(chosen) if chosen else "", joined]))
 

@@ -67,6 +67,7 @@ def test_show_opens_with_what_to_run_and_ends_with_what_to_paste(shown):
     assert "left in round 12: surely slower" in bulk and "the onnxruntime package is not installed" in bulk
     assert text.count("\nfmbench retrieve evaluate ") == text.count("\nimport openvino\n\ngraph = ") == 1
     assert re.search(r"Measured with configuration c-\w{6}, model all-MiniLM-L6-v2 4b4b4b4b4b4b, .*torch 2.13.0", bulk)
+    assert "\n`fmbench show --detail LOG` shows every row;" in text  # `choose` prints it too, and has no such option
     assert "Variants" not in text and "\nVariants\n" in shown(LOG, "--detail")
 
 
@@ -103,6 +104,10 @@ def of_noise(data, candidates):
     candidates[data["winner"]].update(speed=40.75, interval=[16.54, 74.71])
 
 
+def of_few(data, candidates):
+    candidates[data["winner"]]["rounds"] = 3
+
+
 def of_overlap(data, candidates):
     data["keep"] = {"overlap": 0.98}
 
@@ -124,9 +129,11 @@ def of_two(data, candidates):
         (of_budget, SENTENCE[:-1] + "; the budget ended before the order was known."),
         (of_ties, SENTENCE[:-1] + "; bfloat16 is as fast, as far as can be told, and not simpler."),
         (of_nobody, "Nothing to run in bulk yet; nobody is shown to keep enough; this is the standing of a race that "
-                    "goes on with the same command."),
+                    "is not over."),
         (of_reference, "Run fp32, the reference, in bulk: nothing that keeps as much is faster."),
         (of_noise, SENTENCE.replace(TIMES, "40.75 (16.54 to 74.71)")[:-1] + "; in doubt: contradicted"),
+        (of_few, SENTENCE[:-1] + "; 2 of 3 rounds, without the first, are too few for 95%: the interval is from the "
+                 "least to the greatest; in doubt: lost"),
         (of_overlap, f"{RUN}, top-10 overlap 99.70%, 98% kept: shown."),
         (of_cosine, f"{RUN}, least cosine 1 - 3.5e-04, 0.999 kept: shown."),
     ],
@@ -282,6 +289,21 @@ def test_an_answer_under_other_variables_does_not_hold(tmp_path, capsys):
     assert compare_main([str(TASKS), str(TASKS), "--fail-on", "answer"]) == 0
     assert compare_main([str(TASKS), str(tmp_path / "after.log"), "--fail-on", "answer"]) == 1
     assert "variables.GOMP_SPINCOUNT: 1000 then, None now" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("said", [{"speed": 9.0}, {"speed": None, "interval": [2.9, 2.8]}, {"interval": [2.9, 2.8]}])
+def test_an_answer_in_json_that_contradicts_itself_is_not_believed(said, process, shown, tmp_path, capsys):
+    rows = process("--path", LOG).rows
+    for one in rows:
+        if (one.get("choice") or {}).get("place") == "winner":
+            one["choice"] |= said
+    path = tmp_path / "edited.json"
+    path.write_text(json.dumps(rows))
+    assert all("in doubt: contradicted: openvino bfloat16: the interval of speed does not hold it" in one
+               for one in sentences(shown(path)))  # fmt: skip
+    for sides, where in (((path, LOG), "in base: contradicted"), ((LOG, path), "contradicted")):
+        assert compare_main([*map(str, sides), "--fail-on", "answer"]) == 1
+        assert where in capsys.readouterr().out
 
 
 def test_compare_says_that_an_answer_holds_after_an_upgrade(compared, tmp_path):

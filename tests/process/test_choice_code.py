@@ -39,6 +39,15 @@ def test_files_that_lie_here_are_named_from_the_root(tmp_path, monkeypatch):
     assert "the folder in which" not in command + program
 
 
+def test_names_from_the_root_go_no_way_back(tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    (tmp_path / "model").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    typed = {"command": "fmbench x --model_name ../model", "program": "load('../model')\n", "files": ["../model"]}
+    command, program = (text.splitlines()[-1] for text in code_of(winner(**typed), []))
+    assert command.endswith(f" {tmp_path / 'model'}") and program == f"load({str(tmp_path / 'model')!r})"
+
+
 def test_files_that_lie_elsewhere_are_said_to(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     command, program = code_of(winner(), [winner()])

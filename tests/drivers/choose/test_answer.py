@@ -47,11 +47,11 @@ def test_a_check_measures_the_winner_and_the_reference_alone(choose, tmp_path):
 
 
 def was(path, interval):
-    """Say another interval of how fast the winner was."""
+    """Say another interval of how fast the winner was, and its middle."""
     rows = json.loads(path.read_text())
     for one in rows:
         if one["workload"] == "choice" and one["choice"]["place"] == "winner":
-            one["choice"]["interval"] = interval
+            one["choice"] |= {"interval": interval, "speed": sum(interval) / 2}
     path.write_text(json.dumps(rows))
 
 
@@ -119,6 +119,9 @@ def test_a_check_races_in_each_profile_what_was_to_be_run_there(tmp_path):
     ("rows", "said"),
     [
         ("no json", "cannot be read"), ("{}", "holds no choice"), ([{"workload": "speed"}], "holds no choice"),
+        ([row(choice={**row()["choice"], "speed": 3.0, "interval": [1.1, 1.2]})], "contradicts itself"),
+        ([row(choice={**row()["choice"], "interval": [1.2, 1.1]})], "contradicts itself"),
+        ([row(choice={**row()["choice"], "speed": 1.0, "interval": []})], "cannot be read"),
         ([{"x": 1}], "cannot be read"), ([row(place=None)], "says to run nothing"),
     ],
 )  # fmt: skip

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from fmbench import backend, lines
+from fmbench import backend, cli, lines
 from fmbench.checks import check_command
 from fmbench.drivers.choose import candidates, chooser, set_ups, turns
 from fmbench.drivers.choose.chooser import Chooser
@@ -142,6 +142,21 @@ def stop_at(monkeypatch):
         return taken
 
     return install
+
+
+def test_a_check_that_is_stopped_has_no_log_to_go_on_with(choose, stop_at, tmp_path, capfd):
+    kept = tmp_path / "choice.json"
+    assert choose(*RACE, "--profile", "bulk", "--out", kept)[0] == 0
+    check = ["choose", "--check", str(kept), "--encoding_cache_dir", str(tmp_path / "vectors")]
+    stop_at(4)
+    assert cli.main(check) == 130
+    said = "".join(capfd.readouterr())
+    assert "a check without --log FILE keeps no turn: the same command begins anew" in said
+    assert "the same command goes on" not in said and "fmbench-" not in said
+    stop_at(None)
+    assert cli.main(check) == 0
+    out = capfd.readouterr().out
+    assert f"now against {kept}: the answer holds" in out and "fmbench-" not in out
 
 
 @pytest.mark.parametrize(("error", "expected"), [(KeyboardInterrupt, 130), (Terminated, 143)])
