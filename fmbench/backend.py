@@ -243,7 +243,7 @@ class Backend(ABC):
     def ask_warm_up(self, forward: Forward, batch: dict[str, Any]) -> list[Phase]:
         """Return `warm_up(forward, batch)`. Raises PlatformError for what are no phases."""
         found = self.warm_up(forward, batch)
-        if not (isinstance(found, list) and all(map(is_phase, found))):
+        if not (isinstance(found, list | tuple) and all(map(is_phase, found))):
             raise PlatformError(f"{self.title()}: warm_up() returns a list of Phase, each named by one word, with its "
                                 f"seconds; not {found!r}")  # fmt: skip
         return found
