@@ -163,7 +163,7 @@ def test_the_tutorial_s_card_keeps_the_contract(monkeypatch):
     (code,) = re.findall(r"```python\n(import importlib.util\n\nfrom fmbench.backend import Backend, Memory.*?)```",
                          TUTORIAL.read_text(encoding="utf-8"), re.DOTALL)  # fmt: skip
     card = SimpleNamespace(
-        device="cpu", name="x", driver="1", wait=int, reset_peak=int, peak_bytes=int, millijoules=int
+        device="cpu", name="x", driver="1", wait=int, reset_peak=int, peak_bytes=lambda: 2**20, millijoules=int
     )
     acme = ModuleType("acme")
     acme.open, acme.__spec__ = lambda index: card, ModuleSpec("acme", None)
