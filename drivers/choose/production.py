@@ -1,5 +1,6 @@
 """What runs a candidate in production: a command line, and Python lines that need no fmbench and give its vectors."""
 
+import os
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ from fmbench.encoder import Encoder, Role
 from fmbench.encoder.compute import BULK
 from fmbench.encoder.steps import Normalise
 from fmbench.source import named_folder
+from fmbench.torch_settings import VARIABLES
 
 from .arguments import ModelCommand, model_parser
 
@@ -17,6 +19,7 @@ UNIT = "vectors / np.linalg.norm(vectors, axis=1, keepdims=True)"
 TEXTS: dict[Role, str] = {"query": '["a question"]', "passage": '["a passage", "another one"]'}
 NAMES: dict[Role, str] = {"query": "queries", "passage": "passages"}
 NUMPY = "import numpy as np\n"  # with which both what runs the graph and what is around it begin
+SPINS = "# Raced with {} in the environment, which counts where it is set before torch is imported."
 WIDE = """
 # Behind the transformer all is in float32, as in fmbench.encoder: what is normalised in fewer bits has no norm of 1.
 model[0].register_forward_hook(lambda *found: found[-1] | {"token_embeddings": found[-1]["token_embeddings"].float()})
@@ -158,7 +161,9 @@ def torch_program(encoder: Encoder, threads: int) -> str:
     model, compiler = (options_of(encoder, name) for name in ("model", "compile"))
     loaded = {"device": repr(str(encoder.platform.device or "cpu")), "truncate_dim": str(recipe.truncate_dim)}
     loaded["model_kwargs"] = "{" + ", ".join(f"{key!r}: {value}" for key, value in model.items()) + "}"
+    spins = [f"{name}={os.environ[name]}" for name in VARIABLES if name in os.environ]
     lines = [
+        *([SPINS.format(" ".join(spins))] if spins and encoder.platform.device is None else []),
         "import torch",
         *(f"import {name}" for name in ("transformers", "torchao") if f"{name}." in loaded["model_kwargs"]),
         "from sentence_transformers import SentenceTransformer",

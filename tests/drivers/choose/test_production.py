@@ -12,6 +12,7 @@ from fmbench.drivers.choose.production import command_of, program_of
 from fmbench.encoder import Encoder, Recipe
 from fmbench.options import parse_arguments
 from fmbench.secrets import masked_text
+from fmbench.torch_settings import VARIABLES
 from tests.text_models import add_modules, save_bert
 from tests.tiny_model import write_model
 
@@ -115,6 +116,15 @@ def test_in_bulk_the_lines_have_as_many_streams_and_as_large_batches(name, encod
         assert found["streams"].get_property("NUM_STREAMS") == 2
     else:
         assert found["streams"].get_session_options().intra_op_num_threads == 1
+
+
+def test_what_threads_of_torch_were_told_of_spinning_is_said(encoder, monkeypatch):
+    made = encoder("--platform cpu")
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    assert program_of(made, 1).startswith("import torch\n")
+    monkeypatch.setenv("GOMP_SPINCOUNT", "1000")
+    assert program_of(made, 1).startswith("# Raced with GOMP_SPINCOUNT=1000 in the environment, which counts where")
 
 
 def test_what_other_programs_cannot_do_is_said(encoder, tmp_path):
