@@ -1,5 +1,4 @@
 import copy
-import sys
 
 import numpy as np
 import pytest
