@@ -124,9 +124,8 @@ class Judge:
             self.entrants.activate(entrant)
             self.progress.show(f"judges {entrant.name} ({said(seconds + later)} left, all together)", at_once=True)
             try:
-                own = (
-                    cache / f"{entrant.tokens_per_batch or AUTO}-tokens"
-                )  # what it kept with other batches is not what raced
+                # what it kept with other batches is not what raced
+                own = cache / f"{entrant.tokens_per_batch or AUTO}-tokens"
                 found = Ranking.of(entrant.encoder, self.subject.collection, own, tell)
                 entrant.program = program_of(entrant.encoder, entrant.facts["threads"])
                 return replace(found, tasks=[self._score(entrant, task) for task in self.subject.tasks])
