@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from fmbench import counters, lines
 from fmbench.cgroup import ControlGroups, Periods
 from fmbench.console import Progress, warn
-from fmbench.counters import Counter, handover
+from fmbench.counters import Counter, CpuTime, handover
 from fmbench.errors import FmbenchError, PlatformError, first_line
 from fmbench.facts import discreet
 from fmbench.measure import Clock, Shape, Subject, SubjectError, TokenGenerator, repeat
@@ -37,7 +37,7 @@ class Reading:
     energy: Counter
     preemptions: int
     periods: Periods | None
-    waited: int | None
+    cpu_time: CpuTime | None
 
 
 @dataclass
@@ -86,7 +86,7 @@ class Bench:
     def read(self) -> Reading:
         """Read the counters of the process and of A's device."""
         energy, periods = self.variants[0].platform.read_energy(), ControlGroups().periods()
-        return Reading(energy, counters.preemptions(), periods, counters.waited())
+        return Reading(energy, counters.preemptions(), periods, counters.cpu_time())
 
     def measure(self, blocks: Sequence[Block]) -> str | None:
         """Run the one-off phases and the repetitions of a shape; return what ended it."""
@@ -175,9 +175,11 @@ class Bench:
             counters.preemption_rate(end.preemptions - start.preemptions, measurement.warm_seconds) if counted else None
         )
         throttled = start.periods.share_until(end.periods) if start.periods and end.periods else None
-        waiting = None if counted else counters.waiting_threads(start.waited, end.waited, measurement.warm_seconds)
+        cpu_times = start.cpu_time, end.cpu_time, measurement.warm_seconds
+        waiting = None if counted else counters.waiting_threads(*cpu_times)
+        in_line = counters.share_in_line(*cpu_times) if counted else None
         limit = self.rule.precision or INTERVAL_LIMIT
-        summary = Summary.of(measurement.durations, measurement.recompiled, rate, throttled, limit, waiting)
+        summary = Summary.of(measurement.durations, measurement.recompiled, rate, throttled, limit, waiting, in_line)
         standing = report.stand(block, self.ceilings.get(variant.label), measurement)
         self.log.write(report.memory_line(block, self._host_counted))
         self.log.write(report.energy_line(block, start.energy, end.energy, measurement))

@@ -19,6 +19,7 @@ from fmbench.cgroup import ControlGroups, read
 
 TASKS = Path("/proc/self/task")
 SHORTEST = 0.1  # seconds: in less, one preemption would look like many
+SHORTEST_SHARE = 1.0  # seconds: in less, one thread that the kernel ran for a millisecond would look like much
 
 
 def preemptions() -> int:
@@ -31,24 +32,44 @@ def preemption_rate(count: int, seconds: float) -> float:
     return round(count / max(seconds, SHORTEST), 1)
 
 
-def waited() -> int | None:
-    """Return the nanoseconds that the threads of this process stood in line for a CPU; None where the kernel is silent.
+@dataclass(frozen=True, slots=True)
+class CpuTime:
+    """Nanoseconds, over all threads of this process: `on_a_cpu` they ran, `in_line` they wanted to and had none."""
 
-    It also counts for threads that give their CPU away while they have nothing to do, of which preemptions say nothing.
+    on_a_cpu: int
+    in_line: int
+
+
+def cpu_time() -> CpuTime | None:
+    """Return what the threads of this process had of the CPUs; None where the kernel is silent.
+
+    `in_line` also counts for threads that give their CPU away while they have nothing to do, of which preemptions say
+    nothing.
     """
     ran = waited = 0
     for path in TASKS.glob("*/schedstat"):
         with contextlib.suppress(OSError):  # a thread that ended meanwhile
             on_a_cpu, in_line = map(int, path.read_text().split()[:2])
             ran, waited = ran + on_a_cpu, waited + in_line
-    return waited if ran else None  # a kernel that does not count prints zeros
+    return CpuTime(ran, waited) if ran else None  # a kernel that does not count prints zeros
 
 
-def waiting_threads(start: int | None, end: int | None, seconds: float) -> float | None:
-    """Return how many threads stood in line on average, from two readings of `waited`."""
+def waiting_threads(start: CpuTime | None, end: CpuTime | None, seconds: float) -> float | None:
+    """Return how many threads stood in line on average, from two readings of `cpu_time`."""
     if start is None or end is None:
         return None
-    return round(max(end - start, 0) / 1e9 / max(seconds, SHORTEST), 3)
+    return round(max(end.in_line - start.in_line, 0) / 1e9 / max(seconds, SHORTEST), 3)
+
+
+def share_in_line(start: CpuTime | None, end: CpuTime | None, seconds: float) -> float | None:
+    """Return in what share of the time that threads wanted a CPU they stood in line for it.
+
+    Where they wanted less than one CPU, as beside a device that computes, it is the share of the `seconds`.
+    """
+    if start is None or end is None:
+        return None
+    ran, waited = max(end.on_a_cpu - start.on_a_cpu, 0), max(end.in_line - start.in_line, 0)
+    return round(waited / max(ran + waited, max(seconds, SHORTEST_SHARE) * 1e9), 4)
 
 
 STATUS = "/proc/self/status"

@@ -13,7 +13,8 @@ SPREAD_LIMIT = 0.05  # a quiet machine's median absolute deviation stays below t
 INTERVAL_LIMIT = 0.02  # half the interval's width, as a share of the median, where no --precision was asked for
 DRIFT_LIMIT = 0.03  # change from the first third to the last
 DRIFT_SURE = 0.01
-PREEMPTION_LIMIT = 100  # a second; a quiet machine's own housekeeping stays below 40
+IN_LINE_LIMIT = INTERVAL_LIMIT  # of the time that threads want a CPU: more is lost than the median may be unknown by
+PREEMPTION_LIMIT = 100  # a second, where the kernel counts no time in line: of some kernels' housekeeping it is as many
 WAITING_LIMIT = 0.2  # threads in line for a CPU, on average; of two threads on two idle CPUs it stays below a tenth
 THROTTLE_LIMIT = 0.01  # of the periods of a CPU quota, usually of a tenth of a second each
 
@@ -26,6 +27,7 @@ class Summary:
     independent repetitions these are worth. `drift` is the change over the run as a share, `drift_p` how likely chance
     makes such a trend. `recompiled` counts kept repetitions in which the compiler ran.
     `preemptions` is how often a second the system took a CPU away from the process; None where nobody counted.
+    `in_line` is the share of the time that its threads wanted a CPU in which they stood in line; None where not known.
     `waiting` is how many threads stood in line for a CPU, on average; None where preemptions are counted instead.
     `throttled` is the share of the periods of a CPU quota in which it stopped the process; None without a quota.
     `interval_limit` is half the interval's width, as a share of the median, up to which the median counts as known.
@@ -51,6 +53,7 @@ class Summary:
     throttled: float | None
     interval_limit: float
     waiting: float | None
+    in_line: float | None
     stable: bool
     reason: str | None
 
@@ -58,23 +61,25 @@ class Summary:
     def of(
         cls, values: Sequence[float], recompiled: Sequence[int] = (), preemptions: float | None = None,
         throttled: float | None = None, interval_limit: float = INTERVAL_LIMIT, waiting: float | None = None,
+        in_line: float | None = None,
     ) -> "Summary":  # fmt: skip
         """Summarise all repetitions of a shape, the first one (cold) included. Raises ValueError for none."""
-        return cls.around(figures_of(values), recompiled, preemptions, throttled, interval_limit, waiting)
+        return cls.around(figures_of(values), recompiled, preemptions, throttled, interval_limit, waiting, in_line)
 
     @classmethod
     def around(
         cls, figures: Mapping[str, Any], recompiled: Sequence[int], preemptions: float | None,
-        throttled: float | None, interval_limit: float, waiting: float | None,
+        throttled: float | None, interval_limit: float, waiting: float | None, in_line: float | None,
     ) -> "Summary":  # fmt: skip
         """Say what happened around the repetitions beside their figures, and judge them by the limit of the interval.
 
         `recompiled` holds the zero-based positions of repetitions in which the compiler ran.
         """
         again = sum(position >= max(figures["dropped"], 1) for position in recompiled)
-        reason = outside_cause(again, preemptions, throttled, waiting) or why_unstable(figures, interval_limit)
+        reason = outside_cause(again, preemptions, throttled, waiting, in_line)
+        reason = reason or why_unstable(figures, interval_limit)
         return cls(**figures, recompiled=again, preemptions=preemptions, throttled=throttled, waiting=waiting,
-                   interval_limit=interval_limit, stable=reason is None, reason=reason)  # fmt: skip
+                   in_line=in_line, interval_limit=interval_limit, stable=reason is None, reason=reason)  # fmt: skip
 
 
 def figures_of(values: Sequence[float]) -> dict[str, Any]:
@@ -113,14 +118,16 @@ def contended(reason: object) -> bool:
 
 
 def outside_cause(
-    recompiled: int, preemptions: float | None, throttled: float | None, waiting: float | None
+    recompiled: int, preemptions: float | None, throttled: float | None, waiting: float | None, in_line: float | None
 ) -> str | None:
     """Return what happened around the repetitions that the figures need not show, or None."""
     if recompiled:
         return f"recompiled: the compiler ran in {recompiled} of the repetitions that count"
     if throttled is not None and throttled > THROTTLE_LIMIT:
         return f"throttled: the CPU quota stopped the process in {throttled:.0%} of its periods"
-    if preemptions is not None and preemptions > PREEMPTION_LIMIT:
+    if in_line is not None and in_line > IN_LINE_LIMIT:
+        return f"contended: for {in_line:.1%} of the time that its threads wanted a CPU, other work had it"
+    if in_line is None and preemptions is not None and preemptions > PREEMPTION_LIMIT:
         return f"contended: the system took a CPU away {preemptions:.0f} times a second, for other work"
     if waiting is not None and waiting > WAITING_LIMIT:
         return f"contended: {waiting:.1f} threads on average waited for a CPU that was busy"

@@ -41,7 +41,14 @@ def approximately(expected: dict[str, object]) -> dict[str, object]:
     }
 
 
-ALONE = {"recompiled": 0, "preemptions": None, "throttled": None, "interval_limit": 0.02, "waiting": None}
+ALONE = {
+    "recompiled": 0,
+    "preemptions": None,
+    "throttled": None,
+    "interval_limit": 0.02,
+    "waiting": None,
+    "in_line": None,
+}
 QUIET = {
     "drift": 0.0,
     "drift_p": 1.0,
@@ -51,6 +58,7 @@ QUIET = {
     "throttled": None,
     "interval_limit": 0.02,
     "waiting": None,
+    "in_line": None,
     "stable": True,
     "reason": None,
 }
@@ -222,16 +230,22 @@ def test_the_interval_covers_the_true_median(count: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("preemptions", "reason"),
+    ("preemptions", "in_line", "reason"),
     [
-        (None, None),
-        (100.0, None),
-        (262.4, "contended: the system took a CPU away 262 times a second, for other work"),
+        (None, None, None),
+        (100.0, None, None),
+        (262.4, None, "contended: the system took a CPU away 262 times a second, for other work"),
+        (262.4, 0.005, None),  # often, and not for long: a kernel's housekeeping
+        (35.0, 0.022, "contended: for 2.2% of the time that its threads wanted a CPU, other work had it"),
+        (None, 0.02, None),
     ],
 )
-def test_a_contended_machine_is_no_stable_figure(preemptions: float | None, reason: str | None) -> None:
-    summary = Summary.of(CONSTANT, (), preemptions)
-    assert (summary.preemptions, summary.stable, summary.reason) == (preemptions, reason is None, reason)
+def test_a_contended_machine_is_no_stable_figure(
+    preemptions: float | None, in_line: float | None, reason: str | None
+) -> None:
+    summary = Summary.of(CONSTANT, (), preemptions, in_line=in_line)
+    assert (summary.preemptions, summary.in_line, summary.stable) == (preemptions, in_line, reason is None)
+    assert summary.reason == reason
 
 
 @pytest.mark.parametrize(

@@ -79,6 +79,7 @@ class Shape(Repetitions):
             said.get("throttled"),
             said.get("interval_limit") or INTERVAL_LIMIT,
             said.get("waiting"),
+            said.get("in_line"),
         )
 
     def median(self) -> float | None:

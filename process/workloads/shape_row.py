@@ -128,6 +128,7 @@ def statistics(shape: Shape, summary: Summary | None) -> dict[str, Any] | None:
         "graph": said.get("graph"),
         "waiting": summary.waiting,
         "handover": said.get("handover"),
+        "in_line": summary.in_line,
     }
 
 

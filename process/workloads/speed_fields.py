@@ -49,6 +49,9 @@ STATISTICS = Schema({
                       "elsewhere."),
     "handover": number("What a cache line takes from the last usable CPU to the first, right after the repetitions, "
                        "where preemptions are not counted. Null elsewhere, and where it is not known.", "nanoseconds"),
+    "in_line": number("The share of the time that its threads wanted a CPU in which they stood in line for one. Null "
+                      "where the kernel does not count it, where the platform's threads give their CPU away "
+                      "themselves, and where the log does not say."),
     "graph": text("Which graph of a compiler computed the shape: `static`, its own, or `dynamic`, one for several "
                   "shapes. Null where no compiler did, where it does not show, and where the log does not say."),
     "throttled": number("The share of the periods of a CPU quota (control group) in which it stopped the process. Null "

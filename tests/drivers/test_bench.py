@@ -9,6 +9,7 @@ import pytest
 from fmbench import counters
 from fmbench.backend import Backend
 from fmbench.backends.null import NullBackend
+from fmbench.counters import CpuTime
 from fmbench.drivers.bench import Bench
 from fmbench.drivers.variant import Variant
 from fmbench.measure import FakeClock, Phase, Shape, TokenGenerator, nothing
@@ -16,6 +17,14 @@ from fmbench.options import Arguments, parse_arguments
 from fmbench.session import LogWriter
 from fmbench.stopping import Rule
 from fmbench.torch_settings import CompilationWatch
+
+
+@pytest.fixture(autouse=True)
+def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clock is none of this machine's, and neither is who else had its CPUs."""
+    monkeypatch.setattr(counters, "cpu_time", lambda: None)
+    monkeypatch.setattr(counters, "preemptions", lambda: 0)
+
 
 REQUIRED = "--platform null --model_class BertModel --input_sizes 16 --batch_sizes 4"
 
@@ -274,20 +283,35 @@ class Yielding(NullBackend):
 
 
 @pytest.mark.parametrize(
-    ("platform", "waiting", "reason"),
+    ("platform", "spent", "waiting", "in_line", "reason"),
     [
-        (Yielding(), 1.5, "contended: 1.5 threads on average waited for a CPU that was busy"),
-        (NullBackend(), None, None),
+        (Yielding(), CpuTime(0, 20_000_000), 0.02, None, None),
+        (
+            Yielding(),
+            CpuTime(0, 1_500_000_000),
+            1.5,
+            None,
+            "contended: 1.5 threads on average waited for a CPU that was busy",
+        ),
+        (NullBackend(), CpuTime(1_980_000_000, 20_000_000), None, 0.01, None),
+        (
+            NullBackend(),
+            CpuTime(800_000_000, 1_200_000_000),
+            None,
+            0.6,
+            "contended: for 60.0% of the time that its threads wanted a CPU, other work had it",
+        ),
     ],
 )
-def test_a_platform_whose_threads_yield_is_contended_where_they_wait(
-    monkeypatch, platform: Backend, waiting: float | None, reason: str | None
+def test_a_machine_is_contended_where_threads_wait(
+    monkeypatch, platform: Backend, spent: CpuTime, waiting: float | None, in_line: float | None, reason: str | None
 ) -> None:
-    readings = iter([0, 1_500_000_000])
-    monkeypatch.setattr(counters, "waited", lambda: next(readings))
-    monkeypatch.setattr(counters, "preemptions", lambda: 0)
+    """What threads that give their CPU away themselves may wait is counted otherwise."""
+    readings = iter([CpuTime(0, 0), spent])
+    monkeypatch.setattr(counters, "cpu_time", lambda: next(readings))
     run, log = bench([100_000_000] * 11, platform)  # ten of them after the first: a second
     run.run(Shape(16, 4))
     (stat,) = [json.loads(line.removeprefix("FMWORK STAT ")) for line in fmwork(log) if line.startswith("FMWORK STAT")]
-    assert (stat["waiting"], stat["stable"], stat["reason"]) == (waiting, reason is None, reason)
+    assert (stat["waiting"], stat["in_line"]) == (waiting, in_line)
+    assert (stat["stable"], stat["reason"]) == (reason is None, reason)
     assert (stat["handover"] is None) == (waiting is None or len(os.sched_getaffinity(0)) < 2)

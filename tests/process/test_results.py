@@ -169,6 +169,7 @@ def test_the_keys_of_statistics(process, golden):
                 "n", "dropped", "cold", "min", "p50", "p90", "p95", "p99", "mean", "mad", "interval", "effective",
                 "drift", "drift_p", "outliers", "recompiled", "preemptions", "stable", "reason", "ended", "repetitions",
                 "requested", "throttled", "interval_limit", "graph", "waiting", "handover",
+                "in_line",
             ]  # fmt: skip
 
 
@@ -327,12 +328,16 @@ def test_a_line_of_processes_that_contradicts_them_is_a_doubt(process, golden, t
     assert {row["doubt"] for row in rows} == {"contradicted: PROC says of its processes what their STAT lines do not"}
 
 
-def test_threads_that_waited_are_a_doubt_on_read_too(process, golden, tmp_path):
+@pytest.mark.parametrize(
+    ("key", "value", "reason"),
+    [
+        ("waiting", 0.91, "0.9 threads on average waited for a CPU that was busy"),
+        ("in_line", 0.044, "for 4.4% of the time that its threads wanted a CPU, other work had it"),
+    ],
+)
+def test_threads_that_waited_are_a_doubt_on_read_too(process, golden, tmp_path, key, value, reason):
     text = (golden.parent / "golden-processes" / "format-1.log").read_text()
-    (tmp_path / "run.log").write_text(text.replace('"graph"', '"waiting": 0.91, "graph"', 1))
+    (tmp_path / "run.log").write_text(text.replace('"graph"', f'"{key}": {value}, "graph"', 1))
     first, second = (row["statistics"] for row in process("--path", tmp_path / "run.log").rows)
-    assert (first["waiting"], first["reason"]) == (
-        0.91,
-        "contended: 0.9 threads on average waited for a CPU that was busy",
-    )
-    assert (second["waiting"], second["reason"].partition(":")[0]) == (None, "processes")
+    assert (first[key], first["reason"]) == (value, f"contended: {reason}")
+    assert (second[key], second["reason"].partition(":")[0]) == (None, "processes")
