@@ -155,7 +155,7 @@ class Bench:
             place=platform.place,
             synchronize=platform.synchronize,
             before=lambda: block.before(self.watch),
-            after=lambda: block.after(self.watch),
+            after=lambda output: block.after(self.watch, output),
         )
 
     def close(self, block: Block, ended: str | None, end: Reading) -> None:

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fmbench import counters, lines, roofline
+from fmbench import counters, lines, outputs, roofline
 from fmbench.cost import Cost
 from fmbench.counters import Counter
 from fmbench.errors import PlatformError, first_line, is_out_of_memory
@@ -78,9 +78,16 @@ class Block:
         if watch is not None:
             self._compilations, self._compiling = watch.count, watch.seconds
 
-    def after(self, watch: CompilationWatch | None) -> None:
-        """Note it where the compiler ran inside the call."""
+    def after(self, watch: CompilationWatch | None, output: Any) -> None:
+        """Note it where the compiler ran inside the call, and look at what that returned. Raises OutputError.
+
+        The numbers are read once, after the cold repetition: more would fill a CPU's caches for those that count.
+        """
         self.variant.platform.observe()
+        self._note_compilation(watch)
+        outputs.check(self.variant.platform, output, self.shape.batch_size, values=not self.repetitions)
+
+    def _note_compilation(self, watch: CompilationWatch | None) -> None:
         position = len(self.repetitions)
         compiled = watch is not None and watch.count != self._compilations
         if compiled or not position:

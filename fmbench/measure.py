@@ -119,7 +119,7 @@ class Measurement:
         return (self.repetitions[-1].end - self.repetitions[0].end) / 1e9
 
 
-def nothing() -> None:
+def nothing(*_: Any) -> None:
     """Do nothing."""
 
 
@@ -127,14 +127,14 @@ def nothing() -> None:
 class Subject:
     """What is timed: `call` on a batch that `place` put where it belongs, until `synchronize` returns.
 
-    `before` makes the subject's settings hold, `after` looks at what the call did; neither is timed.
+    `before` makes the subject's settings hold, `after` looks at what the call returned; neither is timed.
     """
 
     call: Callable[[Any], Any]
     place: Callable[[Any], Any]
     synchronize: Callable[[], None]
     before: Callable[[], None] = nothing
-    after: Callable[[], None] = nothing
+    after: Callable[[Any], None] = nothing
 
     def time(self, batch: Any, clock: Clock) -> Repetition:
         """Time one call. Only the call and the wait for the device lie between the two readings of the clock."""
@@ -145,9 +145,8 @@ class Subject:
         output = self.call(placed)
         self.synchronize()
         end = clock.now()
-        del output, placed  # before the next batch takes its memory
-        self.after()
-        return Repetition(start, end)
+        self.after(output)
+        return Repetition(start, end)  # output and batch go, before the next one takes their memory
 
 
 class SubjectError(Exception):

@@ -272,9 +272,19 @@ def platform_facts(platform: Backend, arguments: Arguments) -> dict[str, Any]:
         "compile": platform.compiles(arguments),
         "options": [f"--{name} {value}" for name, value in given(arguments) if ":" in name],
         "torch_settings": torch_settings.settings(),
-        **platform.ask_facts(),
+        **device_facts(platform, arguments),
     }
     return found if arguments.disclose else facts.discreet(found)
+
+
+def device_facts(platform: Backend, arguments: Arguments) -> dict[str, Any]:
+    """Return what a platform says of its device, and which one `--device` chose where it does not say that itself.
+
+    Or the figures of several devices would be those of one.
+    """
+    found, number = platform.ask_facts(), arguments.device
+    device = str(found.get("device", platform.name))
+    return {**found, "device": f"{device}:{number}"} if number and not device.endswith(f":{number}") else found
 
 
 def note_precision(platform: Backend, found: Mapping[str, Any]) -> None:

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from fmbench import outputs
 from fmbench.backend import Backend, Candidate, Forward
 from fmbench.command_line import CommandLine
 from fmbench.counters import Counter, is_count, is_peak
@@ -224,6 +225,7 @@ def check_shape(platform: Any, forward: Forward, reference: Any, shape: tuple[in
          "word, with its seconds")  # fmt: skip
     output = forward(platform.place(batch))
     platform.synchronize()
+    watched("prepare: its call", outputs.check, platform, output, shape[0], False)  # padding may be NaN
     platform.observe()
     held(platform.graph() in (None, "static", "dynamic"), "graph: is static, dynamic or None")
     if reference is None:

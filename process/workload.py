@@ -66,8 +66,8 @@ def interval_text(figure: "Finding", between: Callable[[float, float, float], st
 class Table:
     """Rows as people read them: a header, a line a row, which columns are flush right, sentences that stand below.
 
-    `sources` are the logs of the lines: `show` names them where there are several. `code` are commands and programs to
-    paste, which stand last.
+    `sources` are the logs of the lines: `show` names them where there are several. `title` is a heading, `lead` are
+    sentences right below it, above the lines. `code` are commands and programs to paste, which stand last.
     """
 
     header: Sequence[str]
@@ -77,6 +77,7 @@ class Table:
     notes: Sequence[str] = ()
     title: str = ""
     code: Sequence[str] = ()
+    lead: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

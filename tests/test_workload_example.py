@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from fmbench.process.workload import Workload
+
 from .test_examples import ROOT, distribution, install_example, path_of
 
 jsonschema = pytest.importorskip("jsonschema", reason="pip install 'fmbench[test]'")
@@ -29,6 +31,14 @@ class Broken(Workload):
     def label(self, row):
         return "b"
 """
+
+
+def test_the_how_to_names_all_that_a_workload_may_define():
+    """`row` is what it calls."""
+    text = HOW_TO.read_text()
+    names = [*vars(Workload), *Workload.__annotations__]
+    names = {name for name in names if not name.startswith("_")} - {"row"}
+    assert names >= {"doubt", "kinds"} and [name for name in sorted(names) if f"`{name}" not in text] == []
 
 
 @pytest.fixture(scope="session")

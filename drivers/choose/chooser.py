@@ -9,6 +9,7 @@ from typing import Any
 from fmbench import host, lines
 from fmbench.console import Progress, note
 from fmbench.embeddings.compressed import check_compression
+from fmbench.errors import UsageError
 
 from . import decision, records
 from .arguments import PROFILES, SET_UPS, ChooseArguments
@@ -17,9 +18,9 @@ from .entrants import FEWER, Budget, Entrants
 from .judging import Judge
 from .log import ChoiceLog
 from .quality import Keep
-from .race import Race, rounds_of
+from .race import EARLY, Race, rounds_of
 from .texts import Subject
-from .turns import Turns
+from .turns import SLACK, Turns
 
 
 class Chooser:
@@ -134,6 +135,11 @@ class Chooser:
             if left < (1 - SET_UPS) * self._budget.seconds and others:
                 one.leave_out(f"{SET_UPS:.0%} of --budget was spent before its turn to be set up")
                 continue
+            if left < self._least_rounds(1):
+                if others:
+                    one.leave_out(f"{EARLY} rounds with it take longer than what was left of --budget")
+                    continue
+                self._check_budget(left)
             self._entrants.set_up(one)
             for race in self._races.values() if one.encoder is not None else ():
                 self._enter(race, name)
@@ -144,19 +150,40 @@ class Chooser:
         if self._arguments.again.enters(name, race.profile):
             race.enter(name, self._heat)
 
+    def _least_rounds(self, more: int) -> float:
+        """Return the seconds of the least rounds of this heat with so many more candidates, at the reference's pace."""
+        turns = 0.0
+        for race in self._races.values():
+            lanes = [race.lanes[self._heat, name] for name in race.live(self._heat)]
+            missing = sum(max(0, EARLY - len(lane.turns)) for lane in lanes) + EARLY * more
+            turns += missing * self._entrants.turn_seconds(race)
+        return turns
+
+    def _check_budget(self, left: float) -> None:
+        """Raise UsageError where the least rounds of the reference and a single candidate are beyond the budget."""
+        budget, rounds = self._budget.seconds, self._least_rounds(1)
+        if rounds > max(left, 0) + SLACK * budget:
+            cost = self._entrants.costs[self._entrants.reference.name]
+            least = budget - left + 2 * cost + rounds  # the reference once more, and a candidate that takes as long
+            raise UsageError(
+                f"--budget {budget:g}s: {EARLY} rounds of the reference and one candidate take {rounds:.2g} s; give at "
+                f"least {math.ceil(least)}s (what is measured is kept)"
+            )
+
     def _tell_of_budget(self) -> None:
         """Say once that the budget sets only some candidates up, at the pace of those so far, and what would do."""
         first, budget, waiting = self._entrants.reference.name, self._budget.seconds, len(self._pending)
         costs = [seconds for name, seconds in self._entrants.costs.items() if name != first]
         mean = sum(costs) / len(costs)
-        needed = (budget - self._budget.left + waiting * mean) / SET_UPS
+        set_up = budget - self._budget.left + waiting * mean
+        needed = max(set_up / SET_UPS, set_up + self._least_rounds(waiting))
         if waiting and needed > budget and not self._told:
             self._told = True
             wait = "1 more waits" if waiting == 1 else f"{waiting} more wait"
             note(
-                f"--budget {budget:g}s: setting up takes {mean:.0f} s a candidate so far, and {wait}: {SET_UPS:.0%} "
-                f"of the budget will not do for all. --budget {math.ceil(needed)}s would, now or later: the same log "
-                "goes on. Or leave some out, with --platforms or --without"
+                f"--budget {budget:g}s: setting up takes {mean:.0f} s a candidate so far, and {wait}: the budget "
+                f"will not do for all. --budget {math.ceil(needed)}s would, now or later: the same log goes on. Or "
+                "leave some out, with --platforms or --without"
             )
 
     def _go_on(self) -> None:

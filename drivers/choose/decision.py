@@ -94,9 +94,11 @@ def ties(race: Race, fastest: str, other: str) -> bool:
 def why(race: Race, best: Place, enough: Sequence[Place], others: Sequence[str]) -> str:
     """Return why it is the winner."""
     if others:
-        return f"as fast as {', '.join(others)}, and simpler"
+        return f"as fast as {', '.join(others)}, as far as can be told, and simpler"
     rest = [place for place in enough if place is not best]
     found = race.ratio(rest[0].known.name, best.known.name) if rest else None
     if found is None:
         return "the only one that is shown to keep enough"
-    return f"faster than {rest[0].known.name}: {found.value:.2f} times ({found.low:.2f} to {found.high:.2f})"
+    said = f"faster than {rest[0].known.name}: {found.value:.2f} times ({found.low:.2f} to {found.high:.2f})"
+    few = found.pair is not None and found.pair.verdict is None
+    return f"{said}, in {found.pair.n} rounds that count, too few for a test" if found.pair and few else said

@@ -49,6 +49,7 @@ class Entrant:
     encoder: Encoder | None = None
     facts: dict[str, Any] = field(default_factory=dict)
     phases: dict[str, float] = field(default_factory=dict)  # seconds of what is in no turn, since they were last told
+    paces: dict[str, float] = field(default_factory=dict)  # seconds a text, by profile, of who measured a turn
     memory_bytes: int | None = None
     tokens_per_batch: int | None = None  # in bulk; given where an earlier run measured it
     program: str | None = None  # what gives its vectors in production, once it was judged
@@ -131,6 +132,7 @@ class Entrant:
             self.encoder.timings, start = Timings(), clock.now()
             list(self.encoder.encode_chunks([some], ROLE[profile], budget))
             seconds = max((clock.now() - start) / 1e9 - self.encoder.timings.one_off, 1e-9) / len(some)
+        self.paces[profile] = seconds
         tokens = max(1.0, self.encoder.timings.tokens / len(some))
         timings.took("warm_up", (clock.now() - begun) / 1e9)
         self._include(timings)

@@ -17,6 +17,7 @@ from .entrant import Entrant, Stable, check_memory
 from .log import ChoiceLog
 from .production import command_of, files_of, renamed
 from .quality import Quality
+from .race import Race
 from .texts import Subject
 
 FEWER = re.compile(r"(.+), (\d+) threads?")  # what `fewer_threads` calls a candidate
@@ -115,6 +116,12 @@ class Entrants(Mapping[str, Entrant]):
             self.activate(self.reference)
             self.sizes[profile] = self.reference.turn(self.subject.texts(profile), profile)
         return self.sizes[profile]
+
+    def turn_seconds(self, race: Race) -> float:
+        """Return what a turn of a race takes the reference: as its turns say, or what measured their size."""
+        size, lane = self.size(race.profile), race.lane(self.reference.name)
+        pace = lane.nanoseconds_per_text / 1e9 if lane and lane.turns else self.reference.paces.get(race.profile, 0.0)
+        return size * pace
 
     def set_up_reference(self) -> None:
         """Set the reference up, and begin the log. Raises what it raises."""

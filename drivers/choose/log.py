@@ -96,7 +96,7 @@ class ChoiceLog:
     def tell(self, command: str, *words: str) -> int:
         """Run a command that reads the log, which is its last word, and return its exit code: it is found by name."""
         commands, _ = plugins.discover("fmbench.commands")
-        path = str(self.path)
+        path, words = str(self.path), (*words, *(["--brief"] if self.called and command == "show" else []))
         out, err = (Renamed(stream, path, self.called or path) for stream in (sys.stdout, sys.stderr))
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             return int(commands[command].load()([*words, path]))

@@ -65,10 +65,11 @@ class Turns:
                 race.leave(heat, entrant.name, f"failed: {entrant.why_not}")
 
     def _check_budget(self, race: Race, heat: int, seconds: float) -> None:
-        """Raise UsageError where the budget ends before there is anything to say of a race."""
+        """Raise UsageError where the budget will end before there is anything to say of a race."""
         rounds, budget, left = race.rounds(heat), self._budget.seconds, self._budget.left
-        if left <= 0 and (EARLY - rounds) * seconds > SLACK * budget:
-            least = budget - left + (LEAST * len(self._races) - rounds) * seconds
+        if (EARLY - rounds) * seconds > max(left, 0) + SLACK * budget:
+            again = sum(self._entrants.costs.values())  # whoever goes on with the log sets all up once more
+            least = budget - left + again + (LEAST * len(self._races) - rounds) * seconds
             raise UsageError(
                 f"--budget {budget:g}s: a round of {len(race.live(heat))} candidates takes "
                 f"{seconds:.2g} s; give at least {math.ceil(least)}s, or fewer candidates (what is measured is kept)"

@@ -116,7 +116,8 @@ async def served(arguments: ServeArguments, platform: Backend, plan: EncoderPlan
         with timer() as exact:
             null = NullEngine(arguments.service_time, arguments.max_queue, exact)
             software = software_facts(tuple(platform.distributions))
-            said = {**software, **host.host_facts(), "platform": platform.name, **platform.ask_facts()}
+            said = {**software, **host.host_facts(), "platform": platform.name}
+            said |= session.device_facts(platform, arguments)
             said["serving"] = {"service_time": arguments.service_time}
             yield Served(
                 null, arguments.model_name, null.DIMENSION, arguments.role, arguments.max_inputs, said,

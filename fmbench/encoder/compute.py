@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from fmbench.backend import Forward
 from fmbench.errors import UsageError, first_line
 from fmbench.options import Arguments
+from fmbench.outputs import answer
 from fmbench.torch_settings import CompilationWatch
 
 from .batches import Batch, batches, buckets, measure_budgets
@@ -269,7 +270,7 @@ class Compute:
             inputs = collate(tokens, batch, self._padding_id, self.types)
             placed = self._platform.place(inputs)
         with timings.stage("forward"):
-            hidden = hidden_states(forward(placed))
+            hidden = hidden_states(forward(placed), batch.rows)
             self._platform.observe()
         count, known = len(batch.positions), int(tokens.lengths[batch.positions].sum())
         with timings.stage("pool"):
@@ -340,9 +341,11 @@ def collate(tokens: Tokens, batch: Batch, padding_id: int, types: bool = False) 
     return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
 
-def hidden_states(output: Any) -> "torch.Tensor":
-    """Return the last hidden states (rows, tokens, d) of a model's output. Raises UsageError where it has none."""
-    hidden = getattr(output, "last_hidden_state", None)
-    if hidden is None:
+def hidden_states(output: Any, rows: int) -> "torch.Tensor":
+    """Return the last hidden states (rows, tokens, d) of a model's output.
+
+    Raises UsageError where it has none, and OutputError where they are not of so many rows.
+    """
+    if getattr(output, "last_hidden_state", None) is None:
         raise UsageError("--model_class: its output has no last_hidden_state; take the base class, such as BertModel")
-    return hidden
+    return answer(output, rows)

@@ -159,7 +159,7 @@ class Encoder:
 
     def hidden_states(self, inputs: "dict[str, torch.Tensor]") -> "torch.Tensor":
         """Return the last hidden states (rows, tokens, d) of a batch, where the device left them."""
-        return hidden_states(self._compute._forward(self.platform.place(inputs)))
+        return hidden_states(self._compute._forward(self.platform.place(inputs)), len(inputs["input_ids"]))
 
     def finish(self, pooled: "torch.Tensor") -> "torch.Tensor":
         """Return what the further modules make of pooled vectors (n, d)."""

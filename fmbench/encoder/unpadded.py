@@ -48,8 +48,8 @@ class UnpaddedCompute(Compute):
         inputs = collate(tokens, batch, self._padding_id, self.types)
         try:
             with self._inference():
-                padded = hidden_states(self._forward(self._platform.place(inputs))).float().cpu()
-                found = hidden_states(self._forward(self._place(tokens, batch)))[0].float().cpu()
+                padded = hidden_states(self._forward(self._platform.place(inputs)), batch.rows).float().cpu()
+                found = hidden_states(self._forward(self._place(tokens, batch)), 1)[0].float().cpu()
         except UsageError:
             raise
         except Exception as error:  # it takes no positions, or hands on nothing to its attention
@@ -72,7 +72,7 @@ class UnpaddedCompute(Compute):
             lengths = tokens.lengths[batch.positions]
             spans = self._platform.place({"spans": spans_of(lengths, excluded)})["spans"]
         with timings.stage("forward"):
-            hidden = hidden_states(forward(placed))[0]
+            hidden = hidden_states(forward(placed), 1)[0]
             self._platform.observe()
         with timings.stage("pool"):
             vectors = self._finish(pool_row(hidden, spans, self._modes))

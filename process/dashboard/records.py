@@ -78,5 +78,5 @@ def as_json(table: Table) -> dict[str, Any]:
     if len(set(table.sources)) > 1:
         header.append("log")
         lines = [[*line, source] for line, source in zip(lines, table.sources, strict=True)]
-    said = {"title": table.title, "right": list(table.right), "notes": list(table.notes), "code": list(table.code)}
-    return {"header": header, "lines": lines, **said}
+    said = {key: list(getattr(table, key)) for key in ("right", "lead", "notes", "code")}
+    return {"header": header, "lines": lines, "title": table.title, **said}

@@ -42,9 +42,10 @@ def workload_sections(results: Iterable[Result], notes: Mapping[str, str]) -> li
 
 
 def said(table: Table) -> str:
-    """Return a table between the sentence that it opens with and those that stand below it."""
+    """Return a table between the sentences that it opens with and those that stand below it."""
     cells = markdown(table.header, table.lines, table.right).rstrip("\n")
-    return "\n\n".join([*([f"**{plain(table.title)}**"] if table.title else []), cells, *map(plain, table.notes)])
+    title = [f"**{plain(table.title)}**"] if table.title else []
+    return "\n\n".join([*title, *map(plain, table.lead), cells, *map(plain, table.notes)])
 
 
 def titled(model: str | None, facts: Iterable[Mapping[str, Any]]) -> str:

@@ -13,7 +13,7 @@ from .adding import add
 from .arguments import ENTRIES, parser_of
 from .checking import problems
 from .entry import COMMIT, LOG
-from .store import Store, Warn
+from .store import SHOWN, Store, Warn
 
 ADD = """\
 what is kept:
@@ -36,7 +36,8 @@ examples:
 CHECK = """\
 what is checked:
   That every file can be read, and that it is what was written (its digest); that every entry has all of its files;
-  that nothing is left of a program that was killed. Nothing is changed.
+  that nothing is left of a program that was killed. Files that belong to no entry are named, and are no problem: a page
+  or pictures may lie beside the entries. Nothing is changed.
 
 exit codes:
   0 all is well, 1 something is not, and each line says what, 2 there is no such store or entry
@@ -110,6 +111,9 @@ def check(argv: Sequence[str]) -> int:
         found += wrong
     progress.clear()
     sys.stdout.writelines(f"{harmless(text)}\n" for text in found)
+    if strangers := [] if arguments.entries else store.strangers():
+        shown = [*map(harmless, strangers[:SHOWN]), *(["..."] if len(strangers) > SHOWN else [])]
+        note(f"{store.name}: belong to no entry, and are not read: files: {len(strangers)} ({', '.join(shown)})")
     note(f"{store.name}: entries: {len(names)}, problems: {len(found)}")
     return int(bool(found))
 

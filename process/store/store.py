@@ -104,6 +104,12 @@ class Store:
         """Return the names of folders that have files of an entry and are none, sorted."""
         return sorted(set(self._folders_with([LOG, RESULTS])) - set(self.names()))
 
+    def strangers(self) -> list[str]:
+        """Return the paths of files that belong to no entry, nor to half of one; those in an entry's folder first."""
+        entries = {*self.names(), *self.halves()}
+        own = {MARKER, *(f"{name}/{file}" for name in entries for file in FILES)}
+        return sorted(self._paths - own, key=lambda path: (path.rpartition("/")[0] not in entries, path))
+
     def has(self, path: str) -> bool:
         """Whether a file was there when the store was opened."""
         return path in self._paths

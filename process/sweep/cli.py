@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import itertools
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -153,6 +154,7 @@ def show_status(found: "Sweep", arguments: argparse.Namespace, told: Mapping[str
     refused = [task for task in tasks if task.refused and task.cell.id not in now]
     tell_refused(refused, arguments.file)
     tell_others(tasks)
+    tell_new(tasks, wanted["redo"], store.name)
     return bool(refused)
 
 
@@ -179,18 +181,19 @@ def run_held(found: "Sweep", arguments: argparse.Namespace, place: "Workplace") 
     store, kept = opened(found, arguments.file)
     keeper = Keeper(store, kept)
     keeper.check(arguments.report, arguments.file)
-    for log in place.leftovers():
-        keeper.keep(log)
-        place.forget(log)
+    for left in itertools.chain([place], place.abandoned()):
+        for log in left.leftovers():
+            keeper.keep(log)
+            left.forget(log)
     told: Any = (arguments.cell_timeout, keeper.keep, keeper.show)
     lacking: Any = {"kept": kept, "repeat": arguments.repeat}
     if arguments.on == RAY:
         with contextlib.redirect_stdout(sys.stderr), Cluster.connected(arguments.address) as cluster:
-            tasks = begun(cluster.plan(found.cells, redo=arguments.redo, **lacking), keeper, arguments.file, found.name)
+            tasks = begun(cluster.plan(found.cells, redo=arguments.redo, **lacking), keeper, arguments, found.name)
             again = partial(cluster.plan, found.cells, redo=None, **lacking)
             refused = run_all(tasks, RayRunner(cluster, place, found.name, *told), keeper, again)
     else:
-        tasks = begun(plan(found.cells, redo=arguments.redo, **lacking), keeper, arguments.file, found.name)
+        tasks = begun(plan(found.cells, redo=arguments.redo, **lacking), keeper, arguments, found.name)
         again = partial(plan, found.cells, redo=None, **lacking)
         refused = run_all(tasks, LocalRunner(place, found.name, resources(tasks), *told), keeper, again)
     tell_refused(refused, arguments.file)
@@ -220,15 +223,16 @@ def run_all(
     return [task for task in tasks if task.refused]
 
 
-def begun(tasks: list["Task"], keeper: "Keeper", file: Path, sweep: str) -> list["Task"]:
+def begun(tasks: list["Task"], keeper: "Keeper", arguments: argparse.Namespace, sweep: str) -> list["Task"]:
     """Return tasks, after saying which are refused, to the store too, and what is left.
 
     Raises UsageError where none may run.
     """
-    tell_refused(tasks, file)
+    tell_refused(tasks, arguments.file)
     tell_others(tasks)
     if tasks and all(task.refused for task in tasks):
-        raise UsageError(f"{file}: every cell is refused, as said above")
+        raise UsageError(f"{arguments.file}: every cell is refused, as said above")
+    tell_new(tasks, arguments.redo, keeper.store.name)
     keeper.note_refused(tasks, sweep)
     keeper.begin(tasks)
     return tasks
@@ -253,6 +257,14 @@ def tell_others(tasks: Sequence["Task"]) -> None:
         whose = "its folder holds" if len(found) == 1 else "their folders hold"
         paths = few([str(path) for task in found for path in task.outputs.paths])
         note(f"{cells_of(found)}: {whose} something else than this sweep wrote: {paths}")
+
+
+def tell_new(tasks: Sequence["Task"], redo: str | None, store: str) -> None:
+    """Note which cells run though nothing of them failed: whoever asks for what failed alone may not expect them."""
+    from .overview import cells_of
+
+    if found := [task for task in tasks if redo == "failed" and task.left and not task.ever]:
+        note(f"--redo failed: {cells_of(found)} of which {store} has no run: to run too (--set makes other cells)")
 
 
 def assignment(text: str) -> tuple[str, str | bool]:

@@ -25,6 +25,7 @@ from .log import is_closed
 PART = ".part"
 WRITING = ".writing"
 ASKED = "asked.json"
+WHOLE = "1-of-1"
 MEASURED = b"\nFMWORK RES "
 
 
@@ -97,6 +98,24 @@ class Workplace:
 
     def _mark(self, cell: Cell) -> Path:
         return self.folder / f"{cell.id}{WRITING}"
+
+    def abandoned(self) -> Iterator["Workplace"]:
+        """Yield the folder of each share that nobody runs, held meanwhile; what is in it then comes into this one.
+
+        None where this is a share itself: the others may be about to start.
+        """
+        if self.folder.name != WHOLE:
+            return
+        for folder in sorted(self.folder.parent.glob("*-of-*")):
+            handle = os.open(folder, os.O_RDONLY)
+            if not is_held(handle):
+                yield Workplace(folder)
+                for path in (*folder.glob(f"*{PART}"), *folder.glob(f"*{WRITING}")):
+                    path.rename(self.folder / path.name)
+                (folder / ASKED).unlink(missing_ok=True)
+                with contextlib.suppress(OSError):
+                    folder.rmdir()
+            os.close(handle)
 
     def leftovers(self) -> Iterator[Path]:
         """Yield the whole logs that a sweep left which was killed; of the others, keep what was measured."""

@@ -129,8 +129,8 @@ class Choice(Workload):
         return f"{row['choice']['profile']}, {row['variant']}"
 
     def answer(self, results: Sequence[Result]) -> Sequence[str]:
-        """Return a sentence a choice and profile, each once."""
-        return list(dict.fromkeys(table.title for table in choice_answer.tables(results)))
+        """Return what a choice and profile opens with, each once."""
+        return list(dict.fromkeys(" ".join((one.title, *one.lead)) for one in choice_answer.tables(results)))
 
     def tables(self, results: Sequence[Result]) -> Sequence[Table]:
         """Return a table a choice and profile, which opens with the sentence that says what to run.

@@ -1,4 +1,4 @@
-"""What to run: the sentence of each profile, its table, and what can be pasted. Nothing else decides these words."""
+"""What to run: the sentences of each profile, its table, and what can be pasted. Nothing else decides these words."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -33,8 +33,8 @@ BUSY = (
     "it, and who left may be the faster one on a quiet machine."
 )
 STATUS = {
-    "budget": "the budget ended before the order was known",
-    "standing": "this is the standing of a race that is not over",
+    "budget": "The budget ended before the order was known",
+    "standing": "This is the standing of a race that is not over",
 }
 PACKAGES = ("torch", "transformers", "sentence-transformers", "onnxruntime", "openvino", "nncf", "torchao")
 HEADER = (
@@ -87,17 +87,13 @@ def table(results: Sequence[Result], winners: Sequence[Row]) -> Table:
         notes += [f"Why {chosen['variant']}: {why}."] if why else []
         notes.append(fingerprint(chosen))
         code = code_of(chosen, winners)
-    return build(sentence(rows), HEADER, results, line_of, RIGHT, notes, code)
+    found = build(f"{what_to_run(rows)}.", HEADER, results, line_of, RIGHT, notes, code)
+    return replace(found, lead=[f"{said}." for said in provisos(rows)])
 
 
 def winner_of(rows: Iterable[Row]) -> Row | None:
     """Return the row of the candidate to run, if there is one."""
     return next((row for row in rows if row["choice"]["place"] == "winner"), None)
-
-
-def sentence(rows: Sequence[Row]) -> str:
-    """Return what to run in one profile, how fast and how good it is, and what is not known of that."""
-    return "; ".join([what_to_run(rows), *provisos(rows)]) + "."
 
 
 def what_to_run(rows: Sequence[Row]) -> str:
@@ -123,15 +119,14 @@ def provisos(rows: Sequence[Row]) -> Iterator[str]:
     said, chosen, ties = rows[0]["choice"], winner_of(rows), ties_of(rows)
     both = (chosen["choice"].get("together") if chosen else None) if said["profile"] == "bulk" else None
     if both:
-        yield f"queries of {both['queries']} in that index: {quality(both, said['keep'])}"
+        yield f"Queries of {both['queries']} in that index: {quality(both, said['keep'])}"
     if said.get("untried"):
         every = said["raced"] + said["untried"]
-        yield f"of {said['raced']} of {every} candidates that can run here, as --budget allowed"
+        yield f"Raced: {said['raced']} of {every} candidates that can run here, as --budget allowed"
     if ties:
-        are = "is" if len(ties) == 1 else "are"
-        yield f"{' and '.join(ties)} {are} as fast, as far as can be told, and not simpler"
+        yield f"As fast, as far as can be told, and not simpler: {', '.join(ties)}"
     if chosen is None and said.get("why"):
-        yield said["why"]
+        yield said["why"][0].upper() + said["why"][1:]
     ran = (chosen["choice"].get("rounds") or 0) if chosen else 0
     if chosen and chosen["variant"] != said["reference"] and 1 < ran < ROUNDS:
         yield f"{ran - dropped(ran)} of {ran} rounds, without the first, are too few for 95%" + (
@@ -140,9 +135,9 @@ def provisos(rows: Sequence[Row]) -> Iterator[str]:
     if said["status"] in STATUS:
         yield STATUS[said["status"]]
     if speed_doubt(rows[0]["environment"] or {}, {}):
-        yield "beside other work"
+        yield "Measured beside other work"
     if doubts := [row["doubt"] for row in rows if row["doubt"]]:
-        yield f"in doubt: {doubts[0]}"
+        yield f"In doubt: {doubts[0]}"
 
 
 def times(row: Row) -> str:

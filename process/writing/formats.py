@@ -50,6 +50,7 @@ def write_markdown(rows: Rows, stream: TextIO) -> None:
     parts: list[str] = []
     for found in tables_of(Result(row, "") for row in rows):
         parts += [f"#### {plain(found.title)}\n"] if found.title else []
+        parts += [f"{plain(text)}\n" for text in found.lead]
         parts += [markdown(found.header, found.lines, found.right), *(f"{plain(note)}\n" for note in found.notes)]
         parts += [fenced(text) for text in found.code]
     stream.write("\n".join(parts))

@@ -49,8 +49,9 @@ def as_html(table: Table, name: str) -> str:
     notes = [*table.notes, *([f"And {rest:,} more lines, which other formats have."] if rest else [])]
     said = "".join(f"<p>{escape(harmless(note))}</p>\n" for note in notes)
     title = escape(harmless(table.title or name.capitalize()))
+    lead = "".join(f"<p>{escape(harmless(text))}</p>\n" for text in table.lead)
     code = "".join(f"<pre>{escape(visible(text))}</pre>\n" for text in table.code)
-    return f"<h2>{title}</h2>\n<table><tr>{head}</tr>\n{''.join(lines)}</table>\n{said}{code}"
+    return f"<h2>{title}</h2>\n{lead}<table><tr>{head}</tr>\n{''.join(lines)}</table>\n{said}{code}"
 
 
 def cell_of(text: str, right: bool) -> str:

@@ -68,16 +68,20 @@ def show(argv: Sequence[str]) -> int:
     """Print what the command line asks for."""
     arguments = build_parser().parse_known(argv)
     results = read_results(find_sources(arguments.paths), warn, repetitions=False)
-    text = tables_as_text(results, arguments.by) if arguments.by else overview(list(results), arguments.detail)
+    text = (
+        tables_as_text(results, arguments.by)
+        if arguments.by
+        else overview(list(results), arguments.detail, arguments.brief)
+    )
     with output.opened(None) as stream:
         stream.write(text)
     return 0
 
 
-def overview(results: Sequence[Result], detail: bool) -> str:
+def overview(results: Sequence[Result], detail: bool, brief: bool = False) -> str:
     """Return what was chosen first, then records of all; then, or with `detail`, the other tables.
 
-    What the log of a choice holds besides is a part of it.
+    What the log of a choice holds besides is a part of it. A `brief` one does not say what shows more.
     """
     chosen = [result for result in results if workload_of(result.row).answers]
     others = [result for result in results if not workload_of(result.row).answers]
@@ -85,8 +89,9 @@ def overview(results: Sequence[Result], detail: bool) -> str:
     joined = record_tables(results) if any(result.source not in told for result in others) else ""
     whole = detail or not (chosen or joined)
     joined += tables_as_text(others) if whole else ""
-    joined += failed_text(results, hint="" if whole else ": `fmbench show --detail LOG` shows each, and why")
-    joined += DETAIL if others and not whole else ""
+    hints = not (whole or brief)
+    joined += failed_text(results, hint=": `fmbench show --detail LOG` shows each, and why" if hints else "")
+    joined += DETAIL if others and hints else ""
     return "\n".join(filter(None, [tables_as_text(chosen) if chosen else "", joined]))
 
 
@@ -125,6 +130,7 @@ def build_parser() -> Parser:
         "paths", nargs="+", type=nonempty, metavar="PATH", help="log, results in JSON, folder of them, or -"
     )
     parser.add_argument("--detail", action="store_true", help="below the records, every row that they are of")
+    parser.add_argument("--brief", action="store_true", help="do not say what shows more, as where the log is not kept")
     parser.add_argument(
         "--by", type=words, action="extend", metavar="KEY,KEY", help="medians a group instead of a row a shape"
     )
@@ -171,7 +177,7 @@ def as_text(found: Table, origin: str) -> str:
         short = without_common(found.sources)
         lines = [[short[source], *line] for source, line in zip(found.sources, found.lines, strict=True)]
         header, right = [origin, *header], [column + 1 for column in right]
-    title = [f"{harmless(found.title)}\n"] if found.title else []
+    title = [f"{harmless(text)}\n" for text in (found.title, *found.lead) if text]
     below = [f"\n{harmless(note)}\n" for note in found.notes] + [f"\n{visible(text).rstrip()}\n" for text in found.code]
     return "".join([*title, table(header, lines, right), *below])
 

@@ -5,6 +5,7 @@ import json
 import os
 
 import pytest
+import torch
 
 from fmbench import counters
 from fmbench.backend import Backend
@@ -134,6 +135,39 @@ def test_a_failing_shape_is_a_row_and_the_next_one_runs(error: Exception, out_of
     assert failure["out_of_memory"] is out_of_memory
     assert platform.recovered == 1
     assert "warning: 16 / 4 failed" in capsys.readouterr().err
+
+
+class Answering(NullBackend):
+    """Has a model, whose calls return the given outputs, the last one for ever."""
+
+    builds_model = True
+
+    def __init__(self, *outputs: object) -> None:
+        self.outputs = list(outputs)
+
+    def prepare(self, model, arguments):
+        return lambda batch: self.outputs.pop(0) if len(self.outputs) > 1 else self.outputs[0]
+
+
+@pytest.mark.parametrize(
+    ("outputs", "repetitions", "said"),
+    [
+        ([None], 0, "returned None"),
+        ([torch.ones(2, 16, 8)], 0, "float32 of shape [2, 16, 8], no floating numbers for each of 4 rows"),
+        ([torch.full((4, 16, 8), torch.nan)], 0, "512 of 512 numbers that are NaN or infinite"),
+        ([torch.ones(4, 16, 8), None], 1, "returned None"),
+    ],
+)
+def test_a_call_that_answers_nothing_is_no_fast_one(outputs: list, repetitions: int, said: str) -> None:
+    run, log = bench([10] * 4, Answering(*outputs))
+    assert run.run(Shape(16, 4)) is False
+    assert [line.split()[1] for line in fmwork(log)] == ["CASE", *["REP"] * repetitions, "ERR"]
+    assert data_of(log, "ERR")["type"] == "OutputError" and said in data_of(log, "ERR")["message"]
+
+
+def test_a_call_that_answers_is_timed() -> None:
+    run, log = bench([10] * 4, Answering(torch.ones(4, 16, 8)))
+    assert run.run(Shape(16, 4)) is True and data_of(log, "STAT")["n"] == 3
 
 
 def data_of(log: io.StringIO, kind: str) -> dict:

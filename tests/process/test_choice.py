@@ -53,6 +53,14 @@ def sentences(text):
     return [line for line in text.splitlines() if line.startswith(("Run ", "Nothing "))]
 
 
+def opening(text, number):
+    """What stands above a table: the sentence, and what is below it."""
+    lines = text.splitlines()
+    start = [place for place, line in enumerate(lines) if line.startswith(("Run ", "Nothing "))][number]
+    end = next(place for place in range(start, len(lines)) if lines[place].startswith("candidate "))
+    return lines[start:end]
+
+
 def test_show_opens_with_what_to_run_and_ends_with_what_to_paste(shown):
     text = shown(LOG)
     online, bulk = text.split("\nRun openvino bfloat16: 2.51")
@@ -124,22 +132,23 @@ def of_two(data, candidates):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (of_two, SENTENCE[:-1] + "; queries of openvino int8 in that index: nDCG@10 -0.0042 (-0.0110 to +0.0020), "
-                 "99% kept: not shown."),
-        (of_budget, SENTENCE[:-1] + "; the budget ended before the order was known."),
-        (of_ties, SENTENCE[:-1] + "; bfloat16 is as fast, as far as can be told, and not simpler."),
-        (of_nobody, "Nothing to run in bulk yet; nobody is shown to keep enough; this is the standing of a race that "
-                    "is not over."),
-        (of_reference, "Run fp32, the reference, in bulk: nothing that keeps as much is faster."),
-        (of_noise, SENTENCE.replace(TIMES, "40.75 (16.54 to 74.71)")[:-1] + "; in doubt: contradicted"),
-        (of_few, SENTENCE[:-1] + "; 2 of 3 rounds, without the first, are too few for 95%: the interval is from the "
-                 "least to the greatest; in doubt: lost"),
-        (of_overlap, f"{RUN}, top-10 overlap 99.70%, 98% kept: shown."),
-        (of_cosine, f"{RUN}, least cosine 1 - 3.5e-04, 0.999 kept: shown."),
+        (of_two, [SENTENCE, "Queries of openvino int8 in that index: nDCG@10 -0.0042 (-0.0110 to +0.0020), "
+                            "99% kept: not shown."]),
+        (of_budget, [SENTENCE, "The budget ended before the order was known."]),
+        (of_ties, [SENTENCE, "As fast, as far as can be told, and not simpler: bfloat16."]),
+        (of_nobody, ["Nothing to run in bulk yet.", "Nobody is shown to keep enough.",
+                     "This is the standing of a race that is not over."]),
+        (of_reference, ["Run fp32, the reference, in bulk: nothing that keeps as much is faster."]),
+        (of_noise, [SENTENCE.replace(TIMES, "40.75 (16.54 to 74.71)"), "In doubt: contradicted"]),
+        (of_few, [SENTENCE, "2 of 3 rounds, without the first, are too few for 95%: the interval is from the least to "
+                            "the greatest.", "In doubt: lost"]),
+        (of_overlap, [f"{RUN}, top-10 overlap 99.70%, 98% kept: shown."]),
+        (of_cosine, [f"{RUN}, least cosine 1 - 3.5e-04, 0.999 kept: shown."]),
     ],
 )  # fmt: skip
 def test_the_sentence_says_what_is_known_and_what_not(change, said, changed, shown):
-    assert sentences(shown(changed(change)))[1].startswith(said)
+    found = opening(shown(changed(change)), 1)
+    assert len(found) == len(said) and all(map(str.startswith, found, said)), found
 
 
 @pytest.mark.parametrize(
@@ -159,14 +168,14 @@ def test_a_busy_machine_is_said(shown, tmp_path):
     log.write_text(f'{LOG.read_text()}FMWORK ENV {{"load_average_end": 9.0}}\n')
     said = "Beside other work (contended: a load of 9.0 on 2 CPUs at the end): the ratios hold for that."
     assert said in shown(log) and said not in shown(LOG)
-    assert sentences(shown(log))[1] == f"{SENTENCE[:-1]}; beside other work."
+    assert opening(shown(log), 1) == [SENTENCE, "Measured beside other work."]
 
 
 def test_a_reference_that_nothing_surely_beats_is_what_to_run(shown, process):
     text = shown(TIED)
-    assert sentences(text) == [
-        "Run fp32, the reference, in bulk: nothing that keeps as much is surely faster; bfloat16 is as fast, as far as "
-        "can be told, and not simpler."
+    assert len(sentences(text)) == 1 and opening(text, 0) == [
+        "Run fp32, the reference, in bulk: nothing that keeps as much is surely faster.",
+        "As fast, as far as can be told, and not simpler: bfloat16.",
     ]
     assert "Not usable here: cuda, hpu, xpu; `fmbench backends` says why." in text
     assert all(re.search(rf"^{column}", text, re.M) for column in (".*J/M tokens  cost/M tokens", "fp32 .*  2460 "))
@@ -210,7 +219,7 @@ def test_what_a_choice_says_twice(change, said, changed, process, shown):
     path = changed(change)
     found = {row["doubt"] for row in process("--path", path).rows if row["workload"] == "choice"}
     assert all(text.startswith(("contradicted: ", "lost: ")) for text in found) and any(said in text for text in found)
-    assert "in doubt: " in sentences(shown(path))[0]
+    assert opening(shown(path), 0)[-1].startswith("In doubt: ")
 
 
 def test_a_turn_that_is_there_twice_is_a_doubt(process, tmp_path):
@@ -299,8 +308,8 @@ def test_an_answer_in_json_that_contradicts_itself_is_not_believed(said, process
             one["choice"] |= said
     path = tmp_path / "edited.json"
     path.write_text(json.dumps(rows))
-    assert all("in doubt: contradicted: openvino bfloat16: the interval of speed does not hold it" in one
-               for one in sentences(shown(path)))  # fmt: skip
+    doubt = "In doubt: contradicted: openvino bfloat16: the interval of speed does not hold it."
+    assert [opening(shown(path), number)[-1] for number in (0, 1)] == [doubt] * 2
     for sides, where in (((path, LOG), "in base: contradicted"), ((LOG, path), "contradicted")):
         assert compare_main([*map(str, sides), "--fail-on", "answer"]) == 1
         assert where in capsys.readouterr().out
@@ -352,8 +361,9 @@ def test_what_is_kept_of_tasks_stands_in_the_sentence_and_the_table(shown, proce
 
 def test_what_a_choice_answers_is_its_sentences_and_no_heading_of_its_tables():
     results = [one for one in read_results([Source(TASKS)], pytest.fail) if one.row["workload"] == "choice"]
-    titles, said = [table.title for table in Choice().tables(results)], Choice().answer(results)
-    assert titles == [*said, "Compressed vectors"] and said[0].startswith("Run cpu bfloat16")
+    (bulk, compressed), (said,) = Choice().tables(results), Choice().answer(results)
+    assert bulk.title.startswith("Run cpu bfloat16") and compressed.title == "Compressed vectors"
+    assert said == f"{bulk.title} The budget ended before the order was known." and said.count(". ") == 1
 
 
 @pytest.mark.parametrize(

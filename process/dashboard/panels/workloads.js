@@ -10,6 +10,7 @@ panel({
     for (const { name, tables } of shapes.found.workloads) {
       const parts = tables.flatMap((table) => [
         ...(table.title ? [make("h4", {}, table.title)] : []),
+        ...table.lead.map((text) => make("p", {}, text)),
         ...tableOf(name, table),
         ...table.code.map((text) => make("pre", {}, text)),
       ]);

@@ -37,6 +37,7 @@ def test_a_check_measures_the_winner_and_the_reference_alone(choose, tmp_path):
     was(kept, [0.1, 9.0])
     code, written, out, err = choose("--check", kept, "--out", ticket, data=(), log=tmp_path / "check.log")
     assert code == 0 and "the answer holds\n" in out, out + err
+    assert "`fmbench show --detail LOG`" in out, "its log is kept"
     assert f"--budget 60s at most, as {kept} had; --budget TIME gives a check another" in err
     assert last(written, "bulk")["budget_seconds"] == 60
     assert {turn["variant"] for turn in of(written, "TURN")} == {"noisy float32", FASTER}

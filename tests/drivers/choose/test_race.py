@@ -2,6 +2,7 @@
 
 import itertools
 import random
+import re
 from dataclasses import replace
 
 import pytest
@@ -180,3 +181,20 @@ def test_a_ratio_is_within_its_interval_and_is_the_one_that_all_lines_say_howeve
     settled = [stats.median(stats.settled([turn.nanoseconds for turn in found.lanes[0, name].turns.values()]))
                for name in ("reference", "b")]  # fmt: skip
     assert place.speed == pytest.approx(settled[0] / settled[1])
+
+
+@pytest.mark.parametrize(
+    ("rounds", "ends"), [(3, r" times \(.*\), in 2 rounds that count, too few for a test"), (40, r" times \(.*\)")]
+)
+def test_why_says_where_only_few_rounds_count(rounds, ends):
+    found, _ = race({"b": 0.01}, rounds)
+    good = Quality(1.0, 1.0, 1.0, "shown")
+    choice = choose(found, {name: Known(name, "", "", quality=good) for name in ("reference", "b")})
+    assert choice.winner == "b" and re.fullmatch(rf"faster than reference: [\d.]+{ends}", choice.why), choice.why
+
+
+def test_a_tie_is_told_as_far_as_it_is_known():
+    found, _ = race({"b": 1.0}, 12)
+    good = Quality(1.0, 1.0, 1.0, "shown")
+    choice = choose(found, {name: Known(name, "", "", quality=good) for name in ("reference", "b")})
+    assert re.fullmatch(r"as fast as \w+, as far as can be told, and simpler", choice.why), choice.why

@@ -116,6 +116,16 @@ def test_a_sound_store(results, store, log):
     assert (said.out, said.err) == ([], ["note: results: entries: 2, problems: 0"])
 
 
+def test_files_that_belong_to_no_entry_are_named_and_are_no_problem(results, store):
+    for path in ("README.md", "plots/speed.svg", f"{store}/driver.log.gz.old", "machine/run/notes.txt"):
+        Path("results", path).parent.mkdir(parents=True, exist_ok=True)
+        Path("results", path).touch()
+    said, named = results("check"), f"({store}/driver.log.gz.old, README.md, machine/run/notes.txt, plots/speed.svg)"
+    assert said.out == [] and said.err[-1] == "note: results: entries: 1, problems: 0"
+    assert said.err[:-1] == [f"note: results: belong to no entry, and are not read: files: 4 {named}"]
+    assert results("check", store).err == ["note: results: entries: 1, problems: 0"]
+
+
 def test_an_entry_in_the_wrong_place(results, store):
     Path("results", store).parent.rename("results/elsewhere")
     (line,) = results("check", code=1).out

@@ -38,6 +38,15 @@ def test_a_good_run_takes_the_place_of_an_earlier_failure_that_has_no_result(fak
     assert "1 cell: 1 failed" in sweep([1], "--dry-run")[0]
 
 
+@pytest.mark.parametrize("words", [(), ("--dry-run",)])
+def test_cells_that_are_new_beside_those_that_failed_are_told(fake, sweep, words):
+    sweep([1, 10], code=1)
+    _, err = sweep([1, 10, 2, 3], "--redo", "failed", *words, code=0 if words else 1)
+    assert "note: --redo failed: 2 cells of which results has no run: to run too (--set makes other cells)" in err
+    _, err = sweep([1, 10], "--redo", "failed", *words, code=0 if words else 1)
+    assert "to run too" not in err
+
+
 def test_progress_tells_done_from_failed_and_counts_the_rest_of_what_runs(fake, sweep, monkeypatch):
     said = []
     monkeypatch.setattr("fmbench.console.Progress.is_due", True)

@@ -198,6 +198,28 @@ def test_what_a_killed_sweep_left_is_kept_where_it_is_whole(fake, sweep, tmp_pat
     assert kept() == {1: [(0, ["OK"])]} and not folder.parent.exists()
 
 
+def test_the_whole_sweep_takes_what_killed_shares_left_and_leaves_alone_what_runs(fake, sweep, monkeypatch):
+    def die(self, log):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as killed:
+        killed.setattr("fmbench.process.sweep.keeper.Keeper.keep", die)
+        for share in ("1/2", "2/2"):
+            sweep([1, 2], "--shard", share, code=130)
+    running = Path("grid.yaml.running")
+    (cell,) = (path.stem.partition("-")[0] for path in (running / "2-of-2").glob("*.log"))
+    part = running / "1-of-2" / f"{cell}.part"
+    part.write_text("what was measured of it")
+    with Workplace.held(Path("grid.yaml"), (2, 2)), Workplace.held(Path("grid.yaml"), (1, 1)) as whole:
+        (left,) = whole.abandoned()
+        assert left.folder.name == "1-of-2" and (whole.folder / part.name).is_file() and not part.exists()
+    assert len(list((running / "2-of-2").glob("*.log"))) == 1
+    (running / "1-of-2").mkdir(exist_ok=True)
+    _, err = sweep([1, 2])
+    assert "2 in results already; 0 of 2 runs left" in err
+    assert kept() == {1: [(0, ["OK"])], 2: [(0, ["OK"])]} and not running.exists()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("edit", "goes_on"), [(("", ""), True), (('"python": "', '"python": "2'), False)])
 def test_a_killed_cell_goes_on_unless_its_fingerprint_changed(sweep, edit, goes_on, forks, monkeypatch):
