@@ -32,7 +32,8 @@ what runs:
   same texts, in turns and in random order, against the model in float32 as torch runs it. Who is surely slower than
   another one that is at least as faithful leaves; the others go on until their order is known to 2% or the budget
   ends. What encodes faster is then held against the reference: vectors, top 10, nDCG@10. The answer is the fastest
-  that is shown to keep enough; of those that cannot be told apart, the simplest.
+  that is shown to keep enough; of those that cannot be told apart, the simplest, unless it is probably slower by more
+  than 5%.
 
   Each has all threads, and the fastest are tried with fewer too; with --threads N all have so many.
 

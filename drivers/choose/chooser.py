@@ -37,7 +37,7 @@ class Chooser:
         self._races = {profile: Race(profile, first, least, arguments.seed) for profile in arguments.profiles}
         self._turns = Turns(self._entrants, self._races, log, self._budget)
         self._judge = Judge(self._entrants, self._races, subject, keep, log, progress, arguments.seed)
-        self._compressed: dict[str, list[dict[str, Any]]] = {}
+        self._compressed: dict[tuple[str, str | None], list[dict[str, Any]]] = {}
         self._heat = 0
         self._told = False  # that the budget does not set all up
         self._take_up()
@@ -89,26 +89,29 @@ class Chooser:
 
     def stand(self, status: str) -> bool:
         """Write where each profile stands; return whether there is anything to say."""
-        known = self._entrants.known(self._judge.qualities)
+        known = {profile: self._entrants.known(self._judge.of(profile)) for profile in self._races}
         begun = {"start": lines.format_time(self._budget.start), "absent": self._absent}
         ran = [race for race in self._races.values() if any(lane.turns for lane in race.lanes.values())]
-        choices = {race.profile: decision.choose(race, known) for race in ran}
+        choices = {race.profile: decision.choose(race, known[race.profile]) for race in ran}
         together = self._judge.together(*(choices[one].winner for one in PROFILES)) if len(ran) == len(PROFILES) else {}
         for race, found in zip(ran, choices.values(), strict=True):
             for pair in records.pairs(race, found):
                 self._log.write("PAIR", pair)
-            data = records.choice(race, found, known, self._arguments, self._keep, status)
-            self._log.write("CHOICE", {**begun, **data, **self._keeps(found.winner), **together})
+            data = records.choice(race, found, known[race.profile], self._arguments, self._keep, status)
+            self._log.write("CHOICE", {**begun, **data, **self._keeps(race.profile, found.winner), **together})
         return bool(ran)
 
-    def _keeps(self, winner: str | None) -> dict[str, Any]:
+    def _keeps(self, profile: str, winner: str | None) -> dict[str, Any]:
         """Return what a CHOICE line says of the winner's vectors in other types, if that is asked for."""
-        if winner not in self._judge.rankings or not self._arguments.compress:
+        ranking = self._judge.rankings.get((profile, winner or ""))
+        if ranking is None or not self._arguments.compress:
             return {}
-        if winner not in self._compressed:
-            ranking, qrels = self._judge.rankings[winner], self._subject.collection.qrels
-            self._compressed[winner] = ranking.compressed(self._arguments.compress, self._arguments.rescore, qrels)
-        return {"compressed": self._compressed[winner]}
+        if (profile, winner) not in self._compressed:
+            qrels = self._subject.collection.qrels
+            self._compressed[profile, winner] = ranking.compressed(
+                self._arguments.compress, self._arguments.rescore, qrels
+            )
+        return {"compressed": self._compressed[profile, winner]}
 
     def _take_up(self) -> None:
         """Take over what the log has: turns, who failed, what was measured of set-ups."""

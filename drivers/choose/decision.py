@@ -1,5 +1,6 @@
-"""Who wins a profile: the fastest that is faithful enough, and of those that cannot be told apart the simplest."""
+"""Who wins a profile: the fastest that is faithful enough, or a simpler one that is as fast as far as can be told."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,6 +10,8 @@ from .race import Lane, Race, Ratio
 
 PLAIN = ("float32", "bfloat16", "float16", "int8")  # precisions, the plainer first
 SHARED_RANK = {"float16": "bfloat16"}
+CLOSE = 1.05  # times as long as the fastest: a simpler one that is probably slower than that is not run instead
+PROBABLY = 1 / 1.96  # of the 95% interval's spread: a standard error, five to one
 
 
 @dataclass(frozen=True)
@@ -80,9 +83,11 @@ def choose(race: Race, known: Mapping[str, Known]) -> Choice:
     enough.sort(key=lambda place: -place.speed)
     fastest = enough[0]
     tied = [place for place in enough if place is fastest or ties(race, fastest.known.name, place.known.name)]
-    best = min(tied, key=lambda place: place.known.simplicity)
+    close = [place for place in tied if place is fastest or is_close(race, fastest.known.name, place.known.name)]
+    best = min(close, key=lambda place: place.known.simplicity)
     others = [place.known.name for place in tied if place is not best]
-    return Choice(places, best.known.name, others, why(race, best, enough, others))
+    simpler_than = [place.known.name for place in close if place is not best]
+    return Choice(places, best.known.name, others, why(race, best, enough, simpler_than))
 
 
 def ties(race: Race, fastest: str, other: str) -> bool:
@@ -91,14 +96,21 @@ def ties(race: Race, fastest: str, other: str) -> bool:
     return not (lane and lane.left) and not race.is_slower(other, fastest)
 
 
-def why(race: Race, best: Place, enough: Sequence[Place], others: Sequence[str]) -> str:
+def is_close(race: Race, fastest: str, other: str) -> bool:
+    """Whether another candidate is not probably slower than the fastest."""
+    found = race.ratio(other, fastest)
+    return found is not None and found.value * math.exp(-found.spread * PROBABLY) <= CLOSE
+
+
+def why(race: Race, best: Place, enough: Sequence[Place], simpler_than: Sequence[str]) -> str:
     """Return why it is the winner."""
-    if others:
-        return f"as fast as {', '.join(others)}, as far as can be told, and simpler"
+    if simpler_than:
+        return f"as fast as {', '.join(simpler_than)}, as far as can be told, and simpler"
     rest = [place for place in enough if place is not best]
     found = race.ratio(rest[0].known.name, best.known.name) if rest else None
     if found is None:
         return "the only one that is shown to keep enough"
     said = f"faster than {rest[0].known.name}: {found.value:.2f} times ({found.low:.2f} to {found.high:.2f})"
-    few = found.pair is not None and found.pair.verdict is None
-    return f"{said}, in {found.pair.n} rounds that count, too few for a test" if found.pair and few else said
+    if found.pair is not None and found.pair.verdict is None:
+        return f"{said}, in {found.pair.n} rounds that count, too few for a test"
+    return said if found.sure else f"{said}, which is not sure"

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fmbench.console import Progress, note
+from fmbench.encoder import Encoder
 from fmbench.encoder.recipe import AUTO
 from fmbench.tasks import Named, TaskScore
 
@@ -25,7 +26,10 @@ MINUTE = 60
 
 @dataclass
 class Judge:
-    """Judges entrants of races. `qualities` are known after `judge`."""
+    """Judges entrants of races. What is known after `judge` is by profile and name.
+
+    Online queries are encoded one at a time, as they raced; in bulk in batches, as `retrieve evaluate` does.
+    """
 
     entrants: Entrants
     races: Mapping[str, Race]
@@ -34,12 +38,13 @@ class Judge:
     log: ChoiceLog
     progress: Progress
     seed: int
-    qualities: dict[str, Quality] = field(default_factory=dict)
-    rankings: dict[str, Ranking] = field(default_factory=dict)
+    qualities: dict[tuple[str, str], Quality] = field(default_factory=dict)
+    rankings: dict[tuple[str, str], Ranking] = field(default_factory=dict)
 
     def judge(self, cache: Path) -> None:
         """Judge who may win, after a word on how long that takes. Raises FmbenchError where the reference fails."""
         reference, bulk = self.entrants.reference.name, self.races.get("bulk")
+        profiles = sorted(self.races)  # bulk first, whose passages the other one takes
         finalists = (name for race in self.races.values() for name in race.finalists())
         names = list(dict.fromkeys((reference, *finalists)))
         seconds, passages = self._seconds(names), self.subject.collection.corpus.count()
@@ -49,20 +54,24 @@ class Judge:
             f"judging, on top of --budget: up to {len(names)} candidates encode {passages:,} passages, "
             f"{said(sum(seconds.values()))} as they raced; {kept}"
         )
-        first: Ranking | None = None
         for place, name in enumerate(names):
             later = sum(seconds[other] for other in names[place + 1 :])
             may = name == reference or self._may_win(name)
             own = self._ranking(self.entrants[name], cache, seconds[name], later) if may else None
             if own is None:
                 continue
-            first = first or own
-            self.rankings[name] = own
-            found = quality(first, own, self.keep)
-            self.qualities[name] = replace(found, kept="shown") if found.least_cosine == 1 else found  # equal vectors
+            for profile in profiles:
+                self.rankings[profile, name] = own[profile]
+                found = quality(self.rankings[profile, reference], own[profile], self.keep)
+                equal = found.least_cosine == 1
+                self.qualities[profile, name] = replace(found, kept="shown") if equal else found
             ratio = bulk.ratio(name, reference) if bulk else None
-            self.log.write("FID", records.fidelity(name, reference, self.qualities[name], ratio, passages,
-                                                   own.passages.tokens_per_batch))  # fmt: skip
+            self.log.write("FID", records.fidelity(name, reference, self.qualities[profiles[0], name], ratio, passages,
+                                                   own[profiles[0]].passages.tokens_per_batch))  # fmt: skip
+
+    def of(self, profile: str) -> dict[str, Quality]:
+        """Return how good each is that was judged, in one profile."""
+        return {name: found for (of, name), found in self.qualities.items() if of == profile}
 
     def together(self, online: str | None, bulk: str | None) -> dict[str, Any]:
         """Return what a CHOICE line says of one index for two winners: queries of the one, passages of the other.
@@ -70,7 +79,8 @@ class Judge:
         Nothing where both are the same, or one is not judged. Sparse vectors, and tasks, say nothing of the two.
         """
         first, queries, passages = (
-            self.rankings.get(name or "") for name in (self.entrants.reference.name, online, bulk)
+            self.rankings.get((profile, name or ""))
+            for profile, name in (("online", self.entrants.reference.name), ("online", online), ("bulk", bulk))
         )
         if online == bulk or first is None or queries is None or passages is None:
             return {}
@@ -99,15 +109,19 @@ class Judge:
 
     def _may_win(self, name: str) -> bool:
         """Whether in some profile no candidate that is shown to keep enough is surely faster."""
-        shown = [other for other, found in self.qualities.items() if found.kept == "shown"]
         return any(
-            not any((found := race.ratio(name, other)) and found.apart and found.value > 1 for other in shown)
-            for race in self.races.values()
+            not any(
+                found.kept == "shown" and (ratio := race.ratio(name, other)) and ratio.apart and ratio.value > 1
+                for other, found in self.of(profile).items()
+            )
+            for profile, race in self.races.items()
             if name in race.finalists()
         )
 
-    def _ranking(self, entrant: Entrant, cache: Path, seconds: float, later: float) -> Ranking | None:
-        """Return what a candidate makes of all texts; None where it fails. Raises FmbenchError for the reference.
+    def _ranking(self, entrant: Entrant, cache: Path, seconds: float, later: float) -> dict[str, Ranking] | None:
+        """Return what a candidate makes of all texts in each profile; None where it fails.
+
+        Raises FmbenchError for the reference.
 
         It takes so many `seconds`, as far as is known, and those after it `later`.
         """
@@ -128,13 +142,19 @@ class Judge:
                 own = cache / f"{entrant.tokens_per_batch or AUTO}-tokens"
                 found = Ranking.of(entrant.encoder, self.subject.collection, own, tell)
                 entrant.program = program_of(entrant.encoder, entrant.facts["threads"])
-                return replace(found, tasks=[self._score(entrant, task) for task in self.subject.tasks])
+                found = replace(found, tasks=[self._score(entrant, task) for task in self.subject.tasks])
+                return {profile: found if profile == "bulk" else self._one_at_a_time(entrant.encoder, found, own)
+                        for profile in self.races}  # fmt: skip
             except Exception as error:  # as while it races
                 entrant.fail(error)
                 self.entrants.tell_failure(entrant)
         if entrant is self.entrants.reference:
             raise self.entrants.lost()
         return None
+
+    def _one_at_a_time(self, encoder: Encoder, found: Ranking, cache: Path) -> Ranking:
+        """Return a ranking with queries as they raced online."""
+        return replace(found.one_at_a_time(encoder, self.subject.collection, cache), tasks=found.tasks)
 
     def _score(self, entrant: Entrant, task: Named) -> TaskScore:
         """Return how good a candidate is for a task."""

@@ -23,6 +23,7 @@ from fmbench.search.engine import Engine
 from fmbench.search.sparse import SparseSearcher
 from fmbench.tasks import KeptTasks, TaskScore, compare_tasks
 
+from .alone import Alone
 from .arguments import DEPTH
 from .sparse import SparseVectors
 
@@ -101,6 +102,17 @@ class Ranking:
         engine = choose_engine(encoder.platform, passages.dim)
         return cls.searched(queries, passages, similarity, engine, collection.qrels)
 
+    def one_at_a_time(self, encoder: Encoder, collection: Collection, cache: Path | None) -> "Ranking":
+        """Return what the same passages give queries that are encoded one at a time. Raises as `of` does."""
+        single = cast("Encoder", Alone(encoder))
+        if self.engine is None:
+            queries = SparseVectors.encode(collection.queries, single, "query")
+            assert isinstance(self.passages, SparseVectors)  # noqa: S101 (no engine)
+            return self.searched_sparse(queries, self.passages, collection.qrels)
+        assert isinstance(self.passages, Embeddings)  # noqa: S101 (an engine)
+        own = open_or_encode(cache, collection.queries, single, "query", say=nothing)
+        return self.searched(own, self.passages, self.similarity, self.engine, collection.qrels)
+
     @classmethod
     def searched(
         cls, queries: Embeddings, passages: Embeddings, similarity: Similarity, engine: Engine, qrels: Qrels | None
@@ -125,11 +137,16 @@ class Ranking:
         """Encode all texts into memory, zeros left out, and search exactly. Raises as `of` does."""
         queries = SparseVectors.encode(collection.queries, encoder, "query")
         passages = SparseVectors.encode(collection.corpus, encoder, "passage", progress)
+        return cls.searched_sparse(queries, passages, collection.qrels)
+
+    @classmethod
+    def searched_sparse(cls, queries: SparseVectors, passages: SparseVectors, qrels: Qrels | None) -> "Ranking":
+        """Return what sparse queries find among sparse passages, exactly."""
         searcher = SparseSearcher(queries.matrix, queries.ids, DEPTH, ignore_identical_ids=True)
         for block in passages.blocks(rows_of(passages)):
             searcher.add(block.ids, block.vectors)
         top = searcher.finish()
-        judged = evaluate(top.run(), collection.qrels, [DEPTH]) if collection.qrels else None
+        judged = evaluate(top.run(), qrels, [DEPTH]) if qrels else None
         return cls(queries, passages, "dot", top, judged)
 
     def compressed(

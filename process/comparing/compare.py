@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from fmbench.console import run_main, warn
+from fmbench.errors import UsageError
 from fmbench.parsing import Parser, nonempty, words
 
 from ..reading.early_ends import recognised
@@ -102,6 +103,7 @@ def compare(argv: Sequence[str]) -> int:
         if not found[0]:
             raise NothingInCommonError(f"{paths[0]}: holds no results, so there is nothing to compare with")
         check_kinds(paths, chosen, timed)
+        check_failures(arguments.fail_on, paths, chosen, timed)
         if all(chosen):
             answers = [Answers(paths[0], path, answers_between(chosen[0], rows, arguments.threshold))
                        for path, rows in zip(paths[1:], chosen[1:], strict=True)]  # fmt: skip
@@ -159,6 +161,22 @@ def check_kinds(paths: Sequence[str], chosen: Sequence[Sequence[Row]], timed: Se
             if not all(others):
                 raise NothingInCommonError(f"{said}; compare paths that hold the same")
             warn(f"{said}: not compared")
+
+
+def check_failures(
+    fail_on: Collection[str], paths: Sequence[str], chosen: Sequence[Sequence[Row]], timed: Sequence[Sequence[Result]]
+) -> None:
+    """Raise UsageError where nothing that is compared could fail what was asked for; warn where some of it could not.
+
+    Choices answer; shapes and rankings have regressions.
+    """
+    if "answer" in fail_on and not all(chosen):
+        raise UsageError(f"--fail-on answer: {paths[0]} and what it is compared with hold no choice; leave it out")
+    if all(chosen) and "regression" in fail_on and "answer" not in fail_on:
+        said = f"--fail-on regression: what {paths[0]} says to run may change without failing that"
+        if not all(timed):
+            raise UsageError(f"{said}; give --fail-on answer")
+        warn(f"{said}; answer fails it too")
 
 
 def drawn(answers: Sequence[Answers], comparisons: Sequence[Comparison], arguments: argparse.Namespace) -> str:

@@ -124,7 +124,7 @@ def provisos(rows: Sequence[Row]) -> Iterator[str]:
         every = said["raced"] + said["untried"]
         yield f"Raced: {said['raced']} of {every} candidates that can run here, as --budget allowed"
     if ties:
-        yield f"As fast, as far as can be told, and not simpler: {', '.join(ties)}"
+        yield f"Cannot be told from it in speed: {', '.join(ties)}"
     if chosen is None and said.get("why"):
         yield said["why"][0].upper() + said["why"][1:]
     ran = (chosen["choice"].get("rounds") or 0) if chosen else 0

@@ -91,7 +91,7 @@ CHOICE = Schema({
     "start": schema.time("Start of the run that says so: seconds since the epoch, nine decimals."),
     "candidates": schema.parts("Every candidate.", CANDIDATE, needed=True),
     "winner": schema.text("The one to run; null where none is known to be good enough."),
-    "ties": schema.texts("What cannot be told from it in speed, and is not as simple."),
+    "ties": schema.texts("What cannot be told from it in speed."),
     "compressed": KEEPS,
     "together": TOGETHER,
 })  # fmt: skip

@@ -135,7 +135,7 @@ def of_two(data, candidates):
         (of_two, [SENTENCE, "Queries of openvino int8 in that index: nDCG@10 -0.0042 (-0.0110 to +0.0020), "
                             "99% kept: not shown."]),
         (of_budget, [SENTENCE, "The budget ended before the order was known."]),
-        (of_ties, [SENTENCE, "As fast, as far as can be told, and not simpler: bfloat16."]),
+        (of_ties, [SENTENCE, "Cannot be told from it in speed: bfloat16."]),
         (of_nobody, ["Nothing to run in bulk yet.", "Nobody is shown to keep enough.",
                      "This is the standing of a race that is not over."]),
         (of_reference, ["Run fp32, the reference, in bulk: nothing that keeps as much is faster."]),
@@ -175,7 +175,7 @@ def test_a_reference_that_nothing_surely_beats_is_what_to_run(shown, process):
     text = shown(TIED)
     assert len(sentences(text)) == 1 and opening(text, 0) == [
         "Run fp32, the reference, in bulk: nothing that keeps as much is surely faster.",
-        "As fast, as far as can be told, and not simpler: bfloat16.",
+        "Cannot be told from it in speed: bfloat16.",
     ]
     assert "Not usable here: cuda, hpu, xpu; `fmbench backends` says why." in text
     assert all(re.search(rf"^{column}", text, re.M) for column in (".*J/M tokens  cost/M tokens", "fp32 .*  2460 "))
@@ -330,8 +330,9 @@ def test_beside_choices_their_shapes_are_compared_too(tmp_path, capsys):
         for log in (LOG, GOLDEN / "format-1.log"):
             (tmp_path / name / f"{log.parent.name}.log").write_text(log.read_text())
     folders = [str(tmp_path / name) for name in ("base", "new")]
-    assert compare_main(folders) == 0
-    out = capsys.readouterr().out
+    assert compare_main([*folders, "--fail-on", "regression"]) == 0
+    out, err = capsys.readouterr()
+    assert "may change without failing that; answer fails it too" in err
     assert "the answer holds\n" in out and "0 regressions, 0 improvements, 5 without significant difference" in out
     assert compare_main([*folders, "--format", "json"]) == 0
     found = json.loads(capsys.readouterr().out)
@@ -339,6 +340,16 @@ def test_beside_choices_their_shapes_are_compared_too(tmp_path, capsys):
     (tmp_path / "new" / "golden-choice.log").unlink()
     assert compare_main(folders) == 0
     assert "new: holds no choice, and another one does: not compared" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("log", "fail_on", "said"),
+    [(LOG, "regression", "give --fail-on answer"), (LOG, "regression,missing", "give --fail-on answer"),
+     (GOLDEN / "format-1.log", "answer", "hold no choice"), (GOLDEN / "format-1.log", "missing,answer", "no choice")],
+)  # fmt: skip
+def test_a_gate_that_nothing_could_close_is_refused(log, fail_on, said, capsys):
+    assert compare_main([str(log), str(log), "--fail-on", fail_on]) == 2
+    assert said in capsys.readouterr().err
 
 
 def test_a_choice_is_compared_with_a_choice_alone(compared):

@@ -9,6 +9,7 @@ import pytest
 
 from fmbench.backends.cpu import CpuBackend
 from fmbench.collection import Document, Qrels
+from fmbench.drivers.choose.arguments import PROFILES
 from fmbench.drivers.choose.judging import Judge
 from fmbench.drivers.choose.quality import Keep, Ranking, kept_of, quality
 from fmbench.encoder import Timings
@@ -159,7 +160,8 @@ def test_queries_of_one_winner_are_judged_among_the_passages_of_the_other(rankin
     swapped, _ = ranking({number: [(0, 1)] for number in range(QUERIES)})
     names = SimpleNamespace(reference=SimpleNamespace(name="reference"))
     judge = Judge(names, {}, SimpleNamespace(collection=FewJudged()), KEEP, None, None, 0)
-    judge.rankings = {"reference": reference, "rounded": swapped, "equal": reference}
+    rankings = {"reference": reference, "rounded": swapped, "equal": reference}
+    judge.rankings = {(profile, name): one for profile in PROFILES for name, one in rankings.items()}
     found = judge.together("rounded", "equal")["together"]
     assert (found["queries"], found["passages"], found["kept"]) == ("rounded", "equal", "worse")
     assert found["ndcg"] == pytest.approx(1 / log2(3)) and found["least_cosine"] < 1
@@ -168,6 +170,29 @@ def test_queries_of_one_winner_are_judged_among_the_passages_of_the_other(rankin
         assert judge.together(*pair) == {}
     judge.keep = Keep("tasks", 0.99)
     assert judge.together("rounded", "equal")["together"]["kept"] is None
+
+
+class OtherAlone(FakeEncoder):
+    """As an engine whose graph of one text rounds otherwise: each query finds another document first."""
+
+    def encode(self, texts, role):
+        (vectors,) = FakeEncoder("alone", {number: [(0, 1)] for number in range(QUERIES)}).encode_chunks([texts], role)
+        self.encoded += [f"{text} alone" for text in texts]
+        assert (len(texts), role) == (1, "query")
+        return vectors
+
+
+def test_queries_one_at_a_time_are_judged_as_they_run(tmp_path):
+    encoder = OtherAlone("other alone")
+    batched = Ranking.of(encoder, FewJudged(), tmp_path)
+    alone = batched.one_at_a_time(encoder, FewJudged(), tmp_path)
+    assert batched.evaluation.means()["ndcg_cut_10"] == 1
+    assert alone.evaluation.means()["ndcg_cut_10"] == pytest.approx(1 / log2(3)) and alone.passages is batched.passages
+    assert encoder.encoded[-QUERIES:] == [f"q{number} alone" for number in range(QUERIES)]
+    count = len(encoder.encoded)
+    batched.one_at_a_time(encoder, FewJudged(), tmp_path)
+    assert len(encoder.encoded) == count  # from the cache, which keeps them apart
+    assert Ranking.of(encoder, FewJudged(), tmp_path).evaluation.means()["ndcg_cut_10"] == 1
 
 
 def test_texts_are_encoded_once(ranking):

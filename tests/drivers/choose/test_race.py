@@ -193,8 +193,25 @@ def test_why_says_where_only_few_rounds_count(rounds, ends):
     assert choice.winner == "b" and re.fullmatch(rf"faster than reference: [\d.]+{ends}", choice.why), choice.why
 
 
-def test_a_tie_is_told_as_far_as_it_is_known():
-    found, _ = race({"b": 1.0}, 12)
+@pytest.mark.parametrize(
+    ("times", "winner", "why"),
+    [
+        ((1.03, 0.99, 1.07), "reference", "as fast as b, as far as can be told, and simpler"),
+        ((1.06, 0.70, 1.60), "reference", "as fast as b, as far as can be told, and simpler"),
+        ((1.17, 0.99, 1.27), "b", "faster than reference: 1.17 times (0.99 to 1.27), which is not sure"),
+        ((3.65, 0.70, 8.50), "b", "faster than reference: 3.65 times (0.70 to 8.50), which is not sure"),
+        ((1.17, 1.12, 1.27), "b", "faster than reference: 1.17 times (1.12 to 1.27)"),
+    ],
+)
+def test_what_is_simpler_is_run_unless_it_is_probably_slower(monkeypatch, times, winner, why):
+    """So many times as long as b does the reference take: noise alone ties nobody with what was measured far ahead."""
+    found, _ = race({"b": 1.0}, 1)
+    value, low, high = times
+    told = {("reference", "b"): Ratio(*times), ("b", "reference"): Ratio(1 / value, 1 / high, 1 / low)}
+    monkeypatch.setattr(Race, "ratio", lambda self, one, other: told.get((one, other), Ratio(1.0, 1.0, 1.0)))
     good = Quality(1.0, 1.0, 1.0, "shown")
-    choice = choose(found, {name: Known(name, "", "", quality=good) for name in ("reference", "b")})
-    assert re.fullmatch(r"as fast as \w+, as far as can be told, and simpler", choice.why), choice.why
+    known = {name: Known(name, "", "", quality=good, facts={"precision": precision})
+             for name, precision in (("reference", "float32"), ("b", "int8"))}  # fmt: skip
+    choice = choose(found, known)
+    assert (choice.winner, choice.why) == (winner, why)
+    assert choice.ties == ([] if low > 1 else ["b" if winner == "reference" else "reference"])
