@@ -67,9 +67,12 @@ class Turns:
     def _check_budget(self, race: Race, heat: int, seconds: float) -> None:
         """Raise UsageError where the budget will end before there is anything to say of a race."""
         rounds, budget, left = race.rounds(heat), self._budget.seconds, self._budget.left
-        if (EARLY - rounds) * seconds > max(left, 0) + SLACK * budget:
+        if (rest := (EARLY - rounds) * seconds) > max(left, 0) + SLACK * budget:
             again = sum(self._entrants.costs.values())  # whoever goes on with the log sets all up once more
-            least = budget - left + again + (LEAST * len(self._races) - rounds) * seconds
+            for other in self._races.values():
+                missing = 0 if other is race else EARLY - min(EARLY, other.rounds(heat))
+                rest += missing * len(other.live(heat)) * self._entrants.turn_seconds(other)
+            least = budget - left + again + rest
             raise UsageError(
                 f"--budget {budget:g}s: a round of {len(race.live(heat))} candidates takes "
                 f"{seconds:.2g} s; give at least {math.ceil(least)}s, or fewer candidates (what is measured is kept)"

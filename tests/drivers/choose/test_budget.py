@@ -80,6 +80,7 @@ def test_a_budget_that_a_round_shows_to_be_too_small_is_refused_before_it_is_spe
     monkeypatch.setattr(Budget, "spend", lambda self, seconds: setattr(self, "spent", seconds), raising=False)
     code, _, _, err = choose(*RACE, "--profile", "bulk")
     assert code == 2 and "--budget 20s: a round of 3 candidates takes 9 s; give at least " in err.splitlines()[-1], err
+    assert int(re.search(r"give at least (\d+)s", err)[1]) >= 9 + 3 * 9  # and what sets all up once more
 
 
 def test_where_set_ups_spent_the_budget_the_least_rounds_are_raced(choose, monkeypatch):
