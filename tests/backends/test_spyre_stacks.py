@@ -27,7 +27,8 @@ FIXED = [
 COMPILE = ["--compile:backend", "sendnn"]
 NO_GRADIENTS = ["--torch.call:set_grad_enabled@", "False"]
 SENDNN = [*FIXED, *COMPILE, *NO_GRADIENTS]
-pytestmark = pytest.mark.slow  # a stack needs a process of its own
+# A stack needs a process of its own; tests share some.
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("stacks")]
 
 
 PREAMBLE = """
