@@ -135,7 +135,7 @@ def forked(forks: Path) -> Run:
 
 @pytest.fixture(scope="session")
 def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A folder with driver, process and fmbench that need no time to start (tests/forks.py)."""
+    """A folder with driver, process, fmbench and code that need no time to start (tests/forks.py)."""
     folder = tmp_path_factory.mktemp("forks")
     command = [sys.executable, "-m", "tests.forks", str(folder)]
     streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}

@@ -3,8 +3,10 @@
 `python -m tests.forks FOLDER` writes FOLDER/driver, process and fmbench, and serves them until its standard input ends.
 Each does what the installed program of its name does, with its own arguments, folder, variables and streams. Only
 variables that count when a library is imported, such as OMP_NUM_THREADS, are the server's.
+FOLDER/code CODE WORDS does what `python -c CODE WORDS` does.
 """
 
+import gc
 import json
 import os
 import select
@@ -13,12 +15,22 @@ import socket
 import struct
 import sys
 from pathlib import Path
+from types import ModuleType
 
 from fmbench import cli, torch_settings
 from fmbench.drivers import embed
 from fmbench.process import cli as process
 
-PROGRAMS = {"driver": embed.main, "process": process.main, "fmbench": cli.main}
+
+def code() -> None:
+    """Run the first argument with the others, as Python runs what is behind -c."""
+    _, text, *words = sys.argv
+    sys.argv = ["-c", *words]
+    main = sys.modules["__main__"] = ModuleType("__main__")
+    exec(text, vars(main))  # noqa: S102 (a test's own lines)
+
+
+PROGRAMS = {"driver": embed.main, "process": process.main, "fmbench": cli.main, "code": code}
 # -I -S: starts within ten milliseconds. A negative code is the signal that ended the program.
 CLIENT = """#!{python} -IS
 import json, os, socket, struct, sys
@@ -53,6 +65,7 @@ def serve(folder: Path) -> None:
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(str(folder / "socket"))
     listener.listen(64)
+    gc.freeze()  # or each fork copies all that is imported, when it looks for garbage and when it ends
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those who answer
     for name in PROGRAMS:
         (folder / name).write_text(CLIENT.format(python=sys.executable, address=str(folder / "socket")))

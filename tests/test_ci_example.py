@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -19,14 +18,14 @@ FAKE_GH = '#!/bin/sh\nfor last; do :; done\nprintf "%s\\n" "$*" > gh.txt\ncp "$l
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory):
-    """A runner's folder after the installation: both checkouts with the environment that runs this test, a fake gh."""
+def place(tmp_path_factory, forks):
+    """A runner's folder after the installation: both checkouts with the programs of this environment, a fake gh."""
     folder = tmp_path_factory.mktemp("runner")
     for side in ("base", "new"):
         write_model(folder / side / "model")
         write_collection(folder / side / "data")
         (folder / side / "env").mkdir()
-        (folder / side / "env" / "bin").symlink_to(Path(sys.executable).parent)
+        (folder / side / "env" / "bin").symlink_to(forks)
     (folder / "gh").write_text(FAKE_GH)
     (folder / "gh").chmod(0o755)
     return folder
@@ -54,7 +53,7 @@ def test_a_pull_request_hears_what_became_slower_and_whether_the_choice_holds(pl
     code, said = run(place, "Compare")
     assert code == 1, said
     model = ("--model_name", "model", "--dataset", "data", "--platforms", "cpu", "--without", "cpu inductor")
-    more = (*model, "--profile", "bulk", "--budget", "20s", "--out", "choice.json")
+    more = (*model, "--profile", "bulk", "--budget", "6s", "--out", "choice.json")
     choose = [place / "new" / "env" / "bin" / "fmbench", "choose", *more]
     subprocess.run(choose, cwd=place / "new", check=True)
     code, said = run(place, "Is the choice still right?")

@@ -1,7 +1,6 @@
 """Which CPUs `--pin` takes, on machines that are laid out in a folder, and of this process, really."""
 
 import os
-import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 from fmbench import host, placement
 from fmbench.errors import UsageError
 
+from .conftest import Run
 from .tiny_model import write_model
 
 
@@ -88,13 +88,12 @@ except Exception as error:
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems pin nothing")
 @pytest.mark.parametrize("platform", ["cpu", "onnxruntime", "openvino"])
-def test_every_thread_of_every_library_stays_there(tmp_path: Path, platform: str) -> None:
+def test_every_thread_of_every_library_stays_there(tmp_path: Path, platform: str, forked: Run) -> None:
     pytest.importorskip({"cpu": "torch"}.get(platform, platform))
     folder = write_model(tmp_path / "tiny")
 
-    ran = subprocess.run(
-        [sys.executable, "-c", PINNED.format(platform=platform), folder], capture_output=True, text=True, check=True
-    )
+    ran = forked("code", PINNED.format(platform=platform), folder)
+    assert ran.returncode == 0, ran.stderr
     said, refused = ran.stdout.splitlines()[-2:]
     (cpu,) = placement.choose(1)
     assert said == f"{{'pinned_cpus': [{cpu}]}} True {{'{cpu}'}}"

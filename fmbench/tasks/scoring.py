@@ -5,8 +5,7 @@ items, as in retrieval it is about the queries; two configurations are compared 
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -32,11 +31,18 @@ class Scored:
 
     items: int
     of: Callable[[np.ndarray], float]
+    _resampled: dict[int, np.ndarray] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def score(self) -> float:
         """The score of all items."""
         return self.of(np.arange(self.items))
+
+    def resampled(self, seed: int) -> np.ndarray:
+        """Return the scores of resamples of the items (see `draws`), computed once."""
+        if seed not in self._resampled:
+            self._resampled[seed] = np.array([self.of(drawn) for drawn in draws(self.items, seed)])
+        return self._resampled[seed]
 
 
 def score_task(task: Task, encode: Encode, similarity: str, seed: int) -> Scored:
@@ -165,25 +171,25 @@ def interval(scored: Scored, seed: int) -> tuple[Interval | None, int]:
 
     The interval is None where half of them have none.
     """
-    values = [scored.of(drawn) for drawn in draws(scored.items, seed)]
+    values = scored.resampled(seed)
     return interval_of(values), int(np.isfinite(values).sum())
 
 
 def change(a: Scored, b: Scored, seed: int) -> tuple[float, Interval | None]:
     """Return by how much B's score is above A's, and the 95% interval of that over the same resamples of the items."""
-    return b.score - a.score, interval_of([b.of(drawn) - a.of(drawn) for drawn in draws(a.items, seed)])
+    return b.score - a.score, interval_of(b.resampled(seed) - a.resampled(seed))
 
 
 def share_interval(pairs: Sequence[tuple[Scored, Scored]], seed: int) -> Interval | None:
     """Return the 95% interval of the mean over tasks of B's share of A's score, over resamples of each task's items."""
-    shares = [
-        [b.of(drawn) / base if (base := a.of(drawn)) > 0 else np.nan for drawn in draws(a.items, seed)]
-        for a, b in pairs
-    ]
-    return interval_of(np.mean(shares, axis=0).tolist())
+    shares = []
+    for a, b in pairs:
+        base = a.resampled(seed)
+        shares.append(np.divide(b.resampled(seed), base, out=np.full(RESAMPLES, np.nan), where=base > 0))
+    return interval_of(np.mean(shares, axis=0))
 
 
-def interval_of(values: Sequence[float]) -> Interval | None:
+def interval_of(values: np.ndarray) -> Interval | None:
     """Return the interval of resamples; those that have no score (one label alone was drawn) are left out."""
-    known: Any = np.array([value for value in values if np.isfinite(value)])
+    known = values[np.isfinite(values)]
     return percentiles(known) if len(known) > len(values) / 2 else None

@@ -3,9 +3,8 @@
 import importlib.metadata
 import json
 import os
-import subprocess
-import sys
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,6 +16,7 @@ from fmbench.backends.accelerator import HpuBackend, MpsBackend, MtiaBackend, Na
 from fmbench.backends.xla import NeuronBackend, TpuBackend
 from fmbench.errors import PlatformError, UsageError
 from fmbench.options import parse_arguments
+from tests.conftest import Run
 
 FAKES = Path(__file__).resolve().parents[1] / "fakes"
 # The fake device is written in Python, which torch allows since 2.10.
@@ -135,15 +135,18 @@ def test_what_its_users_call_it(word: str, name: str) -> None:
         find(word)
 
 
-def run_on_fakes(script: str, vendor: str, **variables: str) -> dict:
+@pytest.fixture
+def run_on_fakes(forked: Run) -> Callable[..., dict]:
     """Run a script that fills OUT, with the fakes of a vendor importable, which build on those of tests/fakes."""
-    path = os.pathsep.join((str(FAKES / vendor), str(FAKES)))
-    done = subprocess.run(
-        [sys.executable, "-c", f"OUT = {{}}\n{textwrap.dedent(script)}\nimport json\nprint(json.dumps(OUT))"],
-        env={**os.environ, "PYTHONPATH": path, **variables}, capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
+
+    def run(script: str, vendor: str, **variables: str) -> dict:
+        path = os.pathsep.join((str(FAKES / vendor), str(FAKES)))
+        code = f"OUT = {{}}\n{textwrap.dedent(script)}\nimport json\nprint(json.dumps(OUT))"
+        done = forked("code", code, env={"PYTHONPATH": path, **variables}, timeout=120)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout.splitlines()[-1])
+
+    return run
 
 
 NEW = """
@@ -160,7 +163,7 @@ def new(cls, *words):
 
 @pytest.mark.slow
 @python_device
-def test_npu_on_a_fake() -> None:
+def test_npu_on_a_fake(run_on_fakes: Callable[..., dict]) -> None:
     out = run_on_fakes(NEW + """
 from fmbench.backends.accelerator import NpuBackend
 from fmbench.testing import check_backend
@@ -174,7 +177,7 @@ check_backend(NpuBackend)
 
 @pytest.mark.slow
 @python_device
-def test_any_other_device_by_its_name() -> None:
+def test_any_other_device_by_its_name(run_on_fakes: Callable[..., dict]) -> None:
     out = run_on_fakes(NEW + """
 import torch_npu
 from fmbench.backends.accelerator import NamedBackend
@@ -197,7 +200,7 @@ check_backend(NamedBackend, "--platform:device_type", "npu")
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("cls", "kind"), [("TpuBackend", "TPU"), ("NeuronBackend", "NEURON")])
-def test_xla_on_a_fake(cls: str, kind: str) -> None:
+def test_xla_on_a_fake(cls: str, kind: str, run_on_fakes: Callable[..., dict]) -> None:
     out = run_on_fakes(f"from fmbench.backends.xla import {cls} as Backend\n" + NEW + """
 import torch, torch_xla
 from fmbench.testing import check_backend, tiny_model, tokens
@@ -218,7 +221,7 @@ check_backend(Backend)
     assert out["events"] == ["sync", "sync", "sync", "wait"]
 
 
-def test_xla_on_another_device_than_was_asked_for() -> None:
+def test_xla_on_another_device_than_was_asked_for(run_on_fakes: Callable[..., dict]) -> None:
     out = run_on_fakes(NEW + """
 from fmbench.backends.xla import TpuBackend
 from fmbench.errors import PlatformError

@@ -1,5 +1,6 @@
 """The spyre platform in processes of its own, on the fakes of tests/fakes (its README says what they imitate)."""
 
+import functools
 import importlib.machinery
 import importlib.metadata
 import importlib.util
@@ -26,7 +27,8 @@ FIXED = [
 COMPILE = ["--compile:backend", "sendnn"]
 NO_GRADIENTS = ["--torch.call:set_grad_enabled@", "False"]
 SENDNN = [*FIXED, *COMPILE, *NO_GRADIENTS]
-pytestmark = pytest.mark.slow  # a stack needs a process of its own
+# A stack needs a process of its own; tests share some.
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("stacks")]
 
 
 PREAMBLE = """
@@ -77,29 +79,27 @@ OUT["facts"] = backend.facts()
 """
 
 
-def start(script, argv=(), path=(), **variables):
-    """Start Python on a script that may read ARGV and fill OUT, with the fakes importable."""
+def python(script, argv=(), path=(), program=(sys.executable, "-c"), **variables):
+    """Run Python on a script that may read ARGV and fill OUT, with the fakes importable."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("FLEX_", "FAKE_", "TORCH_"))}
     for name in ("DTLOG_LEVEL", "COMPILATION_MODE", "RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE"):
         clean.pop(name, None)
-    return subprocess.Popen(
-        [sys.executable, "-c", PREAMBLE + textwrap.dedent(script) + "\nprint(json.dumps(OUT))"],
+    done = subprocess.run(
+        [*program, PREAMBLE + textwrap.dedent(script) + "\nprint(json.dumps(OUT))"],
         env={**clean, **variables, "TEST_ARGV": json.dumps(list(argv)),
              "PYTHONPATH": os.pathsep.join(filter(None, map(str, [FAKES, *path, os.environ.get("PYTHONPATH", "")])))},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        capture_output=True,
         text=True,
+        timeout=120,
     )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return {**json.loads(done.stdout.splitlines()[-1]), "stderr": done.stderr}
 
 
-def finish(process):
-    stdout, stderr = process.communicate(timeout=120)
-    assert process.returncode == 0, stderr
-    return {**json.loads(stdout.splitlines()[-1]), "stderr": stderr}
-
-
-def python(script, **options):
-    return finish(start(script, **options))
+@pytest.fixture
+def forked_python(forks):
+    """`python` where torch may be imported already: no test of what its import does."""
+    return functools.partial(python, program=(forks / "code",))
 
 
 @pytest.fixture(scope="module")
@@ -176,8 +176,8 @@ def test_a_simulated_sendnn_run_says_so_and_the_other_stack_stays_out(tmp_path):
     assert not out["torch_spyre"]
 
 
-def test_an_installation_that_registers_no_backend_is_a_platform_error():
-    out = python(
+def test_an_installation_that_registers_no_backend_is_a_platform_error(forked_python):
+    out = forked_python(
         """
         from fmbench.backend import find
         from fmbench.errors import PlatformError
@@ -193,8 +193,8 @@ def test_an_installation_that_registers_no_backend_is_a_platform_error():
     assert out["error"] == "torch_sendnn registered no Dynamo backend named sendnn"
 
 
-def test_the_fake_sendnn_refuses_what_the_real_one_cannot_run():
-    out = python(
+def test_the_fake_sendnn_refuses_what_the_real_one_cannot_run(forked_python):
+    out = forked_python(
         """
         import torch, torch_sendnn
 
@@ -323,7 +323,7 @@ def test_an_installed_torch_spyre_is_loaded_by_torch_with_its_ranks_set(tmp_path
 
 
 @python_device
-def test_an_old_torch_spyre_moves_the_model_itself_and_counts_no_memory():
+def test_an_old_torch_spyre_moves_the_model_itself_and_counts_no_memory(forked_python):
     script = SMALL + (
         "backend, arguments = setup()\n"
         "import torch, torch_spyre\n"
@@ -333,14 +333,14 @@ def test_an_old_torch_spyre_moves_the_model_itself_and_counts_no_memory():
         "OUT.update(device=str(layer.weight.device), memory=backend.memory(), events=torch_spyre.events,\n"
         "           simulated=backend.facts()['simulated'])"
     )
-    out = python(script, argv=DEVICE, FAKE_TORCH_SPYRE_OLD="1", FLEX_DEVICE="MOCK")
+    out = forked_python(script, argv=DEVICE, FAKE_TORCH_SPYRE_OLD="1", FLEX_DEVICE="MOCK")
     assert (out["device"], out["memory"]) == ("spyre:0", None)
     assert out["events"] == ["autoload", "set_device 0"]
     assert out["simulated"].startswith("FLEX_DEVICE=MOCK")
 
 
 @python_device
-def test_no_card_is_a_platform_error_and_a_number_too_high_a_usage_error():
+def test_no_card_is_a_platform_error_and_a_number_too_high_a_usage_error(forked_python):
     script = SMALL + (
         "for count in ('0', '2'):\n"
         "    os.environ['FAKE_TORCH_SPYRE_DEVICES'] = count\n"
@@ -349,7 +349,7 @@ def test_no_card_is_a_platform_error_and_a_number_too_high_a_usage_error():
         "    except FmbenchError as error:\n"
         "        OUT[count] = [error.exit_code, str(error)]\n"
     )
-    out = python(script, argv=[*DEVICE, "--device", "2"])
+    out = forked_python(script, argv=[*DEVICE, "--device", "2"])
     assert out["0"] == [3, "torch_spyre is installed and finds no Spyre card"]
     assert out["2"] == [2, "--device 2: torch_spyre finds 2 here, numbered from 0"]
 
@@ -371,8 +371,8 @@ def test_checking_imports_neither_stack_nor_torch():
 
 @pytest.mark.parametrize("words", [[*COMPILE, "--platform:stack", "sendnn"], ["--platform:stack", "torch_spyre"]])
 @python_device
-def test_the_contract_on_a_fake(words):
-    python(
+def test_the_contract_on_a_fake(words, forked_python):
+    forked_python(
         """
         from fmbench.backends.spyre import SpyreBackend
         from fmbench.testing import check_backend

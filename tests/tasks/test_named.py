@@ -5,7 +5,7 @@ import pytest
 
 from fmbench.errors import UsageError
 from fmbench.tasks import KeptTasks, TaskScore, compare_tasks, read_named
-from fmbench.tasks.scoring import Scored, draws
+from fmbench.tasks.scoring import RESAMPLES, Scored, change, draws, interval, share_interval
 
 
 def score(task: str, values: list[float]) -> TaskScore:
@@ -51,3 +51,12 @@ def test_names_are_mtebs_and_paths_are_files(tmp_path):
         read_named("gone.yaml")
     with pytest.raises(UsageError, match="task.yaml"):
         read_named(str(tmp_path))
+
+
+def test_a_resample_is_scored_once_whatever_is_asked_of_it():
+    scored = []
+    one, other = (Scored(4, lambda drawn: scored.append(tuple(drawn)) or 0.5) for _ in range(2))
+    assert interval(one, 0) == ((0.5, 0.5), RESAMPLES)
+    assert change(one, other, 0) == (0, (0, 0))
+    assert share_interval([(one, other)], 0) == (1, 1)
+    assert len(scored) == 2 * (RESAMPLES + 1)  # and all items of each, for the change
