@@ -29,7 +29,7 @@ from .verdicts import THRESHOLD, Change
 PROGRAM = "fmbench compare"
 FAILURES: Mapping[str, Callable[[Comparison], bool]] = {
     "regression": lambda comparison: comparison.count("regression") > 0,
-    "missing": lambda comparison: bool(comparison.missing or comparison.unfinished),
+    "missing": lambda comparison: bool(comparison.missing or comparison.unfinished or comparison.unsound),
     "answer": lambda comparison: False,  # of choices
 }
 DRAW = {"table": report.as_table, "markdown": report.as_markdown, "json": report.as_json}
@@ -63,9 +63,9 @@ what is compared:
 exit codes:
   0 done, 1 what --fail-on names, 2 the command line or a file is wrong, or the logs are not comparable (a BASE that
   holds no results is comparable with nothing, and lacks nothing)
-  --fail-on regression: a shape regressed; missing: NEW lacks a result of BASE, of any kind, or was killed in the
-  middle of one (what failed in BASE is no result); answer: of two choices, what BASE says to run is not what to run
-  in NEW
+  --fail-on regression: a shape regressed; missing: NEW lacks a result of BASE, of any kind, was killed in the
+  middle of one, or contradicts itself in one (what failed in BASE is no result); answer: of two choices, what BASE
+  says to run is not what to run in NEW
 
   Logs of `fmbench choose` are compared by their answers: is what to run the same, or as fast, does it keep enough, and
   is it as many times as fast as the reference? Facts may differ, and are named: that is what an upgrade changes.
@@ -223,6 +223,7 @@ def complain(comparison: Comparison) -> None:
         (len(comparison.missing), "lacks", f"of {base}"),
         (failed, "does not have", f"that failed in {base} already"),
         (len(comparison.unfinished), "was killed in the middle of", f"of {base}"),
+        (len(comparison.unsound), "is not to be believed in", f"of {base}"),
     ):
         if count:
             warn(f"{new}: {what} {'1 shape' if count == 1 else f'{count} shapes'} {of}")

@@ -7,6 +7,7 @@ import numpy as np
 
 from fmbench.resampling import RESAMPLES, Interval, percentiles
 
+from ..reading.doubts import is_sound
 from ..reading.row import Result
 from .quality import QualityChange, judge_quality, quality_changes
 from .sides import Facts, Key, Side
@@ -77,6 +78,17 @@ class Comparison:
             if result.row["status"] == "PARTIAL" and key in self.base.results
             and self.base.results[key].row["status"] != "PARTIAL"
         ]  # fmt: skip
+
+    @property
+    def unsound(self) -> list[Key]:
+        """Shapes and data sets of which the base is to be believed, and the new side is not."""
+        pairs = ((self.base.results, self.new.results), (self.base.quality, self.new.quality))
+        return [
+            key
+            for base, new in pairs
+            for key, result in new.items()
+            if key in base and not is_sound(result.row["doubt"]) and is_sound(base[key].row["doubt"])
+        ]
 
     def count(self, verdict: str | None) -> int:
         """Return how many shapes, and metrics and speeds of data sets, have a verdict."""

@@ -9,6 +9,7 @@ import numpy as np
 from fmbench.rank_tests import holm
 from fmbench.ranking.paired import Difference, differences
 
+from ..reading.doubts import is_sound
 from ..reading.row import ByQuery, Result
 from .verdicts import NO_DIFFERENCE, SIGNIFICANT, Verdict
 
@@ -37,7 +38,10 @@ def quality_changes(key: tuple[Any, ...], base: Result, new: Result) -> Iterator
     if a is None or b is None:
         return
     names = [name for name in a.metrics if name in b.metrics]
-    reason = why_not(a, b)
+    unsound = (
+        (name, one.row["doubt"]) for name, one in (("base", base), ("new", new)) if not is_sound(one.row["doubt"])
+    )
+    reason = next((f"{name} {doubt}" for name, doubt in unsound), None) or why_not(a, b)
     found = [] if reason or not names else differences(by_column(a, names, a.queries), by_column(b, names, a.queries))
     for place, name in enumerate(names):
         means = float(np.mean(a.metrics[name])), float(np.mean(b.metrics[name]))

@@ -58,7 +58,9 @@ def together(runs: Sequence[Result]) -> Result:
         return runs[0]
     last, medians = runs[-1], [median for run in runs for median in of_processes(run)]
     reason = next(filter(None, ((run.row["statistics"] or {}).get("reason") for run in runs)), None)
+    doubt = next(filter(None, (run.row["doubt"] for run in runs)), None)
     milliseconds = float(np.median(medians)) / NANOSECONDS
     statistics = {"n": len(medians), "p50": milliseconds, "stable": reason is None, "reason": reason}
-    row = {**last.row, "itl": milliseconds, "thp": throughput(last, milliseconds), "statistics": statistics}
+    row = {**last.row, "itl": milliseconds, "thp": throughput(last, milliseconds), "statistics": statistics,
+           "doubt": doubt}  # fmt: skip
     return Result(row, last.source, (), medians)

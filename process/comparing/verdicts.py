@@ -20,6 +20,7 @@ from fmbench.resampling import (
     widening,
 )
 
+from ..reading.doubts import is_sound
 from ..reading.row import Result
 from ..writing.view import median
 from .runs import of_processes, of_repetitions
@@ -110,6 +111,8 @@ def why_not(base: Result, new: Result, kept: Sequence[np.ndarray]) -> str | None
             return f"no repetitions in {name}: compare the log itself, which has them; its JSON does not"
         if values.min() <= 0:
             return f"a repetition in {name} took no time"
+        if not is_sound(result.row["doubt"]):
+            return f"not to be believed in {name}"
     return None
 
 

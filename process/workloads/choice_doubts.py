@@ -10,7 +10,7 @@ from fmbench import stats
 from fmbench.consistency import holds
 from fmbench.pairs import Pair
 
-from ..reading.doubts import differ
+from ..reading.doubts import differ, quotient
 from .compressed import compressed_doubts
 from .doubts import METRIC_ROUNDING
 
@@ -80,6 +80,8 @@ def figure_doubts(one: Said, reference: Said, of: str) -> Iterator[str]:
     known = None not in (one.get("ndcg"), one.get("ndcg_change"), reference.get("ndcg"))
     if known and abs(one["ndcg"] - reference["ndcg"] - one["ndcg_change"]) > METRIC_ROUNDING:
         yield f"contradicted: {of}: ndcg_change is not its ndcg less that of the reference"
+    if differ(one.get("ndcg_share"), quotient(one.get("ndcg"), reference.get("ndcg"))):
+        yield f"contradicted: {of}: ndcg_share is not its share of the reference's ndcg"
     least, mean = one.get("least_cosine"), one.get("mean_cosine")
     if least is not None and mean is not None and least > mean + METRIC_ROUNDING:
         yield f"contradicted: {of}: least_cosine is above mean_cosine"

@@ -4,6 +4,7 @@ A reason begins with a word of docs/reference/lines.md: mixed, contradicted, dam
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
 from fmbench import stats
@@ -13,7 +14,8 @@ from ..reading.doubts import differ, quotient
 from .compressed import compressed_doubts
 
 METRIC_ROUNDING = 1e-4  # of a metric and the ends of its interval
-PERCENTILES = ("p50", "p95", "p99")
+QUERY_ROUNDING = 1e-5  # of the mean of queries: each has six decimals
+PERCENTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 OWN_LOAD = 0.5  # of a run whose threads are as many as the CPUs: what else of it runs now and then
 TAIL = 10  # times p50, beyond which p99 is of what else ran
 SHARES = ("precision", "ceiling", "success", "recall")
@@ -21,12 +23,12 @@ SHARES = ("precision", "ceiling", "success", "recall")
 Said = Mapping[str, Any]
 
 
-def retrieval_doubt(parts: Mapping[str, Any]) -> str | None:
-    """Return why the lines of a data set are not to be believed, or None."""
-    return next(retrieval_doubts(parts), None)
+def retrieval_doubt(parts: Mapping[str, Any], by_query: Said | None) -> str | None:
+    """Return why the lines of a data set are not to be believed, or None. `by_query` is what its IRQ line says."""
+    return next(retrieval_doubts(parts, by_query), None)
 
 
-def retrieval_doubts(parts: Mapping[str, Any]) -> Iterator[str]:
+def retrieval_doubts(parts: Mapping[str, Any], by_query: Said | None) -> Iterator[str]:
     """Yield what the lines of a data set say that cannot be, or that its other lines do not."""
     search = parts.get("search", {})
     for part, name, counted in (("queries", "query", "queries"), ("passages", "passage", "documents")):
@@ -41,6 +43,7 @@ def retrieval_doubts(parts: Mapping[str, Any]) -> Iterator[str]:
     if judged is not None and search.get("queries") is not None and judged > search["queries"]:
         yield f"contradicted: IRM judges {judged} queries, and SEARCH has {search['queries']}"
     yield from quality_doubts(parts.get("quality", {}), "IRM")
+    yield from query_doubts(parts.get("quality", {}), by_query)
     for said in parts.get("compressed", ()):
         yield from quality_doubts(said, f"CODE of {said['vectors']}")
         yield from latency_doubts(said.get("latency_ms"), f"CODE of {said['vectors']}: latency_ms")
@@ -96,6 +99,21 @@ def quality_doubts(said: Said, line: str) -> Iterator[str]:
         yield f"contradicted: {line}: the precision_curve holds what is no share"
 
 
+def query_doubts(said: Said, by_query: Said | None) -> Iterator[str]:
+    """Yield where the queries of an IRQ line are not those that IRM counts, or do not have its means."""
+    if by_query is None:
+        return
+    count = len(by_query["queries"])
+    if said.get("queries") not in (None, count):
+        yield f"lost: IRM judges {said['queries']} queries, and IRQ has {count}"
+    for name, values in by_query["metrics"].items():
+        mean = (said.get("metrics") or {}).get(name)
+        if len(values) != count:
+            yield f"lost: IRQ has {count} queries, and {len(values)} values of {name}"
+        elif mean is not None and values and abs(mean - fmean(values)) > QUERY_ROUNDING:
+            yield f"contradicted: IRM says {name} {mean:.6f}, and the mean of IRQ's queries is {fmean(values):.6f}"
+
+
 def distillation_doubt(encoders: Sequence[Said], said: Said) -> str | None:
     """Return why a query encoder's line is not to be believed, or None."""
     return next(distillation_doubts(encoders, said), None)
@@ -106,10 +124,10 @@ def distillation_doubts(encoders: Sequence[Said], said: Said) -> Iterator[str]:
     yield from quality_doubts(said, "DST")
     for key in ("latency_ms", "after_last_word_ms"):
         yield from latency_doubts(said.get(key), f"DST: {key}")
-    teacher: Said = next((
-        (one.get("metrics") or {}) for one in encoders
-        if one["stage"] == "reference" and one["dataset"] == said["dataset"]
+    reference: Said = next((
+        one for one in encoders if one["stage"] == "reference" and one["dataset"] == said["dataset"]
     ), {})  # fmt: skip
+    teacher = reference.get("metrics") or {}
     for name, kept in (said.get("kept") or {}).items():
         if not holds(kept.get("interval"), kept.get("share"), METRIC_ROUNDING):
             yield f"contradicted: DST: the interval of kept {name} does not hold its share"
@@ -118,19 +136,38 @@ def distillation_doubts(encoders: Sequence[Said], said: Said) -> Iterator[str]:
     pair, latency = said.get("pair") or {}, said.get("latency_ms") or {}
     if not holds(pair.get("interval"), pair.get("ratio")):
         yield "contradicted: DST: the pair's interval does not hold its ratio"
-    settled = stats.settled(said.get("nanoseconds") or ())
-    if settled and latency.get("n") == len(settled) and differ(latency.get("p50"), stats.median(settled) / 1e6):
-        yield f"contradicted: DST says {latency['p50']} ms, and its nanoseconds {stats.median(settled) / 1e6} ms"
+    settled, beside = (stats.settled(one.get("nanoseconds") or ()) for one in (said, reference))
+    if not settled or latency.get("n") != len(settled):
+        return
+    ordered = stats.in_order(settled)
+    for name, share in PERCENTILES.items():
+        computed = stats.quantile(ordered, share) / 1e6
+        if differ(latency.get(name), computed):
+            yield f"contradicted: DST says {name} {latency[name]} ms, and its nanoseconds {computed} ms"
+    if len(beside) == len(settled) and differ(pair.get("ratio"), stats.median(settled) / stats.median(beside)):
+        yield f"contradicted: DST: the pair's ratio {pair['ratio']} is not that of the nanoseconds"
 
 
 def fidelity_doubt(said: Said) -> str | None:
-    """Return what a FID line says that cannot be, or None: a figure beside its interval, a least above the mean."""
+    """Return what a FID line says that cannot be, or None: a figure beside its interval or against its parts."""
     for name in ("ndcg_change", "speed"):
         if not holds(said.get(f"{name.removesuffix('_change')}_interval"), said.get(name), METRIC_ROUNDING):
             return f"contradicted: FID: the interval of {name} does not hold it"
     least, mean = said.get("min_cosine"), said.get("mean_cosine")
     if least is not None and mean is not None and least > mean + METRIC_ROUNDING:
         return "contradicted: FID: min_cosine is above mean_cosine"
+    settled, batch = stats.settled(said.get("nanoseconds") or ()), said.get("batch")
+    if settled:
+        median = stats.median(settled) / 1e6
+        if differ(said.get("latency_ms"), median):
+            return f"contradicted: FID says {said['latency_ms']} ms, and its nanoseconds {median} ms"
+        if differ(said.get("texts_per_second"), quotient(batch and 1e3 * batch, median)):
+            return "contradicted: FID: texts_per_second are not its batch over its latency"
+    for name, metric in (said.get("metrics") or {}).items():
+        if abs(metric["b"] - metric["a"] - metric["change"]) > METRIC_ROUNDING:
+            return f"contradicted: FID: the change of {name} is not what its means differ by"
+        if not holds(metric.get("interval"), metric["change"], METRIC_ROUNDING):
+            return f"contradicted: FID: the interval of the change of {name} does not hold it"
     return None
 
 

@@ -9,7 +9,7 @@ from fmbench.digest import digest_of_json
 from fmbench.figures import plus_minus, significant
 from fmbench.lines import JsonLine
 
-from ..reading.doubts import differ
+from ..reading.doubts import differ, quotient
 from ..reading.row import Result
 from ..reading.run import Run
 from ..reading.schema import Schema
@@ -17,7 +17,7 @@ from ..workload import Column, Finding, Gauge, Row, Table, Workload
 from ..writing.view import CONFIGURATION, number, text, trust
 from .load_fields import ANSWERS, FIGURES, LIMIT, LIMITS, LOAD, REQUESTS, SECTION, SETTING, VECTORS
 
-PERCENTILES = ("p50", "p90", "p95", "p99")
+PERCENTILES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99}
 HEADER = (
     "model", "platform", "scenario", "inputs", "p50 ms", "p95 ms", "p99 ms", "max ms", "requests/s", "texts/s",
     "tokens/s", "failed", "vectors", "note",
@@ -25,7 +25,6 @@ HEADER = (
 RIGHT = range(3, 12)
 LATE = 0.01  # of p50: a client that is later than that measures itself
 NEVER = 10**12  # microseconds of a request that failed
-ROUNDING = 0.01  # of a percentile, beside the microsecond that REQ lines round to
 GAUGES = (
     Gauge("load_latency_p99", "seconds", "p99 from when a request was due to its last byte.", "load.latency_ms.p99",
           lambda milliseconds: milliseconds / 1e3),
@@ -48,17 +47,9 @@ def doubt_of(said: Row, requests: Sequence[JsonLine], answers: Row | None) -> st
     """Return why a run is not to be believed: its lines contradict each other, or the client measured itself."""
     if answers is not None and answers["faults"]:
         return f"wrong: vectors: {faults_of(answers)}"
-    latency, intervals = said.get("latency_ms") or {}, said.get("intervals") or {}
-    for name, pair in intervals.items():
-        if name in latency and not pair[0] <= latency[name] <= pair[1]:
-            return f"contradicted: LOAD: the interval of {name} does not hold it"
-    if said["answered"] + said["failed"] != said["requests"]:
-        return "contradicted: LOAD: answered and failed requests are not all of them"
-    taken = every(requests)
-    if taken and len(taken) != said["requests"]:
-        return f"contradicted: LOAD has {said['requests']} requests, and REQ {len(taken)}"
-    if taken and "p50" in latency and differ(latency["p50"], stats.median(taken) / 1e3):
-        return f"contradicted: LOAD says {latency['p50']} ms, and its REQ lines {stats.median(taken) / 1e3:.3f} ms"
+    if (contradiction := next(contradictions(said, every(requests)), None)) is not None:
+        return contradiction
+    latency = said.get("latency_ms") or {}
     if said["ended"] == "gone" and said["answered"]:
         return f"gone: nobody answered any more, and {said.get('unsent') or 0} requests were not sent"
     late = (said.get("lag_ms") or {}).get("p99")
@@ -69,6 +60,35 @@ def doubt_of(said: Row, requests: Sequence[JsonLine], answers: Row | None) -> st
         why = "the service or its machine changed pace" if waits else "the queue grows"
         return f"drift: latencies were not steady: {why}, or the run was too short"
     return None
+
+
+def contradictions(said: Row, taken: Sequence[int]) -> Iterator[str]:
+    """Yield what a LOAD line says that it, or its requests, do not; `taken` are the microseconds of these."""
+    latency, intervals = said.get("latency_ms") or {}, said.get("intervals") or {}
+    for name, pair in intervals.items():
+        if name in latency and not pair[0] <= latency[name] <= pair[1]:
+            yield f"contradicted: LOAD: the interval of {name} does not hold it"
+    if said["answered"] + said["failed"] != said["requests"]:
+        yield "contradicted: LOAD: answered and failed requests are not all of them"
+    if taken and len(taken) != said["requests"]:
+        yield f"contradicted: LOAD has {said['requests']} requests, and REQ {len(taken)}"
+    for name, value, computed in figures_twice(said, taken):
+        if value is not None and differ(value, computed):
+            yield f"contradicted: LOAD says {name} {value:.6g}, and its other figures {computed:.6g}"
+
+
+def figures_twice(said: Row, taken: Sequence[int]) -> Iterator[tuple[str, float | None, float | None]]:
+    """Yield each figure of a run that others of its log give, with what they give; `taken` are microseconds."""
+    if taken:
+        yield "failed", said["failed"], taken.count(NEVER)
+        ordered = stats.in_order(taken)
+        for name, share in PERCENTILES.items():
+            yield name, (said.get("latency_ms") or {}).get(name), stats.quantile(ordered, share) / 1e3
+        yield "max_ms", said.get("max_ms"), max((one for one in taken if one < NEVER), default=0) / 1e3
+    counted = {"requests": said["answered"], "texts": said["answered"] * said["inputs_per_request"],
+               "tokens": said.get("tokens")}  # fmt: skip
+    for name, count in counted.items():
+        yield f"{name}_per_second", said.get(f"{name}_per_second"), quotient(count, said.get("seconds"))
 
 
 def every(requests: Sequence[JsonLine]) -> list[int]:

@@ -42,7 +42,6 @@ RATES = (
 )  # fmt: skip
 METRICS_BELOW = "retrieval.quality.metrics"
 JUDGING = ("queries", "ignore_identical_ids", "relevance_threshold", "other_documents")
-ROUNDING = 1e-5  # of the metrics of queries
 LEAST = 1e-9  # below, an interval is the rounding of equal values
 
 
@@ -65,24 +64,19 @@ def parts_of(run: Run, name: str) -> dict[str, dict[str, Any]]:
     return found
 
 
-def queries_of(run: Run, name: str) -> dict[str, JsonLine]:
-    """Return the IRQ line of each data set."""
-    return {line.data["dataset"]: line for line in run.lines_of(name) if line.kind == "IRQ"}
+def queries_of(run: Run, name: str) -> dict[str, dict[str, Any]]:
+    """Return what the IRQ line of each data set says."""
+    return {line.data["dataset"]: line.data for line in run.lines_of(name) if line.kind == "IRQ"}
 
 
-def by_query_of(line: JsonLine | None, parts: dict[str, dict[str, Any]]) -> ByQuery | None:
-    """Return how well each query was ranked, as far as that bears out the means; None where the log does not say."""
-    if line is None or "quality" not in parts:
+def by_query_of(said: Row | None, parts: dict[str, dict[str, Any]]) -> ByQuery | None:
+    """Return how well each query was ranked; None where the log does not say."""
+    if said is None or "quality" not in parts:
         return None
-    said, queries = parts["quality"], line.data["queries"]
-    means = said.get("metrics") or {}
-    kept = {
-        metric: values
-        for metric, values in line.data["metrics"].items()
-        if queries and len(values) == len(queries) and abs(sum(values) / len(values) - means.get(metric, 2)) < ROUNDING
-    }
-    judging = {key: said.get(key) for key in JUDGING if key != "queries"}
-    return ByQuery(line.data["dataset"], queries, kept, judging) if kept else None
+    queries = said["queries"]
+    whole = {metric: values for metric, values in said["metrics"].items() if queries and len(values) == len(queries)}
+    judging = {key: parts["quality"].get(key) for key in JUDGING if key != "queries"}
+    return ByQuery(said["dataset"], queries, whole, judging) if whole else None
 
 
 def status(environment: dict[str, Any], parts: dict[str, dict[str, Any]]) -> str:
@@ -230,7 +224,7 @@ class Retrieval(Workload):
                     **{name: parts[name] for name in PARTS if name in parts},
                     **({"speed_doubt": doubt} if doubt else {}),
                 },
-                "doubt": run.doubt or run.doubts.get(dataset) or retrieval_doubt(parts),
+                "doubt": run.doubt or run.doubts.get(dataset) or retrieval_doubt(parts, queries.get(dataset)),
             }, source, line=run.starts.get(dataset), by_query=by_query_of(queries.get(dataset), parts))  # fmt: skip
 
     def label(self, row: Row) -> str:

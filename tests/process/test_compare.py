@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from fmbench import lines
+from fmbench import lines, stats
 from fmbench.figures import significant
 from fmbench.process.cli import main as process_main
 from fmbench.process.comparing.compare import main
@@ -26,8 +26,15 @@ def log_text(shapes, facts='{"device": "d0", "threads": 4, "packages": {"torch":
         if size in fail:
             parts.append(lines.JsonLine("ERR", {**place, "type": "OutOfMemoryError", "message": "no"}).format())
         else:
-            parts.append(lines.Res(start, clock, "org/m", "C", size, 4, 1.0, 4000.0).format())
+            parts.append(result_of(start, clock, size, durations))
     return "\n".join(parts) + "\n"
+
+
+def result_of(start, end, size, durations):
+    """The RES line of repetitions in milliseconds, of which some took any time."""
+    settled = stats.settled([round(value * 1e6) for value in durations])
+    median = stats.median(settled) / 1e6 if any(settled) else 1.0
+    return lines.Res(start, end, "org/m", "C", size, 4, median, 4e3 / median).format()
 
 
 def noisy(ratio=1.0, count=50, seed=0, noise=0.01):
@@ -42,6 +49,18 @@ def told(text):
 JSON = ("--format", "json")
 
 # -- verdicts
+
+
+def test_a_result_that_its_repetitions_contradict_is_no_improvement(compare):
+    base, new = (log_text({8: noisy(seed=1), 16: noisy(ratio, seed=2)}) for ratio in (1, 0.5))
+    head, result = new.rsplit("FMWORK RES", 1)
+    printed = compare(base, f"{head}FMWORK RES{result.replace(' 16 4 5.', ' 16 4 6.')}", words=JSON)
+    first, second = told(printed)["shapes"]
+    assert (first["reason"], second["reason"]) == (None, "not to be believed in new")
+    assert (second["verdict"], second["ratio"]) == (None, None)
+    edited = f"{head}FMWORK RES{result.replace(' 16 4 5.', ' 16 4 6.')}"
+    compare(base, edited, words=("--fail-on", "missing"), code=1)
+    compare(base, edited, words=("--fail-on", "regression"), code=0)
 
 
 def test_a_regression_needs_significance_and_the_threshold(compare):

@@ -4,7 +4,7 @@ import pytest
 
 from fmbench import lines
 
-from .test_compare import JSON, log_text, noisy, told
+from .test_compare import JSON, log_text, noisy, result_of, told
 
 
 def variants_text(variants, noise_seed=0):
@@ -16,12 +16,14 @@ def variants_text(variants, noise_seed=0):
         said = {} if overrides is None else {"overrides": overrides}
         where = {"input_size": 8, "batch_size": 4, "reps": 50, "variant": letter, **said}
         parts.append(lines.JsonLine("CASE", where).format())
+        parts.append(f'FMWORK ENV {{"device": "d0", "variant": "{letter}"}}')
         start = clock
-        for index, value in enumerate(noisy(milliseconds / 10, seed=noise_seed + place)):
+        durations = noisy(milliseconds / 10, seed=noise_seed + place)
+        for index, value in enumerate(durations):
             duration = round(value * 1e6)
             parts.append(lines.Rep(index + 1, 50, clock, clock + duration, duration).format())
             clock += duration
-        parts.append(lines.Res(start, clock, "org/m", "C", 8, 4, milliseconds, 4e3 / milliseconds).format())
+        parts.append(result_of(start, clock, 8, durations))
     return "\n".join(parts) + "\n"
 
 

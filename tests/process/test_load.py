@@ -59,7 +59,16 @@ def test_runs_are_shown_with_how_they_failed(changed, script, tmp_path):
     [
         ("LOAD", {"requests": 151, "failed": 1}, "contradicted: LOAD has 151 requests, and REQ 150"),
         ("LOAD", {"answered": 149}, "contradicted: LOAD: answered and failed requests are not all of them"),
-        ("LOAD", {"latency_ms": {"p50": 999.0}, "intervals": {}}, "contradicted: LOAD says 999.0 ms"),
+        (
+            "LOAD",
+            {"latency_ms": {"p50": 999.0}, "intervals": {}},
+            "contradicted: LOAD says p50 999, and its other figures 3.75",
+        ),
+        ("LOAD", {"latency_ms": {"p99": 999.0}, "intervals": {}}, "contradicted: LOAD says p99 999, and its other"),
+        ("LOAD", {"max_ms": 999.0}, "contradicted: LOAD says max_ms 999, and its other"),
+        ("LOAD", {"requests_per_second": 999.0}, "contradicted: LOAD says requests_per_second 999, and its other"),
+        ("LOAD", {"texts_per_second": 999.0}, "contradicted: LOAD says texts_per_second 999, and its other"),
+        ("LOAD", {"tokens_per_second": 999.0}, "contradicted: LOAD says tokens_per_second 999, and its other"),
         ("LOAD", {"intervals": {"p50": [900.0, 901.0]}}, "contradicted: LOAD: the interval of p50"),
         ("LOAD", {"scenario": "open", "lag_ms": {"p50": 1.0, "p99": 500.0}}, "late: the client itself sent 5e+02 ms"),
         ("LOAD", {"steady": False}, "drift: latencies were not steady: the service or its machine changed pace, or"),

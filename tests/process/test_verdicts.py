@@ -10,7 +10,7 @@ from fmbench.process.comparing.comparison import GeometricMean
 from fmbench.process.comparing.verdicts import Change, Measured, judge, measure_change
 from fmbench.process.reading.row import Result
 
-ROW = {"status": "OK", "statistics": None, "itl": 1.0, "error": None}
+ROW = {"status": "OK", "statistics": None, "itl": 1.0, "error": None, "doubt": None}
 
 
 PAIRS = 1000  # five times as many as the claim needs, so that no lucky draw proves it
