@@ -20,6 +20,8 @@ from fmbench.serving import parse
 
 from .conftest import NULL, ask, serving
 
+pytestmark = pytest.mark.xdist_group("served")  # the server of a model is started once
+
 
 def embeddings(url, **body):
     status, _, raw = ask(f"{url}/v1/embeddings", body)

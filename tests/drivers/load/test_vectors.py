@@ -186,6 +186,7 @@ def test_blank_texts_are_passed_over_and_noted_once(tmp_path, capsys):
     assert capsys.readouterr().err == f"note: --texts {tmp_path}/texts.txt: passes over 2 blank of 4 texts\n"
 
 
+@pytest.mark.xdist_group("served")
 def test_one_vector_of_many_that_a_server_spoils_is_found(load, tiny_served, tmp_path):
     folder, url = tiny_served
     words = ("--tokens", "uniform:4-30", "--warmup", "0", "--requests", "120", "--concurrency", "4")
