@@ -190,7 +190,7 @@ class Store:
 
     def publish(self, prepared: Path, name: str) -> bool:
         """Make what was prepared an entry; False where there is one of that name already."""
-        if not self.has(MARKER):
+        if not self.place.has(MARKER):  # nor where the store was deleted since it was opened
             self.mark()
             self._paths.add(MARKER)
             note(f"{self.name}: is a store from now on")
