@@ -22,7 +22,7 @@ from . import report
 from .answers import Answers, answers_between, as_text, chosen_among
 from .comparison import Comparison, compare_sides
 from .quality import QualityChange
-from .sides import Facts, NothingInCommonError, Side, check_comparable, check_names, is_timed, sides_of, tell_unsaid
+from .sides import Facts, NothingInCommonError, Side, check_comparable, is_timed, known_names, sides_of, tell_unsaid
 from .uncompared import uncompared
 from .verdicts import THRESHOLD, Change
 
@@ -91,9 +91,9 @@ def compare(argv: Sequence[str]) -> int:
     """Compare what the command line names; return 1 for a regression where that was asked for."""
     arguments = build_parser().parse_known(argv)
     paths = (arguments.base, *arguments.new)
-    local = [path for path in paths if not is_url(path)]
-    output.check_targets({"--out": arguments.out}, [source for path in local for source in sources_of(path)])
-    read_all = [read(path) for path in paths]
+    sources = {path: sources_of(path) for path in paths if not is_url(path)}
+    output.check_targets({"--out": arguments.out}, [source for found in sources.values() for source in found])
+    read_all = [list(read_results(sources[path], warn)) if path in sources else read(path) for path in paths]
     found = [recognised(results, itertools.chain.from_iterable(read_all)) for results in read_all]
     chosen = [chosen_among(results) for results in found]
     timed = [[one for one in results if is_timed(one)] for results in found]
@@ -189,17 +189,15 @@ def drawn(answers: Sequence[Answers], comparisons: Sequence[Comparison], argumen
 
 def sources_of(path: str) -> list[Source]:
     """Return the logs of a local path; of a store that holds nothing yet, none."""
-    empty = Path(path, MARKER).is_file() and not Store.existing(path).names()
+    empty = Path(path, MARKER).is_file() and not Store.ready(path).names()
     return [] if empty else find_sources([path])
 
 
 def read(path: str) -> list[Result]:
-    """Return the results of a log, a folder or a store with their repetitions; of a store at a URL, log by log."""
-    if not is_url(path):
-        return list(read_results(sources_of(path), warn))
+    """Return the results of a store at a URL with their repetitions, log by log."""
     store = Store.existing(path)
     found: list[Result] = []
-    for name in store.names():
+    for name in store.counted(store.names(), warn):
         with store.place.file(f"{name}/{LOG}") as log:
             found += read_results([Source(log, f"{store.name}/{name}/{LOG}")], warn)
     return found
@@ -207,10 +205,10 @@ def read(path: str) -> list[Result]:
 
 def checked(sides: Sequence[Side], across: Collection[str]) -> list[Facts]:
     """Return how each side's facts differ from the first side's, all of them allowed."""
-    check_names(sides, across, warn)
+    named = known_names(sides, across, warn)
     for side in sides[1:]:
         tell_unsaid(sides[0], side, warn)
-    return [check_comparable(sides[0], side, across) for side in sides[1:]]
+    return [check_comparable(sides[0], side, named) for side in sides[1:]]
 
 
 def complain(comparison: Comparison) -> None:

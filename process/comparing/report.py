@@ -142,7 +142,8 @@ def quality_rows(comparison: Comparison) -> tuple[list[str], list[list[str]], li
         lines.append([
             *(text(change.key[place]) for place in shown), change.metric, f"{change.base:.4f}", f"{change.new:.4f}",
             f"{found.mean:+.4f}" if found else "",
-            interval_text(found.interval) if found and found.interval else "", p_text(change.p_holm),
+            " to ".join(f"{end:+.4f}" for end in found.interval) if found and found.interval else "",
+            p_text(change.p_holm),
             change.verdict or "not compared", change.reason or "",
         ])  # fmt: skip
     numeric = [index for index, name in enumerate(header) if name in ("base", "new", "difference", "p")]

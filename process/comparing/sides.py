@@ -13,6 +13,7 @@ from fmbench.facts import DIGEST, MODEL, differences, flat, short, unsaid
 from ..reading.joined import joined
 from ..reading.row import Result
 from ..workload import workload_of
+from .nearest import between_nearest
 from .runs import MEASURED, facts_of, runs_of, together
 from .speeds import speeds_of
 from .variant_names import FIRST, VariantNames
@@ -181,6 +182,13 @@ def check_comparable(base: Side, new: Side, across: Collection[str]) -> Facts:
     """Return the facts that differ and may. Raises UsageError where others differ, or no shape is in both."""
     common = [*base.pairs(new)]
     if not common:
+        kept_apart = (between_nearest(base.results, new.results, KEYS.index("configuration"))
+                      or between_nearest(base.quality, new.quality, QUALITY_KEYS.index("configuration")))  # fmt: skip
+        if kept_apart:
+            raise NothingInCommonError(
+                f"{base.name} and {new.name}: no shape is in both under one configuration; the nearest differ "
+                f"{in_words(kept_apart, across)}"
+            )
         raise NothingInCommonError(
             f"{base.name} and {new.name}: no shape is in both (model, class, sizes and variant must match, and "
             "the configuration where a path holds several"
@@ -192,16 +200,18 @@ def check_comparable(base: Side, new: Side, across: Collection[str]) -> Facts:
         differing |= differences(*said_by_both(pair))
     refused = {name: pair for name, pair in differing.items() if not allowed(name, across)}
     if refused:
-        named = "; ".join(
-            f"{name}: {short(one)} and {short(other)}" for name, (one, other) in list(refused.items())[:SHOWN]
-        )
-        more = f"; and {len(refused) - SHOWN} more" if len(refused) > SHOWN else ""
-        wanted = ",".join([*across, *refused])
         raise UsageError(
-            f"{base.name} and {new.name} were measured under different fingerprints ({named}{more}); "
-            f"if these may differ: --across {wanted}"
+            f"{base.name} and {new.name} were measured under different fingerprints {in_words(refused, across)}"
         )
     return differing
+
+
+def in_words(refused: Facts, across: Collection[str]) -> str:
+    """Return what differs, and the words that let it."""
+    named = [f"{name}: {short(one)} and {short(other)}" for name, (one, other) in refused.items()]
+    more = f"; and {len(refused) - SHOWN} more" if len(refused) > SHOWN else ""
+    wanted = ",".join(dict.fromkeys([*across, *refused]))
+    return f"({'; '.join(named[:SHOWN])}{more}); if these may differ: --across {wanted}"
 
 
 def said_by_both(pair: Sequence[Result]) -> list[dict[str, Any]]:
@@ -240,10 +250,12 @@ def tell_unsaid(base: Side, new: Side, warn: Callable[[str], None]) -> None:
             warn(f"{one.name}: an earlier version wrote it, which did not say {', '.join(left_out)}: not compared")
 
 
-def check_names(sides: Collection[Side], across: Collection[str], warn: Callable[[str], None]) -> None:
-    """Warn of names in --across that no fact has."""
+def known_names(sides: Collection[Side], across: Collection[str], warn: Callable[[str], None]) -> list[str]:
+    """Return the names in --across without those that no fact has, with a warning of each."""
     known = {name for side in sides for result in side.every for name in flat(facts_of(result))}
     words = {*known, *(name.rpartition(".")[2] for name in known), *KEYS}
+    found = [word for word in across if word in (*KEYS, DIGEST) or any(allowed(name, [word]) for name in known)]
     for word in across:
-        if word not in (*KEYS, DIGEST) and not any(allowed(name, [word]) for name in known):
+        if word not in found:
             warn(f"--across {word}: no fact has that name{nearest(word, sorted(words))}")
+    return found

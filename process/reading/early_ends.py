@@ -25,7 +25,7 @@ def recognised(results: Iterable[Result], among: Iterable[Result] | None = None)
     found = list(results)
     whole: dict[Any, list[Row]] = {}
     for row in (result.row for result in (found if among is None else among)):
-        for key in commands_of(row) if is_set_up(row["environment"] or {}) else ():
+        for key in commands_of(row) if knows_model(row["environment"] or {}) else ():
             told = whole.setdefault(key, [])
             told += [row] if not told or told[-1]["environment"] != row["environment"] else []
     return [completed(result, whole) if ended_early(result.row) else result for result in found]
@@ -33,7 +33,12 @@ def recognised(results: Iterable[Result], among: Iterable[Result] | None = None)
 
 def ended_early(row: Row) -> bool:
     """Whether a row is of a run that ended before its model was set up."""
-    return row["status"] in ("ERR", "PARTIAL") and not is_set_up(row["environment"] or {})
+    return row["status"] in ("ERR", "PARTIAL") and not knows_model(row["environment"] or {})
+
+
+def knows_model(facts: Row) -> bool:
+    """Whether a run came to say what its model is; one of a platform that builds none has no type, and no weights."""
+    return is_set_up(facts) or "weights" in facts
 
 
 def commands_of(row: Row) -> Iterator[tuple[Any, ...]]:

@@ -13,7 +13,7 @@ from .log_reader import read_runs
 from .row import Result, disagrees
 from .run import Run
 from .saved import is_saved, read_saved
-from .sources import ENTRY, LOG, Complaints, Source
+from .sources import ENTRY, LOG, Complaints, Source, once
 
 SHOWN = 4
 DAMAGED = "damaged:"  # these reasons were given when the line was read
@@ -31,7 +31,7 @@ def read_results(
     Without `repetitions` the records have none, and a log of any size fits into memory. Raises UsageError for what
     cannot be read; where `bad` is given, the reason goes there instead and the others are read all the same.
     """
-    for source in sources:
+    for source in once(sources, warn):
         found = False
         try:
             for result in doubted(read_source(source, warn, metadata_id, repetitions), warn):

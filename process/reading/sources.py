@@ -3,16 +3,19 @@
 import codecs
 import contextlib
 import gzip
+import hashlib
 import io
 import os
 import sys
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
+from fmbench.console import note
 from fmbench.errors import UsageError
 from fmbench.lines import UTF16
 from fmbench.walk import files_below
@@ -21,8 +24,10 @@ GZIP_MAGIC = b"\x1f\x8b"
 # What a folder is searched for: logs, and where it has none, results.
 PATTERNS = (("*.log", "*.log.gz"), ("*.json", "*.jsonl", "*.json.gz", "*.jsonl.gz"))
 ENTRY, LOG = "environment.json", "driver.log.gz"  # of a store
-OF_A_STORE = ("store.json", ENTRY)  # these hold no results
+MARKER = "store.json"
+OF_A_STORE = (MARKER, ENTRY)  # these hold no results
 WARNINGS_PER_LOG = 20
+SHOWN = 2  # copies that are named
 LONGEST = 2**24  # bytes of a line
 BLOCK = 2**20  # bytes of whole lines
 
@@ -160,12 +165,50 @@ def logs_below(folder: Path, option: str) -> list[Source]:
         every = list(files_below(folder))
     except OSError as error:
         raise UsageError(f"{option}{error.filename}: cannot be read ({error.strerror})") from None
+    every = [*without_nested(folder, every)]
     files = [path for path in every if path.name not in OF_A_STORE]
     for patterns in PATTERNS:
         if found := {path for path in files if any(path.match(pattern) for pattern in patterns)}:
             lost = {path.with_name(LOG) for path in every if path.name == ENTRY} if patterns == PATTERNS[0] else set()
             return [Source(path, found=True) for path in sorted(found | lost)]  # what is lost says so when it is read
     raise UsageError(f"{option}{folder}: the folder holds no {' or '.join(PATTERNS[0])}; name a file")
+
+
+def without_nested(store: Path, files: Sequence[Path]) -> Sequence[Path]:
+    """Return the files of a store without those of stores in it, each of which is named; all of any other folder."""
+    if store / MARKER not in files:
+        return files
+    nested = [path.parent for path in files if path.name == MARKER and path.parent != store]
+    for folder in nested:
+        note(f"{folder}: is a store of its own, and no part of {store}; name it to read it too")
+    return [path for path in files if not any(path.is_relative_to(folder) for folder in nested)]
+
+
+def once(sources: Sequence[Source], warn: Callable[[str], None]) -> list[Source]:
+    """Return sources without copies of others, to the last byte, with a warning that says how many there are."""
+    first: dict[object, Source] = {}
+    copies: list[str] = []
+    sizes = [size_of(source) for source in sources]
+    several = {size for size, count in Counter(sizes).items() if count > 1 and size is not None}
+    for source, size in zip(sources, sizes, strict=True):
+        key: object = source
+        with contextlib.suppress(OSError):  # it is gone again, which reading it says
+            if source.path and size in several:
+                with source.path.open("rb") as stream:
+                    key = hashlib.file_digest(stream, "sha256").digest()
+        if first.setdefault(key, source) is not source:
+            copies.append(f"{source.name} is {first[key].name}")
+    if copies:
+        more = f"; and {len(copies) - SHOWN} more" if len(copies) > SHOWN else ""
+        warn(f"copies of logs are counted once: {'; '.join(copies[:SHOWN])}{more}")
+    return list(first.values())
+
+
+def size_of(source: Source) -> int | None:
+    """Return the bytes of a source that is a file."""
+    with contextlib.suppress(OSError):
+        return source.path.stat().st_size if source.path and source.path.is_file() else None
+    return None
 
 
 class Complaints:

@@ -39,13 +39,18 @@ class Entry:
 
     @property
     def machine(self) -> str:
-        """Its first folder."""
-        return self.name.partition("/")[0]
+        """The machine that its log is of, whatever folder it lies in."""
+        return str(self.facts["machine"].get("name") or self.name.partition("/")[0])
 
     @property
     def run(self) -> str:
         """Its second folder."""
         return self.name.partition("/")[2]
+
+    @property
+    def own_name(self) -> str:
+        """Where it belongs: a copy elsewhere has the same."""
+        return f"{self.machine}/{self.facts['run'].get('name')}"
 
 
 def encode(facts: Facts) -> bytes:

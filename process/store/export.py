@@ -1,6 +1,5 @@
 """`fmbench results export`: the results of a store as a Parquet data set, a file a machine, all of one schema."""
 
-import itertools
 import json
 from pathlib import Path
 
@@ -32,10 +31,10 @@ def export(store: Store, target: str, warn: Warn) -> list[str]:
         kinds = with_place_first(kinds_of(table))
         del kinds["machine"]  # the folder says it
         files = []
-        for machine, rows in itertools.groupby(table, key=lambda row: row["machine"]):
+        for machine in sorted({row["machine"] for row in table}):
             part = Path(folder, FILE)
             with part.open("wb") as stream:
-                write_cells(rows, kinds, stream)
+                write_cells((row for row in table if row["machine"] == machine), kinds, stream)
             files.append(f"machine={machine}/{FILE}")
             place.put(part, files[-1])
     for path in sorted(set(before) - set(files)):

@@ -120,7 +120,7 @@ def check(argv: Sequence[str]) -> int:
 
 def loose_ends(store: Store) -> list[str]:
     """Return what is in a store and is no entry, a line each."""
-    halves = []
+    halves = [f"{folder}: is a store of its own; name it, or move it out" for folder in store.nested()]
     for name in store.halves():
         if store.gone(name) or store.place.has(
             f"{name}/{COMMIT}"

@@ -9,6 +9,7 @@ from typing import Any
 
 from fmbench.distribution import to_install
 from fmbench.errors import UsageError, one_line
+from fmbench.history import ignore
 from fmbench.leftovers import temporary_folder
 
 from ..writing.groups import short_names
@@ -85,7 +86,7 @@ def fill(connection: Any, store: Store, warn: Warn) -> None:
     insert(
         connection,
         "runs",
-        itertools.chain([schema_of(RUNS).empty_table()], arrow_tables(runs(store, names, warn), RUNS)),
+        itertools.chain([schema_of(RUNS).empty_table()], arrow_tables(runs(store, names, ignore), RUNS)),
     )
 
 

@@ -23,8 +23,8 @@ def results_table(store: Store, names: Iterable[str], warn: Warn) -> Table:
 def placed(store: Store, names: Iterable[str], warn: Warn) -> Iterator[dict[str, Any]]:
     """Yield results with their machine and their run."""
     for result in store.results(names, warn):
-        machine, _, run = result.source.partition("/")
-        yield {"run": run, **result.row, "machine": machine}
+        folder, _, run = result.source.partition("/")
+        yield {"run": run, **result.row, "machine": result.row["machine"] or folder}
 
 
 def with_place_first(kinds: dict[str, Kind]) -> dict[str, Kind]:

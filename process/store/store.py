@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from fmbench.console import Progress, note
+from fmbench.console import Progress, note, warn
 from fmbench.errors import FmbenchError, UsageError, nearest
 from fmbench.history import ignore
 
@@ -58,6 +58,8 @@ class Store:
         if not store._paths:
             raise UsageError(f"{store.name}: no store is there; `fmbench results add LOG` makes one")
         store._check()
+        for folder in store.nested():
+            warn(f"{store.name}/{folder}: is a store of its own, and no part of this one; name it, or move it out")
         return store
 
     @classmethod
@@ -110,6 +112,10 @@ class Store:
         own = {MARKER, *(f"{name}/{file}" for name in entries for file in FILES)}
         return sorted(self._paths - own, key=lambda path: (path.rpartition("/")[0] not in entries, path))
 
+    def nested(self) -> list[str]:
+        """Return the folders in it that are stores of their own, sorted."""
+        return sorted(path.rpartition("/")[0] for path in self._paths if path.endswith(f"/{MARKER}"))
+
     def has(self, path: str) -> bool:
         """Whether a file was there when the store was opened."""
         return path in self._paths
@@ -153,15 +159,33 @@ class Store:
         raise UsageError(f"{text}: no entry of {self.name} is called so, or begins so{nearest(word, known)}")
 
     def entries(self, names: Iterable[str], warn: Warn) -> Iterator[Entry]:
-        """Yield entries, but those that were removed meanwhile; one that cannot be read is left out, with a warning."""
+        """Yield entries that count; one that cannot be read is left out, with a warning."""
+        return filter(None, self.counted(names, warn).values())
+
+    def counted(self, names: Iterable[str], warn: Warn) -> dict[str, Entry | None]:
+        """Return the entries that count, by name, but those that were removed meanwhile; None for what cannot be read.
+
+        A copy of another one does not count. Where an entry lies says nothing: its log says which machine it is of.
+        """
         names = list(names)
         contents = self.place.read(f"{name}/{COMMIT}" for name in names)
+        found: dict[str, Entry | None] = {}
         for name, content in zip(names, contents, strict=True):
             try:
                 if content is not None or not self.gone(name):
-                    yield decode(content, name)
+                    found[name] = decode(content, name)
             except UsageError as error:
                 warn(f"{error}; `fmbench results check` says more")
+                found[name] = None
+        first: dict[str, str] = {}
+        for entry in sorted(filter(None, found.values()), key=lambda one: one.name != one.own_name):
+            kept = first.setdefault(entry.own_name, entry.name)
+            if kept != entry.name:
+                warn(f"{self.name}/{entry.name}: is a copy of {kept}, and does not count")
+                del found[entry.name]
+            elif entry.name != entry.own_name:
+                warn(f"{self.name}/{entry.name}: is not where it belongs; its log is {entry.own_name}")
+        return found
 
     def holding(self, sha256: str, warn: Warn) -> str | None:
         """Return the name of the entry that has the log of this digest, or None."""
@@ -172,7 +196,7 @@ class Store:
 
     def publish(self, prepared: Path, name: str) -> bool:
         """Make what was prepared an entry; False where there is one of that name already."""
-        if not self.has(MARKER):
+        if not self.place.has(MARKER):  # nor where the store was deleted since it was opened
             self.mark()
             self._paths.add(MARKER)
             note(f"{self.name}: is a store from now on")
@@ -186,19 +210,19 @@ class Store:
         Results that are missing, or not what was written, are those of the log instead, with a warning. Raises
         UsageError where the log is missing or another one too, and for other trouble.
         """
-        names, progress = list(names), Progress()
-        written = {entry.name: entry.facts["files"].get(RESULTS) for entry in self.entries(names, warn)}
-        for number, name in enumerate(names, start=1):
-            progress.show(f"reading {number} of {len(names)}")
+        counted, progress = self.counted(names, warn), Progress()
+        for number, (name, entry) in enumerate(counted.items(), start=1):
+            progress.show(f"reading {number} of {len(counted)}")
             try:
-                yield from self._results(name, written.get(name), warn)
+                yield from self._results(name, entry, warn)
             except FmbenchError:
                 if not self.gone(name):
                     raise
         progress.clear()
 
-    def _results(self, name: str, written: object, warn: Warn) -> Iterator[Result]:
-        named, place = f"{self.name}/{name}/{RESULTS}", {"machine": name.partition("/")[0]}
+    def _results(self, name: str, entry: Entry | None, warn: Warn) -> Iterator[Result]:
+        named, place = f"{self.name}/{name}/{RESULTS}", {"machine": entry.machine} if entry else {}
+        written = entry.facts["files"].get(RESULTS) if entry else None
         why = "is missing"
         if self.has(f"{name}/{RESULTS}"):
             with self.place.file(f"{name}/{RESULTS}") as path:

@@ -145,12 +145,17 @@ class Keeper:
         return called
 
     def report(self, page: Path | None, share: tuple[int, int] = (1, 1)) -> bool:
-        """Print the records of all cells, on whichever machine they ran, and what failed; return whether anything did.
+        """Print the records of all cells, on whichever machine they ran, and what failed.
 
+        Return whether anything did, or is not in the store any more.
         The dashboard goes to a `page`. Of a `share` of several it is said that the others may tell otherwise.
         """
         self._progress.clear()
         called = self._called()
+        gone = sum(self.store.gone(name) for name in called)
+        if gone:
+            warn(f"{self.store.name}: {gone} of the runs that were kept are gone from it, and missing below; the same "
+                 "command measures them again")  # fmt: skip
         results = list(self.store.results(called, warn))
         tried = [task for task in self._tasks.values() if not task.refused]
         broken = {run.entry: task.cell.name for task in tried for run in self._failures(task)}
@@ -164,4 +169,4 @@ class Keeper:
         if page is not None:
             write_dashboard(results, page)
             note(f"the dashboard is in {page}")
-        return bool(broken)
+        return bool(broken or gone)

@@ -27,8 +27,8 @@ def pair(b, **more):
     return lines.JsonLine("PAIR", {"input_size": 8, "batch_size": 4, "a": "A", "b": b, **more}).format()
 
 
-def rep(index, milliseconds):
-    return lines.Rep(index, 9, index * 10**9, index * 10**9 + milliseconds * 10**6, milliseconds * 10**6).format()
+def rep(index, milliseconds, count=9):
+    return lines.Rep(index, count, index * 10**9, index * 10**9 + milliseconds * 10**6, milliseconds * 10**6).format()
 
 
 def sizes(printed):

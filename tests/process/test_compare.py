@@ -337,6 +337,24 @@ def test_a_run_that_was_killed_before_its_model_was_set_up_is_a_regression(compa
     assert len(shapes) == 1 + others
 
 
+def test_cells_of_a_platform_without_a_model_that_were_killed_early_are_regressions(tmp_path, capsys):
+    def cell(folder, milliseconds, end, more):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        typed = f"FMWORK ARG --platform null\nFMWORK ARG --platform:milliseconds {milliseconds}\nFMWORK ENV "
+        text = log_text({8: noisy(seed=1)}, json.dumps({"cpu": "C", **more})).replace("FMWORK ENV ", typed)
+        said = text.partition("FMWORK CASE")[0] + end if end else text
+        (tmp_path / folder / f"{milliseconds}.log").write_text(said)
+
+    error = lines.JsonLine("ERR", {"input_size": 8, "batch_size": 4, "type": "Killed", "message": "no"}).format() + "\n"
+    for milliseconds in (1, 2):
+        options = {"platform": "null", "options": [f"--platform:milliseconds {milliseconds}"], "weights": None}
+        cell("base", milliseconds, None, options)
+        cell("new", milliseconds, error, {})
+    assert main([str(tmp_path / "base"), str(tmp_path / "new"), *JSON, "--fail-on", "regression"]) == 1
+    shapes = told(capsys.readouterr().out)["shapes"]
+    assert [shape["reason"] for shape in shapes] == ["failed in new: Killed"] * 2
+
+
 def test_what_is_only_simulated_is_not_in_the_overall_ratio(compare):
     def logs(real, simulated):
         facts = '{"device": "d0", "threads": 4, "packages": {"torch": "2.12"}, "simulated": true}'

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -238,6 +239,7 @@ def test_rankings_are_compared_query_by_query(compare):
     assert found["p_holm"] == wanted.p
     text = compare(a, b, words=("--fail-on", "regression"), code=1)
     assert "1 regression" in text and "ratio" not in text and "difference: new less base" in text
+    assert re.search(r" -0\.0\d{3} +-0\.0\d{3} to -0\.0\d{3} ", text)  # as many digits for the ends
     assert "1 without significant difference" in compare(a, a)
 
 

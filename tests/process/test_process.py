@@ -202,7 +202,7 @@ def test_one_bad_log_does_not_spoil_the_others(tmp_path, capsys):
     (tmp_path / "a.log").write_text(good)
     (tmp_path / "b.log").write_text('FMWORK LOG {"format": 99}\n')
     (tmp_path / "c.log").symlink_to(tmp_path / "nowhere")
-    (tmp_path / "d.log").write_text(good)
+    (tmp_path / "d.log").write_text(good.replace("1.0 2.0", "3.0 4.0"))
     assert main(["--path", str(tmp_path)]) == 2
     captured = capsys.readouterr()
     assert [row["input"] for row in json.loads(captured.out)] == [8, 8]

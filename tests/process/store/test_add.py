@@ -16,7 +16,7 @@ from fmbench.process.cli import main as process_main
 from fmbench.process.writing.show import main as show_main
 
 from ...conftest import SCRIPTS
-from ..log_lines import LOG, RES, case, rep
+from ..log_lines import LOG, case, rep
 from .conftest import files
 
 
@@ -250,8 +250,10 @@ def test_entries_are_compared(tmp_path, results, log):
     from fmbench.process.comparing.compare import main as compare_main
 
     for name, milliseconds in (("a.log", 3), ("b.log", 4)):
-        repetitions = [rep(index, milliseconds) for index in range(1, 30)]
-        (tmp_path / name).write_text("\n".join([LOG, case(), *repetitions, RES, ""]))
+        repetitions = [rep(index, milliseconds, 29) for index in range(1, 30)]
+        end = 29 * 10**9 + milliseconds * 10**6
+        result = lines.Res(10**9, end, "m", "C", 8, 4, milliseconds, 4e3 / milliseconds).format()
+        (tmp_path / name).write_text("\n".join([LOG, case(reps=29), *repetitions, result, ""]))
     one, two = results("add", "a.log", "b.log").out
     assert compare_main([f"results/{one}", f"results/{two}", "--fail-on", "regression", "--out", "said"]) == 1
     assert "1 regression" in (tmp_path / "said").read_text()

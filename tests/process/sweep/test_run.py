@@ -3,6 +3,7 @@
 import gzip
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from fmbench.checks import Checked
 from fmbench.options import parse_arguments
 from fmbench.process.store.cli import main as results
 from fmbench.process.store.entry import Entry, encode
-from fmbench.process.sweep import local
+from fmbench.process.sweep import keeper, local
 from fmbench.process.sweep.cell import Cell
 from fmbench.process.sweep.cli import main
 from fmbench.process.sweep.cluster import Cluster
@@ -262,6 +263,25 @@ def test_a_full_disk_names_the_log_and_loses_nothing_that_was_done(fake, sweep, 
     assert re.search(said, err) and list(kept()) == [1], err
     _, err = sweep([1, 2, 3])
     assert err.count("done in") == 2 and sorted(kept()) == [1, 2, 3] and not Path("grid.yaml.running").exists()
+
+
+def test_a_store_that_is_deleted_meanwhile_is_said(fake, sweep, monkeypatch):
+    own = keeper.Keeper.keep
+    kept = []
+
+    def keep(self, log):
+        if kept:
+            shutil.rmtree("results")
+        kept.append(log)
+        own(self, log)
+
+    monkeypatch.setattr(keeper.Keeper, "keep", keep)
+    _, err = sweep([1, 2], code=1)
+    assert "results: 1 of the runs that were kept are gone from it" in err
+    assert Path("results", "store.json").is_file() and len(list(Path("results").glob("*/*/driver.log.gz"))) == 1
+    monkeypatch.setattr(keeper.Keeper, "keep", own)
+    sweep([1, 2])
+    assert len(list(Path("results").glob("*/*/driver.log.gz"))) == 2
 
 
 def test_a_sweep_that_runs_is_not_run_twice(fake, sweep):
