@@ -9,13 +9,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from fmbench import placement, plugins
+from fmbench import class_attributes, placement, plugins
 from fmbench.command_line import Expression
 from fmbench.console import warn
 from fmbench.counters import NO_COUNTER, Counter, host_available, is_peak
 from fmbench.counters import Memory as Memory
 from fmbench.errors import FmbenchError, PlatformError, UsageError, first_line, nearest
-from fmbench.facts import OWN
+from fmbench.facts import fault_of
 from fmbench.hooks import guard
 from fmbench.measure import Phase, is_phase
 from fmbench.options import Arguments
@@ -130,7 +130,10 @@ class Backend(ABC):
             return "torch is not installed"
         try:
             with plugins.blamed("unavailable()"), contextlib.redirect_stdout(sys.stderr):
-                return cls.unavailable()
+                why = cls.unavailable()
+                if not (why is None or (isinstance(why, str) and why)):
+                    raise TypeError(f"returns None or why not, as a text; not {why!r}")
+                return why
         except FmbenchError as error:
             return str(error)
 
@@ -287,12 +290,12 @@ class Backend(ABC):
         return self._asked("model_facts")
 
     def _asked(self, method: str) -> dict[str, Any]:
-        """Return what facts a method says. Raises PlatformError where it fails, or says what fmbench says."""
+        """Return what facts a method says. Raises PlatformError where it fails, or they are not its own to say."""
         with self.blamed(method):
             found = dict(getattr(self, method)())
             json.dumps(found, allow_nan=False)
-        if taken := sorted(OWN & found.keys()):
-            raise PlatformError(f"{self.title()}: {method}(): {', '.join(taken)}: fmbench says this; take other names")
+        if (fault := fault_of(found)) is not None:
+            raise PlatformError(f"{self.title()}: {method}(): {fault}")
         return found
 
     def identity(self) -> dict[str, Any]:
@@ -388,10 +391,8 @@ def load_class(plugin: plugins.Plugin) -> type[Backend]:
     fault = None
     if not (isinstance(cls, type) and issubclass(cls, Backend)):
         fault = "is no subclass of fmbench.backend.Backend"
-    elif cls.__abstractmethods__:
-        fault = f"does not define {', '.join(sorted(cls.__abstractmethods__))}"
-    elif not hasattr(cls, "summary") or getattr(cls, "name", None) != plugin.name:
-        fault = f"needs a summary and the name {plugin.name!r}, as its entry point says"
+    elif (fault := class_attributes.fault_of(cls)) is None and cls.name != plugin.name:
+        fault = f"needs the name {plugin.name!r}, as its entry point says"
     if fault is not None:
         raise plugins.BrokenPluginError(f"{plugin.title} {fault}")
     return cls

@@ -147,7 +147,7 @@ LEAST_SECONDS = 0.5  # counters advance in steps of up to a tenth of a second; a
 class Counter:
     """One reading: joules since an arbitrary start, or None and the reason; `source` names what counts.
 
-    Raises TypeError for joules that are no number.
+    Raises TypeError for joules that are no number, that nothing counts, or that a reason says are none.
     """
 
     joules: float | None
@@ -160,6 +160,8 @@ class Counter:
             return
         if not (isinstance(said, numbers.Real) and math.isfinite(said)):
             raise TypeError(f"Counter: joules is a number or None, not {said!r}")
+        if not self.source or self.reason is not None:
+            raise TypeError(f"Counter: joules have a source and no reason why there are none: {self}")
         object.__setattr__(self, "joules", float(said))
 
     def since(self, start: "Counter") -> "Counter":

@@ -40,6 +40,9 @@ OWN = frozenset((
     "dimension", "dimensions", "client", "prompts", "differing",
 ))  # fmt: skip
 
+# What a platform says in words: a name of something, or None while that is not known.
+WORDS = "device", "device_name", "precision", "simulated"
+
 # Environment variables that decide a figure, by how their names begin, and of those the ones that change what is
 # computed; where things are cached, found or logged, and which of equal devices is seen, decides nothing, nor does what
 # scikit-learn sets for whoever imports it.
@@ -69,6 +72,16 @@ MEASURES = ("fmbench", "drivers", "backends")  # folders of a checkout
 COMMIT = re.compile("[0-9a-f]{7,40}")
 SHA256 = re.compile("[0-9a-f]{64}")
 DIGEST, MODEL = "model_digest", "model_parts"
+
+
+def fault_of(said: Mapping[str, Any]) -> str | None:
+    """Return why facts are not a platform's to say, or None."""
+    if taken := sorted(OWN & said.keys()):
+        return f"{', '.join(taken)}: fmbench says this; take other names"
+    odd = (
+        name for name in WORDS if not (said.get(name) is None or (isinstance(said[name], str) and said[name].strip()))
+    )
+    return next((f"{name} is said in words, or None: not {said[name]!r}" for name in odd), None)
 
 
 def package_version(name: str) -> str | None:

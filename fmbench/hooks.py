@@ -1,9 +1,11 @@
-"""What a platform may define, and fmbench calls. Whatever such a hook raises names the platform and the hook."""
+"""What a platform may define, and fmbench calls. What such a hook raises, or wrongly returns, names both."""
 
 import functools
 from collections.abc import Callable
 from types import FunctionType
 from typing import Any
+
+from fmbench.answers import ANSWERS, AnswerError
 
 # All but `unavailable`, which `Backend.why_not` asks: a platform that fails there is not usable, and the run may go on.
 HOOKS = (
@@ -19,20 +21,24 @@ def guard(cls: type) -> None:
     for name in HOOKS:
         hook = vars(cls).get(name)
         if isinstance(hook, FunctionType):
-            setattr(cls, name, guarded(hook))
+            setattr(cls, name, guarded(name, hook))
         elif isinstance(hook, classmethod):
-            setattr(cls, name, classmethod(guarded(hook.__func__)))
+            setattr(cls, name, classmethod(guarded(name, hook.__func__)))
 
 
-def guarded(hook: Callable[..., Any]) -> Callable[..., Any]:
+def guarded(name: str, hook: Callable[..., Any]) -> Callable[..., Any]:
     """Return a hook that says whose it is where it fails. Some are timed: `blamed` takes time only where one failed."""
+    fits = ANSWERS[name][1] if name in ANSWERS else None
 
     @functools.wraps(hook)
     def call(owner: Any, *arguments: Any, **named: Any) -> Any:
         try:
-            return hook(owner, *arguments, **named)
+            found = hook(owner, *arguments, **named)
         except BaseException:
-            with owner.blamed(hook.__name__):
+            with owner.blamed(name):
                 raise
+        if fits is None or fits(found):
+            return found
+        raise AnswerError(owner.title(), name, found)
 
     return call

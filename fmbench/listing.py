@@ -59,9 +59,9 @@ def list_backends(argv: Sequence[str] | None) -> int:
 def describe(plugin: plugins.Plugin, cls: type[Backend]) -> list[str]:
     """Return a platform's row."""
     reason = cls.why_not()
-    version = ", ".join(f"{name} {number}" for name, number in versions(cls.distributions).items())
-    if not plugins.is_ours(plugin):
-        version = f"{plugin.distribution}; {version}" if version else plugin.distribution
+    own = [] if plugins.is_ours(plugin) else [plugin.distribution]
+    known = [f"{name} {number}" for name, number in versions(cls.distributions).items()]
+    version = "; ".join(filter(None, [*own, ", ".join(one for one in known if one not in own)]))
     why = ": ".join(part for part in (reason, cls.install) if part) if reason else ""
     choices = [] if reason else cls.choices()
     summary = f"{cls.summary} ({', '.join(choices)})" if choices else cls.summary

@@ -45,6 +45,14 @@ def check_finite(found: "torch.Tensor") -> None:
     raise OutputError(f"the call returned {lost:,} of {found.numel():,} numbers that are NaN or infinite{hint}")
 
 
+def check_rows(found: "torch.Tensor") -> None:
+    """Raise OutputError where all numbers of a row are zero: nothing was computed of it."""
+    each = tuple(range(1, found.ndim))
+    lost = (found.amin(each) == 0) & (found.amax(each) == 0) if each else found == 0
+    if count := int(lost.sum()):
+        raise OutputError(f"the call returned zeros throughout for {count} of {len(found)} rows")
+
+
 def check(platform: Any, output: Any, rows: int, values: bool = True) -> None:
     """Raise OutputError where a call of a platform did not answer a batch of so many rows; `values` are looked at too.
 
@@ -54,4 +62,6 @@ def check(platform: Any, output: Any, rows: int, values: bool = True) -> None:
         return
     found = answer(output, rows)
     if values:
-        check_finite(found if platform.runs_torch else found.cpu())
+        found = found if platform.runs_torch else found.cpu()
+        check_finite(found)
+        check_rows(found)

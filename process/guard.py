@@ -20,14 +20,16 @@ KIND = re.compile("[A-Z][A-Z0-9]*")
 Value = TypeVar("Value")
 
 
-def fault_of(found: object) -> str | None:
-    """Return why an object cannot be a workload, or None."""
+def fault_of(found: object, name: str) -> str | None:
+    """Return why an object cannot be the workload of a name, or None."""
     if not isinstance(found, Workload):
         return "is no Workload"
-    for name in ("kinds", "sections"):
-        schemas = getattr(found, name, None)
+    if getattr(found, "name", None) != name:
+        return f"needs the name {name!r}, as its entry point says"
+    for part in ("kinds", "sections"):
+        schemas = getattr(found, part, None)
         if not isinstance(schemas, Mapping) or not all(isinstance(one, Schema) for one in schemas.values()):
-            return f"has {name} that are no Schemas by name"
+            return f"has {part} that are no Schemas by name"
     odd = [kind for kind in found.kinds if not (isinstance(kind, str) and KIND.fullmatch(kind))]
     return f"has a kind that is no word in capitals: {odd[0]!r}" if odd else None
 

@@ -20,7 +20,7 @@ from fmbench.lines import CORE, POSITIONAL, JsonLine
 from .reading import schema
 from .reading.fields import ROW
 from .reading.row import Result, row_of
-from .reading.run import Run
+from .reading.run import MISREAD, Run
 from .reading.schema import Schema
 from .writing.view import CONFIGURATION, table_of, text, trust
 
@@ -282,7 +282,7 @@ def installed() -> Mapping[str, Workload]:
         except Exception as error:  # a stranger's class may raise anything
             warnings.append(f"{called} is ignored: {one_line(error)}")
             continue
-        if (why := fault_of(workload)) is not None:
+        if (why := fault_of(workload, name)) is not None:
             warnings.append(f"{called} is ignored: it {why}")
             continue
         if shared := sorted(taken & {*workload.kinds, *workload.sections}):
@@ -296,7 +296,9 @@ def installed() -> Mapping[str, Workload]:
 
 
 def remembered(known: dict[tuple[object, ...], str | None], key: tuple[object, ...], row: Row) -> str | None:
-    """Return the id of a row's configuration; of rows with the same key, it is made once."""
+    """Return the id of a row's configuration, if facts could be read; of rows with the same key, it is made once."""
+    if (row["doubt"] or "").startswith(MISREAD):
+        return None
     if key not in known:
         configuration = workload_of(row).configuration(row)
         known[key] = None if configuration is None else configuration.id

@@ -2,13 +2,16 @@
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from fmbench.backend import Backend
+from fmbench.answers import ANSWERS, is_type
+from fmbench.backend import Backend, load_class
 from fmbench.backends.null import NullBackend
 from fmbench.errors import PlatformError, UsageError, is_out_of_memory
 from fmbench.hooks import HOOKS
+from fmbench.plugins import BrokenPluginError
 
 CONTRACT = Path(__file__).resolve().parents[1] / "docs" / "reference" / "backend.md"
 OF_THE_CLASS = [name for name in HOOKS if isinstance(vars(Backend)[name], classmethod)]
@@ -20,7 +23,6 @@ def broken(hook: str, error: BaseException) -> Backend:
     def fail(*_, **__):
         raise error
 
-    fail.__name__ = hook
     return type("Broken", (NullBackend,), {hook: classmethod(fail) if hook in OF_THE_CLASS else fail})()
 
 
@@ -61,6 +63,43 @@ def test_memory_that_ran_out_in_a_hook_did_run_out() -> None:
     with pytest.raises(PlatformError) as caught:
         broken("place", ValueError("no place")).place({})
     assert not is_out_of_memory(caught.value)
+
+
+@pytest.mark.parametrize("hook", ANSWERS)
+def test_an_answer_that_is_none_names_the_hook(hook: str) -> None:
+    wrong = lambda *_: SimpleNamespace(odd="x" * 200)  # noqa: E731
+    platform = type("Odd", (NullBackend,), {hook: classmethod(wrong) if hook in OF_THE_CLASS else wrong})()
+    with pytest.raises(PlatformError) as caught:
+        getattr(platform, hook)(None)
+    assert str(caught.value).startswith(f"--platform null: {hook}() returns {ANSWERS[hook][0]}; not namespace(odd=")
+    assert caught.value.exit_code == 3 and len(str(caught.value)) < 200
+
+
+@pytest.mark.parametrize("name", ["float16", "bfloat16,float16", "int8", "float8_e4m3fn", "int4", "tf32"])
+def test_types_are_named_as_torch_and_engines_name_them(name: str) -> None:
+    assert is_type(name) and not is_type(f"torch.{name}") and not is_type(None) and not is_type("bananas")
+
+
+@pytest.mark.parametrize(
+    ("said", "fault"),
+    [
+        ({"tokens_per_batch": 0}, "tokens_per_batch: is a whole number, at least 1, not 0"),
+        ({"options": "dtype"}, "options: is a tuple of texts, not 'dtype'"),
+        ({"summary": None}, "summary: is one line, not None"),
+        ({"name": "other"}, "needs the name 'null', as its entry point says"),
+    ],
+)
+def test_a_class_that_says_itself_wrongly_is_broken(said: dict, fault: str) -> None:
+    plugin = SimpleNamespace(
+        load=lambda: type("Odd", (NullBackend,), said), title="plug-in 'null' of acme 1", name="null"
+    )
+    with pytest.raises(BrokenPluginError, match=f"^plug-in 'null' of acme 1 {fault}$"):
+        load_class(plugin)
+
+
+def test_a_platform_that_is_not_usable_says_why_in_words() -> None:
+    odd = type("Odd", (NullBackend,), {"unavailable": classmethod(lambda cls: True)})
+    assert odd.why_not() == "unavailable(): TypeError: returns None or why not, as a text; not True"
 
 
 def test_facts_are_asked_for_once() -> None:

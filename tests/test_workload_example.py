@@ -133,7 +133,7 @@ def test_its_log_without_it_has_no_results(forked, log):
 
 
 def test_a_workload_that_takes_lines_of_another_is_ignored(forked, tmp_path, golden_log):
-    code = BROKEN.replace("'BRK'", "'STAT'").replace("class Broken", "class SomeBackend")
+    code = BROKEN.replace("'BRK'", "'STAT'").replace('= "broken"', '= "greedy"').replace("Broken", "SomeBackend")
     distribution(tmp_path, "greedy", "1.0", "greedy", code)
     entry = tmp_path / "greedy-1.0.dist-info" / "entry_points.txt"
     entry.write_text(entry.read_text().replace("backends", "workloads"))
@@ -146,6 +146,11 @@ def test_a_workload_that_takes_lines_of_another_is_ignored(forked, tmp_path, gol
     ("code", "arguments", "said"),
     [
         ("class Broken: pass", (), "is ignored: it is no Workload"),
+        (
+            BROKEN.replace('= "broken"', '= "speed"'),
+            (),
+            "ignored: it needs the name 'broken', as its entry point",
+        ),
         (BROKEN.replace("'BRK'", "'lower case'"), (), "is ignored: it has a kind that is no word in capitals"),
         (BROKEN.replace('Schema({"x": schema.count("X.")})', '{"x": 5}'), (), "it has kinds that are no Schemas"),
         (BROKEN.replace("        yield", "        raise KeyError('boom')\n        yield"), (), "rows failed ('boom')"),

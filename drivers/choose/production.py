@@ -113,7 +113,9 @@ def program_of(encoder: Encoder, threads: int) -> str:
     """
     recipe, platform = encoder.recipe, encoder.platform
     platform.streams(BULK)  # the lines of bulk have them, whether or not so much ran here
-    run = platform.program()
+    run, fault = platform.attempt("program")
+    if fault is not None:
+        return NONE.format(fault)
     if recipe.include_prompt is False and (recipe.query_prompt or recipe.passage_prompt):
         return NONE.format("prompts are not pooled")
     if encoder.sparse:

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from fmbench.encoder import CHUNK
+from fmbench.encoder.bad_vectors import check_some
 from fmbench.encoder.batches import Batch, batches
 from fmbench.encoder.late import LateEncoder
 from fmbench.encoder.pooling import pool
@@ -161,7 +162,11 @@ class Context:
         recipe = self.encoder.recipe
         mask = prepared.inputs["attention_mask"].to(hidden.device)
         prompt = self.encoder.prompt_length(role) if recipe.include_prompt is False else 0
-        result[prepared.positions] = pool(hidden, mask, recipe.pooling or (), prompt).cpu()
+        pooled = pool(hidden, mask, recipe.pooling or (), prompt).cpu()
+        texts, every = self.texts(role), prepared.positions
+        counts = (mask.sum(dim=1).cpu() - prompt).numpy()
+        check_some(pooled.numpy(), [texts[place] for place in every], counts, self.encoder.platform)
+        result[every] = pooled
 
 
 @dataclass(frozen=True)

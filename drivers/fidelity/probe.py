@@ -2,6 +2,8 @@
 
 import argparse
 import json
+import math
+import numbers
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
@@ -65,9 +67,35 @@ def load(plugin: plugins.Plugin) -> Probe:
 
 
 def outputs(probe: Probe, context: "Context") -> "Iterator[Output]":
-    """Yield what a probe does. Raises BrokenPluginError, which names it, for whatever it raises."""
-    with plugins.blamed(plugins.title_of(GROUP, "--probes", probe.name)):
-        yield from probe.run(context)
+    """Yield what a probe does. Raises BrokenPluginError, which names it, for what it raises, or wrongly yields."""
+    title, some = plugins.title_of(GROUP, "--probes", probe.name), False
+    with plugins.blamed(title):
+        for found in probe.run(context):
+            some = True
+            yield checked(found)
+    if not some:
+        warn(f"{title} yielded nothing: the capture has nothing of it")
+
+
+def checked(found: Any) -> "Output":
+    """Return what a probe yielded. Raises TypeError for what is no name with a tensor or a ranking."""
+    import torch
+
+    if not (isinstance(found, tuple) and len(found) == 2 and isinstance(found[0], str)):
+        raise TypeError(f"a probe yields pairs of a name and a tensor or ranking, not {repr(found)[:80]}")
+    name, value = found
+    if isinstance(value, Mapping):
+        every = value.values()
+        if not all(isinstance(one, Mapping) and all(map(is_score, one.values())) for one in every):
+            raise TypeError(f"{name}: a ranking is query id -> document id -> score, a number; NaN is none")
+    elif not isinstance(value, torch.Tensor):
+        raise TypeError(f"{name}: is a tensor or a ranking, not {type(value).__name__}")
+    return name, value
+
+
+def is_score(value: Any) -> bool:
+    """Whether a value can have a place in a ranking."""
+    return isinstance(value, numbers.Real) and not math.isnan(value)
 
 
 def available() -> tuple[dict[str, Probe], dict[str, plugins.Plugin], list[str]]:

@@ -17,6 +17,7 @@ from fmbench.embeddings.compressed import CompressedSearch, check_compression, q
 from fmbench.encoder import CHUNK, EncoderPlan
 from fmbench.encoder.late import LateEncoder
 from fmbench.errors import UsageError
+from fmbench.ranking import measures
 from fmbench.ranking.evaluation import Evaluation
 from fmbench.ranking.measures import evaluate as judge
 from fmbench.ranking.mined_files import write_mined
@@ -84,6 +85,8 @@ def run_here(task: str, work: Work, argv: Sequence[str]) -> int:
     """Check everything that can be checked quickly, then do the work for every data set."""
     arguments = parse_arguments(task, argv, f"fmbench retrieve {task}")
     rules_of(arguments)
+    if task == "evaluate":
+        measures.check()
     launch = read_launch()
     arguments = share_of_threads(arguments, arguments.processes, launch)
     if arguments.processes > 1 and launch.world_size == 1:

@@ -1,6 +1,7 @@
 """Texts to vectors on any platform, shared by the drivers that need text."""
 
-from .encoder import CHUNK, BadVectorError, Encoder
+from .bad_vectors import BadVectorError
+from .encoder import CHUNK, Encoder
 from .plan import EncoderPlan
 from .recipe import ROLES, Recipe, Role, add_encoder_arguments, take_recipe
 from .timings import STAGES, Timings

@@ -7,10 +7,10 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from fmbench.backend import Forward
-from fmbench.errors import UsageError, first_line
+from fmbench.backend import Backend, Forward
+from fmbench.errors import PlatformError, UsageError, first_line
 from fmbench.options import Arguments
-from fmbench.outputs import answer
+from fmbench.outputs import OutputError, answer
 from fmbench.torch_settings import CompilationWatch
 
 from .batches import Batch, batches, buckets, measure_budgets
@@ -161,16 +161,16 @@ class Compute:
             return self.budgets[role].tokens
 
     def vectors(
-        self, tokens: Tokens, budget: int, prompt_length: int, timings: Timings, kept: Kept | None = None
+        self, tokens: Tokens, budget: int, excluded: int, timings: Timings, kept: Kept | None = None
     ) -> "np.ndarray":
         """Return the vectors of one chunk, float32 of shape (n, d), in the order of its texts.
 
-        Batches that `kept` holds are not computed again; the others are given to it now and then.
+        So many of a text's first tokens are `excluded` from pooling. Batches that `kept` holds are not computed again;
+        the others are given to it now and then.
         """
         import numpy as np
 
         result = np.empty((len(tokens.lengths), self.dimension), dtype=np.float32)
-        excluded = 0 if self._recipe.include_prompt is not False else prompt_length
         pooled: list[Pooled] = []
         every, left = list(self._batches(tokens, budget)), []
         for batch in every:
@@ -270,7 +270,7 @@ class Compute:
             inputs = collate(tokens, batch, self._padding_id, self.types)
             placed = self._platform.place(inputs)
         with timings.stage("forward"):
-            hidden = hidden_states(forward(placed), batch.rows)
+            hidden = hidden_states(forward(placed), batch.rows, self._platform)
             self._platform.observe()
         count, known = len(batch.positions), int(tokens.lengths[batch.positions].sum())
         with timings.stage("pool"):
@@ -341,11 +341,14 @@ def collate(tokens: Tokens, batch: Batch, padding_id: int, types: bool = False) 
     return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
 
-def hidden_states(output: Any, rows: int) -> "torch.Tensor":
+def hidden_states(output: Any, rows: int, platform: "Backend") -> "torch.Tensor":
     """Return the last hidden states (rows, tokens, d) of a model's output.
 
-    Raises UsageError where it has none, and OutputError where they are not of so many rows.
+    Raises UsageError where it has none, and PlatformError where they are not of so many rows.
     """
-    if getattr(output, "last_hidden_state", None) is None:
+    if isinstance(output, Mapping) and output.get("last_hidden_state") is None:  # a model's own
         raise UsageError("--model_class: its output has no last_hidden_state; take the base class, such as BertModel")
-    return answer(output, rows)
+    try:
+        return answer(getattr(output, "last_hidden_state", None), rows)
+    except OutputError as error:
+        raise PlatformError(f"{platform.title()}: prepare(): {error}") from None

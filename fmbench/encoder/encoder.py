@@ -12,6 +12,7 @@ from fmbench.errors import UsageError
 from fmbench.machine import hardware_of
 from fmbench.options import Arguments
 
+from .bad_vectors import check_differ, check_finite, check_some
 from .batches import Batch
 from .budget import Budget
 from .compute import Compute, Kept, collate, fixed_lengths, hidden_states
@@ -30,14 +31,6 @@ if TYPE_CHECKING:
 
 CHUNK = 512  # texts that are tokenised, sorted and batched together
 AHEAD = 2  # chunks that are tokenised before they are needed
-
-
-class BadVectorError(UsageError):
-    """A vector holds NaN or infinity. `position` says which text of its chunk it is of."""
-
-    def __init__(self, position: int, text: str) -> None:
-        super().__init__(f"{text}: its vector holds NaN or infinity; check the weights, or try another --model:dtype")
-        self.position = position
 
 
 class Encoder:
@@ -159,7 +152,8 @@ class Encoder:
 
     def hidden_states(self, inputs: "dict[str, torch.Tensor]") -> "torch.Tensor":
         """Return the last hidden states (rows, tokens, d) of a batch, where the device left them."""
-        return hidden_states(self._compute._forward(self.platform.place(inputs)), len(inputs["input_ids"]))
+        output = self._compute._forward(self.platform.place(inputs))
+        return hidden_states(output, len(inputs["input_ids"]), self.platform)
 
     def finish(self, pooled: "torch.Tensor") -> "torch.Tensor":
         """Return what the further modules make of pooled vectors (n, d)."""
@@ -180,7 +174,7 @@ class Encoder:
     def encode(self, texts: Sequence[str], role: Role = "passage") -> "np.ndarray":
         """Return one vector a text, float32 of shape (n, d), in the order of the texts.
 
-        Raises BadVectorError for a vector with NaN or infinity.
+        Raises BadVectorError for a vector that says nothing of its text.
         """
         if isinstance(texts, str):
             raise TypeError("one text is a list of one text")
@@ -231,17 +225,11 @@ class Encoder:
         """Return the vectors of a chunk. Raises BadVectorError."""
         known = self.budget(role)
         budget = budget or (known.tokens if known else self._search_budget(tokens, role))
-        vectors = self._compute.vectors(tokens, budget, self._tokenizers[role].prompt_length, timings, kept)
+        excluded = 0 if self.recipe.include_prompt is not False else self.prompt_length(role)
+        vectors = self._compute.vectors(tokens, budget, excluded, timings, kept)
         self.timings.include(timings)
         check_finite(vectors, texts)
+        if not self.sparse:  # there, no word of a text need be one that counts
+            check_some(vectors, texts, tokens.lengths - excluded, self.platform)
+        check_differ(vectors, texts, tokens, self.platform)
         return vectors
-
-
-def check_finite(vectors: "np.ndarray", texts: Sequence[str]) -> None:
-    """Raise BadVectorError for the first vector that holds NaN or infinity."""
-    import numpy as np
-
-    finite = np.isfinite(vectors)
-    if not finite.all():
-        position = int(np.flatnonzero(~finite.all(axis=1))[0])
-        raise BadVectorError(position, repr(texts[position][:40]))

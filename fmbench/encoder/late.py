@@ -10,9 +10,10 @@ from fmbench.backend import Forward
 from fmbench.errors import UsageError, first_line
 from fmbench.search.maxsim import TokenVectors
 
+from .bad_vectors import NO_NUMBER, ZERO, BadVectorError
 from .batches import Batch
 from .compute import Compute, Kept, collate, hidden_states
-from .encoder import CHUNK, BadVectorError, Encoder
+from .encoder import CHUNK, Encoder
 from .late_folder import LateInteraction
 from .plan import EncoderPlan
 from .recipe import Role
@@ -98,7 +99,7 @@ class LateCompute(Compute):
         with timings.stage("collate"):
             placed = self._platform.place(late_inputs(tokens, batch, self._padding_id, self.types))
         with timings.stage("forward"):
-            hidden = hidden_states(forward(placed), batch.rows)
+            hidden = hidden_states(forward(placed), batch.rows, self._platform)
             self._platform.observe()
         with timings.stage("pool"):
             hidden = hidden if self._platform.runs_torch else hidden.cpu()
@@ -221,7 +222,7 @@ class LateEncoder(Encoder):
         return self._compute.late_head
 
     def encode(self, texts: Sequence[str], role: Role = "passage") -> TokenVectors:  # type: ignore[override]
-        """Return the token vectors of texts. Raises BadVectorError for a vector with NaN or infinity."""
+        """Return the token vectors of texts. Raises BadVectorError for a vector that says nothing of its text."""
         if len(texts) <= CHUNK:
             return self._vectors(*self._tokenised(texts, role), role)  # type: ignore[arg-type]
         chunks = [texts[start : start + CHUNK] for start in range(0, len(texts), CHUNK)]
@@ -244,7 +245,10 @@ class LateEncoder(Encoder):
         budget = budget or (known.tokens if known else self._search_budget(tokens, role))
         found = self._compute.token_vectors(tokens, budget, timings)
         self.timings.include(timings)
-        bad = found.first_text_without_number()
-        if bad is not None:
-            raise BadVectorError(bad, repr(texts[bad][:40]))
+        for bad, why in (
+            (found.first_text_without_number(), NO_NUMBER),
+            (found.first_text_of_nothing(), ZERO.format(self.platform.title())),
+        ):
+            if bad is not None:
+                raise BadVectorError(bad, texts[bad], why)
         return found

@@ -10,8 +10,9 @@ from fmbench import facts, model, torch_settings
 from fmbench.errors import UsageError
 from fmbench.identity import identify
 
+from .bad_vectors import check_finite
 from .compute import Kept
-from .encoder import Encoder, check_finite
+from .encoder import Encoder
 from .plan import EncoderPlan
 from .recipe import ROLES, Role
 from .table import TableEncoder, read_rules, read_table

@@ -39,6 +39,7 @@ def evaluate(
     """
     import numpy as np
 
+    check()
     ks = cutoffs(k_values)
     if depth is not None:
         refuse_beyond(ks, depth)
@@ -60,6 +61,17 @@ def evaluate(
         unjudged=sum(query not in qrels.gains for query in run),
         seed=seed,
     )
+
+
+def check() -> None:
+    """Raise UsageError where a metric cannot be computed: ir_measures is missing, or does not know it with a cutoff."""
+    ir_measures = imported()
+    names = [NDCG, *BINARY.values(), R_PRECISION]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise UsageError(f"metrics: two are called {', '.join(twice)}; give each a name of its own")
+    for ours in BINARY:
+        if "cutoff" not in getattr(getattr(ir_measures, ours, None), "SUPPORTED_PARAMS", ()):
+            raise UsageError(f"metrics: ir_measures has no measure {ours} that takes a cutoff")
 
 
 def binary(rankings: Mapping[str, Sequence[str]], qrels: Qrels, threshold: float, ks: Cutoffs) -> Values:

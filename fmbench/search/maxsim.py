@@ -51,8 +51,15 @@ class TokenVectors:
 
     def first_text_without_number(self) -> int | None:
         """Return the first text that has NaN or infinity in a vector; None where there is none."""
-        bad = np.flatnonzero(~np.isfinite(self.vectors).all(axis=1))
-        return int(np.searchsorted(self.starts, bad[0], side="right")) - 1 if len(bad) else None
+        return self._first_text_of(~np.isfinite(self.vectors).all(axis=1))
+
+    def first_text_of_nothing(self) -> int | None:
+        """Return the first text that has a vector that is zero throughout; None where there is none."""
+        return self._first_text_of(~self.vectors.any(axis=1))
+
+    def _first_text_of(self, bad: Any) -> int | None:
+        """Return the first text one of whose vectors is bad."""
+        return int(np.searchsorted(self.starts, np.argmax(bad), side="right")) - 1 if bad.any() else None
 
 
 def max_sim(query: "torch.Tensor", tokens: "torch.Tensor", starts: "torch.Tensor") -> "torch.Tensor":

@@ -12,7 +12,7 @@ from fmbench.repetitions import WHOLE, parse_repetitions
 
 from ..workload import installed
 from .fields import CELL_FILES, CORE, place_of, without_place
-from .run import Run
+from .run import MISREAD, Run
 from .schema import is_seconds
 from .shape import Shape
 from .shapes import Shapes
@@ -152,6 +152,9 @@ class RunReader:
             self.open.raise_doubt(f"damaged: {line.kind}: {reason}")
 
     def _blame(self, line: lines.JsonLine, reason: str) -> None:
+        if line.kind == "ENV" and isinstance(variant := line.data.get("variant"), str | None):
+            self.run.misread.setdefault(variant, f"{MISREAD}: {reason}")
+            return
         owner = self._owners.get(line.kind, installed()["speed"])  # what is every driver's may be a shape's
         owner.blame(self.run, line, f"damaged: {line.kind}: {reason}")
 

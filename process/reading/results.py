@@ -121,6 +121,9 @@ def results_of(run: Run, source: str, metadata_id: str | None) -> Iterator[Resul
         for result in workload.rows(run, source, metadata_id):
             row = result.row
             key = row["variant"], row["model"], row["overrides"]
+            if (why := run.misread_of(row["variant"])) is not None:
+                doubted = row["statistics"] and {**row["statistics"], "stable": False, "reason": why}
+                row |= {"doubt": why, "precision": None, "statistics": doubted}
             row["configuration"] = remembered(known, key, row)
             yield result
 

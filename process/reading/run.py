@@ -8,6 +8,7 @@ from fmbench.lines import JsonLine
 
 from .shapes import Shapes
 
+MISREAD = "damaged: ENV"  # how a doubt begins that leaves it open what was measured
 LOAD = "load"  # the phase that SETUP repeats
 
 
@@ -34,6 +35,7 @@ class Run:
     announces: bool = False  # it has a CASE line
     doubt: str | None = None  # why nothing of it is to be believed
     doubts: dict[str, str] = field(default_factory=dict)  # the same of a data set, or of what else a workload names
+    misread: dict[str | None, str] = field(default_factory=dict)  # by variant: why its facts are not all known
     cell: dict[str, Any] | None = None  # of a sweep
     starts: dict[str, int] = field(default_factory=dict)  # the first line of each
 
@@ -60,6 +62,10 @@ class Run:
     def environment_of(self, variant: str | None) -> dict[str, Any]:
         """Return the facts that hold for a variant's shapes."""
         return {**self.environments.get(None, {}), **self.environments.get(variant, {})}
+
+    def misread_of(self, variant: str | None) -> str | None:
+        """Return why the facts that hold for a variant's shapes are not all known, or None."""
+        return self.misread.get(None) or self.misread.get(variant)
 
     def ceiling_of(self, variant: str | None) -> dict[str, Any] | None:
         """Return the ceilings that hold for a variant's shapes."""

@@ -211,10 +211,10 @@ BROKEN = {
     "length_step: is a whole number, at least 1": {"length_step": 0},
     "short_text: is a whole number, at least 0": {"short_text": -3},
     "choices: returns a list": {"choices": classmethod(lambda cls: "CPU")},
-    "fixed_shapes: is true or false": {"fixed_shapes": lambda self, arguments: None},
+    "fixed_shapes: returns true or false": {"fixed_shapes": lambda self, arguments: None},
     "identity: returns a dictionary of JSON": {"identity": lambda self: {"file": torch.device("cpu")}},
     "identity: is the same each time": {"identity": never_twice},
-    "unavailable: returns None": {"unavailable": classmethod(lambda cls: False)},
+    "unavailable: returns None": {"unavailable": classmethod(lambda cls: True)},
     "disturbances: returns a list": {"disturbances": classmethod(lambda cls: None)},
     "check: an option": {"check": lambda self, arguments: None},
     "candidates: returns a list": {"candidates": lambda self, arguments: None},
@@ -226,10 +226,17 @@ BROKEN = {
     "candidates: a is refused: .*--thraeds": {"candidates": lambda self, arguments: [candidate("--thraeds 1")]},
     "facts: returns a dictionary of JSON": {"facts": lambda self: {"device": torch.device("cpu")}},
     "facts: are the same each time": {"facts": never_twice},
-    "^facts: fmbench says cpu, platform; take": {"facts": lambda self: {"platform": "cuda", "cpu": "x", "device": "y"}},
-    "simulated is why, as a text": {"facts": lambda self: {"simulated": True}},
-    "simulated is why": {"facts": lambda self: {"simulated": ""}},
+    "^facts: cpu, platform: fmbench says this; take": {
+        "facts": lambda self: {"platform": "cuda", "cpu": "x", "device": "y"}
+    },
+    "^facts: simulated is said in words": {"facts": lambda self: {"simulated": True}},
+    "simulated is said in words, or None: not ''": {"facts": lambda self: {"simulated": ""}},
+    "^facts: device is said in words, or None: not 5": {"facts": lambda self: {"device": 5}},
+    "^facts: device_name is said in words": {"facts": lambda self: {"device": "x", "device_name": ["x"]}},
     "computes_in: returns a name": {"computes_in": lambda self, dtype: "torch.bfloat16"},
+    "^computes_in: returns a name such as bfloat16$": {"computes_in": lambda self, dtype: "bananas"},
+    "candidates: returns a list of Candidate$": {"candidates": lambda self, arguments: ["float16"]},
+    "program: returns Python lines as one text": {"program": lambda self: 5},
     "place: leaves the batch": {"place": spoilt},
     "prepare: returns the call": {"prepare": lambda self, model, arguments: None},
     "place: returns the batch": {"place": lambda self, batch: None},
@@ -259,9 +266,9 @@ BROKEN = {
     "streams: each computes": {"streams": lambda self, batches: [lambda batch: SimpleNamespace()]},
     "two of the class in one process": {"prepare": shared},
     "model_facts: returns": {"model_facts": lambda self: {1: "x"}},
-    "model_facts: fmbench says threads": {"model_facts": lambda self: {"threads": 64}},
-    "model_facts: precision is a name": {"model_facts": lambda self: {"precision": 32}},
-    "^facts: precision is a name": {"facts": lambda self: {"precision": ""}},
+    "model_facts: threads: fmbench says this": {"model_facts": lambda self: {"threads": 64}},
+    "model_facts: precision is said in words": {"model_facts": lambda self: {"precision": 32}},
+    "^facts: precision is said in words": {"facts": lambda self: {"precision": ""}},
     "memory: returns Memory": {"memory": lambda self: Memory(-1)},
     "memory: returns .* the weights among them": {"memory": lambda self: Memory(0)},
     "free_bytes: returns bytes": {"free_bytes": lambda self: 1e9},
@@ -269,6 +276,12 @@ BROKEN = {
     "energy: raises TypeError: Counter: joules is a number or None, not '12 J'": {
         "energy": lambda self: Counter("12 J", "x", None)
     },
+    "energy: raises TypeError: Counter: joules have a source": {"energy": lambda self: Counter(5.0, None, None)},
+    "energy: raises TypeError: Counter: joules have a source and no": {
+        "energy": lambda self: Counter(5.0, "x", "broken")
+    },
+    "tokens_per_batch: is a whole number, at least 1, not -3": {"tokens_per_batch": -3},
+    "tokens_per_batch: is a whole number, at least 1, not 'many'": {"tokens_per_batch": "many"},
     "energy: says why": {"energy": lambda self: Counter(None, None, None)},
     "energy: only grows": {"energy": falling},
 }
@@ -295,7 +308,7 @@ def boom(*arguments):
 
 RAISING = ("unavailable", "disturbances", "computes_fast", "choices", "check", "fixed_shapes", "candidates", "setup",
            "facts", "prepare", "identity", "computes_in", "reset_memory", "energy", "place", "warm_up", "synchronize",
-           "observe", "graph", "streams", "model_facts", "memory", "free_bytes", "recover")  # fmt: skip
+           "observe", "graph", "streams", "program", "model_facts", "memory", "free_bytes", "recover")  # fmt: skip
 
 
 @pytest.mark.parametrize("method", RAISING)

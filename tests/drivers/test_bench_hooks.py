@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 
 import pytest
 
@@ -75,6 +76,18 @@ def test_facts_that_are_no_json_name_the_platform(hook: str, value: object, said
     platform = NullBackend()
     setattr(platform, hook, lambda: {"card": value})
     with pytest.raises(PlatformError, match=rf"--platform null: {hook}\(\): {said}"):
+        getattr(platform, f"ask_{hook}")()
+
+
+@pytest.mark.parametrize("hook", ["facts", "model_facts"])
+@pytest.mark.parametrize(
+    ("name", "value"), [("precision", 16), ("precision", ["a"]), ("device", 5), ("simulated", True)]
+)
+def test_facts_that_are_said_in_words_are_nothing_else(hook: str, name: str, value: object) -> None:
+    platform = NullBackend()
+    setattr(platform, hook, lambda: {name: value})
+    said = f"--platform null: {hook}(): {name} is said in words, or None: not {value!r}"
+    with pytest.raises(PlatformError, match=re.escape(said)):
         getattr(platform, f"ask_{hook}")()
 
 

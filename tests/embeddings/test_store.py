@@ -232,7 +232,7 @@ class BadEncoder(FakeEncoder):
             for position, text in enumerate(chunk):
                 if text.endswith(f" {CHUNK + 7}"):
                     if self.value == float("inf"):
-                        raise BadVectorError(position, repr(text))
+                        raise BadVectorError(position, text)
                     vectors[position] = self.value
             yield vectors
 

@@ -1,14 +1,8 @@
-from pathlib import Path
-
 import pytest
 import torch
 
-from fmbench.converted import Output
 from fmbench.encoder.pooling import pool
 from fmbench.encoder.recipe import POOLINGS
-from fmbench.outputs import OutputError
-
-from .conftest import Load
 
 # Rows: tokens everywhere, padding on the right, padding on the left, no token at all.
 MASK = torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0], [0, 1, 1, 1], [0, 0, 0, 0]])
@@ -47,14 +41,3 @@ def test_half_precision_is_pooled_in_float32() -> None:
     hidden = torch.full((1, 4096, 1), 1.001, dtype=torch.bfloat16)
     found = pool(hidden, torch.ones(1, 4096, dtype=torch.int64), ["mean"])
     assert found.dtype == torch.float32 and found.item() == pytest.approx(hidden[0, 0, 0].item(), rel=1e-6)
-
-
-def test_a_call_that_answers_for_fewer_rows_gives_no_vector(
-    load: Load, tiny_text_model: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """One row would do for all texts of a batch, if nobody counted."""
-    encoder = load(tiny_text_model)
-    forward = encoder._compute._forward
-    monkeypatch.setattr(encoder._compute, "_forward", lambda batch: Output(forward(batch).last_hidden_state[:1]))
-    with pytest.raises(OutputError, match=r"of shape \[1, \d+, 32\], no floating numbers for each of 3 rows"):
-        encoder.encode(["a b c"] * 3)

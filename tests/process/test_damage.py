@@ -71,6 +71,34 @@ def test_a_line_that_does_not_parse_is_named_and_skipped(read, line):
     assert "run.log:2: " + " ".join(line.split()[:2]) in printed.warnings[0]
 
 
+@pytest.mark.parametrize("value", ["16", '["a"]', "{}", "true"])
+@pytest.mark.parametrize("name", ["precision", "device", "platform", "weights"])
+def test_a_fact_that_is_no_text_leaves_open_what_was_measured(read, name, value):
+    facts = f'FMWORK ENV {{"platform": "p", "model": "m", "dtype": "float32", "{name}": {value}}}'
+    (row,) = read(LOG, facts, case(), rep(1, 3), RES).rows
+    assert row["doubt"] == f"damaged: ENV: {name} is no text" == row["statistics"]["reason"]
+    assert (row["precision"], row["configuration"], row["statistics"]["stable"]) == (None, None, False)
+
+
+def test_a_fact_of_one_variant_that_is_no_text_leaves_the_others_alone(read):
+    env = 'FMWORK ENV {"variant": "%s", "platform": "p", "dtype": "float32", "precision": %s}'
+    lines = [env % ("A", '"int8"'), env % ("B", 8), *(line for one in "AB" for line in (case(variant=one), rep(1, 3)))]
+    first, second = read(LOG, *lines).rows
+    assert (first["precision"], first["doubt"]) == ("int8", None) and first["configuration"]
+    assert (second["precision"], second["doubt"]) == (None, "damaged: ENV: precision is no text")
+
+
+def test_a_fact_that_is_no_text_in_the_log_of_another_driver(process, golden_retrieval, tmp_path):
+    log = tmp_path / "run.log"
+    text = golden_retrieval.read_text()
+    assert '"dtype": "float32"' in text
+    log.write_text(text.replace('"dtype": "float32"', '"dtype": "float32", "precision": 16'))
+    rows = process("--path", log, "--format", "json").rows
+    assert {(row["doubt"], row["precision"], row["configuration"]) for row in rows} == {
+        ("damaged: ENV: precision is no text", None, None)
+    }
+
+
 def test_warnings_are_counted_after_the_first_twenty(read):
     printed = read(*["FMWORK SETUP soon"] * 25, RES)
     assert len(printed.warnings) == 21

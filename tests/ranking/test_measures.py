@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fmbench.collection import Dataset, Qrels
+from fmbench.drivers.retrieve.tasks import run_here
 from fmbench.errors import UsageError
 from fmbench.ranking import measures
 from fmbench.ranking.measures import evaluate
@@ -49,6 +50,22 @@ def test_a_further_measure_knows_what_is_judged_and_not_relevant(monkeypatch):
     judged = Qrels({"q": {"a": 1.0, "b": 0.0, "c": -1.0}})
     found = measures.evaluate({"q": {"a": 5.0, "b": 4.0, "c": 3.0, "x": 2.0, "y": 1.0}}, judged, (3, 5)).by_query()
     assert (found["q"]["judged_3"], found["q"]["judged_5"]) == (1.0, 0.6)
+
+
+@pytest.mark.parametrize(
+    ("measure", "name", "said"),
+    [
+        ("Judged", "P", "two are called P; give each a name of its own"),
+        ("Judged", "Rprec", "two are called Rprec"),
+        ("Judgde", "judged", "ir_measures has no measure Judgde that takes a cutoff"),
+        ("SetP", "set", "ir_measures has no measure SetP that takes a cutoff"),
+        ("Qrel", "qrel", "ir_measures has no measure Qrel that takes a cutoff"),
+    ],
+)
+def test_a_measure_that_cannot_be_is_refused_before_anything_is_encoded(monkeypatch, measure, name, said):
+    monkeypatch.setitem(measures.BINARY, measure, name)
+    with pytest.raises(UsageError, match=f"^metrics: {said}"):
+        run_here("evaluate", None, ["--platform", "cpu", "--model_name", "nowhere", "--dataset", "nowhere"])
 
 
 @pytest.mark.parametrize(

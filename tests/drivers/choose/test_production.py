@@ -1,15 +1,18 @@
 """The Python lines for production, run as they are printed: they give the vectors of fmbench.encoder."""
 
 import importlib.util
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from fmbench.backends.cpu import CpuBackend
 from fmbench.command_line import CommandLine
 from fmbench.drivers.choose.arguments import parse_model
 from fmbench.drivers.choose.production import command_of, program_of
 from fmbench.encoder import Encoder, Recipe
+from fmbench.hooks import guarded
 from fmbench.options import parse_arguments
 from fmbench.secrets import masked_text
 from fmbench.torch_settings import VARIABLES
@@ -135,6 +138,16 @@ def test_what_other_programs_cannot_do_is_said(encoder, tmp_path):
     pooled = encoder("--platform onnxruntime", Recipe(pooling=("cls", "mean")))
     pooled.encode(PASSAGES)
     assert "the pooling is cls,mean" in program_of(pooled, 1)
+
+
+@pytest.mark.parametrize(
+    ("program", "said"),
+    [(lambda: 1 / 0, r"program\(\): ZeroDivisionError: "), (lambda: 5, r"program\(\) returns Python lines")],
+)
+def test_lines_that_a_platform_fails_to_give_cost_no_candidate(program, said, encoder, monkeypatch):
+    monkeypatch.setattr(CpuBackend, "program", guarded("program", lambda self: program()))
+    found = program_of(encoder("--platform cpu"), 1)
+    assert re.match(f"# No lines for other programs: --platform cpu: {said}.*; fmbench.encoder.Encoder runs it", found)
 
 
 def test_the_command_evaluates_the_data_set_with_the_candidate():

@@ -1,0 +1,54 @@
+"""Vectors that say nothing of their texts: a platform that loses what it computed must not look like a bad model."""
+
+import itertools
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from fmbench.errors import UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from fmbench.backend import Backend
+
+    from .tokens import Tokens
+
+NO_NUMBER = "its vector holds NaN or infinity; check the weights, or try another --model:dtype"
+ZERO = "its vector is zero throughout, so {} computed nothing of it"
+SAME = "its vector is that of all {} texts beside it, which are others, so {} computed nothing of them"
+
+
+class BadVectorError(UsageError):
+    """A vector is none of its text. `position` says which text of its chunk it is of."""
+
+    def __init__(self, position: int, text: str, why: str = NO_NUMBER) -> None:
+        super().__init__(f"{text[:40]!r}: {why}")
+        self.position = position
+
+
+def check_finite(vectors: "np.ndarray", texts: Sequence[str]) -> None:
+    """Raise BadVectorError for the first vector that holds NaN or infinity."""
+    import numpy as np
+
+    finite = np.isfinite(vectors)
+    if not finite.all():
+        position = int(np.flatnonzero(~finite.all(axis=1))[0])
+        raise BadVectorError(position, texts[position])
+
+
+def check_some(vectors: "np.ndarray", texts: Sequence[str], counts: "np.ndarray", platform: "Backend") -> None:
+    """Raise BadVectorError for the first vector that is zero throughout, of a text whose token count is above zero."""
+    import numpy as np
+
+    lost = ~vectors.any(axis=1)
+    if lost.any() and len(bad := np.flatnonzero(lost & (counts > 0))):
+        raise BadVectorError(int(bad[0]), texts[bad[0]], ZERO.format(platform.title()))
+
+
+def check_differ(vectors: "np.ndarray", texts: Sequence[str], tokens: "Tokens", platform: "Backend") -> None:
+    """Raise BadVectorError where all vectors are one, to the last bit, and the tokens of texts are not."""
+    if len(texts) < 2 or not (vectors[0] == vectors[-1]).all() or not (vectors == vectors[0]).all():
+        return
+    starts = tokens.starts.tolist()
+    if len({tokens.ids[start:end].tobytes() for start, end in itertools.pairwise(starts)}) > 1:
+        raise BadVectorError(0, texts[0], SAME.format(len(texts) - 1, platform.title()))

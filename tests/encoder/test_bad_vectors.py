@@ -1,0 +1,89 @@
+"""A platform that loses what it computed is told from a model that is bad: its vectors are refused by name."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from fmbench.converted import Output
+from fmbench.encoder import BadVectorError, Encoder
+from fmbench.errors import PlatformError, UsageError
+from fmbench.search.maxsim import TokenVectors
+
+from .conftest import Load
+
+TEXTS = ["a b c", "b c", "c"]
+Change = Callable[[torch.Tensor], object]
+
+
+def half_zero(hidden: torch.Tensor) -> torch.Tensor:
+    return hidden * (torch.arange(len(hidden)) < len(hidden) // 2)[:, None, None]
+
+
+def changed(encoder: Encoder, monkeypatch: pytest.MonkeyPatch, change: Change) -> None:
+    """Let a platform return other hidden states than the model's."""
+    forward = encoder._compute._forward
+    found = lambda batch: Output(change(forward(batch).last_hidden_state))  # noqa: E731
+    monkeypatch.setattr(encoder._compute, "_forward", found)
+
+
+@pytest.mark.parametrize("texts", [TEXTS, TEXTS[:1]])
+@pytest.mark.parametrize("change", [torch.zeros_like, half_zero])
+def test_zeros_are_no_vector_of_a_text(
+    load: Load, tiny_text_model: Path, monkeypatch: pytest.MonkeyPatch, change: Change, texts: list[str]
+) -> None:
+    encoder = load(tiny_text_model)
+    changed(encoder, monkeypatch, change)
+    with pytest.raises(BadVectorError, match="zero throughout, so --platform cpu computed nothing of it") as caught:
+        encoder.encode(texts)
+    assert texts[caught.value.position] in str(caught.value)
+
+
+def test_one_vector_is_none_of_texts_that_are_others(
+    load: Load, tiny_text_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder = load(tiny_text_model)
+    changed(encoder, monkeypatch, torch.ones_like)
+    assert encoder.encode(["a b"] * 3).any()
+    with pytest.raises(BadVectorError, match="all 2 texts beside it, which are others, so --platform cpu computed"):
+        encoder.encode(TEXTS)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda hidden: hidden[:1], r"float32 of shape \[1, \d+, 32\], no floating numbers for each of 3 rows"),
+        (lambda hidden: (hidden * 100).to(torch.int8), r"int8 of shape \[3, "),
+        (lambda hidden: None, "returned None"),
+    ],
+)
+def test_what_is_no_answer_of_a_call_names_the_platform(
+    load: Load, tiny_text_model: Path, monkeypatch: pytest.MonkeyPatch, change: Change, said: str
+) -> None:
+    """One row would do for all texts of a batch, if nobody counted."""
+    encoder = load(tiny_text_model)
+    changed(encoder, monkeypatch, change)
+    with pytest.raises(PlatformError, match=rf"^--platform cpu: prepare\(\): the call .*{said}"):
+        encoder.encode(TEXTS)
+
+
+def test_a_call_that_returns_nothing_names_the_platform(
+    load: Load, tiny_text_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder = load(tiny_text_model)
+    monkeypatch.setattr(encoder._compute, "_forward", lambda batch: None)
+    with pytest.raises(PlatformError, match=r"^--platform cpu: prepare\(\): the call returned None"):
+        encoder.encode(TEXTS)
+    monkeypatch.setattr(encoder._compute, "_forward", lambda batch: {"logits": torch.ones(3, 4)})
+    with pytest.raises(UsageError, match="^--model_class: its output has no last_hidden_state"):
+        encoder.encode(TEXTS)
+
+
+def test_the_first_text_with_a_vector_of_zeros_is_found() -> None:
+    vectors = np.ones((5, 2), np.float32)
+    found = TokenVectors(vectors, np.array([0, 2, 2, 5]))
+    assert found.first_text_of_nothing() is None
+    vectors[3] = 0
+    assert (found.first_text_of_nothing(), found.first_text_without_number()) == (2, None)
