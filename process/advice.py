@@ -12,6 +12,8 @@ from .workload import Finding, by_workload
 REFERENCE = {"precision": "float32", "compile": False}
 LEAST_COSINE = 0.99  # below, rankings change; where nothing says by how much
 LEAST_GAIN = 0.05  # a share
+# How much of its machine a run may use. One platform may have been tried with less of it than another.
+CONFINED = {"cpus_usable": "usable CPUs", "cpu_quota": "of CPU quota", "numa_nodes_usable": "usable NUMA nodes"}
 KEPT = 0.005  # of nDCG@10: what is lost at most, as far as the means say
 
 
@@ -46,7 +48,8 @@ def advice_of(records: Sequence[Record], results: Iterable[Result] = ()) -> str:
     def times(one: Record) -> str:
         doubt = ", in doubt" if one.figures[speed].doubt or reference.figures[speed].doubt else ""
         speedup = ratio(one.figures[speed], reference.figures[speed], less)
-        return f"{one.name} ({one.configuration.id}), {speedup} times as fast as {reference.name}{doubt}"
+        said = f"{one.name} ({one.configuration.id}), {speedup} times as fast as {reference.name}"
+        return f"{said}{doubt}{confinement(one, reference)}"
 
     untold = [
         one for one in there[: there.index(reference)] if cannot_tell(one.figures[speed], reference.figures[speed])
@@ -84,6 +87,16 @@ def is_faster(one: Finding, reference: Finding, less_is_better: bool) -> bool:
     if None in (fast.low, slow.high):
         return fast.value > (1 + LEAST_GAIN) * slow.value
     return float(fast.low or 0) > float(slow.high or 0)
+
+
+def confinement(one: Record, reference: Record) -> str:
+    """Return how much of the machine each of two configurations could use, where these differ."""
+    pairs = {name: [each.configuration.facts.get(name) for each in (one, reference)] for name in CONFINED}
+    return "".join(
+        f", with {mine or 'unknown'} and {theirs or 'unknown'} {CONFINED[name]}"
+        for name, (mine, theirs) in pairs.items()
+        if mine != theirs
+    )
 
 
 def judged_at_all(record: Record) -> bool:

@@ -193,6 +193,15 @@ def test_advice_names_the_fastest_that_is_as_good(records):
     assert "nDCG@10 on scifact 0.6380 beside 0.6400" in said
 
 
+def test_advice_says_that_one_side_had_less_of_the_machine(records):
+    def said(usable):
+        whole, part = ({**facts, "cpus_usable": count} for facts, count in ((FACTS, 2), (BF16, usable)))
+        return advice_of(records(retrieval(whole, 0.5, rate=45.0), retrieval(part, 0.5, rate=90.0)))
+
+    assert "times as fast as cpu, float32" in said(2) and "usable CPUs and" not in said(2)
+    assert ", with 1 and 2 usable CPUs" in said(1)
+
+
 def test_advice_is_silent_without_a_reference(records):
     assert advice_of(records(speed(BF16, _128_1=2))) == ""
 
