@@ -46,8 +46,16 @@ def check_some(vectors: "np.ndarray", texts: Sequence[str], counts: "np.ndarray"
 
 
 def check_differ(vectors: "np.ndarray", texts: Sequence[str], tokens: "Tokens", platform: "Backend") -> None:
-    """Raise BadVectorError where all vectors are one, to the last bit, and the tokens of texts are not."""
-    if len(texts) < 2 or not (vectors[0] == vectors[-1]).all() or not (vectors == vectors[0]).all():
+    """Raise BadVectorError where all vectors are one, to the last bit, and the tokens of texts are not.
+
+    One number, of a vector that was cut to its first dimension, is 1 or -1 where it is normalised.
+    """
+    if (
+        len(texts) < 2
+        or vectors.shape[1] < 2
+        or not (vectors[0] == vectors[-1]).all()
+        or not (vectors == vectors[0]).all()
+    ):
         return
     starts = tokens.starts.tolist()
     if len({tokens.ids[start:end].tobytes() for start, end in itertools.pairwise(starts)}) > 1:

@@ -231,5 +231,5 @@ class Encoder:
         check_finite(vectors, texts)
         if not self.sparse:  # there, no word of a text need be one that counts
             check_some(vectors, texts, tokens.lengths - excluded, self.platform)
-        check_differ(vectors, texts, tokens, self.platform)
+            check_differ(vectors, texts, tokens, self.platform)
         return vectors

@@ -9,6 +9,7 @@ import torch
 
 from fmbench.converted import Output
 from fmbench.encoder import BadVectorError, Encoder
+from fmbench.encoder.recipe import Recipe
 from fmbench.errors import PlatformError, UsageError
 from fmbench.search.maxsim import TokenVectors
 
@@ -49,6 +50,14 @@ def test_one_vector_is_none_of_texts_that_are_others(
     assert encoder.encode(["a b"] * 3).any()
     with pytest.raises(BadVectorError, match="all 2 texts beside it, which are others, so --platform cpu computed"):
         encoder.encode(TEXTS)
+
+
+def test_one_number_of_length_one_may_be_that_of_all_texts(load: Load, tiny_text_model: Path) -> None:
+    encoder = load(tiny_text_model, recipe=Recipe(truncate_dim=1, normalise=True))
+    found = encoder.encode([f"{'a ' * count}b" for count in range(1, 9)]).ravel()
+    same = [place for place in range(8) if found[place] == found[0]]
+    assert set(np.abs(found)) == {1.0} and len(same) > 1
+    assert len(encoder.encode([f"{'a ' * (place + 1)}b" for place in same])) == len(same)
 
 
 @pytest.mark.parametrize(
