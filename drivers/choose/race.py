@@ -84,7 +84,7 @@ class Lane:
         seconds, tokens = (sum(getattr(turn, key) for turn in counted) for key in ("nanoseconds", "tokens"))
         if not tokens:
             return {}
-        spent = Counter(sum(turn.joules or 0 for turn in counted), None, None).over(seconds / 1e9)
+        spent = Counter(sum(turn.joules or 0 for turn in counted), "turns", None).over(seconds / 1e9)
         if spent.joules is None:
             return {"joules_reason": spent.reason}
         return {"joules_per_million_tokens": 1e6 * spent.joules / tokens}

@@ -85,14 +85,14 @@ def run_here(task: str, work: Work, argv: Sequence[str]) -> int:
     """Check everything that can be checked quickly, then do the work for every data set."""
     arguments = parse_arguments(task, argv, f"fmbench retrieve {task}")
     rules_of(arguments)
-    if task == "evaluate":
-        measures.check()
     launch = read_launch()
     arguments = share_of_threads(arguments, arguments.processes, launch)
     if arguments.processes > 1 and launch.world_size == 1:
         return start_ranks(arguments.processes, ["retrieve", task, *argv])
     spin_briefly()
     datasets = open_datasets(arguments)
+    if task == "evaluate":
+        measures.check()
     plan = EncoderPlan.of(with_device(arguments, launch), arguments.recipe, table=True, late=True, sparse=True)
     if plan.folder.late is not None:
         check_late(arguments, plan.folder.path)

@@ -213,7 +213,7 @@ def test_every_kind_of_line_is_a_row_and_has_a_table(read, tmp_path, capsys):
 
 def test_two_logs_of_artifacts_say_which_is_which(tmp_path, capsys):
     for name in ("one", "two"):
-        (tmp_path / f"{name}.log").write_text("\n".join([LOG, *(line.format() for line in COMPARED), ""]))
+        (tmp_path / f"{name}.log").write_text("\n".join([LOG, *(line.format() for line in COMPARED), f"# {name}\n"]))
     assert show_main([str(tmp_path / "one.log"), str(tmp_path / "two.log")]) == 0
     out = capsys.readouterr().out
     assert out.count("one.log  a  b  bert") == out.count("two.log  a  b  bert") == 3  # by probe, and two tensors

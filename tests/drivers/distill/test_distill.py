@@ -112,7 +112,8 @@ def test_the_frontier_has_every_student(students, capsys):
     run(place, "evaluate", "--query_model", place.root / "lookup" / "pair", "--latency_queries", 10)
     log = place.root / "evaluate.log"
     log.write_text(capsys.readouterr().out)
-    again = shutil.copyfile(log, place.root / "again.log")
+    again = place.root / "again.log"
+    again.write_text(f"{log.read_text()}\n")  # else it is a copy, which counts once
     assert main(["frontier", str(log), str(again), "--plot", str(place.root / "frontier.svg")]) == 0
     table = capsys.readouterr().out
     assert table.startswith("tiny, ndcg_cut_10\n")
