@@ -15,6 +15,7 @@ from fmbench.markdown import harmless
 
 from ..comparing.variant_names import VariantNames
 from ..plots.points import TELLING, VARIANT, facts_of, shown
+from ..reading.repairs import standing
 from ..reading.row import Result
 from ..record import records_of
 from ..workload import by_workload
@@ -29,8 +30,11 @@ SHAPES = "speed"  # the workload whose rows the page's own table is made for
 
 
 def data_of(found: Sequence[Result]) -> dict[str, Any]:
-    """Return what the page's script reads. It computes nothing: records, verdicts and trust are found here."""
-    results = without_folders(found)
+    """Return what the page's script reads. It computes nothing: records, verdicts and trust are found here.
+
+    What failed and was repaired is left out.
+    """
+    results = without_folders(standing(found))
     runs = Runs()
     with Table(runs.watched(results)) as table:
         columns = columns_of(table)

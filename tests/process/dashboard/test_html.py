@@ -117,6 +117,26 @@ def test_circumstances_do_not_split_a_run(log, written):
     assert len(held["runs"]) == 1
 
 
+def test_a_failure_is_left_out_where_a_newer_run_of_its_cell_is_good(log, written):
+    def cell(start, code):
+        said = {
+            "sweep": "s",
+            "id": "ab",
+            "run": "driver",
+            "exit_code": code,
+            "seconds": 1.0,
+            "start": f"{start}.000000000",
+        }
+        return f"FMWORK CELL {json.dumps(said)}"
+
+    begun = f'{LOG}\nFMWORK ENV {{"platform": "cpu", "cpu": "X"}}\n'
+    killed = f'{begun}FMWORK ERR {{"input_size": 8, "batch_size": 4, "type": "Killed", "message": "no"}}\n{cell(1, -9)}'
+    _, found = table_of(written(log(killed)))
+    assert found["status"] == ["ERR"]
+    _, found = table_of(written(log(killed, f"{begun}{RES}\n{cell(5, 0)}")))
+    assert found["status"] == ["OK"]
+
+
 def test_runs_of_one_name_are_numbered(log, written):
     parts = [f'{LOG}\nFMWORK ENV {{"note": {number}}}\n{RES}' for number in (1, 2)]
     held, _ = table_of(written(log(*parts)))
