@@ -27,7 +27,19 @@ def is_candidates(value: Any) -> bool:
     """Whether a value is a list of candidates."""
     from fmbench.backend import Candidate  # which imports this
 
-    return isinstance(value, list) and all(isinstance(one, Candidate) for one in value)
+    names = [one.name for one in value if isinstance(one, Candidate)] if isinstance(value, list) else None
+    return names is not None and len(value) == len(names) == len(set(names))
+
+
+def is_program(value: Any) -> bool:
+    """Whether a value is Python lines, or None."""
+    if not isinstance(value, str):
+        return value is None
+    try:
+        compile(value, "program()", "exec")
+    except (SyntaxError, ValueError):
+        return False
+    return True
 
 
 def is_type(value: Any) -> bool:
@@ -38,7 +50,7 @@ def is_type(value: Any) -> bool:
 TEXTS = ("a list of texts", is_texts)
 # By hook. What is not here is looked at where it is read (facts, counters, phases), or says nothing.
 ANSWERS: dict[str, tuple[str, Callable[[Any], bool]]] = {
-    "candidates": ("a list of Candidate", is_candidates),
+    "candidates": ("a list of Candidate, each with a name of its own", is_candidates),
     "choices": TEXTS,
     "computes_fast": TEXTS,
     "computes_in": ("a name such as bfloat16", is_type),
@@ -46,6 +58,6 @@ ANSWERS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "fixed_shapes": ("true or false", lambda value: isinstance(value, bool)),
     "place": ("the batch, a dictionary of tensors", lambda value: isinstance(value, Mapping)),
     "prepare": ("the call that is timed", callable),
-    "program": ("Python lines as one text, or None", lambda value: value is None or isinstance(value, str)),
+    "program": ("Python lines as one text, or None", is_program),
     "streams": ("a list of calls", lambda value: isinstance(value, list) and all(map(callable, value))),
 }

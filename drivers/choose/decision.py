@@ -12,6 +12,7 @@ PLAIN = ("float32", "bfloat16", "float16", "int8")  # precisions, the plainer fi
 SHARED_RANK = {"float16": "bfloat16"}
 CLOSE = 1.05  # times as long as the fastest: a simpler one that is probably slower than that is not run instead
 PROBABLY = 1 / 1.96  # of the 95% interval's spread: a standard error, five to one
+FEW = 3  # rounds whose least lies below the median seven to one; the least of two, three to one
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,11 @@ def ties(race: Race, fastest: str, other: str) -> bool:
 def is_close(race: Race, fastest: str, other: str) -> bool:
     """Whether another candidate is not probably slower than the fastest."""
     found = race.ratio(other, fastest)
-    return found is not None and found.value * math.exp(-found.spread * PROBABLY) <= CLOSE
+    if found is None:
+        return False
+    if found.pair is not None and found.pair.verdict is None:  # few: the interval is from the least to the greatest
+        return found.pair.n < FEW or found.low <= CLOSE
+    return found.value * math.exp(-found.spread * PROBABLY) <= CLOSE
 
 
 def why(race: Race, best: Place, enough: Sequence[Place], simpler_than: Sequence[str]) -> str:

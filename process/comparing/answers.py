@@ -80,7 +80,7 @@ def answer_between(profile: str, base: Mapping[str, Row], new: Mapping[str, Row]
     return Answer(
         profile, names[0], names[1],
         (speed_of(old), speed_of(now)), (kept_of(old), kept_of(now)),
-        [*reasons_between(old, now, names[1], threshold), *variables_among(differing)],
+        [*reasons_between(old, now, new.get(names[1] or ""), threshold), *variables_among(differing)],
         differing,
     )  # fmt: skip
 
@@ -90,8 +90,8 @@ def winner_of(rows: Mapping[str, Row]) -> str | None:
     return next((name for name, row in rows.items() if row["choice"]["place"] == "winner"), None)
 
 
-def reasons_between(old: Row | None, now: Row | None, winner: str | None, threshold: float) -> list[str]:
-    """Return why what was to be run is not what to run now; nothing where it is."""
+def reasons_between(old: Row | None, now: Row | None, winner: Row | None, threshold: float) -> list[str]:
+    """Return why what was to be run is not what to run now, which is the `winner`; nothing where it is."""
     if old is None:
         return ["the base has no answer"]
     if now is None:
@@ -105,7 +105,10 @@ def reasons_between(old: Row | None, now: Row | None, winner: str | None, thresh
     if then and there and there[1] < then[0] * (1 - threshold):
         reasons.append("it is not as fast beside the reference")
     if found["place"] is None:
-        reasons.append(f"run {winner}" if winner else "there is no answer")
+        faster = winner and speed_of(winner)
+        reasons.append(
+            f"run {winner['variant']}{f', {faster} times' if faster else ''}" if winner else "there is no answer"
+        )
     return [*reasons, *(["the race is not over"] if found["status"] == "standing" else [])]
 
 

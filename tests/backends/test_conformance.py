@@ -218,7 +218,9 @@ BROKEN = {
     "disturbances: returns a list": {"disturbances": classmethod(lambda cls: None)},
     "check: an option": {"check": lambda self, arguments: None},
     "candidates: returns a list": {"candidates": lambda self, arguments: None},
-    "candidates: each has a name": {"candidates": lambda self, arguments: [candidate(), candidate()]},
+    "candidates: returns a list of Candidate, each with a name of its own$": {
+        "candidates": lambda self, arguments: [candidate(), candidate()]
+    },
     "candidates: .* has a name and a reason": {"candidates": lambda self, arguments: [candidate(reason="")]},
     "candidates: a is refused: .*No closing quotation": {
         "candidates": lambda self, arguments: [candidate("--threads '1")]
@@ -235,7 +237,8 @@ BROKEN = {
     "^facts: device_name is said in words": {"facts": lambda self: {"device": "x", "device_name": ["x"]}},
     "computes_in: returns a name": {"computes_in": lambda self, dtype: "torch.bfloat16"},
     "^computes_in: returns a name such as bfloat16$": {"computes_in": lambda self, dtype: "bananas"},
-    "candidates: returns a list of Candidate$": {"candidates": lambda self, arguments: ["float16"]},
+    "candidates: returns a list of Candidate, each": {"candidates": lambda self, arguments: ["float16"]},
+    "^program: returns Python lines as one text": {"program": lambda self: "def run(batch:\n"},
     "program: returns Python lines as one text": {"program": lambda self: 5},
     "place: leaves the batch": {"place": spoilt},
     "prepare: returns the call": {"prepare": lambda self, model, arguments: None},

@@ -156,10 +156,15 @@ class Answering(NullBackend):
         ([torch.ones(2, 16, 8)], 0, "float32 of shape [2, 16, 8], no floating numbers for each of 4 rows"),
         ([torch.full((4, 16, 8), torch.nan)], 0, "512 of 512 numbers that are NaN or infinite"),
         ([torch.ones(4, 16, 8), None], 1, "returned None"),
+        (
+            [torch.ones(4, 16, 8), torch.full((4, 16, 8), torch.nan)],
+            4,
+            "512 of 512 numbers",
+        ),  # the numbers: now and then
     ],
 )
 def test_a_call_that_answers_nothing_is_no_fast_one(outputs: list, repetitions: int, said: str) -> None:
-    run, log = bench([10] * 4, Answering(*outputs))
+    run, log = bench([10] * 8, Answering(*outputs))
     assert run.run(Shape(16, 4)) is False
     assert [line.split()[1] for line in fmwork(log)] == ["CASE", *["REP"] * repetitions, "ERR"]
     assert data_of(log, "ERR")["type"] == "OutputError" and said in data_of(log, "ERR")["message"]

@@ -215,3 +215,25 @@ def test_what_is_simpler_is_run_unless_it_is_probably_slower(monkeypatch, times,
     choice = choose(found, known)
     assert (choice.winner, choice.why) == (winner, why)
     assert choice.ties == ([] if low > 1 else ["b" if winner == "reference" else "reference"])
+
+
+@pytest.mark.parametrize(
+    ("times", "winner"),
+    [
+        ([214 / 30, 97 / 99.8], "reference"),
+        ([1.06, 0.99], "reference"),
+        ([7.0, 6.0], "b"),  # which the answer says are too few for 95%
+        ([7.0, 6.0, 5.0], "b"),
+        ([7.0, 6.0, 0.9], "reference"),
+    ],
+)
+def test_few_rounds_run_what_is_simpler_unless_all_say_otherwise(times, winner):
+    """So many times as long as b took the reference, in the rounds that count; the first one does not."""
+    found = Race("online", "reference")
+    for number, ratio in enumerate([1.0, *times]):
+        for name, taken in (("reference", 10_000_000 * ratio), ("b", 10_000_000)):
+            found.take(Turn("online", 0, number, name, 1, 10, int(taken), 1.0, 1.0))
+    good = Quality(1.0, 1.0, 1.0, "shown")
+    known = {name: Known(name, "", "", quality=good, facts={"precision": precision})
+             for name, precision in (("reference", "float32"), ("b", "int8"))}  # fmt: skip
+    assert choose(found, known).winner == winner
