@@ -17,6 +17,7 @@ from fmbench.ranking import measures
 from fmbench.ranking.measures import evaluate
 from fmbench.ranking.order import depth_of, ordered
 from fmbench.resampling import mean_intervals
+from tests.tiny_model import write_collection
 
 pytest.importorskip("ir_measures", reason="pip install 'fmbench[retrieval]'")
 
@@ -62,10 +63,11 @@ def test_a_further_measure_knows_what_is_judged_and_not_relevant(monkeypatch):
         ("Qrel", "qrel", "ir_measures has no measure Qrel that takes a cutoff"),
     ],
 )
-def test_a_measure_that_cannot_be_is_refused_before_anything_is_encoded(monkeypatch, measure, name, said):
+def test_a_measure_that_cannot_be_is_refused_before_anything_is_encoded(monkeypatch, tmp_path, measure, name, said):
     monkeypatch.setitem(measures.BINARY, measure, name)
+    folder = write_collection(tmp_path / "data")
     with pytest.raises(UsageError, match=f"^metrics: {said}"):
-        run_here("evaluate", None, ["--platform", "cpu", "--model_name", "nowhere", "--dataset", "nowhere"])
+        run_here("evaluate", None, ["--platform", "cpu", "--model_name", "nowhere", "--dataset", str(folder)])
 
 
 @pytest.mark.parametrize(
