@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import os
+import random
 import socket
 import sys
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from fmbench.options import Arguments
 from .environment import Launch
 
 A = TypeVar("A", bound=Arguments)
+PORTS = range(20_000, 32_000)  # below those that Linux, the BSDs and Windows hand out
 
 
 def share_of_threads(arguments: A, processes: int, launch: Launch) -> A:
@@ -32,12 +34,21 @@ def share_of_threads(arguments: A, processes: int, launch: Launch) -> A:
     return dataclasses.replace(arguments, threads=threads // processes)
 
 
+def free_port() -> int:
+    """Return a port of this machine that nothing listens on, and that no system hands out by itself.
+
+    Ranks listen on it seconds later, once they have imported torch: one of those handed out may be another's by then,
+    and ranks that reach a stranger wait for the first of theirs without end. Raises UsageError where none is free.
+    """
+    for port in random.sample(PORTS, len(PORTS)):
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise UsageError(f"no port from {PORTS[0]} to {PORTS[-1]} is free for ranks to meet at")
+
+
 def start_ranks(count: int, words: Sequence[str]) -> int:
     """Run a command of fmbench as so many ranks, and return the exit code of the first one that failed, else 0."""
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        port = server.getsockname()[1]
-    shared = {"WORLD_SIZE": count, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    shared = {"WORLD_SIZE": count, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port()}
     with contextlib.ExitStack() as stack:
         ranks = []
         for rank in range(count):

@@ -6,7 +6,6 @@ and .err hold what a rank says, and exits.json every rank's exit code (minus the
 
 import json
 import os
-import socket
 import sys
 from pathlib import Path
 
@@ -14,15 +13,10 @@ import torch.distributed  # noqa: F401 (imported once, for all ranks)
 
 from fmbench import distributed, search  # noqa: F401
 from fmbench.console import run_main
+from fmbench.distributed.local import free_port
 from fmbench.search import faiss_engine, torch_engine  # noqa: F401
 
 from . import scenarios
-
-
-def free_port():
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        return server.getsockname()[1]
 
 
 def start(folder, scenario, ranks):

@@ -1,6 +1,8 @@
+import socket
+
 import pytest
 
-from fmbench.distributed import environment
+from fmbench.distributed import environment, local
 from fmbench.distributed.environment import Launch, read_launch, said_once
 from fmbench.errors import PlatformError, UsageError
 
@@ -53,3 +55,12 @@ def test_one_rank_of_a_machine_says_what_is_wrong(monkeypatch, variables, error,
     with pytest.raises(ends) as raised, said_once():
         raise error("no such file")
     assert not isinstance(raised.value, SystemExit) or raised.value.code == 2
+
+
+def test_ranks_meet_at_a_port_that_nobody_has_or_is_handed(monkeypatch):
+    port = local.free_port()
+    assert port in local.PORTS
+    monkeypatch.setattr(local, "PORTS", range(port, port + 1))
+    assert local.free_port() == port  # it was not kept
+    with socket.create_server(("127.0.0.1", port)), pytest.raises(UsageError, match=f"no port from {port} to {port}"):
+        local.free_port()

@@ -2,7 +2,6 @@
 
 import functools
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -10,17 +9,12 @@ from pathlib import Path
 import pytest
 
 from fmbench import lines
+from fmbench.distributed.local import free_port
 from tests.late_models import save_colbert
 from tests.tiny_model import write_collection, write_model
 
 PINNED = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else {0}
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ranks")]
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
 
 
 @pytest.fixture
