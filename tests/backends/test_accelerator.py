@@ -161,6 +161,7 @@ def new(cls, *words):
 """
 
 
+@pytest.mark.slow  # the process that is forked imports torch first
 @pytest.mark.slow
 @python_device
 def test_npu_on_a_fake(run_on_fakes: Callable[..., dict]) -> None:
@@ -175,6 +176,7 @@ check_backend(NpuBackend)
     assert out["free"] == 2**20
 
 
+@pytest.mark.slow  # the process that is forked imports torch first
 @pytest.mark.slow
 @python_device
 def test_any_other_device_by_its_name(run_on_fakes: Callable[..., dict]) -> None:
@@ -198,6 +200,7 @@ check_backend(NamedBackend, "--platform:device_type", "npu")
     assert out["--platform:device_type foo"].startswith("--platform:device_type: foo is none of them")
 
 
+@pytest.mark.slow  # the process that is forked imports torch first
 @pytest.mark.slow
 @pytest.mark.parametrize(("cls", "kind"), [("TpuBackend", "TPU"), ("NeuronBackend", "NEURON")])
 def test_xla_on_a_fake(cls: str, kind: str, run_on_fakes: Callable[..., dict]) -> None:
@@ -221,6 +224,7 @@ check_backend(Backend)
     assert out["events"] == ["sync", "sync", "sync", "wait"]
 
 
+@pytest.mark.slow  # the process that is forked imports torch first
 def test_xla_on_another_device_than_was_asked_for(run_on_fakes: Callable[..., dict]) -> None:
     out = run_on_fakes(NEW + """
 from fmbench.backends.xla import TpuBackend

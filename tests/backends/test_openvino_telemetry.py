@@ -8,6 +8,7 @@ import pytest
 pytest.importorskip("openvino", reason="pip install 'fmbench[openvino]'")
 
 
+@pytest.mark.slow
 def test_openvino_and_nncf_tell_their_maker_nothing() -> None:
     code = "from fmbench.backends import openvino; import nncf.telemetry.wrapper as nncf; import sys; "
     code += "import openvino.tools.ovc.telemetry_utils as ovc; "
