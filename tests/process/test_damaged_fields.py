@@ -7,6 +7,7 @@ from tests.trials.damaged_fields import GOLDEN, damaged, damages, drawn, interna
 from .log_lines import LOG
 
 
+@pytest.mark.slow
 def test_no_damaged_field_is_an_internal_error():
     assert [internal_errors(damaged(path.read_text(), one), pictures=False) for path, one in drawn(7, 20)] == [[]] * 20
 

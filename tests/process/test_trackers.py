@@ -102,7 +102,7 @@ def surroundings(folder):
     }
 
 
-pytestmark = pytest.mark.xdist_group("trackers")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("trackers")]
 
 
 @pytest.mark.slow

@@ -28,6 +28,7 @@ def verdicts(generator, ratio, noise, shapes=PAIRS, count=100):
 
 
 @pytest.mark.parametrize("noise", [0.03, 0.04, 0.05])
+@pytest.mark.slow
 def test_a_difference_is_found_and_none_is_invented(noise):
     generator = np.random.default_rng(round(noise * 100))
     for found in verdicts(generator, 1.0, noise):  # each pair alone, then all as one comparison
