@@ -1,5 +1,7 @@
 """A few damages of tests/trials/damaged_fields.py: no field of any line ends a program with an internal error."""
 
+import pytest
+
 from fmbench.process.workloads import fidelity_tables
 from fmbench.process.writing.show import main as show
 from tests.trials.damaged_fields import GOLDEN, damaged, damages, drawn, internal_errors
