@@ -53,12 +53,7 @@ QUIET = {
     "drift": 0.0,
     "drift_p": 1.0,
     "outliers": 0,
-    "recompiled": 0,
-    "preemptions": None,
-    "throttled": None,
-    "interval_limit": 0.02,
-    "waiting": None,
-    "in_line": None,
+    **ALONE,
     "stable": True,
     "reason": None,
 }
