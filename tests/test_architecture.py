@@ -1,6 +1,7 @@
 """The rules of the house that a machine can check."""
 
 import ast
+import functools
 import re
 import subprocess
 import sys
@@ -16,6 +17,7 @@ UNPICKLING = {"torch.load", "np.load", "numpy.load", "yaml.load", "yaml.unsafe_l
 FILES = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
 
 
+@functools.cache
 def imports(path: Path) -> set[str]:
     """Return every module that a file imports, inside functions too, with relative imports made absolute."""
     package = list(path.relative_to(ROOT).parent.parts)
@@ -148,7 +150,7 @@ def test_functions_fit_a_screen() -> None:
     for path in FILES:
         source = path.read_text()
         assert source.count("\n") < 400, f"{path} is long"
-        for node in ast.walk(ast.parse(source)):
+        for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.FunctionDef):
                 length = node.end_lineno - node.lineno + 1
                 assert length <= 60, f"{path}: {node.name} has {length} lines"
@@ -163,9 +165,9 @@ def test_no_eval_but_on_the_command_line_and_no_pickle() -> None:
                 assert node.func.id != "exec"
                 assert node.func.id != "eval" or path.name == "expressions.py"
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-                safe = re.search(r"allow_pickle=False|weights_only=True", ast.unparse(node))
-                pickles = ast.unparse(node.func) in UNPICKLING and not safe
-                assert not pickles, path
+                if node.func.attr in {name.partition(".")[2] for name in UNPICKLING}:
+                    safe = re.search(r"allow_pickle=False|weights_only=True", ast.unparse(node))
+                    assert safe or ast.unparse(node.func) not in UNPICKLING, path
                 if node.func.attr in ("from_pretrained", "from_config") and "Embedding" not in ast.unparse(node.func):
                     words = {keyword.arg for keyword in node.keywords}
                     assert words & {"trust_remote_code", None}, f"{path}: a library may ask whether to run code"
@@ -176,22 +178,21 @@ def test_no_eval_but_on_the_command_line_and_no_pickle() -> None:
     "code",
     [
         "import fmbench.drivers.embed, fmbench.process.cli, fmbench.cli, fmbench.listing, fmbench.doctor",
-        "import fmbench.encoder, fmbench.embeddings",
-        "import fmbench.collection, fmbench.ranking",
-        "import fmbench.distributed, fmbench.search",
+        "import fmbench.encoder, fmbench.embeddings, fmbench.collection, fmbench.ranking, fmbench.distributed\n"
+        "import fmbench.search",
         "from fmbench.backend import find\nfor name in 'null cpu cuda spyre openvino onnxruntime'.split(): find(name)",
         "from fmbench import cli; cli.main(['--help'])",
-        "from fmbench.drivers.embed import main; main(['--platform', 'nope'])",
         "from fmbench.cli import main; assert main('fidelity compare no-such-folder nothing'.split()) == 2",
         "from fmbench.cli import main; assert main('fidelity probes'.split()) == 0",
         "from fmbench.cli import main; assert main('fidelity capture --platform cpu --model_name x'.split()) == 2",
-        "import fmbench.drivers.fidelity.bisect, fmbench.drivers.fidelity.swap, fmbench.drivers.fidelity.session",
-        "import fmbench.drivers.choose.choose, fmbench.drivers.fidelity.matrix",
+        "import fmbench.drivers.fidelity.bisect, fmbench.drivers.fidelity.swap, fmbench.drivers.fidelity.session, "
+        "fmbench.drivers.choose.choose, fmbench.drivers.fidelity.matrix",
         "import sys; sys.argv = ['driver', '--help']; from fmbench.drivers.embed import main\n"
         "try: main()\nexcept SystemExit: pass",
         "import sys; sys.argv = ['process', '--help']; from fmbench.process.cli import main\n"
         "try: main()\nexcept SystemExit: pass",
-        "from fmbench.drivers.embed import main; assert main('--platform cpu --model_class BrtModel --model_name x "
+        "from fmbench.drivers.embed import main; assert main(['--platform', 'nope']) == 2\n"
+        "assert main('--platform cpu --model_class BrtModel --model_name x "
         "--input_sizes 8 --batch_sizes 1 --reps 1'.split()) == 2",
     ],
 )

@@ -309,6 +309,7 @@ def bash(*commands):
     return "\n".join(["text", "```bash", *commands, "```", ""])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -332,6 +333,7 @@ def test_a_wrong_document_fails(text, message, tmp_path):
         run_document(text, tmp_path)
 
 
+@pytest.mark.slow
 def test_a_right_document_passes(tmp_path):
     commands = bash(
         "# a comment",

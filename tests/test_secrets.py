@@ -166,7 +166,7 @@ RUNS = {
 
 
 @pytest.mark.usefixtures("forgetful")
-@pytest.mark.parametrize("name", RUNS)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name == "isolate")) for name in RUNS])
 @pytest.mark.parametrize("debug", ["", "1"])
 def test_no_way_out_says_a_secret(name: str, debug: str, tmp_path: Path, monkeypatch, capfd) -> None:
     monkeypatch.setenv("FMBENCH_DEBUG", debug)

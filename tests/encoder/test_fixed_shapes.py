@@ -107,6 +107,7 @@ def test_lengths_that_do_not_hold_every_text(compiled) -> None:
         compiled(Recipe(lengths=(32,)))
 
 
+@pytest.mark.slow
 def test_a_length_is_enough_for_a_platform_of_one_shape(compiled, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(CpuBackend, "single_shape", True)
     assert compiled(Recipe())._compute._lengths == (64,)

@@ -325,7 +325,9 @@ def test_no_text_of_a_log_breaks_a_format(form, log):
     assert (done.returncode, done.stderr) == (0, b"")
 
 
-@pytest.mark.parametrize("form", formats.WRITERS)
+@pytest.mark.parametrize(
+    "form", [pytest.param(form, marks=[pytest.mark.slow] * (form == "html")) for form in formats.WRITERS]
+)
 def test_out_is_what_stdout_would_be(form, golden, tmp_path, capsysbinary):
     words = ["--path", str(golden), "--format", form]
     assert main(words) == 0

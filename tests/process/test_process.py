@@ -52,6 +52,7 @@ def test_runs_of_different_files_share_nothing(process, tmp_path):
     assert [row["opts"] for row in process("--path", tmp_path).rows] == [["--platform a"], []]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])
 def test_standard_input(golden, pack):
     log = golden / "format-1.log"
@@ -65,6 +66,7 @@ def test_a_packed_log_needs_no_ending(process, tmp_path):
     assert process("--path", tmp_path / "log").statuses == ["OK"]
 
 
+@pytest.mark.slow
 def test_a_packed_log_that_is_cut_off_keeps_what_is_readable(process, tmp_path):
     packed = gzip.compress(b"".join(RES.replace(b" 8 4 ", b" %d 4 " % size) for size in range(5000)))
     path = tmp_path / "run.log.gz"
@@ -160,6 +162,7 @@ def test_help_teaches(capsys):
         assert word in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 5000])
 def test_a_reader_that_goes_away_is_no_traceback(tmp_path, count):
     (tmp_path / "x.log").write_bytes(RES * count)
@@ -172,6 +175,7 @@ def test_a_reader_that_goes_away_is_no_traceback(tmp_path, count):
     assert (done.returncode, done.stderr) == (141, b"")
 
 
+@pytest.mark.slow
 def test_neither_torch_nor_pandas_is_imported(golden):
     code = (
         "import sys; from fmbench.process.cli import main; main(['--path', sys.argv[1]]);"
@@ -181,6 +185,7 @@ def test_neither_torch_nor_pandas_is_imported(golden):
     assert (done.returncode, done.stderr) == (0, b"")
 
 
+@pytest.mark.slow
 def test_the_benchmark_runs():
     measure = runpy.run_path(str(Path(__file__).parent.parent / "bench" / "process_log.py"))["measure"]
     seconds, peak = measure(shapes=300, repetitions=100)

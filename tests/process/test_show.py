@@ -256,6 +256,7 @@ def test_groups_of_nothing(show, log):
     assert len(show(log("x\n"), "--by", "model")) == 1
 
 
+@pytest.mark.slow
 def test_pandas_is_imported_for_groups_only(golden):
     code = (
         "import sys; from fmbench.process.writing.show import main; main(sys.argv[1:]);"

@@ -325,6 +325,7 @@ def test_results_that_cannot_be_read_are_not_passed_over(results, three):
         assert f"results/{three[0]}/driver.log.gz: cannot be read" in results(*words, code=2).err[-1]
 
 
+@pytest.mark.slow
 def test_the_store_imports_its_extras_when_they_are_used():
     code = (
         "import sys; from fmbench.process.store.cli import main\n"
@@ -359,6 +360,7 @@ def test_columns_of_one_name_are_no_json(results, three):
     assert results("query", "SELECT 1 AS a, 2 AS a", "--format", "csv").out == ["a,a", "1,2"]
 
 
+@pytest.mark.slow
 def test_a_query_that_takes_too_long_can_be_ended(results, three):
     endless = "SELECT count(*) FROM range(1000000000000) a WHERE a.range % 7 = 3"
     command = [sys.executable, "-c", INTERRUPTED, "query", endless]

@@ -41,6 +41,7 @@ def test_every_cell_is_taken_or_lacks_its_device(path, folders):
             assert "is not usable here" in str(error) or (cell.run == "choose" and "can run here" in str(error))
 
 
+@pytest.mark.slow
 def test_every_cell_for_an_accelerator_runs_on_a_cpu_too(folders):
     path = next(path for path in SWEEPS if path.stem == "accelerator")
     found = read_sweep(Document(path, {"PLATFORM": "cpu", **folders}), {}, trusted=True)
@@ -65,6 +66,7 @@ runs:
 """
 
 
+@pytest.mark.slow
 def test_every_kind_of_cell_is_checked_by_its_own_command_and_without_torch(folders, tmp_path):
     (tmp_path / "pairs.tsv").write_text("sentence1\tsentence2\tscore\na\tb\t1\nc\td\t2\ne\tf\t3\n")
     (tmp_path / "tasks.yaml").write_text("tasks: [{name: pairs, type: sts, data: pairs.tsv}]\n")
