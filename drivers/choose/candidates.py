@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import itertools
 import shlex
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -68,12 +69,12 @@ def plan(arguments: ChooseArguments, calibration: Path | None) -> tuple[list[Pla
         planned(base, "", here_again(one, calibration)) for one in again
         if any(arguments.again.enters(one.name, profile) for profile in arguments.profiles)
     ]  # fmt: skip
-    for name, cls in ({} if again else here).items():
-        found += [one for one in proposed(base, name, cls, calibration) if not known(one, found)]
-    for text in arguments.vs:
-        added = planned(base, "--vs", Candidate(short_name(text), text, "--vs"))
-        found += [] if known(added, found) else [added]
-    found = without(found, arguments.without)
+    proposals = [list(proposed(base, name, cls, calibration)) for name, cls in ({} if again else here).items()]
+    # A platform after the other, and what was asked for before all: a small budget tries somebody of each.
+    turns = [one for turn in itertools.zip_longest(*proposals) for one in turn if one is not None]
+    proposed_here = distinct(turns, found)
+    asked = [planned(base, "--vs", Candidate(short_name(text), text, "--vs")) for text in arguments.vs]
+    found = without([*found, *distinct(asked, [*found, *proposed_here]), *proposed_here], arguments.without)
     if all(one.why_not for one in found[1:]):
         reasons = "; ".join(f"{one.name}: {one.why_not}" for one in found[1:]) or "none is proposed"
         raise UsageError(f"no candidate beside {reference.name} can run here ({reasons}); add one with --vs")
@@ -179,10 +180,15 @@ def fewer_threads(base: Planned, command: CommandLine, threads: int) -> Planned:
     return planned(command, "", Candidate(name, f"{base.overrides} --threads {threads}".strip(), "fewer threads"))
 
 
-def known(one: Planned, others: Iterable[Planned]) -> bool:
-    """Whether a candidate is one of others by another name."""
+def distinct(some: Iterable[Planned], others: Iterable[Planned]) -> list[Planned]:
+    """Return the candidates that are none of others, nor of those before them, by another name."""
     given = [other.arguments.given for other in others if other.arguments is not None]
-    return one.arguments is not None and one.arguments.given in given
+    found: list[Planned] = []
+    for one in some:
+        if one.arguments is None or one.arguments.given not in given:
+            found.append(one)
+            given += [one.arguments.given] if one.arguments else []
+    return found
 
 
 def without(found: list[Planned], names: Iterable[str]) -> list[Planned]:

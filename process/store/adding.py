@@ -12,7 +12,7 @@ from typing import Any
 from fmbench import __version__, lines
 from fmbench.digest import CHUNK, digest_of_json
 from fmbench.errors import UsageError
-from fmbench.history import ignore, read_runs
+from fmbench.history import Past, ignore, read_runs
 from fmbench.machine import hardware_of, name_of, slug
 
 from ..reading.fields import CORE, SCHEMA_VERSION
@@ -38,12 +38,22 @@ class Added:
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """The log as it was read: its digest and size before packing, the driver that wrote it, the cell that it is of."""
+    """The log as it was read: its digest and size before packing, its first run, the cell that it is of."""
 
     sha256: str
     bytes: int
-    driver: str
+    first: Past | None
     cell: Mapping[str, Any] | None
+
+    @property
+    def driver(self) -> str:
+        """Which driver wrote it."""
+        return str(self.first.driver) if self.first and self.first.driver else NOBODY
+
+    @property
+    def environments(self) -> list[dict[str, Any]]:
+        """The facts of its first run: of a log without results, such as one that trained, there are no others."""
+        return list(self.first.facts.values()) if self.first else []
 
 
 @dataclass(slots=True)
@@ -116,12 +126,7 @@ def pack(source: Source, target: Path, warn: Warn, tell: Warn) -> Packed:
             tell(f"{size / 1e6:.0f} MB packed")
     if is_saved(source.name, head.partition(b"\n")[0]):
         raise UsageError(f"{source.name}: holds results and is no log; add the log that they are from")
-    return Packed(digest.hexdigest(), size, driver_of(head), cell_of(tail))
-
-
-def driver_of(head: bytes) -> str:
-    """Return the driver that the first lines of a log name."""
-    return next((str(run.driver) for run in read_runs(head) if run.driver), NOBODY)
+    return Packed(digest.hexdigest(), size, next(iter(read_runs(head)), None), cell_of(tail))
 
 
 def cell_of(tail: bytes) -> dict[str, Any] | None:
@@ -139,7 +144,7 @@ def cell_of(tail: bytes) -> dict[str, Any] | None:
 
 def describe(packed: Packed, seen: Seen, folder: Path) -> Facts:
     """Return what environment.json says. It follows from the log alone: the same log makes the same entry anywhere."""
-    environments = list(seen.environments.values())
+    environments = list(seen.environments.values()) or packed.environments
     hardware = hardware_of(environments)
     began = (packed.cell or {}).get("start")  # of a cell that ended before its first repetition
     started = moment(float(began) if seen.started is None and began else seen.started)

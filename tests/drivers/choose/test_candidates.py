@@ -59,6 +59,23 @@ def test_a_device_that_an_option_must_name_races_only_where_its_platform_is_name
         candidates.plan(parse([*words, "--platforms", "accelerator"]), None)
 
 
+def test_platforms_take_turns_after_what_the_user_asks_for(wings, monkeypatch):
+    """A small budget then tries somebody of each; what is one candidate by two names races once, as it is proposed."""
+    proposes = {"cpu": ["--threads 1", "--threads 3", "--threads 4"], "null": ["--threads 2", "--threads 5"]}
+
+    def proposed(base, name, cls, calibration):
+        return [candidates.planned(base, "", Candidate(f"{name} {words}", words, "r")) for words in proposes[name]]
+
+    monkeypatch.setattr(candidates, "proposed", proposed)
+    monkeypatch.setattr(candidates, "platforms", lambda names: dict.fromkeys(proposes, cpu.CpuBackend))
+    words = ["--dataset", str(wings / "wings"), "--model_name", str(wings / "tiny")]
+    found, _ = candidates.plan(parse([*words, "--vs", "--threads 2", "--vs", "--threads 6"]), None)
+    assert [one.name for one in found] == [
+        "cpu float32", "--threads 6", "cpu --threads 1", "null --threads 2", "cpu --threads 3", "null --threads 5",
+        "cpu --threads 4",
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("profile", "expected"),
     [("online", ["ort 1", "ort 2", "bf16", "eager"]), ("bulk", ["ort 1", "ort 2"])],

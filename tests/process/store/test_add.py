@@ -100,6 +100,19 @@ def test_several_runs_in_a_log_are_one_entry(results, log, tmp_path):
     assert facts["results"]["count"] == 2
 
 
+def test_a_cell_without_results_is_of_the_machine_that_ran_it(results, log, tmp_path):
+    """`distill align` trains, and has no row."""
+    path = log(driver="distill")
+    said = [line for line in path.read_text().splitlines() if not line.startswith("FMWORK RE")]
+    cell = {"sweep": "s", "id": "c", "run": "distill align", "exit_code": 0, "seconds": 1.0, "start": "1700000000.0"}
+    path.write_text("\n".join([*said, f"FMWORK CELL {json.dumps(cell)}", ""]))
+    (name,) = results("add", path).out
+    assert name.split("/")[0] == results("add", log("other.log")).out[0].split("/")[0]
+    assert json.loads((tmp_path / "results" / name / "environment.json").read_text())["environments"] == [
+        {"platform": "cpu", "cpu": "AMD EPYC", "cpu_cores": 2, "threads": 2}
+    ]
+
+
 def test_a_log_of_two_machines_is_refused(results, log, tmp_path):
     (tmp_path / "c.log").write_text(log("a.log").read_text() + log("b.log", cpu="Xeon").read_text())
     assert results("add", "c.log", code=2).line == (
