@@ -14,14 +14,13 @@ from ..workload import Column, Finding, Gauge, Plot, Row, Table, Workload, thous
 from ..writing.view import number, text, trust
 from .doubts import distillation_doubt
 from .retrieval import METRICS_BELOW, NDCG, NDCG_COLUMN, metric
-from .retrieval_fields import DISTILLATION, ENCODERS, MEASURED, STAGE
+from .retrieval_fields import DISTILLATION, ENCODERS, JUDGED, MEASURED, STAGE
 
 HEADER = (
     "query encoder", "platform", "data set", "p50 ms", "p95 ms", "p99 ms", "queries/s", "speed-up", "nDCG@10",
     "kept", "95% interval", "parameters", "note",
 )  # fmt: skip
 RIGHT = (*range(3, 10), 11)
-QUALITY = ("queries", "ignore_identical_ids", "metrics", "intervals")
 TRAINED = {"loss": "loss", "held_out": "held out"}  # of the lines of the others
 ON_THE_HOST = {"platform": "numpy", "device": "cpu", "dtype": "float32", "precision": "float32"}  # a table of tokens
 KEPT = Gauge("ndcg_at_10_kept", "ratio", "Share of the teacher's nDCG@10 that is kept.",
@@ -103,7 +102,7 @@ class Distillation(Workload):
                 "thp": said.get("queries_per_second"),
                 "retrieval": {
                     "dataset": said["dataset"],
-                    "quality": {name: said[name] for name in QUALITY if name in said},
+                    "quality": {name: said[name] for name in JUDGED if name in said},
                 },
                 "distillation": {name: said.get(name) for name in MEASURED},
                 "doubt": run.doubt or run.doubts.get(said["dataset"]) or distillation_doubt(encoders, said),

@@ -107,6 +107,10 @@ QUALITY = Schema({
     "precision_curve": part("What `--k` asks for.", CURVE),
     "mined": part("Of `fmbench retrieve mine`: the negatives.", MINED),
 }, "How good the ranking is.")  # fmt: skip
+JUDGED = (  # what a student's queries are judged by, as all queries are
+    "queries", "ignore_identical_ids", "without_results", "without_relevant", "unjudged", "relevance_threshold",
+    "metrics", "intervals",
+)  # fmt: skip
 BY_QUERY = Schema({
     "dataset": text("Name of the data set.", needed=True),
     "queries": texts("Ids of the judged queries.", needed=True),
@@ -184,7 +188,7 @@ STAGE = Schema(
         "dataset": text("Name of the data set.", needed=True),
         "query_model": text("The query encoder.", needed=True),
         "start": time("Seconds since the epoch, nine decimals."),
-        **{key: QUALITY.fields[key] for key in ("queries", "ignore_identical_ids", "metrics", "intervals")},
+        **{key: field for key, field in QUALITY.fields.items() if key in JUDGED},
         "kept": by_name("Of every metric, the share of the teacher's mean that is kept.", part("", KEPT), "object"),
         "pair": part("As PAIR, against the teacher: queries go through all encoders in turns.", PAIR),
         "latency_ms": numbers_by_name(

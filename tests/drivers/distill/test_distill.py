@@ -16,6 +16,8 @@ import torch
 from fmbench.claim import one_writer
 from fmbench.drivers.distill import checkpoint
 from fmbench.drivers.distill.cli import main
+from fmbench.drivers.retrieve.cli import main as retrieve
+from fmbench.process.workloads.retrieval import JUDGING
 from tests.drivers.distill import tiny
 from tests.tiny_model import write_model
 from tests.torch_state import torch_restored
@@ -105,6 +107,18 @@ def test_students_are_evaluated_beside_their_teacher(students, capsys):
         assert (row["after_last_word_ms"] is None) == (row["query_model"] != "gru")
         assert row["computed_by"] == ("numpy" if row["query_model"] == "lookup" else "cpu")
         assert row["parameters"] > 0
+
+
+def test_a_teacher_is_judged_as_retrieval_judges_it(place, capsys):
+    """What its figures depend on stands in both lines: else no table holds them together."""
+    assert run(place, "evaluate", "--query_model", place.model, "--latency_queries", 10) == 0
+    teacher = of("DST", parsed(capsys.readouterr().out))[0].data
+    words = ["evaluate", "--platform", "cpu", "--threads", 1, "--model_name", place.model, "--dataset", place.data]
+    assert retrieve([str(word) for word in words]) == 0
+    (judged,) = of("IRM", parsed(capsys.readouterr().out))
+    assert {key: teacher.get(key) for key in (*JUDGING, "metrics")} == {
+        key: judged.data.get(key) for key in (*JUDGING, "metrics")
+    }
 
 
 def test_the_frontier_has_every_student(students, capsys):
