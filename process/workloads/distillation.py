@@ -56,7 +56,7 @@ def line_of(row: Row) -> list[str]:
 
 def query_latency(row: Row) -> Finding | None:
     """Return the median milliseconds from one query's text to its vector."""
-    return None if row["itl"] is None else Finding(row["itl"], of=row["retrieval"]["dataset"])
+    return None if row["itl"] is None else Finding(row["itl"], of=f"{row['retrieval']['dataset']}, in turns")
 
 
 class Distillation(Workload):
