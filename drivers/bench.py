@@ -15,6 +15,7 @@ from fmbench.counters import Counter, CpuTime, handover
 from fmbench.errors import FmbenchError, PlatformError, first_line
 from fmbench.facts import discreet
 from fmbench.measure import Clock, Shape, Subject, SubjectError, TokenGenerator, repeat
+from fmbench.outputs import placed
 from fmbench.roofline import Ceiling
 from fmbench.session import LogWriter
 from fmbench.stopping import Rule, Stopping
@@ -113,8 +114,8 @@ class Bench:
         self.generator.start(block.shape.input_size, block.shape.batch_size)
         block.before(self.watch)
         try:
-            phases = [asdict(phase) for phase in
-                      platform.ask_warm_up(block.variant.forward, platform.place(self.generator.batch()))]  # fmt: skip
+            found = platform.ask_warm_up(block.variant.forward, placed(platform, self.generator.batch()))
+            phases = [asdict(phase) for phase in found]
         except Exception as error:  # whatever a vendor's library raises, the sweep goes on
             block.fail(error)
             return

@@ -87,7 +87,8 @@ class Block:
         """
         self.variant.platform.observe()
         self._note_compilation(watch)
-        outputs.check(self.variant.platform, output, self.shape.batch_size, values=len(self.repetitions) in LOOKS)
+        shape = (self.cost and self.cost.shape) or (self.shape.batch_size,)
+        outputs.check(self.variant.platform, output, shape, values=len(self.repetitions) in LOOKS)
 
     def _note_compilation(self, watch: CompilationWatch | None) -> None:
         position = len(self.repetitions)

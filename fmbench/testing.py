@@ -197,7 +197,7 @@ def check_shape(platform: Any, forward: Forward, reference: Any, shape: tuple[in
          "word, with its seconds")  # fmt: skip
     output = forward(platform.place(batch))
     platform.synchronize()
-    watched("prepare: its call", outputs.check, platform, output, shape[0], False)  # padding may be NaN
+    watched("prepare: its call", outputs.check, platform, output, shape[:1], False)  # padding may be NaN
     platform.observe()
     held(platform.graph() in (None, "static", "dynamic"), "graph: is static, dynamic or None")
     if reference is None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from fmbench.backend import Backend, Forward
 from fmbench.errors import PlatformError, UsageError, first_line
 from fmbench.options import Arguments
-from fmbench.outputs import OutputError, answer
+from fmbench.outputs import OutputError, answer, placed
 from fmbench.torch_settings import CompilationWatch
 
 from .batches import Batch, batches, buckets, measure_budgets
@@ -100,7 +100,8 @@ class Compute:
         fixed = Budget(said, GIVEN) if isinstance(said, int) else Budget(platform.tokens_per_batch, DEFAULT)
         self.budgets: dict[Role, Budget] = {} if said == AUTO else dict.fromkeys(ROLES, fixed)
         config = loaded.config.get_text_config()
-        self.dimension = self._dimension(config.vocab_size if plan.folder.sparse else config.hidden_size)
+        self.width = config.vocab_size if plan.folder.sparse else config.hidden_size  # numbers of a token
+        self.dimension = self._dimension(self.width)
         self._forward = platform.prepare(loaded, arguments)
         self._watch = CompilationWatch()
         if arguments.compile or platform.always_compiles:
@@ -270,7 +271,7 @@ class Compute:
             inputs = collate(tokens, batch, self._padding_id, self.types)
             placed = self._platform.place(inputs)
         with timings.stage("forward"):
-            hidden = hidden_states(forward(placed), batch.rows, self._platform)
+            hidden = hidden_states(forward(placed), (batch.rows, batch.length, self.width), self._platform)
             self._platform.observe()
         count, known = len(batch.positions), int(tokens.lengths[batch.positions].sum())
         with timings.stage("pool"):
@@ -289,7 +290,7 @@ class Compute:
         """Do the one-off work of a new shape, or of all of them at once where shapes are not fixed."""
         compiled, start = self._watch.count, time.perf_counter()
         inputs = collate(tokens, batch, self._padding_id, self.types)
-        phases = self._platform.ask_warm_up(self._forward, self._platform.place(inputs))
+        phases = self._platform.ask_warm_up(self._forward, placed(self._platform, inputs))
         self._batch(tokens, batch, excluded, Timings(), self._forward)
         self._platform.synchronize()
         rest = max(time.perf_counter() - start - sum(phase.seconds for phase in phases), 0.0)
@@ -341,14 +342,14 @@ def collate(tokens: Tokens, batch: Batch, padding_id: int, types: bool = False) 
     return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
 
-def hidden_states(output: Any, rows: int, platform: "Backend") -> "torch.Tensor":
-    """Return the last hidden states (rows, tokens, d) of a model's output.
+def hidden_states(output: Any, shape: tuple[int, int, int], platform: "Backend") -> "torch.Tensor":
+    """Return the last hidden states of a model's output, whose `shape` is (rows, tokens, d).
 
-    Raises UsageError where it has none, and PlatformError where they are not of so many rows.
+    Raises UsageError where it has none, and PlatformError where they are others.
     """
     if isinstance(output, Mapping) and output.get("last_hidden_state") is None:  # a model's own
         raise UsageError("--model_class: its output has no last_hidden_state; take the base class, such as BertModel")
     try:
-        return answer(getattr(output, "last_hidden_state", None), rows)
+        return answer(getattr(output, "last_hidden_state", None), shape)
     except OutputError as error:
         raise PlatformError(f"{platform.title()}: prepare(): {error}") from None

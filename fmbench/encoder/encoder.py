@@ -153,7 +153,8 @@ class Encoder:
     def hidden_states(self, inputs: "dict[str, torch.Tensor]") -> "torch.Tensor":
         """Return the last hidden states (rows, tokens, d) of a batch, where the device left them."""
         output = self._compute._forward(self.platform.place(inputs))
-        return hidden_states(output, len(inputs["input_ids"]), self.platform)
+        rows, length = inputs["input_ids"].shape
+        return hidden_states(output, (rows, length, self._compute.width), self.platform)
 
     def finish(self, pooled: "torch.Tensor") -> "torch.Tensor":
         """Return what the further modules make of pooled vectors (n, d)."""

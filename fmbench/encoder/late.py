@@ -99,7 +99,7 @@ class LateCompute(Compute):
         with timings.stage("collate"):
             placed = self._platform.place(late_inputs(tokens, batch, self._padding_id, self.types))
         with timings.stage("forward"):
-            hidden = hidden_states(forward(placed), batch.rows, self._platform)
+            hidden = hidden_states(forward(placed), (batch.rows, batch.length, self.width), self._platform)
             self._platform.observe()
         with timings.stage("pool"):
             hidden = hidden if self._platform.runs_torch else hidden.cpu()

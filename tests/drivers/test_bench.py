@@ -10,6 +10,7 @@ import torch
 from fmbench import counters
 from fmbench.backend import Backend
 from fmbench.backends.null import NullBackend
+from fmbench.cost import Cost
 from fmbench.counters import CpuTime
 from fmbench.drivers.bench import Bench
 from fmbench.drivers.variant import Variant
@@ -168,6 +169,34 @@ def test_a_call_that_answers_nothing_is_no_fast_one(outputs: list, repetitions: 
     assert run.run(Shape(16, 4)) is False
     assert [line.split()[1] for line in fmwork(log)] == ["CASE", *["REP"] * repetitions, "ERR"]
     assert data_of(log, "ERR")["type"] == "OutputError" and said in data_of(log, "ERR")["message"]
+
+
+@pytest.mark.parametrize("output", [torch.ones(4, 1, 8), torch.ones(4, 8), torch.ones(4, 4, 8), torch.ones(4, 16, 9)])
+def test_a_call_that_answers_for_other_tokens_than_the_model_is_no_fast_one(output: torch.Tensor, monkeypatch) -> None:
+    monkeypatch.setattr(Variant, "cost", lambda self, shape: Cost(1, 1, (4, 16, 8)))
+    run, log = bench([10] * 4, Answering(output))
+    assert run.run(Shape(16, 4)) is False
+    assert f"shape {list(output.shape)}, no floating numbers of shape [4, 16, 8]" in data_of(log, "ERR")["message"]
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        (
+            lambda batch: {name: one[:, :4] for name, one in batch.items()},
+            "with input_ids of shape [4, 4], not [4, 16]",
+        ),
+        (lambda batch: {"input_ids": batch["input_ids"]}, "without attention_mask"),
+    ],
+)
+def test_a_platform_that_loses_inputs_is_named(place, said: str) -> None:
+    platform = Answering(torch.ones(4, 16, 8))
+    platform.place = place
+    run, log = bench([10] * 4, platform)
+    assert run.run(Shape(16, 4)) is False
+    assert data_of(log, "ERR")["message"] == (
+        f"--platform null: place() returns the batch where the model wants it; not {said}"
+    )
 
 
 def test_a_call_that_answers_is_timed() -> None:
