@@ -19,6 +19,7 @@ from .loading import reads_types
 from .plan import EncoderPlan
 from .pooling import pool
 from .recipe import AUTO, ROLES, Recipe, Role
+from .row_order import LENGTH, ROWS, check_order, random_texts
 from .steps import Step
 from .threads import side_by_side
 from .timings import Timings
@@ -102,11 +103,14 @@ class Compute:
         config = loaded.config.get_text_config()
         self.width = config.vocab_size if plan.folder.sparse else config.hidden_size  # numbers of a token
         self.dimension = self._dimension(self.width)
+        self._vocabulary = config.vocab_size
         self._forward = platform.prepare(loaded, arguments)
         self._watch = CompilationWatch()
         if arguments.compile or platform.always_compiles:
             self._watch.install()
         self._warm: set[tuple[int, int] | bool] = set()
+        self._shape_costs = bool(lengths) or arguments.compile or platform.always_compiles
+        self._in_order = False  # whether a batch of several rows has shown that they keep their order
         self._lock = threading.Lock()
 
     def _dimension(self, width: int) -> int:
@@ -264,6 +268,32 @@ class Compute:
         if shape not in self._warm:
             self._warm_up(tokens, batch, excluded, timings)
             self._warm.add(shape)
+        if batch.rows > 1 and not self._in_order:
+            with timings.phase("warm_up"):
+                self._check_order(tokens, batch)
+            self._in_order = True
+
+    def _check_order(self, tokens: Tokens, batch: Batch) -> None:
+        """Raise PlatformError where rows come back in another order. Where another shape may be compiled, take none."""
+        import numpy as np
+
+        fixed, rows, length = self._shape_costs, batch.rows, batch.length
+        if not fixed:
+            rows, length = min(rows, ROWS), min(length, LENGTH)
+        given = np.full(rows, max(length - 1, 1))  # with padding, as batches mostly have it
+        texts = self._as_given(random_texts(given, self._vocabulary, self._padding_id), tokens)
+
+        def vectors(positions: "np.ndarray") -> "torch.Tensor":
+            some = Batch(positions, length, len(positions))
+            return self._batch(texts, some, 0, Timings(), self._forward).reshape(len(positions), -1).cpu()
+
+        check_order(vectors, rows, fixed, self._platform)
+
+    def _as_given(self, texts: Tokens, tokens: Tokens) -> Tokens:
+        """Return made-up texts as tokens of a chunk are, with token types where those have them."""
+        import numpy as np
+
+        return texts if tokens.types is None else replace(texts, types=np.zeros_like(texts.ids))
 
     def _batch(self, tokens: Tokens, batch: Batch, excluded: int, timings: Timings, forward: Forward) -> "torch.Tensor":
         """Compute one batch."""

@@ -111,6 +111,12 @@ class LateCompute(Compute):
         timings.batches += 1
         return vectors
 
+    def _as_given(self, texts: Tokens, tokens: Tokens) -> LateTokens:
+        import numpy as np
+
+        found, every = super()._as_given(texts, tokens), np.ones(len(texts.ids), dtype=bool)
+        return LateTokens(found.ids, found.types, found.starts, every, every)
+
     def token_vectors(self, tokens: LateTokens, budget: int, timings: Timings) -> TokenVectors:
         """Return the vectors of one chunk's texts, in their order."""
         import numpy as np

@@ -9,8 +9,9 @@ from fmbench.errors import UsageError, one_line
 
 from .batches import Batch
 from .compute import Compute, collate, hidden_states
-from .loading import FIRST, LEAST_COSINE, LEAST_OF_HALVES
+from .loading import LEAST_COSINE, LEAST_OF_HALVES
 from .plan import EncoderPlan
+from .row_order import random_texts
 from .timings import Timings
 from .tokens import Tokens
 
@@ -41,15 +42,13 @@ class UnpaddedCompute(Compute):
         import torch
 
         name, lengths = type(loaded).__name__, np.minimum(CHECKED, self._room)
-        starts = np.concatenate([[0], np.cumsum(lengths)])
-        ids = np.random.default_rng(0).integers(FIRST, loaded.config.get_text_config().vocab_size, starts[-1])
-        tokens = Tokens(np.where(ids == self._padding_id, ids - 1, ids), None, starts)
+        tokens = random_texts(lengths, self._vocabulary, self._padding_id)
         batch = Batch(np.arange(len(lengths)), int(lengths.max()), len(lengths))
         inputs = collate(tokens, batch, self._padding_id, self.types)
         try:
             with self._inference():
                 padded = self._hidden(self._platform.place(inputs), batch.rows, batch.length).float().cpu()
-                found = self._hidden(self._place(tokens, batch), 1, len(ids))[0].float().cpu()
+                found = self._hidden(self._place(tokens, batch), 1, len(tokens.ids))[0].float().cpu()
         except UsageError:
             raise
         except Exception as error:  # it takes no positions, or hands on nothing to its attention
