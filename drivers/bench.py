@@ -20,7 +20,7 @@ from fmbench.roofline import Ceiling
 from fmbench.session import LogWriter
 from fmbench.stopping import Rule, Stopping
 from fmbench.summary import INTERVAL_LIMIT, Summary
-from fmbench.torch_settings import CompilationWatch
+from fmbench.torch_settings import CompilationWatch, in_force
 from fmbench.whole_file import write_whole
 
 from . import report
@@ -106,13 +106,31 @@ class Bench:
                     _, fault = block.variant.platform.attempt("recover")
                     if fault:
                         warn(fault)
+        self.check_settings(blocks)
         return ended
+
+    def check_settings(self, blocks: Sequence[Block]) -> None:
+        """Fail all blocks where a call has changed torch's settings: the log says the former ones, and they share them.
+
+        They may be those of any variant, whose turn was the last.
+        """
+        found = in_force()
+        if any(block.settings == found for block in blocks):
+            return
+        for block in blocks:
+            changed = [
+                f"{name} from {was} to {found[name]}" for name, was in block.settings.items() if was != found[name]
+            ]
+            if block.failure is None:
+                title = block.variant.platform.title()
+                block.fail(PlatformError(f"{title}: a call changed settings of torch: {', '.join(changed)}"))
 
     def warm_up(self, block: Block) -> None:
         """Run what the platform does once for a shape, on the tokens that the repetitions begin with."""
         platform = block.variant.platform
         self.generator.start(block.shape.input_size, block.shape.batch_size)
         block.before(self.watch)
+        block.settings = in_force()
         try:
             found = platform.ask_warm_up(block.variant.forward, placed(platform, self.generator.batch()))
             phases = [asdict(phase) for phase in found]

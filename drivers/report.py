@@ -42,6 +42,7 @@ class Block:
     compiled_first: bool = False
     graph: str | None = None
     failure: dict[str, Any] | None = None
+    settings: dict[str, Any] = field(default_factory=dict)  # of torch, before the first call
     _waiting: list[lines.Line] = field(default_factory=list)
     _compilations: int = 0
     _compiling: float = 0.0

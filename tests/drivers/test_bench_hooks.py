@@ -5,6 +5,7 @@ import json
 import re
 
 import pytest
+import torch
 
 from fmbench.backend import Memory
 from fmbench.backends.null import NullBackend
@@ -101,6 +102,30 @@ def test_phases_that_are_none_fail_the_shape_and_name_the_platform(phases: objec
     run, log = bench([10] * 4, platform)
     assert run.run(Shape(16, 4)) is False and "FMWORK PHASE" not in log.getvalue()
     assert "--platform null: warm_up() returns a list of Phase" in data_of(log, "ERR")["message"]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda: torch.set_num_threads(torch.get_num_threads() + 1), r"threads from (\d+) to (?!\1)\d+$"),
+        (lambda: torch.set_grad_enabled(not torch.is_grad_enabled()), "gradients from (True to False|False to True)$"),
+        (lambda: torch.set_float32_matmul_precision("medium"), "float32_matmul_precision from highest to medium$"),
+    ],
+)
+def test_a_call_that_changes_settings_fails_its_shape(change, said: str, restore_torch) -> None:
+    calls = []
+
+    class Changing(NullBackend):
+        def prepare(self, model, arguments):
+            return lambda batch: change() if calls.append(batch) or len(calls) == 6 else None
+
+    gradients = torch.is_grad_enabled()
+    try:
+        run, log = bench([1000] * 10, Changing())
+        assert run.run(Shape(16, 4)) is False
+    finally:
+        torch.set_grad_enabled(gradients)
+    assert re.match(f"--platform null: a call changed settings of torch: {said}", data_of(log, "ERR")["message"])
 
 
 def test_a_peak_of_nothing_is_none_beside_weights() -> None:
