@@ -9,6 +9,9 @@ if TYPE_CHECKING:
     import torch
 
 
+WEIGHTS = "; check the weights, or try another --model:dtype"
+
+
 class OutputError(PlatformError):
     """A call returned what is no answer to its batch."""
 
@@ -32,15 +35,16 @@ def answer(output: Any, shape: Sequence[int]) -> "torch.Tensor":
     """
     import torch
 
-    held = getattr(output, "last_hidden_state", output)
+    held = first = getattr(output, "last_hidden_state", output)
     if isinstance(held, Mapping | Sequence):
-        held = next(iter(held.values() if isinstance(held, Mapping) else held), None)
+        first = next(iter(held.values() if isinstance(held, Mapping) else held), None)
     try:
-        found = torch.as_tensor(held)
+        found = torch.as_tensor(first)
     except (TypeError, ValueError, RuntimeError):
         came = None if output is None else type(output).__name__
         raise OutputError(f"the call returned {came}, {none_of(shape)}") from None
-    shown = f"{str(found.dtype).removeprefix('torch.')} of shape {list(found.shape)}"
+    several = f"{type(held).__name__} of {len(held)}, the first " if first is not held else ""
+    shown = f"{several}{str(found.dtype).removeprefix('torch.')} of shape {list(found.shape)}"
     known = found.shape[: 1 if len(shape) == 1 else None]
     if known != tuple(shape) or not found.numel() or not found.is_floating_point():
         raise OutputError(f"the call returned {shown}, {none_of(shape)}")
@@ -60,7 +64,9 @@ def check_finite(found: "torch.Tensor") -> None:
         return
     lost = found.numel() - int(torch.isfinite(found).sum())
     hint = "; float16 ends at 65,504, bfloat16 does not: --model:dtype bfloat16" if found.dtype == torch.float16 else ""
-    raise OutputError(f"the call returned {lost:,} of {found.numel():,} numbers that are NaN or infinite{hint}")
+    raise OutputError(
+        f"the call returned {lost:,} of {found.numel():,} numbers that are NaN or infinite{hint or WEIGHTS}"
+    )
 
 
 def check_rows(found: "torch.Tensor") -> None:
@@ -78,8 +84,11 @@ def check(platform: Any, output: Any, shape: Sequence[int], values: bool = True)
     """
     if not platform.builds_model:
         return
-    found = answer(output, shape)
-    if values:
-        found = found if platform.runs_torch else found.cpu()
-        check_finite(found)
-        check_rows(found)
+    try:
+        found = answer(output, shape)
+        if values:
+            found = found if platform.runs_torch else found.cpu()
+            check_finite(found)
+            check_rows(found)
+    except OutputError as error:
+        raise OutputError(f"{platform.title()}: prepare(): {error}") from None

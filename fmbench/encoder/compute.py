@@ -380,6 +380,8 @@ def hidden_states(output: Any, shape: tuple[int, int, int], platform: "Backend")
     if isinstance(output, Mapping) and output.get("last_hidden_state") is None:  # a model's own
         raise UsageError("--model_class: its output has no last_hidden_state; take the base class, such as BertModel")
     try:
+        if output is not None and not hasattr(output, "last_hidden_state"):
+            raise OutputError(f"the call returned {type(output).__name__}, which has no last_hidden_state")
         return answer(getattr(output, "last_hidden_state", None), shape)
     except OutputError as error:
         raise PlatformError(f"{platform.title()}: prepare(): {error}") from None

@@ -229,7 +229,7 @@ class Encoder:
         excluded = 0 if self.recipe.include_prompt is not False else self.prompt_length(role)
         vectors = self._compute.vectors(tokens, budget, excluded, timings, kept)
         self.timings.include(timings)
-        check_finite(vectors, texts)
+        check_finite(vectors, texts, self.platform.title)
         if not self.sparse:  # there, no word of a text need be one that counts
             check_some(vectors, texts, tokens.lengths - excluded, self.platform)
             check_differ(vectors, texts, tokens, self.platform)

@@ -253,8 +253,8 @@ class LateEncoder(Encoder):
         self.timings.include(timings)
         for bad, why in (
             (found.first_text_without_number(), NO_NUMBER),
-            (found.first_text_of_nothing(), ZERO.format(self.platform.title())),
+            (found.first_text_of_nothing(), ZERO),
         ):
             if bad is not None:
-                raise BadVectorError(bad, texts[bad], why)
+                raise BadVectorError(bad, texts[bad], why.format(self.platform.title()))
         return found

@@ -69,6 +69,7 @@ def test_one_number_of_length_one_may_be_that_of_all_texts(load: Load, tiny_text
         (lambda hidden: hidden[..., :30], r"float32 of shape \[3, \d+, 30\], no floating numbers of shape"),
         (lambda hidden: (hidden * 100).to(torch.int8), r"int8 of shape \[3, "),
         (lambda hidden: None, "returned None"),
+        (torch.Tensor.tolist, "returned list of 3, the first float32 of shape"),
     ],
 )
 def test_what_is_no_answer_of_a_call_names_the_platform(
@@ -117,6 +118,10 @@ def test_a_call_that_returns_nothing_names_the_platform(
     monkeypatch.setattr(encoder._compute, "_forward", lambda batch: None)
     with pytest.raises(PlatformError, match=r"^--platform cpu: prepare\(\): the call returned None"):
         encoder.encode(TEXTS)
+    for output, kind in ((np.ones((3, 4, 32)), "ndarray"), ({"last_hidden_state": torch.ones(3, 4, 32)}, "dict")):
+        monkeypatch.setattr(encoder._compute, "_forward", lambda batch, output=output: output)
+        with pytest.raises(PlatformError, match=rf"the call returned {kind}, which has no last_hidden_state$"):
+            encoder.encode(TEXTS)
     monkeypatch.setattr(encoder._compute, "_forward", lambda batch: {"logits": torch.ones(3, 4)})
     with pytest.raises(UsageError, match="^--model_class: its output has no last_hidden_state"):
         encoder.encode(TEXTS)
