@@ -146,14 +146,15 @@ SHARED = "the variants share the process, so that this cannot be told apart"
 def memory_line(block: Block, host_counted: bool) -> lines.JsonLine:
     """Return peak memory of a shape, the model's own bytes apart."""
     variant = block.variant
-    peak, lost = variant.platform.read_peak() if variant.alone else (None, None)
+    weights = variant.facts.get("model_bytes")
+    peak, lost = variant.platform.read_peak(weights or 0) if variant.alone else (None, None)
     host = counters.host_peak() if variant.alone and host_counted else None
     reason = None if host is not None else "the kernel does not reset the peak here" if variant.alone else SHARED
     return lines.JsonLine("MEM", {
         **asdict(block.shape), **variant.marks,
         "device_peak_bytes": peak,
         "host_peak_bytes": host,
-        "model_bytes": variant.facts.get("model_bytes"),
+        "model_bytes": weights,
         "reason": "; ".join(filter(None, (lost, reason))) or None,
     })  # fmt: skip
 

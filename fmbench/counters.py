@@ -130,9 +130,17 @@ class Memory:
     peak: int
 
 
-def is_peak(value: Any, weights: bool) -> bool:
-    """Whether a value is Memory with a count of bytes, which is above zero where there are `weights` among them."""
-    return isinstance(value, Memory) and is_count(value.peak) and int(weights) <= value.peak <= MOST_BYTES
+LEAST_OF_WEIGHTS = 1 / 8  # of a model's bytes: a device may hold 32 bits as 4
+
+
+def is_peak(value: Any, weights: bool, model_bytes: int = 0) -> bool:
+    """Whether a value is Memory with a count of bytes, which is above zero where there are `weights` among them.
+
+    Of so many `model_bytes` before the device took them.
+    """
+    if not (isinstance(value, Memory) and is_count(value.peak)):
+        return False
+    return max(int(weights), weights * model_bytes * LEAST_OF_WEIGHTS) <= value.peak <= MOST_BYTES
 
 
 def is_count(value: Any) -> bool:

@@ -33,7 +33,7 @@ class FakeAccelerator(XpuBackend):
     @classmethod
     def module(cls):
         """Stand in for torch.xpu."""
-        return SimpleNamespace(is_available=lambda: True, synchronize=lambda: None, max_memory_allocated=lambda: 4096)
+        return SimpleNamespace(is_available=lambda: True, synchronize=lambda: None, max_memory_allocated=lambda: 2**20)
 
     @classmethod
     def computes_fast(cls):
@@ -274,6 +274,7 @@ BROKEN = {
     "^facts: precision is said in words": {"facts": lambda self: {"precision": ""}},
     "memory: returns Memory": {"memory": lambda self: Memory(-1)},
     "memory: returns .* the weights among them": {"memory": lambda self: Memory(0)},
+    "memory: returns Memory.*, the weights among them": {"memory": lambda self: Memory(1000)},
     "free_bytes: returns bytes": {"free_bytes": lambda self: 1e9},
     "energy: returns a Counter": {"energy": lambda self: 12.0},
     "energy: raises TypeError: Counter: joules is a number or None, not '12 J'": {

@@ -137,6 +137,14 @@ def test_a_peak_of_nothing_is_none_beside_weights() -> None:
     assert peak is None and "not Memory(peak=0)" in reason
 
 
+def test_a_peak_below_the_weights_is_none_but_for_fewer_bits() -> None:
+    platform = NullBackend()
+    platform.builds_model, platform.memory = True, lambda: Memory(1000)
+    assert platform.read_peak(8000) == (1000, None)
+    peak, reason = platform.read_peak(17_115_648)
+    assert peak is None and "not Memory(peak=1000) beside 17,115,648 bytes of weights" in reason
+
+
 def test_a_shape_whose_facts_are_not_known_is_a_failure_and_the_next_one_runs(capsys) -> None:
     platform = Losing("model_facts")
     run, log = bench([1000] * 5, platform)
