@@ -254,6 +254,7 @@ def check_counters(platform: Any, before: Counter, weights: int) -> None:
     if before.joules is None or after.joules is None:
         held(after.reason, "energy: says why there is no reading")
     else:
+        held(after.source == before.source, "energy: the source is the same each time")
         held(after.joules >= before.joules, "energy: only grows")
 
 
