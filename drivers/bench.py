@@ -198,8 +198,10 @@ class Bench:
         waiting = None if counted else counters.waiting_threads(*cpu_times)
         in_line = counters.share_in_line(*cpu_times) if counted else None
         limit = self.rule.precision or INTERVAL_LIMIT
-        summary = Summary.of(measurement.durations, measurement.recompiled, rate, throttled, limit, waiting, in_line)
         standing = report.stand(block, self.ceilings.get(variant.label), measurement)
+        against = (round(standing.share, 6), standing.bound) if standing else (None, None)
+        around = measurement.recompiled, rate, throttled, limit, waiting, in_line
+        summary = Summary.of(measurement.durations, *around, *against)
         self.log.write(report.memory_line(block, self._host_counted))
         self.log.write(report.energy_line(block, start.energy, end.energy, measurement))
         self.log.space()

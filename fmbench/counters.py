@@ -166,7 +166,7 @@ class Counter:
         said: Any = self.joules  # of a vendor's library NumPy's may come
         if said is None:
             return
-        if not (isinstance(said, numbers.Real) and math.isfinite(said) and said >= 0):
+        if not (isinstance(said, numbers.Real) and math.isfinite(said) and float(said) >= 0):
             raise TypeError(f"Counter: joules is a number, zero or above, or None, not {said!r}")
         if not self.source or self.reason is not None:
             raise TypeError(f"Counter: joules have a source and no reason why there are none: {self}")

@@ -16,6 +16,7 @@ from fmbench.drivers.bench import Bench
 from fmbench.drivers.variant import Variant
 from fmbench.measure import FakeClock, Phase, Shape, TokenGenerator, nothing
 from fmbench.options import Arguments, parse_arguments
+from fmbench.roofline import Ceiling
 from fmbench.session import LogWriter
 from fmbench.stopping import Rule
 from fmbench.torch_settings import CompilationWatch
@@ -383,3 +384,12 @@ def test_a_machine_is_contended_where_threads_wait(
     assert (stat["waiting"], stat["in_line"]) == (waiting, in_line)
     assert (stat["stable"], stat["reason"]) == (reason is None, reason)
     assert (stat["handover"] is None) == (waiting is None or len(os.sched_getaffinity(0)) < 2)
+
+
+def test_a_call_that_returns_what_it_has_is_beyond_the_roofline_and_in_doubt(monkeypatch) -> None:
+    monkeypatch.setattr(Variant, "cost", lambda self, shape: Cost(10**9, 10**6, (4, 16, 8)))
+    run, log = bench([3000] * 20, Answering(torch.ones(4, 16, 8)))
+    run.ceilings = {"A": Ceiling("float32", 1e11, 1e10)}
+    assert run.run(Shape(16, 4)) is True
+    found = data_of(log, "STAT")
+    assert found["reason"].startswith("impossible: 3,333 times the limit of compute") and not found["stable"]
