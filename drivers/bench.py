@@ -15,11 +15,12 @@ from fmbench.counters import Counter, CpuTime, handover
 from fmbench.errors import FmbenchError, PlatformError, first_line
 from fmbench.facts import discreet
 from fmbench.measure import Clock, Shape, Subject, SubjectError, TokenGenerator, repeat
+from fmbench.outputs import placed
 from fmbench.roofline import Ceiling
 from fmbench.session import LogWriter
 from fmbench.stopping import Rule, Stopping
 from fmbench.summary import INTERVAL_LIMIT, Summary
-from fmbench.torch_settings import CompilationWatch
+from fmbench.torch_settings import CompilationWatch, in_force
 from fmbench.whole_file import write_whole
 
 from . import report
@@ -105,16 +106,34 @@ class Bench:
                     _, fault = block.variant.platform.attempt("recover")
                     if fault:
                         warn(fault)
+        self.check_settings(blocks)
         return ended
+
+    def check_settings(self, blocks: Sequence[Block]) -> None:
+        """Fail all blocks where a call has changed torch's settings: the log says the former ones, and they share them.
+
+        They may be those of any variant, whose turn was the last.
+        """
+        found = in_force()
+        if any(block.settings == found for block in blocks):
+            return
+        for block in blocks:
+            changed = [
+                f"{name} from {was} to {found[name]}" for name, was in block.settings.items() if was != found[name]
+            ]
+            if block.failure is None:
+                title = block.variant.platform.title()
+                block.fail(PlatformError(f"{title}: a call changed settings of torch: {', '.join(changed)}"))
 
     def warm_up(self, block: Block) -> None:
         """Run what the platform does once for a shape, on the tokens that the repetitions begin with."""
         platform = block.variant.platform
         self.generator.start(block.shape.input_size, block.shape.batch_size)
         block.before(self.watch)
+        block.settings = in_force()
         try:
-            phases = [asdict(phase) for phase in
-                      platform.ask_warm_up(block.variant.forward, platform.place(self.generator.batch()))]  # fmt: skip
+            found = platform.ask_warm_up(block.variant.forward, placed(platform, self.generator.batch()))
+            phases = [asdict(phase) for phase in found]
         except Exception as error:  # whatever a vendor's library raises, the sweep goes on
             block.fail(error)
             return
@@ -179,8 +198,10 @@ class Bench:
         waiting = None if counted else counters.waiting_threads(*cpu_times)
         in_line = counters.share_in_line(*cpu_times) if counted else None
         limit = self.rule.precision or INTERVAL_LIMIT
-        summary = Summary.of(measurement.durations, measurement.recompiled, rate, throttled, limit, waiting, in_line)
         standing = report.stand(block, self.ceilings.get(variant.label), measurement)
+        against = (round(standing.share, 6), standing.bound) if standing else (None, None)
+        around = measurement.recompiled, rate, throttled, limit, waiting, in_line
+        summary = Summary.of(measurement.durations, *around, *against)
         self.log.write(report.memory_line(block, self._host_counted))
         self.log.write(report.energy_line(block, start.energy, end.energy, measurement))
         self.log.space()

@@ -42,6 +42,7 @@ class Block:
     compiled_first: bool = False
     graph: str | None = None
     failure: dict[str, Any] | None = None
+    settings: dict[str, Any] = field(default_factory=dict)  # of torch, before the first call
     _waiting: list[lines.Line] = field(default_factory=list)
     _compilations: int = 0
     _compiling: float = 0.0
@@ -87,7 +88,8 @@ class Block:
         """
         self.variant.platform.observe()
         self._note_compilation(watch)
-        outputs.check(self.variant.platform, output, self.shape.batch_size, values=len(self.repetitions) in LOOKS)
+        shape = (self.cost and self.cost.shape) or (self.shape.batch_size,)
+        outputs.check(self.variant.platform, output, shape, values=len(self.repetitions) in LOOKS)
 
     def _note_compilation(self, watch: CompilationWatch | None) -> None:
         position = len(self.repetitions)
@@ -144,14 +146,15 @@ SHARED = "the variants share the process, so that this cannot be told apart"
 def memory_line(block: Block, host_counted: bool) -> lines.JsonLine:
     """Return peak memory of a shape, the model's own bytes apart."""
     variant = block.variant
-    peak, lost = variant.platform.read_peak() if variant.alone else (None, None)
+    weights = variant.facts.get("model_bytes")
+    peak, lost = variant.platform.read_peak(weights or 0) if variant.alone else (None, None)
     host = counters.host_peak() if variant.alone and host_counted else None
     reason = None if host is not None else "the kernel does not reset the peak here" if variant.alone else SHARED
     return lines.JsonLine("MEM", {
         **asdict(block.shape), **variant.marks,
         "device_peak_bytes": peak,
         "host_peak_bytes": host,
-        "model_bytes": variant.facts.get("model_bytes"),
+        "model_bytes": weights,
         "reason": "; ".join(filter(None, (lost, reason))) or None,
     })  # fmt: skip
 

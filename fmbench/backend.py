@@ -331,11 +331,12 @@ class Backend(ABC):
         """Call `reset_memory`; where that fails, `read_peak` says so."""
         _, self._no_peak = self.attempt("reset_memory")
 
-    def read_peak(self) -> tuple[int | None, str | None]:
+    def read_peak(self, model_bytes: int = 0) -> tuple[int | None, str | None]:
         """Return the bytes of `memory()`; None where nobody counts, with the reason where that failed."""
         found, fault = (None, self._no_peak) if self._no_peak else self.attempt("memory")
-        if found is not None and not is_peak(found, self.builds_model):
-            return None, f"{self.title()}: memory() returns the bytes of a peak as Memory, or None; not {found!r}"
+        if found is not None and not is_peak(found, self.builds_model, model_bytes):
+            said = "memory() returns the bytes of a peak as Memory, weights among them, or None"
+            return None, f"{self.title()}: {said}; not {found!r} beside {model_bytes:,} bytes of weights"
         return None if found is None else found.peak, fault
 
     def free_bytes(self) -> int | None:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from fmbench.outputs import answer
+
 if TYPE_CHECKING:
     import torch
 
@@ -11,11 +13,14 @@ if TYPE_CHECKING:
 class Cost:
     """Work of one forward pass. `bytes` is weights once, and every intermediate tensor written and read once.
 
+    `shape` is that of the numbers that it returns, as `fmbench.outputs.answer` takes them; None where not known.
+
     A fused kernel moves less than that, so a share of the bandwidth limit above 1 means that fusion helped.
     """
 
     flops: int
     bytes: int
+    shape: tuple[int, ...] | None = None
 
     @property
     def intensity(self) -> float:
@@ -37,8 +42,9 @@ def cost_of(model: "torch.nn.Module", input_size: int, batch_size: int) -> Cost:
     tensors = {name: tensor.to("meta") for name, tensor in [*model.named_parameters(), *model.named_buffers()]}
     traffic = traffic_counter()
     with torch.no_grad(), FlopCounterMode(display=False) as flops, traffic:
-        torch.func.functional_call(model, tensors, (), {"input_ids": ids})
-    return Cost(int(flops.get_total_flops()), weight_bytes(model) + 2 * traffic.written)
+        output = torch.func.functional_call(model, tensors, (), {"input_ids": ids})
+    shape = tuple(answer(output, (batch_size,)).shape)
+    return Cost(int(flops.get_total_flops()), weight_bytes(model) + 2 * traffic.written, shape)
 
 
 def weight_bytes(model: "torch.nn.Module") -> int:

@@ -130,9 +130,17 @@ class Memory:
     peak: int
 
 
-def is_peak(value: Any, weights: bool) -> bool:
-    """Whether a value is Memory with a count of bytes, which is above zero where there are `weights` among them."""
-    return isinstance(value, Memory) and is_count(value.peak) and int(weights) <= value.peak <= MOST_BYTES
+LEAST_OF_WEIGHTS = 1 / 8  # of a model's bytes: a device may hold 32 bits as 4
+
+
+def is_peak(value: Any, weights: bool, model_bytes: int = 0) -> bool:
+    """Whether a value is Memory with a count of bytes, which is above zero where there are `weights` among them.
+
+    Of so many `model_bytes` before the device took them.
+    """
+    if not (isinstance(value, Memory) and is_count(value.peak)):
+        return False
+    return max(int(weights), weights * model_bytes * LEAST_OF_WEIGHTS) <= value.peak <= MOST_BYTES
 
 
 def is_count(value: Any) -> bool:
@@ -147,7 +155,7 @@ LEAST_SECONDS = 0.5  # counters advance in steps of up to a tenth of a second; a
 class Counter:
     """One reading: joules since an arbitrary start, or None and the reason; `source` names what counts.
 
-    Raises TypeError for joules that are no number, that nothing counts, or that a reason says are none.
+    Raises TypeError for joules that are no number from zero on, that nothing counts, or that a reason says are none.
     """
 
     joules: float | None
@@ -158,8 +166,8 @@ class Counter:
         said: Any = self.joules  # of a vendor's library NumPy's may come
         if said is None:
             return
-        if not (isinstance(said, numbers.Real) and math.isfinite(said)):
-            raise TypeError(f"Counter: joules is a number or None, not {said!r}")
+        if not (isinstance(said, numbers.Real) and math.isfinite(said) and float(said) >= 0):
+            raise TypeError(f"Counter: joules is a number, zero or above, or None, not {said!r}")
         if not self.source or self.reason is not None:
             raise TypeError(f"Counter: joules have a source and no reason why there are none: {self}")
         object.__setattr__(self, "joules", float(said))
@@ -168,6 +176,8 @@ class Counter:
         """Return the joules that were counted since a start, or None and the reason."""
         if self.joules is None or start.joules is None:
             return Counter(None, self.source, self.reason or start.reason)
+        if self.source != start.source:
+            return Counter(None, self.source, f"it was another counter before, {start.source}")
         spent = self.joules - start.joules
         if spent < 0:
             went = f"the counter went back, from {start.joules:g} to {self.joules:g} joules"

@@ -16,6 +16,10 @@ DRIFT_SURE = 0.01
 IN_LINE_LIMIT = INTERVAL_LIMIT  # of the time that threads want a CPU: more is lost than the median may be unknown by
 PREEMPTION_LIMIT = 100  # a second, where the kernel counts no time in line: of some kernels' housekeeping it is as many
 WAITING_LIMIT = 0.2  # threads in line for a CPU, on average; of two threads on two idle CPUs it stays below a tenth
+# Times the limit that CEIL measured, by what that is: above, not all was computed. No arithmetic can be left out, and
+# the machine may have been slower for the ceiling: published logs have up to 1.34. Bytes are counted as if none were
+# fused or in a cache: there up to 3.4, and a cache may be several times as fast as memory once more.
+BEYOND = {"compute": 2.0, "bandwidth": 30.0}
 THROTTLE_LIMIT = 0.01  # of the periods of a CPU quota, usually of a tenth of a second each
 
 
@@ -61,22 +65,25 @@ class Summary:
     def of(
         cls, values: Sequence[float], recompiled: Sequence[int] = (), preemptions: float | None = None,
         throttled: float | None = None, interval_limit: float = INTERVAL_LIMIT, waiting: float | None = None,
-        in_line: float | None = None,
+        in_line: float | None = None, share: float | None = None, bound: str | None = None,
     ) -> "Summary":  # fmt: skip
         """Summarise all repetitions of a shape, the first one (cold) included. Raises ValueError for none."""
-        return cls.around(figures_of(values), recompiled, preemptions, throttled, interval_limit, waiting, in_line)
+        around = recompiled, preemptions, throttled, interval_limit, waiting, in_line
+        return cls.around(figures_of(values), *around, share, bound)
 
     @classmethod
     def around(
         cls, figures: Mapping[str, Any], recompiled: Sequence[int], preemptions: float | None,
         throttled: float | None, interval_limit: float, waiting: float | None, in_line: float | None,
+        share: float | None = None, bound: str | None = None,
     ) -> "Summary":  # fmt: skip
         """Say what happened around the repetitions beside their figures, and judge them by the limit of the interval.
 
-        `recompiled` holds the zero-based positions of repetitions in which the compiler ran.
+        `recompiled` holds the zero-based positions of repetitions in which the compiler ran; `share` and `bound` are
+        those of the roofline, where it is known.
         """
         again = sum(position >= max(figures["dropped"], 1) for position in recompiled)
-        reason = outside_cause(again, preemptions, throttled, waiting, in_line)
+        reason = why_impossible(share, bound) or outside_cause(again, preemptions, throttled, waiting, in_line)
         reason = reason or why_unstable(figures, interval_limit)
         return cls(**figures, recompiled=again, preemptions=preemptions, throttled=throttled, waiting=waiting,
                    in_line=in_line, interval_limit=interval_limit, stable=reason is None, reason=reason)  # fmt: skip
@@ -115,6 +122,13 @@ def figures_of(values: Sequence[float]) -> dict[str, Any]:
 def contended(reason: object) -> bool:
     """Whether a reason of a doubt is that other work disturbed the machine."""
     return str(reason).startswith("contended")
+
+
+def why_impossible(share: float | None, bound: str | None) -> str | None:
+    """Return why nothing that computes all of it is so fast, or None."""
+    if share is None or bound not in BEYOND or share <= BEYOND[bound]:
+        return None
+    return f"impossible: {share:,.0f} times the limit of {bound} that CEIL measured; does each call compute its batch?"
 
 
 def outside_cause(

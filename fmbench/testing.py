@@ -142,7 +142,7 @@ def check_run(cls: type[Backend], arguments: SpeedArguments) -> None:
     before = platform.energy()
     for shape in SHAPES[:1] if cls.single_shape else SHAPES:
         check_shape(platform, forward, reference, shape)
-    check_counters(platform, before)
+    check_counters(platform, before, model_bytes(reference))
     platform.recover()
     batch = tokens(SHAPES[0], padded=False)
     known = read(platform, forward, batch)
@@ -197,7 +197,7 @@ def check_shape(platform: Any, forward: Forward, reference: Any, shape: tuple[in
          "word, with its seconds")  # fmt: skip
     output = forward(platform.place(batch))
     platform.synchronize()
-    watched("prepare: its call", outputs.check, platform, output, shape[0], False)  # padding may be NaN
+    watched("prepare: its call", outputs.check, platform, output, shape[:1], False)  # padding may be NaN
     platform.observe()
     held(platform.graph() in (None, "static", "dynamic"), "graph: is static, dynamic or None")
     if reference is None:
@@ -238,17 +238,23 @@ def confusable(batch: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     return {what: {"input_ids": tokens, "attention_mask": seen} for what, (tokens, seen) in found.items()}
 
 
-def check_counters(platform: Any, before: Counter) -> None:
+def model_bytes(model: Any) -> int:
+    """Return the bytes of a model's weights; none where there is no model."""
+    return sum(one.numel() * one.element_size() for one in model.parameters()) if model is not None else 0
+
+
+def check_counters(platform: Any, before: Counter, weights: int) -> None:
     """Check what is counted: memory, energy, free bytes; and the facts that only a run tells."""
     check_own(platform.model_facts(), "model_facts")
     memory, free, after = platform.memory(), platform.free_bytes(), platform.energy()
-    held(memory is None or is_peak(memory, platform.builds_model),
+    held(memory is None or is_peak(memory, platform.builds_model, weights),
          "memory: returns Memory, or None: the bytes of a peak, the weights among them")  # fmt: skip
     held(free is None or is_count(free), "free_bytes: returns bytes, or None")
     held(isinstance(before, Counter) and isinstance(after, Counter), "energy: returns a Counter")
     if before.joules is None or after.joules is None:
         held(after.reason, "energy: says why there is no reading")
     else:
+        held(after.source == before.source, "energy: the source is the same each time")
         held(after.joules >= before.joules, "energy: only grows")
 
 

@@ -100,6 +100,13 @@ def settings() -> dict[str, Any]:
     return found
 
 
+def in_force() -> dict[str, Any]:
+    """Return threads, gradients and settings as they are now: what a call changes, no line says."""
+    import torch
+
+    return {"threads": torch.get_num_threads(), "gradients": torch.is_grad_enabled(), **settings()}
+
+
 def current(torch: Any, name: str) -> Any:
     """Return the value of `torch.name`, which must exist."""
     holder, last = resolve(torch, name, f"--torch.set:{name}")

@@ -26,6 +26,13 @@ def test_by_hand() -> None:
     assert cost.intensity == cost.flops / cost.bytes
 
 
+def test_the_shape_of_what_a_model_returns() -> None:
+    assert cost_of(TwoLayers(), input_size=5, batch_size=3).shape == (3, 5, 16)
+    config = transformers.BertConfig(vocab_size=100, hidden_size=32, num_hidden_layers=1, num_attention_heads=2)
+    assert cost_of(transformers.BertModel(config), 5, 3).shape == (3, 5, 32)
+    assert cost_of(transformers.BertForSequenceClassification(config), 5, 3).shape == (3, 2)
+
+
 def test_half_the_bytes_in_half_the_precision() -> None:
     assert cost_of(TwoLayers(torch.bfloat16), 5, 3).bytes * 2 == cost_of(TwoLayers(), 5, 3).bytes
     assert weight_bytes(TwoLayers(torch.bfloat16)) == (8 * 16 + 16) * 2

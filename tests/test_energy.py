@@ -75,3 +75,10 @@ def test_an_unreadable_counter_says_so(powercap: Path, tmp_path: Path) -> None:
 def test_joules_of_numpy_are_numbers() -> None:
     found = Counter(np.float32(20.0), "acme", None)
     assert (type(found.joules), found.joules) == (float, 20.0)
+
+
+def test_two_counters_are_not_subtracted_and_none_is_below_zero() -> None:
+    found = Counter(14.0, "one", None).since(Counter(7.0, "other", None))
+    assert (found.joules, found.reason) == (None, "it was another counter before, other")
+    with pytest.raises(TypeError, match="zero or above"):
+        Counter(-1000.0, "one", None)

@@ -33,15 +33,15 @@ class Model(NullBackend):
     ],
 )
 def test_what_models_and_engines_return_is_an_answer(output: object) -> None:
-    assert answer(output, 4).tolist() == ROWS.tolist()
-    check(Model(), output, 4)
+    assert answer(output, (4,)).tolist() == answer(output, (4, 3, 2)).tolist() == ROWS.tolist()
+    check(Model(), output, (4,))
 
 
 @pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float64])
 def test_every_type_of_numbers_is_looked_at(kind: torch.dtype) -> None:
-    check(Model(), ROWS.to(kind), 4)
+    check(Model(), ROWS.to(kind), (4,))
     with pytest.raises(OutputError, match="1 of 24 numbers that are NaN or infinite"):
-        check(Model(), ROWS.to(kind).index_put((torch.tensor(1),) * 3, torch.tensor(-torch.inf, dtype=kind)), 4)
+        check(Model(), ROWS.to(kind).index_put((torch.tensor(1),) * 3, torch.tensor(-torch.inf, dtype=kind)), (4,))
 
 
 @pytest.mark.parametrize(
@@ -56,22 +56,33 @@ def test_every_type_of_numbers_is_looked_at(kind: torch.dtype) -> None:
         (ROWS[0, 0, 0], r"float32 of shape \[\], no"),
         (ROWS[:, :0], r"float32 of shape \[4, 0, 2\], no"),
         (ROWS.long(), r"int64 of shape \[4, 3, 2\], no"),
-        (np.where(ROWS.detach() == 5, np.nan, 1.0), "1 of 24 numbers that are NaN or infinite$"),
+        (
+            np.where(ROWS.detach() == 5, np.nan, 1.0),
+            "1 of 24 numbers that are NaN or infinite; check the weights, or try another --model:dtype$",
+        ),
         (ROWS * (torch.arange(4) > 1)[:, None, None], "zeros throughout for 2 of 4 rows"),
         (torch.zeros(4, 2), "zeros throughout for 4 of 4 rows"),
         (torch.arange(4.0), "zeros throughout for 1 of 4 rows"),
-        (ROWS / 0, "24 of 24 numbers that are NaN or infinite$"),
+        (ROWS / 0, "24 of 24 numbers that are NaN or infinite; check"),
         (ROWS.half() * 3000, "2 of 24 .*; float16 ends at 65,504, bfloat16 does not: --model:dtype bfloat16"),
     ],
 )
 def test_what_is_no_answer_is_named(output: object, said: str) -> None:
     with pytest.raises(OutputError, match=f"the call returned {said.removeprefix('returned ')}"):
-        check(Model(), output, 4)
+        check(Model(), output, (4,))
+
+
+def test_the_platform_is_named() -> None:
+    for output in (None, ROWS / 0, torch.zeros(4, 2), [[1.0], [2.0]]):
+        with pytest.raises(OutputError, match=r"^--platform null: prepare\(\): the call returned "):
+            check(Model(), output, (4,))
+    with pytest.raises(OutputError, match=r"returned list of 2, the first float32 of shape \[1\], no floating"):
+        check(Model(), [[1.0], [2.0]], (4,))
 
 
 def test_numbers_are_not_read_where_the_form_alone_is_asked_for() -> None:
-    check(Model(), ROWS / 0, 4, values=False)
+    check(Model(), ROWS / 0, (4,), values=False)
 
 
 def test_a_platform_without_a_model_answers_nothing() -> None:
-    check(NullBackend(), None, 4)
+    check(NullBackend(), None, (4,))

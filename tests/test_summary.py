@@ -295,3 +295,14 @@ def test_threads_that_wait_for_a_cpu(
     summary = Summary.of(values, recompiled, waiting=waiting)
     assert summary.waiting == waiting
     assert summary.reason is None if reason is None else str(summary.reason).startswith(f"{reason}:")
+
+
+@pytest.mark.parametrize(
+    ("share", "bound", "possible"),
+    [(1.34, "compute", True), (2.1, "compute", False), (3.4, "bandwidth", True), (2294.7, "bandwidth", False),
+     (None, None, True)],
+)  # fmt: skip
+def test_what_is_far_beyond_the_roofline_is_in_doubt(share: float | None, bound: str | None, possible: bool) -> None:
+    found = Summary.of([1000.0] * 20, share=share, bound=bound)
+    assert found.stable is possible
+    assert possible or str(found.reason).startswith(f"impossible: {share:,.0f} times the limit of {bound}")

@@ -1,7 +1,7 @@
 """Vectors that say nothing of their texts: a platform that loses what it computed must not look like a bad model."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from fmbench.errors import UsageError
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from .tokens import Tokens
 
-NO_NUMBER = "its vector holds NaN or infinity; check the weights, or try another --model:dtype"
+NO_NUMBER = "its vector holds NaN or infinity, as {} computed it; check the weights, or try another --model:dtype"
 ZERO = "its vector is zero throughout, so {} computed nothing of it"
 SAME = "its vector is that of all {} texts beside it, which are others, so {} computed nothing of them"
 
@@ -21,19 +21,19 @@ SAME = "its vector is that of all {} texts beside it, which are others, so {} co
 class BadVectorError(UsageError):
     """A vector is none of its text. `position` says which text of its chunk it is of."""
 
-    def __init__(self, position: int, text: str, why: str = NO_NUMBER) -> None:
+    def __init__(self, position: int, text: str, why: str) -> None:
         super().__init__(f"{text[:40]!r}: {why}")
         self.position = position
 
 
-def check_finite(vectors: "np.ndarray", texts: Sequence[str]) -> None:
-    """Raise BadVectorError for the first vector that holds NaN or infinity."""
+def check_finite(vectors: "np.ndarray", texts: Sequence[str], title: Callable[[], str]) -> None:
+    """Raise BadVectorError for the first vector that holds NaN or infinity; `title` says what computed it."""
     import numpy as np
 
     finite = np.isfinite(vectors)
     if not finite.all():
         position = int(np.flatnonzero(~finite.all(axis=1))[0])
-        raise BadVectorError(position, texts[position])
+        raise BadVectorError(position, texts[position], NO_NUMBER.format(title()))
 
 
 def check_some(vectors: "np.ndarray", texts: Sequence[str], counts: "np.ndarray", platform: "Backend") -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from fmbench.backend import Backend, Forward
 from fmbench.errors import PlatformError, UsageError, first_line
 from fmbench.options import Arguments
-from fmbench.outputs import OutputError, answer
+from fmbench.outputs import OutputError, answer, placed
 from fmbench.torch_settings import CompilationWatch
 
 from .batches import Batch, batches, buckets, measure_budgets
@@ -19,6 +19,7 @@ from .loading import reads_types
 from .plan import EncoderPlan
 from .pooling import pool
 from .recipe import AUTO, ROLES, Recipe, Role
+from .row_order import LENGTH, ROWS, check_order, random_texts
 from .steps import Step
 from .threads import side_by_side
 from .timings import Timings
@@ -100,12 +101,16 @@ class Compute:
         fixed = Budget(said, GIVEN) if isinstance(said, int) else Budget(platform.tokens_per_batch, DEFAULT)
         self.budgets: dict[Role, Budget] = {} if said == AUTO else dict.fromkeys(ROLES, fixed)
         config = loaded.config.get_text_config()
-        self.dimension = self._dimension(config.vocab_size if plan.folder.sparse else config.hidden_size)
+        self.width = config.vocab_size if plan.folder.sparse else config.hidden_size  # numbers of a token
+        self.dimension = self._dimension(self.width)
+        self._vocabulary = config.vocab_size
         self._forward = platform.prepare(loaded, arguments)
         self._watch = CompilationWatch()
         if arguments.compile or platform.always_compiles:
             self._watch.install()
         self._warm: set[tuple[int, int] | bool] = set()
+        self._shape_costs = bool(lengths) or arguments.compile or platform.always_compiles
+        self._in_order = False  # whether a batch of several rows has shown that they keep their order
         self._lock = threading.Lock()
 
     def _dimension(self, width: int) -> int:
@@ -263,6 +268,32 @@ class Compute:
         if shape not in self._warm:
             self._warm_up(tokens, batch, excluded, timings)
             self._warm.add(shape)
+        if batch.rows > 1 and not self._in_order:
+            with timings.phase("warm_up"):
+                self._check_order(tokens, batch)
+            self._in_order = True
+
+    def _check_order(self, tokens: Tokens, batch: Batch) -> None:
+        """Raise PlatformError where rows come back in another order. Where another shape may be compiled, take none."""
+        import numpy as np
+
+        fixed, rows, length = self._shape_costs, batch.rows, batch.length
+        if not fixed:
+            rows, length = min(rows, ROWS), min(length, LENGTH)
+        given = np.full(rows, max(length - 1, 1))  # with padding, as batches mostly have it
+        texts = self._as_given(random_texts(given, self._vocabulary, self._padding_id), tokens)
+
+        def vectors(positions: "np.ndarray") -> "torch.Tensor":
+            some = Batch(positions, length, len(positions))
+            return self._batch(texts, some, 0, Timings(), self._forward).reshape(len(positions), -1).cpu()
+
+        check_order(vectors, rows, fixed, self._platform)
+
+    def _as_given(self, texts: Tokens, tokens: Tokens) -> Tokens:
+        """Return made-up texts as tokens of a chunk are, with token types where those have them."""
+        import numpy as np
+
+        return texts if tokens.types is None else replace(texts, types=np.zeros_like(texts.ids))
 
     def _batch(self, tokens: Tokens, batch: Batch, excluded: int, timings: Timings, forward: Forward) -> "torch.Tensor":
         """Compute one batch."""
@@ -270,7 +301,7 @@ class Compute:
             inputs = collate(tokens, batch, self._padding_id, self.types)
             placed = self._platform.place(inputs)
         with timings.stage("forward"):
-            hidden = hidden_states(forward(placed), batch.rows, self._platform)
+            hidden = hidden_states(forward(placed), (batch.rows, batch.length, self.width), self._platform)
             self._platform.observe()
         count, known = len(batch.positions), int(tokens.lengths[batch.positions].sum())
         with timings.stage("pool"):
@@ -289,7 +320,7 @@ class Compute:
         """Do the one-off work of a new shape, or of all of them at once where shapes are not fixed."""
         compiled, start = self._watch.count, time.perf_counter()
         inputs = collate(tokens, batch, self._padding_id, self.types)
-        phases = self._platform.ask_warm_up(self._forward, self._platform.place(inputs))
+        phases = self._platform.ask_warm_up(self._forward, placed(self._platform, inputs))
         self._batch(tokens, batch, excluded, Timings(), self._forward)
         self._platform.synchronize()
         rest = max(time.perf_counter() - start - sum(phase.seconds for phase in phases), 0.0)
@@ -341,14 +372,16 @@ def collate(tokens: Tokens, batch: Batch, padding_id: int, types: bool = False) 
     return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
 
-def hidden_states(output: Any, rows: int, platform: "Backend") -> "torch.Tensor":
-    """Return the last hidden states (rows, tokens, d) of a model's output.
+def hidden_states(output: Any, shape: tuple[int, int, int], platform: "Backend") -> "torch.Tensor":
+    """Return the last hidden states of a model's output, whose `shape` is (rows, tokens, d).
 
-    Raises UsageError where it has none, and PlatformError where they are not of so many rows.
+    Raises UsageError where it has none, and PlatformError where they are others.
     """
     if isinstance(output, Mapping) and output.get("last_hidden_state") is None:  # a model's own
         raise UsageError("--model_class: its output has no last_hidden_state; take the base class, such as BertModel")
     try:
-        return answer(getattr(output, "last_hidden_state", None), rows)
+        if output is not None and not hasattr(output, "last_hidden_state"):
+            raise OutputError(f"the call returned {type(output).__name__}, which has no last_hidden_state")
+        return answer(getattr(output, "last_hidden_state", None), shape)
     except OutputError as error:
         raise PlatformError(f"{platform.title()}: prepare(): {error}") from None

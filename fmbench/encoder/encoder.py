@@ -153,7 +153,8 @@ class Encoder:
     def hidden_states(self, inputs: "dict[str, torch.Tensor]") -> "torch.Tensor":
         """Return the last hidden states (rows, tokens, d) of a batch, where the device left them."""
         output = self._compute._forward(self.platform.place(inputs))
-        return hidden_states(output, len(inputs["input_ids"]), self.platform)
+        rows, length = inputs["input_ids"].shape
+        return hidden_states(output, (rows, length, self._compute.width), self.platform)
 
     def finish(self, pooled: "torch.Tensor") -> "torch.Tensor":
         """Return what the further modules make of pooled vectors (n, d)."""
@@ -228,7 +229,7 @@ class Encoder:
         excluded = 0 if self.recipe.include_prompt is not False else self.prompt_length(role)
         vectors = self._compute.vectors(tokens, budget, excluded, timings, kept)
         self.timings.include(timings)
-        check_finite(vectors, texts)
+        check_finite(vectors, texts, self.platform.title)
         if not self.sparse:  # there, no word of a text need be one that counts
             check_some(vectors, texts, tokens.lengths - excluded, self.platform)
             check_differ(vectors, texts, tokens, self.platform)

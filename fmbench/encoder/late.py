@@ -99,7 +99,7 @@ class LateCompute(Compute):
         with timings.stage("collate"):
             placed = self._platform.place(late_inputs(tokens, batch, self._padding_id, self.types))
         with timings.stage("forward"):
-            hidden = hidden_states(forward(placed), batch.rows, self._platform)
+            hidden = hidden_states(forward(placed), (batch.rows, batch.length, self.width), self._platform)
             self._platform.observe()
         with timings.stage("pool"):
             hidden = hidden if self._platform.runs_torch else hidden.cpu()
@@ -110,6 +110,12 @@ class LateCompute(Compute):
         timings.padded_tokens += batch.rows * batch.length
         timings.batches += 1
         return vectors
+
+    def _as_given(self, texts: Tokens, tokens: Tokens) -> LateTokens:
+        import numpy as np
+
+        found, every = super()._as_given(texts, tokens), np.ones(len(texts.ids), dtype=bool)
+        return LateTokens(found.ids, found.types, found.starts, every, every)
 
     def token_vectors(self, tokens: LateTokens, budget: int, timings: Timings) -> TokenVectors:
         """Return the vectors of one chunk's texts, in their order."""
@@ -247,8 +253,8 @@ class LateEncoder(Encoder):
         self.timings.include(timings)
         for bad, why in (
             (found.first_text_without_number(), NO_NUMBER),
-            (found.first_text_of_nothing(), ZERO.format(self.platform.title())),
+            (found.first_text_of_nothing(), ZERO),
         ):
             if bad is not None:
-                raise BadVectorError(bad, texts[bad], why)
+                raise BadVectorError(bad, texts[bad], why.format(self.platform.title()))
         return found

@@ -87,7 +87,7 @@ class StaticEncoder(Encoder):
         timings.tokens = timings.padded_tokens = sum(map(len, ids))
         timings.batches = 1
         self.timings.include(timings)
-        check_finite(vectors, texts)
+        check_finite(vectors, texts, lambda: "its table")
         return vectors
 
     def encode_chunks(

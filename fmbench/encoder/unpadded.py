@@ -9,8 +9,9 @@ from fmbench.errors import UsageError, one_line
 
 from .batches import Batch
 from .compute import Compute, collate, hidden_states
-from .loading import FIRST, LEAST_COSINE, LEAST_OF_HALVES
+from .loading import LEAST_COSINE, LEAST_OF_HALVES
 from .plan import EncoderPlan
+from .row_order import random_texts
 from .timings import Timings
 from .tokens import Tokens
 
@@ -41,15 +42,13 @@ class UnpaddedCompute(Compute):
         import torch
 
         name, lengths = type(loaded).__name__, np.minimum(CHECKED, self._room)
-        starts = np.concatenate([[0], np.cumsum(lengths)])
-        ids = np.random.default_rng(0).integers(FIRST, loaded.config.get_text_config().vocab_size, starts[-1])
-        tokens = Tokens(np.where(ids == self._padding_id, ids - 1, ids), None, starts)
+        tokens = random_texts(lengths, self._vocabulary, self._padding_id)
         batch = Batch(np.arange(len(lengths)), int(lengths.max()), len(lengths))
         inputs = collate(tokens, batch, self._padding_id, self.types)
         try:
             with self._inference():
-                padded = self._hidden(self._platform.place(inputs), batch.rows).float().cpu()
-                found = self._hidden(self._place(tokens, batch), 1)[0].float().cpu()
+                padded = self._hidden(self._platform.place(inputs), batch.rows, batch.length).float().cpu()
+                found = self._hidden(self._place(tokens, batch), 1, len(tokens.ids))[0].float().cpu()
         except UsageError:
             raise
         except Exception as error:  # it takes no positions, or hands on nothing to its attention
@@ -65,9 +64,9 @@ class UnpaddedCompute(Compute):
                 f"vectors, {least} is wanted); leave it out"
             )
 
-    def _hidden(self, placed: dict[str, Any], rows: int) -> "torch.Tensor":
+    def _hidden(self, placed: dict[str, Any], rows: int, length: int) -> "torch.Tensor":
         """Return the last hidden states of a placed batch."""
-        return hidden_states(self._forward(placed), rows, self._platform)
+        return hidden_states(self._forward(placed), (rows, length, self.width), self._platform)
 
     def _batch(self, tokens: Tokens, batch: Batch, excluded: int, timings: Timings, forward: Forward) -> "torch.Tensor":
         """Compute one batch."""
@@ -76,7 +75,8 @@ class UnpaddedCompute(Compute):
             lengths = tokens.lengths[batch.positions]
             spans = self._platform.place({"spans": spans_of(lengths, excluded)})["spans"]
         with timings.stage("forward"):
-            hidden = hidden_states(forward(placed), 1, self._platform)[0]
+            shape = (1, int(lengths.clip(min=1).sum()), self.width)
+            hidden = hidden_states(forward(placed), shape, self._platform)[0]
             self._platform.observe()
         with timings.stage("pool"):
             vectors = self._finish(pool_row(hidden, spans, self._modes))

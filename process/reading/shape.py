@@ -80,6 +80,8 @@ class Shape(Repetitions):
             said.get("interval_limit") or INTERVAL_LIMIT,
             said.get("waiting"),
             said.get("in_line"),
+            said.get("roofline_share"),
+            said.get("bound"),
         )
 
     def median(self) -> float | None:

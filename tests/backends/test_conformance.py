@@ -1,5 +1,6 @@
 """Every backend that can be made here keeps its contract, and the suite finds each rule that is broken."""
 
+import itertools
 import threading
 import time
 from types import SimpleNamespace
@@ -33,7 +34,7 @@ class FakeAccelerator(XpuBackend):
     @classmethod
     def module(cls):
         """Stand in for torch.xpu."""
-        return SimpleNamespace(is_available=lambda: True, synchronize=lambda: None, max_memory_allocated=lambda: 4096)
+        return SimpleNamespace(is_available=lambda: True, synchronize=lambda: None, max_memory_allocated=lambda: 2**20)
 
     @classmethod
     def computes_fast(cls):
@@ -203,6 +204,7 @@ def candidate(overrides="--threads 1", name="a", reason="why"):
     return Candidate(name, overrides, reason)
 
 
+TICKS = itertools.count()
 BROKEN = {
     "name: 'a b' cannot be written": {"name": "a b"},
     "summary: is one line": {"summary": "two\nlines"},
@@ -274,9 +276,10 @@ BROKEN = {
     "^facts: precision is said in words": {"facts": lambda self: {"precision": ""}},
     "memory: returns Memory": {"memory": lambda self: Memory(-1)},
     "memory: returns .* the weights among them": {"memory": lambda self: Memory(0)},
+    "memory: returns Memory.*, the weights among them": {"memory": lambda self: Memory(1000)},
     "free_bytes: returns bytes": {"free_bytes": lambda self: 1e9},
     "energy: returns a Counter": {"energy": lambda self: 12.0},
-    "energy: raises TypeError: Counter: joules is a number or None, not '12 J'": {
+    "energy: raises TypeError: Counter: joules is a number, .* not '12 J'": {
         "energy": lambda self: Counter("12 J", "x", None)
     },
     "energy: raises TypeError: Counter: joules have a source": {"energy": lambda self: Counter(5.0, None, None)},
@@ -285,6 +288,10 @@ BROKEN = {
     },
     "tokens_per_batch: is a whole number, at least 1, not -3": {"tokens_per_batch": -3},
     "tokens_per_batch: is a whole number, at least 1, not 'many'": {"tokens_per_batch": "many"},
+    "energy: raises TypeError: Counter: joules is a number, zero or above": {
+        "energy": lambda self: Counter(-1000.0, "x", None)
+    },
+    "energy: the source is the same": {"energy": lambda self: Counter(5.0, f"x{next(TICKS)}", None)},
     "energy: says why": {"energy": lambda self: Counter(None, None, None)},
     "energy: only grows": {"energy": falling},
 }

@@ -10,11 +10,13 @@ import torch
 from fmbench import counters
 from fmbench.backend import Backend
 from fmbench.backends.null import NullBackend
+from fmbench.cost import Cost
 from fmbench.counters import CpuTime
 from fmbench.drivers.bench import Bench
 from fmbench.drivers.variant import Variant
 from fmbench.measure import FakeClock, Phase, Shape, TokenGenerator, nothing
 from fmbench.options import Arguments, parse_arguments
+from fmbench.roofline import Ceiling
 from fmbench.session import LogWriter
 from fmbench.stopping import Rule
 from fmbench.torch_settings import CompilationWatch
@@ -168,6 +170,34 @@ def test_a_call_that_answers_nothing_is_no_fast_one(outputs: list, repetitions: 
     assert run.run(Shape(16, 4)) is False
     assert [line.split()[1] for line in fmwork(log)] == ["CASE", *["REP"] * repetitions, "ERR"]
     assert data_of(log, "ERR")["type"] == "OutputError" and said in data_of(log, "ERR")["message"]
+
+
+@pytest.mark.parametrize("output", [torch.ones(4, 1, 8), torch.ones(4, 8), torch.ones(4, 4, 8), torch.ones(4, 16, 9)])
+def test_a_call_that_answers_for_other_tokens_than_the_model_is_no_fast_one(output: torch.Tensor, monkeypatch) -> None:
+    monkeypatch.setattr(Variant, "cost", lambda self, shape: Cost(1, 1, (4, 16, 8)))
+    run, log = bench([10] * 4, Answering(output))
+    assert run.run(Shape(16, 4)) is False
+    assert f"shape {list(output.shape)}, no floating numbers of shape [4, 16, 8]" in data_of(log, "ERR")["message"]
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        (
+            lambda batch: {name: one[:, :4] for name, one in batch.items()},
+            "with input_ids of shape [4, 4], not [4, 16]",
+        ),
+        (lambda batch: {"input_ids": batch["input_ids"]}, "without attention_mask"),
+    ],
+)
+def test_a_platform_that_loses_inputs_is_named(place, said: str) -> None:
+    platform = Answering(torch.ones(4, 16, 8))
+    platform.place = place
+    run, log = bench([10] * 4, platform)
+    assert run.run(Shape(16, 4)) is False
+    assert data_of(log, "ERR")["message"] == (
+        f"--platform null: place() returns the batch where the model wants it; not {said}"
+    )
 
 
 def test_a_call_that_answers_is_timed() -> None:
@@ -354,3 +384,12 @@ def test_a_machine_is_contended_where_threads_wait(
     assert (stat["waiting"], stat["in_line"]) == (waiting, in_line)
     assert (stat["stable"], stat["reason"]) == (reason is None, reason)
     assert (stat["handover"] is None) == (waiting is None or len(os.sched_getaffinity(0)) < 2)
+
+
+def test_a_call_that_returns_what_it_has_is_beyond_the_roofline_and_in_doubt(monkeypatch) -> None:
+    monkeypatch.setattr(Variant, "cost", lambda self, shape: Cost(10**9, 10**6, (4, 16, 8)))
+    run, log = bench([3000] * 20, Answering(torch.ones(4, 16, 8)))
+    run.ceilings = {"A": Ceiling("float32", 1e11, 1e10)}
+    assert run.run(Shape(16, 4)) is True
+    found = data_of(log, "STAT")
+    assert found["reason"].startswith("impossible: 3,333 times the limit of compute") and not found["stable"]

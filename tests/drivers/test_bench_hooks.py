@@ -5,6 +5,7 @@ import json
 import re
 
 import pytest
+import torch
 
 from fmbench.backend import Memory
 from fmbench.backends.null import NullBackend
@@ -103,6 +104,30 @@ def test_phases_that_are_none_fail_the_shape_and_name_the_platform(phases: objec
     assert "--platform null: warm_up() returns a list of Phase" in data_of(log, "ERR")["message"]
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda: torch.set_num_threads(torch.get_num_threads() + 1), r"threads from (\d+) to (?!\1)\d+$"),
+        (lambda: torch.set_grad_enabled(not torch.is_grad_enabled()), "gradients from (True to False|False to True)$"),
+        (lambda: torch.set_float32_matmul_precision("medium"), "float32_matmul_precision from highest to medium$"),
+    ],
+)
+def test_a_call_that_changes_settings_fails_its_shape(change, said: str, restore_torch) -> None:
+    calls = []
+
+    class Changing(NullBackend):
+        def prepare(self, model, arguments):
+            return lambda batch: change() if calls.append(batch) or len(calls) == 6 else None
+
+    gradients = torch.is_grad_enabled()
+    try:
+        run, log = bench([1000] * 10, Changing())
+        assert run.run(Shape(16, 4)) is False
+    finally:
+        torch.set_grad_enabled(gradients)
+    assert re.match(f"--platform null: a call changed settings of torch: {said}", data_of(log, "ERR")["message"])
+
+
 def test_a_peak_of_nothing_is_none_beside_weights() -> None:
     platform = NullBackend()
     platform.memory = lambda: Memory(0)
@@ -110,6 +135,14 @@ def test_a_peak_of_nothing_is_none_beside_weights() -> None:
     platform.builds_model = True
     peak, reason = platform.read_peak()
     assert peak is None and "not Memory(peak=0)" in reason
+
+
+def test_a_peak_below_the_weights_is_none_but_for_fewer_bits() -> None:
+    platform = NullBackend()
+    platform.builds_model, platform.memory = True, lambda: Memory(1000)
+    assert platform.read_peak(8000) == (1000, None)
+    peak, reason = platform.read_peak(17_115_648)
+    assert peak is None and "not Memory(peak=1000) beside 17,115,648 bytes of weights" in reason
 
 
 def test_a_shape_whose_facts_are_not_known_is_a_failure_and_the_next_one_runs(capsys) -> None:

@@ -232,7 +232,7 @@ class BadEncoder(FakeEncoder):
             for position, text in enumerate(chunk):
                 if text.endswith(f" {CHUNK + 7}"):
                     if self.value == float("inf"):
-                        raise BadVectorError(position, text)
+                        raise BadVectorError(position, text, "its vector holds NaN")
                     vectors[position] = self.value
             yield vectors
 

@@ -63,9 +63,13 @@ def test_one_number_of_length_one_may_be_that_of_all_texts(load: Load, tiny_text
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda hidden: hidden[:1], r"float32 of shape \[1, \d+, 32\], no floating numbers for each of 3 rows"),
+        (lambda hidden: hidden[:1], r"float32 of shape \[1, (\d+), 32\], no floating numbers of shape \[3, \1, 32\]$"),
+        (lambda hidden: hidden[:, :1], r"float32 of shape \[3, 1, 32\], no floating numbers of shape"),
+        (lambda hidden: hidden[:, 0], r"float32 of shape \[3, 32\], no floating numbers of shape"),
+        (lambda hidden: hidden[..., :30], r"float32 of shape \[3, \d+, 30\], no floating numbers of shape"),
         (lambda hidden: (hidden * 100).to(torch.int8), r"int8 of shape \[3, "),
         (lambda hidden: None, "returned None"),
+        (torch.Tensor.tolist, "returned list of 3, the first float32 of shape"),
     ],
 )
 def test_what_is_no_answer_of_a_call_names_the_platform(
@@ -78,6 +82,35 @@ def test_what_is_no_answer_of_a_call_names_the_platform(
         encoder.encode(TEXTS)
 
 
+@pytest.mark.parametrize("recipe", [Recipe(), Recipe(truncate_dim=8)])
+def test_numbers_that_are_cut_off_are_no_vectors_of_so_many(
+    load: Load, tiny_text_model: Path, monkeypatch: pytest.MonkeyPatch, recipe: Recipe
+) -> None:
+    encoder = load(tiny_text_model, recipe=recipe)
+    changed(encoder, monkeypatch, lambda hidden: hidden[..., :30])
+    with pytest.raises(PlatformError, match=r"^--platform cpu: prepare\(\): the call returned float32 of shape \[3, "):
+        encoder.encode(TEXTS)
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        (
+            lambda batch: {name: one[:, :2] for name, one in batch.items()},
+            r"with input_ids of shape \[3, 2\], not \[3, ",
+        ),
+        (lambda batch: {"input_ids": batch["input_ids"]}, "without attention_mask$"),
+    ],
+)
+def test_a_platform_that_loses_inputs_is_named(
+    load: Load, tiny_text_model: Path, monkeypatch: pytest.MonkeyPatch, place: Callable, said: str
+) -> None:
+    encoder = load(tiny_text_model)
+    monkeypatch.setattr(encoder.platform, "place", place)
+    with pytest.raises(PlatformError, match=rf"^--platform cpu: place\(\) returns the batch where .*; not {said}"):
+        encoder.encode(TEXTS)
+
+
 def test_a_call_that_returns_nothing_names_the_platform(
     load: Load, tiny_text_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -85,6 +118,10 @@ def test_a_call_that_returns_nothing_names_the_platform(
     monkeypatch.setattr(encoder._compute, "_forward", lambda batch: None)
     with pytest.raises(PlatformError, match=r"^--platform cpu: prepare\(\): the call returned None"):
         encoder.encode(TEXTS)
+    for output, kind in ((np.ones((3, 4, 32)), "ndarray"), ({"last_hidden_state": torch.ones(3, 4, 32)}, "dict")):
+        monkeypatch.setattr(encoder._compute, "_forward", lambda batch, output=output: output)
+        with pytest.raises(PlatformError, match=rf"the call returned {kind}, which has no last_hidden_state$"):
+            encoder.encode(TEXTS)
     monkeypatch.setattr(encoder._compute, "_forward", lambda batch: {"logits": torch.ones(3, 4)})
     with pytest.raises(UsageError, match="^--model_class: its output has no last_hidden_state"):
         encoder.encode(TEXTS)

@@ -174,7 +174,10 @@ def test_a_vector_without_numbers_is_refused_and_its_text_named(load: Load, tmp_
     with torch.no_grad():
         encoder._compute._platform.model.embeddings.word_embeddings.weight[tokenizer_row] = float("nan")
     encoder.encode(["fine", "also fine"])
-    with pytest.raises(BadVectorError, match="'q is the bad letter': its vector holds NaN or infinity") as caught:
+    with pytest.raises(
+        BadVectorError,
+        match="'q is the bad letter': its vector holds NaN or infinity, as --platform cpu computed it; check",
+    ) as caught:
         encoder.encode(["fine", "q is the bad letter", "fine"])
     assert caught.value.position == 1 and caught.value.exit_code == 2
 

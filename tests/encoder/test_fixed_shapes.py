@@ -74,11 +74,12 @@ def test_few_shapes_and_the_same_vectors(compiled, load: Load, tiny_text_model: 
     np.testing.assert_allclose(found, load(tiny_text_model).encode(TEXTS), atol=1e-5)
     counted = [rows * length for rows, length in shapes.seen]
     warm = [rows * length for rows, length in set(shapes.seen)]  # each shape was computed once before it counted
-    assert encoder.timings.padded_tokens == sum(counted) - sum(warm)
+    order = 2 * counted[0]  # and the first one twice, for the order of its rows
+    assert encoder.timings.padded_tokens == sum(counted) - sum(warm) - order
     alone = encoder.encode(["one"])
     assert set(shapes.seen) == {(4, 32), (2, 64), (1, 32)}  # one text alone is a row of its own
     np.testing.assert_allclose(alone, load(tiny_text_model).encode(["one"]), atol=1e-5)
-    assert encoder.timings.phases["compile"] > 0 and "warm_up" not in encoder.timings.phases
+    assert encoder.timings.phases["compile"] > 0
 
 
 @pytest.mark.slow
@@ -116,6 +117,7 @@ def test_a_length_is_enough_for_a_platform_of_one_shape(compiled, monkeypatch: p
     encoder = compiled(Recipe(tokens_per_batch=128))
     shapes = Shapes(encoder, monkeypatch)
     encoder.encode(["one"])
+    encoder.encode(["one", "two", "three"])
     assert set(shapes.seen) == {(2, 64)}
 
 
