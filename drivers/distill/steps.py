@@ -119,8 +119,8 @@ def run_here(step: str, target: str, argv: Sequence[str]) -> int:
         raise UsageError(f"{step} runs in one process; start it without torchrun")
     folder = arguments.teacher_dir if step == "teacher" else arguments.output_dir
     with (
+        Group(launch, backend=None) as group,  # before all that one rank alone may fail at: the others would wait
         one_writer(folder if launch.rank == 0 else None, "--teacher_dir" if step == "teacher" else "--output_dir"),
-        Group(launch, backend=None) as group,
         session.open("distill", arguments, leads=group.rank == 0) as opened,
     ):
         opened.begin()

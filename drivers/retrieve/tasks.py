@@ -103,9 +103,9 @@ def run_here(task: str, work: Work, argv: Sequence[str]) -> int:
     check_dimensions(arguments.compress, plan.dimension)
     check_files(arguments)
     with (
+        Group(launch) as group,  # before all that one rank alone may fail at: the others would wait for it
         output_folder(arguments, launch),
         session.open("retrieve", arguments, leads=launch.rank == 0) as run,
-        Group(launch) as group,
     ):
         check_all(datasets, arguments, quiet=group.rank > 0)
         retrieval = Retrieval.set_up(arguments, plan, run, group)
