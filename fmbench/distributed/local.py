@@ -8,7 +8,6 @@ import random
 import signal
 import socket
 import subprocess
-import sys
 import threading
 from collections.abc import Sequence
 from typing import TypeVar
@@ -61,7 +60,7 @@ def start_ranks(count: int, words: Sequence[str]) -> int:
         ranks = []
         for rank in range(count):
             own = {name: str(value) for name, value in {**shared, "RANK": rank, "LOCAL_RANK": rank}.items()}
-            command = [sys.executable, "-m", "fmbench", *words]
+            command = children.python("-m", "fmbench", *words)
             ranks.append(stack.enter_context(children.started(command, {**os.environ, **own}, stdout=None)))
         return wait_for_all(ranks)
 
