@@ -60,6 +60,7 @@ ELSEWHERE = re.compile(
 )
 UNSEEN = {
     "CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "KMP_DUPLICATE_LIB_OK", "KMP_INIT_AT_FORK",
+    "TORCH_CPP_LOG_LEVEL",
 }  # fmt: skip
 THREADS = re.compile(r".*_NUM_THREADS")
 FOLDERS = re.compile(r"(?<![^\s:,;=])[~/][^\s:,;]*/")
