@@ -248,6 +248,8 @@ BROKEN = {
     "warm_up: returns a list of Phase": {"warm_up": lambda self, forward, batch: None},
     "warm_up: returns": {"warm_up": lambda self, forward, batch: [Phase("deploy", -1.0)]},
     "warm_up: .* named by one word": {"warm_up": lambda self, forward, batch: [Phase("deploy all", 1.0)]},
+    "warm_up: returns a list of Phase, each": {"warm_up": lambda self, forward, batch: [Phase("deploy", True)]},
+    "warm_up: returns a list of Phase, .*": {"warm_up": lambda self, forward, batch: [Phase("deploy", 1e30)]},
     "warm_up: .* its seconds": {"warm_up": lambda self, forward, batch: [Phase("deploy", "1 s")]},
     "graph: is static": {"graph": lambda self: "frozen"},
     "the output has last_hidden_state": {"prepare": output(lambda found: found.last_hidden_state)},
