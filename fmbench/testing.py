@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from fmbench import class_attributes, outputs
+from fmbench import children, class_attributes, outputs
 from fmbench.answers import AnswerError
 from fmbench.backend import Backend, Forward
 from fmbench.command_line import CommandLine
@@ -35,6 +35,7 @@ SPREAD = 0.2  # of the weights: wide enough that a token that is masked out matt
 LEAST_COSINE = 0.99  # of a token's vectors there and on the CPU: 16 bits stay above, a wrong graph far below
 LENGTH = 0.005  # by which the lengths of those vectors may differ: what 16 bits do to them averages out
 VOCABULARY = 100
+RAN = "ran to its end"
 
 
 def check_backend(cls: type[Backend], *words: str) -> None:
@@ -151,7 +152,7 @@ def check_run(cls: type[Backend], arguments: SpeedArguments) -> None:
         close(read(platform, functools.partial(watched, "streams: a call", one), batch), known) for one in streams
     )
     held(same, "streams: each computes what the call of prepare does")
-    platform.program()
+    check_program(platform.program())
     if cls.builds_model and not cls.single_shape and cls.in_subprocess:  # --vs has two in one process
         other.setup(arguments)
         read(other, prepared(other, second, arguments), batch)
@@ -162,6 +163,16 @@ def prepared(platform: Any, model: Any, arguments: SpeedArguments) -> Forward:
     """Return the call that a platform makes of a model."""
     call = platform.prepare(model, arguments.evaluated())
     return functools.partial(watched, "prepare: its call", call)
+
+
+def check_program(program: str | None) -> None:
+    """Check that the lines run by themselves, in a process of their own, and define what is called."""
+    if program is None:
+        return
+    called = f"assert callable(run) and callable(run_all)\nprint({RAN!r})"
+    done = children.run(children.python("-c", f"{program}\n{called}"))
+    why = next(reversed(done.stderr.split("\n")[:-1]), f"exit code {done.returncode}")
+    held(done.stdout.endswith(f"{RAN}\n"), f"program: its lines run by themselves, and define run and run_all: {why}")
 
 
 def check_identity(platform: Any) -> None:

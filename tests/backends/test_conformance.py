@@ -290,6 +290,13 @@ BROKEN = {
         "candidates": lambda self, arguments: [candidate(name="a\nb")]
     },
     "^program: .* that define run": {"program": lambda self: ""},
+    "^program: its lines run by themselves, .*: ValueError: no graph$": {
+        "program": lambda self: "def run(batch): ...\nraise ValueError('no graph')"
+    },
+    "^program: its lines run by themselves, .*: exit code 0$": {
+        "program": lambda self: "def run(batch): ...\nimport os; os._exit(0)"
+    },
+    "^program: its lines run .*: NameError: name 'run_all' is not": {"program": lambda self: "run = print"},
     "^program: returns Python lines .* define run": {"program": lambda self: "x = 1\n"},
     "^setup: sets device to a torch.device": {"_setup": lambda self, _: setattr(self, "device", 5)},
     "^setup: leaves torch's default type at torch.float32": {
