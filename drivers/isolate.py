@@ -8,7 +8,6 @@ import io
 import json
 import os
 import signal
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -94,7 +93,7 @@ class Child:
 
     def run(self) -> int:
         """Run to the end and return the exit code, negative for a signal."""
-        command = [sys.executable, "-c", CHILD, *child_command(self.command, self.shape, self.alone).words]
+        command = children.python("-c", CHILD, *child_command(self.command, self.shape, self.alone).words)
         environment = {**os.environ, CHILD_VARIABLE: "1"}
         if self.ceilings:
             environment[CEILING_VARIABLE] = json.dumps(self.ceilings)

@@ -2,7 +2,6 @@
 
 import contextlib
 import importlib.util
-import json
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -10,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from fmbench import class_attributes, placement, plugins
+from fmbench.answers import AnswerError
 from fmbench.command_line import Expression
 from fmbench.console import warn
 from fmbench.counters import NO_COUNTER, Counter, host_available, is_peak
@@ -19,7 +19,7 @@ from fmbench.facts import fault_of
 from fmbench.hooks import guard
 from fmbench.measure import Phase, is_phase
 from fmbench.options import Arguments
-from fmbench.torch_settings import compile_options, graph_of, never_fall_back
+from fmbench.torch_settings import compile_options, defaults, fault_of_setup, graph_of, never_fall_back
 
 GROUP = "fmbench.backends"
 UNPADDED = "unpadded"  # the --model:attn_implementation of texts that share a row; see fmbench.attention
@@ -201,7 +201,10 @@ class Backend(ABC):
         if arguments.pin:
             placement.pin(arguments.threads)
         self._index = arguments.device or 0
+        before = defaults()
         self._setup(arguments)
+        if (fault := fault_of_setup(before, self.device)) is not None:
+            raise AnswerError(self.title(), "_setup", *fault)
 
     def _setup(self, arguments: Arguments) -> None:
         """Do what this platform in particular needs before a model is loaded."""
@@ -247,8 +250,7 @@ class Backend(ABC):
         """Return `warm_up(forward, batch)`. Raises PlatformError for what are no phases."""
         found = self.warm_up(forward, batch)
         if not (isinstance(found, list | tuple) and all(map(is_phase, found))):
-            raise PlatformError(f"{self.title()}: warm_up() returns a list of Phase, each named by one word, with its "
-                                f"seconds; not {found!r}")  # fmt: skip
+            raise AnswerError(self.title(), "warm_up", "returns a list of Phase: one word, and its seconds", found)
         return found
 
     def streams(self, batches: int) -> list[Forward]:
@@ -292,8 +294,7 @@ class Backend(ABC):
     def _asked(self, method: str) -> dict[str, Any]:
         """Return what facts a method says. Raises PlatformError where it fails, or they are not its own to say."""
         with self.blamed(method):
-            found = dict(getattr(self, method)())
-            json.dumps(found, allow_nan=False)
+            found: dict[str, Any] = getattr(self, method)()
         if (fault := fault_of(found)) is not None:
             raise PlatformError(f"{self.title()}: {method}(): {fault}")
         return found

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import IO
 
 PATIENCE = 1.5  # seconds that a child has to end by itself: below what this program has (`fmbench.ending`)
@@ -42,6 +43,16 @@ def started(
         _running.discard(process)
         for pipe in filter(None, (process.stdout, process.stderr)):
             pipe.close()
+
+
+def python(*words: str, program: str = sys.executable) -> list[str]:
+    """Return the command of a Python that finds the modules which this one finds.
+
+    `python -m` and `-c` look in the current folder first, where somebody's folder `fmbench` may hide the package; a
+    command of fmbench does not, and so does not what it starts.
+    """
+    here = {"", str(Path.cwd())} & {*sys.path}  # where this one looks there itself, it is somebody's wish
+    return [program, *([] if here else ["-P"]), *words]
 
 
 def run(words: Sequence[str], environment: Mapping[str, str] | None = None) -> "subprocess.CompletedProcess[str]":

@@ -4,13 +4,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from fmbench.answers import is_texts
+from fmbench.answers import is_line, is_texts
 from fmbench.counters import is_count
-
-
-def is_line(value: Any) -> bool:
-    """Whether a value is one line of text."""
-    return isinstance(value, str) and bool(value) and "\n" not in value
 
 
 def at_least(least: int, value: Any) -> bool:

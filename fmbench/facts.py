@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from fmbench import __version__
+from fmbench.answers import is_line
 from fmbench.precision import spelled
 from fmbench.secrets import masked, sealed
 
@@ -60,6 +61,7 @@ ELSEWHERE = re.compile(
 )
 UNSEEN = {
     "CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "KMP_DUPLICATE_LIB_OK", "KMP_INIT_AT_FORK",
+    "TORCH_CPP_LOG_LEVEL",
 }  # fmt: skip
 THREADS = re.compile(r".*_NUM_THREADS")
 FOLDERS = re.compile(r"(?<![^\s:,;=])[~/][^\s:,;]*/")
@@ -78,9 +80,7 @@ def fault_of(said: Mapping[str, Any]) -> str | None:
     """Return why facts are not a platform's to say, or None."""
     if taken := sorted(OWN & said.keys()):
         return f"{', '.join(taken)}: fmbench says this; take other names"
-    odd = (
-        name for name in WORDS if not (said.get(name) is None or (isinstance(said[name], str) and said[name].strip()))
-    )
+    odd = (name for name in WORDS if not (said.get(name) is None or (is_line(said[name]) and said[name].strip())))
     return next((f"{name} is said in words, or None: not {said[name]!r}" for name in odd), None)
 
 

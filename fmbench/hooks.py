@@ -39,6 +39,6 @@ def guarded(name: str, hook: Callable[..., Any]) -> Callable[..., Any]:
                 raise
         if fits is None or fits(found):
             return found
-        raise AnswerError(owner.title(), name, found)
+        raise AnswerError(owner.title(), name, f"returns {ANSWERS[name][0]}", found)
 
     return call

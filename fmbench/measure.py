@@ -2,7 +2,6 @@
 
 import contextlib
 import gc
-import math
 import random
 import signal
 import threading
@@ -79,11 +78,19 @@ class Phase:
         return cls(name, (clock.now() - start) / 1e9)
 
 
+LONGEST = 1e10  # seconds: three centuries
+
+
+def is_seconds(value: Any) -> bool:
+    """Whether a value is a duration: what a log can hold, and what a log is read by."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= LONGEST
+
+
 def is_phase(value: Any) -> bool:
-    """Whether a value is a Phase whose name is one word, and whose seconds are a number, zero or above."""
-    if not isinstance(value, Phase) or not isinstance(value.name, str) or not isinstance(value.seconds, (int, float)):
+    """Whether a value is a Phase whose name is one word, and whose seconds are a duration."""
+    if not isinstance(value, Phase) or not isinstance(value.name, str) or not is_seconds(value.seconds):
         return False
-    return value.name.split() == [value.name] and 0 <= value.seconds < math.inf
+    return value.name.split() == [value.name]
 
 
 @dataclass(frozen=True)

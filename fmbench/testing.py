@@ -11,12 +11,11 @@ A test of a backend that is a package of its own:
 import copy
 import dataclasses
 import functools
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from fmbench import class_attributes, outputs
+from fmbench import children, class_attributes, outputs
 from fmbench.answers import AnswerError
 from fmbench.backend import Backend, Forward
 from fmbench.command_line import CommandLine
@@ -36,6 +35,7 @@ SPREAD = 0.2  # of the weights: wide enough that a token that is masked out matt
 LEAST_COSINE = 0.99  # of a token's vectors there and on the CPU: 16 bits stay above, a wrong graph far below
 LENGTH = 0.005  # by which the lengths of those vectors may differ: what 16 bits do to them averages out
 VOCABULARY = 100
+RAN = "ran to its end"
 
 
 def check_backend(cls: type[Backend], *words: str) -> None:
@@ -106,6 +106,7 @@ def check_refusal(cls: type[Backend], arguments: SpeedArguments) -> None:
     """Check that the platform takes its own command line, and refuses an option that it does not have."""
     Watched(cls()).check(arguments)
     Watched(cls()).fixed_shapes(arguments)
+    Watched(cls()).compiles(arguments)
     unknown = {**arguments.options, "platform": {**arguments.options["platform"], "no such option": "1"}}
     try:
         cls().check(dataclasses.replace(arguments, options=unknown))
@@ -151,7 +152,7 @@ def check_run(cls: type[Backend], arguments: SpeedArguments) -> None:
         close(read(platform, functools.partial(watched, "streams: a call", one), batch), known) for one in streams
     )
     held(same, "streams: each computes what the call of prepare does")
-    platform.program()
+    check_program(platform.program())
     if cls.builds_model and not cls.single_shape and cls.in_subprocess:  # --vs has two in one process
         other.setup(arguments)
         read(other, prepared(other, second, arguments), batch)
@@ -164,22 +165,30 @@ def prepared(platform: Any, model: Any, arguments: SpeedArguments) -> Forward:
     return functools.partial(watched, "prepare: its call", call)
 
 
+def check_program(program: str | None) -> None:
+    """Check that the lines run by themselves, in a process of their own, and define what is called."""
+    if program is None:
+        return
+    called = f"assert callable(run) and callable(run_all)\nprint({RAN!r})"
+    done = children.run(children.python("-c", f"{program}\n{called}"))
+    why = next(reversed(done.stderr.split("\n")[:-1]), f"exit code {done.returncode}")
+    held(done.stdout.endswith(f"{RAN}\n"), f"program: its lines run by themselves, and define run and run_all: {why}")
+
+
 def check_identity(platform: Any) -> None:
-    """Check that what changes a vector is JSON, and the same when it is asked for again."""
+    """Check that what changes a vector is the same when it is asked for again."""
     found = platform.identity()
-    held(is_json(found), "identity: returns a dictionary of JSON values")
     held(platform.identity() == found, "identity: is the same each time; a cache of vectors is found by it")
 
 
 def check_facts(platform: Any) -> None:
-    """Check that facts are JSON, and the same when they are asked for again."""
+    """Check that facts are the platform's to say, and the same when they are asked for again."""
     check_own(platform.facts(), "facts")
     held(platform.facts() == platform.facts(), "facts: are the same each time; what changes is no fact")
 
 
 def check_own(found: Any, method: str) -> None:
-    """Check that facts are JSON, and a platform's to say."""
-    held(is_json(found), f"{method}: returns a dictionary of JSON values")
+    """Check that facts are a platform's to say."""
     fault = fault_of(found)
     held(fault is None, f"{method}: {fault}")
 
@@ -246,6 +255,7 @@ def model_bytes(model: Any) -> int:
 def check_counters(platform: Any, before: Counter, weights: int) -> None:
     """Check what is counted: memory, energy, free bytes; and the facts that only a run tells."""
     check_own(platform.model_facts(), "model_facts")
+    held(platform.model_facts() == platform.model_facts(), "model_facts: are the same each time while nothing runs")
     memory, free, after = platform.memory(), platform.free_bytes(), platform.energy()
     held(memory is None or is_peak(memory, platform.builds_model, weights),
          "memory: returns Memory, or None: the bytes of a peak, the weights among them")  # fmt: skip
@@ -321,11 +331,3 @@ def close(found: Any, expected: Any, mask: Any = None) -> bool:
     found, expected = (one.float() if mask is None else one.float()[mask] for one in (found, expected))
     cosines, lengths = torch.cosine_similarity(found, expected, dim=-1), found.norm(dim=-1) / expected.norm(dim=-1)
     return bool(cosines.min() >= LEAST_COSINE and (lengths - 1).abs().max() <= LENGTH)  # false for NaN
-
-
-def is_json(value: Any) -> bool:
-    """Whether a value is a dictionary of JSON values by text."""
-    try:
-        return isinstance(value, dict) and json.loads(json.dumps(value, allow_nan=False)) == value
-    except (TypeError, ValueError):
-        return False

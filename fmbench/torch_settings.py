@@ -186,6 +186,25 @@ VARIABLES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
 SPINS = "1000"  # what libgomp itself takes where it has more threads than processors; tests/bench/busy.py measures it
 
 
+def defaults() -> tuple[str, str]:
+    """Return the type and the device that torch gives a tensor of which nobody says either; imports nothing."""
+    torch = sys.modules.get("torch")
+    if torch is None:
+        return "torch.float32", "cpu"
+    return str(torch.get_default_dtype()), str(torch.get_default_device())
+
+
+def fault_of_setup(before: tuple[str, str], device: Any) -> tuple[str, object] | None:
+    """Return what a platform's set-up does and this one did not, and what it left instead; None where all is well."""
+    torch = sys.modules.get("torch")
+    if device is not None and not (torch is not None and isinstance(device, torch.device)):
+        return "sets device to a torch.device, or leaves it", device
+    for name, then, now in zip(("type", "device"), before, defaults(), strict=True):
+        if then != now:
+            return f"leaves torch's default {name} at {then}", now
+    return None
+
+
 def spin_briefly() -> None:
     """Let threads spin no longer than that, unless the environment says how.
 

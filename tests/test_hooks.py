@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from fmbench.answers import ANSWERS, is_type
-from fmbench.backend import Backend, load_class
+from fmbench.answers import ANSWERS, is_program, is_type
+from fmbench.backend import Backend, Candidate, load_class
 from fmbench.backends.null import NullBackend
 from fmbench.errors import PlatformError, UsageError, is_out_of_memory
 from fmbench.hooks import HOOKS
@@ -73,6 +73,17 @@ def test_an_answer_that_is_none_names_the_hook(hook: str) -> None:
         getattr(platform, hook)(None)
     assert str(caught.value).startswith(f"--platform null: {hook}() returns {ANSWERS[hook][0]}; not namespace(odd=")
     assert caught.value.exit_code == 3 and len(str(caught.value)) < 200
+
+
+def test_a_name_that_is_there_twice_is_named() -> None:
+    twice = [Candidate("int8", f"--threads {count}", "why") for count in (1, 2)]
+    with pytest.raises(PlatformError, match=r"overrides of its own; not 'int8' twice$"):
+        type("Odd", (NullBackend,), {"candidates": lambda self, arguments: twice})().candidates(None)
+
+
+@pytest.mark.parametrize("text", ["def run(batch):\n    return batch\n", "import model\nrun = model.run\n"])
+def test_lines_of_a_program_define_run(text: str) -> None:
+    assert is_program(text) and not is_program(text.replace("run", "walk"))
 
 
 @pytest.mark.parametrize("name", ["float16", "bfloat16,float16", "int8", "float8_e4m3fn", "int4", "tf32"])

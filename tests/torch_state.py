@@ -10,10 +10,12 @@ def torch_restored() -> Iterator[None]:
     import torch
 
     threads, gradients = torch.get_num_threads(), torch.is_grad_enabled()
-    precision = torch.get_float32_matmul_precision()
+    precision, dtype = torch.get_float32_matmul_precision(), torch.get_default_dtype()
     try:
         yield
     finally:
         torch.set_num_threads(threads)
         torch.set_grad_enabled(gradients)
         torch.set_float32_matmul_precision(precision)
+        torch.set_default_dtype(dtype)
+        torch.set_default_device(None)

@@ -11,7 +11,7 @@ from fmbench import lines, session
 from fmbench.checks import Checked, check_encoder
 from fmbench.claim import one_writer
 from fmbench.distributed import Group
-from fmbench.distributed.environment import read_launch, said_once, with_device
+from fmbench.distributed.environment import keep_stacks_out, read_launch, said_once, with_device
 from fmbench.encoder import EncoderPlan, Recipe
 from fmbench.errors import UsageError
 from fmbench.options import MODEL_CLASS, Arguments
@@ -106,6 +106,8 @@ def run_here(step: str, target: str, argv: Sequence[str]) -> int:
     """Check everything that can be checked quickly, then import the step, which needs torch, and do it."""
     launch = read_launch()
     arguments = with_device(parse_arguments(step, argv, f"fmbench distill {step}"), launch)
+    if launch.world_size > 1:
+        keep_stacks_out()
     spin_briefly()
     plan = EncoderPlan.of(arguments, arguments.recipe)
     if step == "evaluate":
@@ -119,8 +121,8 @@ def run_here(step: str, target: str, argv: Sequence[str]) -> int:
         raise UsageError(f"{step} runs in one process; start it without torchrun")
     folder = arguments.teacher_dir if step == "teacher" else arguments.output_dir
     with (
+        Group(launch, backend=None) as group,  # before all that one rank alone may fail at: the others would wait
         one_writer(folder if launch.rank == 0 else None, "--teacher_dir" if step == "teacher" else "--output_dir"),
-        Group(launch, backend=None) as group,
         session.open("distill", arguments, leads=group.rank == 0) as opened,
     ):
         opened.begin()

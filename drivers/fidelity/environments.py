@@ -130,7 +130,7 @@ class Environment:
 
     def install(self) -> None:
         """Install the requirements with this environment's pip, which sees what lies below and leaves it alone."""
-        pip = [sys.executable, "-m", "pip", "--python", str(self.python), "install", "--disable-pip-version-check"]
+        pip = children.python("-m", "pip", "--python", str(self.python), "install", "--disable-pip-version-check")
         done = children.run([*pip, *self.options, *self.wanted])
         if done.returncode:
             raise InstallError(reason_of(done.stderr or done.stdout, self.options))
@@ -147,7 +147,8 @@ class Environment:
 
     def call(self, words: Sequence[str]) -> "subprocess.CompletedProcess[str]":
         """Run its Python; stderr is kept, stdout too."""
-        return children.run([str(self.python), *words], {**os.environ, "PYTHONNOUSERSITE": "1"})
+        command = children.python(*words, program=str(self.python))
+        return children.run(command, {**os.environ, "PYTHONNOUSERSITE": "1"})
 
 
 def package_of(requirement: str) -> str:

@@ -2,7 +2,6 @@
 
 import contextlib
 import shlex
-import sys
 from collections.abc import Iterator
 
 from fmbench import backend, children
@@ -48,7 +47,7 @@ def service(arguments: LoadArguments) -> Iterator[str]:
         yield arguments.url or ""
         return
     said = served_words(arguments.serve, arguments.model_name)
-    words = [sys.executable, "-m", "fmbench", "serve", *said, "--port", "0"]
+    words = children.python("-m", "fmbench", "serve", *said, "--port", "0")
     note(f"starts fmbench serve {shlex.join(said)}")
     with children.started(words) as process:
         address = (process.stdout.readline() if process.stdout else "").strip()

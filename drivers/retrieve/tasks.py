@@ -11,7 +11,7 @@ from fmbench.collection import Dataset, Qrels
 from fmbench.collection.qrels import write_qrels
 from fmbench.console import warn
 from fmbench.distributed import Group
-from fmbench.distributed.environment import read_launch, said_once, with_device
+from fmbench.distributed.environment import keep_stacks_out, read_launch, said_once, with_device
 from fmbench.distributed.local import share_of_threads, start_ranks
 from fmbench.embeddings.compressed import CompressedSearch, check_compression, quality
 from fmbench.encoder import CHUNK, EncoderPlan
@@ -89,6 +89,8 @@ def run_here(task: str, work: Work, argv: Sequence[str]) -> int:
     arguments = share_of_threads(arguments, arguments.processes, launch)
     if arguments.processes > 1 and launch.world_size == 1:
         return start_ranks(arguments.processes, ["retrieve", task, *argv])
+    if launch.world_size > 1:
+        keep_stacks_out()
     spin_briefly()
     datasets = open_datasets(arguments)
     if task == "evaluate":
@@ -103,9 +105,9 @@ def run_here(task: str, work: Work, argv: Sequence[str]) -> int:
     check_dimensions(arguments.compress, plan.dimension)
     check_files(arguments)
     with (
+        Group(launch) as group,  # before all that one rank alone may fail at: the others would wait for it
         output_folder(arguments, launch),
         session.open("retrieve", arguments, leads=launch.rank == 0) as run,
-        Group(launch) as group,
     ):
         check_all(datasets, arguments, quiet=group.rank > 0)
         retrieval = Retrieval.set_up(arguments, plan, run, group)

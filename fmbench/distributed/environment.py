@@ -45,6 +45,14 @@ def read_launch(variables: Mapping[str, str] = os.environ) -> Launch:
     return Launch(rank, world_size, number(variables, "LOCAL_RANK", rank), variables["MASTER_ADDR"])
 
 
+def keep_stacks_out() -> None:
+    """Say no stack of torch's C++ where a connection breaks, unless asked for: its rank is named in one line.
+
+    To be called before torch is imported, which reads the variable then.
+    """
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+
+
 A = TypeVar("A", bound=Arguments)
 
 

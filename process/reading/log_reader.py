@@ -8,12 +8,12 @@ from typing import Any
 from fmbench import lines
 from fmbench.errors import UsageError
 from fmbench.lines import LineError
+from fmbench.measure import is_seconds
 from fmbench.repetitions import WHOLE, parse_repetitions
 
 from ..workload import installed
 from .fields import CELL_FILES, CORE, place_of, without_place
 from .run import MISREAD, Run
-from .schema import is_seconds
 from .shape import Shape
 from .shapes import Shapes
 from .sources import Complaints

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from fmbench.lines import LineError
+from fmbench.measure import is_seconds
 
 # Beyond these, a line is damaged.
-LONGEST = 1e10  # seconds: three centuries
 LARGEST = 2**63 - 1  # anything counted
 GREATEST = 1e300  # any number; the sums and ratios of such still are
 TIME = re.compile(r"-?[0-9]{1,18}\.[0-9]{9}")
@@ -141,11 +141,6 @@ def is_number(value: Any) -> bool:
 def is_count(value: Any) -> bool:
     """Whether a JSON value is a whole number, at least 0."""
     return type(value) is int and 0 <= value <= LARGEST
-
-
-def is_seconds(value: Any) -> bool:
-    """Whether a JSON value is a duration."""
-    return is_number(value) and 0 <= value <= LONGEST
 
 
 def is_text(value: Any) -> bool:

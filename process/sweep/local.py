@@ -7,7 +7,6 @@ import contextlib
 import os
 import selectors
 import signal
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,7 +23,7 @@ from .outputs import digests
 from .plan import HOST, Task
 from .workplace import Workplace, discard, said_beside
 
-PROGRAM = (sys.executable, "-c", "import sys; from fmbench.cli import main; sys.exit(main())")
+PROGRAM = children.python("-c", "import sys; from fmbench.cli import main; sys.exit(main())")
 BLOCK = 2**16
 LOST = "{}: this run is lost; what was done before is kept, and the same command goes on"
 AWAKE = 1.0  # seconds between two looks at the time

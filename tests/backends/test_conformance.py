@@ -195,6 +195,11 @@ def never_twice(self):
     return {"device": "x", "asked": self.asked}
 
 
+def counting(self):
+    self.asked = getattr(self, "asked", 0) + 1
+    return {"precision": f"int{self.asked}"}
+
+
 def falling(self):
     self.joules = getattr(self, "joules", 9.0) - 1
     return Counter(self.joules, "x", None)
@@ -220,7 +225,7 @@ BROKEN = {
     "disturbances: returns a list": {"disturbances": classmethod(lambda cls: None)},
     "check: an option": {"check": lambda self, arguments: None},
     "candidates: returns a list": {"candidates": lambda self, arguments: None},
-    "candidates: returns a list of Candidate, each with a name of its own$": {
+    "candidates: returns a list of Candidate, each with a name in one line and overrides of its own$": {
         "candidates": lambda self, arguments: [candidate(), candidate()]
     },
     "candidates: .* has a name and a reason": {"candidates": lambda self, arguments: [candidate(reason="")]},
@@ -250,6 +255,8 @@ BROKEN = {
     "warm_up: returns a list of Phase": {"warm_up": lambda self, forward, batch: None},
     "warm_up: returns": {"warm_up": lambda self, forward, batch: [Phase("deploy", -1.0)]},
     "warm_up: .* named by one word": {"warm_up": lambda self, forward, batch: [Phase("deploy all", 1.0)]},
+    "warm_up: returns a list of Phase, each": {"warm_up": lambda self, forward, batch: [Phase("deploy", True)]},
+    "warm_up: returns a list of Phase, .*": {"warm_up": lambda self, forward, batch: [Phase("deploy", 1e30)]},
     "warm_up: .* its seconds": {"warm_up": lambda self, forward, batch: [Phase("deploy", "1 s")]},
     "graph: is static": {"graph": lambda self: "frozen"},
     "the output has last_hidden_state": {"prepare": output(lambda found: found.last_hidden_state)},
@@ -274,6 +281,30 @@ BROKEN = {
     "model_facts: threads: fmbench says this": {"model_facts": lambda self: {"threads": 64}},
     "model_facts: precision is said in words": {"model_facts": lambda self: {"precision": 32}},
     "^facts: precision is said in words": {"facts": lambda self: {"precision": ""}},
+    "^facts: precision is said in words, or None": {"facts": lambda self: {"precision": "int8\nFMWORK RES"}},
+    "^model_facts: are the same each time": {"model_facts": counting},
+    "^compiles: returns true, false or None": {"compiles": lambda self, arguments: "yes"},
+    "^facts: returns a dictionary of JSON": {"facts": lambda self: None},
+    "^candidates: returns a list .* overrides of its own$": {
+        "candidates": lambda self, arguments: [candidate(), candidate(name="b")]
+    },
+    "^candidates: returns a list .* a name in one line": {
+        "candidates": lambda self, arguments: [candidate(name="a\nb")]
+    },
+    "^program: .* that define run": {"program": lambda self: ""},
+    "^program: its lines run by themselves, .*: ValueError: no graph$": {
+        "program": lambda self: "def run(batch): ...\nraise ValueError('no graph')"
+    },
+    "^program: its lines run by themselves, .*: exit code 0$": {
+        "program": lambda self: "def run(batch): ...\nimport os; os._exit(0)"
+    },
+    "^program: its lines run .*: NameError: name 'run_all' is not": {"program": lambda self: "run = print"},
+    "^program: returns Python lines .* define run": {"program": lambda self: "x = 1\n"},
+    "^setup: sets device to a torch.device": {"_setup": lambda self, _: setattr(self, "device", 5)},
+    "^setup: leaves torch's default type at torch.float32": {
+        "_setup": lambda self, _: torch.set_default_dtype(torch.bfloat16)
+    },
+    "^setup: leaves torch's default device at cpu": {"_setup": lambda self, _: torch.set_default_device("meta")},
     "memory: returns Memory": {"memory": lambda self: Memory(-1)},
     "memory: returns .* the weights among them": {"memory": lambda self: Memory(0)},
     "memory: returns Memory.*, the weights among them": {"memory": lambda self: Memory(1000)},
@@ -298,6 +329,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("rule", BROKEN)
+@pytest.mark.usefixtures("restore_torch")
 def test_a_broken_rule_is_named(rule: str) -> None:
     broken = type("Broken", (Sound,), BROKEN[rule])
     with pytest.raises(AssertionError, match=rule):

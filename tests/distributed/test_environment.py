@@ -1,7 +1,11 @@
+import os
 import socket
+import subprocess
+import sys
 
 import pytest
 
+from fmbench import facts
 from fmbench.distributed import environment, local
 from fmbench.distributed.environment import Launch, read_launch, said_once
 from fmbench.errors import PlatformError, UsageError
@@ -64,3 +68,35 @@ def test_ranks_meet_at_a_port_that_nobody_has_or_is_handed(monkeypatch):
     assert local.free_port() == port  # it was not kept
     with socket.create_server(("127.0.0.1", port)), pytest.raises(UsageError, match=f"no port from {port} to {port}"):
         local.free_port()
+
+
+STORE_GOES = """
+import sys
+from datetime import timedelta
+from fmbench.distributed.environment import keep_stacks_out
+if sys.argv[1] == "quiet":
+    keep_stacks_out()
+from torch.distributed import TCPStore
+served = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+reached = TCPStore("127.0.0.1", served.port, is_master=False)
+del served
+try:
+    reached.add("beat", 1)
+except RuntimeError:
+    print("lost")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["quiet", "loud"])
+def test_no_stack_is_said_where_a_connection_breaks(how):
+    variables = {name: value for name, value in os.environ.items() if name != "TORCH_CPP_LOG_LEVEL"}
+    command = [sys.executable, "-c", STORE_GOES, how]
+    done = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=120)
+    assert done.stdout == "lost\n"
+    assert ("frame #0" in done.stderr) == (how == "loud"), done.stderr
+
+
+def test_how_much_torch_says_is_no_fact(monkeypatch):
+    monkeypatch.setenv("TORCH_CPP_LOG_LEVEL", "ERROR")
+    assert "TORCH_CPP_LOG_LEVEL" not in facts.variables()

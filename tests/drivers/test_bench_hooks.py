@@ -70,13 +70,10 @@ def test_a_counter_that_says_nonsense_is_none_and_says_why(
 
 
 @pytest.mark.parametrize("hook", ["facts", "model_facts"])
-@pytest.mark.parametrize(
-    ("value", "said"), [(object(), "TypeError: .*not JSON serializable"), (float("nan"), "ValueError: .*not JSON")]
-)
-def test_facts_that_are_no_json_name_the_platform(hook: str, value: object, said: str) -> None:
-    platform = NullBackend()
-    setattr(platform, hook, lambda: {"card": value})
-    with pytest.raises(PlatformError, match=rf"--platform null: {hook}\(\): {said}"):
+@pytest.mark.parametrize("said", [{"card": object()}, {"card": float("nan")}, None, 5])
+def test_facts_that_are_no_json_name_the_platform(hook: str, said: object) -> None:
+    platform = type("Odd", (NullBackend,), {hook: lambda self: said})()
+    with pytest.raises(PlatformError, match=rf"--platform null: {hook}\(\) returns a dictionary of JSON values; not"):
         getattr(platform, f"ask_{hook}")()
 
 

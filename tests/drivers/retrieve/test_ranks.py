@@ -1,5 +1,6 @@
 """The retrieval driver on several ranks: the same files as on one. Real processes over gloo on this machine."""
 
+import fcntl
 import functools
 import os
 import subprocess
@@ -67,10 +68,10 @@ def test_every_number_of_ranks_gives_the_same_files(data, run, model, world):
     assert files(world) == files(1)
 
 
-def start(*words: object) -> subprocess.CompletedProcess[str]:
+def start(*words: object, **streams: object) -> subprocess.CompletedProcess[str]:
     """Run the command as its user types it."""
     command = [sys.executable, "-m", "fmbench", "retrieve", *map(str, words), "--platform", "cpu"]
-    return subprocess.run(command, capture_output=True, text=True, timeout=180)
+    return subprocess.run(command, **(streams or {"capture_output": True}), text=True, timeout=180)
 
 
 def test_processes_divide_corpus_and_threads_and_give_the_same_vectors(data):
@@ -117,6 +118,18 @@ def test_an_input_error_is_said_by_the_first_rank(data, run, wrong):
     assert [one.returncode for one in ended] == [2, 2], [one.stderr for one in ended]
     assert ("no such folder" if wrong == "dataset" else "1 lines for 40 queries") in ended[0].stderr
     assert "fmbench retrieve: error" not in ended[1].stderr
+
+
+def test_what_one_rank_fails_at_before_the_work_ends_the_others(data, tmp_path):
+    """Only the first writes the log."""
+    words = ("--model_name", data / "model", "--dataset", data / "wings", "--processes", 2, "--threads", 2)
+    with (tmp_path / "held.log").open("w") as log, (tmp_path / "held.log").open("a") as ours:
+        fcntl.flock(log, fcntl.LOCK_EX)
+        ended = start("evaluate", *words, stdout=ours, stderr=subprocess.PIPE)
+    assert ended.returncode == 2
+    (other, own) = sorted(ended.stderr.splitlines(), reverse=True)
+    assert other.startswith("rank 0 (") and other.endswith("or use a log of its own; the job ends")
+    assert own.startswith("fmbench retrieve evaluate: error: standard output: another run writes to it")
 
 
 def test_mining_with_margins_on_ranks(data, run):
