@@ -9,44 +9,15 @@ from fmbench.process.comparing.compare import main as compare_main
 from fmbench.process.reading.results import read_results
 from fmbench.process.reading.sources import Source
 from fmbench.process.workloads.choice import Choice
-from fmbench.process.writing.show import main as show_main
 
 from .conftest import GOLDEN
+from .conftest import GOLDEN_CHOICE as LOG
 
-LOG = GOLDEN.parent / "golden-choice" / "format-1.log"
 TIED = LOG.with_name("absent-1.log")
 TASKS = LOG.with_name("tasks-1.log")
 TIMES = "2.51 (2.48 to 2.54)"
 RUN = f"Run openvino bfloat16: {TIMES} times fp32 in bulk"
 SENTENCE = f"{RUN}, nDCG@10 -0.0002 (-0.0015 to +0.0011), 99% kept: shown."
-
-
-@pytest.fixture
-def changed(tmp_path):
-    """changed(change, name) -> the golden log after `change` of the data of each CHOICE line."""
-
-    def write(change, name="changed.log"):
-        rows = []
-        for text in LOG.read_text().splitlines():
-            kind, _, body = text.removeprefix("FMWORK ").partition(" ")
-            if kind == "CHOICE":
-                data = json.loads(body)
-                change(data, {one["name"]: one for one in data["candidates"]})
-                text = f"FMWORK CHOICE {json.dumps(data)}"
-            rows.append(text)
-        (tmp_path / name).write_text("\n".join([*rows, ""]))
-        return tmp_path / name
-
-    return write
-
-
-@pytest.fixture
-def shown(capsys):
-    def show(*words):
-        assert show_main([str(word) for word in words]) == 0
-        return capsys.readouterr().out
-
-    return show
 
 
 def sentences(text):
@@ -140,8 +111,8 @@ def of_two(data, candidates):
                      "This is the standing of a race that is not over."]),
         (of_reference, ["Run fp32, the reference, in bulk: nothing that keeps as much is faster."]),
         (of_noise, [SENTENCE.replace(TIMES, "40.75 (16.54 to 74.71)"), "In doubt: contradicted"]),
-        (of_few, [SENTENCE, "2 of 3 rounds, without the first, are too few for 95%: the interval is from the least to "
-                            "the greatest.", "In doubt: lost"]),
+        (of_few, [SENTENCE, "2 of 3 rounds, without the first, are too few for 95%: the interval of openvino bfloat16 "
+                            "is from the least to the greatest.", "In doubt: lost"]),
         (of_overlap, [f"{RUN}, top-10 overlap 99.70%, 98% kept: shown."]),
         (of_cosine, [f"{RUN}, least cosine 1 - 3.5e-04, 0.999 kept: shown."]),
     ],
