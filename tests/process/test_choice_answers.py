@@ -48,7 +48,7 @@ def few(**figures):
 
 
 NEAR, SLOW = {"speed": 2.2, "interval": [1.6, 2.6]}, {"speed": 0.3, "interval": [0.28, 0.32]}
-REFERENCE = {"fp32": {"place": "winner"}}
+REFERENCE = {"fp32": {"place": "winner"}, OTHER: {"kept": None}}
 LOST = {"place": None, **SLOW}
 MANY = {"all": {"rounds": 40}}
 CANNOT = "too few rounds to tell whether it is as fast (32 of 40 count in base, 2 of 3 in new): a larger --budget would"
@@ -72,7 +72,7 @@ def test_few_rounds_that_agree_hold_as_far_as_they_tell(base, new, rounds, check
 @pytest.mark.parametrize(
     "new",
     [
-        {WON: few(**SLOW)},
+        {WON: few(speed=1.5, interval=[1.3, 1.6]), OTHER: {"kept": None}},
         {WON: few(**LOST), **REFERENCE},
         {WON: few(**LOST, kept=None), **REFERENCE},
         {WON: few(**NEAR, place=None), OTHER: few(place="winner")},
@@ -86,7 +86,7 @@ def test_few_rounds_that_contradict_speed_alone_cannot_tell_and_do_not_pass(new,
 
 
 def test_where_the_base_ran_few_rounds_a_slower_one_cannot_be_told_but_who_is_to_run_can(checked):
-    code, answer, _ = checked({WON: few()}, {WON: {"rounds": 40, **LOST}, "fp32": {"place": "winner", "rounds": 40}})
+    code, answer, _ = checked({WON: few()}, {WON: {"rounds": 40, **LOST}, **REFERENCE})
     first, second = answer["reasons"]
     assert code == 1 and first.startswith("too few rounds") and second.startswith("run fp32")
 
@@ -106,10 +106,12 @@ def test_a_loss_of_quality_is_told_whatever_the_rounds(figures, reason, checked)
 
 def test_an_answer_that_is_the_reference_rests_on_those_that_stayed(checked):
     won = {WON: {"place": None, "kept": None}, **REFERENCE}
-    left = {"all": {"rounds": 3}, OTHER: {"left_because": "its least cosine is 0.9"}}
+    left = {"all": {"rounds": 3}, OTHER: {"kept": None, "left_because": "its least cosine is 0.9"}}
     code, answer, _ = checked(won, {**won, **left})
     assert (code, answer["rounds"], answer["few"]) == (0, [40, 3], True)
-    code, answer, _ = checked(won, {OTHER: {"rounds": 3, "left_because": "its least cosine is 0.9"}, **won})
+    code, answer, _ = checked(
+        won, {**won, OTHER: {"kept": None, "rounds": 3, "left_because": "its least cosine is 0.9"}}
+    )
     assert (code, answer["rounds"], answer["few"]) == (0, [40, 40], False)
 
 
