@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from fmbench.facts import differences, said_of, short
-from fmbench.figures import span
+from fmbench.figures import cosine_text, span
 from fmbench.markdown import harmless, markdown, plain
 from fmbench.table import table
 
@@ -120,12 +120,13 @@ def reasons_between(
         return [f"{old['variant']} cannot run: {now['error']['message']}"]
     found = now["choice"]
     reasons = [*([f"in base: {old['doubt']}"] if old["doubt"] else []), *([now["doubt"]] if now["doubt"] else [])]
-    kept = [] if found["kept"] == GOOD else [f"what it keeps is {found['kept'] or 'not measured'}"]
+    lost = loss(found)
+    kept = [lost] if lost else [] if found["kept"] else ["what it keeps is not measured"]
     slow, overtaken = is_slower(old["choice"]["interval"], found["interval"], threshold), found["place"] is None
-    if not lost(found) and ((slow and any(map(few, rounds))) or (overtaken and winner and few(rounds[1]))):
+    if not lost and ((slow and any(map(few, rounds))) or (overtaken and winner and few(rounds[1]))):
         reasons.append(CANNOT_TELL.format(*map(counted, rounds)))
         slow, overtaken, kept = False, overtaken and not few(rounds[1]), []
-    reasons += [*kept, *([NOT_AS_FAST if found["interval"] else "how fast it is is not measured"] if slow else [])]
+    reasons += [*([NOT_AS_FAST if found["interval"] else "how fast it is is not measured"] if slow else []), *kept]
     if overtaken:
         faster = winner and speed_of(winner)
         reasons.append(
@@ -139,11 +140,13 @@ def is_slower(then: Sequence[float] | None, there: Sequence[float] | None, thres
     return then is not None and (there is None or there[1] < then[0] * (1 - threshold))
 
 
-def lost(found: Row) -> bool:
-    """Whether what is kept was measured, and is not enough; who is surely slower is not judged, but has its cosines."""
+def loss(found: Row) -> str | None:
+    """Return what was measured to be lost, or not shown to be kept; who is slower is not judged, and has cosines."""
+    if found["kept"] not in (GOOD, None):
+        return f"what it keeps is {found['kept']}"
     least, measured = (found.get("keep") or {}).get("cosine"), found.get("least_cosine")
     below = least is not None and measured is not None and measured < least
-    return below or found["kept"] not in (GOOD, None)
+    return f"its least cosine is {cosine_text(measured)}, below {least:g}" if below else None
 
 
 def variables_among(differing: Mapping[str, tuple[Any, Any]]) -> list[str]:

@@ -96,7 +96,10 @@ def test_where_the_base_ran_few_rounds_a_slower_one_cannot_be_told_but_who_is_to
     [
         ({"kept": "worse", **LOST}, "what it keeps is worse"),
         ({"kept": "not shown", **LOST}, "what it keeps is not shown"),
-        ({"kept": None, "keep": {"cosine": 0.999}, "least_cosine": 0.9, **LOST}, "what it keeps is not measured"),
+        (
+            {"kept": None, "keep": {"cosine": 0.999}, "least_cosine": 0.9, **LOST},
+            "its least cosine is 0.900000, below 0.999",
+        ),
     ],
 )
 def test_a_loss_of_quality_is_told_whatever_the_rounds(figures, reason, checked):
@@ -118,3 +121,10 @@ def test_an_answer_that_is_the_reference_rests_on_those_that_stayed(checked):
 def test_enough_rounds_say_nothing_of_them(checked):
     code, answer, text = checked(MANY, MANY)
     assert (code, answer["few"]) == (0, False) and "the answer holds\n" in text and "few" not in text
+
+
+def test_who_is_slower_and_so_not_judged_is_first_of_all_slower(checked):
+    code, answer, _ = checked(MANY, {WON: {"rounds": 40, "kept": None, **LOST}, **REFERENCE})
+    slow, unknown, other = answer["reasons"]
+    assert code == 1 and slow == "it is not as fast beside the reference"
+    assert (unknown, other[:8]) == ("what it keeps is not measured", "run fp32")
