@@ -164,6 +164,12 @@ def kept_of(row: Row | None) -> str | None:
     return None if row is None else row["choice"]["kept"]
 
 
+def told(one: Answer, pair: tuple[str | None, str | None]) -> tuple[str, str]:
+    """Return what was and is said of what the base said to run, by its name where another one stands beside it."""
+    then, now = (said or "" for said in pair)
+    return then, f"{one.base}: {now}" if now and one.new not in (None, one.base) else now
+
+
 def as_text(among: Answers, threshold: float, form: str) -> str:
     """Return answers as a table, Markdown or JSON."""
     if form == "json":
@@ -172,7 +178,7 @@ def as_text(among: Answers, threshold: float, form: str) -> str:
     draw, safe = (markdown, plain) if form == "markdown" else (table, harmless)
     lines = [
         [
-            one.profile, one.base or "", one.new or "", *one.speed, *(said or "" for said in one.kept),
+            one.profile, one.base or "", one.new or "", *told(one, one.speed), *told(one, one.kept),
             (AS_FAR if one.few else HOLDS) if one.holds else "changed", "; ".join(one.reasons),
         ]
         for one in answers

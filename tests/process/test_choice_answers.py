@@ -1,6 +1,7 @@
 """Two choices, one of few rounds: what holds is said to hold as far as that tells, and what cannot be told fails."""
 
 import json
+import re
 
 import pytest
 
@@ -128,3 +129,11 @@ def test_who_is_slower_and_so_not_judged_is_first_of_all_slower(checked):
     slow, unknown, other = answer["reasons"]
     assert code == 1 and slow == "it is not as fast beside the reference"
     assert (unknown, other[:8]) == ("what it keeps is not measured", "run fp32")
+
+
+def test_where_another_one_is_to_be_run_the_figures_of_the_old_one_have_its_name(checked):
+    other = {WON: {"place": None, **NEAR}, OTHER: {"place": "winner"}}
+    code, _, text = checked(MANY, other)
+    assert code == 1 and f"{WON}: 1.60 to 2.60" in text and f"{WON}: shown" in text
+    assert re.search(r"run bfloat16, 2\.\d\d to 2\.\d\d times", text)
+    assert f"{WON}: " not in checked(MANY, MANY)[2]
