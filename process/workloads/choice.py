@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
+from fmbench.console import note
 from fmbench.digest import digest_of_json
 from fmbench.lines import JsonLine
 
@@ -116,6 +117,8 @@ class Choice(Workload):
         """Yield a row a profile and candidate, of the last CHOICE line of each profile."""
         lines = run.lines_of(self.name)
         choices = {line.data["profile"]: line.data for line in lines if line.kind == "CHOICE"}
+        if lines and not choices:
+            note(f"{source}: {len(lines)} turns and no answer yet; the same `fmbench choose` goes on with them")
         for profile, said in choices.items():
             turns = turns_of(line.data for line in lines if line.kind == "TURN" and line.data["profile"] == profile)
             doubt = run.doubt or run.doubts.get(profile) or choice_doubt(said, turns)

@@ -179,7 +179,7 @@ def other_winner(data, candidates):
         (set_of("openvino bfloat16", kept="not shown"), "what the winner keeps is not shown"),
         (set_of("openvino int8", speed=3.0, interval=[2.9, 3.1]), "says a speed of 3, and its turns 3."),
         (set_of("openvino int8", speed=3.0), "the interval of speed does not hold it"),
-        (set_of("openvino int8", interval=[2.0, 5.0]), "says a speed of"),
+        (set_of("openvino int8", interval=[2.0, 5.0]), "says an interval of 2 to 5, and its turns "),
         (set_of("openvino int8", rounds=39), "counts 39 rounds, and has 40 turns"),
         (set_of("openvino int8", latency_ms=9.0, texts_per_second=9.0), "and its turns"),
         (set_of("openvino int8", ndcg_p=0.04), "ndcg_p and ndcg_interval do not agree"),
@@ -193,6 +193,7 @@ def test_what_a_choice_says_twice(change, said, changed, process, shown):
     found = {row["doubt"] for row in process("--path", path).rows if row["workload"] == "choice"}
     assert all(text.startswith(("contradicted: ", "lost: ")) for text in found) and any(said in text for text in found)
     assert opening(shown(path), 0)[-1].startswith("In doubt: ")
+    assert len(process("--path", path).warnings) == 2, "one a profile"
 
 
 def test_a_turn_that_is_there_twice_is_a_doubt(process, tmp_path):

@@ -2,6 +2,9 @@
 
 import pytest
 
+from fmbench.process.writing.show import main as show_main
+
+from .conftest import GOLDEN_CHOICE
 from .test_choice import opening, set_of
 
 FEW = "2 of 3 rounds, without the first, are too few for 95%: the interval"
@@ -40,3 +43,10 @@ def test_who_left_after_few_rounds_says_so_in_its_row(changed, shown):
     text = shown(path)
     assert "left in round 3, too few for 95%: its least cosine is 0.9" in text
     assert not any("too few" in line for line in opening(text, 1))
+
+
+def test_a_log_of_a_race_that_was_killed_says_that_the_same_command_goes_on(tmp_path, capsys):
+    rows = [line for line in GOLDEN_CHOICE.read_text().splitlines() if not line.startswith("FMWORK CHOICE")]
+    (tmp_path / "killed.log").write_text("\n".join([*rows, ""]))
+    show_main([str(tmp_path / "killed.log")])
+    assert "264 turns and no answer yet; the same `fmbench choose` goes on with them" in capsys.readouterr().err
