@@ -63,6 +63,10 @@ class Guarded(Workload):
         """Return why a row of JSON is not to be believed."""
         return self._tried("doubt", lambda: self._inner.doubt(row), None)
 
+    def doubts(self, rows: Sequence[Row]) -> Sequence[str | None]:
+        """Return why each row of JSON is not to be believed."""
+        return self._tried("doubts", lambda: list(self._inner.doubts(rows)), [None] * len(rows))
+
     def label(self, row: Row) -> str:
         """Return what a message calls a row."""
         return self._tried("label", lambda: str(self._inner.label(row)), self.name)

@@ -178,6 +178,10 @@ class Workload(ABC):
     def doubt(self, row: Row) -> str | None:
         """Return why a row that JSON holds is not to be believed, by itself: its log is not at hand."""
 
+    def doubts(self, rows: Sequence[Row]) -> Sequence[str | None]:
+        """Return the same of each of the rows that JSON holds of what `answers`: they say one thing together."""
+        return [self.doubt(row) for row in rows]
+
     def label(self, row: Row) -> str:
         """Return what a message or a chart calls a row of a run."""
         known = flat(row)

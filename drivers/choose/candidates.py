@@ -4,13 +4,14 @@ import contextlib
 import io
 import itertools
 import shlex
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fmbench import backend, plugins
 from fmbench.backend import Backend, Candidate
 from fmbench.command_line import CommandLine
+from fmbench.console import note
 from fmbench.encoder import EncoderPlan
 from fmbench.errors import FmbenchError, PlatformError, UsageError, nearest
 from fmbench.variants import merged, short_name
@@ -72,9 +73,9 @@ def plan(arguments: ChooseArguments, calibration: Path | None) -> tuple[list[Pla
     proposals = [list(proposed(base, name, cls, calibration)) for name, cls in ({} if again else here).items()]
     # A platform after the other, and what was asked for before all: a small budget tries somebody of each.
     turns = [one for turn in itertools.zip_longest(*proposals) for one in turn if one is not None]
-    proposed_here = distinct(turns, found)
+    proposed_here = distinct(turns, found, lambda _: None)
     asked = [planned(base, "--vs", Candidate(short_name(text), text, "--vs")) for text in arguments.vs]
-    found = without([*found, *distinct(asked, [*found, *proposed_here]), *proposed_here], arguments.without)
+    found = without([*found, *distinct(asked, [*found, *proposed_here], note), *proposed_here], arguments.without)
     if all(one.why_not for one in found[1:]):
         reasons = "; ".join(f"{one.name}: {one.why_not}" for one in found[1:]) or "none is proposed"
         raise UsageError(f"no candidate beside {reference.name} can run here ({reasons}); add one with --vs")
@@ -180,14 +181,17 @@ def fewer_threads(base: Planned, command: CommandLine, threads: int) -> Planned:
     return planned(command, "", Candidate(name, f"{base.overrides} --threads {threads}".strip(), "fewer threads"))
 
 
-def distinct(some: Iterable[Planned], others: Iterable[Planned]) -> list[Planned]:
-    """Return the candidates that are none of others, nor of those before them, by another name."""
-    given = [other.arguments.given for other in others if other.arguments is not None]
-    found: list[Planned] = []
+def distinct(some: Iterable[Planned], others: Iterable[Planned], tell: Callable[[str], None]) -> list[Planned]:
+    """Return the candidates that are none of others, nor of those before them, by another name; tell of the rest."""
+    known, found = list(others), list[Planned]()
     for one in some:
-        if one.arguments is None or one.arguments.given not in given:
+        twin = next((other for other in known if one.arguments and other.arguments and
+                     one.arguments.given == other.arguments.given), None)  # fmt: skip
+        if twin is None:
             found.append(one)
-            given += [one.arguments.given] if one.arguments else []
+            known.append(one)
+        else:
+            tell(f"{one.reason} {shlex.quote(one.overrides)} is the same configuration as {twin.name}, and races once")
     return found
 
 

@@ -88,7 +88,7 @@ def choose(race: Race, known: Mapping[str, Known]) -> Choice:
     best = min(close, key=lambda place: place.known.simplicity)
     others = [place.known.name for place in tied if place is not best]
     simpler_than = [place.known.name for place in close if place is not best]
-    return Choice(places, best.known.name, others, why(race, best, enough, simpler_than))
+    return Choice(places, best.known.name, others, why(race, best, places, enough, simpler_than))
 
 
 def ties(race: Race, fastest: str, other: str) -> bool:
@@ -107,14 +107,15 @@ def is_close(race: Race, fastest: str, other: str) -> bool:
     return found.value * math.exp(-found.spread * PROBABLY) <= CLOSE
 
 
-def why(race: Race, best: Place, enough: Sequence[Place], simpler_than: Sequence[str]) -> str:
+def why(race: Race, best: Place, places: Sequence[Place], enough: Sequence[Place], simpler_than: Sequence[str]) -> str:
     """Return why it is the winner."""
     if simpler_than:
         return f"as fast as {', '.join(simpler_than)}, as far as can be told, and simpler"
     rest = [place for place in enough if place is not best]
     found = race.ratio(rest[0].known.name, best.known.name) if rest else None
     if found is None:
-        return "the only one that is shown to keep enough"
+        faster = [place for place in places if place.speed > best.speed]
+        return "the only one that is shown to keep enough" if faster else "nobody is faster"
     said = f"faster than {rest[0].known.name}: {found.value:.2f} times ({found.low:.2f} to {found.high:.2f})"
     if found.pair is not None and found.pair.verdict is None:
         return f"{said}, in {found.pair.n} rounds that count, too few for a test"

@@ -12,6 +12,7 @@ from fmbench.embeddings.compressed import CompressedSearch
 from fmbench.embeddings.compressed import quality as kept_quality
 from fmbench.embeddings.store import Progress, Texts
 from fmbench.encoder import Encoder
+from fmbench.kept import Kept, verdict
 from fmbench.measure import Clock
 from fmbench.ranking.evaluation import Evaluation
 from fmbench.ranking.measures import evaluate
@@ -35,7 +36,6 @@ LATENCY_QUERIES = 100  # that are timed one by one in an index of compressed vec
 NUMBERS = 25_000_000  # of passages that are held against each other, or searched, at once
 
 Vectors = Embeddings | SparseVectors
-Kept = Literal["shown", "not shown", "worse"]
 
 
 class Collection(Protocol):
@@ -223,18 +223,10 @@ def quality(reference: Ranking, candidate: Ranking, keep: Keep) -> Quality:
 
 
 def kept_of(keep: Keep, measures: Mapping[str, float | Interval | None]) -> Kept:
-    """Return the verdict on what was kept, given each measure: its value, its 95% interval, or None if unbounded.
-
-    Shown is what all of the interval keeps (non-inferiority), worse what none of it does. A value that no chance is in,
-    a cosine or an overlap, is one or the other. Raises ValueError where the measure is not there.
-    """
+    """Return the verdict on what was kept, given each measure. Raises ValueError where the one to keep is not there."""
     if keep.measure not in measures:
         raise ValueError(f"nothing says how much {keep.measure} is kept")
-    found = measures[keep.measure]
-    if found is None:
-        return "not shown"
-    low, high = found if isinstance(found, tuple) else (found, found)
-    return "shown" if low >= keep.least else "worse" if high < keep.least else "not shown"
+    return verdict(measures[keep.measure], keep.least)
 
 
 def all_cosines(one: Ranking, other: Ranking) -> "np.ndarray":

@@ -91,7 +91,7 @@ def row_of(profile: str, place: Place, price: float | None, front: bool) -> dict
     quality = one.quality
     return {
         **about(one), **left, "speed": place.speed, "interval": place.interval,
-        "rounds": len(lane.turns), **({"latency_ms": 1e3 * seconds} if profile == "online" else
+        "heat": lane.heat, "rounds": len(lane.turns), **({"latency_ms": 1e3 * seconds} if profile == "online" else
                                       {"texts_per_second": 1 / seconds, "tokens_per_batch": one.tokens_per_batch}),
         "memory_bytes": one.memory_bytes, **lane.energy(),
         **({} if cost is None else {"cost_per_million_tokens": cost}),

@@ -6,12 +6,13 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from fmbench.facts import differences, said_of, short
-from fmbench.figures import span
+from fmbench.figures import cosine_text, span
 from fmbench.markdown import harmless, markdown, plain
 from fmbench.table import table
 
 from ..reading.row import Result
 from ..workload import Row, by_workload
+from ..workloads.choice_rounds import ENOUGH, counted, few, fewest
 
 GOOD = "shown"
 HEADER = ("profile", "base: run", "new: run", "times as fast, base", "new", "kept, base", "new", "answer", "why")
@@ -20,18 +21,29 @@ NOTE = (
     "beside the reference: its new 95% interval is not below the old one by more than {:g}%; and where the same "
     "environment variables decide the figures."
 )
+FEW = (
+    "Too few rounds for 95% ({}): {} count in base, {} in new. An interval of fewer than {} is from the least to the "
+    "greatest."
+)
+CANNOT_TELL = "too few rounds to tell whether it is as fast ({} count in base, {} in new): a larger --budget would"
+NOT_AS_FAST = "it is not as fast beside the reference"
+HOLDS, AS_FAR = "holds", "holds, as far as few rounds can tell"
 SHOWN = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What became of the answer to one profile. `reasons` say why it does not hold, `differing` which facts differ."""
+    """What became of the answer to one profile. `reasons` say why it does not hold, `differing` which facts differ.
+
+    `rounds` are the fewest that it rests on, then and now.
+    """
 
     profile: str
     base: str | None
     new: str | None
     speed: tuple[str, str]  # then and now, of what the base said to run
     kept: tuple[str | None, str | None]
+    rounds: tuple[int | None, int | None]
     reasons: Sequence[str]
     differing: Mapping[str, tuple[Any, Any]]
 
@@ -39,6 +51,11 @@ class Answer:
     def holds(self) -> bool:
         """Whether what the base says to run is still what to run."""
         return not self.reasons
+
+    @property
+    def few(self) -> bool:
+        """Whether either side had too few rounds for 95%."""
+        return any(map(few, self.rounds))
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +68,7 @@ class Answers:
 
     def as_object(self) -> dict[str, Any]:
         """Return them as JSON values."""
-        said = [{**asdict(one), "holds": one.holds} for one in self.answers]
+        said = [{**asdict(one), "holds": one.holds, "few": one.few} for one in self.answers]
         return {"base": self.base, "new": self.new, "answers": said}
 
 
@@ -77,10 +94,11 @@ def answer_between(profile: str, base: Mapping[str, Row], new: Mapping[str, Row]
     names = [winner_of(rows) for rows in (base, new)]
     old, now = base.get(names[0] or ""), new.get(names[0] or "")
     differing = differences(old["environment"] or {}, now["environment"] or {}) if old and now else {}
+    rounds = fewest(base, names[:1]), fewest(new, names)
     return Answer(
         profile, names[0], names[1],
-        (speed_of(old), speed_of(now)), (kept_of(old), kept_of(now)),
-        [*reasons_between(old, now, new.get(names[1] or ""), threshold), *variables_among(differing)],
+        (speed_of(old), speed_of(now)), (kept_of(old), kept_of(now)), rounds,
+        [*reasons_between(old, now, new.get(names[1] or ""), rounds, threshold), *variables_among(differing)],
         differing,
     )  # fmt: skip
 
@@ -90,7 +108,9 @@ def winner_of(rows: Mapping[str, Row]) -> str | None:
     return next((name for name, row in rows.items() if row["choice"]["place"] == "winner"), None)
 
 
-def reasons_between(old: Row | None, now: Row | None, winner: Row | None, threshold: float) -> list[str]:
+def reasons_between(
+    old: Row | None, now: Row | None, winner: Row | None, rounds: tuple[int | None, int | None], threshold: float
+) -> list[str]:
     """Return why what was to be run is not what to run now, which is the `winner`; nothing where it is."""
     if old is None:
         return ["the base has no answer"]
@@ -98,18 +118,35 @@ def reasons_between(old: Row | None, now: Row | None, winner: Row | None, thresh
         return [f"{old['variant']} did not take part"]
     if now["status"] == "ERR":
         return [f"{old['variant']} cannot run: {now['error']['message']}"]
-    found, before = now["choice"], old["choice"]
+    found = now["choice"]
     reasons = [*([f"in base: {old['doubt']}"] if old["doubt"] else []), *([now["doubt"]] if now["doubt"] else [])]
-    reasons += [] if found["kept"] == GOOD else [f"what it keeps is {found['kept'] or 'not measured'}"]
-    then, there = before["interval"], found["interval"]
-    if then and there and there[1] < then[0] * (1 - threshold):
-        reasons.append("it is not as fast beside the reference")
-    if found["place"] is None:
+    lost = loss(found)
+    kept = [lost] if lost else [] if found["kept"] else ["what it keeps is not measured"]
+    slow, overtaken = is_slower(old["choice"]["interval"], found["interval"], threshold), found["place"] is None
+    if not lost and ((slow and any(map(few, rounds))) or (overtaken and winner and few(rounds[1]))):
+        reasons.append(CANNOT_TELL.format(*map(counted, rounds)))
+        slow, overtaken, kept = False, overtaken and not few(rounds[1]), []
+    reasons += [*([NOT_AS_FAST if found["interval"] else "how fast it is is not measured"] if slow else []), *kept]
+    if overtaken:
         faster = winner and speed_of(winner)
         reasons.append(
             f"run {winner['variant']}{f', {faster} times' if faster else ''}" if winner else "there is no answer"
         )
     return [*reasons, *(["the race is not over"] if found["status"] == "standing" else [])]
+
+
+def is_slower(then: Sequence[float] | None, there: Sequence[float] | None, threshold: float) -> bool:
+    """Whether a new interval is below the old one, or there is none although there was."""
+    return then is not None and (there is None or there[1] < then[0] * (1 - threshold))
+
+
+def loss(found: Row) -> str | None:
+    """Return what was measured to be lost, or not shown to be kept; who is slower is not judged, and has cosines."""
+    if found["kept"] not in (GOOD, None):
+        return f"what it keeps is {found['kept']}"
+    least, measured = (found.get("keep") or {}).get("cosine"), found.get("least_cosine")
+    below = least is not None and measured is not None and measured < least
+    return f"its least cosine is {cosine_text(measured)}, below {least:g}" if below else None
 
 
 def variables_among(differing: Mapping[str, tuple[Any, Any]]) -> list[str]:
@@ -127,6 +164,12 @@ def kept_of(row: Row | None) -> str | None:
     return None if row is None else row["choice"]["kept"]
 
 
+def told(one: Answer, pair: tuple[str | None, str | None]) -> tuple[str, str]:
+    """Return what was and is said of what the base said to run, by its name where another one stands beside it."""
+    then, now = (said or "" for said in pair)
+    return then, f"{one.base}: {now}" if now and one.new not in (None, one.base) else now
+
+
 def as_text(among: Answers, threshold: float, form: str) -> str:
     """Return answers as a table, Markdown or JSON."""
     if form == "json":
@@ -135,17 +178,19 @@ def as_text(among: Answers, threshold: float, form: str) -> str:
     draw, safe = (markdown, plain) if form == "markdown" else (table, harmless)
     lines = [
         [
-            one.profile, one.base or "", one.new or "", *one.speed, *(said or "" for said in one.kept),
-            "holds" if one.holds else "changed", "; ".join(one.reasons),
+            one.profile, one.base or "", one.new or "", *told(one, one.speed), *told(one, one.kept),
+            (AS_FAR if one.few else HOLDS) if one.holds else "changed", "; ".join(one.reasons),
         ]
         for one in answers
     ]  # fmt: skip
     changed = [one.profile for one in answers if not one.holds]
-    head = f"{among.new} against {among.base}: the answer {'changed: ' + ', '.join(changed) if changed else 'holds'}"
+    holds = AS_FAR if any(one.few for one in answers) else HOLDS
+    head = f"{among.new} against {among.base}: the answer {'changed: ' + ', '.join(changed) if changed else holds}"
+    short = [FEW.format(one.profile, *map(counted, one.rounds), ENOUGH) for one in answers if one.few]
     facts = {name: pair for one in answers for name, pair in one.differing.items()}
     return "\n".join([
         f"{'### ' if form == 'markdown' else ''}{safe(head)}\n", draw(HEADER, lines, ()),
-        *(f"{safe(note)}\n" for note in (NOTE.format(100 * threshold), *facts_that_differ(facts))),
+        *(f"{safe(note)}\n" for note in (*short, NOTE.format(100 * threshold), *facts_that_differ(facts))),
     ])  # fmt: skip
 
 

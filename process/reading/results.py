@@ -52,11 +52,16 @@ def read_results(
 
 
 def doubted(found: Iterable[Result], warn: Callable[[str], None]) -> Iterator[Result]:
-    """Pass results on, with a warning for each that its own log does not bear out."""
+    """Pass results on, with a warning for each that its own log does not bear out: of an answer, once."""
+    told = set[str]()
     for result in found:
         row = result.row
         if row["doubt"] is not None and not row["doubt"].startswith(DAMAGED):
-            warn(f"{result.origin}: {name_of(result)}: {row['doubt']}")
+            answers = workload_of(row).answers
+            text = f"{result.origin}: {'' if answers else f'{name_of(result)}: '}{row['doubt']}"
+            if not answers or text not in told:
+                warn(text)
+            told.add(text)
         elif disagrees(row):
             warn(disagreement(result))
         yield result

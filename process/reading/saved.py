@@ -33,6 +33,18 @@ def read_saved(lines: Iterable[bytes], name: str, warn: Callable[[str], None]) -
 
     Rows of a workload that is not installed are passed on, with a warning.
     """
+    for called, rows in itertools.groupby(checked_rows(lines, name, warn), key=lambda row: row["workload"]):
+        known = installed().get(called)
+        if known is None or not known.answers:
+            yield from ({**row, "doubt": row["doubt"] or workload_of(row).doubt(row)} for row in rows)
+            continue
+        together = list(rows)
+        for row, doubt in zip(together, known.doubts(together), strict=True):
+            yield {**row, "doubt": row["doubt"] or doubt}
+
+
+def checked_rows(lines: Iterable[bytes], name: str, warn: Callable[[str], None]) -> Iterator[dict[str, Any]]:
+    """Yield the rows as the schema has them, each with its configuration."""
     strange: set[str] = set()
     known: dict[tuple[object, ...], str | None] = {}
     for number, found in enumerate(objects_of(lines, name), start=1):
@@ -44,8 +56,7 @@ def read_saved(lines: Iterable[bytes], name: str, warn: Callable[[str], None]) -
             strange.add(row["workload"])
             warn(f"{name}: no workload {row['workload']!r} is installed; its results are passed on as they are")
         key = row["variant"], row["model"], row["overrides"], repr(row["environment"])
-        doubt = row["doubt"] or workload_of(row).doubt(row)
-        yield row | {"configuration": remembered(known, key, row), "doubt": doubt}
+        yield row | {"configuration": remembered(known, key, row)}
 
 
 def objects_of(lines: Iterable[bytes], name: str) -> Iterator[Any]:

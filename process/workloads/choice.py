@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
+from fmbench.console import note
 from fmbench.digest import digest_of_json
 from fmbench.lines import JsonLine
 
@@ -12,7 +13,7 @@ from ..reading.run import Run
 from ..reading.schema import Schema
 from ..workload import Column, Finding, Gauge, Plot, Row, Table, Workload, times_text
 from . import choice_answer
-from .choice_doubts import choice_doubt, figure_doubts, turns_of
+from .choice_doubts import choice_doubt, turns_of
 from .choice_fields import CHOICE, FIGURES, OF_ALL, PROFILES, SECTION, TURN
 from .compressed import compressed_table
 
@@ -43,6 +44,30 @@ def error_of(candidate: Mapping[str, Any]) -> dict[str, str] | None:
     """Return why a candidate has no figures, if it has none."""
     kind = "budget" if candidate.get("untried") else "unsupported"
     return {"type": kind, "message": candidate["why_not"]} if candidate.get("why_not") else None
+
+
+def which(row: Row) -> str:
+    """Return what the rows of one choice and profile have in common."""
+    return digest_of_json([row["timestamp"], row["opts"], row["choice"]["profile"]])
+
+
+def said_by(rows: Sequence[Row]) -> dict[str, Any]:
+    """Return what a CHOICE line said of which these are the rows."""
+    candidates = [
+        {
+            **row["choice"], "name": row["variant"], "why_not": (row["error"] or {}).get("message"),
+            "latency_ms": row["itl"], "texts_per_second": row["thp"],
+        }
+        for row in rows
+    ]  # fmt: skip
+    placed = {place: [row["variant"] for row in rows if row["choice"]["place"] == place] for place in ("winner", "tie")}
+    winner = next(iter(placed["winner"]), None)
+    compressed = next((row["choice"]["compressed"] for row in rows if row["variant"] == winner), None)
+    first = rows[0]["choice"]
+    return {
+        **{key: first[key] for key in OF_ALL}, "candidates": candidates, "winner": winner, "ties": placed["tie"],
+        "compressed": compressed,
+    }  # fmt: skip
 
 
 def same_race(row: Row) -> str:
@@ -92,6 +117,8 @@ class Choice(Workload):
         """Yield a row a profile and candidate, of the last CHOICE line of each profile."""
         lines = run.lines_of(self.name)
         choices = {line.data["profile"]: line.data for line in lines if line.kind == "CHOICE"}
+        if lines and not choices:
+            note(f"{source}: {len(lines)} turns and no answer yet; the same `fmbench choose` goes on with them")
         for profile, said in choices.items():
             turns = turns_of(line.data for line in lines if line.kind == "TURN" and line.data["profile"] == profile)
             doubt = run.doubt or run.doubts.get(profile) or choice_doubt(said, turns)
@@ -120,9 +147,13 @@ class Choice(Workload):
                     "doubt": doubt,
                 }, source, [took for took, _ in turns.get(name, {}).values()])  # fmt: skip
 
-    def doubt(self, row: Row) -> str | None:
-        """Return what a candidate's figures say against each other."""
-        return next(figure_doubts(row["choice"] or {}, {}, str(row["variant"])), None)
+    def doubts(self, rows: Sequence[Row]) -> Sequence[str | None]:
+        """Return what the candidates of a choice and profile say against each other, of each of them."""
+        groups: dict[str, list[Row]] = {}
+        for row in rows:
+            groups.setdefault(which(row), []).append(row)
+        found = {key: choice_doubt(said_by(members), None) for key, members in groups.items()}
+        return [found[which(row)] for row in rows]
 
     def label(self, row: Row) -> str:
         """Return the profile and the candidate."""

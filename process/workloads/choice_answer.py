@@ -5,12 +5,12 @@ from dataclasses import replace
 
 from fmbench.facts import DIGEST, short
 from fmbench.figures import cosine_text, formatted, ratio_text, significant, span
-from fmbench.stats import dropped
 
 from ..reading.row import Result
 from ..workload import Row, Table
 from ..writing.view import text, trust
 from .choice_code import WHERE, code_of
+from .choice_rounds import is_few, too_few
 from .doubts import speed_doubt
 from .fidelity_tables import build
 
@@ -44,7 +44,6 @@ HEADER = (
 )  # fmt: skip
 RIGHT = range(3, 20)
 MEBIBYTE = 2**20
-ROUNDS = 7  # the first does not count, and the range of 6 holds a median with 97%, that of 5 with 94%
 EQUAL = 0.02  # of a ratio: to that the race wants to know an order
 
 
@@ -127,11 +126,8 @@ def provisos(rows: Sequence[Row]) -> Iterator[str]:
         yield f"Cannot be told from it in speed: {', '.join(ties)}"
     if chosen is None and said.get("why"):
         yield said["why"][0].upper() + said["why"][1:]
-    ran = (chosen["choice"].get("rounds") or 0) if chosen else 0
-    if chosen and chosen["variant"] != said["reference"] and 1 < ran < ROUNDS:
-        yield f"{ran - dropped(ran)} of {ran} rounds, without the first, are too few for 95%" + (
-            ": the interval is from the least to the greatest" if chosen["choice"].get("interval") else ""
-        )
+    if few := too_few(rows):
+        yield few
     if said["status"] in STATUS:
         yield STATUS[said["status"]]
     if speed_doubt(rows[0]["environment"] or {}, {}):
@@ -206,7 +202,8 @@ def note(row: Row) -> str:
     said = {"winner": "run this", "tie": tie}.get(found["place"] or "")
     parts = [said, "the reference" if row["variant"] == found["reference"] else None]
     if found.get("left_because"):
-        parts.append(f"left in round {found['left_in_round']}: {found['left_because']}")
+        few = ", too few for 95%" if is_few(row) else ""
+        parts.append(f"left in round {found['left_in_round']}{few}: {found['left_because']}")
     if found.get("joules_reason"):
         parts.append(f"no energy: {found['joules_reason']}")
     return "; ".join(filter(None, [*parts, trust(row) if row["status"] == "SIMULATED" else None]))

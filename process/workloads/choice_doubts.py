@@ -8,6 +8,8 @@ from typing import Any
 
 from fmbench import stats
 from fmbench.consistency import holds
+from fmbench.figures import span
+from fmbench.kept import verdict
 from fmbench.pairs import Pair
 
 from ..reading.doubts import differ, quotient
@@ -16,6 +18,7 @@ from .doubts import METRIC_ROUNDING
 
 SIGNIFICANT = 0.05
 GOOD = "shown"
+MEASURES = {"ndcg": "ndcg_share_interval", "tasks": "tasks_interval", "cosine": "least_cosine"}  # what decides on each
 
 Said = Mapping[str, Any]
 Round = tuple[int, int]  # heat, and round in it
@@ -31,12 +34,12 @@ def turns_of(lines: Iterable[Said]) -> Turns:
     return found
 
 
-def choice_doubt(said: Said, turns: Turns) -> str | None:
-    """Return why a choice is not to be believed, or None."""
+def choice_doubt(said: Said, turns: Turns | None) -> str | None:
+    """Return why a choice is not to be believed, or None. `turns` are None where the log of it is not at hand."""
     return next(choice_doubts(said, turns), None)
 
 
-def choice_doubts(said: Said, turns: Turns) -> Iterator[str]:
+def choice_doubts(said: Said, turns: Turns | None) -> Iterator[str]:
     """Yield what a CHOICE line says that cannot be, or that its turns do not."""
     line = f"CHOICE of {said['profile']}"
     known = {one["name"]: one for one in said["candidates"]}
@@ -49,11 +52,15 @@ def choice_doubts(said: Said, turns: Turns) -> Iterator[str]:
             return
     for name, one in known.items():
         yield from figure_doubts(one, known[said["reference"]], f"{line}: {name}")
-        yield from turn_doubts(one, said["reference"], turns, f"{line}: {name}")
+        yield from race_doubts(one, known[said["reference"]], f"{line}: {name}")
+        if turns is not None:
+            yield from turn_doubts(one, said["reference"], turns, f"{line}: {name}")
     if said.get("winner"):
         winner = known[said["winner"]]
         yield from compressed_doubts(said.get("compressed") or (), {"metrics": {"ndcg_cut_10": winner.get("ndcg")}})
         yield from winner_doubts(said, known, line)
+    for name, one in known.items():
+        yield from kept_doubts(one, said["keep"], f"{line}: {name}")
 
 
 def winner_doubts(said: Said, known: Mapping[str, Said], line: str) -> Iterator[str]:
@@ -87,6 +94,33 @@ def figure_doubts(one: Said, reference: Said, of: str) -> Iterator[str]:
         yield f"contradicted: {of}: least_cosine is above mean_cosine"
 
 
+def kept_doubts(one: Said, keep: Said, of: str) -> Iterator[str]:
+    """Yield that the verdict on what is kept is not that of the measure; of equal vectors everything is kept."""
+    if one.get("kept") is None or (one["kept"] == GOOD and one.get("least_cosine") == 1):
+        return
+    for name, least in keep.items():
+        found = one.get(MEASURES.get(name, name))
+        if found is not None and verdict(found, least) != one["kept"]:
+            yield f"contradicted: {of}: kept is {one['kept']}, and {name} says {verdict(found, least)}"
+
+
+def race_doubts(one: Said, reference: Said, of: str) -> Iterator[str]:
+    """Yield that a candidate of the first heat has more rounds than the reference, or other times than its speed.
+
+    The reference ran all of its rounds, one of which may not be over.
+    """
+    own, every = one.get("rounds"), reference.get("rounds")
+    if one.get("heat") != 0 or own is None or every is None:
+        return
+    if own > every + 1:
+        yield f"contradicted: {of} counts {own} rounds, and the reference {every}"
+    paces = (quotient(reference.get("latency_ms"), one.get("latency_ms")),
+             quotient(one.get("texts_per_second"), reference.get("texts_per_second")))  # fmt: skip
+    for pace in paces if own == every else ():
+        if differ(one.get("speed"), pace):
+            yield f"contradicted: {of} says a speed of {one['speed']:.3g}, and its times {pace:.3g}"
+
+
 def turn_doubts(one: Said, reference: str, turns: Turns, of: str) -> Iterator[str]:
     """Yield that the turns of a candidate are not as many as it counts, or give another speed.
 
@@ -109,7 +143,8 @@ def turn_doubts(one: Said, reference: str, turns: Turns, of: str) -> Iterator[st
     if one.get("speed") is None or not pairs or not all(took for took, _ in pairs):
         return
     pair = Pair.of([reference for reference, _ in pairs], [took for _, took in pairs])
-    ends = one.get("interval") or (None, None)
-    found = ((one["speed"], 1 / pair.ratio), (ends[0], 1 / pair.interval[1]), (ends[1], 1 / pair.interval[0]))
-    if any(differ(value, computed) for value, computed in found):
+    if differ(one["speed"], 1 / pair.ratio):
         yield f"contradicted: {of} says a speed of {one['speed']:.3g}, and its turns {1 / pair.ratio:.3g}"
+    ends, known = one.get("interval"), (1 / pair.interval[1], 1 / pair.interval[0])
+    if ends is not None and any(map(differ, ends, known)):
+        yield f"contradicted: {of} says an interval of {span(ends, '.3g')}, and its turns {span(known, '.3g')}"

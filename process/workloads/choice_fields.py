@@ -23,7 +23,9 @@ FIGURES = {
     "left_in_round": schema.count("The round after which it raced no more."),
     "left_because": schema.text("Why."),
     "speed": schema.number("How many times as fast as the reference: the ratio of medians of turns on the same texts."),
-    "interval": schema.interval("Its 95% bootstrap interval over turns."),
+    "interval": schema.interval("Its 95% bootstrap interval over turns; of fewer than 7 `rounds`, too few for 95%, it "
+                                "is from the least to the greatest."),
+    "heat": schema.count("Which heat it raced in, from 0; the reference is in each, and its figures are of the first."),
     "rounds": schema.count("Rounds that it took part in."),
     "tokens_per_batch": schema.count("Tokens of a batch, padding included."),
     "memory_bytes": schema.count("What the process, or the device, held more for it.", "bytes"),

@@ -385,11 +385,9 @@ def verdict(row: Row) -> str:
     found = row["fidelity"]
     if row["status"] == "ERR":
         return trust(row)
-    parts = [
-        found["verdict"],
-        found.get("speed_verdict") or "too few turns to tell the speed",
-        found.get("speed_reason"),
-    ]
+    timed = found.get("speed") is not None and row["variant"] != found.get("reference")  # else there is none to tell
+    few = "too few turns to tell the speed" if timed else None
+    parts = [found["verdict"], found.get("speed_verdict") or few, found.get("speed_reason")]
     if row["status"] == "PARTIAL":
         parts.append(f"partial: {found['passages']:,} of {found['of_passages']:,} passages")
     if row["status"] == "SIMULATED":

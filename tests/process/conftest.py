@@ -11,8 +11,10 @@ import pytest
 from fmbench.process.cli import main
 from fmbench.process.comparing.compare import main as compare_main
 from fmbench.process.reading.row_schema import published_schema
+from fmbench.process.writing.show import main as show_main
 
 GOLDEN = Path(__file__).parent.parent / "golden"
+GOLDEN_CHOICE = GOLDEN.parent / "golden-choice" / "format-1.log"
 
 
 @dataclass
@@ -89,3 +91,31 @@ def compare(tmp_path, capsys):
         return printed.out if code < 2 else printed.err
 
     return run
+
+
+@pytest.fixture
+def changed(tmp_path):
+    """changed(change, name) -> the golden log of a choice after `change` of the data of each CHOICE line."""
+
+    def write(change, name="changed.log"):
+        rows = []
+        for text in GOLDEN_CHOICE.read_text().splitlines():
+            kind, _, body = text.removeprefix("FMWORK ").partition(" ")
+            if kind == "CHOICE":
+                data = json.loads(body)
+                change(data, {one["name"]: one for one in data["candidates"]})
+                text = f"FMWORK CHOICE {json.dumps(data)}"
+            rows.append(text)
+        (tmp_path / name).write_text("\n".join([*rows, ""]))
+        return tmp_path / name
+
+    return write
+
+
+@pytest.fixture
+def shown(capsys):
+    def show(*words):
+        assert show_main([str(word) for word in words]) == 0
+        return capsys.readouterr().out
+
+    return show

@@ -9,44 +9,15 @@ from fmbench.process.comparing.compare import main as compare_main
 from fmbench.process.reading.results import read_results
 from fmbench.process.reading.sources import Source
 from fmbench.process.workloads.choice import Choice
-from fmbench.process.writing.show import main as show_main
 
 from .conftest import GOLDEN
+from .conftest import GOLDEN_CHOICE as LOG
 
-LOG = GOLDEN.parent / "golden-choice" / "format-1.log"
 TIED = LOG.with_name("absent-1.log")
 TASKS = LOG.with_name("tasks-1.log")
 TIMES = "2.51 (2.48 to 2.54)"
 RUN = f"Run openvino bfloat16: {TIMES} times fp32 in bulk"
 SENTENCE = f"{RUN}, nDCG@10 -0.0002 (-0.0015 to +0.0011), 99% kept: shown."
-
-
-@pytest.fixture
-def changed(tmp_path):
-    """changed(change, name) -> the golden log after `change` of the data of each CHOICE line."""
-
-    def write(change, name="changed.log"):
-        rows = []
-        for text in LOG.read_text().splitlines():
-            kind, _, body = text.removeprefix("FMWORK ").partition(" ")
-            if kind == "CHOICE":
-                data = json.loads(body)
-                change(data, {one["name"]: one for one in data["candidates"]})
-                text = f"FMWORK CHOICE {json.dumps(data)}"
-            rows.append(text)
-        (tmp_path / name).write_text("\n".join([*rows, ""]))
-        return tmp_path / name
-
-    return write
-
-
-@pytest.fixture
-def shown(capsys):
-    def show(*words):
-        assert show_main([str(word) for word in words]) == 0
-        return capsys.readouterr().out
-
-    return show
 
 
 def sentences(text):
@@ -103,7 +74,7 @@ def of_nobody(data, candidates):
 
 
 def of_reference(data, candidates):
-    data["winner"] = "fp32"
+    data |= {"winner": "fp32", "keep": {"ndcg": 1.01}}
     for one in candidates.values():
         one["kept"] = "shown" if one["name"] == "fp32" else "worse"
 
@@ -118,10 +89,12 @@ def of_few(data, candidates):
 
 def of_overlap(data, candidates):
     data["keep"] = {"overlap": 0.98}
+    candidates["openvino int8"]["kept"] = "worse"
 
 
 def of_cosine(data, candidates):
     data["keep"] = {"cosine": 0.999}
+    candidates["openvino int8"]["kept"] = "worse"
 
 
 def of_two(data, candidates):
@@ -140,8 +113,8 @@ def of_two(data, candidates):
                      "This is the standing of a race that is not over."]),
         (of_reference, ["Run fp32, the reference, in bulk: nothing that keeps as much is faster."]),
         (of_noise, [SENTENCE.replace(TIMES, "40.75 (16.54 to 74.71)"), "In doubt: contradicted"]),
-        (of_few, [SENTENCE, "2 of 3 rounds, without the first, are too few for 95%: the interval is from the least to "
-                            "the greatest.", "In doubt: lost"]),
+        (of_few, [SENTENCE, "2 of 3 rounds, without the first, are too few for 95%: the interval of openvino bfloat16 "
+                            "is from the least to the greatest.", "In doubt: lost"]),
         (of_overlap, [f"{RUN}, top-10 overlap 99.70%, 98% kept: shown."]),
         (of_cosine, [f"{RUN}, least cosine 1 - 3.5e-04, 0.999 kept: shown."]),
     ],
@@ -206,7 +179,7 @@ def other_winner(data, candidates):
         (set_of("openvino bfloat16", kept="not shown"), "what the winner keeps is not shown"),
         (set_of("openvino int8", speed=3.0, interval=[2.9, 3.1]), "says a speed of 3, and its turns 3."),
         (set_of("openvino int8", speed=3.0), "the interval of speed does not hold it"),
-        (set_of("openvino int8", interval=[2.0, 5.0]), "says a speed of"),
+        (set_of("openvino int8", interval=[2.0, 5.0]), "says an interval of 2 to 5, and its turns "),
         (set_of("openvino int8", rounds=39), "counts 39 rounds, and has 40 turns"),
         (set_of("openvino int8", latency_ms=9.0, texts_per_second=9.0), "and its turns"),
         (set_of("openvino int8", ndcg_p=0.04), "ndcg_p and ndcg_interval do not agree"),
@@ -220,6 +193,7 @@ def test_what_a_choice_says_twice(change, said, changed, process, shown):
     found = {row["doubt"] for row in process("--path", path).rows if row["workload"] == "choice"}
     assert all(text.startswith(("contradicted: ", "lost: ")) for text in found) and any(said in text for text in found)
     assert opening(shown(path), 0)[-1].startswith("In doubt: ")
+    assert len(process("--path", path).warnings) == 2, "one a profile"
 
 
 def test_a_turn_that_is_there_twice_is_a_doubt(process, tmp_path):
@@ -308,8 +282,9 @@ def test_an_answer_in_json_that_contradicts_itself_is_not_believed(said, process
             one["choice"] |= said
     path = tmp_path / "edited.json"
     path.write_text(json.dumps(rows))
-    doubt = "In doubt: contradicted: openvino bfloat16: the interval of speed does not hold it."
-    assert [opening(shown(path), number)[-1] for number in (0, 1)] == [doubt] * 2
+    doubt = "In doubt: contradicted: CHOICE of {}: openvino bfloat16: the interval of speed does not hold it."
+    opened = [opening(shown(path), number)[-1] for number in (0, 1)]
+    assert opened == [doubt.format("online"), doubt.format("bulk")]
     for sides, where in (((path, LOG), "in base: contradicted"), ((LOG, path), "contradicted")):
         assert compare_main([*map(str, sides), "--fail-on", "answer"]) == 1
         assert where in capsys.readouterr().out

@@ -5,6 +5,7 @@ import pytest
 from fmbench import lines
 from fmbench.process.cli import main as process_main
 from fmbench.process.store.cli import main as results_main
+from fmbench.process.workloads.fidelity_tables import line_of_variant
 from fmbench.process.writing.show import main as show_main
 
 from .conftest import GOLDEN
@@ -58,6 +59,21 @@ def log(tmp_path):
     path = tmp_path / "ladder.log"
     path.write_text(text(FP32, EARLY, FP32, BF16))
     return path
+
+
+@pytest.mark.parametrize(
+    ("said", "note"),
+    [
+        ({}, "different; faster"),
+        ({"speed_verdict": None}, "different; too few turns to tell the speed"),
+        ({"speed": None, "speed_interval": None, "speed_verdict": None}, "different"),  # of a race that was not in bulk
+        ({"variant": "fp32", "artifact": "ladder/fp32", "verdict": "equal", "speed_verdict": None}, "equal"),
+    ],
+)
+def test_a_note_speaks_of_a_speed_where_there_is_one_to_tell(said, note, process, tmp_path):
+    (tmp_path / "one.log").write_text(text(BF16 | said))
+    row = process("--path", tmp_path / "one.log").rows[-1]
+    assert line_of_variant(row)[-1] == note
 
 
 def test_a_variant_is_a_row_of_what_was_said_last(process, log):

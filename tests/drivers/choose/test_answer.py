@@ -48,11 +48,15 @@ def test_a_check_measures_the_winner_and_the_reference_alone(choose, tmp_path):
 
 
 def was(path, interval):
-    """Say another interval of how fast the winner was, and its middle."""
+    """Say another interval of how fast the winner was in bulk, its middle, and texts a second that go with it."""
     rows = json.loads(path.read_text())
-    for one in rows:
-        if one["workload"] == "choice" and one["choice"]["place"] == "winner":
-            one["choice"] |= {"interval": interval, "speed": sum(interval) / 2}
+    raced = [one for one in rows if one["workload"] == "choice"]
+    (pace,) = (one["thp"] for one in raced if one["variant"] == one["choice"]["reference"])
+    for one in raced:
+        if one["choice"]["place"] == "winner":
+            speed = sum(interval) / 2
+            one["choice"] |= {"interval": interval, "speed": speed}
+            one["thp"] = pace * speed
     path.write_text(json.dumps(rows))
 
 

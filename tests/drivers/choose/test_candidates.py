@@ -170,3 +170,15 @@ def test_a_turn_of_bulk_has_enough_texts_for_the_platforms_batches_unless_that_i
 
     one.encoder = SimpleNamespace(platform=SimpleNamespace(tokens_per_batch=budget), encode_chunks=encode_chunks)
     assert one.turn(["a text"] * 100, "bulk") == expected
+
+
+def test_what_is_asked_for_and_is_another_one_already_is_said_and_races_once(wings, capsys):
+    asked = ["--threads 1", "--threads 1", "--threads 1 --model:dtype@ torch.float32", "--model:dtype@ torch.float32"]
+    words = ["--dataset", wings / "wings", "--model_name", wings / "tiny", "--platforms", "cpu"]
+    more = itertools.chain.from_iterable(("--vs", one) for one in asked)
+    found, _ = candidates.plan(parse([*map(str, words), *more]), None)
+    assert [one.name for one in found if one.reason == "--vs"] == ["--threads 1"]
+    same = "--vs '{}' is the same configuration as {}, and races once"
+    names = ["--threads 1", "--threads 1", "cpu float32"]
+    notes = [f"note: {same.format(one, name)}" for one, name in zip(asked[1:], names, strict=True)]
+    assert [line for line in capsys.readouterr().err.splitlines() if "same configuration" in line] == notes

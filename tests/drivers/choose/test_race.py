@@ -194,6 +194,21 @@ def test_why_says_where_only_few_rounds_count(rounds, ends):
 
 
 @pytest.mark.parametrize(
+    ("pace", "quality", "why"),
+    [
+        (2.0, None, "nobody is faster"),  # who is surely slower is not judged
+        (0.5, Quality(0.1, 0.2, 0.3, "worse"), "the only one that is shown to keep enough"),
+        (2.0, Quality(0.1, 0.2, 0.3, "worse"), "nobody is faster"),
+    ],
+)
+def test_why_of_the_only_one_that_keeps_enough_is_quality_where_somebody_is_faster(pace, quality, why):
+    found, _ = race({"b": pace}, 20)
+    good = {"reference": Quality(1.0, 1.0, 1.0, "shown"), "b": quality}
+    choice = choose(found, {name: Known(name, "", "", quality=said) for name, said in good.items()})
+    assert (choice.winner, choice.why) == ("reference", why)
+
+
+@pytest.mark.parametrize(
     ("times", "winner", "why"),
     [
         ((1.03, 0.99, 1.07), "reference", "as fast as b, as far as can be told, and simpler"),
