@@ -353,9 +353,8 @@ class Backend(ABC):
         found, fault = self.attempt("energy")
         if isinstance(found, Counter) and (found.joules is not None or found.reason):
             return found
-        return Counter(
-            None, None, fault or f"{self.title()}: energy() returns a Counter with joules or a reason, not {found!r}"
-        )
+        fault = fault or f"{self.title()}: energy() returns a Counter with joules or a reason, not {found!r}"
+        return Counter(None, None, fault)
 
 
 def find(name: str) -> Backend:
