@@ -33,9 +33,9 @@ def is_line(value: Any) -> bool:
 
 
 def is_json(value: Any) -> bool:
-    """Whether a value is a dictionary of JSON values by text."""
+    """Whether a value is a dictionary that JSON can say; a tuple is a list there."""
     try:
-        return isinstance(value, dict) and json.loads(json.dumps(value, allow_nan=False)) == value
+        return isinstance(value, dict) and bool(json.dumps(value, allow_nan=False))
     except (TypeError, ValueError):
         return False
 
