@@ -4,7 +4,7 @@ import contextlib
 import io
 import itertools
 import shlex
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -62,20 +62,18 @@ def plan(arguments: ChooseArguments, calibration: Path | None) -> tuple[list[Pla
         f"{first} {FLOAT32}", "", "the reference: torch as it comes, nothing rounded", parse_model(base)
     )
     reference.plan()
-    found = [reference]
     again = arguments.again.only
-    if first in here and not again:
-        found += own_type(arguments.command, base, first)
-    found += [
+    own = [] if again or first not in here else list(own_type(arguments.command, base, first))
+    taken = [reference, *own] + [
         planned(base, "", here_again(one, calibration)) for one in again
         if any(arguments.again.enters(one.name, profile) for profile in arguments.profiles)
     ]  # fmt: skip
-    proposals = [list(proposed(base, name, cls, calibration)) for name, cls in ({} if again else here).items()]
-    # A platform after the other, and what was asked for before all: a small budget tries somebody of each.
-    turns = [one for turn in itertools.zip_longest(*proposals) for one in turn if one is not None]
-    proposed_here = distinct(turns, found, lambda _: None)
+    turns = in_turns([proposed(base, name, cls, calibration) for name, cls in ({} if again else here).items()], taken)
     asked = [planned(base, "--vs", Candidate(short_name(text), text, "--vs")) for text in arguments.vs]
-    found = without([*found, *distinct(asked, [*found, *proposed_here], note), *proposed_here], arguments.without)
+    asked = distinct(asked, [*taken, *turns], note)
+    late = [one for one in own if not computes_fast(classes[first], one)]  # it would take the budget of the others
+    found = [*(one for one in taken if one not in late), *asked, *turns, *late]
+    found = without(found, arguments.without)
     if all(one.why_not for one in found[1:]):
         reasons = "; ".join(f"{one.name}: {one.why_not}" for one in found[1:]) or "none is proposed"
         raise UsageError(f"no candidate beside {reference.name} can run here ({reasons}); add one with --vs")
@@ -112,6 +110,12 @@ def own_type(command: CommandLine, base: CommandLine, platform: str) -> Iterator
     if dtype not in (None, FLOAT32):
         reason = "the checkpoint's own type, which the reference is widened from"
         yield planned(base, "", Candidate(f"{platform} {dtype}", DTYPE.format(platform, dtype), reason))
+
+
+def computes_fast(cls: type[Backend], own: Planned) -> bool:
+    """Whether a platform multiplies a checkpoint's own type in instructions of its own, as far as it says."""
+    fast, dtype = [one.split()[0] for one in cls.computes_fast()], own.name.split()[-1]
+    return not fast or dtype in fast
 
 
 def platforms(names: Iterable[str]) -> dict[str, type[Backend]]:
@@ -179,6 +183,13 @@ def fewer_threads(base: Planned, command: CommandLine, threads: int) -> Planned:
     """Return a candidate with another number of threads."""
     name = f"{base.name}, {threads} thread{'s' * (threads != 1)}"
     return planned(command, "", Candidate(name, f"{base.overrides} --threads {threads}".strip(), "fewer threads"))
+
+
+def in_turns(proposals: Iterable[Iterable[Planned]], taken: Sequence[Planned]) -> list[Planned]:
+    """Return what is new of the platforms' proposals, a platform after the other: a small budget tries one of each."""
+    new = [distinct(some, taken, lambda _: None) for some in proposals]
+    turns = [one for turn in itertools.zip_longest(*new) for one in turn if one is not None]
+    return distinct(turns, taken, lambda _: None)
 
 
 def distinct(some: Iterable[Planned], others: Iterable[Planned], tell: Callable[[str], None]) -> list[Planned]:

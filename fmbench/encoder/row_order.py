@@ -45,6 +45,7 @@ def check_order(vectors: "Callable[[np.ndarray], torch.Tensor]", rows: int, fixe
 
     `vectors` computes one batch of texts by position: (rows, d) on the host. The first and the last of so many texts
     are held against each alone; where shapes are `fixed`, the first, and alone is a batch with that text in all rows.
+    An order that leaves these rows where they are is not seen, nor one of a stream's own calls: `vectors` are of none.
     """
     import numpy as np
 

@@ -49,6 +49,19 @@ def test_of_a_checkpoint_in_bfloat16_that_is_its_own_type_and_the_reference_is_w
     assert all("own type" not in one.reason for one in found)
 
 
+@pytest.mark.parametrize("fast", [["float32 (AVX-512)"], ["bfloat16 (AVX-512 BF16)"], []])
+def test_a_checkpoints_own_type_comes_last_where_the_platform_is_slow_in_it(fast, bfloat16, wings, monkeypatch):
+    """Float16 on a CPU takes the time of all others."""
+    monkeypatch.setattr(cpu, "fast", lambda name: None)
+    monkeypatch.setattr(cpu.CpuBackend, "computes_fast", classmethod(lambda cls: fast))
+    words = ["--dataset", str(wings / "wings"), "--platforms", "cpu", "--model_name", str(bfloat16)]
+    found, _ = candidates.plan(parse([*words, "--vs", "--threads 1"]), None)
+    names = [one.name for one in found]
+    assert names[0] == "cpu float32" and names.index("cpu bfloat16") == (
+        1 if fast != ["float32 (AVX-512)"] else len(names) - 1
+    )
+
+
 def test_a_device_that_an_option_must_name_races_only_where_its_platform_is_named(wings, monkeypatch):
     """torch.accelerator has a device wherever CUDA has one."""
     monkeypatch.setattr(NamedBackend, "choices", classmethod(lambda cls: ["cuda"]))
@@ -61,7 +74,8 @@ def test_a_device_that_an_option_must_name_races_only_where_its_platform_is_name
 
 def test_platforms_take_turns_after_what_the_user_asks_for(wings, monkeypatch):
     """A small budget then tries somebody of each; what is one candidate by two names races once, as it is proposed."""
-    proposes = {"cpu": ["--threads 1", "--threads 3", "--threads 4"], "null": ["--threads 2", "--threads 5"]}
+    reference = "--model:dtype@ torch.float32"  # which a platform proposes too
+    proposes = {"cpu": [reference, "--threads 1", "--threads 3", "--threads 4"], "null": ["--threads 2", "--threads 5"]}
 
     def proposed(base, name, cls, calibration):
         return [candidates.planned(base, "", Candidate(f"{name} {words}", words, "r")) for words in proposes[name]]
