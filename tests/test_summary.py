@@ -299,7 +299,7 @@ def test_threads_that_wait_for_a_cpu(
 
 @pytest.mark.parametrize(
     ("share", "bound", "possible"),
-    [(1.34, "compute", True), (2.1, "compute", False), (3.4, "bandwidth", True), (2294.7, "bandwidth", False),
+    [(3.8, "compute", True), (10.1, "compute", False), (3.4, "bandwidth", True), (2294.7, "bandwidth", False),
      (None, None, True)],
 )  # fmt: skip
 def test_what_is_far_beyond_the_roofline_is_in_doubt(share: float | None, bound: str | None, possible: bool) -> None:
