@@ -158,12 +158,12 @@ class Store:
                 missing = [index for index in mine if index not in whole]
                 parts = self._unfinished(mine, missing)
                 self._tell(mine, missing, sum(map(len, parts)))
-            done = sum(self.manifest.size(index) for index in whole)
+            done, wanted = (sum(map(self.manifest.size, some)) for some in (whole, mine))
             for unfinished, shard in self._encoded(parts):
                 whole[unfinished.index] = shard
                 done += self.manifest.size(unfinished.index)
                 if progress:
-                    progress(done, self.manifest.texts)
+                    progress(done, wanted)
         return [whole[index] for index in mine]
 
     @contextlib.contextmanager

@@ -183,7 +183,15 @@ def test_the_vectors_are_mapped_and_read_a_block_at_a_time(tmp_path: Path, encod
 
 @pytest.mark.parametrize("world", [1, 2, 3, 5])
 def test_ranks_take_whole_files_and_together_everything(tmp_path: Path, encoder: FakeEncoder, world: int) -> None:
-    found = [open_or_encode(tmp_path, THREE, encoder, "passage", rank=rank, world=world) for rank in range(world)]
+    done: dict[int, tuple[int, int]] = {}  # of a share, when it ends
+    found = [
+        open_or_encode(
+            tmp_path, THREE, encoder, "passage", rank=rank, world=world,
+            progress=lambda *both, rank=rank: done.update({rank: both}),
+        )
+        for rank in range(world)
+    ]  # fmt: skip
+    assert all(count == wanted == len(found[rank]) for rank, (count, wanted) in done.items()) and done
     assert [name for each in found for name in each.ids] == [line.id for line in THREE]
     assert len(encoder.encoded) == 3
     right(open_or_encode(tmp_path, THREE, encoder, "passage"))
