@@ -140,7 +140,7 @@ def reading(facts: Mapping[str, Any], names: Iterable[str]) -> str:
 
 def described(configuration: Configuration) -> dict[str, Any]:
     """Return the facts that a name is made of: those of the configuration, the model by its name."""
-    facts = {name: value for name, value in configuration.facts.items() if name != DIGEST}
+    facts = {name: short(value) for name, value in configuration.facts.items()}
     if facts.get("dtype") == facts.get("precision"):
         facts.pop("dtype", None)
     if facts.get("device") in (facts.get("platform"), "cpu"):
@@ -149,7 +149,7 @@ def described(configuration: Configuration) -> dict[str, Any]:
     if "compile" in facts:
         facts["compile"] = (compilers[0] if compilers else "compiled") if facts["compile"] else ""
     facts["options"] = [text for text in facts.get("options") or () if not COMPILER.match(text)]
-    return {**facts, "model": configuration.model, DIGEST: short(configuration.facts.get(DIGEST))}
+    return {**facts, "model": configuration.model, DIGEST: facts.get(DIGEST)}
 
 
 def telling_facts(rows: Sequence[Mapping[str, Any]]) -> list[str]:

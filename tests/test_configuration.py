@@ -78,6 +78,11 @@ def test_a_name_says_platform_and_precision_and_what_tells_apart():
     ]
 
 
+def test_a_digest_stands_in_a_name_by_its_beginning():
+    many = [of({"calibration": {"digest": digit * 64}}) for digit in "ab"]
+    assert list(names(many).values()) == [f"cpu, float32, calibration.digest {digit * 12}" for digit in "ab"]
+
+
 def test_no_two_names_are_alike():
     many = [of(), *map(of, COUNT)]
     assert len(set(names(many).values())) == len({one.id for one in many})
