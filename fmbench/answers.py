@@ -33,9 +33,13 @@ def is_line(value: Any) -> bool:
 
 
 def is_json(value: Any) -> bool:
-    """Whether a value is a dictionary that JSON can say; a tuple is a list there."""
+    """Whether a value is a dictionary, by text, that JSON can say; a tuple is a list there."""
     try:
-        return isinstance(value, dict) and bool(json.dumps(value, allow_nan=False))
+        return (
+            isinstance(value, dict)
+            and all(isinstance(name, str) for name in value)
+            and bool(json.dumps(value, allow_nan=False))
+        )
     except (TypeError, ValueError):
         return False
 

@@ -76,7 +76,8 @@ def test_every_kind_of_cell_is_checked_by_its_own_command_and_without_torch(fold
         "import sys; from fmbench.process.sweep.cli import main; print(main(sys.argv[1:])); "
         "sys.exit(sum(name in sys.modules for name in ('torch', 'transformers', 'onnxruntime', 'openvino')))"
     )
-    done = subprocess.run([sys.executable, "-c", code, str(path), "--dry-run"], capture_output=True, text=True)
+    command = [sys.executable, "-c", code, str(path), "--dry-run"]  # where no store knows how long such a cell takes
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, done
     states = [line.partition("refused: ")[2] or "to run" for line in done.stdout.splitlines()[1:13]]
     assert states[::2] == ["to run"] * 6, done.stdout
