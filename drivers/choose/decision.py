@@ -114,8 +114,10 @@ def why(race: Race, best: Place, places: Sequence[Place], enough: Sequence[Place
     rest = [place for place in enough if place is not best]
     found = race.ratio(rest[0].known.name, best.known.name) if rest else None
     if found is None:
-        faster = [place for place in places if place.speed > best.speed]
-        return "the only one that is shown to keep enough" if faster else "nobody is faster"
+        if any(place.speed > best.speed for place in places):
+            return "the only one that is shown to keep enough"
+        unsure = any(place.interval and place.interval[1] > best.speed for place in places if place is not best)
+        return f"nobody is faster{', as far as can be told' if unsure else ''}"
     said = f"faster than {rest[0].known.name}: {found.value:.2f} times ({found.low:.2f} to {found.high:.2f})"
     if found.pair is not None and found.pair.verdict is None:
         return f"{said}, in {found.pair.n} rounds that count, too few for a test"

@@ -59,6 +59,8 @@ def choice_doubts(said: Said, turns: Turns | None) -> Iterator[str]:
         winner = known[said["winner"]]
         yield from compressed_doubts(said.get("compressed") or (), {"metrics": {"ndcg_cut_10": winner.get("ndcg")}})
         yield from winner_doubts(said, known, line)
+    elif enough := [name for name, one in known.items() if one.get("kept") == GOOD]:
+        yield f"contradicted: {line} says to run nothing, and {enough[0]} keeps enough"
     for name, one in known.items():
         yield from kept_doubts(one, said["keep"], f"{line}: {name}")
 

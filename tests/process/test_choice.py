@@ -71,6 +71,8 @@ def of_ties(data, candidates):
 
 def of_nobody(data, candidates):
     data |= {"winner": None, "why": "nobody is shown to keep enough", "status": "standing"}
+    for one in candidates.values():
+        one["kept"] = None
 
 
 def of_reference(data, candidates):

@@ -208,6 +208,17 @@ def test_why_of_the_only_one_that_keeps_enough_is_quality_where_somebody_is_fast
     assert (choice.winner, choice.why) == ("reference", why)
 
 
+def test_that_nobody_is_faster_is_no_more_than_the_intervals_say():
+    found, _ = race({"b": 2.0}, 2)
+    found.take(Turn("online", 0, 2, "reference", 1, 10, 1_000_000, 1.0, 1.0))
+    found.take(Turn("online", 0, 2, "b", 1, 10, 300_000, 1.0, 1.0))
+    known = {name: Known(name, "", "") for name in ("reference", "b")}
+    known["reference"] = replace(known["reference"], quality=Quality(1.0, 1.0, 1.0, "shown"))
+    choice = choose(found, known)
+    assert choice.places[1].interval[1] > 1 > choice.places[1].speed
+    assert choice.why == "nobody is faster, as far as can be told"
+
+
 @pytest.mark.parametrize(
     ("times", "winner", "why"),
     [
