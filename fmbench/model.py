@@ -276,6 +276,11 @@ def weight_bytes(source: Source, arguments: Arguments) -> int:
     return sum(parameter.numel() for parameter in shell.parameters()) * (dtype or torch.float32).itemsize
 
 
+def held_bytes(model: Any) -> int:
+    """Return the bytes that a model's weights take."""
+    return sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
+
+
 def lack_of_memory(source: Source, arguments: Arguments, platform: Backend, beside: str = "") -> str | None:
     """Return why a model's weights alone do not fit the free memory, or None; `beside` says what else is there.
 
@@ -345,7 +350,7 @@ def facts(
         "weights_missing": getattr(model, "fmbench_missing_weights", None),
         **identify(source, arguments, root).facts(),
         "parameters": sum(parameter.numel() for parameter in parameters),
-        "model_bytes": sum(parameter.numel() * parameter.element_size() for parameter in parameters),
+        "model_bytes": held_bytes(model),
         "dtype": ",".join(dtypes),
         **({"precision": rounded} if (rounded := rounded_to(model)) else {}),
         "attention": getattr(model.config, "_attn_implementation", None),

@@ -23,6 +23,7 @@ from fmbench.counters import Counter, is_count, is_peak
 from fmbench.errors import FmbenchError, PlatformError, UsageError, first_line
 from fmbench.facts import fault_of
 from fmbench.measure import is_phase
+from fmbench.model import held_bytes
 from fmbench.options import SpeedArguments, build_parser, parse_arguments
 from fmbench.variants import override
 
@@ -143,7 +144,7 @@ def check_run(cls: type[Backend], arguments: SpeedArguments) -> None:
     before = platform.energy()
     for shape in SHAPES[:1] if cls.single_shape else SHAPES:
         check_shape(platform, forward, reference, shape)
-    check_counters(platform, before, model_bytes(reference))
+    check_counters(platform, before, held_bytes(reference) if reference is not None else 0)
     platform.recover()
     batch = tokens(SHAPES[0], padded=False)
     known = read(platform, forward, batch)
@@ -245,11 +246,6 @@ def confusable(batch: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         "the same tokens under another mask": (ids, mask.flip(0)),
     }
     return {what: {"input_ids": tokens, "attention_mask": seen} for what, (tokens, seen) in found.items()}
-
-
-def model_bytes(model: Any) -> int:
-    """Return the bytes of a model's weights; none where there is no model."""
-    return sum(one.numel() * one.element_size() for one in model.parameters()) if model is not None else 0
 
 
 def check_counters(platform: Any, before: Counter, weights: int) -> None:
