@@ -39,6 +39,8 @@ class Frame:
 
     def __init__(self) -> None:
         self._asked = False
+        self._steps = 0  # contexts of `in_one` around what the main thread is at
+        self._late: int | None = None  # the signal that came in one of them
         self._step = self._until = 0.0
         self._reader, self._writer = os.pipe()
         os.set_blocking(self._writer, False)
@@ -63,9 +65,25 @@ class Frame:
         self._until = max(self._until, self._step + seconds)
 
     def _heed(self, number: int, _: FrameType | None) -> None:
-        if not self._asked:
-            self._asked = True
+        if self._asked:
+            return
+        self._asked = True
+        if self._steps:
+            self._late = number
+        else:
             raise Terminated(number)
+
+    @contextlib.contextmanager
+    def in_one(self) -> Iterator[None]:
+        """Raise Terminated behind the outermost of such contexts, in place of within."""
+        self._steps += 1
+        try:
+            yield
+        finally:
+            self._steps -= 1
+            if self._late is not None and not self._steps:
+                number, self._late = self._late, None
+                raise Terminated(number)
 
     def _watch(self) -> None:
         """Sleep until a signal comes, and end the process where the main thread does not do so in time."""
@@ -104,6 +122,16 @@ def terminable() -> Iterator[None]:
     finally:
         frame, _outermost = _outermost, None
         frame.close()
+
+
+def in_one() -> contextlib.AbstractContextManager[None]:
+    """Return the context of steps that belong together: what is asked for within becomes an exception behind them.
+
+    For what is done and then counted. The seconds that the main thread has run on all the same.
+    """
+    if _outermost is None or threading.current_thread() is not threading.main_thread():
+        return contextlib.nullcontext()
+    return _outermost.in_one()
 
 
 def allow(seconds: float) -> None:

@@ -15,7 +15,11 @@ from fmbench.whole_file import part_beside
 
 pytestmark = pytest.mark.slow
 
-HEAD = "import hashlib, os, sys, time; from fmbench import children; from fmbench.console import run_main\n"
+HEAD = (
+    "import hashlib, os, signal, sys, time\n"
+    "from fmbench import children, ending\n"
+    "from fmbench.console import run_main\n"
+)
 BODIES = {
     "python": "time.sleep(60)",
     "code that heeds nothing": "hashlib.pbkdf2_hmac('sha256', b'', b'', 10**9)",
@@ -60,6 +64,17 @@ def test_each_signal_has_its_exit_code(sent: signal.Signals, code: int) -> None:
     process.send_signal(sent)
     _, said = process.communicate(timeout=30)
     assert (process.returncode, said) == (code, "program: interrupted; what was printed so far is whole\n")
+
+
+def test_what_belongs_together_is_done_to_its_end() -> None:
+    steps = "print('one', flush=True); signal.raise_signal(signal.SIGTERM); print('two')"
+    process = started(f"with ending.in_one(), ending.in_one(): {steps}; print('three')")
+    said = process.communicate(timeout=30)
+    assert (process.returncode, *said) == (
+        143,
+        "one\ntwo\nthree\n",
+        "program: interrupted; what was printed so far is whole\n",
+    )
 
 
 @pytest.mark.parametrize("body", ["code that heeds nothing", "a lost exception"])

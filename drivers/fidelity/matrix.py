@@ -151,14 +151,18 @@ class Matrix:
     def take(self, column: Column) -> None:
         """Capture with one version, and compare it with the one before that works."""
         self.fill(column)
-        before = next((other for other in reversed(self.done) if other.failure is None), None)
+        self.tell(column)
         self.done.append(column)
+
+    def tell(self, column: Column) -> None:
+        """Write what a version captured, and what it changed."""
         if column.failure is not None:
             self.fail("capture", f"capture/{column.label}", (None, column.label), column.failure)
             return
         reader = ArtifactReader(column.folder)
         write_facts(self.log, column.label, reader)
         self.log.write(capture_line(column.label, reader.manifest, (None, column.label)))
+        before = next((other for other in reversed(self.done) if other.failure is None), None)
         if before is not None:
             note(f"{column.label}: is compared with {before.label}")
             self.compare(before, column, reader)

@@ -183,8 +183,7 @@ def run_held(found: "Sweep", arguments: argparse.Namespace, place: "Workplace") 
     keeper.check(arguments.report, arguments.file)
     for left in itertools.chain([place], place.abandoned()):
         for log in left.leftovers():
-            keeper.keep(log)
-            left.forget(log)
+            left.hand_over(log, keeper.keep)
     told: Any = (arguments.cell_timeout, keeper.keep, keeper.show)
     lacking: Any = {"kept": kept, "repeat": arguments.repeat}
     if arguments.on == RAY:

@@ -146,6 +146,5 @@ class RayRunner:
                 log = self.place.log(task.cell)
                 with written(log, LOST.format(task.cell.name)):
                     log.write_bytes(self.cluster.ray.get(reference))
-                self.keep(log)
-                self.place.forget(log)
+                self.place.hand_over(log, self.keep)
             self.show([], [*pending.values(), *waiting])

@@ -200,5 +200,4 @@ class LocalRunner:
             return
         with one.written():
             close_log(one.log, said_beside(one.log), one.task.cell, one.task.ready, self.sweep, ended)
-        self.keep(one.log)
-        self.place.forget(one.log)
+        self.place.hand_over(one.log, self.keep)

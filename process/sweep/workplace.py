@@ -11,11 +11,12 @@ import json
 import os
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fmbench import ending
 from fmbench.errors import UsageError, first_line
 from fmbench.whole_file import write_whole
 
@@ -86,10 +87,12 @@ class Workplace:
         with contextlib.suppress(FileNotFoundError):
             os.utime(self._mark(cell))
 
-    def forget(self, log: Path) -> None:
-        """Delete the log of a run that the store has, and the marks of its cell."""
-        discard(log)
-        self.unmark(id_of(log))
+    def hand_over(self, log: Path, keep: Callable[[Path], None]) -> None:
+        """Let a store `keep` the log of a run; then delete it, and the marks of its cell."""
+        with ending.in_one():  # or what a sweep that is asked to end says of its runs is not what its store has
+            keep(log)
+            discard(log)
+            self.unmark(id_of(log))
 
     def unmark(self, cell: str) -> None:
         """Delete the marks of a cell, by its id, of whichever share."""

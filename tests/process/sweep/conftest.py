@@ -1,5 +1,6 @@
 """A sweep of a fake command, run in a folder of its own."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -10,6 +11,17 @@ from fmbench.process.sweep.cli import main
 
 FAKE = (sys.executable, "-S", str(Path(__file__).with_name("fake_command.py")))
 WITH = "platform: 'null', model_class: none, model_name: none, input_sizes: 8, reps: 10"
+
+
+def kept(store="results"):
+    """The cells of a store: by batch size, the exit codes and the statuses of the rows of each run."""
+    found = {}
+    for path in sorted(Path(store).glob("*/*/environment.json")):
+        rows = json.loads((path.parent / "results.json").read_text())
+        cell = json.loads(path.read_text())["run"]["cell"]
+        size = next((row["batch"] for row in rows if row["batch"]), None)
+        found.setdefault(size, []).append((cell["exit_code"], [row["status"] for row in rows]))
+    return found
 
 
 @pytest.fixture

@@ -1,13 +1,9 @@
 """What a sweep runs, keeps, passes over and runs again. The commands are fake but where a test says otherwise."""
 
-import gzip
 import json
 import re
 import shutil
-import signal
-import subprocess
 import sys
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,7 +13,7 @@ from fmbench.backends.null import NullBackend
 from fmbench.checks import Checked
 from fmbench.options import parse_arguments
 from fmbench.process.store.cli import main as results
-from fmbench.process.store.entry import Entry, encode
+from fmbench.process.store.entry import encode
 from fmbench.process.sweep import keeper, local
 from fmbench.process.sweep.cell import Cell
 from fmbench.process.sweep.cli import main
@@ -27,20 +23,9 @@ from fmbench.process.sweep.local import LocalRunner
 from fmbench.process.sweep.plan import Task
 from fmbench.process.sweep.workplace import Workplace
 
-from .conftest import WITH
+from .conftest import WITH, kept
 
 pytestmark = pytest.mark.slow
-
-
-def kept(store="results"):
-    """The cells of a store: by batch size, the exit codes and the statuses of the rows of each run."""
-    found = {}
-    for path in sorted(Path(store).glob("*/*/environment.json")):
-        rows = json.loads((path.parent / "results.json").read_text())
-        cell = json.loads(path.read_text())["run"]["cell"]
-        size = next((row["batch"] for row in rows if row["batch"]), None)
-        found.setdefault(size, []).append((cell["exit_code"], [row["status"] for row in rows]))
-    return found
 
 
 def test_cells_are_kept_and_the_same_command_runs_what_is_missing(fake, sweep):
@@ -184,69 +169,6 @@ def test_the_report_is_a_page_of_all_cells(fake, sweep):
     assert page.startswith("<!doctype html>") and "what failed:" in out
 
 
-def test_what_a_killed_sweep_left_is_kept_where_it_is_whole(fake, sweep, tmp_path, monkeypatch):
-    def die(self, log):
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as killed:
-        killed.setattr("fmbench.process.sweep.keeper.Keeper.keep", die)
-        sweep([1], code=130)
-    folder = Path("grid.yaml.running/1-of-1")
-    assert len(list(folder.glob("*.log"))) == 1
-    (folder / "0123456789ab-1.log").write_text('FMWORK LOG {"format": 1, "program": "x", "driver": "embed"}\n')
-    _, err = sweep([1])
-    assert "1 in results already; 0 of 1 runs left" in err
-    assert kept() == {1: [(0, ["OK"])]} and not folder.parent.exists()
-
-
-def test_the_whole_sweep_takes_what_killed_shares_left_and_leaves_alone_what_runs(fake, sweep, monkeypatch):
-    def die(self, log):
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as killed:
-        killed.setattr("fmbench.process.sweep.keeper.Keeper.keep", die)
-        for share in ("1/2", "2/2"):
-            sweep([1, 2], "--shard", share, code=130)
-    running = Path("grid.yaml.running")
-    (cell,) = (path.stem.partition("-")[0] for path in (running / "2-of-2").glob("*.log"))
-    part = running / "1-of-2" / f"{cell}.part"
-    part.write_text("what was measured of it")
-    with Workplace.held(Path("grid.yaml"), (2, 2)), Workplace.held(Path("grid.yaml"), (1, 1)) as whole:
-        (left,) = whole.abandoned()
-        assert left.folder.name == "1-of-2" and (whole.folder / part.name).is_file() and not part.exists()
-    assert len(list((running / "2-of-2").glob("*.log"))) == 1
-    (running / "1-of-2").mkdir(exist_ok=True)
-    _, err = sweep([1, 2])
-    assert "2 in results already; 0 of 2 runs left" in err
-    assert kept() == {1: [(0, ["OK"])], 2: [(0, ["OK"])]} and not running.exists()
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("edit", "goes_on"), [(("", ""), True), (('"python": "', '"python": "2'), False)])
-def test_a_killed_cell_goes_on_unless_its_fingerprint_changed(sweep, edit, goes_on, forks, monkeypatch):
-    monkeypatch.setattr(local, "PROGRAM", (str(forks / "fmbench"),))
-    sizes = [[1, 2]]
-    sweep(sizes)
-    (entry,) = Path("results").glob("*/*")
-    whole = gzip.decompress((entry / "driver.log.gz").read_bytes()).decode()
-    second = whole.index("\nFMWORK CASE ", whole.index("FMWORK RES "))
-    first = whole[: whole.index("FMWORK REP 5 ", second)]  # in the middle of the second shape
-    cell = json.loads((entry / "environment.json").read_text())["run"]["cell"]["id"]
-    folder = Path("grid.yaml.running/1-of-1")
-    folder.mkdir(parents=True)
-    (folder / f"{cell}-1.log").write_text((first + "FMWORK REP 5 1").replace(*edit))
-    sweep(sizes, "--set", "store=again")
-    (entry,) = Path("again").glob("*/*")
-    found = gzip.decompress((entry / "driver.log.gz").read_bytes()).decode()
-    assert found.startswith(first) is goes_on and found.count("FMWORK RES ") == 2
-    facts = json.loads((entry / "environment.json").read_text())
-    assert facts["run"]["cell"].get("resumed", False) is goes_on
-    told, cell = Kept(), Cell("driver", {}, {}, {}, 1)
-    told.add(Entry("machine/run", facts))
-    assert (told.seconds(cell, "null") is None) is goes_on, "of a run that went on, the time is that of its end alone"
-    assert kept("again") == {1: [(0, ["SIMULATED", "SIMULATED"])]} and not folder.exists()
-
-
 def test_a_full_disk_names_the_log_and_loses_nothing_that_was_done(fake, sweep, monkeypatch):
     def full(self):
         own(self)
@@ -356,28 +278,6 @@ def test_as_many_run_at_once_as_there_are_devices(fake, tmp_path):
     assert max(map(len, seen)) == 2 and ["cpu"] in seen
     assert not any("cpu" in running and len(running) > 1 for running in seen)
     assert {devices[1], devices[2]} == {"0", "1"} and devices[4] is None and devices[5] is None and len(devices) == 6
-
-
-@pytest.mark.slow
-def test_a_real_sweep_that_is_asked_to_end_leaves_nothing(tmp_path):
-    path = tmp_path / "grid.yaml"
-    path.write_text(
-        f"sweep: s\nstore: {tmp_path / 'store'}\nrun: driver\nwith: {{{WITH}, batch_sizes: 1}}\n"
-        "runs:\n- {with: {seed: 1}}\n- {with: {platform:milliseconds: 100000}}\n"
-    )
-    process = subprocess.Popen([sys.executable, "-m", "fmbench", "sweep", str(path)], stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 60
-    logs = tmp_path / "grid.yaml.running" / "1-of-1"
-    while time.monotonic() < deadline and len(kept(tmp_path / "store")) + len(list(logs.glob("*.log"))) < 2:
-        time.sleep(0.1)
-    process.send_signal(signal.SIGTERM)
-    _, err = process.communicate(timeout=10)
-    assert process.returncode == 143, err
-    said = f"1 done, 0 failed, 1 left; what is done is in {tmp_path / 'store'}, and the same command goes on\n"
-    assert said in err
-    assert not logs.exists()
-    assert list(kept(tmp_path / "store").values()) == [[(0, ["SIMULATED"])]]
-    assert {one.name for one in tmp_path.iterdir()} == {"grid.yaml", "store"}
 
 
 def test_ray_that_is_not_there_is_said(sweep, monkeypatch):
