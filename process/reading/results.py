@@ -9,11 +9,12 @@ from typing import Any
 from fmbench.errors import UsageError
 
 from ..workload import installed, remembered, workload_of
+from .copies import once
 from .log_reader import read_runs
 from .row import Result, disagrees
 from .run import Run
 from .saved import is_saved, read_saved
-from .sources import ENTRY, LOG, Complaints, Source, once
+from .sources import ENTRY, LOG, Complaints, Source
 
 SHOWN = 4
 DAMAGED = "damaged:"  # these reasons were given when the line was read
