@@ -194,7 +194,7 @@ def run_held(found: "Sweep", arguments: argparse.Namespace, place: "Workplace") 
     else:
         tasks = begun(plan(found.cells, redo=arguments.redo, **lacking), keeper, arguments, found.name)
         again = partial(plan, found.cells, redo=None, **lacking)
-        refused = run_all(tasks, LocalRunner(place, found.name, resources(tasks), *told), keeper, again)
+        refused = run_all(tasks, LocalRunner(place, found.name, resources(tasks), *told, keeper.tell), keeper, again)
     tell_refused(refused, arguments.file)
     keeper.note_refused(refused, found.name)
     return int(keeper.report(arguments.report, arguments.shard) or any(task.refused for task in (*tasks, *refused)))
