@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -71,7 +72,9 @@ def test_a_killed_cell_goes_on_unless_its_fingerprint_changed(sweep, edit, goes_
     folder = Path("grid.yaml.running/1-of-1")
     folder.mkdir(parents=True)
     (folder / f"{cell}-1.log").write_text((first + "FMWORK REP 5 1").replace(*edit))
-    sweep(sizes, "--set", "store=again")
+    _, err = sweep(sizes, "--set", "store=again")
+    left_out = re.findall(r"note: .*: runs anew, without what was measured of it before: .*python", err)
+    assert len(left_out) == (not goes_on), err
     (entry,) = Path("again").glob("*/*")
     found = gzip.decompress((entry / "driver.log.gz").read_bytes()).decode()
     assert found.startswith(first) is goes_on and found.count("FMWORK RES ") == 2
@@ -81,6 +84,15 @@ def test_a_killed_cell_goes_on_unless_its_fingerprint_changed(sweep, edit, goes_
     told.add(Entry("machine/run", facts))
     assert (told.seconds(cell, "null") is None) is goes_on, "of a run that went on, the time is that of its end alone"
     assert kept("again") == {1: [(0, ["SIMULATED", "SIMULATED"])]} and not folder.exists()
+
+
+def test_what_was_measured_of_a_cell_that_the_file_no_longer_has_is_said_to_be_deleted(fake, sweep):
+    folder = Path("grid.yaml.running/1-of-1")
+    folder.mkdir(parents=True)
+    (folder / "0123456789ab.part").write_text("what was measured of it")
+    _, err = sweep([1])
+    assert "deleted, as no run goes on with them: what was measured of cells before: 1\n" in err
+    assert not folder.exists() and "deleted" not in sweep([2])[1]
 
 
 def test_a_real_sweep_that_is_asked_to_end_leaves_nothing(tmp_path):
