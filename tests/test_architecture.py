@@ -192,6 +192,7 @@ def test_no_eval_but_on_the_command_line_and_no_pickle() -> None:
         "import sys; sys.argv = ['process', '--help']; from fmbench.process.cli import main\n"
         "try: main()\nexcept SystemExit: pass",
         "from fmbench.drivers.embed import main; assert main(['--platform', 'nope']) == 2\n"
+        "assert main(['--platform', 'cpu']) == 2\n"
         "assert main('--platform cpu --model_class BrtModel --model_name x "
         "--input_sizes 8 --batch_sizes 1 --reps 1'.split()) == 2",
     ],
