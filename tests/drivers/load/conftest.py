@@ -32,6 +32,12 @@ def serving(*words, faults=()):
             process.kill()
 
 
+def counted(url):
+    """How many requests for vectors a server answered."""
+    rows = ask(f"{url}/metrics")[2].decode().splitlines()
+    return sum(int(row.split()[-1]) for row in rows if row.startswith('te_request_count{method="/v1/embeddings"'))
+
+
 def ask(url, body=None):
     """Return status, headers and what a route answers."""
     data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
