@@ -230,7 +230,7 @@ def test_ctrl_c_ends_it(tmp_path):
         assert program.stdout.readline().split()[0] == b"shape"
         assert program.stdout.readline().split()[0] == b"1"
         program.send_signal(signal.SIGINT)
-        _, said = program.communicate(timeout=20)
+        _, said = program.communicate(timeout=120)
     finally:
         program.kill()
     assert program.returncode == 130
