@@ -143,7 +143,7 @@ except Terminated as raised:
 
 def test_the_first_signal_counts() -> None:
     """In a process of its own: what other tests left of handlers would end this one."""
-    ended = subprocess.run([sys.executable, "-c", FIRST_COUNTS], capture_output=True, text=True, timeout=60)
+    ended = subprocess.run([sys.executable, "-c", FIRST_COUNTS], capture_output=True, text=True, timeout=300)
     assert (ended.returncode, ended.stdout) == (0, "the first\n"), ended.stderr
 
 

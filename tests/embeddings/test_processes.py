@@ -129,5 +129,5 @@ def test_a_killed_process_gives_its_lock_back(tmp_path: Path, start) -> None:
     hanging = start(FAKE + HELD, tmp_path)
     assert hanging.stdout.readline() == "begins\n"
     hanging.kill()
-    hanging.communicate(timeout=60)
+    hanging.communicate(timeout=300)
     assert len(open_or_encode(tmp_path, Lines(SIZE), FakeEncoder(), "passage")) == SIZE

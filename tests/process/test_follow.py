@@ -208,7 +208,7 @@ def test_a_log_that_begins_again(tmp_path, capsys, monkeypatch):
     thread.start()
     assert read.wait(60)
     path.write_bytes(content(head("4"), shape(4), [END]))
-    thread.join(timeout=60)
+    thread.join(timeout=300)
     assert not thread.is_alive()
     assert [line.split()[:4] for line in capsys.readouterr().out.splitlines()[1:]] == [
         ["1", "of", "2", "8"],

@@ -46,7 +46,7 @@ def hidden(store="results"):
 def killed_at(function, count, *words):
     """Run `fmbench results WORDS`, which kills itself at the count-th call of a function."""
     command = [sys.executable, "-c", KILLED_AT, function, str(count), *words]
-    done = subprocess.run(command, check=False, timeout=60, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    done = subprocess.run(command, check=False, timeout=300, env={**os.environ, "PYTHONPATH": str(ROOT)})
     assert done.returncode == -signal.SIGKILL
 
 
@@ -119,7 +119,7 @@ def test_what_a_live_program_writes_is_not_cleaned_up(results, store, log):
         assert hidden() == [alive]
         assert results("check").out == []
     finally:
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=300)
     assert (process.returncode, err) == (0, "")
     assert len(results("list").out) == 4 and out.strip() in "\n".join(files("results"))
 
