@@ -21,6 +21,14 @@ def until(found: Callable[[], Found]) -> Found:
     raise AssertionError("it does not come")
 
 
+def command_of(process_id: str) -> bytes:
+    """Return what /proc says that a process runs: nothing when it has ended."""
+    try:
+        return Path("/proc", process_id, "cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
 def rest(process: subprocess.Popen[str]) -> tuple[str, str]:
     """Wait for a program's end; return what it printed and said since the last line that was read.
 

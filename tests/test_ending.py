@@ -13,7 +13,7 @@ import pytest
 
 from fmbench import leftovers
 from fmbench.whole_file import part_beside
-from tests.programs import rest, until, until_it_computes
+from tests.programs import command_of, rest, until, until_it_computes
 
 pytestmark = pytest.mark.slow
 
@@ -99,19 +99,11 @@ def test_a_program_that_is_stopped_meanwhile_has_its_time_all_the_same() -> None
     assert (process.returncode, out) == (143, "clean\n") and said.startswith("program: interrupted;")
 
 
-def command_of(child: Path) -> bytes:
-    """Return what /proc says that a process runs: nothing when it has ended."""
-    try:
-        return child.read_bytes()
-    except OSError:
-        return b""
-
-
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 def test_no_child_outlives_its_parent(sent: signal.Signals, tmp_path: Path) -> None:
     process = started(f"children.run([sys.executable, '-c', {CHILD!r}])", cwd=tmp_path)
     until(lambda: (tmp_path / "pid").is_file() and (tmp_path / "pid").read_text())
-    child = Path("/proc", (tmp_path / "pid").read_text(), "cmdline")
+    child = (tmp_path / "pid").read_text()
     assert command_of(child)
     process.send_signal(sent)
     rest(process)

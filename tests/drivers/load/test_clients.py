@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from fmbench import lines
-from tests.programs import until
+from tests.programs import command_of, until
 
 from .conftest import NULL, counted, serving
 
@@ -40,7 +40,7 @@ def test_no_client_process_outlives_one_that_is_killed(null):
         process.kill()
     assert len(children) == 2
     try:
-        until(lambda: not any(Path(f"/proc/{child}").exists() for child in children))
+        until(lambda: not any(map(command_of, children)))
     except AssertionError:
         for child in children:
             with contextlib.suppress(ProcessLookupError):
