@@ -6,7 +6,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,7 @@ from fmbench.process.sweep import keeper, local
 from fmbench.process.sweep.cell import Cell
 from fmbench.process.sweep.kept import Kept
 from fmbench.process.sweep.workplace import Workplace
+from tests.programs import until
 
 from .conftest import WITH, kept
 
@@ -102,12 +102,10 @@ def test_a_real_sweep_that_is_asked_to_end_leaves_nothing(tmp_path):
         "runs:\n- {with: {seed: 1}}\n- {with: {platform:milliseconds: 100000}}\n"
     )
     process = subprocess.Popen([sys.executable, "-m", "fmbench", "sweep", str(path)], stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 60
     logs = tmp_path / "grid.yaml.running" / "1-of-1"
-    while time.monotonic() < deadline and not (kept(tmp_path / "store") and list(logs.glob("*.log"))):
-        time.sleep(0.1)
+    until(lambda: kept(tmp_path / "store") and list(logs.glob("*.log")))
     process.send_signal(signal.SIGTERM)
-    _, err = process.communicate(timeout=10)
+    _, err = process.communicate(timeout=120)
     assert process.returncode == 143, err
     said = f"1 done, 0 failed, 1 left; what is done is in {tmp_path / 'store'}, and the same command goes on\n"
     assert said in err
