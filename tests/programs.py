@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -32,11 +33,16 @@ def command_of(process_id: str) -> bytes:
 def rest(process: subprocess.Popen[str]) -> tuple[str, str]:
     """Wait for a program's end; return what it printed and said since the last line that was read.
 
-    `communicate` would lose what was read together with that line.
+    `communicate` would lose what was read together with that line. One that never ends is killed.
     """
     assert process.stdout is not None and process.stderr is not None
-    with process:
-        return process.stdout.read(), process.stderr.read()
+    timer = threading.Timer(3 * LONGEST, process.kill)
+    timer.start()
+    try:
+        with process:
+            return process.stdout.read(), process.stderr.read()
+    finally:
+        timer.cancel()
 
 
 def until_it_computes(process: subprocess.Popen[str]) -> None:
