@@ -27,22 +27,28 @@ def started(
 
     With the context it ends: by itself, or with what is raised there; it ends with this process too (on Linux).
     """
-    process = subprocess.Popen(  # noqa: S603 (callers name the program)
-        words, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, text=True, encoding="utf-8",
-        env=environment, process_group=0, preexec_fn=bound(os.getpid()),
-    )  # fmt: skip
-    _running.add(process)
+    from fmbench import ending  # which imports this file
+
+    process = None
     try:
+        with ending.in_one():  # what is raised where Python forks is lost, and a child that nobody knows is not ended
+            process = subprocess.Popen(  # noqa: S603 (callers name the program)
+                words, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, text=True, encoding="utf-8",
+                env=environment, process_group=0, preexec_fn=bound(os.getpid()),
+            )  # fmt: skip
+            _running.add(process)
         yield process
         process.wait()
     except BaseException:
-        with ended(process):
-            pass
+        if process is not None:
+            with ended(process):
+                pass
         raise
     finally:
-        _running.discard(process)
-        for pipe in filter(None, (process.stdout, process.stderr)):
-            pipe.close()
+        if process is not None:
+            _running.discard(process)
+            for pipe in filter(None, (process.stdout, process.stderr)):
+                pipe.close()
 
 
 def python(*words: str, program: str = sys.executable) -> list[str]:

@@ -80,10 +80,14 @@ class Frame:
         try:
             yield
         finally:
-            self._steps -= 1
+            self._steps = max(self._steps - 1, 0)  # a fork within has forgotten them
             if self._late is not None and not self._steps:
                 number, self._late = self._late, None
                 raise Terminated(number)
+
+    def forget_steps(self) -> None:
+        """Hold nothing back any more."""
+        self._steps, self._late = 0, None
 
     def _watch(self) -> None:
         """Sleep until a signal comes, and end the process where the main thread does not do so in time."""
@@ -147,9 +151,10 @@ def pause(seconds: float) -> None:
 
 
 def _forget() -> None:
-    """Keep what a forked child is told from the thread, which is its parent's."""
+    """Keep what a forked child is told from the thread, which is its parent's, and so is what the parent is at."""
     if _outermost is not None:
         signal.set_wakeup_fd(-1)
+        _outermost.forget_steps()
 
 
 os.register_at_fork(after_in_child=_forget)

@@ -75,6 +75,23 @@ def test_what_belongs_together_is_done_to_its_end() -> None:
     assert process.returncode == 143
 
 
+def test_a_signal_while_a_child_is_started_is_heeded_and_the_child_is_ended() -> None:
+    """Python loses what is raised in its hooks at a fork: by them the signal comes."""
+    asks = "os.register_at_fork(after_in_parent=lambda: signal.raise_signal(signal.SIGINT))"
+    process = started(f"{asks}; children.run([sys.executable, '-c', 'import time; time.sleep(60)'])")
+    assert rest(process)[1] == "program: interrupted; what was printed so far is whole\n"
+    assert process.returncode == 130
+
+
+def test_a_forked_child_is_not_in_what_its_parent_does_in_one() -> None:
+    forks = "with ending.in_one(): reader, writer = os.pipe(); child = os.fork()"
+    child = "os.write(writer, b'.'); time.sleep(60)"
+    body = f"{forks}\n    if not child: {child}\n    os.read(reader, 1); os.kill(child, 15); print(os.wait()[1] >> 8)"
+    process = started(body)
+    out, said = rest(process)
+    assert (process.returncode, out.splitlines()[-1]) == (0, "143"), said
+
+
 @pytest.mark.parametrize(
     ("body", "begun"),
     [("code that heeds nothing", until_it_computes), ("a lost exception", lambda process: process.stdout.readline())],

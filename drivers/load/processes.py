@@ -11,7 +11,7 @@ from multiprocessing.synchronize import Barrier
 from typing import Any
 
 from fmbench.children import bound
-from fmbench.ending import allow
+from fmbench.ending import allow, in_one
 from fmbench.errors import FmbenchError
 
 from .client import Plan, send
@@ -51,13 +51,14 @@ def run(plan: Plan, count: int, tell: Callable[[float], None]) -> tuple[Records,
     barrier = context.Barrier(len(plans), agree, TO_START)
     pipes: list[Connection[object, object]] = []
     children = []
-    for share in plans:
-        receiver, sender = context.Pipe(duplex=False)
-        child = context.Process(target=work, args=(share, sender, pipes, os.getpid(), start, barrier), daemon=True)
-        pipes.append(receiver)
-        child.start()
-        sender.close()
-        children.append(child)
+    with in_one():  # what is raised where Python forks is lost
+        for share in plans:
+            receiver, sender = context.Pipe(duplex=False)
+            child = context.Process(target=work, args=(share, sender, pipes, os.getpid(), start, barrier), daemon=True)
+            pipes.append(receiver)
+            child.start()
+            sender.close()
+            children.append(child)
     interruption: KeyboardInterrupt | None = None
     begun = time.monotonic()
     try:
