@@ -221,10 +221,16 @@ class Encoder:
             texts, found, timings = item
             part = next(kept) if kept is not None else None
             vectors = self._vectors(texts, found, timings, role, tokens_per_batch, part)
-            item = waited_for(tokenised)
+            failed: Exception | None = None
+            try:
+                item = waited_for(tokenised)
+            except Exception as error:  # this chunk is whole, and comes first
+                item, failed = None, error
             if not once:
                 self._look_again(texts, found, vectors, timings, role, tokens_per_batch, last=item is None)
             yield vectors
+            if failed is not None:
+                raise failed
 
     def _tokenised(self, texts: Sequence[str], role: Role) -> Tokenised:
         """Return a chunk of texts, its tokens, and what they took."""
