@@ -159,7 +159,13 @@ class OnnxConverter(Converter):
         self.published, self.quantisation = published, quantisation
 
     def export(self, module: ByPosition, example: Batch, folder: Path) -> None:
-        """Export the model."""
+        """Export the model, its constants folded; what remains is ONNX Runtime's to fuse.
+
+        Torch's own fusions would write rotations (RoPE) as one operation with angles of a single row, for all of a
+        batch: ONNX Runtime refuses that for two rows or more. Its own kernels are no slower without.
+        """
+        from onnxscript import optimizer
+
         sizes = ({0: "batch", 1: "length"},) * len(example)
         program = torch.onnx.export(
             module,
@@ -170,9 +176,11 @@ class OnnxConverter(Converter):
             dynamic_shapes=(sizes,),
             opset_version=OPSET,
             verbose=False,
+            optimize=False,
         )
         if program is None:
             raise PlatformError(f"{self.said}: torch exported nothing; {self.instead}")
+        optimizer.optimize(program.model)
         program.save(folder / FILE)
 
     def open(self, folder: Path) -> OnnxGraph:

@@ -6,12 +6,14 @@ import subprocess
 import sys
 import time
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from fmbench import leftovers
 from fmbench.whole_file import part_beside
+from tests.programs import command_of, rest, until, until_it_computes
 
 pytestmark = pytest.mark.slow
 
@@ -30,7 +32,7 @@ CHILD = "import os, pathlib, time; pathlib.Path('pid').write_text(str(os.getpid(
 PROGRAM = HEAD + (
     "from fmbench.leftovers import temporary_folder\n"
     "def lost():\n"
-    "    try: time.sleep(30)\n"
+    "    try: print('waiting', flush=True); time.sleep(30)\n"
     "    except KeyboardInterrupt: pass\n"
     "def late():\n"
     "    try:\n"
@@ -62,27 +64,26 @@ def started(body: str, **options: object) -> subprocess.Popen:
 def test_each_signal_has_its_exit_code(sent: signal.Signals, code: int) -> None:
     process = started(BODIES["python"])
     process.send_signal(sent)
-    _, said = process.communicate(timeout=30)
+    _, said = rest(process)
     assert (process.returncode, said) == (code, "program: interrupted; what was printed so far is whole\n")
 
 
 def test_what_belongs_together_is_done_to_its_end() -> None:
     steps = "print('one', flush=True); signal.raise_signal(signal.SIGTERM); print('two')"
     process = started(f"with ending.in_one(), ending.in_one(): {steps}; print('three')")
-    said = process.communicate(timeout=30)
-    assert (process.returncode, *said) == (
-        143,
-        "one\ntwo\nthree\n",
-        "program: interrupted; what was printed so far is whole\n",
-    )
+    assert rest(process) == ("one\ntwo\nthree\n", "program: interrupted; what was printed so far is whole\n")
+    assert process.returncode == 143
 
 
-@pytest.mark.parametrize("body", ["code that heeds nothing", "a lost exception"])
-def test_nothing_holds_the_end_up(body: str) -> None:
+@pytest.mark.parametrize(
+    ("body", "begun"),
+    [("code that heeds nothing", until_it_computes), ("a lost exception", lambda process: process.stdout.readline())],
+)
+def test_nothing_holds_the_end_up(body: str, begun: Callable[[subprocess.Popen], object]) -> None:
     process = started(BODIES[body])
-    time.sleep(0.5)  # it has said that it begins, and begins
+    begun(process)
     process.terminate()
-    _, said = process.communicate(timeout=30)
+    _, said = rest(process)
     assert process.returncode == 143 and said.startswith("interrupted; ended without waiting")
 
 
@@ -94,30 +95,25 @@ def test_a_program_that_is_stopped_meanwhile_has_its_time_all_the_same() -> None
     process.send_signal(signal.SIGSTOP)
     time.sleep(1.5)
     process.send_signal(signal.SIGCONT)
-    out, said = process.communicate(timeout=30)
+    out, said = rest(process)
     assert (process.returncode, out) == (143, "clean\n") and said.startswith("program: interrupted;")
 
 
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 def test_no_child_outlives_its_parent(sent: signal.Signals, tmp_path: Path) -> None:
     process = started(f"children.run([sys.executable, '-c', {CHILD!r}])", cwd=tmp_path)
-    while not (tmp_path / "pid").is_file() or not (tmp_path / "pid").read_text():
-        time.sleep(0.02)
-    child = Path("/proc", (tmp_path / "pid").read_text(), "cmdline")
-    assert child.read_bytes()
+    until(lambda: (tmp_path / "pid").is_file() and (tmp_path / "pid").read_text())
+    child = (tmp_path / "pid").read_text()
+    assert command_of(child)
     process.send_signal(sent)
-    process.communicate(timeout=30)
-    for _ in range(500):  # whoever ends it by PR_SET_PDEATHSIG does so a moment later
-        if not child.is_file() or not child.read_bytes():
-            return
-        time.sleep(0.02)
-    pytest.fail("it lives")
+    rest(process)
+    until(lambda: not command_of(child))  # PR_SET_PDEATHSIG ends it a moment later
 
 
 def test_what_is_ignored_stays_ignored() -> None:
     process = started("time.sleep(0.5)", preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
     process.send_signal(signal.SIGHUP)
-    process.communicate(timeout=30)
+    rest(process)
     assert process.returncode == 0
 
 
@@ -139,7 +135,7 @@ except Terminated as raised:
 
 def test_the_first_signal_counts() -> None:
     """In a process of its own: what other tests left of handlers would end this one."""
-    ended = subprocess.run([sys.executable, "-c", FIRST_COUNTS], capture_output=True, text=True, timeout=60)
+    ended = subprocess.run([sys.executable, "-c", FIRST_COUNTS], capture_output=True, text=True, timeout=300)
     assert (ended.returncode, ended.stdout) == (0, "the first\n"), ended.stderr
 
 
@@ -148,14 +144,12 @@ def test_the_next_program_removes_what_a_killed_one_left(sent: signal.Signals, t
     """One that has to end where it stands removes its own."""
     process = started(BODIES["a temporary folder"], env={**os.environ, "TMPDIR": str(tmp_path)})
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    while not (found := [path for path in tmp_path.iterdir() if path.is_dir()]):  # files come and go first
-        time.sleep(0.02)
-    (theirs,) = found
-    time.sleep(0.5)  # until it is where nothing reaches it
+    (theirs,) = until(lambda: [path for path in tmp_path.iterdir() if path.is_dir()])  # files come and go first
+    until_it_computes(process)
     with leftovers.temporary_folder():
         assert theirs.is_dir()  # it runs
     process.send_signal(sent)
-    process.communicate(timeout=30)
+    rest(process)
     assert theirs.exists() == (sent == signal.SIGKILL)
     leftovers._cleaned.clear()  # as another program
     with leftovers.temporary_folder() as mine:
@@ -178,7 +172,7 @@ def test_what_is_held_and_what_is_not_ours_stays(tmp_path: Path) -> None:
 
 
 def test_what_a_forked_child_is_told_is_not_told_to_its_parent() -> None:
-    body = "child = os.fork(); child or time.sleep(60); time.sleep(0.5); os.kill(child, 15); os.wait(); time.sleep(4)"
-    process = started(body)
-    process.communicate(timeout=60)
+    forks = "reader, writer = os.pipe(); child = os.fork(); child or (os.write(writer, b'.'), time.sleep(60))"
+    process = started(f"{forks}; os.read(reader, 1); os.kill(child, 15); os.wait(); time.sleep(4)")
+    rest(process)
     assert process.returncode == 0

@@ -92,9 +92,19 @@ def test_subjects_alternate_in_random_seeded_order_on_the_same_batch() -> None:
 
 
 def test_repetitions_come_in_the_order_of_the_subjects() -> None:
-    slow, quick = subject(lambda batch: time.sleep(0.03)), subject()
-    for one, other in itertools.islice(repeat([slow, quick], nothing, Clock(), seed=3), 8):
-        assert one.duration > other.duration
+    class Moved(Clock):
+        time = 0
+
+        def now(self) -> int:
+            return self.time
+
+        def move(self, nanoseconds: int) -> None:
+            self.time += nanoseconds
+
+    clock = Moved()
+    slow, quick = subject(lambda batch: clock.move(30)), subject(lambda batch: clock.move(1))
+    found = list(itertools.islice(repeat([slow, quick], nothing, clock, seed=3), 8))
+    assert [(one.duration, other.duration) for one, other in found] == [(30, 1)] * 8
 
 
 def test_the_garbage_collector_rests_during_the_loop_and_comes_back() -> None:
@@ -125,10 +135,10 @@ def test_inputs_that_cannot_be_made_are_nobodys_fault() -> None:
 
 
 def test_the_clock_is_anchored_to_the_epoch_and_monotonic() -> None:
-    clock = Clock()
+    before, clock = time.time_ns(), Clock()
     readings = [clock.now() for _ in range(1000)]
     assert readings == sorted(readings)
-    assert abs(readings[-1] - time.time_ns()) < 5e9
+    assert before - 1e9 < readings[0] and readings[-1] < time.time_ns() + 1e9
 
 
 def test_measurement() -> None:
@@ -153,5 +163,5 @@ def test_a_phase_times_one_call() -> None:
 
 def test_an_interrupt_waits_while_the_collector_runs() -> None:
     """Objects whose `__del__` runs during a collection would swallow it. A process of its own: it is a real Ctrl-C."""
-    done = subprocess.run([sys.executable, "-c", DEFERRED], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([sys.executable, "-c", DEFERRED], capture_output=True, text=True, timeout=300, check=False)
     assert (done.returncode, done.stdout) == (0, "[1] True\n"), done.stderr

@@ -29,7 +29,8 @@ def test_everybody_is_woken_in_the_order_of_their_moments_and_never_early(exact)
         with timer() as clock:
             clock = clock if exact else Timer(asyncio.get_running_loop(), None)
             start = time.monotonic()
-            await asyncio.gather(*(sleep(clock, place, start + 0.01 * place) for place in (3, 1, 2, -1, 0)))
+            moments = {3: 0.32, 1: 0.3, 2: 0.31, -1: -0.01, 0: 0}  # seconds, which come when all wait
+            await asyncio.gather(*(sleep(clock, place, start + later) for place, later in moments.items()))
 
     asyncio.run(run())
     assert [place for place, _ in woken[2:]] == [1, 2, 3] and {place for place, _ in woken[:2]} == {-1, 0}

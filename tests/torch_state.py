@@ -1,12 +1,16 @@
 """What a driver run in this process changes in torch, put back."""
 
 import contextlib
+import sys
 from collections.abc import Iterator
 
 
 @contextlib.contextmanager
 def torch_restored() -> Iterator[None]:
-    """Put back threads, gradients and the precision of products; for a fixture that lasts, which holds it as long."""
+    """Put back threads, gradients and the precision of products, and forget what was compiled.
+
+    For a fixture that lasts, which holds it as long.
+    """
     import torch
 
     threads, gradients = torch.get_num_threads(), torch.is_grad_enabled()
@@ -19,3 +23,5 @@ def torch_restored() -> Iterator[None]:
         torch.set_float32_matmul_precision(precision)
         torch.set_default_dtype(dtype)
         torch.set_default_device(None)
+        if "torch._dynamo" in sys.modules:
+            torch._dynamo.reset()

@@ -78,6 +78,7 @@ def choose(arguments: ChooseArguments, stdout: TextIO | None = None) -> int:
     with ChoiceLog.open(arguments, stdout) as log:
         chooser = Chooser(arguments, subject, keep, planned, absent, log, progress)
         try:
+            chooser.tell_spent()
             if not chooser.is_done:
                 chooser.run(cache)
         except KeyboardInterrupt:

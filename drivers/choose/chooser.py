@@ -47,6 +47,18 @@ class Chooser:
         """Whether the log has the answer already."""
         return all(self._log.answers(profile, self._budget.seconds) for profile in self._races)
 
+    def tell_spent(self) -> None:
+        """Say that an earlier run of the same command spent the budget, and what would go on, where that is so."""
+        choices = self._log.choices.values()
+        short = any(
+            one["status"] == "budget" or any(rival.get("untried") for rival in one["candidates"]) for one in choices
+        )
+        if self._log.turns and (short if self.is_done else self._budget.left <= 0):
+            note(
+                f"--budget {self._budget.seconds:g}s is spent, so that nobody races on; a larger --budget goes on with "
+                f"{self._log.path}"
+            )
+
     @property
     def races_somebody(self) -> bool:
         """Whether anybody took a turn beside the reference."""
@@ -198,11 +210,16 @@ class Chooser:
                     self._enter(race, name)
         for name in sorted({name for race in self._races.values() for name in race.live(self._heat)}):
             one = self._entrants[name]
-            if one.encoder is None:
+            if one.encoder is None and any(name in race.live(self._heat) for race in self._unfinished()):
                 if one.why_not is None:
                     self._entrants.set_up(one)
                 if one.encoder is None:
                     self._turns.fail(one, self._heat)
+
+    def _unfinished(self) -> list[Race]:
+        """Return the races that go on: none has another round where the budget was spent before, but for the least."""
+        left = self._budget.left
+        return [race for race in self._races.values() if left > 0 or race.rounds(self._heat) < EARLY]
 
     def _next_heat(self) -> None:
         """Let everybody go but the reference."""

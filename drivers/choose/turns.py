@@ -44,14 +44,14 @@ class Turns:
                     self._try_fewer_threads(race, heat)
                 continue
             left = self._budget.left
+            if left <= until and race.rounds(heat) >= EARLY:
+                break
             self._round(race, heat, number)
             self._check_budget(race, heat, left - self._budget.left)
             for name, reason in race.look(heat, number + 1):
                 self._budget.say(f"{name} leaves: {reason}")
                 if not any(name in other.live(heat) for other in self._races.values()):
                     self._entrants[name].let_go()
-            if self._budget.left <= until and race.rounds(heat) >= EARLY:
-                break
             yield
         if fewer and not tried and self._budget.left <= 0:
             self._leave_out_fewer_threads(race, heat)

@@ -17,9 +17,9 @@ from ..workloads.choice_rounds import ENOUGH, counted, few, fewest
 GOOD = "shown"
 HEADER = ("profile", "base: run", "new: run", "times as fast, base", "new", "kept, base", "new", "answer", "why")
 NOTE = (
-    "The answer holds where what to run is the same, or cannot be told from it, still keeps enough, and is as fast "
-    "beside the reference: its new 95% interval is not below the old one by more than {:g}%; and where the same "
-    "environment variables decide the figures."
+    "The answer holds where what to run is the same, or cannot be told from it, now or then, still keeps enough, and "
+    "is as fast beside the reference: its new 95% interval is not below the old one by more than {:g}%; and where the "
+    "same environment variables decide the figures."
 )
 FEW = (
     "Too few rounds for 95% ({}): {} count in base, {} in new. An interval of fewer than {} is from the least to the "
@@ -35,7 +35,8 @@ SHOWN = 4
 class Answer:
     """What became of the answer to one profile. `reasons` say why it does not hold, `differing` which facts differ.
 
-    `rounds` are the fewest that it rests on, then and now.
+    `told_apart` says who is faster now of those that the base could not tell from it. `rounds` are the fewest that it
+    rests on, then and now.
     """
 
     profile: str
@@ -45,6 +46,7 @@ class Answer:
     kept: tuple[str | None, str | None]
     rounds: tuple[int | None, int | None]
     reasons: Sequence[str]
+    told_apart: str | None
     differing: Mapping[str, tuple[Any, Any]]
 
     @property
@@ -94,12 +96,13 @@ def answer_between(profile: str, base: Mapping[str, Row], new: Mapping[str, Row]
     names = [winner_of(rows) for rows in (base, new)]
     old, now = base.get(names[0] or ""), new.get(names[0] or "")
     differing = differences(old["environment"] or {}, now["environment"] or {}) if old and now else {}
-    rounds = fewest(base, names[:1]), fewest(new, names)
+    rounds, winner = (fewest(base, names[:1]), fewest(new, names)), new.get(names[1] or "")
+    apart = told_apart(now, base.get(names[1] or ""), winner, threshold)
     return Answer(
         profile, names[0], names[1],
         (speed_of(old), speed_of(now)), (kept_of(old), kept_of(now)), rounds,
-        [*reasons_between(old, now, new.get(names[1] or ""), rounds, threshold), *variables_among(differing)],
-        differing,
+        [*reasons_between(old, now, winner, rounds, threshold, bool(apart)), *variables_among(differing)],
+        apart, differing,
     )  # fmt: skip
 
 
@@ -109,9 +112,13 @@ def winner_of(rows: Mapping[str, Row]) -> str | None:
 
 
 def reasons_between(
-    old: Row | None, now: Row | None, winner: Row | None, rounds: tuple[int | None, int | None], threshold: float
-) -> list[str]:
-    """Return why what was to be run is not what to run now, which is the `winner`; nothing where it is."""
+    old: Row | None, now: Row | None, winner: Row | None, rounds: tuple[int | None, int | None], threshold: float,
+    apart: bool,
+) -> list[str]:  # fmt: skip
+    """Return why what was to be run is not what to run now, which is the `winner`; nothing where it is.
+
+    Nor where the winner is only told `apart` from it.
+    """
     if old is None:
         return ["the base has no answer"]
     if now is None:
@@ -122,7 +129,8 @@ def reasons_between(
     reasons = [*([f"in base: {old['doubt']}"] if old["doubt"] else []), *([now["doubt"]] if now["doubt"] else [])]
     lost = loss(found)
     kept = [lost] if lost else [] if found["kept"] else ["what it keeps is not measured"]
-    slow, overtaken = is_slower(old["choice"]["interval"], found["interval"], threshold), found["place"] is None
+    slow = is_slower(old["choice"]["interval"], found["interval"], threshold)
+    overtaken = not apart and found["place"] is None
     if not lost and ((slow and any(map(few, rounds))) or (overtaken and winner and few(rounds[1]))):
         reasons.append(CANNOT_TELL.format(*map(counted, rounds)))
         slow, overtaken, kept = False, overtaken and not few(rounds[1]), []
@@ -133,6 +141,23 @@ def reasons_between(
             f"run {winner['variant']}{f', {faster} times' if faster else ''}" if winner else "there is no answer"
         )
     return [*reasons, *(["the race is not over"] if found["status"] == "standing" else [])]
+
+
+def told_apart(now: Row | None, then: Row | None, winner: Row | None, threshold: float) -> str | None:
+    """Return in words that who is to be run now is faster than what was, where no more than that was not told before.
+
+    That is, the base could not tell the two apart, and the new one is not surely faster than it was `then`: nothing
+    that the base says is contradicted.
+    """
+    if now is None or now["choice"]["place"] is not None or winner is None or then is None:
+        return None
+    if then["choice"]["place"] != "tie" or is_slower(
+        winner["choice"]["interval"], then["choice"]["interval"], threshold
+    ):
+        return None
+    faster = speed_of(winner)
+    said = f"{winner['variant']}, which the base could not tell from it, is faster now"
+    return f"{said}: {faster} times" if faster else said
 
 
 def is_slower(then: Sequence[float] | None, there: Sequence[float] | None, threshold: float) -> bool:
@@ -179,7 +204,8 @@ def as_text(among: Answers, threshold: float, form: str) -> str:
     lines = [
         [
             one.profile, one.base or "", one.new or "", *told(one, one.speed), *told(one, one.kept),
-            (AS_FAR if one.few else HOLDS) if one.holds else "changed", "; ".join(one.reasons),
+            (AS_FAR if one.few else HOLDS) if one.holds else "changed",
+            "; ".join(filter(None, [*one.reasons, one.told_apart])),
         ]
         for one in answers
     ]  # fmt: skip

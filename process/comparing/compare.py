@@ -1,6 +1,7 @@
 """`fmbench compare`: is the new one slower, and how sure is that?"""
 
 import argparse
+import dataclasses
 import itertools
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -10,6 +11,7 @@ from fmbench.console import run_main, warn
 from fmbench.errors import UsageError
 from fmbench.parsing import Parser, nonempty, words
 
+from ..reading.copies import Copy, in_both, in_words
 from ..reading.early_ends import recognised
 from ..reading.results import read_results
 from ..reading.row import Result
@@ -23,6 +25,7 @@ from .answers import Answers, answers_between, as_text, chosen_among
 from .comparison import Comparison, compare_sides
 from .quality import QualityChange
 from .sides import Facts, NothingInCommonError, Side, check_comparable, is_timed, known_names, sides_of, tell_unsaid
+from .sight import unseen
 from .uncompared import uncompared
 from .verdicts import THRESHOLD, Change
 
@@ -95,6 +98,7 @@ def compare(argv: Sequence[str]) -> int:
     output.check_targets({"--out": arguments.out}, [source for found in sources.values() for source in found])
     read_all = [list(read_results(sources[path], warn)) if path in sources else read(path) for path in paths]
     found = [recognised(results, itertools.chain.from_iterable(read_all)) for results in read_all]
+    same_runs = [tell_same(sources, paths[0], path) for path in paths[1:]]
     chosen = [chosen_among(results) for results in found]
     timed = [[one for one in results if is_timed(one)] for results in found]
     answers: list[Answers] = []
@@ -109,7 +113,12 @@ def compare(argv: Sequence[str]) -> int:
                        for path, rows in zip(paths[1:], chosen[1:], strict=True)]  # fmt: skip
         if all(timed) or not any(chosen):
             sides = sides_of(paths, timed, arguments.across, warn)
-            comparisons = compare_sides(sides, checked(sides, arguments.across), arguments.threshold)
+            comparisons = [
+                dataclasses.replace(comparison, same_runs=same)
+                for comparison, same in zip(
+                    compare_sides(sides, checked(sides, arguments.across), arguments.threshold), same_runs, strict=True
+                )
+            ]
         for comparison in comparisons:
             complain(comparison)
     except NothingInCommonError as error:
@@ -117,6 +126,8 @@ def compare(argv: Sequence[str]) -> int:
             raise
         warn(str(error))
         return 1
+    if "regression" in arguments.fail_on:
+        tell_unseen(comparisons, arguments.threshold)
     lacking = [tell_uncompared(paths, found, number, arguments.across, not comparisons)
                for number in range(1, len(paths))]  # fmt: skip
     with output.opened(arguments.out) as stream:
@@ -125,6 +136,21 @@ def compare(argv: Sequence[str]) -> int:
     failed = any(FAILURES[name](comparison) for name in arguments.fail_on for comparison in comparisons)
     failed |= any(lacking) and "missing" in arguments.fail_on
     return int(failed or (changed and "answer" in arguments.fail_on))
+
+
+def tell_same(sources: Mapping[str, Sequence[Source]], base: str, new: str) -> list[Copy]:
+    """Warn of the runs that are on both sides of a comparison, as far as these are local, and return them."""
+    same = in_both(sources.get(base, ()), sources.get(new, ()))
+    if same:
+        warn(f"{new} and {base}: hold the same runs, which are compared with themselves: {in_words(same)}")
+    return same
+
+
+def tell_unseen(comparisons: Sequence[Comparison], threshold: float) -> None:
+    """Warn of what no regression could have been seen in."""
+    for comparison in comparisons:
+        for text in unseen(comparison, threshold):
+            warn(f"{comparison.new.name} against {comparison.base.name}: {text}")
 
 
 def is_missing(

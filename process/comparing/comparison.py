@@ -7,6 +7,7 @@ import numpy as np
 
 from fmbench.resampling import RESAMPLES, Interval, percentiles
 
+from ..reading.copies import Copy
 from ..reading.doubts import is_sound
 from ..reading.row import Result
 from .quality import QualityChange, judge_quality, quality_changes
@@ -44,7 +45,10 @@ class GeometricMean:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What became of the shapes of `base` in `new`. `differing` are the facts that were allowed to differ."""
+    """What became of the shapes of `base` in `new`.
+
+    `differing` are the facts that were allowed to differ, `same_runs` the logs that are on both sides.
+    """
 
     base: Side
     new: Side
@@ -53,6 +57,7 @@ class Comparison:
     overall: GeometricMean
     quality: Sequence[QualityChange] = ()
     speeds: Sequence[Change] = ()  # of data sets
+    same_runs: Sequence[Copy] = ()
 
     @property
     def only_base(self) -> list[Key]:

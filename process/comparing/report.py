@@ -10,10 +10,12 @@ from fmbench.markdown import harmless, markdown, plain
 from fmbench.resampling import Interval
 from fmbench.table import table
 
+from ..reading.copies import in_words
 from ..writing.view import text
 from .comparison import Comparison, GeometricMean, matrix
 from .quality import QualityChange
 from .sides import KEYS, QUALITY_KEYS, Facts, Key, Side
+from .sight import unseen
 from .speeds import SPEED_KEYS
 from .variant_names import FIRST
 from .verdicts import NO_DIFFERENCE, SIGNIFICANT, Change, Measured
@@ -76,6 +78,9 @@ def section(comparison: Comparison, threshold: float, style: Style) -> list[str]
             f"difference: new less base, below 0 is worse. A regression or an improvement has {sure} (randomisation "
             "test on the queries in pairs; Holm-corrected)."
         )
+    notes += [f"Not seen: {text}." for text in unseen(comparison, threshold)]
+    if comparison.same_runs:
+        notes.append(f"Compared with itself, which measures nothing: {in_words(comparison.same_runs)}.")
     if comparison.differing:
         notes.append(f"Facts that differ: {facts(comparison.differing)}.")
     for name, every in (("base", comparison.only_base), ("new", comparison.only_new)):

@@ -11,6 +11,7 @@ from typing import Any
 from fmbench import __version__
 from fmbench.configuration import names
 from fmbench.facts import CIRCUMSTANCES
+from fmbench.history import FREE
 from fmbench.markdown import harmless
 
 from ..comparing.variant_names import VariantNames
@@ -88,7 +89,10 @@ def packed(values: list[Any]) -> dict[str, Any]:
 
 
 class Runs:
-    """Which run each result is of: those of one log, one variant and one fingerprint, circumstances apart."""
+    """Which run each result is of: those of one log, one variant and one fingerprint, circumstances apart.
+
+    One that went on (`--resume`) is the run that it went on with.
+    """
 
     def __init__(self) -> None:
         self.of_rows: list[int] = []
@@ -142,7 +146,8 @@ def key_of(result: Result) -> tuple[str, ...]:
     row = result.row
     facts = {name: fact for name, fact in (row["environment"] or {}).items() if name not in CIRCUMSTANCES}
     model = row["model"] or facts.get("model")  # a shape that failed may not say it
-    parts = (row["metadata_id"], row["variant"], model, row["precision"], row["opts"], facts)
+    opts = [option for option in row["opts"] or () if option.split()[0].removeprefix("--") not in FREE]
+    parts = (row["metadata_id"], row["variant"], model, row["precision"], opts, facts)
     return (result.source, *(json.dumps(part, sort_keys=True) for part in parts))
 
 

@@ -1,19 +1,23 @@
 """Results from logs and from JSON files alike."""
 
+import contextlib
 import hashlib
 import io
 import itertools
+import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from fmbench.errors import UsageError
 
 from ..workload import installed, remembered, workload_of
+from .copies import once
 from .log_reader import read_runs
 from .row import Result, disagrees
 from .run import Run
 from .saved import is_saved, read_saved
-from .sources import ENTRY, LOG, Complaints, Source, once
+from .sources import ENTRY, LOG, Complaints, Source
 
 SHOWN = 4
 DAMAGED = "damaged:"  # these reasons were given when the line was read
@@ -80,15 +84,26 @@ def disagreement(result: Result) -> str:
 
 
 def borne_out(source: Source, blocks: Iterable[bytes], warn: Callable[[str], None]) -> Iterator[bytes]:
-    """Pass a log on; of a store's, warn at its end where it is not the one that its entry has its name from."""
+    """Pass a log on; of a store's, warn at its end where it is not what was kept, or its folder was renamed."""
     path, digest = source.path, hashlib.sha256()
     for block in blocks:
         digest.update(block)
         yield block
     if path is not None and path.name == LOG and path.with_name(ENTRY).exists():
-        name = path.absolute().parent.name
-        if not digest.hexdigest().startswith(name.rpartition("-")[2]):
-            warn(f"{source.name}: was changed since it was kept; `fmbench results check` says more")
+        folder = path.absolute().parent.name
+        name = run_name(path.with_name(ENTRY))
+        if not digest.hexdigest().startswith((name or folder).rpartition("-")[2]):
+            what = "was changed since it was kept" if name else "is not the log that its folder is named after"
+            warn(f"{source.name}: {what}; `fmbench results check` says more")
+        elif name not in (None, folder):
+            warn(f"{source.name}: is the run {name}, whose folder was renamed")
+
+
+def run_name(entry: Path) -> str | None:
+    """Return what the description of a store's run calls it, which ends with its log's digest; None for no answer."""
+    with contextlib.suppress(OSError, ValueError, RecursionError, LookupError, TypeError):
+        return str(json.loads(entry.read_bytes())["run"]["name"])
+    return None
 
 
 def read_source(

@@ -3,12 +3,10 @@
 import codecs
 import contextlib
 import gzip
-import hashlib
 import io
 import os
 import sys
 import zlib
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -27,7 +25,6 @@ ENTRY, LOG = "environment.json", "driver.log.gz"  # of a store
 MARKER = "store.json"
 OF_A_STORE = (MARKER, ENTRY)  # these hold no results
 WARNINGS_PER_LOG = 20
-SHOWN = 2  # copies that are named
 LONGEST = 2**24  # bytes of a line
 BLOCK = 2**20  # bytes of whole lines
 
@@ -182,33 +179,6 @@ def without_nested(store: Path, files: Sequence[Path]) -> Sequence[Path]:
     for folder in nested:
         note(f"{folder}: is a store of its own, and no part of {store}; name it to read it too")
     return [path for path in files if not any(path.is_relative_to(folder) for folder in nested)]
-
-
-def once(sources: Sequence[Source], warn: Callable[[str], None]) -> list[Source]:
-    """Return sources without copies of others, to the last byte, with a warning that says how many there are."""
-    first: dict[object, Source] = {}
-    copies: list[str] = []
-    sizes = [size_of(source) for source in sources]
-    several = {size for size, count in Counter(sizes).items() if count > 1 and size is not None}
-    for source, size in zip(sources, sizes, strict=True):
-        key: object = source
-        with contextlib.suppress(OSError):  # it is gone again, which reading it says
-            if source.path and size in several:
-                with source.path.open("rb") as stream:
-                    key = hashlib.file_digest(stream, "sha256").digest()
-        if first.setdefault(key, source) is not source:
-            copies.append(f"{source.name} is {first[key].name}")
-    if copies:
-        more = f"; and {len(copies) - SHOWN} more" if len(copies) > SHOWN else ""
-        warn(f"copies of logs are counted once: {'; '.join(copies[:SHOWN])}{more}")
-    return list(first.values())
-
-
-def size_of(source: Source) -> int | None:
-    """Return the bytes of a source that is a file."""
-    with contextlib.suppress(OSError):
-        return source.path.stat().st_size if source.path and source.path.is_file() else None
-    return None
 
 
 class Complaints:

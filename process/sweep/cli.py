@@ -184,7 +184,7 @@ def run_held(found: "Sweep", arguments: argparse.Namespace, place: "Workplace") 
     for left in itertools.chain([place], place.abandoned()):
         for log in left.leftovers():
             left.hand_over(log, keeper.keep)
-    told: Any = (arguments.cell_timeout, keeper.keep, keeper.show)
+    told = (arguments.cell_timeout, keeper.keep, keeper.show)
     lacking: Any = {"kept": kept, "repeat": arguments.repeat}
     if arguments.on == RAY:
         with contextlib.redirect_stdout(sys.stderr), Cluster.connected(arguments.address) as cluster:
@@ -194,7 +194,8 @@ def run_held(found: "Sweep", arguments: argparse.Namespace, place: "Workplace") 
     else:
         tasks = begun(plan(found.cells, redo=arguments.redo, **lacking), keeper, arguments, found.name)
         again = partial(plan, found.cells, redo=None, **lacking)
-        refused = run_all(tasks, LocalRunner(place, found.name, resources(tasks), *told), keeper, again)
+        runner = LocalRunner(place, found.name, resources(tasks), *told, keeper.tell)
+        refused = run_all(tasks, runner, keeper, again)
     tell_refused(refused, arguments.file)
     keeper.note_refused(refused, found.name)
     return int(keeper.report(arguments.report, arguments.shard) or any(task.refused for task in (*tasks, *refused)))

@@ -110,6 +110,11 @@ class Keeper:
                     write_refusal(Path(folder, "refused.log"), task.cell, sweep, task.refused)
                     add(self.store, Source(Path(folder, "refused.log")), ignore, ignore)
 
+    def tell(self, text: str) -> None:
+        """Say what the user may want to know of a run."""
+        self._progress.clear()
+        note(text)
+
     def show(self, running: Sequence[tuple[Task, float]], waiting: Sequence[Task]) -> None:
         """Say how far the sweep is: what runs, each for how many seconds, and what waits."""
         if not self._progress.is_due:

@@ -15,10 +15,11 @@ from subprocess import Popen
 from typing import IO
 
 from fmbench import children
+from fmbench.console import note
 from fmbench.errors import UsageError
 from fmbench.whole_file import written
 
-from .log import Ended, close_log
+from .log import Ended, close_log, last_error
 from .outputs import digests
 from .plan import HOST, Task
 from .workplace import Workplace, discard, said_beside
@@ -109,7 +110,7 @@ class LocalRunner:
     """Runs tasks on this machine, which has so many of each resource.
 
     `keep` takes each log when its cell is done, `show` hears often which run, each for how many seconds, and which
-    wait.
+    wait; `tell` hears what the user may want to know.
     """
 
     place: Workplace
@@ -118,6 +119,7 @@ class LocalRunner:
     allowed: float | None
     keep: Callable[[Path], None]
     show: Callable[[Sequence[tuple[Task, float]], Sequence[Task]], None]
+    tell: Callable[[str], None] = note
     _running: list[Running] = field(default_factory=list)
     _waiting: list[Task] = field(default_factory=list)
 
@@ -192,9 +194,9 @@ class LocalRunner:
     def _finish(self, one: Running, late: bool) -> None:
         ended = one.end(late)
         self._running.remove(one)
-        if (
-            one.resumes and ended.exit_code == UsageError.exit_code
-        ):  # the log is of another fingerprint: once more, anew
+        if one.resumes and ended.exit_code == UsageError.exit_code:  # the log is of another fingerprint
+            reason = last_error(said_beside(one.log))
+            self.tell(f"{one.task.cell.name}: runs anew, without what was measured of it before: {reason}")
             discard(one.log)
             self._waiting.insert(0, one.task)
             return

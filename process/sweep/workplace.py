@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from fmbench import ending
+from fmbench.console import note
 from fmbench.errors import UsageError, first_line
 from fmbench.whole_file import write_whole
 
@@ -57,7 +58,10 @@ class Workplace:
         try:
             write_whole(folder / ASKED, json.dumps({**told, "since": time.time()}).encode())
             yield place
-            for left in (*folder.glob(f"*{PART}"), *folder.glob(f"*{WRITING}")):  # of cells that the file no longer has
+            parts = [*folder.glob(f"*{PART}")]  # of cells that the file no longer has
+            if parts:
+                note(f"deleted, as no run goes on with them: what was measured of cells before: {len(parts)}")
+            for left in (*parts, *folder.glob(f"*{WRITING}")):
                 left.unlink()
         finally:
             list(place.leftovers())

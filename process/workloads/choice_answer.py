@@ -82,8 +82,8 @@ def table(results: Sequence[Result], winners: Sequence[Row]) -> Table:
     if busy := speed_doubt(rows[0]["environment"] or {}, {}):
         notes.append(BUSY.format(busy))
     if chosen is not None:
-        why = rows[0]["choice"].get("why")
-        notes += [f"Why {chosen['variant']}: {why}."] if why else []
+        why, among = rows[0]["choice"].get("why"), ", of those judged so far" if is_partly_judged(rows) else ""
+        notes += [f"Why {chosen['variant']}{among}: {why}."] if why else []
         notes.append(fingerprint(chosen))
         code = code_of(chosen, winners)
     found = build(f"{what_to_run(rows)}.", HEADER, results, line_of, RIGHT, notes, code)
@@ -101,11 +101,22 @@ def what_to_run(rows: Sequence[Row]) -> str:
     where = WHERE[said["profile"]]
     if chosen is None:
         return f"Nothing to run {where}{'' if said['status'] == 'final' else ' yet'}"
+    run = f"{beginning(rows, 'run')} {chosen['variant']}"
     if chosen["variant"] == said["reference"]:
         faster = "surely faster" if ties_of(rows) else "faster"
-        return f"Run {chosen['variant']}, the reference, {where}: nothing that keeps as much is {faster}"
+        return f"{run}, the reference, {where}: nothing that keeps as much is {faster}"
     kept = quality(chosen["choice"], said["keep"])
-    return f"Run {chosen['variant']}: {times(chosen)} times {said['reference']} {where}, {kept}"
+    return f"{run}: {times(chosen)} times {said['reference']} {where}, {kept}"
+
+
+def is_partly_judged(rows: Sequence[Row]) -> bool:
+    """Whether a choice was stopped after some were judged, and before all were: another one may be what to run."""
+    return rows[0]["choice"]["status"] == "standing" and any(row["choice"].get("kept") for row in rows)
+
+
+def beginning(rows: Sequence[Row], text: str) -> str:
+    """Return what begins a sentence that holds for those who were judged, the other ones left aside."""
+    return f"Of those judged so far, {text}" if is_partly_judged(rows) else text[0].upper() + text[1:]
 
 
 def ties_of(rows: Sequence[Row]) -> list[str]:
@@ -125,7 +136,7 @@ def provisos(rows: Sequence[Row]) -> Iterator[str]:
     if ties:
         yield f"Cannot be told from it in speed: {', '.join(ties)}"
     if chosen is None and said.get("why"):
-        yield said["why"][0].upper() + said["why"][1:]
+        yield beginning(rows, said["why"])
     if few := too_few(rows):
         yield few
     if said["status"] in STATUS:

@@ -1,7 +1,6 @@
 """Every backend that can be made here keeps its contract, and the suite finds each rule that is broken."""
 
 import itertools
-import threading
 import time
 from types import SimpleNamespace
 
@@ -164,27 +163,20 @@ def remembering(key):
 
 
 def late(self, model, arguments):
-    """Return a call that computes behind the caller's back, on a device that takes 2 ms for each."""
-    forward, threads = Backend.prepare(self, model, arguments), []
+    """Return a call that computes when its output is read, on a device that takes 5 ms for each."""
+    forward, asked = Backend.prepare(self, model, arguments), []
 
     class Later:
         def __init__(self, batch):
-            before = threads[-1:]
-
-            def compute():
-                for thread in before:
-                    thread.join()
-                time.sleep(0.002)
-                with torch.no_grad():
-                    self.found = forward(batch).last_hidden_state
-
-            threads.append(threading.Thread(target=compute))
-            threads[-1].start()
-            self.thread = threads[-1]
+            asked.append((self, batch))
 
         @property
         def last_hidden_state(self):
-            self.thread.join()
+            while asked:
+                output, batch = asked.pop(0)
+                time.sleep(0.005)
+                with torch.no_grad():
+                    output.found = forward(batch).last_hidden_state
             return self.found
 
     return Later

@@ -26,6 +26,7 @@ from fmbench.options import parse_arguments
 from fmbench.quantisation import Quantisation
 
 from ..encoder.conftest import text_arguments
+from ..families import tiny_config
 
 SIZES = ["--input_sizes", "16", "--batch_sizes", "2", "--reps", "4"]
 ARGV = ["--platform", "onnxruntime", "--model_class", "BertModel", "--model_name", "m", *SIZES]
@@ -237,6 +238,22 @@ class Hard(torch.nn.Module):
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
         return hardest(self.table(input_ids))
+
+
+@pytest.mark.parametrize("model_type", ["modernbert", "qwen3"])
+def test_positions_that_are_rotations_are_those_of_every_row(model_type: str) -> None:
+    """Of a model whose angles have one row for all of a batch."""
+    config = transformers.CONFIG_MAPPING[model_type].from_dict(tiny_config(model_type))
+    torch.manual_seed(0)
+    model = transformers.AutoModel.from_config(config, dtype=torch.float32).eval()
+    platform, forward = opened(model)
+    batch = {name: tensor.clamp(max=100) for name, tensor in tokens(3, 16).items()}
+    platform.warm_up(forward, batch)
+    batch["attention_mask"][1, 9:] = 0
+    with torch.no_grad():
+        expected = model(**batch).last_hidden_state
+    own = batch["attention_mask"].bool()
+    assert torch.allclose(forward(batch)[0][own], expected[own], atol=1e-4)
 
 
 def test_an_operator_that_cannot_be_exported_is_named() -> None:

@@ -19,9 +19,8 @@ from fmbench.search import faiss_engine, torch_engine  # noqa: F401
 from . import scenarios
 
 
-def start(folder, scenario, ranks):
+def start(folder, scenario, ranks, port):
     """Fork the ranks of a job and return their process ids."""
-    port = free_port()
     children = []
     for rank in range(ranks):
         child = os.fork()
@@ -49,10 +48,12 @@ def exit_code(child):
 
 
 def main():
-    folder, jobs = Path(sys.argv[1]), {}
-    for job in sys.argv[2:]:
+    folder, jobs, ports = Path(sys.argv[1]), {}, set()
+    while len(ports) < len(sys.argv[2:]):  # no rank listens yet: one port may be found twice
+        ports.add(free_port())
+    for job, port in zip(sys.argv[2:], ports, strict=True):
         scenario, ranks = job.split(":")
-        jobs[job] = start(folder, scenario, int(ranks))
+        jobs[job] = start(folder, scenario, int(ranks), port)
     exits = {
         job: [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
         for job, children in jobs.items()

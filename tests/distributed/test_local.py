@@ -17,9 +17,11 @@ KILLS_ITSELF = "import os; os.kill(os.getpid(), 9)"
 
 
 @pytest.fixture
-def hurried(monkeypatch):
-    for name in ("ALONE", "ASKED", "PATIENCE"):
-        monkeypatch.setattr(local, name, 0.2)
+def hurried(monkeypatch, programs):
+    """Nobody waits long for what never comes."""
+    for name, never in (("ALONE", WAITS), ("PATIENCE", WAITS), ("ASKED", HEEDS_NOTHING)):
+        if any(never in program for program in programs):
+            monkeypatch.setattr(local, name, 0.2)
 
 
 def job(*programs: str) -> tuple[int, list[int]]:

@@ -22,6 +22,11 @@ from pathlib import Path
 from tests.embeddings.conftest import FakeEncoder, Lines
 from fmbench.embeddings import open_or_encode
 """
+# Says that it begins to encode, and does so once its standard input has ended.
+HELD = """
+encode_chunks = encoder.encode_chunks
+encoder.encode_chunks = lambda *given: (print("begins", flush=True), sys.stdin.read(), encode_chunks(*given))[2]
+"""
 # Ends itself by SIGKILL at the moment when the third file is written and has not taken its place.
 KILLED = """
 import signal
@@ -56,7 +61,7 @@ def start(forks: Path) -> "Callable[..., subprocess.Popen[str]]":
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "CACHE": str(cache), "SECONDS_A_CHUNK": "0", **given}
         return subprocess.Popen(
             [forks / "code", START + code + ENCODE], env=environment, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
 
     return run
@@ -86,12 +91,11 @@ def test_killed_in_the_middle_it_goes_on_and_the_files_are_the_same(kind: str, t
 
 
 def test_two_processes_on_one_cache_share_the_work(tmp_path: Path, start) -> None:
-    both = [start(FAKE, tmp_path, SECONDS_A_CHUNK=0.2) for _ in range(2)]
-    outcomes = [end(process) for process in both]
-    counted = [tuple(map(int, out.split())) for out, _ in outcomes]
-    assert [size for size, _ in counted] == [SIZE, SIZE]
-    assert sum(chunks for _, chunks in counted) == 5  # the one waited for the other
-    assert sum("another process encodes the same passage texts" in err for _, err in outcomes) == 1
+    first = start(FAKE + HELD, tmp_path)
+    assert first.stdout.readline() == "begins\n"
+    second = start(FAKE, tmp_path)
+    assert "another process encodes the same passage texts" in second.stderr.readline()
+    assert [end(process)[0].split() for process in (first, second)] == [[str(SIZE), "5"], [str(SIZE), "0"]]
     assert len(list(tmp_path.glob("*/*.safetensors"))) == 5
 
 
@@ -122,12 +126,8 @@ filelock.FileLock.acquire = refuse
 
 
 def test_a_killed_process_gives_its_lock_back(tmp_path: Path, start) -> None:
-    import time
-
-    hanging = start(FAKE, tmp_path, SECONDS_A_CHUNK=60)
-    while not list(tmp_path.glob("*/.0-5.lock")):
-        assert hanging.poll() is None
-        time.sleep(0.05)
+    hanging = start(FAKE + HELD, tmp_path)
+    assert hanging.stdout.readline() == "begins\n"
     hanging.kill()
-    hanging.communicate(timeout=60)
+    hanging.communicate(timeout=300)
     assert len(open_or_encode(tmp_path, Lines(SIZE), FakeEncoder(), "passage")) == SIZE

@@ -21,13 +21,17 @@ SENTENCE = f"{RUN}, nDCG@10 -0.0002 (-0.0015 to +0.0011), 99% kept: shown."
 
 
 def sentences(text):
-    return [line for line in text.splitlines() if line.startswith(("Run ", "Nothing "))]
+    return [line for line in text.splitlines() if line.startswith(("Run ", "Nothing ", "Of those judged so far, run "))]
 
 
 def opening(text, number):
     """What stands above a table: the sentence, and what is below it."""
     lines = text.splitlines()
-    start = [place for place, line in enumerate(lines) if line.startswith(("Run ", "Nothing "))][number]
+    start = [
+        place
+        for place, line in enumerate(lines)
+        if line.startswith(("Run ", "Nothing ", "Of those judged so far, run "))
+    ][number]
     end = next(place for place in range(start, len(lines)) if lines[place].startswith("candidate "))
     return lines[start:end]
 
@@ -75,6 +79,18 @@ def of_nobody(data, candidates):
         one["kept"] = None
 
 
+def of_some(data, candidates):
+    of_reference(data, candidates)
+    data["status"] = "standing"
+    candidates["bfloat16"]["kept"] = None
+
+
+def of_none_of_some(data, candidates):
+    of_nobody(data, candidates)
+    data["keep"] = {"ndcg": 1.01}
+    candidates["bfloat16"]["kept"] = "worse"
+
+
 def of_reference(data, candidates):
     data |= {"winner": "fp32", "keep": {"ndcg": 1.01}}
     for one in candidates.values():
@@ -113,6 +129,10 @@ def of_two(data, candidates):
         (of_ties, [SENTENCE, "Cannot be told from it in speed: bfloat16."]),
         (of_nobody, ["Nothing to run in bulk yet.", "Nobody is shown to keep enough.",
                      "This is the standing of a race that is not over."]),
+        (of_some, ["Of those judged so far, run fp32, the reference, in bulk: nothing that keeps as much is faster.",
+                   "This is the standing of a race that is not over."]),
+        (of_none_of_some, ["Nothing to run in bulk yet.", "Of those judged so far, nobody is shown to keep enough.",
+                           "This is the standing of a race that is not over."]),
         (of_reference, ["Run fp32, the reference, in bulk: nothing that keeps as much is faster."]),
         (of_noise, [SENTENCE.replace(TIMES, "40.75 (16.54 to 74.71)"), "In doubt: contradicted"]),
         (of_few, [SENTENCE, "2 of 3 rounds, without the first, are too few for 95%: the interval of openvino bfloat16 "

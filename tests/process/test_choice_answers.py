@@ -137,3 +137,44 @@ def test_where_another_one_is_to_be_run_the_figures_of_the_old_one_have_its_name
     assert code == 1 and f"{WON}: 1.60 to 2.60" in text and f"{WON}: shown" in text
     assert re.search(r"run bfloat16, 2\.\d\d to 2\.\d\d times", text)
     assert f"{WON}: " not in checked(MANY, MANY)[2]
+
+
+TIED = {
+    WON: {"place": None, "kept": None},
+    **REFERENCE,
+    OTHER: {"place": "tie", "speed": 1.02, "interval": [0.97, 1.07]},
+}
+APART = {"fp32": {"place": None, "kept": "shown"}, OTHER: {"place": "winner", "speed": 1.06, "interval": [1.04, 1.08]}}
+
+
+def after(**changes):
+    """What the base could not tell apart, told apart now, after these changes of the two."""
+    names = {"reference": "fp32", "other": OTHER}
+    return {WON: TIED[WON], **{name: {**APART[name], **changes.get(key, {})} for key, name in names.items()}}
+
+
+def test_who_is_only_told_apart_now_contradicts_nothing(checked):
+    code, answer, text = checked({**MANY, **TIED}, {**MANY, **after()})
+    said = f"{OTHER}, which the base could not tell from it, is faster now: 1.04 to 1.08 times"
+    assert (code, answer["holds"], answer["reasons"], answer["told_apart"]) == (0, True, [], said)
+    assert "the answer holds\n" in text and said in text
+    few_now = {**after(), "all": {"rounds": 3}}
+    assert checked({**MANY, **TIED}, few_now)[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("base", "new", "reason"),
+    [
+        (TIED, after(other={"speed": 1.2, "interval": [1.17, 1.23]}), f"run {OTHER}, 1.17 to 1.23 times"),  # faster now
+        ({**TIED, OTHER: {**TIED[OTHER], "place": None}}, after(), f"run {OTHER}, 1.04 to 1.08 times"),
+        ({**TIED, OTHER: {**TIED[OTHER], "interval": None}}, after(), f"run {OTHER}, 1.04 to 1.08 times"),
+        (TIED, after(reference={"kept": "worse"}), "what it keeps is worse"),
+    ],
+)
+def test_who_is_faster_than_it_was_or_was_told_apart_then_changes_the_answer(base, new, reason, checked):
+    code, answer, _ = checked({**MANY, **base}, {**MANY, **new})
+    assert code == 1 and any(said.startswith(reason) for said in answer["reasons"]), answer
+
+
+def test_the_same_answer_tells_nobody_apart(checked):
+    assert checked({**MANY, **TIED}, {**MANY, **TIED})[1]["told_apart"] is None

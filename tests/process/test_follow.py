@@ -193,14 +193,22 @@ def test_a_whole_run_without_its_last_line_ends_when_it_is_quiet(tmp_path, capsy
     assert "1 of 1 shapes" in capsys.readouterr().err
 
 
-def test_a_log_that_begins_again(tmp_path, capsys):
-    path = tmp_path / "x.log"
+def test_a_log_that_begins_again(tmp_path, capsys, monkeypatch):
+    path, real, read = tmp_path / "x.log", follow_module.growing, threading.Event()
+
+    def growing(*given):
+        for found in real(*given):
+            yield found
+            if not found[0]:
+                read.set()
+
+    monkeypatch.setattr(follow_module, "growing", growing)
     path.write_bytes(content(head(), shape(8), shape(16, end=False)))
     thread = threading.Thread(target=follow_module.follow, args=(str(path), print, 0.01), daemon=True)
     thread.start()
-    time.sleep(0.2)
+    assert read.wait(60)
     path.write_bytes(content(head("4"), shape(4), [END]))
-    thread.join(timeout=20)
+    thread.join(timeout=300)
     assert not thread.is_alive()
     assert [line.split()[:4] for line in capsys.readouterr().out.splitlines()[1:]] == [
         ["1", "of", "2", "8"],
@@ -222,7 +230,7 @@ def test_ctrl_c_ends_it(tmp_path):
         assert program.stdout.readline().split()[0] == b"shape"
         assert program.stdout.readline().split()[0] == b"1"
         program.send_signal(signal.SIGINT)
-        _, said = program.communicate(timeout=20)
+        _, said = program.communicate(timeout=120)
     finally:
         program.kill()
     assert program.returncode == 130

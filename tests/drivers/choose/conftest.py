@@ -52,3 +52,23 @@ def choose(wings, capfd, restore_torch, paced, tmp_path, monkeypatch):
         return code, [line for row in text.splitlines() if (line := lines.parse_line(row))], done.out, done.err
 
     return run
+
+
+@pytest.fixture
+def stop_at(monkeypatch):
+    """stop_at(n, error) -> the n-th turn raises; returns the turns that were taken since."""
+    real = Entrant.encode
+
+    def install(number, error=KeyboardInterrupt):
+        taken = []
+
+        def encode(entrant, texts, profile):
+            if len(taken) == number:
+                raise error
+            taken.append((profile, entrant.name))
+            return real(entrant, texts, profile)
+
+        monkeypatch.setattr(Entrant, "encode", encode)
+        return taken
+
+    return install

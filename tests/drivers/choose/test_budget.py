@@ -2,10 +2,12 @@
 
 import json
 import re
+from collections import Counter
 from types import SimpleNamespace
 
 from fmbench.drivers.choose import candidates, chooser, set_ups, turns
 from fmbench.drivers.choose.chooser import Chooser
+from fmbench.drivers.choose.entrant import Entrant
 from fmbench.drivers.choose.entrants import Budget, Entrants
 from fmbench.drivers.choose.turns import Turns
 
@@ -88,5 +90,33 @@ def test_where_set_ups_spent_the_budget_the_least_rounds_are_raced(choose, monke
         monkeypatch.setattr(one, "SLACK", 1e6)
     code, written, out, err = choose(*NOISY, "--vs", FASTER, "--budget", "0.01s")
     assert code == 0 and "\nThe budget ended before the order was known.\n" in out, err
+    for profile in ("online", "bulk"):
+        assert {row["rounds"] for row in last(written, profile)["candidates"]} == {3}
+
+
+def test_what_goes_on_after_the_budget_has_ended_is_judged_and_races_no_more(choose, stop_at, monkeypatch):
+    stop_at(40)  # 6 whole rounds of three candidates in two profiles, and a turn of the 7th
+    assert choose(*RACE)[0] == 130
+    set_up, real = Counter(), Entrant.set_up
+    monkeypatch.setattr(Entrant, "set_up", lambda self, *given: (set_up.update([self.name]), real(self, *given))[1])
+    taken = stop_at(None)
+    code, written, out, err = choose(*RACE[:-1], "1s")  # all turns together took more
+    assert (code, taken) == (0, []) and max(set_up.values()) == 1, err
+    assert "--budget 1s is spent, so that nobody races on; a larger --budget goes on with " in err
+    assert "\nThe budget ended before the order was known.\n" in out
+    assert {last(written, profile)["winner"] for profile in ("online", "bulk")} == {FASTER}
+    set_up.clear()
+    code, _, _, err = choose(*RACE[:-1], "1s")
+    assert (code, taken, set_up) == (0, [], {}) and "--budget 1s is spent" in err, err
+    code, written, _, err = choose(*RACE)
+    assert code == 0 and taken and last(written, "bulk")["status"] == "final" and "is spent" not in err, err
+
+
+def test_the_least_rounds_are_raced_though_the_budget_has_ended(choose, stop_at):
+    stop_at(10)  # one round of each profile, and some turns of the second
+    assert choose(*RACE)[0] == 130
+    stop_at(None)
+    code, written, _, err = choose(*RACE[:-1], "1s")
+    assert code == 0, err
     for profile in ("online", "bulk"):
         assert {row["rounds"] for row in last(written, profile)["candidates"]} == {3}

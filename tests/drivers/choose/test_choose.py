@@ -13,6 +13,7 @@ from fmbench.checks import check_command
 from fmbench.drivers.choose import candidates, set_ups
 from fmbench.drivers.choose.entrant import Entrant
 from fmbench.drivers.choose.entrants import Entrants
+from fmbench.drivers.choose.judging import Judge
 from fmbench.ending import Terminated
 from fmbench.errors import UsageError
 from fmbench.tasks.named import LocalTask
@@ -118,26 +119,6 @@ def test_a_cosine_decides_early_without_judgements(choose, tmp_path):
     (wrong,) = [row for row in found["candidates"] if row["name"] == WRONG]
     assert found["keep"] == {"cosine": 0.999} and found["winner"] == FASTER
     assert wrong["left_in_round"] == 3 and "below 0.999" in wrong["left_because"] and wrong["kept"] is None
-
-
-@pytest.fixture
-def stop_at(monkeypatch):
-    """stop_at(n, error) -> the n-th turn raises; returns the turns that were taken since."""
-    real = Entrant.encode
-
-    def install(number, error=KeyboardInterrupt):
-        taken = []
-
-        def encode(entrant, texts, profile):
-            if len(taken) == number:
-                raise error
-            taken.append((profile, entrant.name))
-            return real(entrant, texts, profile)
-
-        monkeypatch.setattr(Entrant, "encode", encode)
-        return taken
-
-    return install
 
 
 def test_a_check_that_is_stopped_has_no_log_to_go_on_with(choose, stop_at, tmp_path, capfd):
@@ -335,3 +316,18 @@ def test_help_and_usage_errors_import_no_torch():
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_a_standing_while_candidates_are_judged_says_that_others_are_not(choose, monkeypatch):
+    real = Judge._ranking
+
+    def ranking(judge, entrant, *given):
+        if judge.qualities:
+            raise KeyboardInterrupt
+        return real(judge, entrant, *given)
+
+    monkeypatch.setattr(Judge, "_ranking", ranking)
+    code, written, out, _ = choose(*RACE, "--profile", "bulk")
+    assert code == 130 and last(written, "bulk")["winner"] == "noisy float32"
+    assert out.startswith("Of those judged so far, run noisy float32, the reference, in bulk: ")
+    assert "\nWhy noisy float32, of those judged so far: " in out

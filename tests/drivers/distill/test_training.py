@@ -19,13 +19,13 @@ from fmbench.errors import UsageError
 from .tiny import tokens_of
 
 PROGRAM = """
-import sys, time
+import sys
 from pathlib import Path
 sys.path.insert(0, {root!r})
 from tests.drivers.distill.test_training import task, Plan, Training, PLAN
 def report(line):
     print(line["step"], flush=True)
-    time.sleep(0.05)   # so that the test can kill it between two lines
+    sys.stdin.readline()  # so that the test kills it between two lines
 Training(task(), PLAN, Path(sys.argv[1]), {{"student": "lookup"}}, report).run(resume=True)
 """
 PLAN = Plan(epochs=4, batch_size=16, learning_rate=0.01, schedule="cosine", every=5, seed=3)
@@ -79,13 +79,15 @@ def test_the_same_seed_gives_the_same_weights_bit_for_bit(tmp_path):
 def test_a_killed_run_goes_on_to_the_same_weights(tmp_path):
     code = PROGRAM.format(root=str(Path(__file__).parents[3]))
     command = [sys.executable, "-c", code, str(tmp_path)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
+        child.stdin.write("\n\n")
+        child.stdin.flush()
         seen = list(itertools.islice(child.stdout, 3))
         child.send_signal(signal.SIGKILL)
     assert child.returncode == -signal.SIGKILL
     assert seen == ["5\n", "10\n", "15\n"]
     assert checkpoint.read(tmp_path / CHECKPOINT)[1]["step"] < 44  # 180 texts make 11 steps an epoch
-    rest = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    rest = subprocess.run(command, input="", capture_output=True, text=True, check=True).stdout.split()
     assert rest[0] != "5"
     assert rest[-1] == "44"
     whole = tmp_path / "whole"

@@ -32,12 +32,18 @@ def serving(*words, faults=()):
             process.kill()
 
 
+def counted(url):
+    """How many requests for vectors a server answered."""
+    rows = ask(f"{url}/metrics")[2].decode().splitlines()
+    return sum(int(row.split()[-1]) for row in rows if row.startswith('te_request_count{method="/v1/embeddings"'))
+
+
 def ask(url, body=None):
     """Return status, headers and what a route answers."""
     data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
     request = urllib.request.Request(url, data)  # noqa: S310
     try:
-        with urllib.request.urlopen(request, timeout=20) as response:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=120) as response:  # noqa: S310
             return response.status, response.headers, response.read()
     except urllib.error.HTTPError as error:
         with error:

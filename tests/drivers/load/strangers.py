@@ -110,14 +110,14 @@ class HangsUp(Answers):
 
 
 class Stalls(Answers):
-    """Lets one request wait for 2 s, the fifth; a service that `ends` then any later one too."""
+    """Lets one request wait, the fifth; a service that `ends` then any later one too."""
 
     later, ends = (200, TWO), False
 
     def answer(self):
         found = super().answer()
         if self.path == "/v1/embeddings" and (self.server.asked == 5 or (self.ends and self.server.asked > 5)):
-            time.sleep(2)
+            time.sleep(60)
         return found
 
 

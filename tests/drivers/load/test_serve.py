@@ -17,6 +17,7 @@ from fmbench.encoder import Encoder
 from fmbench.errors import UsageError
 from fmbench.options import Arguments
 from fmbench.serving import parse
+from tests.programs import until
 
 from .conftest import NULL, ask, serving
 
@@ -165,18 +166,17 @@ def test_it_says_what_only_the_graph_tells(tiny_served):
 
 
 def test_a_full_queue_answers_429_and_sigterm_lets_those_finish_that_were_accepted():
-    with serving(*NULL, "--service_time", "700ms", "--max_queue", "2") as (url, process):
+    with serving(*NULL, "--service_time", "1500ms", "--max_queue", "2") as (url, process):
         found = []
         threads = [threading.Thread(target=lambda: found.append(embeddings(url, input="a")[0])) for _ in range(3)]
         for thread in threads:
             thread.start()
-        while not found:  # the third is refused at once
-            pass
+        until(lambda: found)  # the third is refused at once
         process.send_signal(signal.SIGTERM)
         for thread in threads:
             thread.join()
         assert sorted(found) == [200, 200, 429]
-        assert process.wait(20) == 143
+        assert process.wait(120) == 143
 
 
 def test_a_port_is_taken_before_the_model_is_loaded():

@@ -18,6 +18,7 @@ from fmbench.process.writing import columns
 from ..log_lines import LOG, RES
 from .page import unpacked
 
+AGAIN = RES.replace(" 8 4 ", " 16 4 ")
 HOSTILE = "</script><script>alert(1)</script>&\u2028"
 
 
@@ -113,8 +114,15 @@ def test_a_run_is_a_log_a_variant_and_a_fingerprint(golden, written):
 
 def test_circumstances_do_not_split_a_run(log, written):
     facts = [f'FMWORK ENV {{"threads": 1, "load_average_start": {load}}}' for load in (1, 2)]
-    held, _ = table_of(written(log(LOG, facts[0], RES, LOG, facts[1], RES.replace(" 8 4 ", " 16 4 "))))
+    held, _ = table_of(written(log(LOG, facts[0], RES, LOG, facts[1], AGAIN)))
     assert len(held["runs"]) == 1
+
+
+@pytest.mark.parametrize(("more", "runs"), [("--resume run.log", 1), ("--max_seconds 9", 1), ("--seed 9", 2)])
+def test_a_run_that_went_on_is_one_run(more, runs, log, written):
+    parts = [f"{LOG}\nFMWORK ARG --seed 1\n{RES}", f"{LOG}\nFMWORK ARG --seed 1\nFMWORK ARG {more}\n{AGAIN}"]
+    held, _ = table_of(written(log(*parts)))
+    assert len(held["runs"]) == runs
 
 
 def test_a_failure_is_left_out_where_a_newer_run_of_its_cell_is_good(log, written):

@@ -2,12 +2,12 @@
 
 import csv
 import io
-import time
 
 import pytest
 
 from fmbench.process.cli import main
 from fmbench.process.writing import columns
+from tests.programs import until
 
 pytestmark = pytest.mark.xdist_group("browser")
 
@@ -82,10 +82,7 @@ def test_csv_is_what_is_filtered_in_the_words_of_process(page, downloads, made, 
     page.find("#table thead button", "latency ms").click()
     page.find("#table button", "Download 12 rows as CSV").click()
     path = downloads / "fmbench.csv"
-    deadline = time.monotonic() + 20
-    while not path.exists() or not path.stat().st_size:  # its name is taken before it is written
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    until(lambda: path.exists() and path.stat().st_size)  # its name is taken before it is written
     header, *found = csv.reader(io.StringIO(path.read_text(encoding="utf-8"), newline=""))
     path.unlink()
     main(["--path", str(made.parent), "--metadata_id", "=1+1", "--format", "csv"])

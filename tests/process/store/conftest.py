@@ -1,10 +1,8 @@
 """Runs `fmbench results` in a folder of its own, as a shell would."""
 
 import os
-import socket
 import subprocess
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +15,15 @@ from ..log_lines import GOLDEN
 
 COMMAND = (sys.executable, "-c", "import sys; from fmbench.process.store.cli import main; sys.exit(main(sys.argv[1:]))")
 BUCKET = "measurements"
+# Says at which port it is, and ends with its standard input.
+S3_SERVER = """
+import sys
+from moto.server import ThreadedMotoServer
+server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+server.start()
+print(*server.get_host_and_port(), flush=True)
+sys.stdin.read()
+"""
 
 
 @dataclass
@@ -91,30 +98,12 @@ def start(*words, **options):
 @pytest.fixture(scope="session")
 def s3_server():
     """The address of an S3 server on this machine that keeps all in memory (moto)."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    server = subprocess.Popen(
-        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        yield wait_for(server, port)
-    finally:
-        server.terminate()
-        server.wait()
-
-
-def wait_for(server, port):
-    """Return the address of a server when it answers."""
-    for _ in range(600):
-        assert server.poll() is None, "the server ended"
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-            return f"http://127.0.0.1:{port}"
-        except OSError:
-            time.sleep(0.05)
-    raise AssertionError("the server does not answer")
+    streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
+    with subprocess.Popen([sys.executable, "-c", S3_SERVER], **streams) as server:
+        said = server.stdout.readline().split()
+        assert said, "the server ended"
+        yield "http://{}:{}".format(*said)
+        server.communicate()
 
 
 @pytest.fixture

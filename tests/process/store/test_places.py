@@ -1,5 +1,6 @@
 """Where an entry lies says nothing: its log says which machine it is of, and one log counts once."""
 
+import gzip
 import json
 import shutil
 from pathlib import Path
@@ -85,3 +86,26 @@ def test_copies_of_logs_count_once(results, kept, capsys):
     assert show(["results", "copy", "--by", "model"]) == 0
     assert show(["copy"]) == 0
     assert capsys.readouterr().err.count("counted once") == 1
+
+
+@pytest.mark.parametrize(
+    ("described", "changed", "said"),
+    [
+        (True, False, "is the run {}, whose folder was renamed"),
+        (True, True, "was changed since it was kept"),
+        (False, False, "is not the log that its folder is named after"),
+    ],
+)
+def test_a_run_in_a_renamed_folder_is_what_its_description_says(results, kept, capsys, described, changed, said):
+    machine, _, run = kept[0].partition("/")
+    renamed = Path("results", machine, "quick one")
+    Path("results", kept[0]).rename(renamed)
+    if changed:
+        text = gzip.decompress((renamed / "driver.log.gz").read_bytes())
+        (renamed / "driver.log.gz").write_bytes(gzip.compress(text.replace(b" 2.000 ", b" 1.000 ")))
+    if not described:
+        (renamed / "environment.json").write_text("{}")
+    assert show([str(renamed)]) == 0
+    (warning,) = [line for line in capsys.readouterr().err.splitlines() if "quick one" in line and "warning" in line]
+    assert f"{renamed}/driver.log.gz: {said.format(run)}" in warning
+    assert show([f"results/{kept[1]}"]) == 0 and "renamed" not in capsys.readouterr().err

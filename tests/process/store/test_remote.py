@@ -97,7 +97,7 @@ def test_export_to_s3(results, golden_log, log, url, s3_server):
 def test_a_kill_while_files_go_up_leaves_no_entry(function, count, results, log, golden_log, s3, url):
     """The marker, the log, the results, and at last environment.json, which makes them an entry."""
     words = [sys.executable, "-c", KILLED_AT, function, str(count), "add", str(golden_log), "--store", url]
-    assert subprocess.run(words, check=False, timeout=60).returncode == -signal.SIGKILL
+    assert subprocess.run(words, check=False, timeout=300).returncode == -signal.SIGKILL
     half = [key for key in keys(s3) if key != "store.json"]
     assert not any(key.endswith("environment.json") for key in half)
     assert len(results("list", "--store", url).out) == 1
@@ -111,7 +111,7 @@ def test_a_kill_while_files_go_up_leaves_no_entry(function, count, results, log,
 
 def test_half_an_entry_on_s3_can_be_removed(results, golden_log, s3, url):
     words = [sys.executable, "-c", KILLED_AT, "_pipe_file", "1", "add", str(golden_log), "--store", url]
-    subprocess.run(words, check=False, timeout=60)
+    subprocess.run(words, check=False, timeout=300)
     machine = next(key for key in keys(s3) if key != "store.json").partition("/")[0]
     results("remove", machine, "--store", url)
     assert keys(s3) == ["store.json"]

@@ -2,10 +2,10 @@
 
 import gzip
 import json
+import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,7 @@ from fmbench.process.sweep import keeper, local
 from fmbench.process.sweep.cell import Cell
 from fmbench.process.sweep.kept import Kept
 from fmbench.process.sweep.workplace import Workplace
+from tests.programs import until
 
 from .conftest import WITH, kept
 
@@ -71,7 +72,9 @@ def test_a_killed_cell_goes_on_unless_its_fingerprint_changed(sweep, edit, goes_
     folder = Path("grid.yaml.running/1-of-1")
     folder.mkdir(parents=True)
     (folder / f"{cell}-1.log").write_text((first + "FMWORK REP 5 1").replace(*edit))
-    sweep(sizes, "--set", "store=again")
+    _, err = sweep(sizes, "--set", "store=again")
+    left_out = re.findall(r"note: .*: runs anew, without what was measured of it before: .*python", err)
+    assert len(left_out) == (not goes_on), err
     (entry,) = Path("again").glob("*/*")
     found = gzip.decompress((entry / "driver.log.gz").read_bytes()).decode()
     assert found.startswith(first) is goes_on and found.count("FMWORK RES ") == 2
@@ -83,6 +86,15 @@ def test_a_killed_cell_goes_on_unless_its_fingerprint_changed(sweep, edit, goes_
     assert kept("again") == {1: [(0, ["SIMULATED", "SIMULATED"])]} and not folder.exists()
 
 
+def test_what_was_measured_of_a_cell_that_the_file_no_longer_has_is_said_to_be_deleted(fake, sweep):
+    folder = Path("grid.yaml.running/1-of-1")
+    folder.mkdir(parents=True)
+    (folder / "0123456789ab.part").write_text("what was measured of it")
+    _, err = sweep([1])
+    assert "deleted, as no run goes on with them: what was measured of cells before: 1\n" in err
+    assert not folder.exists() and "deleted" not in sweep([2])[1]
+
+
 def test_a_real_sweep_that_is_asked_to_end_leaves_nothing(tmp_path):
     path = tmp_path / "grid.yaml"
     path.write_text(
@@ -90,12 +102,10 @@ def test_a_real_sweep_that_is_asked_to_end_leaves_nothing(tmp_path):
         "runs:\n- {with: {seed: 1}}\n- {with: {platform:milliseconds: 100000}}\n"
     )
     process = subprocess.Popen([sys.executable, "-m", "fmbench", "sweep", str(path)], stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 60
     logs = tmp_path / "grid.yaml.running" / "1-of-1"
-    while time.monotonic() < deadline and not (kept(tmp_path / "store") and list(logs.glob("*.log"))):
-        time.sleep(0.1)
+    until(lambda: kept(tmp_path / "store") and list(logs.glob("*.log")))
     process.send_signal(signal.SIGTERM)
-    _, err = process.communicate(timeout=10)
+    _, err = process.communicate(timeout=120)
     assert process.returncode == 143, err
     said = f"1 done, 0 failed, 1 left; what is done is in {tmp_path / 'store'}, and the same command goes on\n"
     assert said in err

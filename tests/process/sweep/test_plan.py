@@ -96,7 +96,7 @@ def test_a_failed_cell_has_a_time_and_a_share_without_cells_a_word(sweep, monkey
     sweep(text, code=1)
     out, _ = sweep(text, "--dry-run")
     (said,) = re.findall(r"([\d.]+) s +failed", out)
-    assert 0.2 <= float(said) <= time.monotonic() - begun
+    assert 0.2 <= float(said) <= 1.05 * (time.monotonic() - begun)  # it is rounded
     out, _ = sweep(text, "--dry-run", "--redo", "failed")
     assert re.search(rf"{said} s +to run", out) and f"1 left; time left: about {said} s" in out
     out, err = sweep(text, "--shard", "5/8")
