@@ -258,7 +258,7 @@ class Encoder:
             return
         known, looking = self.budget(role), Timings()
         budget = budget or (known.tokens if known else self.platform.tokens_per_batch)
-        with looking.phase("check"):
+        with looking.phase("look_again"):
             compared, excluded = self._one_a_text(vectors), self._excluded(role)
             self._second_look.take(texts, tokens, compared, budget, excluded, timings.padded_tokens, last)
         self.timings.include(looking)

@@ -7,7 +7,7 @@ from fmbench.errors import PlatformError
 
 from .batches import Batch
 from .compute import Compute
-from .row_order import DIFFERENT, other_row
+from .row_order import other_row
 from .tokens import Tokens
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from fmbench.backend import Backend
 
 SELDOM = 200  # times what a look gives the device was given to it before the next one: half a percent
+FAR = 0.3  # of a vector's length: int8 engines, which round with the texts beside it, move one by 0.13 at most
 STRANGE = 0.8  # of the distance to other texts' vectors: a text's own is far nearer, whatever rounds it
 
 
@@ -71,7 +72,8 @@ def fault(
 ) -> str | None:
     """Return what is wrong with the vector of a text that was computed `again` (d,), or None.
 
-    Texts of the same tokens have the same vector, whichever of them it is.
+    Texts of the same tokens have the same vector, whichever of them it is. Where vectors are alike, as those of random
+    weights may be, nothing is wrong: what is nearer than `FAR` may be the text's own.
     """
     import numpy as np
     import torch
@@ -85,8 +87,10 @@ def fault(
         return None
     places = np.concatenate([[position], others])
     found = torch.from_numpy(vectors[places])
+    distances = (found - again).norm(dim=1)
+    if float(distances[0]) <= FAR * float(again.norm()):
+        return None
     if (other := other_row(found, again, 0)) is not None:
         return f"has the vector that came for {texts[places[other]][:40]!r}"
-    distances = (found - again).norm(dim=1)
-    near = max(DIFFERENT * float(again.norm()), STRANGE * float(distances[1:].median()))
-    return None if float(distances[0]) <= near else "has another vector, as far from the first as those of other texts"
+    strange = float(distances[0]) > STRANGE * float(distances[1:].median())
+    return "has another vector, as far from the first as those of other texts" if strange else None

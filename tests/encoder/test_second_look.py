@@ -131,7 +131,7 @@ def test_it_is_in_no_figure(load: Load, tiny_text_model: Path) -> None:
         vectors = encoder.encode(TEXTS, once=once)
         found = encoder.timings
         figures.append((found.texts, found.tokens, found.padded_tokens, found.batches, vectors.tolist()))
-        assert set(found.phases) == {"warm_up", *(() if once else ("check",))}
+        assert set(found.phases) == {"warm_up", *(() if once else ("look_again",))}
         assert set(found.seconds) == {"tokenise", "collate", "forward", "pool"}
         before = len(shapes)
         encoder.encode(TEXTS, once=once)
@@ -145,7 +145,7 @@ def test_a_text_alone_is_computed_once(load: Load, tiny_text_model: Path) -> Non
     encoder.encode(["alone"])
     before = len(shapes)
     list(encoder.encode_chunks([["alone"], ["again"]], "query"))
-    assert len(shapes) == before + 2 and "check" not in encoder.timings.phases
+    assert len(shapes) == before + 2 and "look_again" not in encoder.timings.phases
 
 
 def test_chunks_on_the_way_are_looked_at_now_and_then(load: Load, tiny_text_model: Path) -> None:
