@@ -11,7 +11,8 @@ from fmbench.converted import Output
 from fmbench.drivers.choose.alone import Alone
 from fmbench.encoder import CHUNK, Encoder, EncoderPlan, Recipe
 from fmbench.encoder.late import LateEncoder
-from fmbench.encoder.second_look import SELDOM
+from fmbench.encoder.second_look import FAR, SELDOM, fault
+from fmbench.encoder.tokens import Tokens
 from fmbench.errors import PlatformError
 
 from ..late_models import save_colbert
@@ -19,7 +20,9 @@ from .conftest import Load, text_arguments
 
 WORDS = ["some", "words", "of", "a", "text", "that", "differ"]
 TEXTS = [" ".join(WORDS[(index * step) % 7] for step in range(1, 2 + index % 9)) + f" {index}" for index in range(90)]
-LEVEL = [f"{WORDS[index % 7][0]} few {100 + index}" for index in range(90)]  # batches of one shape, but for the last
+LEVEL = [  # batches of one shape, but for the last; no text is near another
+    "abcdefghi"[index % 9] * 6 + " " + "jklmnopqrs"[index // 9] * 6 for index in range(90)
+]
 SMALL = Recipe(tokens_per_batch=160)
 Call = Callable[[dict[str, torch.Tensor]], torch.Tensor]
 
@@ -94,6 +97,19 @@ def test_a_chunk_is_refused_before_it_is_yielded(load: Load, tiny_text_model: Pa
     found = encoder.encode_chunks([TEXTS, TEXTS[::-1], TEXTS], "passage")
     with pytest.raises(PlatformError, match=SAID):
         list(found)
+
+
+@pytest.mark.parametrize("share", [0.5, 1.5])
+@pytest.mark.parametrize("first", [0, 1], ids=["as another", "as none"])
+def test_only_what_is_far_is_refused(share: float, first: int) -> None:
+    """Vectors may be alike, and rounding then moves one nearer to another text's than to its own."""
+    away, own = share * FAR, [1.0, 0.0, 0.0, 0.0]
+    others = [own, [1.0, away, 0.0, 0.0], [1.0, 0.0, away, 0.0]][first:]
+    vectors = np.array([[1.0, 0.0, 0.0, away], *others], dtype=np.float32)
+    tokens = Tokens(np.arange(len(vectors)), None, np.arange(len(vectors) + 1))
+    why = fault(vectors, torch.tensor(own), tokens, "abcd", 0)
+    said = "has another vector, as far" if first else "has the vector that came for 'b'"
+    assert why is None if share < 1 else why and why.startswith(said)
 
 
 def test_a_late_interaction_model(tmp_path: Path, restore_torch: None) -> None:
