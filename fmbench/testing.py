@@ -207,7 +207,7 @@ def check_shape(platform: Any, forward: Forward, reference: Any, shape: tuple[in
          "word, with its seconds")  # fmt: skip
     output = forward(platform.place(batch))
     platform.synchronize()
-    watched("prepare: its call", outputs.check, platform, output, shape[:1], False)  # padding may be NaN
+    watched("prepare: its call", outputs.check, platform, output, shape[:1], False)  # values: below
     platform.observe()
     held(platform.graph() in (None, "static", "dynamic"), "graph: is static, dynamic or None")
     if reference is None:
@@ -216,6 +216,8 @@ def check_shape(platform: Any, forward: Forward, reference: Any, shape: tuple[in
     mask = batch["attention_mask"].bool()
     held(close(host(output), reference(**batch).last_hidden_state, mask), "prepare: computes what torch does on the "
          "CPU, padding left out")  # fmt: skip
+    held(bool(host(output).isfinite().all()), "prepare: returns a number for each token of padding too: pooling "
+         "multiplies it by 0, and NaN stays NaN")  # fmt: skip
     check_others(platform, forward, reference, batch)
     held(min(pending(platform, forward, batch) for _ in range(TRIES)) < 0.5, "synchronize: waits until all is done")
 

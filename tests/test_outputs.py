@@ -37,7 +37,7 @@ def test_what_models_and_engines_return_is_an_answer(output: object) -> None:
     check(Model(), output, (4,))
 
 
-@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("kind", [torch.float8_e5m2, torch.float16, torch.bfloat16, torch.float64])
 def test_every_type_of_numbers_is_looked_at(kind: torch.dtype) -> None:
     check(Model(), ROWS.to(kind), (4,))
     with pytest.raises(OutputError, match="1 of 24 numbers that are NaN or infinite"):

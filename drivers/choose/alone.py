@@ -26,7 +26,9 @@ class Alone:
         """Return one vector a text, float32 (n, d). Raises what the encoder raises."""
         import numpy as np
 
-        return np.concatenate([self._encoder.encode([text], role) for text in texts])
+        vectors = np.concatenate([self._encoder.encode([text], role) for text in texts])
+        self._encoder.look_again(texts, vectors, role)
+        return vectors
 
     def encode_chunks(
         self, chunks: Iterable[Sequence[str]], role: Role, tokens_per_batch: int | None = None, kept: object = None

@@ -116,7 +116,9 @@ class Retrieval:
             timings = self.encoder.timings
             with timings.phase("weights"):
                 self.encoder.timings = Timings()  # the trial is no encoding
-                self._weights = measured_weights(self.group, lambda: self.encoder.encode(sample, "passage"), device)
+                self._weights = measured_weights(
+                    self.group, lambda: self.encoder.encode(sample, "passage", once=True), device
+                )
                 self.encoder.timings = timings
         return self._weights
 

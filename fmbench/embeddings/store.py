@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from fmbench.cached import alone
 from fmbench.console import note, warn
 from fmbench.distributed import shares
-from fmbench.encoder import CHUNK, BadVectorError, Role, Timings
+from fmbench.encoder import CHUNK, BadVectorError, OtherTextError, Role, Timings
 from fmbench.errors import UsageError, first_line
 from fmbench.leftovers import temporary_folder
 
@@ -216,15 +216,23 @@ class Store:
         kept = (Part(unfinished, first) for unfinished in parts for first in self._firsts(unfinished.index))
         chunks = self._chunks([unfinished.index for unfinished in parts], names)
         vectors = self._encoder.encode_chunks(chunks, self._role, self.manifest.tokens_per_batch, kept)
+        written: list[Shard] = []
         for unfinished in parts:
             ids: list[str] = []
             found: list[np.ndarray] = []
-            while len(ids) < self.manifest.size(unfinished.index):
-                found.append(self._next(vectors, names))
-                ids += names.popleft()
+            try:
+                while len(ids) < self.manifest.size(unfinished.index):
+                    found.append(self._next(vectors, names))
+                    ids += names.popleft()
+            except OtherTextError:  # nobody knows since when: the next run must not find any of it
+                unfinished.clear()
+                for shard in written:
+                    shard.path.unlink(missing_ok=True)
+                raise
             with self._encoder.timings.phase("write"):
                 shard = shards.write(self.folder, unfinished.index, ids, np.concatenate(found), unfinished.prefix)
                 unfinished.clear()
+            written.append(shard)
             yield unfinished, shard
 
     def _firsts(self, index: int) -> range:

@@ -4,6 +4,7 @@ from .bad_vectors import BadVectorError
 from .encoder import CHUNK, Encoder
 from .plan import EncoderPlan
 from .recipe import ROLES, Recipe, Role, add_encoder_arguments, take_recipe
+from .second_look import OtherTextError
 from .timings import STAGES, Timings
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "BadVectorError",
     "Encoder",
     "EncoderPlan",
+    "OtherTextError",
     "Recipe",
     "Role",
     "Timings",

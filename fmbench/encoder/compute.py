@@ -13,7 +13,7 @@ from fmbench.options import Arguments
 from fmbench.outputs import OutputError, answer, placed
 from fmbench.torch_settings import CompilationWatch
 
-from .batches import Batch, batches, buckets, measure_budgets
+from .batches import Batch, batches, measure_budgets
 from .budget import DEFAULT, GIVEN, Budget, measured_once, texts_like
 from .loading import reads_types
 from .plan import EncoderPlan
@@ -31,33 +31,7 @@ if TYPE_CHECKING:
 
 
 Pooled = tuple[Batch, "torch.Tensor"]
-MOST_LENGTHS = 8  # where every shape costs a compilation
 BULK = 64  # batches, with which everything that computes side by side has work
-
-
-def fixed_lengths(plan: EncoderPlan, limit: int | None, arguments: Arguments, recipe: Recipe) -> tuple[int, ...] | None:
-    """Return the lengths to pad to, sorted, where every shape costs a compilation, else None.
-
-    `limit` is how many tokens the model takes, or None.
-    Raises UsageError for lengths that do not hold every text, and for several where a process runs one shape.
-    """
-    platform = plan.platform
-    if not platform.fixed_shapes(arguments):
-        return None
-    limits = [recipe.max_length(role) for role in ROLES]
-    longest = None if None in limits else max(filter(None, limits))
-    if longest is None:
-        raise UsageError(f"--platform {platform.name}: give --query_max_len and --passage_max_len; shapes are fixed")
-    if not recipe.lengths:
-        found = buckets(platform.length_step, longest, 1 if platform.single_shape else MOST_LENGTHS)
-        return (*found[:-1], min(found[-1], limit or found[-1]))
-    lengths = tuple(sorted(set(recipe.lengths)))
-    said = f"--lengths {','.join(map(str, lengths))}"
-    if lengths[-1] < longest:
-        raise UsageError(f"{said}: texts may have {longest} tokens; add that length, or lower the maximum length")
-    if platform.single_shape and len(lengths) > 1:
-        raise UsageError(f"{said}: --platform {platform.name} runs one shape a process; give one length")
-    return lengths
 
 
 class Kept(Protocol):
@@ -288,6 +262,25 @@ class Compute:
             return self._batch(texts, some, 0, Timings(), self._forward).reshape(len(positions), -1).cpu()
 
         check_order(vectors, rows, fixed, self._platform)
+
+    def rows_again(self, batch: Batch) -> int:
+        """Return how many rows a text of a batch is given when it is computed again: two, which is another shape.
+
+        Unless that may be compiled.
+        """
+        return batch.rows if self._shape_costs else 2
+
+    def again(self, tokens: Tokens, batch: Batch, position: int, excluded: int) -> "torch.Tensor":
+        """Return the vector (d,) of a text of a batch, nothing else beside it; of its tokens' vectors, the mean."""
+        import numpy as np
+
+        rows = self.rows_again(batch)
+        with self._lock, self._inference():
+            found = self._batch(
+                tokens, Batch(np.full(rows, position), batch.length, rows), excluded, Timings(), self._forward
+            )
+            each = len(found) // rows
+            return found[:each].float().sum(dim=0).cpu() / max(each, 1)
 
     def _as_given(self, texts: Tokens, tokens: Tokens) -> Tokens:
         """Return made-up texts as tokens of a chunk are, with token types where those have them."""

@@ -15,10 +15,12 @@ from fmbench.options import Arguments
 from .bad_vectors import check_differ, check_finite, check_some
 from .batches import Batch
 from .budget import Budget
-from .compute import Compute, Kept, collate, fixed_lengths, hidden_states
+from .compute import Compute, Kept, collate, hidden_states
+from .fixed_lengths import fixed_lengths
 from .loading import identity, load
 from .plan import EncoderPlan
 from .recipe import POOLINGS, ROLES, Recipe, Role
+from .second_look import SecondLook
 from .steps import Normalise
 from .threads import ahead
 from .timings import Timings
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     import torch
 
 CHUNK = 512  # texts that are tokenised, sorted and batched together
+Tokenised = tuple[Sequence[str], Tokens, Timings]  # a chunk, and what its tokens took
 AHEAD = 2  # chunks that are tokenised before they are needed
 
 
@@ -56,6 +59,7 @@ class Encoder:
         steps = [step for step in plan.folder.steps if not isinstance(step, drops)]
         lengths = fixed_lengths(plan, limit, arguments, self.recipe)
         self._compute = self._compute_class(loaded)(plan, loaded, arguments, self.recipe, steps, tokenizer, lengths)
+        self._second_look = SecondLook(self._compute, plan.platform)
         self.arguments = arguments
         self.steps = tuple(steps)  # what the folder's further modules do with pooled vectors
         self.platform = plan.platform
@@ -172,19 +176,28 @@ class Encoder:
         said = {name: value for name, value in vars(self.recipe).items() if name not in ("tokens_per_batch", "lengths")}
         return {"recipe": {**said, "pooling": list(self.recipe.pooling or ())}}
 
-    def encode(self, texts: Sequence[str], role: Role = "passage") -> "np.ndarray":
+    def encode(self, texts: Sequence[str], role: Role = "passage", once: bool = False) -> "np.ndarray":
         """Return one vector a text, float32 of shape (n, d), in the order of the texts.
 
-        Raises BadVectorError for a vector that says nothing of its text.
+        `once`: no text is computed a second time to see whether it has the same vector, for whoever counts energy too.
+        Raises BadVectorError for a vector that says nothing of its text, and PlatformError for one of another text.
         """
         if isinstance(texts, str):
             raise TypeError("one text is a list of one text")
         if len(texts) <= CHUNK:  # nothing to be ahead of: a thread would cost more than one text's tokens
-            return self._vectors(*self._tokenised(texts, role), role)
+            texts, tokens, timings = self._tokenised(texts, role)
+            vectors = self._vectors(texts, tokens, timings, role)
+            if not once:
+                self._look_again(texts, tokens, vectors, timings, role)
+            return vectors
+        chunks = [texts[start : start + CHUNK] for start in range(0, len(texts), CHUNK)]
+        return self._joined(list(self.encode_chunks(chunks, role, once=once)))
+
+    def _joined(self, parts: "Sequence[np.ndarray]") -> "np.ndarray":
+        """Return the vectors of several chunks in one."""
         import numpy as np
 
-        chunks = [texts[start : start + CHUNK] for start in range(0, len(texts), CHUNK)]
-        return np.concatenate(list(self.encode_chunks(chunks, role)))
+        return np.concatenate(parts)
 
     def encode_chunks(
         self,
@@ -192,32 +205,71 @@ class Encoder:
         role: Role,
         tokens_per_batch: int | None = None,
         kept: Iterator[Kept] | None = None,
+        once: bool = False,
     ) -> "Iterator[np.ndarray]":
         """Yield the vectors of each chunk of texts, float32 of shape (n, d).
 
         Chunks are read and tokenised in a thread, while the one before is computed. Batches never cross a chunk, so
         that its vectors do not depend, to the last bit, on the chunks around it; they do on `tokens_per_batch`, which
         is the encoder's own where it is not given. `kept` yields for each chunk what is known of it, and takes what
-        is computed. Raises BadVectorError.
+        is computed. A chunk is looked at again before it is yielded, unless `once` is said (see `encode`).
+        Raises BadVectorError and PlatformError.
         """
         tokenised = ahead(chunks, lambda texts: self._tokenised(texts, role), AHEAD)
-        while True:
-            waited = Timings()
-            with waited.stage("wait"):
-                item = next(tokenised, None)
-            if item is None:
-                break
+        item = waited_for(tokenised)
+        while item is not None:
             texts, found, timings = item
-            timings.include(waited)
             part = next(kept) if kept is not None else None
-            yield self._vectors(texts, found, timings, role, tokens_per_batch, part)
+            vectors = self._vectors(texts, found, timings, role, tokens_per_batch, part)
+            failed: Exception | None = None
+            try:
+                item = waited_for(tokenised)
+            except Exception as error:  # this chunk is whole, and comes first
+                item, failed = None, error
+            if not once:
+                self._look_again(texts, found, vectors, timings, role, tokens_per_batch, last=item is None)
+            yield vectors
+            if failed is not None:
+                raise failed
 
-    def _tokenised(self, texts: Sequence[str], role: Role) -> tuple[Sequence[str], Tokens, Timings]:
+    def _tokenised(self, texts: Sequence[str], role: Role) -> Tokenised:
         """Return a chunk of texts, its tokens, and what they took."""
         timings = Timings(empty_texts=sum(not text.strip() for text in texts))
         with timings.stage("tokenise"):
             found = self._tokenizers[role](texts)
         return texts, found, timings
+
+    def look_again(self, texts: Sequence[str], vectors: "np.ndarray", role: Role) -> None:
+        """See whether texts that were encoded one at a time still have these vectors (n, d). Raises PlatformError."""
+        texts, tokens, timings = self._tokenised(texts, role)
+        timings.padded_tokens = int(tokens.lengths.sum())
+        alone = None if self.platform.single_shape else 1
+        self._look_again(texts, tokens, vectors, timings, role, alone)
+
+    def _look_again(
+        self, texts: Sequence[str], tokens: Tokens, vectors: "np.ndarray", timings: Timings, role: Role,
+        budget: int | None = None, last: bool = True,
+    ) -> None:  # fmt: skip
+        """See whether the platform still computes what it computed of a chunk. Raises PlatformError.
+
+        Not where all of it was known, nor where a text has no others beside it.
+        """
+        if len(texts) < 2 or not timings.padded_tokens:
+            return
+        known, looking = self.budget(role), Timings()
+        budget = budget or (known.tokens if known else self.platform.tokens_per_batch)
+        with looking.phase("look_again"):
+            compared, excluded = self._one_a_text(vectors), self._excluded(role)
+            self._second_look.take(texts, tokens, compared, budget, excluded, timings.padded_tokens, last)
+        self.timings.include(looking)
+
+    def _one_a_text(self, vectors: "np.ndarray") -> "np.ndarray":
+        """Return a vector of each text of a chunk (n, d), to tell them apart by."""
+        return vectors
+
+    def _excluded(self, role: Role) -> int:
+        """Return how many of a text's first tokens pooling leaves out."""
+        return 0 if self.recipe.include_prompt is not False else self.prompt_length(role)
 
     def _vectors(
         self, texts: Sequence[str], tokens: Tokens, timings: Timings, role: Role, budget: int | None = None,
@@ -226,7 +278,7 @@ class Encoder:
         """Return the vectors of a chunk. Raises BadVectorError."""
         known = self.budget(role)
         budget = budget or (known.tokens if known else self._search_budget(tokens, role))
-        excluded = 0 if self.recipe.include_prompt is not False else self.prompt_length(role)
+        excluded = self._excluded(role)
         vectors = self._compute.vectors(tokens, budget, excluded, timings, kept)
         self.timings.include(timings)
         check_finite(vectors, texts, self.platform.title)
@@ -234,3 +286,15 @@ class Encoder:
             check_some(vectors, texts, tokens.lengths - excluded, self.platform)
             check_differ(vectors, texts, tokens, self.platform)
         return vectors
+
+
+def waited_for(
+    tokenised: Iterator[tuple[Sequence[str], Tokens, Timings]],
+) -> tuple[Sequence[str], Tokens, Timings] | None:
+    """Return the next chunk of texts, with what waiting for it took among its timings; None after the last."""
+    waited = Timings()
+    with waited.stage("wait"):
+        item = next(tokenised, None)
+    if item is not None:
+        item[2].include(waited)
+    return item

@@ -13,7 +13,7 @@ from fmbench.search.maxsim import TokenVectors
 from .bad_vectors import NO_NUMBER, ZERO, BadVectorError
 from .batches import Batch
 from .compute import Compute, Kept, collate, hidden_states
-from .encoder import CHUNK, Encoder
+from .encoder import Encoder
 from .late_folder import LateInteraction
 from .plan import EncoderPlan
 from .recipe import Role
@@ -227,12 +227,11 @@ class LateEncoder(Encoder):
         """What makes token vectors out of hidden states: a torch module with its `steps`."""
         return self._compute.late_head
 
-    def encode(self, texts: Sequence[str], role: Role = "passage") -> TokenVectors:  # type: ignore[override]
-        """Return the token vectors of texts. Raises BadVectorError for a vector that says nothing of its text."""
-        if len(texts) <= CHUNK:
-            return self._vectors(*self._tokenised(texts, role), role)  # type: ignore[arg-type]
-        chunks = [texts[start : start + CHUNK] for start in range(0, len(texts), CHUNK)]
-        return TokenVectors.joined(self.encode_chunks(chunks, role))  # type: ignore[arg-type]
+    def _joined(self, parts: Sequence[TokenVectors]) -> TokenVectors:  # type: ignore[override]
+        return TokenVectors.joined(parts)
+
+    def _one_a_text(self, vectors: TokenVectors) -> "np.ndarray":  # type: ignore[override]
+        return vectors.means()
 
     def _tokenised(self, texts: Sequence[str], role: Role) -> tuple[Sequence[str], Tokens, Timings]:
         texts, tokens, timings = super()._tokenised(texts, role)

@@ -76,8 +76,11 @@ class StaticEncoder(Encoder):
             "libraries": {name: facts.package_version(name) for name in ("numpy", "tokenizers")},
         }  # fmt: skip
 
-    def encode(self, texts: Sequence[str], role: Role = "passage") -> np.ndarray:
-        """Return one vector a text, float32 of shape (n, d), in the order of the texts. Raises BadVectorError."""
+    def encode(self, texts: Sequence[str], role: Role = "passage", once: bool = True) -> np.ndarray:
+        """Return one vector a text, float32 of shape (n, d), in the order of the texts. Raises BadVectorError.
+
+        No platform computes it, and each is computed `once`.
+        """
         table, timings = self._tables[role], Timings(len(texts), seconds=dict.fromkeys(STAGES, 0.0))
         with timings.stage("tokenise"):
             ids = table.tokens(texts)
@@ -92,7 +95,7 @@ class StaticEncoder(Encoder):
 
     def encode_chunks(
         self, chunks: Iterable[Sequence[str]], role: Role, tokens_per_batch: int | None = None,
-        kept: Iterator[Kept] | None = None,
+        kept: Iterator[Kept] | None = None, once: bool = True,
     ) -> Iterator[np.ndarray]:  # fmt: skip
         """Yield the vectors of each chunk of texts; computing them takes no longer than looking for what is kept."""
         for texts in chunks:

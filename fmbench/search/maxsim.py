@@ -42,6 +42,13 @@ class TokenVectors:
         """How many vectors each text has."""
         return np.diff(self.starts)
 
+    def means(self) -> np.ndarray:
+        """Return the mean of each text's vectors (n, d); zeros for a text without any."""
+        found = np.zeros((len(self), self.vectors.shape[1]), dtype=np.float32)
+        for text in np.flatnonzero(self.lengths).tolist():
+            found[text] = self.of(text).mean(axis=0)
+        return found
+
     @classmethod
     def joined(cls, parts: Iterable["TokenVectors"]) -> Self:
         """Return the texts of several, in order."""

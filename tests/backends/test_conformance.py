@@ -130,6 +130,16 @@ def without_mask(self, model, arguments):
     return lambda batch: forward({"input_ids": batch["input_ids"]})
 
 
+def nothing_in_padding(self, model, arguments):
+    forward = Backend.prepare(self, model, arguments)
+
+    def call(batch):
+        hidden = forward(batch).last_hidden_state
+        return SimpleNamespace(last_hidden_state=hidden.masked_fill(batch["attention_mask"][..., None] == 0, torch.nan))
+
+    return call
+
+
 def stale(self, model, arguments):
     forward, known = Backend.prepare(self, model, arguments), {}
     return lambda batch: known.setdefault(tuple(batch["input_ids"].shape), forward(batch))
@@ -255,6 +265,7 @@ BROKEN = {
     "computes what torch does": {"prepare": changed(lambda hidden: hidden.flip(-1))},
     "computes what torch does on the": {"prepare": changed(lambda hidden: hidden * float("nan"))},
     "computes what torch .* padding left out": {"prepare": without_mask},
+    "^prepare: returns a number for each token of padding too": {"prepare": nothing_in_padding},
     "computes what torch does on": {"prepare": changed(lambda hidden: hidden * 1.01)},
     "prepare: computes each batch of a shape anew, one with the same mask": {"prepare": stale},
     "anew, one with the same tokens in another order": {"prepare": remembering(lambda ids, mask: int(ids.sum()))},

@@ -15,7 +15,7 @@ from safetensors.numpy import save
 
 from fmbench.embeddings import Embeddings, open_or_encode
 from fmbench.embeddings.manifest import texts_per_shard
-from fmbench.encoder import CHUNK, BadVectorError
+from fmbench.encoder import CHUNK, BadVectorError, OtherTextError
 from fmbench.errors import FmbenchError, UsageError
 
 from .conftest import DIMENSION, FakeEncoder, Lines, files, vector
@@ -323,3 +323,19 @@ def test_no_room_is_one_line_that_says_what_is_kept(tmp_path: Path, encoder: Fak
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert found.value.exit_code == 1 and not list(tmp_path.glob("*/.*.part"))
     right(open_or_encode(tmp_path, THREE, encoder, "passage"))
+
+
+def test_nothing_stays_of_a_platform_that_turned_wrong(tmp_path: Path) -> None:
+    class Turning(FakeEncoder):
+        def encode_chunks(self, *arguments, **named):
+            for index, vectors in enumerate(super().encode_chunks(*arguments, **named)):
+                if index == 2:
+                    raise OtherTextError("whose vector is this?")
+                yield vectors
+
+    open_or_encode(tmp_path, Lines(3), FakeEncoder(), "query")
+    before = shard_files(tmp_path)
+    with pytest.raises(OtherTextError):
+        open_or_encode(tmp_path, THREE, Turning(), "passage")
+    assert shard_files(tmp_path) == before
+    right(open_or_encode(tmp_path, THREE, FakeEncoder(), "passage"))

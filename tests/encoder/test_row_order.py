@@ -79,8 +79,13 @@ def test_fewer_bits_and_rounding_are_no_other_order(load: Load, tiny_text_model:
 
 @pytest.mark.parametrize("noise", [1e-4, 0.01])
 def test_vectors_that_are_alike_tell_nothing(load: Load, tiny_text_model: Path, noise: float) -> None:
-    encoder = load(tiny_text_model)
-    changed(encoder, lambda hidden: rolled(hidden[:1, :1] + noise * torch.randn_like(hidden)))
+    encoder, same = load(tiny_text_model), []
+
+    def alike(hidden: torch.Tensor) -> torch.Tensor:
+        same.append(hidden[:1, :1])
+        return rolled(same[0] + noise * torch.randn_like(hidden))
+
+    changed(encoder, alike)
     assert len(encoder.encode(TEXTS)) == 3
 
 

@@ -175,11 +175,17 @@ def test_queries_of_one_winner_are_judged_among_the_passages_of_the_other(rankin
 class OtherAlone(FakeEncoder):
     """As an engine whose graph of one text rounds otherwise: each query finds another document first."""
 
+    looks = 0
+
     def encode(self, texts, role):
         (vectors,) = FakeEncoder("alone", {number: [(0, 1)] for number in range(QUERIES)}).encode_chunks([texts], role)
         self.encoded += [f"{text} alone" for text in texts]
         assert (len(texts), role) == (1, "query")
         return vectors
+
+    def look_again(self, texts, vectors, role):
+        assert len(texts) == len(vectors) == QUERIES and role == "query"
+        self.looks += 1
 
 
 def test_queries_one_at_a_time_are_judged_as_they_run(tmp_path):
@@ -188,7 +194,7 @@ def test_queries_one_at_a_time_are_judged_as_they_run(tmp_path):
     alone = batched.one_at_a_time(encoder, FewJudged(), tmp_path)
     assert batched.evaluation.means()["ndcg_cut_10"] == 1
     assert alone.evaluation.means()["ndcg_cut_10"] == pytest.approx(1 / log2(3)) and alone.passages is batched.passages
-    assert encoder.encoded[-QUERIES:] == [f"q{number} alone" for number in range(QUERIES)]
+    assert encoder.encoded[-QUERIES:] == [f"q{number} alone" for number in range(QUERIES)] and encoder.looks == 1
     count = len(encoder.encoded)
     batched.one_at_a_time(encoder, FewJudged(), tmp_path)
     assert len(encoder.encoded) == count  # from the cache, which keeps them apart

@@ -127,7 +127,7 @@ def test_the_frontier_has_every_student(students, capsys):
     log = place.root / "evaluate.log"
     log.write_text(capsys.readouterr().out)
     again = place.root / "again.log"
-    again.write_text(f"{log.read_text()}\n")  # else it is a copy, which counts once
+    again.write_text(f"\n{log.read_text()}")  # else it is a copy, which counts once
     assert main(["frontier", str(log), str(again), "--plot", str(place.root / "frontier.svg")]) == 0
     table = capsys.readouterr().out
     assert table.startswith("tiny, ndcg_cut_10\n")

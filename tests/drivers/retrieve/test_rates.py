@@ -54,8 +54,8 @@ def test_stages_add_up_and_one_off_work_is_named(retrieve, tmp_path, more) -> No
     log = retrieve("evaluate", "--latency_queries", "0", *words)
     for role in ("query", "passage"):
         check_sums(log.data("ENC", role=role))
-    assert phases_of(log.log, "query").keys() == {"open", "warm_up", "write"}
-    assert phases_of(log.log, "passage").keys() == ({"open", "write"} if more else {"open"})
+    assert phases_of(log.log, "query").keys() == {"open", "warm_up", "look_again", "write"}
+    assert phases_of(log.log, "passage").keys() == {"open", "look_again", *(("write",) if more else ())}
     assert all(phase["dataset"] == "wings" for phase in phases_of(log.log, "query").values())
 
 
