@@ -7,7 +7,7 @@ import contextlib
 import io
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import numpy as np
 import openvino
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from fmbench.converted import Batch, ByPosition, Converter
 from fmbench.precision import spelled
@@ -24,6 +25,7 @@ from fmbench.quantisation import Quantisation
 PRODUCTS = {"FullyConnected", "MatMul", "MHA", "ScaledDotProductAttention"}
 THREADING = {"INFERENCE_NUM_THREADS", "NUM_STREAMS", "PERFORMANCE_HINT", "PERFORMANCE_HINT_NUM_REQUESTS"}
 FILE = "model.xml"
+LEAST = torch.finfo(torch.float16).min  # of every type that a device computes in: with a score below it is 0
 SHORT, STEP = 32, 16  # tokens of a text alone that has a graph of one shape, which are padded to a multiple of this
 
 
@@ -139,6 +141,29 @@ def run(request: Any, arrays: Sequence[np.ndarray]) -> Tensor:
     return torch.from_numpy(request.get_output_tensor(0).data.copy())
 
 
+@contextlib.contextmanager
+def finite_masks() -> Iterator[None]:
+    """Within the context, let attention add a finite number where its mask says no.
+
+    OpenVINO adds minus infinity, and makes NaN of a token that may see none: padding, all of whose window is padding,
+    and in the next layer every token beside it, as no weight of 0 takes NaN away. Torch makes zeros of it.
+    """
+    attention = functional.scaled_dot_product_attention
+
+    def finite(
+        query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None, *more: Any, **named: Any
+    ) -> Tensor:
+        if attn_mask is not None and attn_mask.dtype == torch.bool:
+            attn_mask = torch.where(attn_mask, 0.0, LEAST).to(query.dtype)
+        return attention(query, key, value, attn_mask, *more, **named)
+
+    functional.scaled_dot_product_attention = finite
+    try:
+        yield
+    finally:
+        functional.scaled_dot_product_attention = attention
+
+
 class OpenvinoConverter(Converter):
     """`openvino.convert_model`, and NNCF for 8 bits."""
 
@@ -158,7 +183,8 @@ class OpenvinoConverter(Converter):
 
     def export(self, module: ByPosition, example: Batch, folder: Path) -> None:
         """Trace the model."""
-        graph = openvino.convert_model(module, example_input=tuple(example.values()))
+        with finite_masks():
+            graph = openvino.convert_model(module, example_input=tuple(example.values()))
         for node in graph.inputs:
             node.get_node().set_partial_shape(openvino.PartialShape([-1, -1]))
         graph.validate_nodes_and_infer_types()

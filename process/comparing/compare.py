@@ -142,7 +142,9 @@ def tell_same(sources: Mapping[str, Sequence[Source]], base: str, new: str) -> l
     """Warn of the runs that are on both sides of a comparison, as far as these are local, and return them."""
     same = in_both(sources.get(base, ()), sources.get(new, ()))
     if same:
-        warn(f"{new} and {base}: hold the same runs, which are compared with themselves: {in_words(same)}")
+        warn(
+            f"{new} and {base}: hold the same runs; what nothing else measured is compared with itself: {in_words(same)}"
+        )
     return same
 
 

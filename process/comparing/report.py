@@ -80,7 +80,9 @@ def section(comparison: Comparison, threshold: float, style: Style) -> list[str]
         )
     notes += [f"Not seen: {text}." for text in unseen(comparison, threshold)]
     if comparison.same_runs:
-        notes.append(f"Compared with itself, which measures nothing: {in_words(comparison.same_runs)}.")
+        notes.append(
+            f"On both sides, and where nothing else measured it compared with itself: {in_words(comparison.same_runs)}."
+        )
     if comparison.differing:
         notes.append(f"Facts that differ: {facts(comparison.differing)}.")
     for name, every in (("base", comparison.only_base), ("new", comparison.only_new)):

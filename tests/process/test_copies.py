@@ -86,5 +86,5 @@ def test_copies_are_no_processes(folder, tmp_path, capsys):
 def test_a_run_that_is_compared_with_itself_says_so(folder, capsys, new):
     assert compare_main(["x.log", new]) == 0
     out, err = capsys.readouterr()
-    assert f"hold the same runs, which are compared with themselves: {new} is x.log" in err
-    assert f"Compared with itself, which measures nothing: {new} is x.log." in out
+    assert f"hold the same runs; what nothing else measured is compared with itself: {new} is x.log" in err
+    assert f"On both sides, and where nothing else measured it compared with itself: {new} is x.log." in out
