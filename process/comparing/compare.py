@@ -142,9 +142,8 @@ def tell_same(sources: Mapping[str, Sequence[Source]], base: str, new: str) -> l
     """Warn of the runs that are on both sides of a comparison, as far as these are local, and return them."""
     same = in_both(sources.get(base, ()), sources.get(new, ()))
     if same:
-        warn(
-            f"{new} and {base}: hold the same runs; what nothing else measured is compared with itself: {in_words(same)}"
-        )
+        told = in_words(same)
+        warn(f"{new} and {base}: hold the same runs; what nothing else measured is compared with itself: {told}")
     return same
 
 
