@@ -213,7 +213,7 @@ def test_a_legend_is_inside_of_its_plot(drawn, model, inputs):
 
 
 def test_the_same_again_in_another_log_is_named_by_its_log(results):
-    points, _ = points_of(results(log_text(), f"{log_text()}\n"))
+    points, _ = points_of(results(log_text(), f"\n{log_text()}"))
     assert len({point.name for point in points}) == 2
     assert all(point.name.endswith(".log") for point in points)
 
