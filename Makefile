@@ -42,11 +42,14 @@ run: $(VENV)/.run ## set up, measure a random-weight granite on the CPU, and say
 	echo "The log: build/run.log (fmbench show build/run.log); as JSON: build/run.json (process --path build/run.log)"; \
 	exit $$status
 
+# A test that ends its process or stands still ends the run, and is named: xdist would wait for ever.
+PYTEST = $(BIN)/python -m pytest -n 2 --dist loadgroup --max-worker-restart 0 -o faulthandler_exit_on_timeout=true
+
 test: $(VENV)/.test ## run the tests
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(PYTEST)
 
 quick: $(VENV)/.test ## run the quick tests: no command on a model, no program of their own, no browser
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow" $(addprefix --ignore=tests/,drivers distributed embeddings process/dashboard)
+	$(PYTEST) -m "not slow" $(addprefix --ignore=tests/,drivers distributed embeddings process/dashboard)
 
 lint: $(VENV)/.lint ## check style
 	$(BIN)/ruff format --check .

@@ -14,9 +14,11 @@ from collections.abc import Iterator
 from types import FrameType
 
 from fmbench import children, leftovers
+from fmbench.main_thread import MainThread
 
 ASKS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
-PATIENCE = 2.5  # seconds that the main thread has
+PATIENCE = 2.5  # seconds that the main thread has, without those in which it can do nothing
+MOST_HELD_UP = 15.0  # seconds in which it can do nothing: a scheduler that asks kills half a minute later
 STEP = 0.05  # seconds: time is given in steps, since a process that was stopped has not had what a clock counts
 BY_SIGNAL = 128  # and the signal's number: the exit code
 
@@ -96,10 +98,13 @@ class Frame:
         if not byte:
             return
         self.allow(PATIENCE)
+        main, left = MainThread(), MOST_HELD_UP
         while self._step < self._until:
             if select.select([self._reader], [], [], STEP)[0] and not os.read(self._reader, 1):
                 return
-            self._step += STEP
+            held_up = min(main.held_up(STEP), left)
+            left -= held_up
+            self._step += STEP - held_up
         children.kill_all()
         leftovers.remove_own()
         with contextlib.suppress(OSError):  # the terminal is gone
@@ -112,7 +117,7 @@ _outermost: Frame | None = None
 
 @contextlib.contextmanager
 def terminable() -> Iterator[None]:
-    """Raise Terminated in the context when the process is asked to end; it ends within three seconds.
+    """Raise Terminated in the context when the process is asked to end; it ends within three seconds of its own.
 
     Inside of another such context, and in another thread than the main one, it does nothing.
     """

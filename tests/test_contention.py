@@ -1,12 +1,15 @@
 """Whether other work had the CPUs."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from fmbench import counters
 from fmbench.counters import CpuTime
+from tests.programs import until_it_computes
 
 
 def fake_tasks(folder: Path, *waited: int) -> Path:
@@ -79,16 +82,14 @@ def test_a_thread_that_shares_its_cpu_waits_for_it() -> None:
         pytest.skip("the kernel does not say it")
     allowed = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {min(allowed)})
-    child = os.fork()
+    other = subprocess.Popen([sys.executable, "-c", "while True: pass"])
     try:
-        if not child:
-            while True:
-                pass
+        until_it_computes(other)
         before = counters.cpu_time()
         for number in range(3_000_000):
             number * number
         assert counters.cpu_time().in_line > before.in_line
     finally:
-        os.kill(child, 9)
-        os.waitpid(child, 0)
+        other.kill()
+        other.wait()
         os.sched_setaffinity(0, allowed)

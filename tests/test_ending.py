@@ -42,6 +42,14 @@ PROGRAM = HEAD + (
     "        print('cleaning', flush=True)\n"
     "        time.sleep(0.4)\n"
     "        print('clean', flush=True)\n"
+    "def works():\n"
+    "    try:\n"
+    "        print('waiting', flush=True)\n"
+    "        time.sleep(60)\n"
+    "    finally:\n"
+    "        begin, own = time.monotonic(), time.thread_time()\n"
+    "        while time.thread_time() < own + 0.5: pass\n"
+    "        print('worked', time.monotonic() - begin, sep='\\n', flush=True)\n"
     "def keep():\n"
     "    with temporary_folder(): hashlib.pbkdf2_hmac('sha256', b'', b'', 10**9)\n"
     "def body():\n"
@@ -114,6 +122,21 @@ def test_a_program_that_is_stopped_meanwhile_has_its_time_all_the_same() -> None
     process.send_signal(signal.SIGCONT)
     out, said = rest(process)
     assert (process.returncode, out) == (143, "clean\n") and said.startswith("program: interrupted;")
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="threads cannot be put on one CPU here")
+def test_time_in_which_others_have_the_cpu_is_not_the_main_threads() -> None:
+    """Half a second of work after it was asked, beside eight that compute: four seconds and more."""
+    crowd = "import contextlib; from fmbench import ending; ending.PATIENCE = 1.5; stack = contextlib.ExitStack()"
+    alone = "os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})"
+    computes = "[sys.executable, '-c', 'while True: pass']"
+    others = f"[stack.enter_context(children.started({computes})) for _ in range(8)]"
+    process = started(f"{crowd}; {alone}; {others}; works()")
+    assert process.stdout.readline() == "waiting\n"
+    process.terminate()
+    out, said = rest(process)
+    assert (process.returncode, out.splitlines()[0]) == (143, "worked"), said
+    assert float(out.splitlines()[1]) > 1.5, "the others had no time"
 
 
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])

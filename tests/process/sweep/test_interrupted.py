@@ -11,15 +11,28 @@ from pathlib import Path
 import pytest
 
 from fmbench.process.store.entry import Entry
-from fmbench.process.sweep import keeper, local
+from fmbench.process.sweep import local
 from fmbench.process.sweep.cell import Cell
 from fmbench.process.sweep.kept import Kept
 from fmbench.process.sweep.workplace import Workplace
 from tests.programs import until
 
-from .conftest import WITH, kept
+from .conftest import FAKE, WITH, kept
 
 pytestmark = pytest.mark.slow
+
+# In a process of its own: where the disk is slow, what is asked to end is ended.
+ASKED_TO_END = f"""
+import signal, sys
+from fmbench.process.sweep import cli, keeper, local
+local.PROGRAM, real = {FAKE!r}, keeper.add
+def add(*what):
+    found = real(*what)
+    signal.raise_signal(signal.SIGTERM)
+    return found
+keeper.add = add
+sys.exit(cli.main(["grid.yaml"]))
+"""
 
 
 def test_what_a_killed_sweep_left_is_kept_where_it_is_whole(fake, sweep, tmp_path, monkeypatch):
@@ -114,18 +127,11 @@ def test_a_real_sweep_that_is_asked_to_end_leaves_nothing(tmp_path):
     assert {one.name for one in tmp_path.iterdir()} == {"grid.yaml", "store"}
 
 
-def test_a_signal_while_a_run_is_brought_into_the_store_leaves_it_there_and_counted(fake, sweep, monkeypatch):
-    real = keeper.add
-
-    def asked_to_end(*what):
-        found = real(*what)
-        signal.raise_signal(signal.SIGTERM)
-        return found
-
-    with monkeypatch.context() as once:
-        once.setattr(keeper, "add", asked_to_end)
-        _, err = sweep([1, 2], code=143)
-    assert "1 done, 0 failed, 1 left; what is done is in results" in err
+def test_a_signal_while_a_run_is_brought_into_the_store_leaves_it_there_and_counted(fake, sweep):
+    sweep([1, 2], "--dry-run")
+    ended = subprocess.run([sys.executable, "-c", ASKED_TO_END], capture_output=True, text=True, timeout=300)
+    assert ended.returncode == 143, ended.stderr
+    assert "1 done, 0 failed, 1 left; what is done is in results" in ended.stderr
     assert kept() == {1: [(0, ["OK"])]} and not Path("grid.yaml.running").exists()
     _, err = sweep([1, 2])
     assert "1 in results already; 1 of 2 runs left" in err and err.count("done in") == 1
