@@ -18,7 +18,6 @@ from fmbench.main_thread import MainThread
 
 ASKS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 PATIENCE = 2.5  # seconds that the main thread has, without those in which it can do nothing
-MOST_HELD_UP = 15.0  # seconds in which it can do nothing: a scheduler that asks kills half a minute later
 STEP = 0.05  # seconds: time is given in steps, since a process that was stopped has not had what a clock counts
 BY_SIGNAL = 128  # and the signal's number: the exit code
 
@@ -98,13 +97,11 @@ class Frame:
         if not byte:
             return
         self.allow(PATIENCE)
-        main, left = MainThread(), MOST_HELD_UP
+        main = MainThread.own()
         while self._step < self._until:
             if select.select([self._reader], [], [], STEP)[0] and not os.read(self._reader, 1):
                 return
-            held_up = min(main.held_up(STEP), left)
-            left -= held_up
-            self._step += STEP - held_up
+            self._step += main.had(STEP)
         children.kill_all()
         leftovers.remove_own()
         with contextlib.suppress(OSError):  # the terminal is gone
@@ -150,9 +147,11 @@ def allow(seconds: float) -> None:
 
 
 def pause(seconds: float) -> None:
-    """Leave that time to the other threads, in steps."""
-    for _ in range(round(seconds / STEP)):
+    """Leave the main thread so many seconds of its own, from another one."""
+    main = MainThread.own()
+    while seconds > 0:
         time.sleep(STEP)
+        seconds -= main.had(STEP)
 
 
 def _forget() -> None:

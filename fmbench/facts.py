@@ -14,9 +14,11 @@ from typing import Any
 
 from fmbench import __version__
 from fmbench.answers import is_line
+from fmbench.console import warn
 from fmbench.precision import spelled
 from fmbench.secrets import masked, sealed
 
+GIT_SECONDS = 60.0  # a disk may be slow, and a checkout large
 PACKAGES = ("torch", "transformers", "numpy", "tokenizers", "safetensors")
 
 # These change from run to run on one machine; two runs that differ in nothing else may be compared.
@@ -115,6 +117,9 @@ def commit() -> str | None:
     try:
         head = git(SOURCE, "rev-parse", "--short=12", "HEAD")
         return head + ("+" if git(SOURCE, "status", "--porcelain", "--untracked-files=no") else "")
+    except subprocess.TimeoutExpired:
+        warn(f"git did not answer within {GIT_SECONDS:g} s: of which commit fmbench is, nobody will know")
+        return None
     except (OSError, subprocess.SubprocessError):
         return None
 
@@ -132,7 +137,8 @@ def measures_alike(one: str | None, other: str | None) -> bool:
 def git(folder: Path, *arguments: str) -> str:
     """Return what a git command prints."""
     command = ["git", "-C", str(folder), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()  # noqa: S603
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=GIT_SECONDS)  # noqa: S603
+    return done.stdout.strip()
 
 
 def discreet(value: Any) -> Any:

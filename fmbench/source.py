@@ -43,7 +43,7 @@ HUB_ID = re.compile(r"(?!\.{1,2}(/|$))[\w.-]+(/[\w.-]+)?")  # ./name and ../name
 SAFE_WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 ADAPTER = "adapter_config.json"
 PICKLED_WEIGHTS = ("pytorch_model.bin", "pytorch_model.bin.index.json")
-PROBE_SECONDS = 5.0
+PROBE_SECONDS = 10.0
 # What a hub model's folder is read from, beside the weights that transformers fetches itself.
 HUB_FILES = ("*.json", "*/*.json", "*.txt", "*.model", "*.py", "artifact.metadata", "[1-9]_*/*.safetensors")
 MOST_LAYERS = 10_000  # far beyond every model; one by one they are made before anything else could fail
@@ -246,7 +246,7 @@ def why_no_hub() -> str | None:
     try:
         get_session().head(constants.ENDPOINT, timeout=PROBE_SECONDS)
     except Exception as error:  # requests or httpx, by version
-        return f"{constants.ENDPOINT} does not answer ({first_line(error)})"
+        return f"{constants.ENDPOINT} does not answer ({first_line(error)}; asked for {PROBE_SECONDS:g} s at most)"
     return None
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fmbench import children
+from fmbench import children, ending
 from tests.tiny_model import write_collection, write_model
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -29,6 +29,43 @@ def test_nothing_else_starts_a_python() -> None:
     files = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for room in rooms
              for path in room.rglob("*.py")}  # fmt: skip
     assert [name for name, text in files.items() if re.search(r"\bsys\.executable\b", text)] == ["fmbench/children.py"]
+
+
+# Asked to end, it waits for a file.
+CLEANS_UP = """
+import pathlib, signal, sys, time
+def clean(*_):
+    while not pathlib.Path(sys.argv[1]).exists():
+        time.sleep(0.01)
+    sys.exit("clean")
+signal.signal(signal.SIGTERM, clean)
+print("ready", flush=True)
+signal.pause()
+"""
+
+
+def test_a_child_that_a_disk_holds_up_has_its_time_all_the_same(tmp_path, monkeypatch) -> None:
+    asked, allowed = [], []
+
+    class HeldUp:
+        """A fake: what the kernel says of a main thread that waits for a disk longer than a child has to end."""
+
+        def had(self, seconds: float) -> float:
+            asked.append(seconds)
+            if sum(asked) > 2 * children.PATIENCE:
+                (tmp_path / "thawed").touch()
+            return 0.0
+
+    monkeypatch.setattr(children, "PATIENCE", 0.3)
+    monkeypatch.setattr(children.MainThread, "of", lambda process: HeldUp())
+    monkeypatch.setattr(ending, "allow", allowed.append)
+    command = [sys.executable, "-c", CLEANS_UP, str(tmp_path / "thawed")]
+    with children.started(command, stderr=subprocess.PIPE) as process:
+        assert process.stdout.readline() == "ready\n"
+        with children.ended(process):
+            assert process.stderr.read() == "clean\n"
+    assert process.returncode == 1
+    assert set(allowed) == {ending.PATIENCE}, "its parent waits as long"
 
 
 @pytest.fixture(scope="module")

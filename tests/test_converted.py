@@ -1,5 +1,5 @@
-import json
-import multiprocessing
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -151,26 +151,25 @@ def there() -> list[str]:
     return [path.name for path in cached.root().iterdir() if path.suffix != ".lock"]
 
 
-def fill(counted: Path) -> None:
-    def make(folder: Path) -> None:
-        with counted.open("a") as stream:
-            stream.write("made\n")
-        (folder / "file").write_text(json.dumps(list(range(100_000))))
-
-    with cached.folder("name", make) as folder:
-        assert json.loads((folder / "file").read_text())[-1] == 99_999
+FILLS = """
+import json, sys
+from fmbench import cached
+def make(folder):
+    with open(sys.argv[1], "a") as stream:
+        stream.write("made\\n")
+    (folder / "file").write_text(json.dumps(list(range(100_000))))
+with cached.folder("name", make) as folder:
+    assert json.loads((folder / "file").read_text())[-1] == 99_999
+"""
 
 
 def test_processes_at_once_make_a_folder_once(tmp_path: Path) -> None:
     cached.root().mkdir(parents=True)
     (cached.root() / ".name.killed.part").mkdir()
-    context = multiprocessing.get_context("fork")
-    processes = [context.Process(target=fill, args=(tmp_path / "counted",)) for _ in range(4)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join(60)
-    assert [process.exitcode for process in processes] == [0] * 4
+    command = [sys.executable, "-c", FILLS, str(tmp_path / "counted")]
+    processes = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(4)]
+    said = [process.communicate(timeout=300)[1] for process in processes]
+    assert [process.returncode for process in processes] == [0] * 4, said
     assert (tmp_path / "counted").read_text() == "made\n"
     assert there() == ["name"]
 

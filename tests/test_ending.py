@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from fmbench import leftovers
+from fmbench import ending, leftovers
 from fmbench.whole_file import part_beside
 from tests.programs import command_of, rest, until, until_it_computes
 
@@ -23,21 +23,23 @@ HEAD = (
     "from fmbench.console import run_main\n"
 )
 BODIES = {
-    "python": "time.sleep(60)",
+    "python": "sleep()",
     "code that heeds nothing": "hashlib.pbkdf2_hmac('sha256', b'', b'', 10**9)",
     "a lost exception": "[lost() for _ in range(9)]",
     "a temporary folder": "keep()",
 }
-CHILD = "import os, pathlib, time; pathlib.Path('pid').write_text(str(os.getpid())); time.sleep(60)"
+CHILD = "import os, pathlib, time; pathlib.Path('pid').write_text(str(os.getpid())); time.sleep(600)"
 PROGRAM = HEAD + (
     "from fmbench.leftovers import temporary_folder\n"
+    "def sleep():\n"
+    "    while True: time.sleep(0.02)\n"  # a signal just before a sleep begins is heeded behind it
     "def lost():\n"
-    "    try: print('waiting', flush=True); time.sleep(30)\n"
+    "    try: print('waiting', flush=True); sleep()\n"
     "    except KeyboardInterrupt: pass\n"
     "def late():\n"
     "    try:\n"
     "        print('waiting', flush=True)\n"
-    "        time.sleep(30)\n"
+    "        sleep()\n"
     "    finally:\n"
     "        print('cleaning', flush=True)\n"
     "        time.sleep(0.4)\n"
@@ -45,7 +47,7 @@ PROGRAM = HEAD + (
     "def works():\n"
     "    try:\n"
     "        print('waiting', flush=True)\n"
-    "        time.sleep(60)\n"
+    "        sleep()\n"
     "    finally:\n"
     "        begin, own = time.monotonic(), time.thread_time()\n"
     "        while time.thread_time() < own + 0.5: pass\n"
@@ -86,14 +88,14 @@ def test_what_belongs_together_is_done_to_its_end() -> None:
 def test_a_signal_while_a_child_is_started_is_heeded_and_the_child_is_ended() -> None:
     """Python loses what is raised in its hooks at a fork: by them the signal comes."""
     asks = "os.register_at_fork(after_in_parent=lambda: signal.raise_signal(signal.SIGINT))"
-    process = started(f"{asks}; children.run([sys.executable, '-c', 'import time; time.sleep(60)'])")
+    process = started(f"{asks}; children.run([sys.executable, '-c', 'import time; time.sleep(600)'])")
     assert rest(process)[1] == "program: interrupted; what was printed so far is whole\n"
     assert process.returncode == 130
 
 
 def test_a_forked_child_is_not_in_what_its_parent_does_in_one() -> None:
     forks = "with ending.in_one(): reader, writer = os.pipe(); child = os.fork()"
-    child = "os.write(writer, b'.'); time.sleep(60)"
+    child = "os.write(writer, b'.'); sleep()"
     body = f"{forks}\n    if not child: {child}\n    os.read(reader, 1); os.kill(child, 15); print(os.wait()[1] >> 8)"
     process = started(body)
     out, said = rest(process)
@@ -139,6 +141,20 @@ def test_time_in_which_others_have_the_cpu_is_not_the_main_threads() -> None:
     assert float(out.splitlines()[1]) > 1.5, "the others had no time"
 
 
+def test_time_that_is_left_to_the_main_thread_is_its_own(monkeypatch) -> None:
+    given = [0.0] * 10 + [ending.STEP] * 9
+
+    class Thread:
+        """A fake: a thread that a disk holds up for ten steps."""
+
+        def had(self, _: float) -> float:
+            return given.pop(0)
+
+    monkeypatch.setattr(ending.MainThread, "own", Thread)
+    ending.pause(2 * ending.STEP)
+    assert len(given) == 7
+
+
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 def test_no_child_outlives_its_parent(sent: signal.Signals, tmp_path: Path) -> None:
     process = started(f"children.run([sys.executable, '-c', {CHILD!r}])", cwd=tmp_path)
@@ -151,10 +167,12 @@ def test_no_child_outlives_its_parent(sent: signal.Signals, tmp_path: Path) -> N
 
 
 def test_what_is_ignored_stays_ignored() -> None:
-    process = started("time.sleep(0.5)", preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
+    ignores = {"preexec_fn": lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)}
+    process = started("sys.stdin.read()", stdin=subprocess.PIPE, **ignores)
     process.send_signal(signal.SIGHUP)
-    rest(process)
-    assert process.returncode == 0
+    process.stdin.close()
+    _, said = rest(process)
+    assert process.returncode == 0, said
 
 
 FIRST_COUNTS = """
@@ -212,7 +230,7 @@ def test_what_is_held_and_what_is_not_ours_stays(tmp_path: Path) -> None:
 
 
 def test_what_a_forked_child_is_told_is_not_told_to_its_parent() -> None:
-    forks = "reader, writer = os.pipe(); child = os.fork(); child or (os.write(writer, b'.'), time.sleep(60))"
+    forks = "reader, writer = os.pipe(); child = os.fork(); child or (os.write(writer, b'.'), sleep())"
     process = started(f"{forks}; os.read(reader, 1); os.kill(child, 15); os.wait(); time.sleep(4)")
     rest(process)
     assert process.returncode == 0

@@ -1,6 +1,7 @@
 import getpass
 import json
 import socket
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -121,6 +122,17 @@ def test_the_commit_of_a_checkout() -> None:
         pytest.skip("fmbench is installed, not checked out")
     head = facts.git(root, "rev-parse", "HEAD")
     assert head.startswith(str(facts.commit()).rstrip("+"))
+
+
+def test_a_git_that_takes_too_long_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    def late(*words: object) -> str:
+        raise subprocess.TimeoutExpired("git", facts.GIT_SECONDS)
+
+    (tmp_path / ".git").touch()
+    monkeypatch.setattr(facts, "SOURCE", tmp_path / "fmbench")
+    monkeypatch.setattr(facts, "git", late)
+    assert facts.commit.__wrapped__() is None
+    assert capsys.readouterr().err.startswith("warning: git did not answer within 60 s: ")
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,14 @@ import pytest
 
 from fmbench import counters
 
+pytestmark = pytest.mark.usefixtures("patient")
 SEVERAL = hasattr(os, "sched_getaffinity") and len(os.sched_getaffinity(0)) > 1
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long a thread waits for its CPU, no round is left out."""
+    monkeypatch.setattr(counters, "PATIENCE", 300.0)
 
 
 @pytest.mark.skipif(not SEVERAL, reason="one CPU")

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from fmbench.main_thread import MainThread
+from fmbench.main_thread import MOST_HELD_UP, MainThread
 
 
 @pytest.fixture
@@ -32,12 +32,22 @@ def test_how_long_it_could_do_nothing(say, tmp_path, state: str, in_line: int, e
     assert main.held_up(0.05) == 0.0
 
 
-def test_where_no_kernel_says_it_nothing_holds_it_up(tmp_path) -> None:
+def test_what_it_had_leaves_that_out_up_to_a_limit(say, tmp_path) -> None:
+    say("D", 0)
+    main = MainThread(tmp_path)
+    assert [main.had(MOST_HELD_UP - 1), main.had(3.0), main.had(3.0)] == [0.0, 2.0, 3.0]
+
+
+def test_where_no_kernel_says_it_nothing_holds_it_up(say, tmp_path) -> None:
     assert MainThread(tmp_path / "nowhere").held_up(0.05) == 0.0
+    say("R", 5_000_000_000)
+    main = MainThread(tmp_path)
+    (tmp_path / "schedstat").unlink()  # it has ended
+    assert main.had(0.05) == 0.05
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="Linux says it")
 def test_that_of_this_process_computes() -> None:
-    main = MainThread()
+    main = MainThread.own()
     assert main._state() == "R" and main._in_line >= 0
     assert main._task.name == str(os.getpid())

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 LOCKED = (401, 403)  # statuses that ask for a key
-PATIENCE = 10.0  # seconds for a question before the run
+PATIENCE = 60.0  # seconds for a question before the run: the first one may load or compile something there
 REDIRECTS = range(300, 400)
 
 ROW_OF_TEI = re.compile(rb"\[(?=\s*[^\s\[\]{])")
@@ -124,6 +124,8 @@ def ask(url: str, body: bytes | None = None) -> tuple[int, bytes]:
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
         said = getattr(reason, "verify_message", None) or getattr(reason, "strerror", None) or first_line(error)
+        if isinstance(reason, TimeoutError):
+            said = f"not within {PATIENCE:g} s"
         hint = "; give its authority with the variable SSL_CERT_FILE" if "certificate" in str(reason) else ""
         raise UsageError(f"--url {place(url)}: nobody answers ({said}){hint}") from None
 

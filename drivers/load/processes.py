@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Barrier
+from threading import BrokenBarrierError
 from typing import Any
 
 from fmbench.children import bound
@@ -109,6 +110,8 @@ def work(
         found: Records | str = send(plan, ready)
     except KeyboardInterrupt:  # before it began
         found = Records()
+    except BrokenBarrierError:
+        found = f"another one was not ready within {TO_START:g} s"
     except Exception as error:
         found = f"{type(error).__name__}: {error}"
     with contextlib.suppress(BrokenPipeError):  # the parent is dead

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import threading
+import time
 from collections.abc import Sequence
 from typing import TypeVar
 
@@ -97,7 +98,7 @@ def all_end(ranks: "Sequence[subprocess.Popen[str]]", seconds: float) -> bool:
     for _ in range(round(seconds / ending.STEP)):
         if not living(ranks):
             return True
-        ending.pause(ending.STEP)
+        time.sleep(ending.STEP)
     return False
 
 

@@ -97,7 +97,10 @@ def check_answer(address: str | None) -> None:
     """Raise OSError where nothing answers at HOST:PORT: Ray would ask for minutes."""
     host, _, port = (address or "").rpartition("/")[2].rpartition(":")
     if host and port.isdecimal():
-        socket.create_connection((host, int(port)), timeout=PATIENCE).close()
+        try:
+            socket.create_connection((host, int(port)), timeout=PATIENCE).close()
+        except TimeoutError:
+            raise TimeoutError(f"it does not answer within {PATIENCE} s") from None
 
 
 def plan_there(cells: Sequence[Cell], kept: Kept, repeat: int, redo: Redo | None) -> list[Task]:

@@ -226,12 +226,13 @@ def killed(folder):
 def killed_unnoticed(folder):
     """One rank is killed while nobody waits for it."""
     with Group(patience=CROWDED) as group:
-        group.barrier()
-        if group.rank == VICTIM:
-            os.kill(os.getpid(), signal.SIGKILL)
         temporary = folder / f"temporary-{group.rank}-unnoticed"
-        temporary.write_text("")
+        if group.rank != VICTIM:
+            temporary.write_text("")  # before anybody dies, however slow the disk is
         try:
+            group.barrier()
+            if group.rank == VICTIM:
+                os.kill(os.getpid(), signal.SIGKILL)
             time.sleep(300)
         finally:
             temporary.unlink()
@@ -260,15 +261,16 @@ def failing(folder):
 def first_refusing(folder):
     """Rank 0 refuses what it is given, and takes its time to end; the others wait with a file for their finally."""
     with contextlib.ExitStack() as stack, Group() as group:
-        group.barrier()
-        if group.rank == 0:
-            stack.callback(time.sleep, 4)
-            raise UsageError("--corpus: is empty")
-        (folder / f"temporary-{group.rank}").write_text("")
+        temporary = folder / f"temporary-{group.rank}"
+        temporary.write_text("")  # before anybody fails, however slow the disk is
         try:
             group.barrier()
+            if group.rank == 0:
+                stack.callback(time.sleep, 4)
+                raise UsageError("--corpus: is empty")
+            group.barrier()
         finally:
-            (folder / f"temporary-{group.rank}").unlink()
+            temporary.unlink()
 
 
 def slow(folder):

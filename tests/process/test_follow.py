@@ -206,7 +206,7 @@ def test_a_log_that_begins_again(tmp_path, capsys, monkeypatch):
     path.write_bytes(content(head(), shape(8), shape(16, end=False)))
     thread = threading.Thread(target=follow_module.follow, args=(str(path), print, 0.01), daemon=True)
     thread.start()
-    assert read.wait(60)
+    assert read.wait(300)
     path.write_bytes(content(head("4"), shape(4), [END]))
     thread.join(timeout=300)
     assert not thread.is_alive()

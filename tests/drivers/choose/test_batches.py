@@ -9,7 +9,7 @@ from fmbench.encoder.budget import MEASURED, Budget
 
 from .test_choose import FASTER, last, of
 
-RACE = ("--platforms", "noisy", "--platform:pace", "10", "--threads", "1", "--vs", FASTER, "--budget", "20s")
+RACE = ("--platforms", "noisy", "--platform:pace", "10", "--threads", "1", "--vs", FASTER, "--budget", "200s")
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ def test_how_long_judging_takes_and_what_the_budget_sets_up_is_said_before(choos
     monkeypatch.setattr(chooser, "SET_UPS", 1e-6)
     code, _, _, err = choose(*RACE, "--profile", "bulk")
     assert code == 0 and "judging, on top of --budget: up to " in err and "candidates encode 60 passages, " in err, err
-    assert "--budget 20s: setting up takes " in err and "and 1 more waits: " in err
+    assert "--budget 200s: setting up takes " in err and "and 1 more waits: " in err
     assert set_ups.is_known(candidates.Planned("x", "", "")) is False
 
 
@@ -38,7 +38,7 @@ def test_what_the_budget_left_out_is_said_and_is_tried_where_the_same_log_goes_o
     monkeypatch.setattr(chooser, "SET_UPS", 0.6)
     taken = of(written, "TURN")
     assert choose(*RACE, *bulk, "--out", ticket)[0] == 0 and "unsupported" not in ticket.read_text()  # as it was
-    code, written, out, err = choose(*RACE[:-1], "40s", *bulk)
+    code, written, out, err = choose(*RACE[:-1], "400s", *bulk)
     assert code == 0 and of(written, "TURN")[: len(taken)] == taken and of(written, "TURN", variant=WRONG), err
     assert "candidates that can run here" not in out and "not tried" not in out + err
 
@@ -80,7 +80,7 @@ def test_a_budget_that_a_round_shows_to_be_too_small_is_refused_before_it_is_spe
     monkeypatch.setattr(Turns, "_round", lambda self, race, heat, number: self._budget.spend(9.0))
     monkeypatch.setattr(Budget, "left", property(lambda self: self.seconds - getattr(self, "spent", 0.0)))
     monkeypatch.setattr(Budget, "spend", lambda self, seconds: setattr(self, "spent", seconds), raising=False)
-    code, _, _, err = choose(*RACE, "--profile", "bulk")
+    code, _, _, err = choose(*RACE[:-1], "20s", "--profile", "bulk")
     assert code == 2 and "--budget 20s: a round of 3 candidates takes 9 s; give at least " in err.splitlines()[-1], err
     assert int(re.search(r"give at least (\d+)s", err)[1]) >= 9 + 3 * 9  # and what sets all up once more
 

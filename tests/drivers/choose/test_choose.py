@@ -21,7 +21,7 @@ from fmbench.tasks.named import LocalTask
 NOISY = ("--platforms", "noisy", "--platform:pace", "10", "--threads", "1", "--tokens_per_batch", "1024")
 FASTER = "--platform:pace 5"
 WRONG = "--platform:pace 2.5, --platform:wrong 1"  # as tables have it
-RACE = (*NOISY, "--vs", FASTER, "--vs", WRONG.replace(",", ""), "--budget", "20s")
+RACE = (*NOISY, "--vs", FASTER, "--vs", WRONG.replace(",", ""), "--budget", "200s")
 
 
 def of(written, kind, **wanted):
@@ -195,7 +195,7 @@ def test_models_that_do_not_fit_together_race_in_heats(choose, monkeypatch):
 
 
 def test_what_cannot_run_is_a_row_that_says_why(choose):
-    more = ("--vs", "--model:attn_implementation nonsense", "--profile", "bulk", "--budget", "10s")
+    more = ("--vs", "--model:attn_implementation nonsense", "--profile", "bulk", "--budget", "100s")
     code, written, _, err = choose("--platforms", "noisy,hpu", *NOISY[2:], "--vs", FASTER, *more)
     assert code == 0, err
     rows = {row["name"]: row for row in last(written, "bulk")["candidates"]}
@@ -209,7 +209,7 @@ def test_what_cannot_run_is_a_row_that_says_why(choose):
 def test_platforms_that_nobody_named_are_no_candidates(choose, monkeypatch):
     classes = {name: type(backend.find(name)) for name in ("noisy", "hpu")}
     monkeypatch.setattr(candidates, "platforms", lambda names: classes)
-    code, written, out, err = choose(*NOISY[2:], "--vs", FASTER, "--profile", "bulk", "--budget", "10s")
+    code, written, out, err = choose(*NOISY[2:], "--vs", FASTER, "--profile", "bulk", "--budget", "100s")
     assert code == 0 and "Not usable here: hpu;" in out, err
     found = last(written, "bulk")
     assert found["absent"] == ["hpu"] and "hpu" not in {row["name"] for row in found["candidates"]}

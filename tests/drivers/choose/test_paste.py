@@ -15,7 +15,7 @@ from fmbench.drivers.choose.production import files_of
 
 from .test_choose import FASTER, NOISY, last
 
-RACE = ("--platforms", "noisy", "--platform:pace", "10", "--threads", "1", "--vs", FASTER, "--budget", "20s")
+RACE = ("--platforms", "noisy", "--platform:pace", "10", "--threads", "1", "--vs", FASTER, "--budget", "200s")
 
 
 def test_the_command_judges_the_same_passages_from_any_folder(choose, wings, tmp_path, monkeypatch, capfd):
@@ -39,7 +39,7 @@ def test_without_judgements_no_command_is_printed_since_it_would_be_refused(choo
     (tmp_path / "data").mkdir()
     for name in ("corpus.jsonl", "queries.jsonl"):
         (tmp_path / "data" / name).write_bytes((wings / "wings" / name).read_bytes())
-    code, _, out, err = choose(*NOISY, "--vs", FASTER, "--profile", "bulk", "--budget", "20s",
+    code, _, out, err = choose(*NOISY, "--vs", FASTER, "--profile", "bulk", "--budget", "200s",
                                      data=("--dataset", tmp_path / "data"))  # fmt: skip
     assert code == 0 and "retrieve evaluate" not in out and "\nmodel = SentenceTransformer(" in out, err
 

@@ -26,7 +26,7 @@ def test_a_sparse_model_is_judged_by_its_own_retrieval(
     monkeypatch.syspath_prepend(wings)
     model = ("--model_name", str(splade), "--dataset", str(wings / "wings"))
     log = tmp_path / "choice.log"
-    race = (*NOISY, "--vs", FASTER, "--vs", WRONG.replace(",", ""), "--budget", "20s", "--profile", "bulk")
+    race = (*NOISY, "--vs", FASTER, "--vs", WRONG.replace(",", ""), "--budget", "200s", "--profile", "bulk")
     code = cli.main(["choose", *model, "--log", str(log), *race])
     err = capfd.readouterr().err
     written = parsed(log.read_text())

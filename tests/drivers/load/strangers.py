@@ -117,7 +117,7 @@ class Stalls(Answers):
     def answer(self):
         found = super().answer()
         if self.path == "/v1/embeddings" and (self.server.asked == 5 or (self.ends and self.server.asked > 5)):
-            time.sleep(60)
+            time.sleep(600)
         return found
 
 

@@ -12,10 +12,10 @@ import pytest
 
 from fmbench import lines
 from fmbench.checks import check_command
-from fmbench.drivers.load import client, payload, processes
+from fmbench.drivers.load import client, endpoint, payload, processes
 from fmbench.drivers.load.arguments import LoadArguments
 from fmbench.drivers.load.endpoint import Endpoint
-from fmbench.errors import UsageError
+from fmbench.errors import FmbenchError, UsageError
 from fmbench.process.workloads.load_fields import LOAD
 from tests.programs import until
 
@@ -83,7 +83,7 @@ def test_what_fails_is_counted_by_its_status_and_body_and_is_above_every_percent
 
 def test_a_server_that_dies_ends_the_run_with_what_it_had(load):
     with serving(*NULL, faults=("--die", 300)) as (url, _):
-        code, found, err = load("--url", url, *SHORT, "--concurrency", 4, "--requests", 100_000, "--timeout", "5s")
+        code, found, err = load("--url", url, *SHORT, "--concurrency", 4, "--requests", 100_000)
     (said,) = found["LOAD"]
     assert (code, said["ended"]) == (1, "gone") and 290 <= said["answered"] < 300
     assert said["unsent"] > 99_000
@@ -113,7 +113,7 @@ def test_a_service_that_hangs_up_and_still_listens_did_not_go_away(load, words, 
 @pytest.mark.parametrize(("service", "ended", "failed"), [(Stalls, "done", 1), (Stops, "gone", 2)])
 def test_one_time_out_is_a_failure_and_a_service_that_answers_nobody_is_gone(load, service, ended, failed):
     with stranger(service) as url:
-        words = ("--requests", 20, "--inputs_per_request", 2, "--scenario", "single", "--timeout", "1s")
+        words = ("--requests", 20, "--inputs_per_request", 2, "--scenario", "single", "--timeout", "5s")
         _, found, err = load("--url", url, *SHORT, *words)
     (said,) = found["LOAD"]
     assert (said["ended"], said["failed"], " of 20 requests were answered" in err) == (
@@ -266,11 +266,11 @@ def test_a_count_of_tokens_that_is_none_is_missing(load, usage):
 @pytest.mark.parametrize("api", ["openai", "tei"])
 @pytest.mark.parametrize("encoding", ["base64", "float"])
 def test_vectors_are_counted_without_decoding(null, api, encoding):
-    endpoint = Endpoint(base=null, api=api, model="none", encoding=encoding)
+    service = Endpoint(base=null, api=api, model="none", encoding=encoding)
     for count in (1, 3):
-        raw = ask(endpoint.url, endpoint.body(["wing"] * count))[2]
-        assert endpoint.count(raw) == endpoint.count(json.dumps(json.loads(raw), indent=1).encode()) == count
-    assert endpoint.count(b'{"error": "embedding"}') == endpoint.count(b"[]") == 0
+        raw = ask(service.url, service.body(["wing"] * count))[2]
+        assert service.count(raw) == service.count(json.dumps(json.loads(raw), indent=1).encode()) == count
+    assert service.count(b'{"error": "embedding"}') == service.count(b"[]") == 0
 
 
 @pytest.mark.parametrize("key", ["sek\nret", "sek\u20acret"])
@@ -330,6 +330,26 @@ def test_a_cell_of_a_sweep_starts_its_service():
     for service, says in (("--url", "--serve"), ("--serve", "required: --platform")):
         with pytest.raises(UsageError, match=says):
             check_command("load", (*words, service, "http://x"))
+
+
+def test_a_service_that_does_not_answer_is_one_line(load, monkeypatch):
+    class Silent(Stranger):
+        def answer(self):
+            time.sleep(600)
+
+    monkeypatch.setattr(endpoint, "PATIENCE", 0.2)
+    with stranger(Silent) as url:
+        code, found, err = load("--url", url, *SHORT)
+    assert (code, found, err.count("\n")) == (2, {}, 1) and "nobody answers (not within 0.2 s)" in err
+
+
+def test_a_client_process_that_is_not_ready_in_time_is_said(null, monkeypatch):
+    real = processes.send
+    monkeypatch.setattr(processes, "TO_START", 0.3)
+    monkeypatch.setattr(processes, "send", lambda plan, ready: (plan.first and time.sleep(3)) or real(plan, ready))
+    plan = client.Plan(f"{null}/v1/embeddings", [b"{}"], 1, lambda raw: 1, 0.0, 30, 1, 0, due=[0.0, 0.01])
+    with pytest.raises(FmbenchError, match=r"a client process failed: another one was not ready within 0.3 s"):
+        processes.run(plan, 2, lambda seconds: None)
 
 
 def test_a_model_that_is_not_served_is_named(load, null):

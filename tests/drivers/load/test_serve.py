@@ -166,7 +166,7 @@ def test_it_says_what_only_the_graph_tells(tiny_served):
 
 
 def test_a_full_queue_answers_429_and_sigterm_lets_those_finish_that_were_accepted():
-    with serving(*NULL, "--service_time", "1500ms", "--max_queue", "2") as (url, process):
+    with serving(*NULL, "--service_time", "4s", "--max_queue", "2") as (url, process):
         found = []
         threads = [threading.Thread(target=lambda: found.append(embeddings(url, input="a")[0])) for _ in range(3)]
         for thread in threads:

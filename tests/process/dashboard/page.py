@@ -3,10 +3,10 @@
 import base64
 import json
 import re
-import time
 import zlib
 
 from fmbench import lines
+from tests.programs import until
 
 HOSTILE = "<script>alert(1)</script><b>&amp;%{x}"
 WAVE = (0, 3, -3, 2, -2, 1, -1, 3, -3, 2, -2, 1, -1, 0, 2, -2, 1, -1, 0, 1)  # in thousandths: no drift, little spread
@@ -65,11 +65,8 @@ class Page:
     def value(self, expression):
         return self.run(f"return {expression}")
 
-    def until(self, expression, seconds=60):
-        deadline = time.monotonic() + seconds
-        while not self.value(expression):
-            assert time.monotonic() < deadline, f"never so: {expression}"
-            time.sleep(0.02)
+    def until(self, expression):
+        until(lambda: self.value(expression))
 
     def find(self, selector, text=None):
         found = self.driver.find_elements("css selector", selector)

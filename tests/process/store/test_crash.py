@@ -171,7 +171,7 @@ def test_a_store_that_begins_while_it_is_listed_is_one(results, log, monkeypatch
         found = real(folder)
         if not seen:
             seen.append(folder)
-            assert start("add", str(other)).wait(60) == 0
+            assert start("add", str(other)).wait(300) == 0
         return found
 
     monkeypatch.setattr(walk, "inside", inside)

@@ -22,7 +22,7 @@ print('FMWORK ENV {"platform": "null"}', flush=True)
 if size == 12:
     os.kill(os.getpid(), signal.SIGKILL)
 if size == 13:
-    time.sleep(60)
+    time.sleep(600)
 time.sleep(0.05)
 if size == 10:
     print('FMWORK ERR {"input_size": 8, "batch_size": 10, "type": "ValueError", "message": "told"}')

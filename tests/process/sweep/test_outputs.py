@@ -33,7 +33,7 @@ if "compare" not in sys.argv:
     made.write_text(str(time.time_ns()))
     if os.environ.get("KILL"):
         os.kill(os.getppid(), 9)
-        time.sleep(60)
+        time.sleep(600)
 print('FMWORK LOG {"format": 1, "program": "fake", "driver": "embed"}')
 print('FMWORK ENV {"platform": "null"}')
 print(f"FMWORK RES {time.time():.9f} {time.time():.9f} none none 8 1 1.000 1000.0")
