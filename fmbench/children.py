@@ -85,17 +85,15 @@ def ended(process: "subprocess.Popen[str]") -> Iterator[None]:
 
 
 def end_late(process: "subprocess.Popen[str]", has_ended: threading.Event) -> None:
-    """End a child that had its time; this program has its own behind that where a disk or a CPU holds the child up."""
+    """End a child that had its time; this program has as much more as the child was held up by a disk or a CPU."""
     from fmbench import ending  # which imports this file
 
     main, left = MainThread.of(process.pid), PATIENCE
     while left > 0:
         if has_ended.wait(ending.STEP):
             return
-        had = main.had(ending.STEP)
-        left -= had
-        if had < ending.STEP:
-            ending.allow(ending.PATIENCE)
+        left -= main.had(ending.STEP)
+        ending.allow(left + ending.PATIENCE - PATIENCE)
     signal_all(process, signal.SIGKILL)
 
 

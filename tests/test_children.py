@@ -56,7 +56,7 @@ def test_a_child_that_a_disk_holds_up_has_its_time_all_the_same(tmp_path, monkey
                 (tmp_path / "thawed").touch()
             return 0.0
 
-    monkeypatch.setattr(children, "PATIENCE", 0.3)
+    monkeypatch.setattr(children, "PATIENCE", 0.25)
     monkeypatch.setattr(children.MainThread, "of", lambda process: HeldUp())
     monkeypatch.setattr(ending, "allow", allowed.append)
     command = [sys.executable, "-c", CLEANS_UP, str(tmp_path / "thawed")]
