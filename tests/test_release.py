@@ -16,8 +16,10 @@ ROOT = Path(__file__).resolve().parents[1]
 ADDRESS, TAG = "https://example.org/owner/repository", "v1.2.3"
 LINK = re.compile(r"""(?:\]\(|src=")([^)\s"]+)""")
 RENAME = re.compile(r"^ *(sed -i -E .*)$", re.MULTILINE)
-NAME = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["name"]
-BUILD = "import sys; from setuptools import build_meta; print(build_meta.build_wheel(sys.argv[1]))"
+ROOMS = ("backends", "drivers", "fmbench", "process")
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+NAME = PYPROJECT["project"]["name"]
+BUILD = "import sys; from setuptools import build_meta; print(build_meta.build_{}(sys.argv[1]))"
 SAYS = "from fmbench import distribution; print(distribution.name(), distribution.to_install('load'))"
 
 
@@ -25,9 +27,9 @@ SAYS = "from fmbench import distribution; print(distribution.name(), distributio
 def copy(tmp_path):
     """A copy of all that a wheel is built from, and that has its name."""
     folder = tmp_path / "copy"
-    for part in ("backends", "drivers", "examples", "fmbench", "process", "docs/tutorials"):
+    for part in (*ROOMS, "examples", "docs/tutorials"):
         shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
-    for part in ("LICENSE", "README.md", "pyproject.toml"):
+    for part in ("LICENSE", "MANIFEST.in", "README.md", "pyproject.toml"):
         shutil.copy(ROOT / part, folder)
     return folder
 
@@ -35,7 +37,7 @@ def copy(tmp_path):
 def build(folder):
     """Build the wheel of a folder without a network; return the path, and its metadata."""
     made = folder.parent / "wheels"
-    run([sys.executable, "-c", BUILD, made], folder)
+    run([sys.executable, "-c", BUILD.format("wheel"), made], folder)
     (wheel,) = made.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         (name,) = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
@@ -72,10 +74,30 @@ def test_links_that_lead_elsewhere_stay_as_they_are(tmp_path):
 
 
 def test_the_project_asks_for_its_own_extras_by_its_own_name():
-    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    extras = PYPROJECT["project"]["optional-dependencies"]
     own = [one.partition("[") for needed in extras.values() for one in needed if one.startswith("fmbench")]
     asked = [(name, extra) for name, _, wanted in own for extra in wanted.rstrip("]").split(",")]
     assert asked and {name for name, _ in asked} == {NAME} and {extra for _, extra in asked} <= {*extras}
+
+
+@pytest.mark.slow
+def test_what_is_built_has_the_rooms_whole_and_nothing_beside(copy):
+    (copy / "tests").mkdir()
+    (copy / "tests" / "test_one.py").write_text("")  # setuptools takes these, and not what they need
+    rooms = {str(path.relative_to(copy)) for room in ROOMS for path in (copy / room).rglob("*") if path.is_file()}
+    wheel, _ = build(copy)
+    with zipfile.ZipFile(wheel) as archive:
+        built = {Path(name) for name in archive.namelist() if ".dist-info/" not in name}
+    assert {str(path).removeprefix("fmbench/") for path in built} == {name.removeprefix("fmbench/") for name in rooms}
+    # A folder of data alone is to be a package too, or a later setuptools leaves it out.
+    assert {".".join(path.parent.parts) for path in built} == {*PYPROJECT["tool"]["setuptools"]["packages"]}
+    run([sys.executable, "-c", BUILD.format("sdist"), copy.parent], copy)
+    (source,) = copy.parent.glob("*.tar.gz")
+    shutil.unpack_archive(source, copy.parent / "source")
+    (root,) = (copy.parent / "source").iterdir()
+    inside = {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}
+    beside = {"LICENSE", "MANIFEST.in", "PKG-INFO", "README.md", "pyproject.toml", "setup.cfg"}
+    assert {name for name in inside if ".egg-info/" not in name} == rooms | beside
 
 
 @pytest.mark.slow

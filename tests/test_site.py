@@ -88,8 +88,8 @@ def test_nobody_scrolls_sideways(site):
         for width in WIDTHS:
             be_as_wide(page, width)
             page.get(f"file://{site}/results/page.html")
-            WebDriverWait(page, 30).until(lambda page: page.find_elements("css selector", "#workloads pre"))
-            assert page.execute_script("return document.documentElement.scrollWidth - innerWidth") <= 0
+            WebDriverWait(page, 30).until(lambda page: page.find_elements("css selector", "html[data-ready=true]"))
+            assert page.execute_script(SCROLLING) == []
 
 
 @pytest.mark.slow

@@ -53,6 +53,8 @@ FACTS = Schema({
     "torch_settings": anything(
         "What decides how torch computes, as it really is: `float32_matmul_precision`, `deterministic_algorithms`, ..."
     ),
+    "passages": count("Passages that set-ups or builds are compared by."),
+    "queries": count("Queries, likewise."),
     "data": anything("By name of a data set: sha256 of `corpus`, `queries` and `judgements`, as they are used."),
     "query_models": anything("sha256 of each student's folder, in a log of `fmbench distill evaluate`."),
 }, open=True)  # fmt: skip

@@ -229,6 +229,16 @@ def counts(means: str, unit: str = "", *, needed: bool = False) -> Field:
     return Field(means, "counts", all_are(is_count), " is no list of whole numbers", schema, "numbers", unit, needed)
 
 
+def pairs(means: str) -> Field:
+    """Describe a list of pairs of whole numbers."""
+    one = counts("").json | {"minItems": 2, "maxItems": 2}
+    is_pair = all_are(is_count)
+    return Field(
+        means, "list of pairs", all_are(lambda value: is_pair(value) and len(value) == 2),
+        " is no list of pairs of whole numbers", {"type": "array", "items": one}, None,
+    )  # fmt: skip
+
+
 def texts(means: str, *, needed: bool = False) -> Field:
     """Describe a list of texts."""
     schema = {"type": "array", "items": {"type": "string"}}

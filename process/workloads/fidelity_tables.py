@@ -389,7 +389,8 @@ def verdict(row: Row) -> str:
     few = "too few turns to tell the speed" if timed else None
     parts = [found["verdict"], found.get("speed_verdict") or few, found.get("speed_reason")]
     if row["status"] == "PARTIAL":
-        parts.append(f"partial: {found['passages']:,} of {found['of_passages']:,} passages")
+        counts = [found.get(name) for name in ("passages", "of_passages")]
+        parts.append("partial" if None in counts else "partial: {:,} of {:,} passages".format(*counts))
     if row["status"] == "SIMULATED":
         parts.append(trust(row))
     return "; ".join(part for part in parts if part)

@@ -96,7 +96,7 @@ def every(requests: Sequence[JsonLine]) -> list[int]:
     taken = [value for line in requests for value in line.data["latency_us"]]
     for line in requests:
         for place, _ in line.data.get("failed") or ():
-            if isinstance(place, int) and 0 <= place < len(taken):
+            if place < len(taken):
                 taken[place] = NEVER
     return taken
 

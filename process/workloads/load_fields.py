@@ -13,8 +13,7 @@ REQUESTS = Schema({
     "due_us": schema.numbers("When each request was due: microseconds from the start of the run.", "microseconds"),
     "latency_us": schema.counts("From when it was due to its last byte, or to its failure.", "microseconds",
                                 needed=True),
-    "failed": schema.anything("Those that failed: the place of each in the run, and its status (0: none came).",
-                              "list of pairs"),
+    "failed": schema.pairs("Those that failed: the place of each in the run, and its status (0: none came)."),
 })  # fmt: skip
 SETTING = {
     "scenario": schema.choice(

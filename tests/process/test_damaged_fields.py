@@ -21,6 +21,14 @@ def test_the_medians_of_processes_are_numbers():
     assert [internal_errors(text, pictures=False) for text in texts] == [[]] * 2
 
 
+@pytest.mark.parametrize("said", ['"passages": 5183', '"failed": []'])
+def test_counts_that_something_is_read_from_are_looked_at(said):
+    log = next(text for path in GOLDEN if said in (text := path.read_text()))
+    value = said.partition(": ")[2]
+    damages_of_it = [said.replace(value, other) for other in ("true", '"x"', '{"a": {"b": [1]}}', "[[1]]", "[[0, -1]]")]
+    assert [internal_errors(log.replace(said, one), pictures=False) for one in damages_of_it] == [[]] * 5
+
+
 def test_what_cannot_be_shown_is_left_out_and_named_and_the_rest_is_shown(tmp_path, monkeypatch, capsys):
     one = f"{LOG}\n" + 'FMWORK FID {"artifact": "ladder/%s", "kind": "variant", "variant": "%s", "verdict": "equal"}\n'
     for name in ("good", "bad"):

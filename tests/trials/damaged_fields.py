@@ -30,9 +30,9 @@ FORMATS = ("json", "jsonl", "csv", "markdown", "openmetrics")
 
 
 def places(value: Any, above: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Yield the path of every value below a value."""
-    pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for key, below in pairs:
+    """Yield the path of every value below a value; of a list the ends, or most of all would be in its thousands."""
+    ends = [*enumerate(value)][:: max(len(value) - 1, 1)] if isinstance(value, list) else ()
+    for key, below in value.items() if isinstance(value, dict) else ends:
         yield (*above, key)
         yield from places(below, (*above, key))
 
