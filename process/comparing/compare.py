@@ -11,10 +11,11 @@ from fmbench.console import run_main, warn
 from fmbench.errors import UsageError
 from fmbench.parsing import Parser, nonempty, words
 
-from ..reading.copies import Copy, in_both, in_words
+from ..reading.copies import in_words
 from ..reading.early_ends import recognised
 from ..reading.results import read_results
 from ..reading.row import Result
+from ..reading.shared import Shared, counted_once, in_both
 from ..reading.sources import Source, find_sources
 from ..store.entry import LOG
 from ..store.store import MARKER, Store, is_url
@@ -94,11 +95,12 @@ def compare(argv: Sequence[str]) -> int:
     """Compare what the command line names; return 1 for a regression where that was asked for."""
     arguments = build_parser().parse_known(argv)
     paths = (arguments.base, *arguments.new)
+    check_named_once(arguments.new)
     sources = {path: sources_of(path) for path in paths if not is_url(path)}
     output.check_targets({"--out": arguments.out}, [source for found in sources.values() for source in found])
     read_all = [list(read_results(sources[path], warn)) if path in sources else read(path) for path in paths]
     found = [recognised(results, itertools.chain.from_iterable(read_all)) for results in read_all]
-    same_runs = [tell_same(sources, paths[0], path) for path in paths[1:]]
+    same_runs = tell_same(paths, read_all)
     chosen = [chosen_among(results) for results in found]
     timed = [[one for one in results if is_timed(one)] for results in found]
     answers: list[Answers] = []
@@ -138,13 +140,25 @@ def compare(argv: Sequence[str]) -> int:
     return int(failed or (changed and "answer" in arguments.fail_on))
 
 
-def tell_same(sources: Mapping[str, Sequence[Source]], base: str, new: str) -> list[Copy]:
-    """Warn of the runs that are on both sides of a comparison, as far as these are local, and return them."""
-    same = in_both(sources.get(base, ()), sources.get(new, ()))
-    if same:
-        told = in_words(same)
-        warn(f"{new} and {base}: hold the same runs; what nothing else measured is compared with itself: {told}")
-    return same
+def check_named_once(paths: Sequence[str]) -> None:
+    """Raise UsageError where two of the sides to judge are one: it would count twice among all that are compared."""
+    places = [path if is_url(path) else Path(path).resolve() for path in paths]
+    for number, place in enumerate(places):
+        if place in places[:number]:
+            raise UsageError(f"{paths[number]}: is named twice among what is compared with the first; name it once")
+
+
+def tell_same(paths: Sequence[str], read_all: Sequence[Sequence[Result]]) -> list[list[Shared]]:
+    """Warn of the results that two sides have; return those that each other side has of the first."""
+    found: list[list[Shared]] = []
+    sides = enumerate(zip(paths, read_all, strict=True))
+    for (place, (base, ours)), (_, (new, theirs)) in itertools.combinations(sides, 2):
+        same = in_both(ours, theirs)
+        found += [same] if place == 0 else []
+        if same:
+            what = "is compared with itself" if place == 0 else f"is compared with {paths[0]} twice"
+            warn(f"{new} and {base}: hold the same runs; what nothing else measured {what}: {in_words(same)}")
+    return found
 
 
 def tell_unseen(comparisons: Sequence[Comparison], threshold: float) -> None:
@@ -223,11 +237,11 @@ def sources_of(path: str) -> list[Source]:
 def read(path: str) -> list[Result]:
     """Return the results of a store at a URL with their repetitions, log by log."""
     store = Store.existing(path)
-    found: list[Result] = []
+    found: list[list[Result]] = []
     for name in store.counted(store.names(), warn):
         with store.place.file(f"{name}/{LOG}") as log:
-            found += read_results([Source(log, f"{store.name}/{name}/{LOG}")], warn)
-    return found
+            found.append(list(read_results([Source(log, f"{store.name}/{name}/{LOG}")], warn)))
+    return list(itertools.chain.from_iterable(counted_once(found, warn)))
 
 
 def checked(sides: Sequence[Side], across: Collection[str]) -> list[Facts]:

@@ -7,9 +7,9 @@ import numpy as np
 
 from fmbench.resampling import RESAMPLES, Interval, percentiles
 
-from ..reading.copies import Copy
 from ..reading.doubts import is_sound
 from ..reading.row import Result
+from ..reading.shared import Shared
 from .quality import QualityChange, judge_quality, quality_changes
 from .sides import Facts, Key, Side
 from .verdicts import Change, judge, measure_change
@@ -47,7 +47,7 @@ class GeometricMean:
 class Comparison:
     """What became of the shapes of `base` in `new`.
 
-    `differing` are the facts that were allowed to differ, `same_runs` the logs that are on both sides.
+    `differing` are the facts that were allowed to differ, `same_runs` what is on both sides.
     """
 
     base: Side
@@ -57,7 +57,7 @@ class Comparison:
     overall: GeometricMean
     quality: Sequence[QualityChange] = ()
     speeds: Sequence[Change] = ()  # of data sets
-    same_runs: Sequence[Copy] = ()
+    same_runs: Sequence[Shared] = ()
 
     @property
     def only_base(self) -> list[Key]:

@@ -1,7 +1,11 @@
-"""Which logs are one run: the same log again, packed or not, or the beginning of one that has grown since."""
+"""Which logs are one run: the same log again, packed or not, or the beginning of one that has grown since.
+
+What else may be of one run, its results tell: `shared`.
+"""
 
 import contextlib
 import re
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -36,13 +40,8 @@ def once(sources: Sequence[Source], warn: Callable[[str], None]) -> list[Source]
     return kept
 
 
-def in_both(base: Sequence[Source], new: Sequence[Source]) -> list[Copy]:
-    """Return which logs of one side the other side has too."""
-    return divided([*divided(base)[0], *divided(new)[0]])[1]
-
-
-def in_words(copies: Sequence[Copy]) -> str:
-    """Return which logs are copies, the first ones by name."""
+def in_words(copies: Sequence[object]) -> str:
+    """Return what is held twice, the first ones by name."""
     more = f"; and {len(copies) - SHOWN} more" if len(copies) > SHOWN else ""
     return f"{'; '.join(map(str, copies[:SHOWN]))}{more}"
 
@@ -96,7 +95,7 @@ def head_of(source: Source) -> bytes:
     head = b""
     if source.path and source.path.is_file():
         with contextlib.suppress(UsageError):  # which reading it says
-            for block in source.blocks(ignore):
+            for block in plain_blocks(source):
                 head += block
                 if len(head) >= HEAD:
                     break
@@ -105,7 +104,7 @@ def head_of(source: Source) -> bytes:
 
 def order_of(one: Source, other: Source) -> int | None:
     """Return how two logs stand to each other: equal (0), the beginning of the other (-1), begun by it (1), or None."""
-    blocks, others = one.blocks(ignore), other.blocks(ignore)
+    blocks, others = plain_blocks(one), plain_blocks(other)
     mine = theirs = b""
     told = False
     with contextlib.suppress(UsageError):
@@ -120,3 +119,19 @@ def order_of(one: Source, other: Source) -> int | None:
             told = told or MORE_THAN_ASKED.search(mine[:size]) is not None
             mine, theirs = mine[size:], theirs[size:]
     return None
+
+
+def plain_blocks(source: Source) -> Iterator[bytes]:
+    """Yield the content of a file with plain line ends, and without the mark that some editors put before it."""
+    kept, start = b"", True
+    for block in source.blocks(ignore):
+        text = kept + block
+        if start and len(text) < len(BOM_UTF8):
+            kept = text
+            continue
+        text, start = text.removeprefix(BOM_UTF8) if start else text, False
+        kept = b"\r" if text.endswith(b"\r") else b""
+        if plain := text.removesuffix(kept).replace(b"\r\n", b"\n"):
+            yield plain
+    if kept:
+        yield kept

@@ -17,6 +17,7 @@ from .log_reader import read_runs
 from .row import Result, disagrees
 from .run import Run
 from .saved import is_saved, read_saved
+from .shared import counted_once
 from .sources import ENTRY, LOG, Complaints, Source
 
 SHOWN = 4
@@ -30,29 +31,50 @@ def read_results(
     bad: list[str] | None = None,
     repetitions: bool = True,
 ) -> Iterator[Result]:
-    """Yield the results of every log and file of results, in order, with a warning for one without any.
+    """Yield the results of every log and file of results, in order, each once, with a warning for one without any.
 
-    Without `repetitions` the records have none, and a log of any size fits into memory. Raises UsageError for what
-    cannot be read; where `bad` is given, the reason goes there instead and the others are read all the same.
+    Without `repetitions` the records have none, and a log of any size fits into memory; of several, all results are
+    held. Raises UsageError for what cannot be read; where `bad` is given, the reason goes there instead and the others
+    are read all the same.
     """
-    for source in once(sources, warn):
-        found = False
-        try:
-            for result in doubted(read_source(source, warn, metadata_id, repetitions), warn):
-                found = True
-                yield result
-        except UsageError as error:
-            if bad is None:
-                raise
-            if len(sources) > 1:
-                warn(str(error))
-            bad.append(str(error))
-            continue
-        if not found:
-            warn(
-                f"{source.name}: no results; logs of `driver`, `retrieve`, `distill evaluate`, `fidelity`, `choose`, "
-                "`quality` and `load` have some"
-            )
+    kept = once(sources, warn)
+    tell = warn if len(sources) > 1 else lambda text: None
+    read: Iterable[Iterable[Result]] = (
+        readable(read_source(source, warn, metadata_id, repetitions), source.name, warn, tell, bad) for source in kept
+    )
+    if len(kept) > 1:
+        read = counted_once([list(results) for results in read], warn)
+    for results in read:
+        yield from doubted(results, warn)
+
+
+def readable(
+    results: Iterator[Result],
+    name: str,
+    warn: Callable[[str], None],
+    tell: Callable[[str], None],
+    bad: list[str] | None,
+) -> Iterator[Result]:
+    """Pass on the results of one file, with a warning where there are none.
+
+    Why it cannot be read goes to `bad` where that is given, and `tell` hears it too.
+    """
+    found = False
+    try:
+        for result in results:
+            found = True
+            yield result
+    except UsageError as error:
+        if bad is None:
+            raise
+        tell(str(error))
+        bad.append(str(error))
+        return
+    if not found:
+        warn(
+            f"{name}: no results; logs of `driver`, `retrieve`, `distill evaluate`, `fidelity`, `choose`, "
+            "`quality` and `load` have some"
+        )
 
 
 def doubted(found: Iterable[Result], warn: Callable[[str], None]) -> Iterator[Result]:
@@ -116,7 +138,7 @@ def read_source(
     if is_saved(source.name, first.partition(b"\n")[0]):
         for row in read_saved(itertools.chain.from_iterable(map(io.BytesIO, whole)), source.name, warn):
             named = row if metadata_id is None else {**row, "metadata_id": metadata_id}
-            yield Result(named, source.name)
+            yield Result(named, source.name, saved=True)
         return
     asked: set[tuple[int, int]] = set()
     found: set[tuple[int | None, int | None]] = set()

@@ -32,6 +32,7 @@ class Result:
     """One result: its row, the log that it is from, and every repetition in nanoseconds, as far as that is known.
 
     `medians` are those of the processes, in nanoseconds, where the result is of several. `by_query` is of rankings.
+    One that was `saved` is from JSON.
     """
 
     row: dict[str, Any]
@@ -40,6 +41,7 @@ class Result:
     medians: Sequence[float] = ()
     line: int | None = None  # of the log, where it begins
     by_query: ByQuery | None = None
+    saved: bool = False
 
     @property
     def origin(self) -> str:

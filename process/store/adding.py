@@ -3,7 +3,7 @@
 import gzip
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +22,7 @@ from ..reading.saved import is_saved
 from ..reading.sources import Source
 from ..writing import formats
 from .entry import COMMIT, FILES, FORMAT, LOG, RESULTS, SHORT, Facts, digest_of, encode
+from .stages import related
 from .store import Store, Warn
 
 NOBODY = "log"  # what a log is called that does not say which driver wrote it
@@ -30,10 +31,11 @@ UNDATED = "undated"
 
 @dataclass(frozen=True, slots=True)
 class Added:
-    """What became of a log: the entry that has it, and whether that is new."""
+    """What became of a log: the entry that has it, whether that is new, and of which ones it took the place."""
 
     name: str
     new: bool
+    replaced: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +108,26 @@ def add(store: Store, source: Source, warn: Warn, tell: Warn) -> Added:
             raise UsageError(f"{source.name}: {error}") from None
         name = f"{facts['machine']['name']}/{facts['run']['name']}"
         (folder / COMMIT).write_bytes(encode(facts))
+        log = Source(folder / LOG, source.name)
+        holder, held = (None, []) if packed.cell else related(store.place, store.names(), log, name)
+        if holder is not None:
+            return Added(holder, new=False)
+        check_removable(store, source, held)
         new = store.publish(folder, name)
+        for earlier in held:
+            store.remove(earlier)
         if known not in (None, name):
-            store.place.remove(known)  # it has lost a file, and an earlier version named it otherwise
-        return Added(name, new)
+            store.remove(known)  # it has lost a file, and an earlier version named it otherwise
+        return Added(name, new, held)
+
+
+def check_removable(store: Store, source: Source, names: Sequence[str]) -> None:
+    """Raise UsageError where the folder of an entry that is to go holds what somebody else put there."""
+    for path in store.strangers():
+        if (name := path.rpartition("/")[0]) in names:
+            raise UsageError(
+                f"{source.name}: has grown since it was kept as {name}, whose folder holds {path} too; move that out"
+            )
 
 
 def pack(source: Source, target: Path, warn: Warn, tell: Warn) -> Packed:

@@ -20,7 +20,8 @@ what is kept:
   The log, packed: every repetition of it. With it, the results that `process` prints now, and the facts of the run.
   One entry a log: a log of several runs (--resume, --isolate) is one entry; it must be of one machine.
 
-  A log that is there already, packed or not, stays as it is. Its name is printed all the same.
+  A log that is there already, packed or not, stays as it is. Its name is printed all the same. One that has grown
+  since takes the place of its beginning; a beginning adds nothing.
   A program that is killed leaves no half entry. Two at once do not disturb each other.
 
 exit codes:
@@ -76,7 +77,9 @@ def add_logs(argv: Sequence[str]) -> int:
             continue
         finally:
             progress.clear()
-        if not added.new:
+        if added.replaced:
+            note(f"{source.name}: has grown since it was kept as {', '.join(added.replaced)}, and takes that place")
+        elif not added.new:
             note(f"{source.name}: is in {store.name} already")
         sys.stdout.write(f"{added.name}\n")
         sys.stdout.flush()
@@ -142,6 +145,6 @@ def remove(argv: Sequence[str]) -> int:
     arguments = parser.parse_known(argv)
     store = Store.existing(arguments.store)
     name = store.only(arguments.entry)
-    store.place.remove(name)
+    store.remove(name)
     note(f"removed {name} from {store.name}")
     return 0

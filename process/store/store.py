@@ -19,6 +19,7 @@ from .entry import COMMIT, FILES, FORMAT, LOG, RESULTS, SHORT, Entry, decode, di
 from .local import LocalPlace
 from .place import Place
 from .remote import RemotePlace
+from .stages import overtaken
 
 DEFAULT = "results"
 MARKER = "store.json"
@@ -165,7 +166,8 @@ class Store:
     def counted(self, names: Iterable[str], warn: Warn) -> dict[str, Entry | None]:
         """Return the entries that count, by name, but those that were removed meanwhile; None for what cannot be read.
 
-        A copy of another one does not count. Where an entry lies says nothing: its log says which machine it is of.
+        A copy of another one, or its beginning, does not count. Where an entry lies says nothing: its log says which
+        machine it is of.
         """
         names = list(names)
         contents = self.place.read(f"{name}/{COMMIT}" for name in names)
@@ -185,6 +187,10 @@ class Store:
                 del found[entry.name]
             elif entry.name != entry.own_name:
                 warn(f"{self.name}/{entry.name}: is not where it belongs; its log is {entry.own_name}")
+        for copy in overtaken(self.place, filter(None, found.values())):
+            what = "a copy" if copy.whole else "the beginning"
+            warn(f"{self.name}/{copy.source.name}: is {what} of {copy.of.name}, and does not count")
+            del found[copy.source.name]
         return found
 
     def holding(self, sha256: str, warn: Warn) -> str | None:
@@ -203,6 +209,11 @@ class Store:
         new = self.place.publish(prepared, name)
         self._paths |= {f"{name}/{file}" for file in FILES} if new else set()
         return new
+
+    def remove(self, name: str) -> None:
+        """Remove an entry."""
+        self.place.remove(name)
+        self._paths -= {f"{name}/{file}" for file in FILES}
 
     def results(self, names: Iterable[str], warn: Warn) -> Iterator[Result]:
         """Yield the results of entries, but those that were removed meanwhile.

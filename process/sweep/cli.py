@@ -173,19 +173,26 @@ def run(found: "Sweep", arguments: argparse.Namespace) -> int:
 
 def run_held(found: "Sweep", arguments: argparse.Namespace, place: "Workplace") -> int:
     """Run what is left in a folder that nobody else holds."""
-    from .cluster import Cluster, RayRunner
     from .keeper import Keeper
-    from .local import LocalRunner
-    from .plan import plan, resources
 
     store, kept = opened(found, arguments.file)
     keeper = Keeper(store, kept)
+    with keeper.telling_the_end():
+        return run_kept(found, arguments, place, keeper)
+
+
+def run_kept(found: "Sweep", arguments: argparse.Namespace, place: "Workplace", keeper: "Keeper") -> int:
+    """Bring into the store what a sweep left that was killed, run what is left then, and say what came of it."""
+    from .cluster import Cluster, RayRunner
+    from .local import LocalRunner
+    from .plan import plan, resources
+
     keeper.check(arguments.report, arguments.file)
     for left in itertools.chain([place], place.abandoned()):
         for log in left.leftovers():
             left.hand_over(log, keeper.keep)
     told = (arguments.cell_timeout, keeper.keep, keeper.show)
-    lacking: Any = {"kept": kept, "repeat": arguments.repeat}
+    lacking: Any = {"kept": keeper.kept, "repeat": arguments.repeat}
     if arguments.on == RAY:
         with contextlib.redirect_stdout(sys.stderr), Cluster.connected(arguments.address) as cluster:
             tasks = begun(cluster.plan(found.cells, redo=arguments.redo, **lacking), keeper, arguments, found.name)
@@ -211,11 +218,7 @@ def run_all(
     """
     reading = {task.cell.id for task in tasks if task.checked and task.checked.inputs and not task.refused}
     while left := [task for task in tasks if task.left and not task.stale]:
-        try:
-            runner.run(left)
-        except KeyboardInterrupt:
-            keeper.tell_the_end()
-            raise
+        runner.run(left)
         reading -= {task.cell.id for task in left}
         tasks = [task for task in plan() if task.cell.id in reading] if reading else []
         if any(task.left for task in tasks):

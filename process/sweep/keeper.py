@@ -1,7 +1,8 @@
 """What a sweep brings into its store, and what it says of that."""
 
+import contextlib
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -124,10 +125,17 @@ class Keeper:
         names = ", ".join(task.cell.name for task, _ in running)
         self._progress.show(f"{self._counts}{f' ({left})' if left else ''}{f'; running: {names}' if names else ''}")
 
-    def tell_the_end(self) -> None:
-        """Say how far a sweep came that was asked to end."""
-        self._progress.clear()
-        note(f"{self._counts}; what is done is in {self.store.name}, and the same command goes on")
+    @contextlib.contextmanager
+    def telling_the_end(self) -> Iterator[None]:
+        """Say how far a sweep came that is asked to end meanwhile, as far as that is known by then."""
+        try:
+            yield
+        except KeyboardInterrupt:
+            self._progress.clear()
+            said = self._counts if self._wanted else "ended before it was known what is left"
+            where = "what is done is in" if self.store.names() else "nothing is yet in"
+            note(f"{said}; {where} {self.store.name}, and the same command goes on")
+            raise
 
     @property
     def _counts(self) -> str:

@@ -1,6 +1,7 @@
 """`fmbench compare`: what is matched, refused and said."""
 
 import json
+import zlib
 
 import numpy as np
 import pytest
@@ -12,8 +13,8 @@ from fmbench.process.comparing.compare import main
 
 
 def log_text(shapes, facts='{"device": "d0", "threads": 4, "packages": {"torch": "2.12"}}', fail=()):
-    """A log: shapes maps an input size to its durations in milliseconds."""
-    clock = 10**18
+    """A log: shapes maps an input size to its durations in milliseconds. Another log began at another time."""
+    clock = 10**18 + zlib.crc32(repr((shapes, facts, fail)).encode())
     arguments = "FMWORK ARG --model_name org/m\nFMWORK ARG --model_class C"
     parts = [lines.JsonLine("LOG", {"format": 1}).format(), arguments, f"FMWORK ENV {facts}"]
     for size, durations in shapes.items():

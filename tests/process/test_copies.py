@@ -86,5 +86,6 @@ def test_copies_are_no_processes(folder, tmp_path, capsys):
 def test_a_run_that_is_compared_with_itself_says_so(folder, capsys, new):
     assert compare_main(["x.log", new]) == 0
     out, err = capsys.readouterr()
-    assert f"hold the same runs; what nothing else measured is compared with itself: {new} is x.log" in err
-    assert f"On both sides, and where nothing else measured it compared with itself: {new} is x.log." in out
+    same = f"all 2 results of {new} are in x.log"
+    assert f"hold the same runs; what nothing else measured is compared with itself: {same}" in err
+    assert f"On both sides, and where nothing else measured it compared with itself: {same}." in out

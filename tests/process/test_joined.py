@@ -1,6 +1,7 @@
 """One figure for a shape that several processes measured: on the published page, in plots, comparisons and gauges."""
 
 import json
+import zlib
 from dataclasses import asdict
 
 import pytest
@@ -24,7 +25,7 @@ def log_text(medians, repetitions=6, size=128):
     place = {"input_size": size, "batch_size": 4}
     parts = [JsonLine("LOG", {"format": 1}), Arg("model_name", "org/m"), Arg("model_class", "C"),
              JsonLine("ENV", {"platform": "cpu", "device": "cpu", "weights": "random"})]  # fmt: skip
-    clock, found = 1795216000 * 10**9, []
+    clock, found = 1795216000 * 10**9 + zlib.crc32(repr((medians, repetitions)).encode()), []
     for median in medians:
         parts.append(JsonLine("CASE", {**place, "reps": repetitions}))
         durations = [round(median * 1e6) * (20 if number == 0 else 1) + number for number in range(repetitions)]

@@ -1,5 +1,6 @@
 """Plots: which are drawn, what is in them, and why others are left out."""
 
+import itertools
 import struct
 import subprocess
 import sys
@@ -25,9 +26,12 @@ ALL = {
     "repetitions", "distribution", "roofline",
 }  # fmt: skip
 
+TIMES = itertools.count(10**18, 10**12)  # when runs begin, in nanoseconds
+
 
 def log_text(platform="cpu", inputs=(16, 64), batches=(1, 2, 4), model="org/m", n=10, extras=True):
-    """A log in which every shape takes input x batch / 100 milliseconds, but for its noise."""
+    """A log of a time of its own, in which every shape takes input x batch / 100 milliseconds, but for its noise."""
+    began = next(TIMES)
     out = [
         lines.JsonLine("LOG", {"format": 1}),
         lines.JsonLine("ENV", {"platform": platform, "dtype": "float32", "threads": 1}),
@@ -40,7 +44,7 @@ def log_text(platform="cpu", inputs=(16, 64), batches=(1, 2, 4), model="org/m", 
             out.append(lines.JsonLine("CASE", {**place, "reps": n}))
             millis = size * batch / 100
             durations = [int(millis * 1e6 * (5 if k == 0 else 2 if k == 7 else 1 + (k - 5.5) / 1000)) for k in range(n)]
-            starts = [10**18 + k * 10**9 for k in range(n)]
+            starts = [began + k * 10**9 for k in range(n)]
             out += [lines.Rep(k, n, t, t + d, d) for k, (t, d) in enumerate(zip(starts, durations, strict=True), 1)]
             if extras:
                 out.append(
@@ -53,7 +57,7 @@ def log_text(platform="cpu", inputs=(16, 64), batches=(1, 2, 4), model="org/m", 
                     )
                 )
             median, end = stats.median(stats.settled(durations)) / 1e6, starts[-1] + durations[-1]
-            out.append(lines.Res(10**18, end, model, "C", size, batch, median, 1e3 * batch / median))
+            out.append(lines.Res(began, end, model, "C", size, batch, median, 1e3 * batch / median))
             if extras:
                 rates = {"achieved_flops_per_second": 10**11 // batch, "attainable_flops_per_second": 10**12}
                 out.append(lines.JsonLine("CEIL", {**place, "flops": size * 10**6, "bytes": 10**6, **rates}))
@@ -176,8 +180,10 @@ def test_configurations_are_told_apart(results):
 
 
 def test_a_label_says_no_more_than_it_takes(results):
-    one = log_text().replace('"threads": 1', '"threads": 1, "device": "x", "compile": false')
-    compiled = one.replace('"compile": false', '"compile": true')
+    one, compiled = (
+        log_text().replace('"threads": 1', f'"threads": 1, "device": "x", "compile": {compile}')
+        for compile in ("false", "true")
+    )
     elsewhere = log_text(platform="gpu").replace('"threads": 1', '"threads": 1, "device": "y", "compile": true')
     points, _ = points_of(results(one, compiled, elsewhere))
     assert {point.name for point in points} == {"cpu, eager", "cpu, compiled", "gpu, compiled"}
@@ -213,7 +219,7 @@ def test_a_legend_is_inside_of_its_plot(drawn, model, inputs):
 
 
 def test_the_same_again_in_another_log_is_named_by_its_log(results):
-    points, _ = points_of(results(log_text(), f"\n{log_text()}"))
+    points, _ = points_of(results(log_text(), log_text()))
     assert len({point.name for point in points}) == 2
     assert all(point.name.endswith(".log") for point in points)
 

@@ -34,11 +34,11 @@ def failure(printed):
 
 def test_a_folder_is_read_to_its_depths_in_order(process, tmp_path):
     (tmp_path / "b" / "deep").mkdir(parents=True)
-    for name in ("c.log", "a.log", "b/deep/x.log.gz", "b/notes.txt"):
-        content = RES.replace(b" m ", f" {name} ".encode())
+    for name in ("c.log", "aa.log", "b/deep/x.log.gz", "b/notes.txt"):
+        content = RES.replace(b" 1.0", f" 1.{len(name)}".encode()).replace(b" m ", f" {name} ".encode())
         (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
     printed = process("--path", tmp_path)
-    assert [row["model"] for row in printed.rows] == ["a.log", "b/deep/x.log.gz", "c.log"]
+    assert [row["model"] for row in printed.rows] == ["aa.log", "b/deep/x.log.gz", "c.log"]
 
 
 def test_several_paths(process, golden):
@@ -48,7 +48,7 @@ def test_several_paths(process, golden):
 
 def test_runs_of_different_files_share_nothing(process, tmp_path):
     (tmp_path / "1.log").write_bytes(b"FMWORK ARG --platform a\n" + RES)
-    (tmp_path / "2.log").write_bytes(RES)
+    (tmp_path / "2.log").write_bytes(RES.replace(b" 1.0", b" 1.5"))
     assert [row["opts"] for row in process("--path", tmp_path).rows] == [["--platform a"], []]
 
 

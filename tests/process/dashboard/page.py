@@ -14,6 +14,7 @@ WAVE = (0, 3, -3, 2, -2, 1, -1, 3, -3, 2, -2, 1, -1, 0, 2, -2, 1, -1, 0, 1)  # i
 
 def log_text(model="org/m", dtype="float32", slower=1.0, inputs=(16, 64), batches=(1, 2, 4, 8, 16, 32), **facts):
     """A log in which a shape takes input x batch / 10 milliseconds, `slower` times; of 64 x 32 there was no memory."""
+    began = 10**18 + zlib.crc32(repr((model, dtype, slower, inputs, batches, facts)).encode())  # of each another
     out = [lines.JsonLine("LOG", {"format": 1}), lines.Arg("model_name", model)]
     out.append(lines.JsonLine("ENV", {"platform": "cpu", "dtype": dtype, "model": model, "threads": 1, **facts}))
     for size in inputs:
@@ -25,12 +26,12 @@ def log_text(model="org/m", dtype="float32", slower=1.0, inputs=(16, 64), batche
                 continue
             base = size * batch * slower * 1e5
             durations = [int(base * (1 + wave / 1000)) for wave in WAVE]
-            starts = [10**18 + k * 10**9 for k in range(len(WAVE))]
+            starts = [began + k * 10**9 for k in range(len(WAVE))]
             out += [
                 lines.Rep(k, len(WAVE), t, t + d, d) for k, (t, d) in enumerate(zip(starts, durations, strict=True), 1)
             ]
             end = starts[-1] + durations[-1]
-            out.append(lines.Res(10**18, end, model, "C", size, batch, base / 1e6, 1e9 * batch / base))
+            out.append(lines.Res(began, end, model, "C", size, batch, base / 1e6, 1e9 * batch / base))
     return "\n".join(line.format() for line in out) + "\n"
 
 

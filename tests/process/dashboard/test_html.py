@@ -153,7 +153,7 @@ def test_runs_of_one_name_are_numbered(log, written):
 
 def test_a_page_does_not_say_in_which_folder_the_logs_are(log, written, tmp_path):
     (tmp_path / "secret" / "a").mkdir(parents=True)
-    paths = [log(LOG, f'FMWORK ENV {{"note": "{name}"}}', RES, name=f"secret/{name}")
+    paths = [log(LOG, RES.replace(" 1.0", f" 1.{len(name)}"), name=f"secret/{name}")
              for name in ("a/one.log", "two.log")]  # fmt: skip
     text = written(*paths)
     held, _ = table_of(text)

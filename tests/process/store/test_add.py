@@ -238,7 +238,7 @@ def test_a_place_where_no_folder_can_be_made_is_said_as_it_is(results, log):
 
 
 def test_a_store_gives_every_result_once(results, log, tmp_path, capsys):
-    results("add", log(), log("y.log", latency=3.0))
+    results("add", log(), log("y.log", latency=3.0, start=1_800_000_000))
     (tmp_path / "results" / ".unfinished-x").mkdir()
     (tmp_path / "results" / ".unfinished-x" / "driver.log.gz").write_bytes(b"half")
     capsys.readouterr()

@@ -135,3 +135,22 @@ def test_a_signal_while_a_run_is_brought_into_the_store_leaves_it_there_and_coun
     assert kept() == {1: [(0, ["OK"])]} and not Path("grid.yaml.running").exists()
     _, err = sweep([1, 2])
     assert "1 in results already; 1 of 2 runs left" in err and err.count("done in") == 1
+
+
+@pytest.mark.parametrize(
+    ("where", "said"),
+    [
+        ("plan.plan", "ended before it was known what is left; nothing is yet in results"),
+        ("local.LocalRunner.run", "0 done, 0 failed, 2 left; nothing is yet in results"),
+        ("keeper.Keeper.report", "2 done, 0 failed, 0 left; what is done is in results"),
+    ],
+)
+def test_the_last_words_are_true_whenever_a_sweep_is_asked_to_end(fake, sweep, monkeypatch, where, said):
+    def end(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as asked:
+        asked.setattr(f"fmbench.process.sweep.{where}", end)
+        _, err = sweep([1, 2], code=130)
+    assert f"note: {said}, and the same command goes on\n" in err
+    assert Path("results").exists() is ("nothing" not in said)
