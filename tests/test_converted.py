@@ -205,7 +205,9 @@ def test_the_bottom_of_an_error_is_said() -> None:
 
     with pytest.raises(PlatformError) as caught:
         ConvertedModel(small(), Fails(small())).ready(tokens(2, 7))
-    assert str(caught.value) == "--platform fake: ValueError: no rule for aten::hardest; take torch"
+    assert str(caught.value) == (
+        "--platform fake: cannot convert BertModel (ValueError: no rule for aten::hardest); take torch"
+    )
 
 
 @pytest.mark.parametrize(("rows", "length"), [(1, 1), (2, 8), (3, 9), (5, 40)])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from fmbench.backend import Backend, Forward
 from fmbench.errors import PlatformError, UsageError, first_line
 from fmbench.options import Arguments
-from fmbench.outputs import OutputError, answer, placed
+from fmbench.outputs import OutputError, answer, blamed, placed
 from fmbench.torch_settings import CompilationWatch
 
 from .batches import Batch, batches, measure_budgets
@@ -78,12 +78,12 @@ class Compute:
         self.width = config.vocab_size if plan.folder.sparse else config.hidden_size  # numbers of a token
         self.dimension = self._dimension(self.width)
         self._vocabulary = config.vocab_size
-        self._forward = platform.prepare(loaded, arguments)
+        self._forward = blamed(platform, platform.prepare(loaded, arguments))
         self._watch = CompilationWatch()
         if arguments.compile or platform.always_compiles:
             self._watch.install()
         self._warm: set[tuple[int, int] | bool] = set()
-        self._shape_costs = bool(lengths) or arguments.compile or platform.always_compiles
+        self._shape_costs = bool(lengths or platform.compiles(arguments))
         self._in_order = False  # whether a batch of several rows has shown that they keep their order
         self._lock = threading.Lock()
 
@@ -179,7 +179,8 @@ class Compute:
         start = time.perf_counter()
         if streams := self._platform.streams(count) if left and count > 1 else []:
             timings.took("open", time.perf_counter() - start)
-            yield from self._side_by_side(tokens, left, excluded, timings, streams)
+            named = [blamed(self._platform, stream) for stream in streams]
+            yield from self._side_by_side(tokens, left, excluded, timings, named)
         else:
             yield from ((batch, self._run(tokens, batch, excluded, timings)) for batch in left)
 

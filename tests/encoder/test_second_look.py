@@ -99,6 +99,20 @@ def test_a_chunk_is_refused_before_it_is_yielded(load: Load, tiny_text_model: Pa
         list(found)
 
 
+@pytest.mark.parametrize("order", [[4, 3, 2, 1, 0], [1, 2, 3, 4, 0], [4, 0, 1, 2, 3], [0, 1, 2, 4, 3]])
+def test_batches_of_the_same_texts_hide_nothing(load: Load, tiny_text_model: Path, order: list[int]) -> None:
+    """The two texts are then each other's neighbours, in the batch of the look as in those before it."""
+    encoder = load(tiny_text_model, recipe=Recipe(tokens_per_batch=4096))
+
+    def reordered(right: Call) -> Call:
+        return lambda batch: right(batch)[[row for row in order if row < len(batch["input_ids"])]]
+
+    turning(encoder, 9, reordered)
+    texts = ["a", "b b", "c c c", "d d d d", "e e e e e"]
+    with pytest.raises(PlatformError, match=SAID):
+        list(encoder.encode_chunks([texts] * (2 * SELDOM), "passage"))
+
+
 @pytest.mark.parametrize("share", [0.5, 1.5])
 @pytest.mark.parametrize("first", [0, 1], ids=["as another", "as none"])
 def test_only_what_is_far_is_refused(share: float, first: int) -> None:
@@ -107,9 +121,39 @@ def test_only_what_is_far_is_refused(share: float, first: int) -> None:
     others = [own, [1.0, away, 0.0, 0.0], [1.0, 0.0, away, 0.0]][first:]
     vectors = np.array([[1.0, 0.0, 0.0, away], *others], dtype=np.float32)
     tokens = Tokens(np.arange(len(vectors)), None, np.arange(len(vectors) + 1))
-    why = fault(vectors, torch.tensor(own), tokens, "abcd", 0)
+    why, seen = fault(vectors, torch.tensor(own), tokens, "abcd", 0)
+    assert seen is (share > 1)
     said = "has another vector, as far" if first else "has the vector that came for 'b'"
     assert why is None if share < 1 else why and why.startswith(said)
+
+
+@pytest.mark.parametrize("apart", [0.02, 0.07])
+@pytest.mark.parametrize("rounding", [1e-4, 1.0])
+def test_of_vectors_that_are_alike_only_what_is_nearer_by_far_is_told(apart: float, rounding: float) -> None:
+    """As a swap of random weights' vectors; `rounding` is by how much they are apart."""
+    draw = np.random.default_rng(0).standard_normal
+    base, each, noise = draw(64), draw((9, 64)), draw(64)
+    unit = lambda some: some / np.linalg.norm(some, axis=-1, keepdims=True)  # noqa: E731
+    right = unit(base) + apart * unit(each)
+    tokens, again = Tokens(np.arange(9), None, np.arange(10)), torch.tensor(right[0] + rounding * apart * unit(noise))
+    assert fault(right, again, tokens, "abcdefghi", 0) == (None, rounding < 1)
+    why, seen = fault(right[[1, 0, *range(2, 9)]], again, tokens, "abcdefghi", 0)
+    told = rounding < 1 and apart > 0.05
+    assert (why, seen) == ("has the vector that came for 'b'" if told else None, told)
+
+
+def test_what_could_not_be_seen_is_not_claimed(load: Load, tiny_text_model: Path, capsys) -> None:
+    encoder = load(tiny_text_model, recipe=SMALL)
+    drawn = torch.Generator().manual_seed(0)
+
+    def alike(right: Call) -> Call:
+        return lambda batch: 1 + 0.01 * torch.randn(right(batch).shape, generator=drawn)
+
+    turning(encoder, 0, alike)
+    for _ in range(2):
+        encoder.encode(TEXTS)
+    assert set(encoder.timings.phases) == {"warm_up", "looked_in_vain"}
+    assert capsys.readouterr().err.count("note: all vectors are alike, as those of random weights may be") == 1
 
 
 def test_a_late_interaction_model(tmp_path: Path, restore_torch: None) -> None:
@@ -189,7 +233,8 @@ def test_chunks_on_the_way_are_looked_at_now_and_then(load: Load, tiny_text_mode
     shapes = turning(encoder, 0, lambda right: right)
     count = 2 * SELDOM + 9
     found = encoder.encode_chunks([texts] * count, "passage")
-    assert looks_at(shapes, found, 2) == [SELDOM - 1, 2 * SELDOM - 1, count - 1]
+    next(found)  # which is asked for the order of its rows too
+    assert [1 + place for place in looks_at(shapes, found, 2)] == [SELDOM - 1, 2 * SELDOM - 1, count - 1]
 
 
 def test_a_second_look_of_no_numbers_is_no_second_look(load: Load, tiny_text_model: Path) -> None:
