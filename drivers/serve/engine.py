@@ -237,7 +237,7 @@ class EncoderEngine:
     @property
     def looked(self) -> float:
         """Seconds in which texts were computed once more."""
-        return self._encoder.timings.phases.get("look_again", 0.0)
+        return sum(self._encoder.timings.phases.get(name, 0.0) for name in ("look_again", "looked_in_vain"))
 
     def _look(self) -> None:
         """See whether the platform still computes what it computed; where it does not, say so."""

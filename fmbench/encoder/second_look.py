@@ -109,25 +109,19 @@ class SecondLook:
             return True
         some, positions = chosen(whole.batches)
         found = self._compute.again(whole.tokens, some, positions, whole.excluded)
+        told = True
         for position, again in zip(positions, found, strict=True):
             why, seen = fault(whole.vectors, again, whole.tokens, whole.texts, position)
+            told &= seen
             if why is not None:
                 raise OtherTextError(
                     f"{self._platform.title()}: prepare(): the call does not give each text its own vector: "
                     f"{whole.texts[position][:40]!r}, computed once more, {why}"
                 )
-            if not seen:
-                self._say_blind()
-                return False
-        return True
-
-    def _say_blind(self) -> None:
-        """Say once that nothing can be seen."""
-        if not self._blind:
-            note(
-                "all vectors are alike, as those of random weights may be: whether texts have each other's is not seen"
-            )
-        self._blind = True
+        if not (told or self._blind):
+            self._blind = True
+            note("all vectors are alike, as those of random weights may be: whether texts have others' is not seen")
+        return told
 
 
 def chosen(every: Sequence[Batch]) -> tuple[list[Batch], list[int]]:
