@@ -5,12 +5,14 @@ import base64
 import dataclasses
 import json
 import signal
+import sys
 import threading
 import time
 
 import numpy as np
 import pytest
 
+from fmbench import children
 from fmbench.drivers.serve.engine import EncoderEngine
 from fmbench.drivers.serve.serve import listen
 from fmbench.encoder import Encoder
@@ -202,6 +204,14 @@ def test_what_was_computed_last_is_looked_at_in_the_end(tiny_served):
         process.send_signal(signal.SIGTERM)
         said = process.communicate(timeout=120)[1]
         assert process.returncode == 3 and "does not give each text its own vector" in said
+
+
+def test_a_load_ends_with_what_its_service_found(tiny_served, load, monkeypatch):
+    fake = (sys.executable, "-m", "tests.fake_service", "--turns", "8", "--")
+    monkeypatch.setattr(children, "python", lambda *words: [*fake, *words[3:]])
+    words = ("--serve", "--platform cpu --threads 1", "--tokens", "uniform:3-9", "--requests", "30", "--warmup", "0")
+    code, found, said = load(*words, model=tiny_served[0])
+    assert (code, found["LOAD"][0]["answered"]) == (3, 30) and "its platform gives wrong vectors" in said
 
 
 def test_seconds_in_which_texts_were_computed_once_more_are_counted(tiny_served, load):
