@@ -206,10 +206,21 @@ def test_what_was_computed_last_is_looked_at_in_the_end(tiny_served):
         assert process.returncode == 3 and "does not give each text its own vector" in said
 
 
-def test_a_load_ends_with_what_its_service_found(tiny_served, load, monkeypatch):
+def test_a_load_ends_with_what_its_service_found(tiny_served, load, monkeypatch, tmp_path):
+    texts = ["wing", "flow", "shock wave", "heat layer", "drag", "pressure flow wing", "wave", "heat", "layer drag"]
+    (tmp_path / "texts").write_text("\n".join(texts))
     fake = (sys.executable, "-m", "tests.fake_service", "--turns", "8", "--")
     monkeypatch.setattr(children, "python", lambda *words: [*fake, *words[3:]])
-    words = ("--serve", "--platform cpu --threads 1", "--tokens", "uniform:3-9", "--requests", "30", "--warmup", "0")
+    words = (
+        "--serve",
+        "--platform cpu --threads 1",
+        "--texts",
+        tmp_path / "texts",
+        "--requests",
+        "30",
+        "--warmup",
+        "0",
+    )
     code, found, said = load(*words, model=tiny_served[0])
     assert (code, found["LOAD"][0]["answered"]) == (3, 30) and "its platform gives wrong vectors" in said
 
