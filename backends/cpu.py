@@ -60,6 +60,13 @@ class CpuBackend(Backend):
     def _check(self, arguments: Arguments) -> None:
         if arguments.device:
             raise UsageError(f"--device {arguments.device}: the CPU is one device, number 0 (see --threads)")
+        if asks_openvino(arguments):
+            OpenvinoBackend.require()
+
+    def check_weights(self, arguments: Arguments, dtype: str | None) -> None:
+        """Refuse what a vendor's compiler refuses, where it is asked for."""
+        if asks_openvino(arguments):
+            OpenvinoBackend().check_weights(arguments, dtype)
 
     def _setup(self, arguments: Arguments) -> None:
         if arguments.literal("model", "attn_implementation") == UNPADDED:
@@ -77,7 +84,6 @@ class CpuBackend(Backend):
         """Prepare the model; a vendor's compiler that runs on the host is asked for what only it knows."""
         if not asks_openvino(arguments):
             return super().prepare(model, arguments)
-        OpenvinoBackend.require()
         self._compiler = OpenvinoBackend()
         self.yields = self._compiler.yields
         self._compiler.setup(arguments)

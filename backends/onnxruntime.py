@@ -37,6 +37,7 @@ PROVIDERS = {
 # What torch calls the device whose memory a provider shares; tensors of the others stay on the host.
 DEVICES = {"CUDAExecutionProvider": "cuda", "TensorrtExecutionProvider": "cuda", "MIGraphXExecutionProvider": "cuda"}
 WAYS = {"int8": False, "int8-static": True}  # how numbers are rounded to 8 bits, and whether that wants texts
+NOT_MULTIPLIED = ("float16", "bfloat16", "float64")  # by the kernels of the CPU
 TO_EXPORT = ("onnx", "onnxscript")
 
 # Read once, while the library is imported, which else writes an identity of this machine to the user's cache at once:
@@ -98,6 +99,11 @@ class OnnxruntimeBackend(Backend):
                 "--platform:model FILE.onnx does without"
             )
 
+    def check_weights(self, arguments: Arguments, dtype: str | None) -> None:
+        """Refuse what the kernels of the CPU do not multiply."""
+        if dtype in NOT_MULTIPLIED and self._provider_of(arguments) == CPU and not file_of(arguments):
+            raise not_multiplied(dtype)
+
     def _provider_of(self, arguments: Arguments) -> str:
         """Return the provider that is asked for. Raises UsageError and PlatformError."""
         named, here = str(arguments.literal("platform", "provider", CPU)), self.choices()
@@ -129,13 +135,9 @@ class OnnxruntimeBackend(Backend):
 
         from .onnxruntime_convert import OnnxConverter
 
-        kinds = {parameter.dtype for parameter in model.parameters()}
-        if self._provider == CPU and not self._file and kinds - {torch.float32}:
-            found = ", ".join(sorted(str(kind).removeprefix("torch.") for kind in kinds))
-            raise UsageError(
-                f"--platform onnxruntime: the weights are {found}, which its CPU kernels do not multiply; add "
-                "--model:dtype float32"
-            )
+        kinds = {parameter.dtype for parameter in model.parameters()} - {torch.float32}
+        if self._provider == CPU and not self._file and kinds:  # only the checkpoint told
+            raise not_multiplied(", ".join(sorted(str(kind).removeprefix("torch.") for kind in kinds)))
         if self._quantisation and self._provider == CPU:
             warn_of_int8("--platform:quantize")
         converter = OnnxConverter(self._provider, self._index, self.device, self._file, self._quantisation)
@@ -206,6 +208,14 @@ class OnnxruntimeBackend(Backend):
             "onnxruntime_threads": graphs[0].threads,
             "onnxruntime_streams": self._converted.stream_count,
         }
+
+
+def not_multiplied(dtype: str) -> UsageError:
+    """Return the error that says which weights the kernels of the CPU do not take."""
+    return UsageError(
+        f"--platform onnxruntime: the weights are {dtype}, which its CPU kernels do not multiply; add "
+        "--model:dtype float32"
+    )
 
 
 def file_of(arguments: Arguments) -> Path | None:

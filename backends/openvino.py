@@ -82,6 +82,11 @@ class OpenvinoBackend(Backend):
         if rounded and importlib.util.find_spec("nncf") is None:
             raise PlatformError(f"--platform:quantize: the nncf package is not installed ({to_install('openvino')})")
 
+    def check_weights(self, arguments: Arguments, dtype: str | None) -> None:
+        """Refuse what torch would compute instead."""
+        if dtype == "bfloat16" and frontend(arguments) == TORCH_COMPILE:
+            raise UsageError(NOT_COMPILED)
+
     def candidates(self, arguments: Arguments) -> list[Candidate]:
         """Return float32, and what the CPU multiplies in instructions of its own; int8 where texts are named."""
         reasons = {"f32": "nothing is rounded"}

@@ -168,7 +168,7 @@ class OpenvinoConverter(Converter):
     """`openvino.convert_model`, and NNCF for 8 bits."""
 
     said = "--platform openvino"
-    instead = "take --platform:frontend torch.compile"
+    instead = "take --platform onnxruntime or --platform cpu"
     distributions = ("openvino",)
 
     def __init__(

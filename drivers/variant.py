@@ -132,6 +132,7 @@ def plan(command: CommandLine, arguments: SpeedArguments, program: str, say: Say
         platform.check(given)
         source = locate(given) if platform.builds_model else None
         if source is not None:
+            platform.check_weights(given, source.dtype)
             source.check_lengths(given.input_sizes, source.claimed_length)
         variants.append(VariantPlan(index, overrides, given, platform, source, alone=len(every) == 1))
     return variants

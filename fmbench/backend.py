@@ -130,8 +130,7 @@ class Backend(ABC):
             return "torch is not installed"
         try:
             with plugins.blamed("unavailable()"), contextlib.redirect_stdout(sys.stderr):
-                why = cls.unavailable()
-                if not (why is None or (isinstance(why, str) and why)):
+                if not ((why := cls.unavailable()) is None or (isinstance(why, str) and why)):
                     raise TypeError(f"returns None or why not, as a text; not {why!r}")
                 return why
         except FmbenchError as error:
@@ -196,6 +195,9 @@ class Backend(ABC):
     def _check(self, arguments: Arguments) -> None:
         """Refuse what this platform in particular cannot honour."""
 
+    def check_weights(self, arguments: Arguments, dtype: str | None) -> None:
+        """Refuse weights of this type before they are loaded; None where the checkpoint alone tells."""
+
     def setup(self, arguments: Arguments) -> None:
         """Set the environment up and import the vendor's library. Called once, before the model is loaded."""
         if arguments.pin:
@@ -214,10 +216,9 @@ class Backend(ABC):
 
         The call's output has what the model's has, `last_hidden_state` above all, which every driver of texts reads.
         """
-        placed = self._place_model(model)
-        if placed is None and model is not None:
+        given, model = model, self._place_model(model)
+        if model is None and given is not None:
             raise PlatformError(f"{self.title()}: _place_model() returns the model on the device, not None")
-        model = placed
         if arguments.compile:
             model = self._compile(model, compile_options(arguments))
         self.model = model
@@ -388,8 +389,7 @@ def synonyms(found: Mapping[str, plugins.Plugin]) -> dict[str, list[str]]:
 
 def load_class(plugin: plugins.Plugin) -> type[Backend]:
     """Import one backend's class. Raises BrokenPluginError for what cannot be imported or is no backend."""
-    cls = plugin.load()
-    fault = None
+    cls, fault = plugin.load(), None
     if not (isinstance(cls, type) and issubclass(cls, Backend)):
         fault = "is no subclass of fmbench.backend.Backend"
     elif (fault := class_attributes.fault_of(cls)) is None and cls.name != plugin.name:

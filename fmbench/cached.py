@@ -50,27 +50,29 @@ def folder(name: str | None, make: Make) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def sound_folder(name: str | None, make: Make, use: Callable[[Path], None]) -> Iterator[Path]:
-    """Yield the folder of this name once `use`, which raises FmbenchError for a damaged one, has passed it.
+    """Yield the folder of this name once `use`, which raises FmbenchError for one that is none, has passed it.
 
-    One that was there already and does not pass is made again, after a warning.
+    None is kept that did not pass. One that was there already and does not pass any more is made again, after a
+    warning.
     """
-    made: list[Path] = []
+    passed: list[Path] = []
 
-    def noted(folder: Path) -> None:
-        made.append(folder)
+    def make_and_use(folder: Path) -> None:
         make(folder)
+        use(folder)
+        passed.append(folder)
 
     with contextlib.ExitStack() as stack:
-        found = stack.enter_context(folder(name, noted))
+        found = stack.enter_context(folder(name, make_and_use))
         try:
-            use(found)
+            if not passed:
+                use(found)
         except FmbenchError as error:
-            if made:
-                raise
-            warn(f"{found} is damaged, and made again: {error}")
+            warn(f"{found} cannot be used any more, and is made again: {error}")
             discard(found)
-            stack.enter_context(folder(name, make))
-            use(found)
+            stack.enter_context(folder(name, make_and_use))
+            if not passed:  # another process was first
+                use(found)
         yield found
 
 
@@ -78,7 +80,7 @@ def discard(target: Path) -> None:
     """Remove a folder of the cache; what another process has open stays open."""
     there = tempfile.TemporaryDirectory(dir=root(), prefix=f".{target.name}.", suffix=".part")
     with there as part, contextlib.suppress(FileNotFoundError):  # another process was first
-        target.rename(Path(part) / "damaged")
+        target.rename(Path(part) / "discarded")
 
 
 def writable(place: Path) -> bool:

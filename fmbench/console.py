@@ -121,6 +121,7 @@ def guarded(program: str, body: Callable[[], int]) -> int:
         debug()
         say(f"{program}: error: {' '.join(str(error).split())}")
         mute()
+        gc.freeze()  # as above: whoever asked it to end waits for the exit code
         return error.exit_code
     except ModuleNotFoundError as error:
         debug()

@@ -203,15 +203,16 @@ class _Making:
         self.folder: Path | None = None  # that stays
         self._converter = converter
 
-    def took(self, name: str, call: Callable[[], Any]) -> None:
-        """Run a step as a phase. Raises PlatformError for whatever a stack raises."""
+    def took(self, name: str, call: Callable[[], Any], what: str = "") -> None:
+        """Run a step, which does `what`, as a phase. Raises PlatformError for whatever a stack raises."""
         try:
             with quiet():
                 self.phases.append(Phase.timed(name, call))
         except FmbenchError:
             raise
         except Exception as error:  # an operation that it does not know, a property that it refuses
-            raise PlatformError(f"{self._converter.said}: {said(error)}; {self._converter.instead}") from error
+            why = f"{what} ({said(error)})" if what else said(error)
+            raise PlatformError(f"{self._converter.said}: {why}; {self._converter.instead}") from error
 
     def graph(self, module: ByPosition, batch: Batch, key: Mapping[str, Any] | None) -> Any:
         """Return the graph, opened and checked, made where the cache does not have it."""
@@ -229,7 +230,8 @@ class _Making:
 
         def export(folder: Path) -> None:
             with torch.no_grad():
-                self.took("convert", lambda: converter.export(module, example(batch), folder))
+                unable = f"cannot convert {type(module.model).__name__}"
+                self.took("convert", lambda: converter.export(module, example(batch), folder), unable)
 
         def quantise(folder: Path) -> None:
             def check(exported: Path) -> None:

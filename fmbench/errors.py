@@ -1,7 +1,8 @@
 """What can go wrong, and the exit code that a script may trust.
 
 0 all measured, 1 a shape or the program failed, 2 the command line is wrong,
-3 the platform is not usable here, 130 interrupted, 141 the reader of the output went away, 143 terminated.
+3 the platform is not usable here or answers wrongly, 130 interrupted, 141 the reader of the output went away,
+143 terminated.
 """
 
 import difflib
@@ -22,7 +23,7 @@ class UsageError(FmbenchError):
 
 
 class PlatformError(FmbenchError):
-    """The platform cannot be used on this machine (exit 3)."""
+    """The platform cannot be used on this machine, or its calls raise or return what is no answer (exit 3)."""
 
     exit_code = 3
 

@@ -9,10 +9,10 @@ from fmbench.answers import ANSWERS, AnswerError
 
 # All but `unavailable`, which `Backend.why_not` asks: a platform that fails there is not usable, and the run may go on.
 HOOKS = (
-    "_check", "_compile", "_place_model", "_setup", "candidates", "choices", "compiles", "computes_fast", "computes_in",
-    "devices", "disturbances", "energy", "facts", "fixed_shapes", "free_bytes", "graph", "identity", "memory",
-    "model_facts", "observe", "place", "prepare", "program", "recover", "reset_memory", "streams", "synchronize",
-    "warm_up",
+    "_check", "_compile", "_place_model", "_setup", "candidates", "check_weights", "choices", "compiles",
+    "computes_fast", "computes_in", "devices", "disturbances", "energy", "facts", "fixed_shapes", "free_bytes",
+    "graph", "identity", "memory", "model_facts", "observe", "place", "prepare", "program", "recover", "reset_memory",
+    "streams", "synchronize", "warm_up",
 )  # fmt: skip
 
 

@@ -1,9 +1,9 @@
 """What a model was given, and what its call returned: all inputs, and numbers for every row and every token."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from fmbench.errors import PlatformError
+from fmbench.errors import FmbenchError, PlatformError, is_out_of_memory, one_line
 
 if TYPE_CHECKING:
     import torch
@@ -25,6 +25,23 @@ def placed(platform: Any, batch: dict[str, Any]) -> Any:
             lost = f"without {name}" if came is None else f"with {name} of shape {came}, not {list(tensor.shape)}"
             raise PlatformError(f"{platform.title()}: place() returns the batch where the model wants it; not {lost}")
     return found
+
+
+def blamed(platform: Any, forward: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Return a call that names its platform where it raises. Memory that ran out is left as it is: others free some."""
+
+    def call(batch: Any) -> Any:
+        try:
+            return forward(batch)
+        except FmbenchError:
+            raise
+        except Exception as error:
+            if is_out_of_memory(error):
+                raise
+            why = f"{type(error).__name__}: {one_line(error)}"
+            raise OutputError(f"{platform.title()}: prepare(): the call raised {why}") from error
+
+    return call
 
 
 def answer(output: Any, shape: Sequence[int]) -> "torch.Tensor":

@@ -26,6 +26,9 @@ A body of more than {LARGEST_BODY:,} bytes is 413, whatever --max_inputs allows.
 
 SIGTERM and Ctrl-C: no more is accepted, and what was accepted is answered.
 
+Two texts are computed once more now and then, half a percent of the work at most. Where one has another vector then,
+every further answer is an error, and the exit code 3.
+
 examples:
   fmbench serve --platform cpu --model_name models/minilm --port 8080
   fmbench serve --platform null --model_name none --service_time 5ms      (answers, and computes nothing)

@@ -12,6 +12,7 @@ import time
 import numpy as np
 
 from fmbench.console import run_main
+from fmbench.converted import Output
 from fmbench.drivers.serve.serve import serve
 from fmbench.serving import parse
 
@@ -22,10 +23,20 @@ class FakeEngine:
     def __init__(self, engine, given):
         self._engine, self._given, self._count, self._vectors = engine, given, 0, 0
         self.limit, self.max_length = engine.limit, engine.max_length
+        if given.turns:
+            turn(engine._encoder._compute, given.turns)
 
     @property
     def waiting(self):
         return self._engine.waiting
+
+    @property
+    def wrong(self):
+        return self._engine.wrong
+
+    @property
+    def looked(self):
+        return self._engine.looked
 
     async def answer(self, texts, role, cut):
         self._count += 1
@@ -52,9 +63,20 @@ class FakeEngine:
         return dataclasses.replace(found, vectors=vectors)
 
 
+def turn(compute, after):
+    """Let a platform's call return the rows of a batch in another order, after so many calls."""
+    right, calls = compute._forward, iter(range(10**9))
+
+    def call(batch):
+        found = right(batch).last_hidden_state
+        return Output(found if next(calls) < after else found.flip(0))
+
+    compute._forward = call
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("corrupt", "nan", "die", "stall_at"):
+    for name in ("corrupt", "nan", "die", "stall_at", "turns"):
         parser.add_argument(f"--{name}", type=int, default=0)
     parser.add_argument("--stall", type=float, default=0.0)
     for name in ("swap", "longer", "zero", "one"):

@@ -86,7 +86,7 @@ def test_a_damaged_folder_is_converted_again_with_one_line(damage: str, way: Qua
     found = ConvertedModel(small(), FakeConverter(small(), quantisation=way))
     assert "convert" in names(found.ready(tokens(2, 7))) and (found.least_cosine or 0) > 0.8
     (line,) = capsys.readouterr().err.splitlines()
-    assert f"{folder} is damaged, and made again: --platform fake: " in line
+    assert f"{folder} cannot be used any more, and is made again: --platform fake: " in line
     again = ConvertedModel(small(), FakeConverter(small(), quantisation=way))
     assert names(again.ready(tokens(2, 7))) == ["open", "check"] and capsys.readouterr().err == ""
     assert sum(path.is_dir() for path in cached.root().iterdir()) == (2 if way else 1)
@@ -96,6 +96,16 @@ def test_what_fails_anew_ends_the_run() -> None:
     ConvertedModel(small(), FakeConverter(small())).ready(tokens(2, 7))
     with pytest.raises(PlatformError, match="0.99 is wanted"):
         ConvertedModel(small(), FakeConverter(small(), off=1.0)).ready(tokens(2, 7))
+
+
+@pytest.mark.parametrize("way", [None, Quantisation("int8", "fake")])
+def test_what_failed_its_check_is_not_kept(way: Quantisation | None, capsys) -> None:
+    for _ in range(2):  # the second run finds nothing that it could call damaged
+        with pytest.raises(PlatformError, match="does not compute what torch does"):
+            ConvertedModel(small(), FakeConverter(small(), off=1.0, quantisation=way)).ready(tokens(2, 7))
+        assert there() == [] and capsys.readouterr().err == ""
+    found = ConvertedModel(small(), FakeConverter(small(), quantisation=way))
+    assert "convert" in names(found.ready(tokens(2, 7))) and capsys.readouterr().err == ""
 
 
 def test_another_model_or_way_is_another_conversion() -> None:
@@ -194,7 +204,9 @@ def test_the_bottom_of_an_error_is_said() -> None:
 
     with pytest.raises(PlatformError) as caught:
         ConvertedModel(small(), Fails(small())).ready(tokens(2, 7))
-    assert str(caught.value) == "--platform fake: ValueError: no rule for aten::hardest; take torch"
+    assert str(caught.value) == (
+        "--platform fake: cannot convert BertModel (ValueError: no rule for aten::hardest); take torch"
+    )
 
 
 @pytest.mark.parametrize(("rows", "length"), [(1, 1), (2, 8), (3, 9), (5, 40)])

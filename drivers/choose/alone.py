@@ -27,7 +27,7 @@ class Alone:
         import numpy as np
 
         vectors = np.concatenate([self._encoder.encode([text], role) for text in texts])
-        self._encoder.look_again(texts, vectors, role)
+        self._encoder.look_again()
         return vectors
 
     def encode_chunks(

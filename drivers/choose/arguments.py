@@ -46,7 +46,7 @@ while it runs:
 
 exit codes:
   0 an answer, 1 no candidate ran, or the answer of --check does not hold, 2 the command line is wrong,
-  3 the platform is not usable here
+  3 the platform is not usable here or answers wrongly
 
 examples:
   fmbench choose --model_name models/minilm --dataset data/scifact

@@ -47,7 +47,7 @@ how it works:
 
 exit codes:
   0 every version was captured and compared, 1 a row of the table is a failure (the others are there), 2 the command
-  line is wrong, 3 the platform is not usable here
+  line is wrong, 3 the platform is not usable here or answers wrongly
 
 example:
   fmbench fidelity matrix --with torch==2.12.1 --with torch==2.13.0 --out upgrade \\

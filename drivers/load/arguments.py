@@ -34,7 +34,8 @@ A key for the service comes from the variable {KEY}, never from the command line
 
 exit codes:
   0 measured, however many requests failed, 1 the service went away, answered nothing, or its vectors are not the right
-  ones, 2 the command line is wrong, or nobody serves that model there
+  ones, 2 the command line is wrong, or nobody serves that model there, 3 the platform of --serve is not usable here or
+  answers wrongly
 
 examples:
   fmbench load --url http://127.0.0.1:8080 --model_name models/minilm --tokens 32 --concurrency 1,8 > load.log

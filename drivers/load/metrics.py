@@ -16,7 +16,7 @@ PARTS = {
     "total": ("te_request_duration", "vllm:e2e_request_latency_seconds"),
 }
 ROW = re.compile(r"^([\w:]+)_(sum|count)(?:\{[^}]*\})? ([0-9.eE+-]+)$", re.MULTILINE)
-JOULES = re.compile(r"^fmbench_joules_total ([0-9.eE+-]+)$", re.MULTILINE)
+TOTALS = re.compile(r"^fmbench_(joules|look_again_seconds)_total ([0-9.eE+-]+)$", re.MULTILINE)
 GREATEST = 1e12  # anything counted
 Counted = Mapping[tuple[str, str], float]
 
@@ -38,11 +38,17 @@ def counted(base: str) -> Counted:
         return {}
     names = {name: part for part, known in PARTS.items() for name in known}
     found: dict[tuple[str, str], float] = {}
-    for name, kind, value in ROW.findall(raw.decode("utf-8", "replace")) if status == 200 else ():
+    text = raw.decode("utf-8", "replace") if status == 200 else ""
+    for name, kind, value in ROW.findall(text):
         if name in names:
             found[names[name], kind] = found.get((names[name], kind), 0.0) + number_in(value)
-    joules = JOULES.search(raw.decode("utf-8", "replace")) if status == 200 else None
-    return {**found, **({("joules", "sum"): number_in(joules[1])} if joules else {})}
+    return {**found, **{(name, "sum"): number_in(value) for name, value in TOTALS.findall(text)}}
+
+
+def looked_again(before: Counted, after: Counted) -> float | None:
+    """Return the seconds of a run in which `fmbench serve` computed texts once more; None where nobody says."""
+    start, end = (counted.get(("look_again_seconds", "sum")) for counted in (before, after))
+    return None if start is None or end is None or end < start else round(end - start, 6)
 
 
 def joules(before: Counted, after: Counted, seconds: float) -> Counter:

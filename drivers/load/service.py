@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from fmbench import backend, children
 from fmbench.backend import Backend
 from fmbench.console import note
-from fmbench.errors import UsageError
+from fmbench.errors import PlatformError, UsageError
 from fmbench.serving import parse
 
 from .arguments import LoadArguments
@@ -42,7 +42,10 @@ def platform_of(arguments: LoadArguments) -> Backend:
 
 @contextlib.contextmanager
 def service(arguments: LoadArguments) -> Iterator[str]:
-    """Yield the address of the service. Raises UsageError where what is started does not come up."""
+    """Yield the address of the service. Raises UsageError where what is started does not come up.
+
+    And PlatformError where it found in the end that its platform gives texts other vectors than their own.
+    """
     if arguments.serve is None:
         yield arguments.url or ""
         return
@@ -57,3 +60,5 @@ def service(arguments: LoadArguments) -> Iterator[str]:
         yield address
         with children.ended(process):
             pass
+        if process.returncode == PlatformError.exit_code:
+            raise PlatformError(f"--serve {arguments.serve}: its platform gives wrong vectors (it says which above)")

@@ -13,7 +13,7 @@ from .answers import Answers, decode
 from .arguments import LoadArguments
 from .endpoint import Endpoint
 from .figures import Table, request_lines, summary
-from .metrics import Counted, counted, joules, means
+from .metrics import Counted, counted, joules, looked_again, means
 from .payload import Payload
 from .records import Records
 from .references import Reference
@@ -112,6 +112,7 @@ class Work:
         return {
             **found,
             **({"server_ms": counts} if counts else {}),
+            "look_again_seconds": looked_again(before, after),
             "joules_per_million_tokens": None if each is None else round(each * 1e6, 3),
             **({"joules_reason": spent.reason} if spent.reason else {}),
             "decode_ms": answers.decode_ms,

@@ -29,7 +29,8 @@ tasks:
   over the task's items; --vs gives another configuration of the same model the same items, and the change its own.
 
 exit codes:
-  0 all tasks were scored, 1 some could not be, 2 the command line or a task is wrong, 3 the platform is not usable here
+  0 all tasks were scored, 1 some could not be, 2 the command line or a task is wrong,
+  3 the platform is not usable here or answers wrongly
 
 examples:
   fmbench quality --platform cpu --model_name models/minilm --tasks tasks.yaml

@@ -73,7 +73,7 @@ def reply(data: Any, status: int = 200, headers: Mapping[str, str] | None = None
 
 def application(served: Served) -> Starlette:
     """Return the application."""
-    metrics = Metrics(lambda: served.engine.waiting, served.energy)
+    metrics = Metrics(served.engine, served.energy)
     routes = Routes(served, metrics)
 
     def route(path: str, call: Callable[[Request], Awaitable[Response]], openai: bool) -> Route:
@@ -155,8 +155,8 @@ class Routes:
         })  # fmt: skip
 
     async def health(self, _: Request) -> Response:
-        """Answer `/health`."""
-        return Response(status_code=200)
+        """Answer `/health`: 503 where no request is answered any more."""
+        return Response(status_code=200 if self._served.engine.wrong is None else 503)
 
     def _texts(self, found: Any, key: str) -> list[str]:
         texts = [found] if isinstance(found, str) else found

@@ -9,6 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from fmbench.console import warn
+from fmbench.encoder import OtherTextError
+from fmbench.errors import first_line
 from fmbench.timer import Timer
 
 if TYPE_CHECKING:
@@ -41,11 +44,20 @@ class Answer:
 
 
 class Engine(Protocol):
-    """What the routes ask. `waiting` counts texts that were accepted and are not answered yet."""
+    """What the routes ask. `waiting` counts texts that were accepted and are not answered yet.
+
+    `wrong` says why no vector can be trusted any more, `looked` the seconds in which texts were computed once more to
+    see it; None where nothing is computed.
+    """
 
     waiting: int
     limit: int
     max_length: int | None
+    wrong: str | None
+
+    @property
+    def looked(self) -> float | None:
+        """The seconds."""
 
     async def answer(self, texts: Sequence[str], role: "Role", cut: bool) -> Answer:
         """Return the vectors of texts. Raises OverloadedError and TooLongError."""
@@ -58,6 +70,8 @@ class NullEngine:
     text, and others for others.
     """
 
+    wrong: str | None = None
+    looked: float | None = None
     DIMENSION, PARTS = 384, 4  # a part is chosen by a byte of a text's checksum
 
     def __init__(self, service_time: float, limit: int, timer: Timer) -> None:
@@ -119,6 +133,9 @@ class EncoderEngine:
 
     Requests are never divided and their order is kept; those of one batch have one role. Tokenising and computing have
     a thread each, so that the next batch is made while one is computed.
+
+    Now and then, after a batch was answered and before the next one, two texts are computed once more. Where one has
+    another vector then, no request is answered any more: nobody knows since when.
     """
 
     def __init__(self, encoder: "Encoder", max_wait: float, limit: int, budget: int) -> None:
@@ -135,7 +152,8 @@ class EncoderEngine:
         self._computer = ThreadPoolExecutor(1, "compute")
         self._queue: deque[Job] = deque()
         self._came = asyncio.Event()
-        self.waiting, self.batches = 0, 0
+        self.waiting, self.batches, self._texts = 0, 0, 0
+        self.wrong: str | None = None
 
     async def answer(self, texts: Sequence[str], role: "Role", cut: bool) -> Answer:
         """Return the vectors of texts."""
@@ -182,6 +200,8 @@ class EncoderEngine:
                 end = start + len(job.tokens.lengths)
                 settle(job, (vectors[start:end], begun, ended))
                 start = end
+            if self._encoder.look_is_due:
+                await loop.run_in_executor(self._computer, self._look)
 
     async def _fill(self) -> None:
         """Wait until somebody is in the queue, and then until the batch is full or the first waited long enough."""
@@ -208,4 +228,29 @@ class EncoderEngine:
     def _compute(self, jobs: "Sequence[Job]") -> "np.ndarray":
         from fmbench.encoder.tokens import Tokens
 
-        return self._encoder.encode_tokens(Tokens.joined([job.tokens for job in jobs]), jobs[0].role)
+        if self.wrong is not None:
+            raise OtherTextError(self.wrong)
+        tokens, first = Tokens.joined([job.tokens for job in jobs]), self._texts
+        self._texts += len(tokens.lengths)
+        return self._encoder.encode_tokens(tokens, jobs[0].role, first)
+
+    @property
+    def looked(self) -> float:
+        """Seconds in which texts were computed once more."""
+        return sum(self._encoder.timings.phases.get(name, 0.0) for name in ("look_again", "looked_in_vain"))
+
+    def _look(self) -> None:
+        """See whether the platform still computes what it computed; where it does not, say so."""
+        try:
+            self._encoder.look_again()
+        except OtherTextError as error:
+            self.wrong = str(error)
+            warn(f"{error}; no request is answered any more: nobody knows since when its vectors are wrong")
+        except Exception as error:  # as a request will have it
+            warn(f"texts could not be computed once more: {type(error).__name__}: {first_line(error)}")
+
+    def end(self) -> None:
+        """Look a last time. Raises OtherTextError, for what was seen before too."""
+        if self.wrong is not None:
+            raise OtherTextError(self.wrong)
+        self._encoder.look_again()

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from fmbench.counters import Counter
 
-from .engine import Answer
+from .engine import Answer, Engine
 
 DURATIONS = ("te_request_duration", "te_request_tokenization_duration", "te_request_queue_duration",
              "te_request_inference_duration")  # fmt: skip
@@ -14,9 +14,9 @@ DURATIONS = ("te_request_duration", "te_request_tokenization_duration", "te_requ
 class Metrics:
     """Counts requests by route and status, and adds up the seconds of those that were answered."""
 
-    def __init__(self, waiting: Callable[[], int], energy: Callable[[], Counter]) -> None:
-        """Take what says how many texts wait, and what the device has spent."""
-        self._waiting, self._energy = waiting, energy
+    def __init__(self, engine: Engine, energy: Callable[[], Counter]) -> None:
+        """Take what answers, and what says what the device has spent."""
+        self._engine, self._energy = engine, energy
         self._requests: collections.Counter[tuple[str, int]] = collections.Counter()
         self._seconds = dict.fromkeys(DURATIONS, 0.0)
         self._answered = self._texts = self._tokens = 0
@@ -43,12 +43,13 @@ class Metrics:
         ]
         for name, seconds in self._seconds.items():
             rows += [f"# TYPE {name} summary", f"{name}_sum {seconds:.6f}", f"{name}_count {self._answered}"]
-        joules = self._energy().joules
+        joules, looked = self._energy().joules, self._engine.looked
         for name, kind, value in (
+            *([("fmbench_look_again_seconds_total", "counter", f"{looked:.6f}")] if looked is not None else []),
             *([("fmbench_joules_total", "counter", joules)] if joules is not None else []),
             ("te_embed_count", "counter", self._texts),
             ("fmbench_tokens_total", "counter", self._tokens),
-            ("te_queue_size", "gauge", self._waiting()),
+            ("te_queue_size", "gauge", self._engine.waiting),
         ):
             rows += [f"# TYPE {name} {kind}", f"{name} {value}"]
         return "\n".join(rows) + "\n"

@@ -145,3 +145,4 @@ async def served(arguments: ServeArguments, platform: Backend, plan: EncoderPlan
         )  # fmt: skip
     finally:
         running.cancel()
+        engine.end()

@@ -11,7 +11,7 @@ from fmbench.cached import alone
 from fmbench.console import note, warn
 from fmbench.distributed import shares
 from fmbench.encoder import CHUNK, BadVectorError, OtherTextError, Role, Timings
-from fmbench.errors import UsageError, first_line
+from fmbench.errors import PlatformError, UsageError, first_line
 from fmbench.leftovers import temporary_folder
 
 from . import manifest as manifests
@@ -257,14 +257,14 @@ class Store:
             position = end
 
     def _next(self, vectors: "Iterator[np.ndarray]", names: "deque[list[str]]") -> "np.ndarray":
-        """Return the next chunk's vectors as they are stored. Raises UsageError that names a text without a number."""
+        """Return the next chunk's vectors as they are stored. Raises an error that names a text without a number."""
         import numpy as np
 
         try:
             with np.errstate(over="ignore"):
                 found = next(vectors).astype(self._dtype)
         except BadVectorError as error:
-            raise UsageError(f"text {names[0][error.position]}: {error}") from None
+            raise PlatformError(f"text {names[0][error.position]}: {error}") from None
         bad = np.flatnonzero(~np.isfinite(found).all(axis=1))
         if len(bad):
             raise UsageError(f"text {names[0][int(bad[0])]}: its vector is too large for {self._dtype}; store float32")

@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from fmbench.errors import UsageError
+from fmbench.errors import PlatformError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,7 +19,7 @@ SAME = "its vector is that of all {} texts beside it, which are others, so {} co
 ROUNDING = 1e-6  # of the largest number: a mean of equal rows depends on how many they are
 
 
-class BadVectorError(UsageError):
+class BadVectorError(PlatformError):
     """A vector is none of its text. `position` says which text of its chunk it is of."""
 
     def __init__(self, position: int, text: str, why: str) -> None:

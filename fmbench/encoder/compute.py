@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from fmbench.backend import Backend, Forward
 from fmbench.errors import PlatformError, UsageError, first_line
 from fmbench.options import Arguments
-from fmbench.outputs import OutputError, answer, placed
+from fmbench.outputs import OutputError, answer, blamed, placed
 from fmbench.torch_settings import CompilationWatch
 
 from .batches import Batch, batches, measure_budgets
@@ -78,12 +78,12 @@ class Compute:
         self.width = config.vocab_size if plan.folder.sparse else config.hidden_size  # numbers of a token
         self.dimension = self._dimension(self.width)
         self._vocabulary = config.vocab_size
-        self._forward = platform.prepare(loaded, arguments)
+        self._forward = blamed(platform, platform.prepare(loaded, arguments))
         self._watch = CompilationWatch()
         if arguments.compile or platform.always_compiles:
             self._watch.install()
         self._warm: set[tuple[int, int] | bool] = set()
-        self._shape_costs = bool(lengths) or arguments.compile or platform.always_compiles
+        self._shape_costs = bool(lengths or platform.compiles(arguments))
         self._in_order = False  # whether a batch of several rows has shown that they keep their order
         self._lock = threading.Lock()
 
@@ -179,7 +179,8 @@ class Compute:
         start = time.perf_counter()
         if streams := self._platform.streams(count) if left and count > 1 else []:
             timings.took("open", time.perf_counter() - start)
-            yield from self._side_by_side(tokens, left, excluded, timings, streams)
+            named = [blamed(self._platform, stream) for stream in streams]
+            yield from self._side_by_side(tokens, left, excluded, timings, named)
         else:
             yield from ((batch, self._run(tokens, batch, excluded, timings)) for batch in left)
 
@@ -263,24 +264,37 @@ class Compute:
 
         check_order(vectors, rows, fixed, self._platform)
 
-    def rows_again(self, batch: Batch) -> int:
-        """Return how many rows a text of a batch is given when it is computed again: two, which is another shape.
+    def batches_again(self, batches: Sequence[Batch], positions: Sequence[int]) -> list[Batch]:
+        """Return the batches in which one or two texts, each of a batch, are computed again, with nothing beside them.
 
-        Unless that may be compiled.
+        Both are in one, half of its rows each: of two rows, or of the least costly shape that holds both where another
+        one may be compiled; a shape of one row holds one.
         """
-        return batch.rows if self._shape_costs else 2
-
-    def again(self, tokens: Tokens, batch: Batch, position: int, excluded: int) -> "torch.Tensor":
-        """Return the vector (d,) of a text of a batch, nothing else beside it; of its tokens' vectors, the mean."""
         import numpy as np
 
-        rows = self.rows_again(batch)
+        length = max(batch.length for batch in batches)
+        rows = min(batch.rows for batch in batches if batch.length == length) if self._shape_costs else 2
+        if rows == 1:
+            return [Batch(np.array([place]), batch.length, 1) for place, batch in zip(positions, batches, strict=True)]
+        return [Batch(np.array(positions)[np.arange(rows) * len(positions) // rows], length, rows)]
+
+    def again(
+        self, tokens: Tokens, batches: Sequence[Batch], positions: Sequence[int], excluded: int
+    ) -> "list[torch.Tensor]":
+        """Return the vectors (d,) of texts that are computed again; of its tokens' vectors, the mean."""
+        found: list[torch.Tensor] = []
         with self._lock, self._inference():
-            found = self._batch(
-                tokens, Batch(np.full(rows, position), batch.length, rows), excluded, Timings(), self._forward
-            )
-            each = len(found) // rows
-            return found[:each].float().sum(dim=0).cpu() / max(each, 1)
+            for batch in self.batches_again(batches, positions):
+                vectors = self._batch(tokens, batch, excluded, Timings(), self._forward).float().cpu()
+                first, last = (self._vectors_of(tokens, int(batch.positions[end])) for end in (0, -1))
+                found += [vectors[:first].sum(dim=0) / max(first, 1)]
+                if batch.positions[0] != batch.positions[-1]:
+                    found += [vectors[len(vectors) - last :].sum(dim=0) / max(last, 1)]
+        return found
+
+    def _vectors_of(self, tokens: Tokens, position: int) -> int:
+        """Return how many vectors a text has."""
+        return 1
 
     def _as_given(self, texts: Tokens, tokens: Tokens) -> Tokens:
         """Return made-up texts as tokens of a chunk are, with token types where those have them."""

@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ from .fixed_lengths import fixed_lengths
 from .loading import identity, load
 from .plan import EncoderPlan
 from .recipe import POOLINGS, ROLES, Recipe, Role
-from .second_look import SecondLook
+from .second_look import Computed, SecondLook
 from .steps import Normalise
 from .threads import ahead
 from .timings import Timings
@@ -142,9 +143,15 @@ class Encoder:
         """Return how texts of a role become tokens, cut to its length, as JSON that `tokenizers.Tokenizer` reads."""
         return str(self._tokenizers[role].rules.to_str())
 
-    def encode_tokens(self, tokens: Tokens, role: Role = "passage") -> "np.ndarray":
-        """Return the vectors of what `tokenise` gave, float32 of shape (n, d). Raises BadVectorError."""
-        return self._vectors([f"text {place}" for place in range(len(tokens.lengths))], tokens, Timings(), role)
+    def encode_tokens(self, tokens: Tokens, role: Role = "passage", first: int = 0) -> "np.ndarray":
+        """Return the vectors of what `tokenise` gave, float32 of shape (n, d). Raises BadVectorError.
+
+        Messages have numbers for the texts, from `first` on. When to look at them again is the caller's to say.
+        """
+        names, timings = [f"text {first + place}" for place in range(len(tokens.lengths))], Timings()
+        vectors = self._vectors(names, tokens, timings, role)
+        self._remember(names, tokens, vectors, timings, role)
+        return vectors
 
     def prompt_length(self, role: Role) -> int:
         """Return how many tokens a role's prompt takes."""
@@ -179,7 +186,8 @@ class Encoder:
     def encode(self, texts: Sequence[str], role: Role = "passage", once: bool = False) -> "np.ndarray":
         """Return one vector a text, float32 of shape (n, d), in the order of the texts.
 
-        `once`: no text is computed a second time to see whether it has the same vector, for whoever counts energy too.
+        `once`: no text is computed a second time to see whether it has the same vector, for whoever times each call, or
+        counts energy too. Of one text that is done now and then, beside those before it.
         Raises BadVectorError for a vector that says nothing of its text, and PlatformError for one of another text.
         """
         if isinstance(texts, str):
@@ -188,7 +196,8 @@ class Encoder:
             texts, tokens, timings = self._tokenised(texts, role)
             vectors = self._vectors(texts, tokens, timings, role)
             if not once:
-                self._look_again(texts, tokens, vectors, timings, role)
+                self._remember(texts, tokens, vectors, timings, role)
+                self.look_again(last=len(texts) > 1)
             return vectors
         chunks = [texts[start : start + CHUNK] for start in range(0, len(texts), CHUNK)]
         return self._joined(list(self.encode_chunks(chunks, role, once=once)))
@@ -227,7 +236,8 @@ class Encoder:
             except Exception as error:  # this chunk is whole, and comes first
                 item, failed = None, error
             if not once:
-                self._look_again(texts, found, vectors, timings, role, tokens_per_batch, last=item is None)
+                self._remember(texts, found, vectors, timings, role, tokens_per_batch)
+                self.look_again(last=item is None)
             yield vectors
             if failed is not None:
                 raise failed
@@ -239,29 +249,34 @@ class Encoder:
             found = self._tokenizers[role](texts)
         return texts, found, timings
 
-    def look_again(self, texts: Sequence[str], vectors: "np.ndarray", role: Role) -> None:
-        """See whether texts that were encoded one at a time still have these vectors (n, d). Raises PlatformError."""
-        texts, tokens, timings = self._tokenised(texts, role)
-        timings.padded_tokens = int(tokens.lengths.sum())
-        alone = None if self.platform.single_shape else 1
-        self._look_again(texts, tokens, vectors, timings, role, alone)
-
-    def _look_again(
+    def _remember(
         self, texts: Sequence[str], tokens: Tokens, vectors: "np.ndarray", timings: Timings, role: Role,
-        budget: int | None = None, last: bool = True,
+        budget: int | None = None,
     ) -> None:  # fmt: skip
-        """See whether the platform still computes what it computed of a chunk. Raises PlatformError.
-
-        Not where all of it was known, nor where a text has no others beside it.
-        """
-        if len(texts) < 2 or not timings.padded_tokens:
+        """Note what was computed of a chunk, to be looked at again; nothing where all of it was known."""
+        if not timings.padded_tokens:
             return
-        known, looking = self.budget(role), Timings()
+        known = self.budget(role)
         budget = budget or (known.tokens if known else self.platform.tokens_per_batch)
-        with looking.phase("look_again"):
-            compared, excluded = self._one_a_text(vectors), self._excluded(role)
-            self._second_look.take(texts, tokens, compared, budget, excluded, timings.padded_tokens, last)
-        self.timings.include(looking)
+        batches = list(self._compute._batches(tokens, budget))
+        part = Computed(texts, tokens, self._one_a_text(vectors), batches, self._excluded(role))
+        self._second_look.remember(part, timings.padded_tokens)
+
+    @property
+    def look_is_due(self) -> bool:
+        """Whether so much was encoded since the last look that another one takes half a percent of the time at most."""
+        return self._second_look.due
+
+    def look_again(self, last: bool = True) -> None:
+        """See whether the platform still computes what it computed last, at the `last` texts or where that is due.
+
+        Two of the texts are computed once more. Raises PlatformError.
+        """
+        if last or self.look_is_due:
+            start = time.perf_counter()
+            seen = self._second_look.take()
+            name = "look_again" if seen else "looked_in_vain"
+            self.timings.include(Timings(phases={name: time.perf_counter() - start}))
 
     def _one_a_text(self, vectors: "np.ndarray") -> "np.ndarray":
         """Return a vector of each text of a chunk (n, d), to tell them apart by."""

@@ -32,6 +32,15 @@ class LateTokens(Tokens):
     attended: "np.ndarray"
     kept: "np.ndarray"
 
+    @classmethod
+    def joined(cls, parts: "Sequence[Tokens]") -> "LateTokens":
+        """Return the tokens of several, in their order."""
+        import numpy as np
+
+        whole, late = Tokens.joined(parts), [part for part in parts if isinstance(part, cls)]
+        attended, kept = (np.concatenate([getattr(part, name) for part in late]) for name in ("attended", "kept"))
+        return cls(whole.ids, whole.types, whole.starts, attended, kept)
+
     def flags(self, which: "np.ndarray", batch: Batch) -> "torch.Tensor":
         """Return `attended` or `kept` of a batch's texts, (texts, length); padding is neither."""
         import numpy as np
@@ -116,6 +125,10 @@ class LateCompute(Compute):
 
         found, every = super()._as_given(texts, tokens), np.ones(len(texts.ids), dtype=bool)
         return LateTokens(found.ids, found.types, found.starts, every, every)
+
+    def _vectors_of(self, tokens: Tokens, position: int) -> int:
+        assert isinstance(tokens, LateTokens)  # noqa: S101  what the encoder's tokenizers make
+        return int(tokens.kept[tokens.starts[position] : tokens.starts[position + 1]].sum())
 
     def token_vectors(self, tokens: LateTokens, budget: int, timings: Timings) -> TokenVectors:
         """Return the vectors of one chunk's texts, in their order."""

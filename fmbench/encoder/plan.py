@@ -67,6 +67,7 @@ class EncoderPlan:
         if source.kind == "hub":
             path = snapshot(source.location, arguments)
             folder = late_folders.read(path) or folders.read(path, query_side)
+        platform.check_weights(arguments, source.dtype)
         said = recipe or Recipe()
         check(said, source)
         if folder is not None and folder.late is not None:

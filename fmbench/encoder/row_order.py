@@ -44,14 +44,15 @@ def check_order(vectors: "Callable[[np.ndarray], torch.Tensor]", rows: int, fixe
     """Raise PlatformError where the rows of a batch come back in another order than that of their texts.
 
     `vectors` computes one batch of texts by position: (rows, d) on the host. The first and the last of so many texts
-    are held against each alone; where shapes are `fixed`, the first, and alone is a batch with that text in all rows.
+    are held against each alone, in two rows: engines have other graphs for one; where shapes are `fixed`, the first,
+    and alone is a batch with that text in all rows.
     An order that leaves these rows where they are is not seen, nor one of a stream's own calls: `vectors` are of none.
     """
     import numpy as np
 
     found = vectors(np.arange(rows))
     for row in (0,) if fixed else (0, rows - 1):
-        other = other_row(found, vectors(np.full(rows if fixed else 1, row))[0], row)
+        other = other_row(found, vectors(np.full(rows if fixed else 2, row))[0], row)
         if other is not None:
             raise PlatformError(
                 f"{platform.title()}: prepare(): the call returns the rows of a batch in another order: what row "

@@ -65,6 +65,10 @@ FIGURES = {
         "of the answer), `receive`.", "milliseconds",
     ),
     "server_ms": schema.numbers_by_name("The service's own means, where it says them.", "milliseconds"),
+    "look_again_seconds": schema.seconds(
+        "In which `fmbench serve` computed texts once more, to see that each still has its own vector; who came then "
+        "waited. Null where the service does not say it."
+    ),
     "decode_ms": schema.number("What decoding an answer takes a client, outside of the latency.", "milliseconds"),
     "client_cpu": schema.number("Share of a core that a client process took."),
     "timeout": schema.seconds("Of a request."),

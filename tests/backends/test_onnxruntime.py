@@ -30,6 +30,7 @@ from ..families import tiny_config
 
 SIZES = ["--input_sizes", "16", "--batch_sizes", "2", "--reps", "4"]
 ARGV = ["--platform", "onnxruntime", "--model_class", "BertModel", "--model_name", "m", *SIZES]
+CATALOGUED = "Alibaba-NLP/gte-modernbert-base"  # in float16
 TEXTS = ["", "a", "some words", "x y " * 20, *(f"{'b ' * (index % 23)}" for index in range(20))]
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("restore_torch")]  # most convert a model
 
@@ -358,3 +359,13 @@ def test_the_list_has_the_providers(capsys) -> None:
     assert list_backends([]) == 0
     row = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("onnxruntime "))
     assert "(CPUExecutionProvider" in row and "Azure" not in row
+
+
+@pytest.mark.parametrize(("said", "refused"), [((), True), (("--model:dtype", "float32"), False)])
+def test_such_weights_are_refused_before_they_are_loaded(said: tuple[str, ...], refused: bool, monkeypatch, capsys):
+    monkeypatch.setattr("fmbench.model.load", lambda *_: (_ for _ in ()).throw(UsageError("it is loaded")))
+    words = ["--platform", "onnxruntime", "--weights", "random", "--model_name", CATALOGUED, *SIZES, *said]
+    assert main(words) == 2
+    found = capsys.readouterr().err
+    assert ("the weights are float16, which its CPU kernels do not multiply" in found) is refused
+    assert ("it is loaded" in found) is not refused

@@ -16,20 +16,8 @@ from fmbench.errors import PlatformError, UsageError
 from fmbench.lines import Res, is_json, parse_line
 from fmbench.options import parse_arguments
 
-ARGV = [
-    "--platform",
-    "openvino",
-    "--model_class",
-    "BertModel",
-    "--model_name",
-    "m",
-    "--input_sizes",
-    "16",
-    "--batch_sizes",
-    "2",
-    "--reps",
-    "4",
-]
+ARGV = ["--platform", "openvino", "--model_class", "BertModel", "--model_name", "m", "--input_sizes", "16"]
+ARGV += ["--batch_sizes", "2", "--reps", "4"]
 COMPILE = ["--platform:frontend", "torch.compile"]
 F32 = ["--compile:options:config@", "{'INFERENCE_PRECISION_HINT': 'f32'}"]
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("restore_torch")]  # most convert a model
@@ -277,7 +265,7 @@ def test_an_operator_that_cannot_be_converted_is_named() -> None:
 def test_a_graph_that_froze_a_length_is_refused() -> None:
     _, forward = converted(Frozen(), *F32)
     with pytest.raises(
-        PlatformError, match=r"does not compute what torch does \(.*take --platform:frontend torch.compile"
+        PlatformError, match=r"does not compute what torch does \(.*take --platform onnxruntime or --platform cpu"
     ):
         forward(tokens(2, 16))
 
@@ -392,3 +380,13 @@ def test_a_model_without_a_tokenizer_learns_from_no_texts(small, texts) -> None:
     _, forward = converted(small, *texts)
     with pytest.raises(UsageError, match="no tokenizer lies beside this model's weights"):
         forward(tokens(2, 16))
+
+
+@pytest.mark.parametrize(
+    "words", [("openvino", "--platform:frontend", "torch.compile"), ("cpu", "--compile:backend", "openvino")]
+)
+def test_weights_that_torch_would_compute_are_refused_before_they_are_loaded(words, monkeypatch, capsys) -> None:
+    monkeypatch.setattr("fmbench.model.load", lambda *_: pytest.fail("it is loaded"))
+    given = ["--weights", "random", "--model_name", "BAAI/bge-small-en-v1.5", "--model:dtype", "bfloat16"]
+    assert main(["--platform", *words, *given, "--input_sizes", "16", "--batch_sizes", "2"]) == 2
+    assert "it takes no bfloat16 weights this way" in capsys.readouterr().err

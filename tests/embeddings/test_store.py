@@ -16,7 +16,7 @@ from safetensors.numpy import save
 from fmbench.embeddings import Embeddings, open_or_encode
 from fmbench.embeddings.manifest import texts_per_shard
 from fmbench.encoder import CHUNK, BadVectorError, OtherTextError
-from fmbench.errors import FmbenchError, UsageError
+from fmbench.errors import FmbenchError, PlatformError, UsageError
 
 from .conftest import DIMENSION, FakeEncoder, Lines, files, vector
 
@@ -247,7 +247,7 @@ class BadEncoder(FakeEncoder):
 
 def test_a_bad_vector_is_refused_by_the_id_of_its_text(tmp_path: Path) -> None:
     encoder = BadEncoder()
-    with pytest.raises(UsageError, match=f"text id {CHUNK + 7}: 'title text {CHUNK + 7}': its vector holds NaN"):
+    with pytest.raises(PlatformError, match=f"text id {CHUNK + 7}: 'title text {CHUNK + 7}': its vector holds NaN"):
         open_or_encode(tmp_path, THREE, encoder, "passage")
     assert len(shard_files(tmp_path)) == 1  # what came before is kept
     encoder.value = 1e6

@@ -11,6 +11,7 @@ from fmbench.converted import Output
 from fmbench.encoder import BadVectorError, Encoder
 from fmbench.encoder.recipe import Recipe
 from fmbench.errors import PlatformError, UsageError
+from fmbench.outputs import blamed
 from fmbench.search.maxsim import TokenVectors
 
 from .conftest import Load
@@ -138,3 +139,33 @@ def test_the_first_text_with_a_vector_of_zeros_is_found() -> None:
     assert found.first_text_of_nothing() is None
     vectors[3] = 0
     assert (found.first_text_of_nothing(), found.first_text_without_number()) == (2, None)
+
+
+@pytest.mark.parametrize(
+    "wrong", [lambda hidden: hidden / 0 * 0, lambda hidden: hidden[:, :1], lambda hidden: hidden * 0, "an error"]
+)
+def test_a_platform_that_answers_wrongly_is_one_exit_code(load: Load, tiny_text_model: Path, wrong) -> None:
+    encoder = load(tiny_text_model)
+    right = encoder.platform.prepare(encoder.module, encoder.arguments)
+
+    def call(batch):
+        if isinstance(wrong, str):
+            raise RuntimeError(wrong)
+        return Output(wrong(right(batch).last_hidden_state))
+
+    encoder._compute._forward = blamed(encoder.platform, call)
+    with pytest.raises(PlatformError, match="--platform cpu") as caught:
+        encoder.encode(["a b", "c d"])
+    assert caught.value.exit_code == 3
+    assert not isinstance(wrong, str) or str(caught.value).endswith("prepare(): the call raised RuntimeError: an error")
+
+
+def test_memory_that_ran_out_is_no_wrong_answer(load: Load, tiny_text_model: Path) -> None:
+    encoder = load(tiny_text_model)
+
+    def call(batch):
+        raise torch.OutOfMemoryError("too large")
+
+    encoder._compute._forward = blamed(encoder.platform, call)
+    with pytest.raises(torch.OutOfMemoryError):
+        encoder.encode(["a b", "c d"])

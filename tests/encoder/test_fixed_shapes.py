@@ -180,6 +180,7 @@ def test_vectors_of_the_two_frontends_have_different_keys(load: Load, tiny_text_
     assert native._compute._lengths is None
     np.testing.assert_allclose(native.encode(TEXTS), load(tiny_text_model).encode(TEXTS), atol=1e-4)
     assert set(native.timings.phases) - {"convert"} == {"open", "check", "warm_up", "look_again"}
+    assert not native._compute._shape_costs and plain._compute._shape_costs  # a converted graph is of every shape
     ours, theirs = native.key("query"), plain.key("query")
     assert ours["platform"] == {"frontend": "convert_model"}
     assert {name for name in ours if ours[name] != theirs[name]} == {"options", "platform"}

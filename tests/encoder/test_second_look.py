@@ -1,6 +1,6 @@
 """A platform that changes its mind late is told from a model that is bad, and a right one is let go on."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +9,7 @@ import torch
 
 from fmbench.converted import Output
 from fmbench.drivers.choose.alone import Alone
-from fmbench.encoder import CHUNK, Encoder, EncoderPlan, Recipe
+from fmbench.encoder import Encoder, EncoderPlan, Recipe
 from fmbench.encoder.late import LateEncoder
 from fmbench.encoder.second_look import FAR, SELDOM, fault
 from fmbench.encoder.tokens import Tokens
@@ -99,6 +99,20 @@ def test_a_chunk_is_refused_before_it_is_yielded(load: Load, tiny_text_model: Pa
         list(found)
 
 
+@pytest.mark.parametrize("order", [[4, 3, 2, 1, 0], [1, 2, 3, 4, 0], [4, 0, 1, 2, 3], [0, 1, 2, 4, 3]])
+def test_batches_of_the_same_texts_hide_nothing(load: Load, tiny_text_model: Path, order: list[int]) -> None:
+    """The two texts are then each other's neighbours, in the batch of the look as in those before it."""
+    encoder = load(tiny_text_model, recipe=Recipe(tokens_per_batch=4096))
+
+    def reordered(right: Call) -> Call:
+        return lambda batch: right(batch)[[row for row in order if row < len(batch["input_ids"])]]
+
+    turning(encoder, 9, reordered)
+    texts = ["a", "b b", "c c c", "d d d d", "e e e e e"]
+    with pytest.raises(PlatformError, match=SAID):
+        list(encoder.encode_chunks([texts] * (2 * SELDOM), "passage"))
+
+
 @pytest.mark.parametrize("share", [0.5, 1.5])
 @pytest.mark.parametrize("first", [0, 1], ids=["as another", "as none"])
 def test_only_what_is_far_is_refused(share: float, first: int) -> None:
@@ -107,9 +121,39 @@ def test_only_what_is_far_is_refused(share: float, first: int) -> None:
     others = [own, [1.0, away, 0.0, 0.0], [1.0, 0.0, away, 0.0]][first:]
     vectors = np.array([[1.0, 0.0, 0.0, away], *others], dtype=np.float32)
     tokens = Tokens(np.arange(len(vectors)), None, np.arange(len(vectors) + 1))
-    why = fault(vectors, torch.tensor(own), tokens, "abcd", 0)
+    why, seen = fault(vectors, torch.tensor(own), tokens, "abcd", 0)
+    assert seen is (share > 1)
     said = "has another vector, as far" if first else "has the vector that came for 'b'"
     assert why is None if share < 1 else why and why.startswith(said)
+
+
+@pytest.mark.parametrize("apart", [0.02, 0.07])
+@pytest.mark.parametrize("rounding", [1e-4, 1.0])
+def test_of_vectors_that_are_alike_only_what_is_nearer_by_far_is_told(apart: float, rounding: float) -> None:
+    """As a swap of random weights' vectors; `rounding` is by how much they are apart."""
+    draw = np.random.default_rng(0).standard_normal
+    base, each, noise = draw(64), draw((9, 64)), draw(64)
+    unit = lambda some: some / np.linalg.norm(some, axis=-1, keepdims=True)  # noqa: E731
+    right = unit(base) + apart * unit(each)
+    tokens, again = Tokens(np.arange(9), None, np.arange(10)), torch.tensor(right[0] + rounding * apart * unit(noise))
+    assert fault(right, again, tokens, "abcdefghi", 0) == (None, rounding < 1)
+    why, seen = fault(right[[1, 0, *range(2, 9)]], again, tokens, "abcdefghi", 0)
+    told = rounding < 1 and apart > 0.05
+    assert (why, seen) == ("has the vector that came for 'b'" if told else None, told)
+
+
+def test_what_could_not_be_seen_is_not_claimed(load: Load, tiny_text_model: Path, capsys) -> None:
+    encoder = load(tiny_text_model, recipe=SMALL)
+    drawn = torch.Generator().manual_seed(0)
+
+    def alike(right: Call) -> Call:
+        return lambda batch: 1 + 0.01 * torch.randn(right(batch).shape, generator=drawn)
+
+    turning(encoder, 0, alike)
+    for _ in range(2):
+        encoder.encode(TEXTS)
+    assert set(encoder.timings.phases) == {"warm_up", "looked_in_vain"}
+    assert capsys.readouterr().err.count("note: all vectors are alike, as those of random weights may be") == 1
 
 
 def test_a_late_interaction_model(tmp_path: Path, restore_torch: None) -> None:
@@ -151,32 +195,56 @@ def test_it_is_in_no_figure(load: Load, tiny_text_model: Path) -> None:
         assert set(found.seconds) == {"tokenise", "collate", "forward", "pool"}
         before = len(shapes)
         encoder.encode(TEXTS, once=once)
-        assert len(shapes) - before == found.batches // 2 + (0 if once else 2)
+        assert len(shapes) - before == found.batches // 2 + (0 if once else 1)
     assert figures[0] == figures[1]
 
 
-def test_a_text_alone_is_computed_once(load: Load, tiny_text_model: Path) -> None:
+def looks_at(shapes: list[tuple[int, ...]], calls: Iterable[object], rows: int) -> list[int]:
+    """Return after which of several calls something was computed in a batch of so many rows."""
+    begun, looks = len(shapes), []
+    for index, _ in enumerate(calls):
+        if any(shape[0] == rows for shape in shapes[begun:]):
+            looks.append(index)
+        begun = len(shapes)
+    return looks
+
+
+def test_texts_alone_are_looked_at_now_and_then(load: Load, tiny_text_model: Path) -> None:
     encoder = load(tiny_text_model)
     shapes = turning(encoder, 0, lambda right: right)
-    encoder.encode(["alone"])
-    before = len(shapes)
-    list(encoder.encode_chunks([["alone"], ["again"]], "query"))
-    assert len(shapes) == before + 2 and "look_again" not in encoder.timings.phases
+    texts = LEVEL * 7
+    assert looks_at(shapes, (encoder.encode([text]) for text in texts), 2) == [2 * SELDOM - 1]
+    assert looks_at(shapes, (encoder.encode([text], once=True) for text in texts), 2) == []
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_a_last_text_alone_is_looked_at_with_those_before_it(load: Load, tiny_text_model: Path, wrong) -> None:
+    encoder = load(tiny_text_model, recipe=SMALL)
+    turning(encoder, 9, wrong)
+    found = encoder.encode_chunks([LEVEL, LEVEL[:1]], "passage")
+    next(found)
+    with pytest.raises(PlatformError, match=SAID):
+        next(found)
 
 
 def test_chunks_on_the_way_are_looked_at_now_and_then(load: Load, tiny_text_model: Path) -> None:
     encoder = load(tiny_text_model, recipe=Recipe(tokens_per_batch=4096))
-    texts = [f"{index} a b c" for index in range(CHUNK)]
+    texts = [f"{index} a b c" for index in range(40)]
     shapes = turning(encoder, 0, lambda right: right)
-    found = encoder.encode_chunks([texts[:40]] * 30, "passage")
-    next(found)
-    begun, looks = len(shapes), []
-    for index, _ in enumerate(found):
-        if any(shape[0] == 2 for shape in shapes[begun:]):
-            looks.append(index)
-        begun = len(shapes)
-    padded = 40 / 2
-    assert looks[-1] == 28 and len(looks) == 1 + 29 // int(SELDOM / padded)
+    count = 2 * SELDOM + 9
+    found = encoder.encode_chunks([texts] * count, "passage")
+    next(found)  # which is asked for the order of its rows too
+    assert [1 + place for place in looks_at(shapes, found, 2)] == [SELDOM - 1, 2 * SELDOM - 1, count - 1]
+
+
+def test_a_second_look_of_no_numbers_is_no_second_look(load: Load, tiny_text_model: Path) -> None:
+    encoder = load(tiny_text_model, recipe=SMALL)
+    shapes = turning(encoder, 0, lambda right: right)
+    encoder.encode(TEXTS, once=True)
+    count, encoder = len(shapes), load(tiny_text_model, recipe=SMALL)
+    turning(encoder, count, lambda right: lambda batch: right(batch) * float("nan"))
+    with pytest.raises(PlatformError, match=f"{SAID}another vector, which holds NaN or infinity$"):
+        encoder.encode(TEXTS)
 
 
 def test_where_shapes_cost_a_compilation_no_other_one_is_computed(load: Load, tiny_text_model: Path) -> None:
@@ -212,8 +280,5 @@ def test_texts_that_were_encoded_one_at_a_time(load: Load, tiny_text_model: Path
     assert len(alone.encode(LEVEL, "query")) == len(LEVEL)
     encoder = load(tiny_text_model)
     turning(encoder, 9, wrong)
-    if wrong is reversed_rows:
-        assert len(Alone(encoder).encode(LEVEL, "query")) == len(LEVEL)
-    else:
-        with pytest.raises(PlatformError, match=SAID):
-            Alone(encoder).encode(LEVEL, "query")
+    with pytest.raises(PlatformError, match=SAID):
+        Alone(encoder).encode(LEVEL, "query")

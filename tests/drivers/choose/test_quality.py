@@ -183,8 +183,8 @@ class OtherAlone(FakeEncoder):
         assert (len(texts), role) == (1, "query")
         return vectors
 
-    def look_again(self, texts, vectors, role):
-        assert len(texts) == len(vectors) == QUERIES and role == "query"
+    def look_again(self):
+        assert self.encoded[-1] == f"q{QUERIES - 1} alone"
         self.looks += 1
 
 

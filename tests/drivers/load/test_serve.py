@@ -5,12 +5,14 @@ import base64
 import dataclasses
 import json
 import signal
+import sys
 import threading
 import time
 
 import numpy as np
 import pytest
 
+from fmbench import children
 from fmbench.drivers.serve.engine import EncoderEngine
 from fmbench.drivers.serve.serve import listen
 from fmbench.encoder import Encoder
@@ -177,6 +179,58 @@ def test_a_full_queue_answers_429_and_sigterm_lets_those_finish_that_were_accept
             thread.join()
         assert sorted(found) == [200, 200, 429]
         assert process.wait(120) == 143
+
+
+def test_a_platform_that_turns_wrong_is_found_and_answers_nothing_more(tiny_served):
+    words = ("--platform", "cpu", "--threads", "1", "--model_name", tiny_served[0])
+    with serving(*words, faults=("--turns", 20)) as (url, process):
+        texts, found = ["wing", "flow", "shock wave", "heat layer", "drag"], []
+        until(lambda: found.append(embeddings(url, input=texts)) or found[-1][0] != 200)
+        statuses = [status for status, _ in found]
+        assert statuses[:100] == [200] * 100 and statuses[-1] == 500
+        why = found[-1][1]["error"]["message"]
+        assert "does not give each text its own vector: 'text " in why and ", computed once more, has " in why
+        assert (embeddings(url, input="wing")[0], ask(f"{url}/embed", {"inputs": "wing"})[0]) == (500, 424)
+        assert ask(f"{url}/health")[0] == 503 and ask(f"{url}/metrics")[0] == 200
+        process.send_signal(signal.SIGTERM)
+        said = process.communicate(timeout=120)[1]
+        assert process.returncode == 3 and said.count("no request is answered any more") == 1
+
+
+def test_what_was_computed_last_is_looked_at_in_the_end(tiny_served):
+    served = ("--platform", "cpu", "--threads", "1", "--model_name", tiny_served[0])
+    with serving(*served, faults=("--turns", 8)) as (url, process):
+        assert [embeddings(url, input=["wing", "flow", "shock wave heat"])[0] for _ in range(30)] == [200] * 30
+        process.send_signal(signal.SIGTERM)
+        said = process.communicate(timeout=120)[1]
+        assert process.returncode == 3 and "does not give each text its own vector" in said
+
+
+def test_a_load_ends_with_what_its_service_found(tiny_served, load, monkeypatch, tmp_path):
+    texts = ["wing", "flow", "shock wave", "heat layer", "drag", "pressure flow wing", "wave", "heat", "layer drag"]
+    (tmp_path / "texts").write_text("\n".join(texts))
+    fake = (sys.executable, "-m", "tests.fake_service", "--turns", "8", "--")
+    monkeypatch.setattr(children, "python", lambda *words: [*fake, *words[3:]])
+    words = (
+        "--serve",
+        "--platform cpu --threads 1",
+        "--texts",
+        tmp_path / "texts",
+        "--requests",
+        "30",
+        "--warmup",
+        "0",
+    )
+    code, found, said = load(*words, model=tiny_served[0])
+    assert (code, found["LOAD"][0]["answered"]) == (3, 30) and "its platform gives wrong vectors" in said
+
+
+def test_seconds_in_which_texts_were_computed_once_more_are_counted(tiny_served, load):
+    words = ("--url", tiny_served[1], "--tokens", "uniform:3-9", "--concurrency", "4", "--warmup", "0")
+    _, found, _ = load(*words, "--requests", "2500", model=tiny_served[0].name)
+    assert found["LOAD"][0]["look_again_seconds"] > 0
+    _, found, _ = load(*words, "--requests", "1", model=tiny_served[0].name)
+    assert found["LOAD"][0]["look_again_seconds"] == 0
 
 
 def test_a_port_is_taken_before_the_model_is_loaded():

@@ -199,7 +199,7 @@ def test_vectors_that_are_no_numbers_are_refused_by_name(retrieve, tmp_path):
     weights = load_file(folder / "model.safetensors")
     weights["embeddings.word_embeddings.weight"][5] = float("nan")  # of the word wing
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
-    ran = retrieve("evaluate", "--model_name", folder, code=2)
+    ran = retrieve("evaluate", "--model_name", folder, code=3)
     assert "holds NaN or infinity" in ran.notes
 
 
