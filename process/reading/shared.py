@@ -13,8 +13,9 @@ from ..workload import workload_of
 from .copies import in_words
 from .row import Result
 
-Key = tuple[str, str, str]
+Key = tuple[str, str, str, str]
 RAN = ("setup", "phases", "cell")  # what has seconds of its own, or a time
+WITH = ("machine", "precision", "configuration", "opts", "error", "variant")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +43,12 @@ def key_of(result: Result) -> Key | None:
     of that either (a comparison of captures, what failed before) might be another that came to the same.
     """
     row = result.row
-    name, label = row["workload"], workload_of(row).label(row)
-    if row["timestamp"] is not None:
-        return name, label, str(row["timestamp"])
+    name, label, model = row["workload"], workload_of(row).label(row), str(row["model"])
+    if row["timestamp"] is not None:  # another program's clock may be coarser
+        return name, label, model, str(row["timestamp"])
     if not any(row[part] for part in RAN):
         return None
-    return name, label, digest_of_json([row.get(part) for part in (*RAN, "opts", "error", "variant", name)])
+    return name, label, model, digest_of_json([row.get(part) for part in (*RAN, *WITH, name)])
 
 
 def counted_once(read: Sequence[Sequence[Result]], warn: Callable[[str], None]) -> list[list[Result]]:

@@ -43,6 +43,7 @@ class Sweep:
     device: str
     dtype: str
     work: float
+    start: int  # nanoseconds since the epoch
 
     def head(self, noise: random.Random) -> list[lines.Line]:
         """Return the lines before the first shape."""
@@ -71,7 +72,7 @@ class Sweep:
         seconds = 1e-3 * self.work * (0.5 + size * batch / 64)
         spread = noise.choice((0.003, 0.003, 0.003, 0.08))
         durations = [int(1e9 * seconds * (1 + abs(noise.gauss(0, spread)))) for _ in range(REPETITIONS)]
-        ends = list(itertools.accumulate(durations, initial=1_700_000_000_000_000_000))
+        ends = list(itertools.accumulate(durations, initial=self.start))
         latency = statistics.median(durations[2:]) / 1e6
         energy = {"joules": 50 * seconds, "joules_per_sequence": 5 * seconds / batch, "seconds": 10 * seconds}
         compiled = {"name": "compile", "seconds": round(noise.uniform(1, 3), 6), "inside": "repetition 1"}
@@ -91,8 +92,10 @@ class Sweep:
 def write_logs(folder: Path) -> None:
     """Write a log for each model, platform and dtype: 40 of them, 10,000 shapes in all, with noise and failures."""
     noise = random.Random(5)
-    for (model, kind, work), (platform, device, speed), (dtype, share) in itertools.product(MODELS, PLATFORMS, DTYPES):
-        sweep = Sweep(model, kind, platform, device, dtype, work * speed * share)
+    for number, (named, placed, typed) in enumerate(itertools.product(MODELS, PLATFORMS, DTYPES)):
+        (model, kind, work), (platform, device, speed), (dtype, share) = named, placed, typed
+        start = (1_700_000_000 + 3600 * number) * 10**9
+        sweep = Sweep(model, kind, platform, device, dtype, work * speed * share, start)
         found = sweep.head(noise)
         for size, batch in itertools.product(INPUTS, BATCHES):
             found += sweep.shape(noise, size, batch)
