@@ -61,10 +61,16 @@ PROGRAM = HEAD + (
 )
 
 
+def heed_all() -> None:
+    """Heed what the tests themselves may have been started to ignore: nohup ignores SIGHUP, and what it starts does."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 def started(body: str, **options: object) -> subprocess.Popen:
     process = subprocess.Popen(
         [sys.executable, "-c", PROGRAM.format(body=body)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        **options,
+        **{"preexec_fn": heed_all, **options},
     )  # fmt: skip
     assert process.stdout.readline() == "ready\n"
     return process
@@ -193,7 +199,9 @@ except Terminated as raised:
 
 def test_the_first_signal_counts() -> None:
     """In a process of its own: what other tests left of handlers would end this one."""
-    ended = subprocess.run([sys.executable, "-c", FIRST_COUNTS], capture_output=True, text=True, timeout=300)
+    ended = subprocess.run(
+        [sys.executable, "-c", FIRST_COUNTS], capture_output=True, text=True, timeout=300, preexec_fn=heed_all
+    )
     assert (ended.returncode, ended.stdout) == (0, "the first\n"), ended.stderr
 
 
